@@ -1,0 +1,30 @@
+"""What core itself offers: the modality of structures, and components that combine others."""
+
+from __future__ import annotations
+
+from molvis.plugins import Component, hookimpl
+
+
+@hookimpl
+def molvis_components() -> list[Component]:
+    """Core's own components."""
+    return [
+        Component(
+            kind="modality",
+            name="structure",
+            target="molvis.modality:STRUCTURE",
+            summary="A molecule: SMILES, InChIKey, formula and mass.",
+        ),
+        Component(
+            kind="target",
+            name="same-compound",
+            target="molvis.targets:SameCompound",
+            summary="Pairs of equal InChIKey (first block) match; others do not.",
+        ),
+        Component(
+            kind="encoder",
+            name="joined",
+            target="molvis.compose:Joined",
+            summary="Several encoders side by side, their vectors joined with learned weights.",
+        ),
+    ]

@@ -1,0 +1,347 @@
+"""Configurations: TOML in, frozen dataclasses out, defaults filled.
+
+TOML names components; every other key is an argument of the constructor, so the signature is the schema. There is no
+interpolation and no inheritance between files: logic belongs in a script.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from molvis import registry
+from molvis.errors import ConfigError, MolvisError, did_you_mean
+
+T = TypeVar("T")
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """Where the measurements are and which of them are used.
+
+    Attributes:
+        path: the dataset, as `molvis data import` makes it; relative to the configuration's folder.
+        train, validation: names of the folds.
+        min_peaks: leave out spectra with fewer peaks. 0 keeps all.
+        adducts: keep these only. Empty keeps all.
+    """
+
+    path: str
+    train: str = "train"
+    validation: str = "val"
+    min_peaks: int = 1
+    adducts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PairConfig:
+    """Two modalities trained towards each other.
+
+    Attributes:
+        query, reference: keys of `[encoders]`. The reference is a structure or another measurement.
+        loss: a component of kind `loss`.
+        target: a component of kind `target`: which pairs match, and how well.
+        weight: how often batches of this pairing come, relative to the others.
+        negatives: harder candidates for each query, from the library of `[negatives]`. 0 for none.
+    """
+
+    query: str
+    reference: str
+    loss: Spec = field(default_factory=lambda: {"use": "infonce"})
+    target: Spec = field(default_factory=lambda: {"use": "same-compound"})
+    weight: float = 1.0
+    negatives: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NegativesConfig:
+    """A library whose structures of equal mass serve as negatives.
+
+    Attributes:
+        path: SMILES, SDF, CSV or Parquet, as `molvis library build` takes it. Empty for none.
+        ppm: how near in mass, in parts per million.
+        pool: how many are kept for each training compound; batches draw from them.
+    """
+
+    path: str = ""
+    ppm: float = 10.0
+    pool: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """The loop.
+
+    Attributes:
+        epochs: passes over the compounds.
+        batch: distinct compounds in a batch.
+        spectra: how many measurements of a compound are drawn in an epoch.
+        optimizer: `adamw` or `adam`.
+        learning_rate, weight_decay, betas: of the optimizer.
+        schedule: `cosine` (warm-up, then a half cosine to zero), `exponential` (times `decay` an epoch) or `constant`.
+        warmup: share of the steps spent warming up.
+        decay: factor an epoch of the exponential schedule.
+        average: decay of the running average of the weights that is validated and kept; 0 for none.
+        clip: largest gradient norm; 0 for none.
+        freeze: keys of encoders whose weights stay as they are.
+        select: `hit1`, `mrr` or `loss` on the validation fold: which epoch is the best.
+        patience: stop after this many validations without a better one; 0 never stops early.
+        validate_every: epochs between validations.
+        checkpoint_every: seconds between checkpoints besides the one after every epoch.
+        seed: of everything drawn.
+        workers: processes that collate.
+        precision: Lightning Fabric's, such as `32-true` or `bf16-mixed`; `auto` is bf16 on a GPU that has it.
+        accelerator, devices, nodes, strategy: Lightning Fabric's.
+    """
+
+    epochs: int = 60
+    batch: int = 256
+    spectra: int = 1
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.999)
+    schedule: Literal["cosine", "exponential", "constant"] = "cosine"
+    warmup: float = 0.05
+    decay: float = 0.999
+    average: float = 0.0
+    clip: float = 1.0
+    freeze: tuple[str, ...] = ()
+    select: Literal["hit1", "mrr", "loss"] = "mrr"
+    patience: int = 0
+    validate_every: int = 1
+    checkpoint_every: float = 300.0
+    seed: int = 0
+    workers: int = 0
+    precision: str = "auto"
+    accelerator: str = "auto"
+    devices: int | str = "auto"
+    nodes: int = 1
+    strategy: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """One training run: `molvis train CONFIG`."""
+
+    data: DataConfig
+    encoders: dict[str, Spec]
+    pairs: tuple[PairConfig, ...]
+    train: TrainConfig = field(default_factory=TrainConfig)
+    negatives: NegativesConfig = field(default_factory=NegativesConfig)
+    scorers: dict[str, Spec] = field(default_factory=dict)
+    name: str = ""
+
+
+def read_config(path: Path | str) -> RunConfig:
+    """A configuration from a TOML file, checked against the dataclasses and the components' signatures.
+
+    Raises:
+        ConfigError: the file is not TOML, or a key or a value is none; names file, line and key.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return parse_config(text, path=path)
+
+
+def parse_config(text: str, *, path: Path | str = "<config>") -> RunConfig:
+    """The same from a string; `path` is for messages and for files named relative to it."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    config = from_mapping(RunConfig, raw, where=_Where(str(path), text))
+    check(config, where=_Where(str(path), text))
+    return config
+
+
+def check(config: RunConfig, *, where: _Where | None = None) -> None:
+    """Every component named must exist and take the arguments given.
+
+    Raises:
+        ConfigError, molvis.errors.ComponentError: naming the place.
+    """
+    where = where or _Where("<config>", "")
+    if not config.pairs:
+        raise ConfigError(f"{where.at()}: no [[pairs]]; name at least one query and reference")
+    for key, spec in config.encoders.items():
+        _check_spec("encoder", spec, where, ("encoders", key))
+    for key, spec in config.scorers.items():
+        _check_spec("scorer", spec, where, ("scorers", key))
+    for number, pair in enumerate(config.pairs):
+        for side in (pair.query, pair.reference):
+            if side not in config.encoders:
+                raise ConfigError(
+                    f"{where.at('pairs', side)}: pair {number + 1} names {side!r}, but [encoders.{side}] is missing."
+                    f"{did_you_mean(side, config.encoders)}"
+                )
+        _check_spec("loss", pair.loss, where, ("pairs", "loss"))
+        _check_spec("target", pair.target, where, ("pairs", "target"))
+        if pair.negatives and not config.negatives.path:
+            raise ConfigError(f"{where.at('pairs', 'negatives')}: negatives = {pair.negatives} needs [negatives] path")
+    for key in config.train.freeze:
+        if key not in config.encoders:
+            raise ConfigError(
+                f"{where.at('train', 'freeze')}: freeze names {key!r}; the encoders are {', '.join(config.encoders)}"
+            )
+
+
+def fill(config: RunConfig) -> dict[str, Any]:
+    """The configuration with every default written out, as plain TOML values."""
+    filled = to_plain(config)
+    filled["encoders"] = {k: fill_spec("encoder", s) for k, s in config.encoders.items()}
+    filled["scorers"] = {k: fill_spec("scorer", s) for k, s in config.scorers.items()}
+    filled["pairs"] = [
+        {**to_plain(p), "loss": fill_spec("loss", p.loss), "target": fill_spec("target", p.target)}
+        for p in config.pairs
+    ]
+    return {k: v for k, v in filled.items() if v not in ({}, "")}
+
+
+def fill_spec(kind: str, spec: Mapping[str, Any] | str) -> Spec:
+    """A component's spec with the defaults of its constructor. Nested specs are filled too.
+
+    An argument whose default is None is left out: TOML has no word for it.
+    """
+    name, given = registry.spec_name(spec)
+    filled: Spec = {"use": name}
+    for key, parameter in registry.parameters(kind, name).items():
+        value = given.get(key, parameter.default)
+        if value is inspect.Parameter.empty or value is None:
+            continue
+        filled[key] = _fill_nested(kind, value)
+    return filled
+
+
+def _fill_nested(kind: str, value: Any) -> Any:
+    if isinstance(value, Mapping) and isinstance(value.get("use"), str):
+        return fill_spec(kind, value)
+    if isinstance(value, (list, tuple)):
+        return [_fill_nested(kind, v) for v in value]
+    return value
+
+
+def write_toml(values: Mapping[str, Any]) -> str:
+    """Plain values as TOML text."""
+    import tomli_w
+
+    return tomli_w.dumps(dict(values))
+
+
+def to_plain(value: Any) -> Any:
+    """Dataclasses and tuples to dicts and lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {k: to_plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(v) for v in value]
+    return value
+
+
+def from_mapping(cls: type[T], raw: Mapping[str, Any], *, where: _Where | None = None, keys: tuple[str, ...] = ()) -> T:
+    """A frozen dataclass from plain values, its fields' types checked.
+
+    Raises:
+        ConfigError: a key that the dataclass does not have, one that is missing, or a value of another type.
+    """
+    where = where or _Where("<config>", "")
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
+    for key in raw:
+        if key not in fields:
+            section = f"[{'.'.join(keys)}]" if keys else "the top level"
+            raise ConfigError(
+                f"{where.at(*keys, key)}: {section} has no key {key!r}.{did_you_mean(key, fields)} "
+                f"Known: {', '.join(fields)}."
+            )
+    values: dict[str, Any] = {}
+    for name, f in fields.items():
+        if name in raw:
+            values[name] = _convert(hints[name], raw[name], where, (*keys, name))
+        elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{where.at(*keys)}: {'.'.join((*keys, name))} is missing")
+    return cls(**values)
+
+
+def _convert(hint: Any, value: Any, where: _Where, keys: tuple[str, ...]) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return from_mapping(typing.cast("type[Any]", hint), value, where=where, keys=keys)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        inner = arguments[:1] * len(value) if arguments[-1:] == (Ellipsis,) else arguments
+        if len(inner) == len(value):
+            return tuple(_convert(i, v, where, keys) for i, v in zip(inner, value, strict=True))
+    elif origin is dict and isinstance(value, Mapping):
+        if arguments[1] is not Any:
+            return {k: _convert(arguments[1], v, where, (*keys, str(k))) for k, v in value.items()}
+        return dict(value)
+    elif hint == Spec and isinstance(value, str):
+        return {"use": value}
+    elif origin is Literal:
+        if value in arguments:
+            return value
+        raise ConfigError(
+            f"{where.at(*keys)}: {'.'.join(keys)} = {value!r}.{did_you_mean(str(value), map(str, arguments))} "
+            f"It is one of {', '.join(map(repr, arguments))}."
+        )
+    elif origin in (typing.Union, types.UnionType):
+        if any(type(value) is a for a in arguments):
+            return value
+    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(hint, type) and type(value) is hint:
+        return value
+    if hint == Spec or origin is dict:
+        wanted = "a table"
+    else:
+        wanted = getattr(hint, "__name__", str(hint)) if origin is None else str(hint).replace("typing.", "")
+    raise ConfigError(f"{where.at(*keys)}: {'.'.join(keys)} = {value!r}; {wanted} is wanted")
+
+
+def _check_spec(kind: str, spec: Mapping[str, Any], where: _Where, keys: tuple[str, ...]) -> None:
+    try:
+        name, arguments = registry.spec_name(spec, where=".".join(keys))
+        registry.check_arguments(kind, name, arguments, where=".".join(keys))
+    except MolvisError as error:
+        found = re.search(r"no (?:argument|\w+ named) '([^']+)'", str(error))
+        place = where.at(*keys, found.group(1)) if found else where.at(*keys)
+        raise type(error)(f"{place}: {error}") from error
+
+
+@dataclass(frozen=True)
+class _Where:
+    """The source text, to name the line of a key: tomllib keeps no positions."""
+
+    path: str
+    text: str
+
+    def at(self, *keys: str) -> str:
+        section: list[str] = []
+        best: tuple[int, int] = (0, 0)
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?", line):
+                section = [part.strip().strip("\"'") for part in header.group(1).split(".")]
+                path, names = section, []
+            elif assignment := re.match(r"\s*([\w.\-\"']+)\s*=", line):
+                path = section + assignment.group(1).replace('"', "").split(".")
+                names = re.findall(r"[\w\-]+", line)
+            else:
+                continue
+            matched = sum(1 for key in keys if key in path or key in names)
+            last = bool(keys) and (keys[-1] in path or keys[-1] in names)
+            if keys and matched and (score := 2 * matched + last) > best[0]:
+                best = (score, number)
+        return f"{self.path}:{best[1]}" if best[1] else self.path

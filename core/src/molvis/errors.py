@@ -1,0 +1,90 @@
+"""Errors that molvis raises.
+
+Each derives from `MolvisError`, so that a program can catch ours alone, and from the built-in that it refines, so that
+code which knows nothing of molvis still catches it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MolvisError(Exception):
+    """Base of every error that molvis raises on purpose."""
+
+
+class RecordError(MolvisError, ValueError):
+    """A measurement or a structure holds what cannot be: NaN, negative peaks, arrays of different lengths."""
+
+
+class ReadError(MolvisError, ValueError):
+    """A file cannot be read as the format it claims.
+
+    Attributes:
+        path: the file.
+        line: its line, counted from 1, where known.
+        record: the record in it, as it calls itself or counted from 1, where known.
+        reason: what is wrong and what to do.
+    """
+
+    def __init__(
+        self, path: object, reason: str, *, line: int | None = None, record: str | int | None = None
+    ) -> None:
+        self.path, self.line, self.record, self.reason = str(path), line, record, reason
+        place = self.path if line is None else f"{self.path}:{line}"
+        super().__init__(f"{place}: {reason}" if record is None else f"{place}: record {record}: {reason}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Workers send errors through pickle; the default would call __init__ with the finished message.
+        return _rebuild_read_error, (self.path, self.reason, self.line, self.record)
+
+
+def _rebuild_read_error(path: str, reason: str, line: int | None, record: str | int | None) -> ReadError:
+    return ReadError(path, reason, line=line, record=record)
+
+
+class AdductError(MolvisError, ValueError):
+    """An adduct that cannot be read, or that contradicts the ion mode or charge."""
+
+
+class StructureError(MolvisError, ValueError):
+    """A structure that RDKit refuses."""
+
+
+class ConfigError(MolvisError, ValueError):
+    """A configuration names a key or a value that does not exist."""
+
+
+class ComponentError(MolvisError, LookupError):
+    """No component, or more than one, answers to the name asked for."""
+
+
+class PluginError(MolvisError, ImportError):
+    """A plugin is installed but broken."""
+
+
+class BundleError(MolvisError, ValueError):
+    """A bundle cannot be opened: damaged, incomplete, or from a newer molvis."""
+
+
+class DatasetError(MolvisError, ValueError):
+    """A dataset on disk is damaged, incomplete, or lacks what was asked of it."""
+
+
+class IndexFileError(MolvisError, ValueError):
+    """An index on disk is damaged or truncated, or was made by another bundle."""
+
+
+class TrainingError(MolvisError, RuntimeError):
+    """Training cannot go on: a loss that is not finite, a disk that is full, an empty fold."""
+
+
+class ScoreError(MolvisError, ValueError):
+    """Scores that are not finite. They must never be ranked: NaN > x is False and would look like a perfect hit."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`" Did you mean 'infonce'?"`, or nothing when no known word is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""

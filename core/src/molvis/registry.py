@@ -1,0 +1,135 @@
+"""Find, import and build components by kind and name."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from molvis.errors import ComponentError, ConfigError, PluginError, did_you_mean
+from molvis.plugins import Component, plugins
+
+log = logging.getLogger("molvis")
+
+
+
+def components(kind: str | None = None) -> tuple[Component, ...]:
+    """Everything that healthy plugins offer, of one kind or of all. Imports manifests only."""
+    return tuple(c for p in plugins() for c in p.components if kind is None or c.kind == kind)
+
+
+def component(kind: str, name: str) -> Component:
+    """The one component of this kind and name.
+
+    Raises:
+        ComponentError: there is none, or several plugins offer one: nothing wins by luck.
+    """
+    of_kind = components(kind)
+    found = [c for c in of_kind if c.name == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        offers = " and ".join(f"{c.distribution} ({c.target})" for c in found)
+        raise ComponentError(f"{len(found)} plugins offer a {kind} named {name!r}: {offers}. Uninstall all but one.")
+    names = sorted({c.name for c in of_kind})
+    broken = [p for p in plugins() if p.problem]
+    message = f"no {kind} named {name!r}.{did_you_mean(name, names)} Installed: {', '.join(names) or 'none'}."
+    if broken:
+        message += " Broken plugins: " + "; ".join(f"{p.distribution} ({p.problem})" for p in broken) + "."
+    raise ComponentError(message)
+
+
+def load(kind: str, name: str) -> Any:
+    """Import what a component names, and return it.
+
+    Raises:
+        ComponentError: see `component`.
+        PluginError: its module cannot be imported, or lacks the attribute.
+    """
+    found = component(kind, name)
+    module_name, _, attribute = found.target.partition(":")
+    try:
+        return functools.reduce(getattr, attribute.split("."), importlib.import_module(module_name))
+    except (ImportError, AttributeError) as error:
+        raise PluginError(
+            f"{kind} {name!r} of {found.distribution} {found.version} cannot be loaded from {found.target}: {error}. "
+            f"Reinstall it: pip install --force-reinstall {found.distribution}"
+        ) from error
+
+
+def parameters(kind: str, name: str) -> dict[str, inspect.Parameter]:
+    """The arguments of a component's constructor: its configuration schema."""
+    target = load(kind, name)
+    return {
+        p.name: p
+        for p in inspect.signature(target).parameters.values()
+        if p.name != "self" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    }
+
+
+def check_arguments(kind: str, name: str, given: Mapping[str, Any], *, where: str = "") -> None:
+    """Raise `ConfigError` when a key is no argument of the component, or one without a default is missing."""
+    known = parameters(kind, name)
+    place = where or f"{kind} {name!r}"
+    for key in given:
+        if key not in known:
+            raise ConfigError(
+                f"{place}: {kind} {name!r} has no argument {key!r}.{did_you_mean(key, known)} "
+                f"It takes: {', '.join(known) or 'none'}."
+            )
+    missing = [k for k, p in known.items() if p.default is p.empty and k not in given]
+    if missing:
+        raise ConfigError(f"{place}: {kind} {name!r} needs {', '.join(missing)}.")
+
+
+def spec_name(spec: Mapping[str, Any] | str, *, where: str = "") -> tuple[str, dict[str, Any]]:
+    """`{"use": "infonce", "temperature": 0.07}` or `"infonce"` to the name and the arguments."""
+    if isinstance(spec, str):
+        return spec, {}
+    if not isinstance(spec.get("use"), str):
+        raise ConfigError(f"{where or 'component'}: the key 'use' with a component's name is wanted, found {dict(spec)}")
+    return spec["use"], {k: v for k, v in spec.items() if k != "use"}
+
+
+def build(kind: str, spec: Mapping[str, Any] | str, *, where: str = "") -> Any:
+    """Build a component: `build("loss", {"use": "infonce", "temperature": 0.07})`.
+
+    Raises:
+        ComponentError, PluginError: see `load`.
+        ConfigError: an argument that the constructor does not have, lacks, or refuses.
+    """
+    name, arguments = spec_name(spec, where=where)
+    target: Callable[..., Any] = load(kind, name)
+    check_arguments(kind, name, arguments, where=where)
+    try:
+        return target(**arguments)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{where or kind}: {kind} {name!r} refused {arguments}: {error}") from error
+
+
+def for_suffix(kind: str, path: Path | str, *, modality: str | None = None) -> Component:
+    """The reader or writer that claims a file's ending.
+
+    Raises:
+        ComponentError: none does, or several do: name one with `--reader`.
+    """
+    name = Path(path).name.lower().removesuffix(".gz")
+    fitting = [
+        c
+        for c in components(kind)
+        if any(name.endswith(s) for s in c.suffixes) and (modality is None or c.modality == modality)
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise ComponentError(
+            f"{path}: several {kind}s claim this ending: {', '.join(c.name for c in fitting)}. Name one."
+        )
+    known = sorted({s for c in components(kind) for s in c.suffixes})
+    raise ComponentError(f"{path}: no {kind} claims this ending. Known endings: {', '.join(known) or 'none'}.")
