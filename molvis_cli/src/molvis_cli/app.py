@@ -1,0 +1,182 @@
+"""The command `molvis`.
+
+How to add a command: write a plain function in the module of its group, with typer annotations and no decorator, and
+add one line to `COMMANDS`. The module is imported only when the command runs, or its own `--help` is asked for, so that
+`molvis --help` stays fast; imports of torch, RDKit or pyarrow still belong inside the function or behind the library
+function that it calls.
+
+    def describe(
+        path: Annotated[Path, typer.Argument(help="The dataset.")],
+        as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ) -> None:
+        '''What is in a dataset.'''
+        from molvis.dataset import Dataset, describe
+
+        report = describe(Dataset.open(path))
+        output.print_json(report) if as_json else output.print_table(...)
+
+A command parses, calls one library function and prints with `molvis_cli.output`: results to standard output, progress
+and notes to standard error. It lets `MolvisError` pass: `main` prints `error: ...` and exits with 1. To end with
+another code, `raise typer.Exit(code)`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that is not imported yet: `module:function`, and the line that `--help` shows."""
+
+    target: str
+    summary: str
+
+
+GROUPS: dict[str, str] = {
+    "data": "Measurements: import files, describe, split.",
+    "library": "Libraries of candidate structures, embedded for search.",
+    "config": "Configurations of training runs.",
+    "plugin": "Write a plugin.",
+}
+
+COMMANDS: dict[str, Command] = {
+    "data import": Command("molvis_cli.data:import_", "Turn files of spectra into a dataset."),
+    "data describe": Command("molvis_cli.data:describe", "Say what is in a dataset."),
+    "data split": Command("molvis_cli.data:split", "Assign folds, by compound or by structural cluster."),
+    "train": Command("molvis_cli.train:train", "Train a bundle as a configuration says."),
+    "library build": Command("molvis_cli.library:build", "Embed a structure library into an index."),
+    "library describe": Command("molvis_cli.library:describe", "Say what is in an index."),
+    "identify": Command("molvis_cli.identify:identify", "Rank candidate structures for unknown spectra."),
+    "calibrate": Command("molvis_cli.identify:calibrate", "Fit the probabilities that a bundle's scores stand for."),
+    "evaluate": Command("molvis_cli.evaluate:evaluate", "Measure how often bundles rank the truth first."),
+    "demo": Command("molvis_cli.demo:demo", "Identify a few real spectra with the shipped bundle."),
+    "config fill": Command("molvis_cli.config:fill", "Write out a configuration with every default."),
+    "config presets": Command("molvis_cli.config:presets", "List the presets, or print one."),
+    "plugin new": Command("molvis_cli.plugin:new", "Make a package of your own from the template."),
+    "plugins": Command("molvis_cli.plugin:plugins", "List installed plugins, their origin and state."),
+    "list": Command("molvis_cli.plugin:list_", "List components: encoders, losses, readers, ..."),
+    "check": Command("molvis_cli.plugin:check", "Run the contract kit on an installed plugin."),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Shows placeholders in its help, and puts the real command in their place when one is to run."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        order = list(dict.fromkeys(path.split()[0] for path in COMMANDS)) if ctx.parent is None else []
+        return sorted(super().list_commands(ctx), key=lambda name: order.index(name) if name in order else -1)
+
+    def resolve_command(self, ctx: Any, args: Any) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        path = f"{name}" if ctx.parent is None else f"{ctx.info_name} {name}"
+        if command is not None and path in COMMANDS:
+            command = _load(path)
+        return name, command, rest
+
+
+def _load(path: str) -> Any:
+    from molvis.errors import PluginError
+
+    command = COMMANDS[path]
+    module, _, function = command.target.partition(":")
+    try:
+        callback = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise PluginError(
+            f"molvis {path} cannot be loaded from {command.target}: {error}. "
+            "Reinstall it: pip install --force-reinstall molvis-cli"
+        ) from error
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+    alone.command(name=path.rpartition(" ")[2], help=callback.__doc__ and _unwrapped(callback.__doc__))(callback)
+    return typer.main.get_command(alone)
+
+
+def _unwrapped(text: str) -> str:
+    # typer re-wraps paragraphs to the terminal, but keeps single line breaks of the source as they are.
+    import inspect
+
+    return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text).split("\n\n"))
+
+
+@dataclass
+class _Session:
+    debug: bool = False
+
+
+_session = _Session()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from molvis import __version__ as core
+        from molvis_cli import __version__ as cli
+
+        typer.echo(f"molvis-cli {cli}, molvis-core {core}, Python {sys.version.split()[0]}")
+        raise typer.Exit
+
+
+def _root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on standard error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print versions and exit.")
+    ] = False,
+) -> None:
+    """Name unknown molecules from what instruments measure."""
+    _session.debug = debug
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s" if debug or verbose else "%(message)s"))
+    log = logging.getLogger("molvis")
+    log.handlers = [handler]
+    log.setLevel(logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING)
+
+
+def _placeholder() -> None:
+    raise AssertionError("a placeholder ran; _LazyGroup.resolve_command replaces it")
+
+
+@functools.cache
+def make_app() -> typer.Typer:
+    """The typer application, with a placeholder for every command."""
+    options: dict[str, Any] = {"rich_markup_mode": None, "no_args_is_help": True, "cls": _LazyGroup}
+    settings = {"help_option_names": ["--help", "-h"]}
+    app = typer.Typer(name="molvis", pretty_exceptions_enable=False, context_settings=settings, **options)
+    app.callback()(_root)
+    groups: dict[str, typer.Typer] = {"": app}
+    for path, command in COMMANDS.items():
+        group, _, name = path.rpartition(" ")
+        if group not in groups:
+            groups[group] = typer.Typer(help=GROUPS[group], **options)
+            app.add_typer(groups[group], name=group)
+        groups[group].command(name=name, help=command.summary, short_help=command.summary)(_placeholder)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line and exit: 0 done, 1 an error, 2 a mistake on the command line, 130 interrupted."""
+    try:
+        make_app()(None if arguments is None else list(arguments), prog_name="molvis")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if _session.debug or not _expected(error):
+            raise
+        sys.stdout.flush()
+        typer.echo(f"error: {' '.join(str(error).splitlines())}", err=True)
+    sys.exit(1)
+
+
+def _expected(error: Exception) -> bool:
+    from molvis.errors import MolvisError
+
+    return isinstance(error, (MolvisError, OSError))
