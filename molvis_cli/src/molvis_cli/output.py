@@ -51,7 +51,9 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "", plain: bool = False) -> None:
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "", plain: bool = False
+) -> None:
     """A table. Numbers to the right.
 
     Args:
@@ -61,7 +63,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, tit
         plain: aligned columns without rich, which costs a tenth of a second to import: for commands that must be quick.
     """
     cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
-    right = [all(isinstance(row[i], (int, float)) or row[i] is None for row in rows) and bool(rows) for i in range(len(columns))]
+    right = [
+        all(isinstance(row[i], (int, float)) or row[i] is None for row in rows) and bool(rows)
+        for i in range(len(columns))
+    ]
     if plain:
         if title:
             print(title)
@@ -94,7 +99,13 @@ def progress(description: str, *, quiet: bool = False) -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Bar(*columns, console=console(stderr=True)) as bar:
         task = bar.add_task(description, total=None)
 

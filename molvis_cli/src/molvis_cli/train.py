@@ -1,0 +1,81 @@
+"""`molvis train`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from molvis_cli import output
+
+if TYPE_CHECKING:
+    from molvis.training import Progress
+
+
+def train(
+    config: Annotated[str, typer.Argument(help="A TOML file, or the name of a preset such as 'default'.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; it is resumed if it exists.")],
+    data: Annotated[str, typer.Option(help="Dataset, instead of the configuration's.")] = "",
+    negatives: Annotated[str, typer.Option(help="Library of harder candidates, instead of the configuration's.")] = "",
+    epochs: Annotated[int, typer.Option(help="Epochs, instead of the configuration's.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed, instead of the configuration's.")] = -1,
+    resume: Annotated[bool, typer.Option(help="Go on from the folder's checkpoint.")] = True,
+    half: Annotated[bool, typer.Option("--half", help="Store the bundle's weights in 16 bits.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train a bundle as a configuration says.
+
+    Leaves the bundle of the best epoch, metrics.csv, TensorBoard events and a checkpoint in the folder. Run the same
+    command again after an interruption: it goes on, and ends as if nothing had happened.
+    """
+    from molvis.training import find_config
+    from molvis.training import train as run
+
+    wanted = find_config(config, data=data, negatives=negatives, epochs=epochs, seed=None if seed < 0 else seed)
+    with _bar() as show:
+        result = run(wanted, out, resume=resume, progress=show, half=half)
+    if as_json:
+        output.print_json(result)
+        return
+    output.print_table(
+        ["metric", "value"], [[name, f"{value:.4f}"] for name, value in result.metrics.items()],
+        title=f"best epoch {result.best_epoch} ({result.stopped})",
+    )  # fmt: skip
+    output.note(f"bundle: {result.folder / 'bundle'}")
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[Progress], None]]:
+    """Loss, speed and time left; without a terminal a line for each epoch, so that logs stay readable."""
+    if not sys.stderr.isatty():
+        last: list[Any] = [None]
+
+        def line(state: Progress) -> None:
+            mark = state.message or state.epoch
+            if mark != last[0] and (state.message or state.step):
+                last[0] = mark
+                figures = f"epoch {state.epoch}/{state.epochs} loss {state.loss:.4f} {state.rate:.0f} compounds/s"
+                output.note(state.message or figures)
+
+        yield line
+        return
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"), TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Bar(*columns, console=output.console(stderr=True)) as bar:
+        task = bar.add_task("training", total=None, figures="")
+
+        def show(state: Progress) -> None:
+            figures = f"loss {state.loss:.3f}  {state.rate:.0f} compounds/s" if state.rate else ""
+            words = state.message or f"epoch {state.epoch}/{state.epochs}"
+            bar.update(task, description=words, completed=state.step, total=state.steps or None, figures=figures)
+
+        yield show
