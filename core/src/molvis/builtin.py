@@ -25,6 +25,12 @@ def molvis_components() -> list[Component]:
             kind="encoder",
             name="joined",
             target="molvis.compose:Joined",
-            summary="Several encoders side by side, their vectors joined with learned weights.",
+            summary="Several encoders side by side, their vectors joined with given weights.",
+        ),
+        Component(
+            kind="encoder",
+            name="neutral-mass",
+            target="molvis.compose:NeutralMass",
+            summary="The neutral mass as a fixed block of sines and cosines; learns nothing.",
         ),
     ]

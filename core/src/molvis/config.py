@@ -52,6 +52,8 @@ class PairConfig:
         target: a component of kind `target`: which pairs match, and how well.
         weight: how often batches of this pairing come, relative to the others.
         negatives: harder candidates for each query, from the library of `[negatives]`. 0 for none.
+        own_negatives: weight of a second term of the loss in which a query sees only its own structure and its own
+            harder candidates: what a search in a mass window will ask of it.
     """
 
     query: str
@@ -60,6 +62,7 @@ class PairConfig:
     target: Spec = field(default_factory=lambda: {"use": "same-compound"})
     weight: float = 1.0
     negatives: int = 0
+    own_negatives: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,170 @@
+"""Bundles: what is written is read back, and what is damaged is refused with a reason."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from molvis import bundle as bundles
+from molvis.bundle import Bundle, Calibration, load_bundle, save_bundle, write_calibration
+from molvis.config import RunConfig, parse_config
+from molvis.errors import BundleError, RecordError
+from molvis.identity import structure
+from molvis.plugins import plugins
+from molvis.records import PeakList
+
+sys.path.insert(0, str(Path(__file__).parent))
+import toy
+
+CONFIG = """
+name = "tiny"
+[data]
+path = "somewhere"
+[encoders.msms]
+use = "toy-peaks"
+[encoders.structure]
+use = "toy-letters"
+dim = 8
+[[pairs]]
+query = "msms"
+reference = "structure"
+loss = "toy-softmax"
+"""
+
+
+@pytest.fixture(autouse=True)
+def toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = (*plugins(), toy.PLUGIN)
+    monkeypatch.setattr("molvis.registry.plugins", lambda: found)
+    monkeypatch.setattr("molvis.bundle.plugins", lambda: found)
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    return parse_config(CONFIG)
+
+
+@pytest.fixture
+def states() -> dict[str, dict[str, torch.Tensor]]:
+    torch.manual_seed(0)
+    return {"msms": toy.Peaks().state_dict(), "structure": toy.Letters().state_dict()}
+
+
+@pytest.fixture
+def saved(tmp_path: Path, config: RunConfig, states: dict) -> Bundle:
+    return save_bundle(tmp_path / "tiny", config, states, metadata={"licence": "CC0", "metrics": {"val_mrr": 0.5}})
+
+
+SPECTRA = [PeakList(np.array([50.0, 61.5]), np.array([1.0, 0.5])), PeakList(np.array([77.0]), np.array([1.0]))]
+
+
+def test_vectors_are_the_same_after_a_round_trip(saved: Bundle, states: dict) -> None:
+    encoder = toy.Peaks().eval()
+    encoder.load_state_dict(states["msms"])
+    with torch.inference_mode():
+        expected = encoder(encoder.collate(SPECTRA)).numpy()
+    vectors = load_bundle(saved.path).embed("msms", SPECTRA)
+    assert vectors.dtype == np.float32
+    np.testing.assert_array_equal(vectors, expected)
+    np.testing.assert_allclose(saved.embed("msms", SPECTRA, batch_size=1), expected, atol=1e-6)
+
+
+def test_half_precision_is_half_the_size_and_near_enough(tmp_path: Path, config: RunConfig, states: dict) -> None:
+    whole = save_bundle(tmp_path / "whole", config, states)
+    half = save_bundle(tmp_path / "half", config, states, half=True)
+    size = (half.path / "msms.safetensors").stat().st_size / (whole.path / "msms.safetensors").stat().st_size
+    assert size < 0.6
+    np.testing.assert_allclose(half.embed("msms", SPECTRA), whole.embed("msms", SPECTRA), atol=2e-3)
+    assert half.digest != whole.digest
+
+
+def test_the_card_and_the_metadata_say_what_is_in_it(saved: Bundle) -> None:
+    card = (saved.path / "CARD.md").read_text()
+    assert "toy-peaks" in card
+    assert "CC0" in card
+    assert load_bundle(saved.path).metadata["metrics"] == {"val_mrr": 0.5}
+    assert load_bundle(saved.path).metadata["plugins"]["molvis-toy"] == "1.0"
+
+
+def test_calibration_is_stored_and_does_not_change_the_digest(saved: Bundle) -> None:
+    found = write_calibration(saved, Calibration({"msms": 20.0}, 64, "val"))
+    again = load_bundle(saved.path)
+    assert again.calibration == found.calibration == Calibration({"msms": 20.0}, 64, "val")
+    assert again.digest == saved.digest
+
+
+def test_nothing_is_pickled(saved: Bundle) -> None:
+    assert {p.suffix for p in saved.path.iterdir()} == {".toml", ".md", ".safetensors"}
+
+
+def test_a_bundle_of_a_newer_format_asks_for_an_upgrade(saved: Bundle) -> None:
+    file = saved.path / "bundle.toml"
+    file.write_text(file.read_text().replace("format = 1", "format = 99"))
+    with pytest.raises(BundleError, match=r"format 99; this molvis reads up to 1\. Upgrade it: pip install"):
+        load_bundle(saved.path)
+
+
+def test_damaged_weights_are_named(saved: Bundle) -> None:
+    file = saved.path / "structure.safetensors"
+    file.write_bytes(file.read_bytes()[:-7])
+    with pytest.raises(BundleError, match=r"structure\.safetensors: damaged: its digest"):
+        load_bundle(saved.path)
+
+
+def test_missing_weights_are_named(saved: Bundle) -> None:
+    (saved.path / "msms.safetensors").unlink()
+    with pytest.raises(BundleError, match=r"incomplete: msms\.safetensors is missing"):
+        load_bundle(saved.path)
+
+
+def test_a_missing_plugin_comes_with_its_pip_line(saved: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("molvis.registry.plugins", plugins)
+    monkeypatch.setattr("molvis.bundle.plugins", plugins)
+    with pytest.raises(BundleError, match="pip install .*molvis-toy"):
+        load_bundle(saved.path)
+
+
+def test_a_folder_without_a_bundle_and_a_name_nobody_ships_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"bundle\.toml is missing"):
+        load_bundle(tmp_path)
+    with pytest.raises(BundleError, match="no installed plugin ships a bundle of this name"):
+        load_bundle("massbnak")
+
+
+def test_an_old_format_is_upgraded_step_by_step(saved: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def upgrade(raw: dict) -> dict:
+        return {**raw, "format": 2, "licence": raw["licence"] + ", upgraded"}
+
+    monkeypatch.setattr(bundles, "FORMAT", 2)
+    monkeypatch.setitem(bundles.UPGRADES, 1, upgrade)
+    assert load_bundle(saved.path).metadata["licence"] == "CC0, upgraded"
+
+
+def test_a_full_disk_leaves_the_old_bundle(saved: Bundle, states: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, *args: object, **options: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(BundleError, match="cannot be written: .*No space left"):
+        save_bundle(saved.path, saved.config, states)
+    monkeypatch.undo()
+    assert saved.path.is_dir()
+    assert [p.name for p in saved.path.parent.iterdir()] == ["tiny"]
+
+
+def test_a_record_of_another_type_is_refused(saved: Bundle) -> None:
+    with pytest.raises(RecordError, match="record 1 is a Structure; the 'msms' encoder takes PeakList"):
+        saved.embed("msms", [SPECTRA[0], structure("CCO")])
+    with pytest.raises(BundleError, match=r"no encoder for 'ms'\. Did you mean 'msms'"):
+        saved.embed("ms", SPECTRA)
+
+
+def test_the_digest_follows_weights_and_configuration_not_the_place(saved: Bundle, tmp_path: Path) -> None:
+    shutil.copytree(saved.path, tmp_path / "elsewhere")
+    assert load_bundle(tmp_path / "elsewhere").digest == saved.digest

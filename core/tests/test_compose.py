@@ -1,0 +1,70 @@
+"""Encoders made of encoders, and the mass as a kernel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from molvis.adducts import ion_mz
+from molvis.compose import Joined, NeutralMass
+from molvis.errors import ConfigError
+from molvis.identity import structure
+from molvis.records import PeakList
+
+
+def ion(smiles: str, adduct: str | None = "[M+H]+") -> PeakList:
+    mass = structure(smiles).exact_mass
+    return PeakList(np.array([50.0]), np.array([1.0]), ion_mz(mass, adduct) if adduct else None, adduct)
+
+
+def test_an_ion_and_its_molecule_have_the_same_mass_vector_whatever_the_adduct() -> None:
+    molecule = structure("CC(=O)Oc1ccccc1C(=O)O")
+    ions = [ion(molecule.smiles, a) for a in ("[M+H]+", "[M-H]-", "[M+Na]+", "[2M+H]+")]
+    query, reference = NeutralMass("ion"), NeutralMass("structure")
+    scores = query(query.collate(ions)) @ reference(reference.collate([molecule])).T
+    assert torch.allclose(scores, torch.ones(4, 1), atol=1e-4)
+
+
+def test_the_mass_kernel_falls_with_the_distance() -> None:
+    encoder = NeutralMass("structure")
+    chain = [structure("C" * n + "O") for n in (5, 6, 8, 20)]
+    vectors = encoder(encoder.collate(chain))
+    assert torch.allclose(vectors.norm(dim=1), torch.ones(4), atol=1e-5)
+    similar = (vectors[:1] @ vectors.T)[0]
+    assert similar[0] > similar[1] > similar[3]
+
+
+def test_an_ion_without_precursor_prefers_no_mass() -> None:
+    encoder = NeutralMass("ion")
+    blank = encoder(encoder.collate([ion("CCO", None)]))
+    assert torch.isfinite(blank).all()
+    assert blank.norm().item() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_the_product_of_joined_vectors_is_the_weighted_mean_of_the_parts() -> None:
+    parts = [{"use": "neutral-mass", "of": "structure", "dim": 8}, {"use": "neutral-mass", "of": "structure", "dim": 16}]
+    joined = Joined(parts, weights=[3, 1])
+    molecules = [structure(s) for s in ("CCO", "CCCO", "c1ccccc1")]
+    vectors = joined(joined.collate(molecules))
+    assert vectors.shape == (3, 24)
+    small, large = (part(part.collate(molecules)) for part in joined.encoders)
+    expected = 0.75 * small @ small.T + 0.25 * large @ large.T
+    assert torch.allclose(vectors @ vectors.T, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"of": []}, "empty"),
+        ({"of": [{"use": "neutral-mass", "of": "ion"}], "weights": [1, 2]}, "as many positive weights"),
+        (
+            {"of": [{"use": "neutral-mass", "of": "ion"}, {"use": "neutral-mass", "of": "structure"}]},
+            "different records",
+        ),
+        ({"of": [{"use": "neutral-mass", "of": "ions"}]}, "'ion' or 'structure'"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused(arguments: dict, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        Joined(**arguments)

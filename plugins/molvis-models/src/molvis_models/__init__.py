@@ -1,0 +1,13 @@
+"""Presets, a bundle of open weights, and the demo's data. Everything here is a path to a file or a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+
+DEFAULT = _HERE / "presets" / "default.toml"
+PNNL_2024 = _HERE / "presets" / "pnnl-2024.toml"
+MASSBANK = _HERE / "massbank"
+DEMO_SPECTRA = _HERE / "demo" / "spectra.mgf"
+DEMO_LIBRARY = _HERE / "demo" / "library.smi.gz"

@@ -1,0 +1,42 @@
+"""Manifest of molvis-models."""
+
+from __future__ import annotations
+
+from molvis import Component, hookimpl
+
+
+@hookimpl
+def molvis_components() -> list[Component]:
+    """Presets, the shipped bundle, and the demo's data."""
+    return [
+        Component(
+            kind="preset",
+            name="default",
+            target="molvis_models:DEFAULT",
+            summary="Our best recipe for MS/MS against structures, on two CPU cores or a GPU.",
+        ),
+        Component(
+            kind="preset",
+            name="pnnl-2024",
+            target="molvis_models:PNNL_2024",
+            summary="The settings of the Molecular Vision report (PNNL, 2024), kept to compare with.",
+        ),
+        Component(
+            kind="bundle",
+            name="massbank",
+            target="molvis_models:MASSBANK",
+            summary="MS/MS to structure, trained on the openly licensed part of MassBank 2025.05.1.",
+        ),
+        Component(
+            kind="example",
+            name="demo-spectra",
+            target="molvis_models:DEMO_SPECTRA",
+            summary="Spectra of ten well-known compounds that the shipped bundle has not seen.",
+        ),
+        Component(
+            kind="example",
+            name="demo-library",
+            target="molvis_models:DEMO_LIBRARY",
+            summary="5,396 structures to search: the compounds of the openly licensed part of MassBank.",
+        ),
+    ]
