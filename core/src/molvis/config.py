@@ -159,6 +159,23 @@ def read_config(path: Path | str) -> RunConfig:
     return parse_config(text, path=path)
 
 
+def config_path(name: Path | str) -> Path:
+    """The file of a configuration: a path as it is, or the name of a preset that a plugin ships.
+
+    Raises:
+        ConfigError: there is neither.
+    """
+    if (path := Path(name)).is_file():
+        return path
+    presets = {c.name for c in registry.components("preset")}
+    if str(name) in presets:
+        return Path(registry.load("preset", str(name)))
+    raise ConfigError(
+        f"{name}: no such file, and no preset of this name.{did_you_mean(str(name), presets)} "
+        f"Presets: {', '.join(sorted(presets)) or 'none'}."
+    )
+
+
 def parse_config(text: str, *, path: Path | str = "<config>") -> RunConfig:
     """The same from a string; `path` is for messages and for files named relative to it."""
     try:

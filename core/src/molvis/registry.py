@@ -16,7 +16,6 @@ from molvis.plugins import Component, plugins
 log = logging.getLogger("molvis")
 
 
-
 def components(kind: str | None = None) -> tuple[Component, ...]:
     """Everything that healthy plugins offer, of one kind or of all. Imports manifests only."""
     return tuple(c for p in plugins() for c in p.components if kind is None or c.kind == kind)
@@ -41,6 +40,19 @@ def component(kind: str, name: str) -> Component:
     if broken:
         message += " Broken plugins: " + "; ".join(f"{p.distribution} ({p.problem})" for p in broken) + "."
     raise ComponentError(message)
+
+
+def clashes() -> dict[str, tuple[str, ...]]:
+    """By plugin: which of its components another one offers too. They work only when nobody asks for them by name."""
+    offers: dict[tuple[str, str], list[Component]] = {}
+    for found in components():
+        offers.setdefault((found.kind, found.name), []).append(found)
+    clashing: dict[str, tuple[str, ...]] = {}
+    for (kind, name), several in offers.items():
+        for one in several if len(several) > 1 else ():
+            others = " and ".join(sorted({c.distribution for c in several if c is not one}))
+            clashing[one.plugin] = (*clashing.get(one.plugin, ()), f"{kind} {name!r} is offered by {others} too")
+    return clashing
 
 
 def load(kind: str, name: str) -> Any:

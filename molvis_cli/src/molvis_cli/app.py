@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,24 @@ COMMANDS: dict[str, Command] = {
 }
 
 
+def _quick(option: Any) -> Any:
+    # typer converts the missing value of --help with pydantic, whose import costs more than all else that starts up
+    # here; a value that is a bool already is left alone.
+    if option is not None:
+        option.default = False
+    return option
+
+
+class _Command(TyperCommand):
+    def get_help_option(self, ctx: Any) -> Any:
+        return _quick(super().get_help_option(ctx))
+
+
 class _LazyGroup(TyperGroup):
     """Shows placeholders in its help, and puts the real command in their place when one is to run."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _quick(super().get_help_option(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         order = list(dict.fromkeys(path.split()[0] for path in COMMANDS)) if ctx.parent is None else []
@@ -97,7 +113,9 @@ def _load(path: str) -> Any:
             "Reinstall it: pip install --force-reinstall molvis-cli"
         ) from error
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(name=path.rpartition(" ")[2], help=callback.__doc__ and _unwrapped(callback.__doc__))(callback)
+    alone.command(name=path.rpartition(" ")[2], cls=_Command, help=callback.__doc__ and _unwrapped(callback.__doc__))(
+        callback
+    )
     return typer.main.get_command(alone)
 
 
@@ -150,7 +168,9 @@ def make_app() -> typer.Typer:
     """The typer application, with a placeholder for every command."""
     options: dict[str, Any] = {"rich_markup_mode": None, "no_args_is_help": True, "cls": _LazyGroup}
     settings = {"help_option_names": ["--help", "-h"]}
-    app = typer.Typer(name="molvis", pretty_exceptions_enable=False, context_settings=settings, **options)
+    app = typer.Typer(
+        name="molvis", pretty_exceptions_enable=False, add_completion=False, context_settings=settings, **options
+    )
     app.callback()(_root)
     groups: dict[str, typer.Typer] = {"": app}
     for path, command in COMMANDS.items():
@@ -158,7 +178,7 @@ def make_app() -> typer.Typer:
         if group not in groups:
             groups[group] = typer.Typer(help=GROUPS[group], **options)
             app.add_typer(groups[group], name=group)
-        groups[group].command(name=name, help=command.summary, short_help=command.summary)(_placeholder)
+        groups[group].command(name=name, cls=_Command, help=command.summary, short_help=command.summary)(_placeholder)
     return app
 
 

@@ -113,3 +113,13 @@ def progress(description: str, *, quiet: bool = False) -> Iterator[Progress]:
             bar.update(task, completed=done, total=total or None)
 
         yield advance
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: to a temporary name, then renamed."""
+    fresh = path.with_name(f".{path.name}.partial")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -1,0 +1,42 @@
+"""`molvis config`: configurations of training runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molvis_cli import output
+
+
+def fill(
+    config: Annotated[str, typer.Argument(help="A TOML file, or the name of a preset.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to this file, not to standard output.")] = None,
+) -> None:
+    """Write out a configuration with every default.
+
+    The filled file means the same run, and goes on meaning it when a default changes.
+    """
+    from molvis import config as configs
+
+    text = configs.write_toml(configs.fill(configs.read_config(configs.config_path(config))))
+    if out is None:
+        print(text, end="")
+    else:
+        output.write_text(out, text)
+        output.note(f"wrote {out}")
+
+
+def presets(
+    name: Annotated[str, typer.Argument(help="Print this one; without a name, all are listed.")] = "",
+) -> None:
+    """List the presets that plugins ship, or print one to start from."""
+    from molvis import config as configs
+    from molvis import registry
+
+    if name:
+        print(configs.config_path(name).read_text(encoding="utf-8"), end="")
+    else:
+        rows = [(c.name, c.summary, c.distribution) for c in registry.components("preset")]
+        output.print_table(("preset", "what", "from"), rows, plain=True)

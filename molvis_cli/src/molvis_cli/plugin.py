@@ -1,0 +1,100 @@
+"""`molvis plugins`, `list`, `check` and `plugin new`: what is installed, whether it works, and how to add to it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molvis_cli import output
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def plugins(as_json: Json = False) -> None:
+    """List installed plugins, their origin and state.
+
+    A broken plugin is listed with what is wrong with it; it stops nobody.
+    """
+    from molvis.plugins import plugins as installed
+    from molvis.registry import clashes
+
+    found, clashing = installed(), clashes()
+    states = {p: p.problem or "; ".join(clashing.get(p.name, ())) or "ok" for p in found}
+    if as_json:
+        output.print_json([{**output.to_plain(p), "state": state} for p, state in states.items()])
+        return
+    rows = []
+    for plugin, state in states.items():
+        counts = Counter(c.kind for c in plugin.components)
+        offers = ", ".join(f"{kind} {n}" for kind, n in counts.items())
+        rows.append((plugin.name, f"{plugin.distribution} {plugin.version}", plugin.module, offers or None, state))
+    output.print_table(("plugin", "distribution", "manifest", "offers", "state"), rows, plain=True)
+
+
+def list_(
+    kind: Annotated[str, typer.Argument(help="Only this kind: encoder, loss, reader, ...")] = "",
+    as_json: Json = False,
+) -> None:
+    """List components: what configurations and command lines can name."""
+    from molvis.errors import ComponentError, did_you_mean
+    from molvis.registry import components
+
+    kinds = list(dict.fromkeys(c.kind for c in components()))
+    kind = kind if kind in kinds else kind.removesuffix("s")
+    if kind and kind not in kinds:
+        raise ComponentError(f"no component of kind {kind!r}.{did_you_mean(kind, kinds)} Kinds: {', '.join(kinds)}.")
+    found = sorted(components(kind or None), key=lambda c: (kinds.index(c.kind), c.name))
+    if as_json:
+        output.print_json(found)
+        return
+    rows = [
+        (c.kind, c.name, c.summary + f" ({', '.join(c.suffixes)})" * bool(c.suffixes), c.distribution) for c in found
+    ]
+    output.print_table(("kind", "name", "what", "from"), rows, plain=True)
+
+
+def check(
+    name: Annotated[str, typer.Argument(help="A distribution, such as molvis-losses, or a plugin's name.")],
+    all_checks: Annotated[bool, typer.Option("--all", help="List the checks that passed, too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run the contract kit on an installed plugin.
+
+    Every component is imported, built with its defaults and run on made-up records. Exit code 1 if a contract is broken.
+    """
+    from molvis.testing import check_installed
+
+    with output.progress(f"checking {name}", quiet=as_json) as advance:
+        results = check_installed(name, progress=advance)
+    failed = [r for r in results if r.ok is False]
+    left = [r for r in results if r.ok is None]
+    if as_json:
+        output.print_json(results)
+    else:
+        words = {True: "ok", False: "FAILED", None: "not run"}
+        shown = results if all_checks else [*failed, *left]
+        if shown:
+            rows = [(words[r.ok], r.component, r.check, r.problem or None) for r in shown]
+            output.print_table(("result", "component", "check", "why"), rows, plain=True)
+        print(
+            f"{name}: {len(results) - len(failed) - len(left)} checks passed, {len(failed)} failed, {len(left)} not run"
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="Of the distribution, such as molvis-raman.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to make; by default ./NAME.")] = None,
+) -> None:
+    """Make a package of your own from the template.
+
+    It holds one modality and one encoder, installs with pip, is found, and passes `molvis check NAME` as it stands.
+    """
+    from molvis_cli.scaffold import new_plugin
+
+    folder = new_plugin(name, out)
+    print(f"made {folder}\n\n  pip install -e {folder}\n  molvis check {name}\n  pytest {folder}")
