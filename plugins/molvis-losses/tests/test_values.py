@@ -221,6 +221,7 @@ def test_a_learned_distance_of_the_wrong_length_says_so() -> None:
 @pytest.mark.parametrize(
     "name", ["bce", "contrastive", "infonce", "tanimoto-infonce", "clerms", "siglip", "soft-target"]
 )
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_shapes_that_do_not_fit_are_refused_instead_of_broadcast(name: str) -> None:
     with pytest.raises(ValueError, match="must both be"):
         build("loss", name)(QUERY, REFERENCE, torch.ones(1, 2), ONES)
