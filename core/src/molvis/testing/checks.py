@@ -369,7 +369,7 @@ def loss_prefers_matches(loss: Any) -> None:
     """Queries on top of their matches cost less than queries on top of the wrong ones."""
     import torch
 
-    vectors, target, weight = torch.eye(6), torch.full((6, 6), 0.1).fill_diagonal_(1), torch.ones(6, 6)
+    vectors, target, weight = torch.eye(8)[:6], torch.full((6, 6), 0.1).fill_diagonal_(1), torch.ones(6, 6)
     right, wrong = (
         _value(loss, vectors, vectors, target, weight),
         _value(loss, vectors, vectors.roll(1, 0), target, weight),

@@ -1,0 +1,167 @@
+"""Errors, exit codes and output of the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from molvis.errors import MolvisError
+from molvis_cli import app, output
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        app.main(arguments)
+    return int(caught.value.code or 0)
+
+
+def raises(error: BaseException) -> app.Command:
+    """A command whose function raises; stands in for one of the table."""
+
+    def broken() -> None:
+        """Raise."""
+        raise error
+
+    globals()["broken"] = broken
+    return app.Command(f"{__name__}:broken", "Raise.")
+
+
+@pytest.mark.parametrize("path", [""] + sorted({p.split()[0] for p in app.COMMANDS if " " in p}))
+def test_help_lists_every_command_of_the_table(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*path.split(), "--help") == 0
+    shown = capsys.readouterr().out
+    for name, command in app.COMMANDS.items():
+        if name.rpartition(" ")[0] == path:
+            assert re.search(rf"^  {name.rpartition(' ')[2]} +{re.escape(command.summary)}$", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", sorted(app.COMMANDS))
+def test_every_command_of_the_table_can_be_imported_and_says_what_it_does(
+    path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*path.split(), "--help") == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"Usage: molvis {path}")
+    assert re.search(r"^  [A-Z].*\.", shown, re.MULTILINE)
+
+
+def test_the_version_names_all_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert re.fullmatch(r"molvis-cli \d\S+, molvis-core \d\S+, Python 3\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_an_error_of_molvis_is_one_line_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(app.COMMANDS, "demo", raises(MolvisError("spectra.mgf:3: no precursor\nwrite PEPMASS")))
+    assert run("demo") == 1
+    caught = capsys.readouterr()
+    assert (caught.out, caught.err) == ("", "error: spectra.mgf:3: no precursor write PEPMASS\n")
+
+
+def test_a_full_disk_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(app.COMMANDS, "demo", raises(OSError(28, "No space left on device", "index")))
+    assert run("demo") == 1
+    assert capsys.readouterr().err == "error: [Errno 28] No space left on device: 'index'\n"
+
+
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(app.COMMANDS, "demo", raises(MolvisError("no precursor")))
+    with pytest.raises(MolvisError, match="no precursor"):
+        app.main(["--debug", "demo"])
+
+
+def test_a_mistake_of_our_own_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(app.COMMANDS, "demo", raises(ZeroDivisionError("ours")))
+    with pytest.raises(ZeroDivisionError):
+        app.main(["demo"])
+
+
+def test_an_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(app.COMMANDS, "demo", raises(KeyboardInterrupt()))
+    assert run("demo") == 130
+
+
+def test_a_command_whose_module_is_missing_fails_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(app.COMMANDS, "demo", app.Command("molvis_cli.nowhere:demo", "Gone."))
+    assert run("--help") == 0
+    assert run("plugins") == 0
+    capsys.readouterr()
+    assert run("demo") == 1
+    assert "molvis demo cannot be loaded from molvis_cli.nowhere:demo" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("plugin", "nwe"), "Did you mean 'new'?"),
+        (("pluginss",), "Did you mean"),
+        (("check",), "Missing argument"),
+        (("list", "--jsn"), "No such option"),
+        (("plugin",), "Usage: molvis plugin"),
+    ],
+)
+def test_a_mistake_on_the_command_line_exits_with_2(
+    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == 2
+    caught = capsys.readouterr()
+    assert message in caught.out + caught.err
+
+
+def test_list_prints_components_for_people_and_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("list", "targets") == 0
+    assert re.search(r"^target +same-compound +Pairs of equal InChIKey", capsys.readouterr().out, re.MULTILINE)
+    assert run("list", "target", "--json") == 0
+    assert "same-compound" in [c["name"] for c in json.loads(capsys.readouterr().out)]
+    assert run("list", "encodr") == 1
+    assert "Did you mean 'encoder'?" in capsys.readouterr().err
+
+
+def test_plugins_says_where_each_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("plugins") == 0
+    assert re.search(r"^core +molvis-core \S+ +molvis\.builtin .* ok$", capsys.readouterr().out, re.MULTILINE)
+    assert run("plugins", "--json") == 0
+    assert "core" in [p["name"] for p in json.loads(capsys.readouterr().out)]
+
+
+def test_check_of_something_that_is_not_installed_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("check", "molvis-cor") == 1
+    assert "no plugin named 'molvis-cor' is installed. Did you mean 'molvis-core'?" in capsys.readouterr().err
+
+
+def test_config_fill_without_such_a_file_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("config", "fill", "nowhere.toml") == 1
+    assert "error: nowhere.toml: no such file, and no preset of this name" in capsys.readouterr().err
+
+
+def test_json_holds_no_number_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    import numpy as np
+
+    output.print_json({"a": np.array([1.0, np.nan]), "b": (np.int64(3), Path("x")), "c": float("inf")})
+    assert json.loads(capsys.readouterr().out) == {"a": [1.0, None], "b": [3, "x"], "c": None}
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_piped_table_cuts_nothing(plain: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    long = "x" * 300
+    output.print_table(("name", "n"), [(long, 1), ("[b]", None)], title="a title", plain=plain)
+    shown = capsys.readouterr().out
+    assert long in shown
+    assert "[b]" in shown
+    assert "-" in shown.splitlines()[-1 if plain else -2]
+    assert "a title" in shown
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    output.write_text(path, "a = 1\n")
+    with pytest.raises(UnicodeEncodeError):
+        output.write_text(path, "\ud800")
+    assert path.read_text(encoding="utf-8") == "a = 1\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["run.toml"]

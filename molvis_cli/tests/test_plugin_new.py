@@ -1,0 +1,98 @@
+"""`molvis plugin new` makes a package that installs, is found, passes the contract kit and its own tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from hatchling.builders.sdist import SdistBuilder
+from hatchling.builders.wheel import WheelBuilder
+
+from molvis.errors import PluginError
+from molvis_cli.scaffold import new_plugin, template_folder
+
+
+def install(package: Path, site: Path) -> None:
+    """Build the wheel as pip would, and unpack it: a wheel is a zip of what goes into site-packages."""
+    wheel = next(iter(WheelBuilder(str(package)).build(directory=str(package / "dist"))))
+    zipfile.ZipFile(wheel).extractall(site)
+
+
+def run(site: Path, *command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", *command], env=environment, cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_new_plugin_installs_is_found_and_passes_the_kit_and_its_own_tests(tmp_path: Path) -> None:
+    package, site = new_plugin("acme-raman", tmp_path / "acme-raman"), tmp_path / "site"
+    install(package, site)
+    listed = run(site, "molvis_cli", "plugins", cwd=tmp_path)
+    line = next(line for line in listed.stdout.splitlines() if line.startswith("acme-raman"))
+    assert "acme-raman 0.1.0" in line
+    assert line.endswith("ok")
+    checked = run(site, "molvis_cli", "check", "acme-raman", cwd=tmp_path)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "14 checks passed, 0 failed, 0 not run" in checked.stdout
+    tested = run(site, "pytest", "-q", "-p", "no:cacheprovider", str(package / "tests"), cwd=package)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_nothing_of_the_template_is_left_in_the_new_plugin(tmp_path: Path) -> None:
+    package = new_plugin("molvis-raman", tmp_path / "raman")
+    texts = {
+        p.relative_to(package).as_posix(): p.read_text(encoding="utf-8") for p in package.rglob("*") if p.is_file()
+    }
+    assert "src/molvis_raman/plugin.py" in texts
+    assert not [name for name, text in texts.items() if "template" in (name + text).lower()]
+    assert 'name="raman-cnn"' in texts["src/molvis_raman/plugin.py"]
+
+
+def test_the_template_ships_in_the_wheel_and_in_the_source_distribution(tmp_path: Path) -> None:
+    root = Path(__file__).parents[1]
+    wanted = {p.relative_to(template_folder()).as_posix() for p in template_folder().rglob("*.py")}
+    assert "src/molvis_template/plugin.py" in wanted
+    wheel = next(iter(WheelBuilder(str(root)).build(directory=str(tmp_path))))
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"molvis_cli/template/{name}" for name in wanted} <= inside
+    source = next(iter(SdistBuilder(str(root)).build(directory=str(tmp_path))))
+    import tarfile
+
+    with tarfile.open(source) as archive:
+        archive.extractall(tmp_path, filter="data")
+    again = next(iter(WheelBuilder(str(tmp_path / "molvis_cli-0.1.0")).build(directory=str(tmp_path / "again"))))
+    assert {n for n in zipfile.ZipFile(again).namelist() if "template" in n} == {n for n in inside if "template" in n}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Molvis_Raman", "lowercase letters, digits and single hyphens are wanted. Did you mean 'molvis-raman'?"),
+        ("raman--x", "Did you mean 'raman-x'?"),
+        ("3d", "Did you mean 'd'?"),
+        ("../raman", "Did you mean 'raman'?"),
+        ("", "lowercase letters"),
+        ("json", "Python itself has 'json'. Try 'molvis-json'"),
+        ("molvis", "that of molvis itself"),
+        ("molvis-core", "a distribution of this name is installed"),
+        ("molvis-structure", "Choose another"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused_and_leaves_nothing(name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(PluginError) as caught:
+        new_plugin(name, tmp_path / "new")
+    assert message in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_folder_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "raman").mkdir()
+    (tmp_path / "raman" / "mine.txt").write_text("kept", encoding="utf-8")
+    with pytest.raises(PluginError, match="exists already"):
+        new_plugin("molvis-raman", tmp_path / "raman")
+    assert [p.name for p in (tmp_path / "raman").iterdir()] == ["mine.txt"]

@@ -1,0 +1,5 @@
+"""A molvis plugin."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+from molvis_template.encoders import TraceCNN
+
+from molvis.errors import ConfigError
+from molvis.testing import EncoderContract, PluginContract
+
+
+class TestPlugin(PluginContract):
+    @pytest.fixture
+    def name(self) -> str:
+        return "molvis-template"
+
+
+class TestTraceCNN(EncoderContract):
+    @pytest.fixture
+    def encoder(self) -> TraceCNN:
+        return TraceCNN(dim=8, width=4)
+
+    @pytest.fixture
+    def spec(self) -> dict[str, object]:
+        return {"use": "template-cnn", "dim": 8, "width": 4}
+
+
+def test_a_grid_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="make no grid"):
+        TraceCNN(low=2.0, high=1.0)
