@@ -1,0 +1,62 @@
+# `make test` and `make demo` set everything up by themselves in .venv: Python 3.11 or newer and a network are enough.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+JOBS ?= 2
+BIN := .venv/bin
+STAMP := .venv/.molvis-installed
+PACKAGES := core molvis_cli $(filter-out plugins/_template,$(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)))
+PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PACKAGES))
+
+# uv reads a tool's settings from the user's files too; what is installed here is decided by constraints.txt alone.
+INSTALL = $(BIN)/uv pip install --quiet --constraints constraints.txt --build-constraints constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint demo format test-alone clean
+
+help:
+	@echo "make test                      set up if needed, then lint, check types and layers, and run every test"
+	@echo "make demo                      set up if needed, then identify a few real spectra"
+	@echo "make test-alone PACKAGE=core   install one package into an environment of its own, and test it there"
+	@echo "make format                    put the code into the house's format"
+	@echo "make clean                     remove the environment and whatever was made"
+
+setup: $(STAMP)
+
+$(BIN)/uv: constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: no Python of version 3.11 or newer was found; name one: make PYTHON=/path/to/python3"; exit 1; }
+	@echo "making .venv with $(PYTHON)"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@touch $@
+
+$(STAMP): $(BIN)/uv $(PROJECTS) constraints.txt molvis_cli/hatch_build.py
+	@echo "installing molvis and its tools into .venv; the first time takes some minutes"
+	$(INSTALL) --python $(BIN)/python --group dev $(foreach package,$(PACKAGES),--editable "./$(package)[test]")
+	@touch $@
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal
+
+demo: $(STAMP)
+	$(BIN)/molvis demo
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# A package must not lean on what another one happens to install.
+test-alone: $(BIN)/uv
+	@test -f "$(PACKAGE)/pyproject.toml" || { echo "error: name a package's folder, such as PACKAGE=core or PACKAGE=plugins/molvis-losses"; exit 1; }
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/alone/$(PACKAGE)
+	$(INSTALL) --python build/alone/$(PACKAGE)/bin/python --editable "./$(PACKAGE)[test]"
+	OMP_NUM_THREADS=1 build/alone/$(PACKAGE)/bin/python -m pytest $(PACKAGE)/tests
+
+clean:
+	rm -rf .venv build demo-output .pytest_cache .ruff_cache .hypothesis .import_linter_cache
