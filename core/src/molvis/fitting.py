@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -59,6 +59,8 @@ class Fit:
         simulated: what the estimates would have measured, on the axes of the data.
         problem: empty when the fit succeeded; else what went wrong.
     """
+
+    __no_type_check__: ClassVar[bool] = True  # as for records: the check below has the better message
 
     names: tuple[str, ...]
     units: tuple[str, ...]

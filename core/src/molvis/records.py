@@ -2,12 +2,15 @@
 
 They live in core so that two plugins for one modality share them without importing each other. Numbers are always in
 the units given here; only readers convert. A field that is not known is None, never a made-up value.
+
+A record converts and checks its arrays itself, so that a bad one is a `RecordError` which names the field:
+`__no_type_check__` keeps the checker of shapes that our tests run under from answering first.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -16,8 +19,9 @@ from molvis.errors import RecordError
 
 
 def _vector(record: object, name: str, dtype: type) -> np.ndarray:
+    given = getattr(record, name)
     try:
-        values = np.ascontiguousarray(getattr(record, name), dtype=dtype)
+        values = np.ascontiguousarray(given, dtype=dtype)
     except (TypeError, ValueError) as error:
         raise RecordError(f"{type(record).__name__}.{name} is not an array of numbers: {error}") from error
     if values.ndim != 1:
@@ -26,6 +30,10 @@ def _vector(record: object, name: str, dtype: type) -> np.ndarray:
     if bad.any():
         where = int(np.flatnonzero(bad)[0])
         raise RecordError(f"{type(record).__name__}.{name}[{where}] is {values[where]}; finite numbers are wanted")
+    if isinstance(given, np.ndarray) and values.flags.writeable and np.may_share_memory(values, given):
+        # Frozen means that nobody else holds a way to change it either. A read-only array, such as a view of a
+        # memory-mapped file, is taken as it is.
+        values = values.copy()
     values.flags.writeable = False
     object.__setattr__(record, name, values)
     return values
@@ -67,6 +75,7 @@ class PeakList:
             precursor or collision energy that cannot be.
     """
 
+    __no_type_check__: ClassVar[bool] = True
     mz: Float[np.ndarray, " p"]
     intensity: Float[np.ndarray, " p"]
     precursor_mz: float | None = None
@@ -115,6 +124,7 @@ class Trace:
         RecordError: arrays of different lengths, NaN, or an axis that is not strictly monotonic.
     """
 
+    __no_type_check__: ClassVar[bool] = True
     x: Float[np.ndarray, " t"]
     y: Float[np.ndarray, " t"]
     frequency: float | None = None
@@ -181,6 +191,7 @@ class Distribution:
         RecordError: arrays of different lengths or numbers that are not finite.
     """
 
+    __no_type_check__: ClassVar[bool] = True
     fractions: Float[np.ndarray, " k"]
     sd: Float[np.ndarray, " k"] | None = None
     identifier: str | None = None

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import pytest
+from fake_plugins import Install, install, manifest
+
+from molvis.errors import ComponentError, ConfigError, PluginError
+from molvis.registry import build, check_arguments, clashes, component, for_suffix, load, parameters
+
+__all__ = ["install"]
+
+LOSSES = '''
+class Margin:
+    """A loss."""
+    def __init__(self, margin: float = 0.5, *, scale: float = 1.0):
+        if margin < 0:
+            raise ValueError("margin is negative")
+        self.margin, self.scale = margin, scale
+
+class Needs:
+    def __init__(self, dim: int): self.dim = dim
+
+class Nested:
+    class Inner:
+        pass
+'''
+
+
+@pytest.fixture
+def acme(install: Install) -> Install:
+    components = ("loss margin acme_losses:Margin", "loss needs acme_losses:Needs", "loss inner acme_losses:Nested.Inner")
+    install("acme-losses", {"acme.py": manifest(*components), "acme_losses.py": LOSSES}, "acme")
+    return install
+
+
+def test_a_component_is_built_with_the_arguments_of_its_spec(acme: Install) -> None:
+    loss = build("loss", {"use": "margin", "margin": 0.2})
+    assert (loss.margin, loss.scale) == (0.2, 1.0)
+    assert build("loss", "margin").margin == 0.5
+
+
+def test_a_target_may_be_an_attribute_of_an_attribute(acme: Install) -> None:
+    assert load("loss", "inner").__qualname__ == "Nested.Inner"
+
+
+def test_the_signature_is_the_schema(acme: Install) -> None:
+    assert {name: p.default for name, p in parameters("loss", "margin").items()} == {"margin": 0.5, "scale": 1.0}
+
+
+def test_an_unknown_name_offers_the_nearest_and_says_what_is_installed(acme: Install) -> None:
+    with pytest.raises(ComponentError, match=r"no loss named 'margn'. Did you mean 'margin'\? Installed: .*margin"):
+        load("loss", "margn")
+    with pytest.raises(LookupError):
+        load("loss", "margn")
+
+
+def test_an_unknown_name_mentions_broken_plugins_where_it_might_be(acme: Install) -> None:
+    acme("acme-broken", {"acme_broken.py": "import nowhere_to_be_found"}, "acme_broken")
+    with pytest.raises(ComponentError, match=r"Broken plugins: acme-broken \(ModuleNotFoundError.*nowhere_to_be_found"):
+        load("loss", "other")
+
+
+def test_clashing_names_are_an_error_that_names_both_when_asked_for(acme: Install) -> None:
+    acme("rival", {"rival.py": manifest("loss margin rival_losses:Margin")}, "rival")
+    assert build("loss", {"use": "needs", "dim": 3}).dim == 3
+    with pytest.raises(ComponentError) as caught:
+        component("loss", "margin")
+    message = str(caught.value)
+    assert "2 plugins offer a loss named 'margin'" in message
+    assert "acme-losses (acme_losses:Margin)" in message
+    assert "rival (rival_losses:Margin)" in message
+    assert clashes() == {
+        "acme-losses": ("loss 'margin' is offered by rival too",),
+        "rival": ("loss 'margin' is offered by acme-losses too",),
+    }
+
+
+def test_the_same_name_of_another_kind_is_no_clash(acme: Install) -> None:
+    acme("rival", {"rival.py": manifest("encoder margin rival_models:Margin")}, "rival")
+    assert component("loss", "margin").distribution == "acme-losses"
+    assert clashes() == {}
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [("acme_gone:Loss", "No module named 'acme_gone'"), ("acme_losses:Gone", "has no attribute 'Gone'")],
+)
+def test_a_target_that_cannot_be_imported_says_how_to_mend_it(target: str, reason: str, acme: Install) -> None:
+    acme("rival", {"rival.py": manifest(f"loss gone {target}")}, "rival")
+    with pytest.raises(PluginError) as caught:
+        load("loss", "gone")
+    assert reason in str(caught.value)
+    assert "pip install --force-reinstall rival" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"use": "margin", "margn": 1}, r"pairs.1: loss 'margin' has no argument 'margn'. Did you mean 'margin'\? It takes"),
+        ({"use": "needs"}, "pairs.1: loss 'needs' needs dim"),
+        ({"use": "margin", "margin": -1}, "pairs.1: loss 'margin' refused .*margin is negative"),
+        ({"margin": 1}, "pairs.1: the key 'use' with a component's name is wanted"),
+    ],
+)
+def test_an_argument_that_does_not_fit_names_place_component_and_key(
+    spec: dict[str, object], message: str, acme: Install
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build("loss", spec, where="pairs.1")
+
+
+def test_arguments_can_be_checked_without_building(acme: Install) -> None:
+    check_arguments("loss", "margin", {"margin": -1})
+    with pytest.raises(ConfigError, match="has no argument 'x'"):
+        check_arguments("loss", "margin", {"x": -1})
+
+
+READERS = """
+from molvis import Component, hookimpl
+
+def reader(name, modality, *suffixes):
+    return Component(kind="reader", name=name, target="acme:read", summary="x", modality=modality, suffixes=suffixes)
+
+@hookimpl
+def molvis_components():
+    return [reader("acme-a", "ir", ".acme"), reader("acme-b", "raman", ".acme"), reader("acme-c", "ir", ".acme.txt")]
+"""
+
+
+def test_a_reader_is_chosen_by_the_files_ending(install: Install) -> None:
+    install("acme", {"acme.py": READERS}, "acme")
+    assert for_suffix("reader", "x/SPECTRA.ACME.TXT").name == "acme-c"
+    assert for_suffix("reader", "x/spectra.acme.txt.gz").name == "acme-c"
+    assert for_suffix("reader", "x/spectra.acme", modality="raman").name == "acme-b"
+    with pytest.raises(ComponentError, match="several readers claim this ending: acme-a, acme-b. Name one"):
+        for_suffix("reader", "spectra.acme")
+    with pytest.raises(ComponentError, match="no reader claims this ending. Known endings: .*.acme, .acme.txt"):
+        for_suffix("reader", "spectra.doc")
