@@ -1,0 +1,50 @@
+"""CLI and plugins stand on core, core knows neither, no plugin knows another, and nothing heavy loads at start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+ROOT = Path(__file__).resolve().parents[1]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+HEAVY = {"torch", "rdkit", "pyarrow", "matplotlib", "scipy", "pandas", "numpy", "torch_geometric", "lightning_fabric"}
+
+
+def import_packages() -> set[str]:
+    folders = [ROOT / "core" / "src", ROOT / "molvis_cli" / "src", *(ROOT / "plugins").glob("molvis*/src")]
+    return {package.parent.name for folder in folders for package in folder.glob("*/__init__.py")}
+
+
+def test_the_layers_hold(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    status = lint_imports(no_cache=True, no_logo=True)
+    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+def test_every_package_of_the_repository_has_its_place_in_the_layers() -> None:
+    (contract,) = SETTINGS["contracts"]
+    above, core = contract["layers"]
+    assert core == "molvis"
+    assert {*above.split(" | "), core} == import_packages() == set(SETTINGS["root_packages"])
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plugins"], ["list"], ["list", "encoder", "--json"]])
+def test_listing_what_there_is_imports_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys\n"
+        "from molvis_cli.app import main\n"
+        "try:\n"
+        f"    main({arguments!r})\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code, end.code\n"
+        f"print('heavy:', sorted({HEAVY!r} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "heavy: []"

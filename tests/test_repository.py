@@ -1,0 +1,99 @@
+"""What holds for every file and every package of the repository."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PLUGINS = sorted(p.parent for p in (ROOT / "plugins").glob("[!._]*/pyproject.toml"))
+PACKAGES = [ROOT / "core", ROOT / "molvis_cli", *PLUGINS]
+OURS = {tomllib.loads((p / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"] for p in PACKAGES}
+CHANGE = re.compile(r"\d+\.(added|changed|fixed|removed)\.md")
+
+
+def tracked_files() -> list[Path]:
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+def project(package: Path) -> dict[str, Any]:
+    return tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)
+def test_a_package_has_what_every_package_has(package: Path) -> None:
+    assert (package / "README.md").read_text(encoding="utf-8").startswith("# ")
+    assert list((package / "tests").glob("**/test_*.py"))
+    changes = [p.name for p in (package / "changes").iterdir()]
+    assert changes
+    assert not [name for name in changes if not CHANGE.fullmatch(name)]
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)
+def test_a_package_says_what_it_needs_and_under_which_licence(package: Path) -> None:
+    facts = project(package)
+    assert facts["license"] == "BSD-3-Clause"
+    assert facts["requires-python"] == ">=3.11"
+    required = [text for text in facts.get("dependencies", []) if text.startswith("molvis")]
+    assert all(text.endswith(">=0.1,<1") for text in required)
+    assert bool(required) or package.name == "core"
+    assert "test" in facts["optional-dependencies"]
+
+
+def test_the_workspace_holds_our_packages_and_not_the_template() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]
+    members = {
+        p
+        for pattern in settings["workspace"]["members"]
+        for p in ROOT.glob(pattern)
+        if (p / "src").is_dir() or p in PACKAGES
+    }
+    left_out = {p for pattern in settings["workspace"]["exclude"] for p in ROOT.glob(pattern)}
+    assert members - left_out == set(PACKAGES)
+    assert ROOT / "plugins" / "_template" in left_out
+    assert set(settings["sources"]) == OURS
+
+
+def test_versions_are_constraints_and_there_is_no_lock_file() -> None:
+    assert not list(ROOT.glob("**/uv.lock"))
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert not [line for line in pins if not re.fullmatch(r"[a-z0-9-]+==[\w.]+", line)]
+    assert pins == sorted(set(pins))
+
+
+def test_every_requirement_of_a_package_is_pinned() -> None:
+    pinned = {line.partition("==")[0] for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()}
+    for package in PACKAGES:
+        facts = project(package)
+        wanted = [*facts.get("dependencies", []), *facts["optional-dependencies"]["test"]]
+        names = {re.split(r"[\[<>=!~; ]", text)[0].lower().replace("_", "-") for text in wanted}
+        assert names - pinned - OURS == set(), package.name
+
+
+def test_no_file_names_a_machine_or_a_registry() -> None:
+    # Assembled here so that this file does not hold what it looks for.
+    home, index = "/" + "home/", "https://" + "pypi"
+    words = [home, "/" + "root/", "/" + "work/", index, "https://" + "files.pythonhosted", "https://" + "test.pypi"]
+    found: list[str] = []
+    for path in tracked_files():
+        if path.suffix in (".gz", ".safetensors", ".png", ".arrow"):
+            continue
+        text = path.read_text(encoding="utf-8")
+        found += [f"{path.relative_to(ROOT)}: {word}" for word in words if word in text]
+    assert found == []
+
+
+def test_the_same_name_is_never_given_to_two_test_modules_of_a_package() -> None:
+    for package in [*PACKAGES, ROOT]:
+        names = [p.name for p in (package / "tests").glob("**/test_*.py")]
+        assert sorted(names) == sorted(set(names))
