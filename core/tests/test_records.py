@@ -47,7 +47,10 @@ def test_changing_the_callers_array_later_does_not_change_the_record() -> None:
         ({"mz": [1.0, 2.0], "intensity": [1.0]}, "different lengths: {'mz': 2, 'intensity': 1}"),
         ({"mz": [float("nan")], "intensity": [1.0]}, r"PeakList.mz\[0\] is nan; finite numbers"),
         ({"mz": [1.0], "intensity": [float("inf")]}, r"PeakList.intensity\[0\] is inf"),
-        ({"mz": [1.0, 2.0], "intensity": [1.0, -0.5]}, r"PeakList.intensity\[1\] is -0.5; an intensity is not negative"),
+        (
+            {"mz": [1.0, 2.0], "intensity": [1.0, -0.5]},
+            r"PeakList.intensity\[1\] is -0.5; an intensity is not negative",
+        ),
         ({"mz": [0.0], "intensity": [1.0]}, "PeakList.mz holds 0.0; an m/z is positive"),
         ({"mz": [[1.0]], "intensity": [1.0]}, r"shape \(1, 1\); one axis is wanted"),
         ({"mz": ["x"], "intensity": [1.0]}, "not an array of numbers"),

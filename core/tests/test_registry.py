@@ -27,7 +27,11 @@ class Nested:
 
 @pytest.fixture
 def acme(install: Install) -> Install:
-    components = ("loss margin acme_losses:Margin", "loss needs acme_losses:Needs", "loss inner acme_losses:Nested.Inner")
+    components = (
+        "loss margin acme_losses:Margin",
+        "loss needs acme_losses:Needs",
+        "loss inner acme_losses:Nested.Inner",
+    )
     install("acme-losses", {"acme.py": manifest(*components), "acme_losses.py": LOSSES}, "acme")
     return install
 
@@ -95,7 +99,10 @@ def test_a_target_that_cannot_be_imported_says_how_to_mend_it(target: str, reaso
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"use": "margin", "margn": 1}, r"pairs.1: loss 'margin' has no argument 'margn'. Did you mean 'margin'\? It takes"),
+        (
+            {"use": "margin", "margn": 1},
+            r"pairs.1: loss 'margin' has no argument 'margn'. Did you mean 'margin'\? It takes",
+        ),
         ({"use": "needs"}, "pairs.1: loss 'needs' needs dim"),
         ({"use": "margin", "margin": -1}, "pairs.1: loss 'margin' refused .*margin is negative"),
         ({"margin": 1}, "pairs.1: the key 'use' with a component's name is wanted"),

@@ -204,13 +204,15 @@ def check(config: RunConfig, *, where: _Where | None = None) -> None:
         for side in (pair.query, pair.reference):
             if side not in config.encoders:
                 raise ConfigError(
-                    f"{where.at('pairs', side)}: pair {number + 1} names {side!r}, but [encoders.{side}] is missing."
+                    f"{where.at('pairs', number, side)}: pair {number + 1} names {side!r}, but [encoders.{side}] is missing."
                     f"{did_you_mean(side, config.encoders)}"
                 )
-        _check_spec("loss", pair.loss, where, ("pairs", "loss"))
-        _check_spec("target", pair.target, where, ("pairs", "target"))
+        _check_spec("loss", pair.loss, where, ("pairs", number, "loss"))
+        _check_spec("target", pair.target, where, ("pairs", number, "target"))
         if pair.negatives and not config.negatives.path:
-            raise ConfigError(f"{where.at('pairs', 'negatives')}: negatives = {pair.negatives} needs [negatives] path")
+            raise ConfigError(
+                f"{where.at('pairs', number, 'negatives')}: negatives = {pair.negatives} needs [negatives] path"
+            )
     for key in config.train.freeze:
         if key not in config.encoders:
             raise ConfigError(
@@ -271,7 +273,7 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def from_mapping(cls: type[T], raw: Mapping[str, Any], *, where: _Where | None = None, keys: tuple[str, ...] = ()) -> T:
+def from_mapping(cls: type[T], raw: Mapping[str, Any], *, where: _Where | None = None, keys: _Keys = ()) -> T:
     """A frozen dataclass from plain values, its fields' types checked.
 
     Raises:
@@ -282,7 +284,7 @@ def from_mapping(cls: type[T], raw: Mapping[str, Any], *, where: _Where | None =
     fields = {f.name: f for f in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
     for key in raw:
         if key not in fields:
-            section = f"[{'.'.join(keys)}]" if keys else "the top level"
+            section = f"[{_dotted(keys)}]" if keys else "the top level"
             raise ConfigError(
                 f"{where.at(*keys, key)}: {section} has no key {key!r}.{did_you_mean(key, fields)} "
                 f"Known: {', '.join(fields)}."
@@ -292,18 +294,18 @@ def from_mapping(cls: type[T], raw: Mapping[str, Any], *, where: _Where | None =
         if name in raw:
             values[name] = _convert(hints[name], raw[name], where, (*keys, name))
         elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
-            raise ConfigError(f"{where.at(*keys)}: {'.'.join((*keys, name))} is missing")
+            raise ConfigError(f"{where.at(*keys)}: {_dotted((*keys, name))} is missing")
     return cls(**values)
 
 
-def _convert(hint: Any, value: Any, where: _Where, keys: tuple[str, ...]) -> Any:
+def _convert(hint: Any, value: Any, where: _Where, keys: _Keys) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_mapping(typing.cast("type[Any]", hint), value, where=where, keys=keys)
     if origin is tuple and isinstance(value, (list, tuple)):
         inner = arguments[:1] * len(value) if arguments[-1:] == (Ellipsis,) else arguments
         if len(inner) == len(value):
-            return tuple(_convert(i, v, where, keys) for i, v in zip(inner, value, strict=True))
+            return tuple(_convert(i, v, where, (*keys, n)) for n, (i, v) in enumerate(zip(inner, value, strict=True)))
     elif origin is dict and isinstance(value, Mapping):
         if arguments[1] is not Any:
             return {k: _convert(arguments[1], v, where, (*keys, str(k))) for k, v in value.items()}
@@ -314,7 +316,7 @@ def _convert(hint: Any, value: Any, where: _Where, keys: tuple[str, ...]) -> Any
         if value in arguments:
             return value
         raise ConfigError(
-            f"{where.at(*keys)}: {'.'.join(keys)} = {value!r}.{did_you_mean(str(value), map(str, arguments))} "
+            f"{where.at(*keys)}: {_dotted(keys)} = {value!r}.{did_you_mean(str(value), map(str, arguments))} "
             f"It is one of {', '.join(map(repr, arguments))}."
         )
     elif origin in (typing.Union, types.UnionType):
@@ -328,17 +330,25 @@ def _convert(hint: Any, value: Any, where: _Where, keys: tuple[str, ...]) -> Any
         wanted = "a table"
     else:
         wanted = getattr(hint, "__name__", str(hint)) if origin is None else str(hint).replace("typing.", "")
-    raise ConfigError(f"{where.at(*keys)}: {'.'.join(keys)} = {value!r}; {wanted} is wanted")
+    raise ConfigError(f"{where.at(*keys)}: {_dotted(keys)} = {value!r}; {wanted} is wanted")
 
 
-def _check_spec(kind: str, spec: Mapping[str, Any], where: _Where, keys: tuple[str, ...]) -> None:
+def _check_spec(kind: str, spec: Mapping[str, Any], where: _Where, keys: _Keys) -> None:
     try:
-        name, arguments = registry.spec_name(spec, where=".".join(keys))
-        registry.check_arguments(kind, name, arguments, where=".".join(keys))
+        name, arguments = registry.spec_name(spec, where=_dotted(keys))
+        registry.check_arguments(kind, name, arguments, where=_dotted(keys))
     except MolvisError as error:
         found = re.search(r"no (?:argument|\w+ named) '([^']+)'", str(error))
         place = where.at(*keys, found.group(1)) if found else where.at(*keys)
         raise type(error)(f"{place}: {error}") from error
+
+
+_Keys = tuple[str | int, ...]
+
+
+def _dotted(keys: _Keys) -> str:
+    # People count the tables of an array from 1.
+    return ".".join(str(key + 1) if isinstance(key, int) else key for key in keys)
 
 
 @dataclass(frozen=True)
@@ -348,20 +358,28 @@ class _Where:
     path: str
     text: str
 
-    def at(self, *keys: str) -> str:
+    def at(self, *keys: str | int) -> str:
+        """`file:line` of the line that holds most of the keys; a number picks one of an array of tables."""
+        wanted = [key for key in keys if isinstance(key, str)]
+        numbers = {str(keys[i - 1]): key for i, key in enumerate(keys) if isinstance(key, int) and i}
+        seen: dict[str, int] = {}
         section: list[str] = []
         best: tuple[int, int] = (0, 0)
         for number, line in enumerate(self.text.splitlines(), start=1):
-            if header := re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?", line):
-                section = [part.strip().strip("\"'") for part in header.group(1).split(".")]
+            if header := re.match(r"\s*\[(\[?)\s*([^\]]+?)\s*\]\]?", line):
+                section = [part.strip().strip("\"'") for part in header.group(2).split(".")]
+                if header.group(1):
+                    seen[section[-1]] = seen.get(section[-1], -1) + 1
                 path, names = section, []
             elif assignment := re.match(r"\s*([\w.\-\"']+)\s*=", line):
                 path = section + assignment.group(1).replace('"', "").split(".")
                 names = re.findall(r"[\w\-]+", line)
             else:
                 continue
-            matched = sum(1 for key in keys if key in path or key in names)
-            last = bool(keys) and (keys[-1] in path or keys[-1] in names)
-            if keys and matched and (score := 2 * matched + last) > best[0]:
+            if any(name in section and seen.get(name, which) != which for name, which in numbers.items()):
+                continue
+            matched = sum(1 for key in wanted if key in path or key in names)
+            last = bool(wanted) and (wanted[-1] in path or wanted[-1] in names)
+            if matched and (score := 2 * matched + last) > best[0]:
                 best = (score, number)
         return f"{self.path}:{best[1]}" if best[1] else self.path

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from molvis.identity import structure
+from molvis.targets import SameCompound
+from molvis.testing import TargetContract, synthetic_structures
+
+
+class TestSameCompound(TargetContract):
+    @pytest.fixture
+    def target(self) -> SameCompound:
+        return SameCompound()
+
+
+def test_stereoisomers_are_the_same_compound_and_others_are_not() -> None:
+    target = SameCompound()
+    left = target.collate([structure("C[C@H](N)C(=O)O"), structure("CCO")])
+    right = target.collate([structure("C[C@@H](N)C(=O)O"), structure("OCC"), structure("CCN")])
+    match, weight = target(left, right)
+    assert match.tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert weight.tolist() == [[1, 1, 1], [1, 1, 1]]
+
+
+def test_keys_are_the_same_in_every_process() -> None:
+    script = (
+        "from molvis.testing import synthetic_structures; from molvis.targets import SameCompound; "
+        "print(SameCompound().collate(synthetic_structures()).key.tolist())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    here = SameCompound().collate(synthetic_structures()).key.tolist()
+    assert done.stdout.strip() == str(here)
+
+
+def test_keys_of_many_compounds_do_not_collide() -> None:
+    from dataclasses import replace
+
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    base = structure("CCO")
+    letters = np.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    names = {"".join(row) for row in letters[rng.integers(0, 26, (100_000, 14))]}
+    keys = SameCompound().collate([replace(base, inchikey=f"{name}-UHFFFAOYSA-N") for name in names]).key
+    assert len(keys.unique()) == len(names)
