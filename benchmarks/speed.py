@@ -1,0 +1,203 @@
+"""Speed as ratios in one run, against the same models written with plain PyTorch.
+
+    python benchmarks/speed.py --dataset DATASET --index INDEX --bundle BUNDLE [--rounds 5] [--out benchmarks/results]
+
+Ours and the peer take turns, A B A B ..., and the median of the ratios pair by pair is reported, so that a machine whose
+speed drifts does not decide. The peer of training is a bare loop over the same encoders, batches and optimizer without
+our loop; the peer of embedding is a bare `for` over collated batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import molvis
+from molvis import registry
+from molvis.dataset import Dataset
+from molvis.library import Index
+from molvis.training import TrainResult, find_config, train
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Seconds that a call takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def in_turn(ours: Callable[[], Any], peer: Callable[[], Any], rounds: int) -> tuple[float, float, float]:
+    """Median seconds of both, and the median ratio of speeds ours / peer, after one round that does not count."""
+    ours(), peer()
+    pairs = [(timed(ours), timed(peer)) for _ in range(rounds)]
+    a, b = zip(*pairs, strict=True)
+    return statistics.median(a), statistics.median(b), statistics.median(p / o for o, p in pairs)
+
+
+def training(dataset: Dataset, rounds: int) -> dict[str, float]:
+    """Compounds a second of our loop and of a bare one: same encoders, batches and optimizer, no validation in either."""
+    config = find_config("default", data=str(dataset.path))
+    pair = replace(config.pairs[0], negatives=0)
+    settings = replace(config.train, epochs=2, validate_every=99, average=0.0, select="loss")
+    config = replace(config, pairs=(pair,), train=settings, negatives=replace(config.negatives, path=""))
+    rows = dataset.rows("msms", fold="train", min_peaks=1)
+    first: dict[str, int] = {}
+    for row in rows.tolist():
+        first.setdefault(dataset.structure("msms", row).inchikey14, row)
+    structures = [dataset.structure("msms", row) for row in first.values()]
+    groups: dict[str, list[int]] = {key: [] for key in first}
+    for row, key in zip(rows.tolist(), dataset.table("msms")["inchikey14"].take(rows).to_pylist(), strict=True):
+        groups[key].append(row)
+    steps = len(first) // settings.batch * settings.epochs
+
+    def ours() -> TrainResult:
+        with tempfile.TemporaryDirectory() as folder:
+            return train(config, folder)
+
+    def peer() -> None:
+        torch.manual_seed(0)
+        rng = np.random.default_rng(0)
+        encoders = {k: registry.build("encoder", s) for k, s in config.encoders.items()}
+        encoders["structure"].featurise(structures)
+        loss = registry.build("loss", pair.loss)
+        parameters = [p for m in (*encoders.values(), loss) for p in m.parameters()]
+        optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        keys = list(first)
+        for _ in range(steps):
+            chosen = [keys[i] for i in rng.choice(len(keys), settings.batch, replace=False)]
+            spectra = [dataset.record("msms", int(rng.choice(groups[k]))) for k in chosen]
+            truth = [dataset.structure("msms", first[k]) for k in chosen]
+            query = encoders["msms"](encoders["msms"].collate(spectra))
+            reference = encoders["structure"](encoders["structure"].collate(truth))
+            target = torch.eye(len(chosen))
+            value = loss(query, reference, target, torch.ones_like(target))
+            optimizer.zero_grad()
+            value.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
+            optimizer.step()
+
+    a, b, ratio = in_turn(ours, peer, rounds)
+    seen = steps * settings.batch
+    return {"ours_per_s": seen / a, "peer_per_s": seen / b, "ratio": ratio}
+
+
+def embedding(bundle: molvis.Bundle, modality: str, records: list[Any], rounds: int) -> dict[str, float]:
+    """Records a second of `Bundle.embed` and of a bare loop."""
+    encoder = bundle.encoder(modality)
+
+    def peer() -> np.ndarray:
+        with torch.inference_mode():
+            parts = [encoder(encoder.collate(records[i : i + 256])) for i in range(0, len(records), 256)]
+            return torch.cat(parts).numpy()
+
+    a, b, ratio = in_turn(lambda: bundle.embed(modality, records), peer, rounds)
+    return {"ours_per_s": len(records) / a, "peer_per_s": len(records) / b, "ratio": ratio}
+
+
+def searching(bundle: molvis.Bundle, index: Index, queries: list[Any], rounds: int) -> dict[str, float]:
+    """Seconds to identify one spectrum, the index being open; and of a process that starts, loads and identifies."""
+    mass = statistics.median(timed(lambda q=q: bundle.identify([q], index)) for q in queries[: 4 * rounds])
+    whole = statistics.median(
+        timed(lambda q=q: bundle.identify([q], index, candidates="all")) for q in queries[:rounds]
+    )
+    script = (
+        "import molvis, sys; from molvis.library import Index; from molvis.dataset import Dataset\n"
+        "b = molvis.load_bundle(sys.argv[1]); i = Index.open(sys.argv[2])\n"
+        "m = Dataset.open(sys.argv[3]).measurement('msms', int(sys.argv[4]))\n"
+        "assert not b.identify([m], i)[0].problem\n"
+        "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    dataset_path, row = queries_origin
+    command = [sys.executable, "-c", script, str(bundle.path), str(index.path), dataset_path, str(row)]
+    memory: list[float] = []
+
+    def process() -> None:
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        memory.append(float(done.stdout) / 1024)
+
+    cold = statistics.median(timed(process) for _ in range(rounds))
+    return {
+        "library": len(index.library),
+        "mass_window_s": mass,
+        "whole_library_s": whole,
+        "with_start_and_load_s": cold,
+        "peak_memory_MiB": statistics.median(memory),
+    }
+
+
+def starting(rounds: int) -> dict[str, float]:
+    """Seconds of `molvis --help` and `molvis plugins`, and of an empty Python for scale."""
+    commands = {"help_s": ["--help"], "plugins_s": ["plugins"]}
+    found = {
+        name: statistics.median(
+            timed(lambda a=a: subprocess.run([sys.executable, "-m", "molvis_cli", *a], capture_output=True, check=True))
+            for _ in range(2 * rounds)
+        )
+        for name, a in commands.items()
+    }
+    found["python_s"] = statistics.median(
+        timed(lambda: subprocess.run([sys.executable, "-c", ""], check=True)) for _ in range(2 * rounds)
+    )
+    return found
+
+
+queries_origin: tuple[str, int] = ("", 0)
+
+
+def main() -> None:
+    """Run all, print a table, write JSON."""
+    global queries_origin
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--index", required=True)
+    parser.add_argument("--bundle", default="massbank")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    options = parser.parse_args()
+    dataset, index = Dataset.open(options.dataset), Index.open(options.index)
+    bundle = molvis.load_bundle(options.bundle)
+    rows = dataset.rows("msms", fold="test", adducts=("[M+H]+", "[M-H]-"), min_peaks=2)
+    rows = np.random.default_rng(0).permutation(rows)[:2000]
+    spectra = [dataset.record("msms", int(r)) for r in rows]
+    picked = np.random.default_rng(1).choice(len(index.library), 4000, replace=False)
+    structures = index.library.structures(np.sort(picked))
+    queries_origin = (str(dataset.path), int(rows[0]))
+    results: dict[str, Any] = {
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "device": "cuda" if torch.cuda.is_available() else "cpu",
+            "date": time.strftime("%Y-%m-%d"),
+        },
+        "start": starting(options.rounds),
+        "train": training(dataset, options.rounds),
+        "embed_spectra": embedding(bundle, "msms", spectra, options.rounds),
+        "embed_structures_cached": embedding(bundle, "structure", structures, options.rounds),
+        "identify": searching(bundle, index, [dataset.measurement("msms", int(r)) for r in rows[:60]], options.rounds),
+    }
+    fresh = molvis.load_bundle(options.bundle)
+    fresh.encoder("structure")
+    results["embed_structures_new_per_s"] = len(structures) / timed(lambda: fresh.embed("structure", structures))
+    results["peak_memory_of_this_run_MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "speed.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Tandem mass spectra for molvis."""

@@ -1,0 +1,55 @@
+"""Manifest of molvis-msms."""
+
+from __future__ import annotations
+
+from molvis import Component, hookimpl
+
+
+@hookimpl
+def molvis_components() -> list[Component]:
+    """The modality, its encoders, readers and writers, and the scorer of explained peaks."""
+    return [
+        Component(
+            kind="modality",
+            name="msms",
+            target="molvis_msms.modality:MSMS",
+            summary="Tandem mass spectra: peaks of an isolated ion's fragments.",
+        ),
+        Component(
+            kind="encoder",
+            name="peak-bag",
+            target="molvis_msms.peak_bag:PeakBag",
+            summary="Sum of embedded peaks and neutral losses through a residual network: fast and strong.",
+            cite="10.48550/arXiv.1709.03933",
+        ),
+        Component(
+            kind="encoder",
+            name="clerms",
+            target="molvis_msms.clerms:Clerms",
+            summary="Transformer over peaks, with the metadata attending to them (CLERMS).",
+            cite="10.1021/acs.analchem.3c00260",
+        ),
+        Component(
+            kind="scorer",
+            name="explained-peaks",
+            target="molvis_msms.explained:ExplainedPeaks",
+            summary="Peaks explained by substructures of the candidate, by how many bonds must break.",
+        ),
+        _reader("mgf", "read_mgf", "Mascot generic format.", ".mgf"),
+        _reader("msp", "read_msp", "NIST, MoNA, RIKEN and MassBank libraries in MSP format.", ".msp"),
+        _reader("massbank", "read_massbank", "MassBank records.", ".txt"),
+        _reader("mzml", "read_mzml", "MS/MS scans of mzML files.", ".mzml"),
+        _reader("msms-json", "read_json", "Spectra as JSON or JSON lines (GNPS, MoNA, matchms).", ".json", ".jsonl"),
+        _reader("massbank-parquet", "read_parquet", "Tables of MassBank spectra.", ".parquet"),
+        _writer("mgf", "write_mgf", "Mascot generic format.", ".mgf"),
+        _writer("msp", "write_msp", "MSP format.", ".msp"),
+        _writer("msms-json", "write_json", "Spectra as JSON.", ".json"),
+    ]
+
+
+def _reader(name: str, function: str, summary: str, *suffixes: str) -> Component:
+    return Component("reader", name, f"molvis_msms.readers:{function}", summary, modality="msms", suffixes=suffixes)
+
+
+def _writer(name: str, function: str, summary: str, *suffixes: str) -> Component:
+    return Component("writer", name, f"molvis_msms.writers:{function}", summary, modality="msms", suffixes=suffixes)

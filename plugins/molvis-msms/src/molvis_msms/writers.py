@@ -1,0 +1,102 @@
+"""Writers of tandem mass spectra: what is written is read back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from molvis.dataset import Measurement
+from molvis.errors import MolvisError
+from molvis.records import PeakList
+
+
+class WriteError(MolvisError, OSError):
+    """A file cannot be written; what was there before is kept."""
+
+
+def write_mgf(path: Path, measurements: Iterable[Measurement]) -> None:
+    """Mascot generic format.
+
+    Raises:
+        WriteError: the file cannot be written; the old one is kept.
+    """
+    blocks = []
+    for item in measurements:
+        fields = "".join(f"{key.upper()}={value}\n" for key, value in _fields(item).items())
+        peaks = "".join(f"{mz!r} {height!r}\n" for mz, height in _peaks(item))
+        blocks.append(f"BEGIN IONS\n{fields}{peaks}END IONS\n")
+    _write(path, "\n".join(blocks))
+
+
+def write_msp(path: Path, measurements: Iterable[Measurement]) -> None:
+    """MSP format.
+
+    Raises:
+        WriteError: the file cannot be written; the old one is kept.
+    """
+    blocks = []
+    for number, item in enumerate(measurements, start=1):
+        named = _fields(item)
+        head = {"Name": named.pop("title", None) or f"spectrum {number}"}
+        fields = "".join(f"{key}: {value}\n" for key, value in {**head, **named}.items())
+        peaks = _peaks(item)
+        rows = "".join(f"{mz!r} {height!r}\n" for mz, height in peaks)
+        blocks.append(f"{fields}Num Peaks: {len(peaks)}\n{rows}")
+    _write(path, "\n".join(blocks))
+
+
+def write_json(path: Path, measurements: Iterable[Measurement]) -> None:
+    """A JSON list of objects.
+
+    Raises:
+        WriteError: the file cannot be written; the old one is kept.
+    """
+    _write(path, json.dumps([{**_fields(m), "peaks": _peaks(m)} for m in measurements], indent=1, ensure_ascii=False))
+
+
+def _spectrum(item: Measurement) -> PeakList:
+    if not isinstance(item.record, PeakList):
+        raise WriteError(f"a spectrum is wanted, found a {type(item.record).__name__}")
+    return item.record
+
+
+def _peaks(item: Measurement) -> list[tuple[float, float]]:
+    spectrum = _spectrum(item)
+    return list(zip(spectrum.mz.tolist(), spectrum.intensity.tolist(), strict=True))
+
+
+def _fields(item: Measurement) -> dict[str, Any]:
+    spectrum = _spectrum(item)
+    charge = spectrum.charge
+    energy = spectrum.collision_energy
+    found = {
+        "title": item.name,
+        "spectrumid": spectrum.identifier,
+        "pepmass": spectrum.precursor_mz,
+        "adduct": spectrum.adduct,
+        "charge": None if charge is None else f"{abs(charge)}{'+' if charge > 0 else '-'}",
+        "ionmode": spectrum.ionmode,
+        "collision_energy": None if energy is None else f"{energy!r} eV",
+        "instrument_type": spectrum.instrument_type,
+        "ms_level": spectrum.ms_level,
+        "smiles": item.structure.smiles if item.structure else None,
+        "license": item.licence,
+        "contributor": item.contributor,
+        "authors": item.authors,
+        "source": item.source,
+        "fold": item.fold,
+    }
+    return {k: v for k, v in found.items() if v is not None}
+
+
+def _write(path: Path, text: str) -> None:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise WriteError(f"{path}: cannot be written: {error}. What was there before is kept.") from error

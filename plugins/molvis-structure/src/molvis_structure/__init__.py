@@ -1,0 +1,1 @@
+"""Structures for molvis: fingerprints, graphs, encoders, the Tanimoto target, library readers."""

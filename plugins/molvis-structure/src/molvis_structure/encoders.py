@@ -1,0 +1,183 @@
+"""`fingerprint`: a structure as the sum of what each of its substructures means."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from rdkit import Chem
+from rdkit.Chem import rdMolDescriptors
+from torch import Tensor, nn
+
+from molvis.collate import TensorBatch
+from molvis.errors import ConfigError
+from molvis.records import Structure
+from molvis_structure.fingerprints import in_parallel, length, packed
+
+ELEMENTS = ("C", "H", "N", "O", "S", "P", "F", "Cl", "Br", "I", "Na", "Si", "B", "Se")
+DESCRIPTORS = ("rings", "aromatic rings", "rotatable bonds", "donors", "acceptors", "sp3 share", "polar area", "charge")
+_KEPT = 600_000
+
+
+@dataclass(frozen=True, eq=False)
+class FingerprintBatch(TensorBatch):
+    """Fingerprints packed eight bits to a byte, and numbers.
+
+    Attributes:
+        packed: fingerprints; unpacked on the device.
+        numbers: logarithms of element counts and descriptors.
+    """
+
+    packed: UInt8[Tensor, "n bytes"]
+    numbers: Float[Tensor, "n q"]
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(dropout)
+        self.widen, self.narrow = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.dropout(nn.functional.gelu(self.widen(self.norm(x))))
+        return x + self.dropout(self.narrow(inner))
+
+
+class FingerprintEncoder(nn.Module):
+    """Structures to unit vectors from fingerprints, element counts and descriptors.
+
+    Args:
+        dim: length of the vectors.
+        width: of the residual network.
+        blocks: residual blocks.
+        fingerprints: kinds, joined end to end.
+        bits: length of each.
+        dropout: in the network.
+        bit_dropout: share of the bits hidden in training.
+    """
+
+    accepts = Structure
+
+    def __init__(
+        self,
+        dim: int = 512,
+        width: int = 512,
+        blocks: int = 2,
+        fingerprints: Sequence[str] = ("morgan2", "morgan3", "rdkit5", "atompair", "maccs"),
+        bits: int = 2048,
+        dropout: float = 0.2,
+        bit_dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if not fingerprints:
+            raise ConfigError("fingerprint: 'fingerprints' is empty; name at least one kind")
+        if not 0 <= bit_dropout < 1:
+            raise ConfigError(f"fingerprint: bit_dropout = {bit_dropout}; a share from 0 to below 1 is wanted")
+        self.dim, self.kinds, self.bits = dim, tuple(fingerprints), bits
+        self.count = sum(length(kind, bits) for kind in self.kinds)
+        self.bit_dropout = bit_dropout
+        self.table = nn.Embedding(self.count, width)
+        nn.init.normal_(self.table.weight, std=0.01)
+        self.numbers = nn.Linear(len(ELEMENTS) + len(DESCRIPTORS), width)
+        self.blocks = nn.Sequential(*(_Residual(width, dropout) for _ in range(blocks)))
+        self.norm, self.dropout, self.out = nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, dim)
+        self._kept: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._featurise_one("C")  # a misspelt fingerprint is told here, not in a worker
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**super().__getstate__(), "_kept": {}}
+
+    @property
+    def _featurise_one(self) -> Callable[[str], tuple[np.ndarray, np.ndarray]]:
+        return functools.partial(features, kinds=self.kinds, bits=self.bits)
+
+    def featurise(
+        self,
+        structures: Sequence[Structure],
+        *,
+        processes: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Prepare features of many structures by several processes, for `collate` to look up.
+
+        Args:
+            structures: those to come.
+            processes: how many; all processors by default.
+            progress: called with the structures done and in all.
+        """
+        wanted = [s for s in dict.fromkeys(s.smiles for s in structures) if s not in self._kept]
+        if len(self._kept) + len(wanted) > _KEPT:
+            self._kept.clear()
+        made = in_parallel(self._featurise_one, wanted, processes=processes, progress=progress)
+        self._kept |= dict(zip(wanted, made, strict=True))
+
+    def collate(self, records: Sequence[Structure]) -> FingerprintBatch:
+        """Features of structures; those prepared before are looked up.
+
+        Raises:
+            molvis.errors.StructureError: RDKit refuses a SMILES.
+        """
+        made = [self._kept.get(s.smiles) or self._keep(s.smiles) for s in records]
+        bits = [m[0] for m in made] or [np.empty(0, np.uint8)]
+        numbers = [m[1] for m in made] or [np.empty(0, np.float32)]
+        shape = len(made), (self.count + 7) // 8
+        return FingerprintBatch(
+            torch.from_numpy(np.concatenate(bits).reshape(shape)),
+            torch.from_numpy(np.concatenate(numbers).reshape(len(made), len(ELEMENTS) + len(DESCRIPTORS))),
+        )
+
+    def _keep(self, smiles: str) -> tuple[np.ndarray, np.ndarray]:
+        if len(self._kept) >= _KEPT:
+            self._kept.clear()
+        self._kept[smiles] = self._featurise_one(smiles)
+        return self._kept[smiles]
+
+    def forward(self, batch: FingerprintBatch) -> Float[Tensor, "n dim"]:
+        """Unit vectors."""
+        bits = _unpack(batch.packed, self.count)
+        if self.training and self.bit_dropout:
+            bits = bits & (torch.rand(bits.shape, device=bits.device) >= self.bit_dropout)
+        # A molecule sets one bit in thirty: summing the rows of those beats a product with mostly zeros.
+        owner, index = bits.nonzero(as_tuple=True)
+        ends = torch.cat([bits.new_zeros(1, dtype=torch.long), torch.bincount(owner, minlength=len(bits)).cumsum(0)])
+        summed = nn.functional.embedding_bag(index, self.table.weight, ends, mode="sum", include_last_offset=True)
+        x = nn.functional.gelu(summed + self.numbers(batch.numbers))
+        x = self.out(self.norm(self.blocks(self.dropout(x))))
+        return nn.functional.normalize(x.float(), dim=-1)
+
+
+def features(smiles: str, kinds: Sequence[str], bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Packed fingerprints and logarithms of element counts and descriptors of one molecule.
+
+    Raises:
+        molvis.errors.StructureError: RDKit refuses the SMILES.
+    """
+    fingerprints = packed(smiles, kinds, bits)
+    mol = Chem.MolFromSmiles(smiles)
+    counts = np.zeros(len(ELEMENTS) + len(DESCRIPTORS), dtype=np.float32)
+    for atom in mol.GetAtoms():
+        if (symbol := atom.GetSymbol()) in ELEMENTS:
+            counts[ELEMENTS.index(symbol)] += 1
+        counts[1] += atom.GetTotalNumHs()
+    counts[len(ELEMENTS) :] = (
+        rdMolDescriptors.CalcNumRings(mol),
+        rdMolDescriptors.CalcNumAromaticRings(mol),
+        rdMolDescriptors.CalcNumRotatableBonds(mol),
+        rdMolDescriptors.CalcNumHBD(mol),
+        rdMolDescriptors.CalcNumHBA(mol),
+        10 * rdMolDescriptors.CalcFractionCSP3(mol),
+        rdMolDescriptors.CalcTPSA(mol) / 10,
+        abs(Chem.GetFormalCharge(mol)),
+    )
+    return fingerprints, np.log1p(counts)
+
+
+def _unpack(packed_bits: UInt8[Tensor, "n bytes"], count: int) -> Tensor:
+    # NumPy packs the first bit into the highest place of a byte.
+    shifts = torch.arange(7, -1, -1, device=packed_bits.device, dtype=torch.uint8)
+    bits = (packed_bits[:, :, None] >> shifts) & 1
+    return bits.flatten(1)[:, :count].bool()

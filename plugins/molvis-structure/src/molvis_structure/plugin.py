@@ -1,0 +1,57 @@
+"""Manifest of molvis-structure."""
+
+from __future__ import annotations
+
+from molvis import Component, hookimpl
+
+
+@hookimpl
+def molvis_components() -> list[Component]:
+    """Encoders of structures, the Tanimoto target, and readers of libraries."""
+    return [
+        Component(
+            kind="encoder",
+            name="fingerprint",
+            target="molvis_structure.encoders:FingerprintEncoder",
+            summary="Fingerprints, element counts and descriptors through a residual network: fast and strong.",
+            cite="10.1021/ci100050t",
+        ),
+        Component(
+            kind="encoder",
+            name="attentivefp",
+            target="molvis_structure.attentivefp:AttentiveFPEncoder",
+            summary="Attention over atoms and bonds (AttentiveFP on PyTorch Geometric).",
+            cite="10.1021/acs.jmedchem.9b00959",
+        ),
+        Component(
+            kind="target",
+            name="tanimoto",
+            target="molvis_structure.targets:Tanimoto",
+            summary="Tanimoto similarity of fingerprints, as one matrix product on the device.",
+            cite="10.1126/science.132.3434.1115",
+        ),
+        Component(
+            kind="reader",
+            name="smiles",
+            target="molvis_structure.readers:read_smiles",
+            summary="SMILES files: a structure a line, a name behind it.",
+            modality="structure",
+            suffixes=(".smi", ".smiles"),
+        ),
+        Component(
+            kind="reader",
+            name="sdf",
+            target="molvis_structure.readers:read_sdf",
+            summary="SDF files of Molfiles.",
+            modality="structure",
+            suffixes=(".sdf", ".sd"),
+        ),
+        Component(
+            kind="reader",
+            name="structure-table",
+            target="molvis_structure.readers:read_table",
+            summary="CSV, TSV and Parquet tables with a column of SMILES or InChI.",
+            modality="structure",
+            suffixes=(".csv", ".tsv", ".parquet"),
+        ),
+    ]

@@ -1,0 +1,67 @@
+"""The Tanimoto target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from molvis.collate import TensorBatch
+from molvis.errors import ConfigError
+from molvis.records import Structure
+from molvis_structure.fingerprints import fingerprint, length
+
+_KEPT = 200_000
+
+
+@dataclass(frozen=True, eq=False)
+class BitBatch(TensorBatch):
+    """Fingerprints, a byte for each bit: they are compared as a matrix product."""
+
+    bits: UInt8[Tensor, "n bits"]
+
+
+class Tanimoto:
+    """Tanimoto similarity of every pair, in [0, 1]. Every pair counts.
+
+    Args:
+        fingerprint: `rdkit` (the report's path fingerprint), `morgan2`, `morgan3`, ...
+        bits: its length.
+    """
+
+    def __init__(self, fingerprint: str = "rdkit", bits: int = 2048) -> None:
+        if bits < 1:
+            raise ConfigError(f"tanimoto: bits = {bits}; a positive number is wanted")
+        self.fingerprint, self.bits = fingerprint, bits
+        self._kept: dict[str, np.ndarray] = {}
+        self._bits("C")  # a misspelt kind is told when the target is made, not at the first batch
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_kept": {}}
+
+    def _bits(self, smiles: str) -> np.ndarray:
+        if smiles not in self._kept:
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            self._kept[smiles] = np.packbits(fingerprint(smiles, self.fingerprint, self.bits))
+        return self._kept[smiles]
+
+    def collate(self, structures: Sequence[Structure]) -> BitBatch:
+        """Fingerprints of structures; each is made once."""
+        width = length(self.fingerprint, self.bits)
+        rows = [self._bits(s.smiles) for s in structures]
+        packed = np.stack(rows) if rows else np.empty((0, (width + 7) // 8), dtype=np.uint8)
+        return BitBatch(torch.from_numpy(np.unpackbits(packed, axis=1, count=width)))
+
+    def __call__(self, query: BitBatch, reference: BitBatch) -> tuple[Float[Tensor, "n m"], Float[Tensor, "n m"]]:
+        """Target and weight of every pair."""
+        with torch.autocast(query.bits.device.type, enabled=False):
+            a, b = query.bits.float(), reference.bits.float()
+            shared = a @ b.T
+            union = a.sum(1)[:, None] + b.sum(1)[None, :] - shared
+            target = torch.where(union > 0, shared / union.clamp_min(1), 0.0)
+        return target, torch.ones_like(target)
