@@ -1,0 +1,531 @@
+"""The contract kit itself: it lets right objects pass and says of wrong ones what is wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fake_plugins import Install, install, manifest
+from torch import Tensor, nn
+
+from molvis.collate import TensorBatch, pad
+from molvis.errors import ComponentError, ReadError
+from molvis.fitting import Fit, Fixed, Normal, Prior
+from molvis.plugins import plugins
+from molvis.records import RECORD_TYPES, PeakList, Structure, Trace, Value
+from molvis.testing import (
+    ContractError,
+    EncoderContract,
+    FitterContract,
+    PairLossContract,
+    PluginContract,
+    PredictorContract,
+    ReaderContract,
+    ScorerContract,
+    check_installed,
+    checks,
+    synthetic_peaks,
+    synthetic_records,
+    synthetic_structures,
+    synthetic_traces,
+)
+
+__all__ = ["install"]
+
+
+@dataclass(frozen=True, eq=False)
+class Peaks(TensorBatch):
+    peaks: Tensor
+    mask: Tensor
+
+
+class PeakEncoder(nn.Module):
+    """Right: a masked mean over peaks."""
+
+    accepts = PeakList
+
+    def __init__(self, dim: int = 8) -> None:
+        super().__init__()
+        self.dim = dim
+        self.layer = nn.Linear(2, dim)
+
+    def collate(self, records: Sequence[PeakList]) -> Peaks:
+        rows = [np.stack([r.mz / 100, r.intensity], axis=1).astype(np.float32) for r in records]
+        return Peaks(*pad(rows))
+
+    def forward(self, batch: Peaks) -> Tensor:
+        hidden = self.layer(batch.peaks).tanh() * batch.mask[..., None]
+        return nn.functional.normalize(hidden.sum(1) / batch.mask.sum(1, keepdim=True), dim=-1)
+
+
+class TestPeakEncoder(EncoderContract):
+    @pytest.fixture
+    def encoder(self) -> PeakEncoder:
+        return PeakEncoder()
+
+
+class Leaky(PeakEncoder):
+    def forward(self, batch: Peaks) -> Tensor:
+        return nn.functional.normalize(self.layer(batch.peaks).tanh().mean(1), dim=-1)
+
+
+class Long(PeakEncoder):
+    def forward(self, batch: Peaks) -> Tensor:
+        return 2 * super().forward(batch)
+
+
+class Short(PeakEncoder):
+    def forward(self, batch: Peaks) -> Tensor:
+        return super().forward(batch)[:1]
+
+
+class Idle(PeakEncoder):
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Linear(2, 2)
+
+
+class Restless(PeakEncoder):
+    def forward(self, batch: Peaks) -> Tensor:
+        return nn.functional.normalize(super().forward(batch) + torch.randn(self.dim), dim=-1)
+
+
+class Forgetful(PeakEncoder):
+    """Keeps what it learned outside the state dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer.bias.data.fill_(0.5)
+        self.layer._parameters["bias"] = None
+        self.bias = torch.rand(self.dim)
+
+    def forward(self, batch: Peaks) -> Tensor:
+        self.layer.bias = None
+        return nn.functional.normalize(super().forward(batch) + self.bias, dim=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Stuck(Peaks):
+    def to(self, device: object) -> Any:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise TypeError("not to be sent")
+
+
+class Unsendable(PeakEncoder):
+    def collate(self, records: Sequence[PeakList]) -> Peaks:
+        batch = super().collate(records)
+        return Stuck(batch.peaks, batch.mask)
+
+
+@pytest.mark.parametrize(
+    ("check", "encoder", "message"),
+    [
+        (checks.encoder_ignores_neighbours, Leaky, "record 0 comes out different alone and among 2 others"),
+        (checks.encoder_gives_unit_rows, Long, "rows have norms from 2.0"),
+        (checks.encoder_gives_unit_rows, Short, r"3 records gave shape \(1, 8\); \(3, 8\) is wanted"),
+        (checks.encoder_gives_unit_rows, nn.Identity, "lacks accepts, dim, collate"),
+        (checks.encoder_parameters_learn, Idle, "no gradient reaches unused.weight, unused.bias"),
+        (checks.encoder_is_deterministic, Restless, "two calls give different rows"),
+        (checks.encoder_batch_travels, Unsendable, r"batch.to\(device\) returned the batch itself"),
+    ],
+)
+def test_an_encoder_that_breaks_its_contract_is_told_how(
+    check: Callable[..., None], encoder: type[Any], message: str
+) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(ContractError, match=message) as caught:
+        check(encoder(), synthetic_peaks())
+    assert "(contract: docs/contracts.md#encoder-" in str(caught.value)
+
+
+def test_what_is_neither_argument_nor_state_is_lost_in_a_bundle(install: Install) -> None:
+    source = f"import sys\nForgetful = sys.modules[{__name__!r}].Forgetful\n"
+    install("acme", {"acme.py": manifest("encoder forgetful acme_at:Forgetful"), "acme_at.py": source}, "acme")
+    encoder = Forgetful()
+    checks.encoder_survives_a_bundle(encoder, synthetic_peaks())
+    with pytest.raises(ContractError, match="stored and loaded again gives other rows"):
+        checks.encoder_survives_a_bundle(encoder, synthetic_peaks(), {"use": "forgetful"})
+
+
+class Softmax(nn.Module):
+    """Right: rows pick their matches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(10.0))
+
+    def forward(self, query: Tensor, reference: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        logits = (self.scale * query @ reference.T).masked_fill(weight == 0, -1e30)
+        positive = weight * (target >= 0.999)
+        cost = -(positive * logits.log_softmax(1)).sum()
+        return cost / positive.sum().clamp_min(1)
+
+
+class TestSoftmax(PairLossContract):
+    @pytest.fixture
+    def loss(self) -> Softmax:
+        return Softmax()
+
+
+def mean_of_all(query: Tensor, reference: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    return ((query @ reference.T - target) ** 2).mean()
+
+
+def by_place(query: Tensor, reference: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    return ((query @ reference.T - torch.eye(len(query), len(reference))) ** 2 * weight).sum()
+
+
+def of_nothing(query: Tensor, reference: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    return ((query @ reference.T - target) ** 2 * weight).sum() / weight.sum()
+
+
+def root(query: Tensor, reference: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    return ((query[:, None] - reference).norm(dim=-1) * weight * target).sum().sqrt()
+
+
+def reward(query: Tensor, reference: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    return (query @ reference.T * target * weight).sum()
+
+
+@pytest.mark.parametrize(
+    ("check", "loss", "message"),
+    [
+        (checks.loss_hides_pairs_of_weight_zero, mean_of_all, "when rows and columns of weight 0 were added"),
+        (checks.loss_ignores_the_order_of_pairs, by_place, "in another order"),
+        (checks.loss_of_nothing_is_zero, of_nothing, "with nothing known the loss is nan, not 0"),
+        (checks.loss_has_finite_gradients, root, "for equal vectors a gradient is not finite"),
+        (checks.loss_prefers_matches, reward, "matching vectors cost"),
+    ],
+)
+def test_a_loss_that_breaks_its_contract_is_told_how(check: Any, loss: Any, message: str) -> None:
+    with pytest.raises(ContractError, match=message) as caught:
+        check(loss)
+    assert "(contract: docs/contracts.md#loss-" in str(caught.value)
+
+
+class LineFitter:
+    """Right: a straight line through points with known noise, and a parameter that no point depends on."""
+
+    sd = 0.1
+
+    def __init__(self, *, boast: float = 1.0, ignore_seed: bool = False) -> None:
+        self.boast, self.ignore_seed = boast, ignore_seed
+
+    def prior(self, records: Sequence[Trace]) -> Prior:
+        return {"offset": Normal(1.0, 2.0), "slope": Normal(0.0, 1.0), "hidden": Normal(5.0, 0.5), "zero": Fixed(0.0)}
+
+    def simulate(self, values: np.ndarray, like: Sequence[Trace]) -> tuple[Trace, ...]:
+        return tuple(replace(r, y=values[0] + values[1] * r.x + values[3]) for r in like)
+
+    def fit(self, records: Sequence[Trace], prior: Prior, *, seed: int = 0) -> Fit:
+        free = {k: v for k, v in prior.items() if isinstance(v, Normal)}
+        x, y = (np.concatenate([getattr(r, axis) for r in records]) for axis in ("x", "y"))
+        design = np.stack([np.ones_like(x), x, np.zeros_like(x)], axis=1) / self.sd
+        inverse = np.diag([p.sd**-2 for p in free.values()])
+        covariance = np.linalg.inv(design.T @ design + inverse)
+        mean = np.array([p.mean for p in free.values()])
+        values = covariance @ (design.T @ (y / self.sd) + inverse @ mean)
+        problem = "" if np.abs(y).max() < 1e6 else "the points are too far away"
+        jitter = 0 if not self.ignore_seed else np.random.default_rng().normal()
+        full = np.append(values, 0.0)
+        covariance = covariance * self.boast**2
+        return Fit(tuple(free), ("", "", ""), values + jitter, covariance, None, self.simulate(full, records), problem)
+
+
+def add_noise(records: Sequence[Trace], rng: np.random.Generator) -> Sequence[Trace]:
+    return [replace(r, y=r.y + rng.normal(0, LineFitter.sd, len(r))) for r in records]
+
+
+def axes() -> list[Trace]:
+    return [Trace(np.linspace(0, 1, n), np.zeros(n)) for n in (5, 8)]
+
+
+class TestLineFitter(FitterContract):
+    @pytest.fixture
+    def fitter(self) -> LineFitter:
+        return LineFitter()
+
+    @pytest.fixture
+    def records(self) -> Sequence[Trace]:
+        return axes()
+
+    @pytest.fixture
+    def add_noise(self) -> Any:
+        return add_noise
+
+    @pytest.fixture
+    def unseen(self) -> str:
+        return "hidden"
+
+    @pytest.fixture
+    def impossible(self) -> Sequence[Trace]:
+        return [replace(r, y=r.y + 1e7) for r in axes()]
+
+
+@pytest.mark.parametrize("boast", [0.5, 3.0])
+def test_intervals_that_claim_too_much_or_too_little_are_found_out(boast: float) -> None:
+    with pytest.raises(ContractError, match=r"the 80% interval of offset covered the truth in \d+ of 60 fits; 35 to 58"):
+        checks.fitter_covers_the_truth(LineFitter(boast=boast), axes(), add_noise)
+
+
+def test_other_faults_of_a_fitter_are_found_out() -> None:
+    with pytest.raises(ContractError, match="two fits with the same seed differ"):
+        checks.fitter_repeats_itself(LineFitter(ignore_seed=True), axes())
+    with pytest.raises(ContractError, match="hidden is unseen, but its sd went from 0.5"):
+        checks.fitter_keeps_the_prior_of_the_unseen(LineFitter(boast=0.5), axes(), "hidden")
+    with pytest.raises(ContractError, match="reports no problem"):
+        checks.fitter_reports_failure(LineFitter(), axes(), axes())
+
+
+def test_the_range_of_a_count_is_that_of_the_binomial_distribution() -> None:
+    # Ten throws of a fair coin: 0 and 10 have a probability of 1/1024 each, 0 or 1 of 11/1024.
+    assert checks.binomial_range(10, 0.5, tail=0.0009) == (0, 10)
+    assert checks.binomial_range(10, 0.5, tail=0.001) == (1, 9)
+    assert checks.binomial_range(10, 0.5, tail=0.011) == (2, 8)
+
+
+class MassPredictor(nn.Module):
+    accepts = Structure
+    predicts = "structure"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = nn.Linear(1, 2)
+
+    def collate(self, records: Sequence[Structure]) -> Peaks:
+        return Peaks(torch.tensor([[r.exact_mass / 100] for r in records]), torch.ones(len(records)))
+
+    def forward(self, batch: Peaks) -> tuple[Tensor, Tensor]:
+        out = self.line(batch.peaks)
+        return out[:, :1], nn.functional.softplus(out[:, 1:]) + 0.01
+
+
+class TestMassPredictor(PredictorContract):
+    @pytest.fixture
+    def predictor(self) -> MassPredictor:
+        return MassPredictor()
+
+
+class MassScorer:
+    accepts = PeakList
+    features = ("nearness", "size")
+
+    def __call__(self, query: PeakList, candidates: Sequence[Structure]) -> np.ndarray:
+        mass = np.array([c.exact_mass for c in candidates])
+        return np.stack([-np.abs(mass - (query.precursor_mz or 0)), mass], axis=1)
+
+
+class TestMassScorer(ScorerContract):
+    @pytest.fixture
+    def scorer(self) -> MassScorer:
+        return MassScorer()
+
+
+def test_a_scorer_that_ranks_candidates_against_each_other_is_found_out() -> None:
+    class Ranks(MassScorer):
+        def __call__(self, query: PeakList, candidates: Sequence[Structure]) -> np.ndarray:
+            return super().__call__(query, candidates).argsort(axis=0).astype(float)
+
+    with pytest.raises(ContractError, match="scores differently alone"):
+        checks.scorer_judges_each_alone(Ranks(), synthetic_peaks()[0], synthetic_structures())
+
+
+def read_lines(path: Path) -> Any:
+    """A reader of structures, one SMILES a line; `.gz` too."""
+    import gzip
+
+    from molvis.errors import StructureError
+    from molvis.identity import structure
+
+    try:
+        content = path.read_bytes()
+        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReadError(path, f"cannot be read: {error}") from error
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            found = structure(line)
+        except StructureError as error:
+            yield ReadError(path, str(error), line=number)
+        else:
+            yield SimpleNamespace(record=found, structure=found, modality="structure")
+
+
+def write_lines(path: Path, measurements: Sequence[Any]) -> None:
+    path.write_text("".join(f"{m.record.smiles}\n" for m in measurements))
+
+
+class TestLines(ReaderContract):
+    @pytest.fixture
+    def read(self) -> Any:
+        return read_lines
+
+    @pytest.fixture
+    def write(self) -> Any:
+        return write_lines
+
+    @pytest.fixture
+    def modality(self) -> str:
+        return "structure"
+
+    @pytest.fixture
+    def good(self, tmp_path: Path) -> Path:
+        (tmp_path / "good.smi").write_text("CCO\nc1ccccc1\n")
+        return tmp_path / "good.smi"
+
+    @pytest.fixture
+    def bad(self, tmp_path: Path) -> Path:
+        (tmp_path / "bad.smi").write_text("CCO\nC(\n")
+        return tmp_path / "bad.smi"
+
+
+def test_faults_of_a_reader_are_found_out(tmp_path: Path) -> None:
+    (tmp_path / "bad.smi").write_text("CCO\nC(\n")
+
+    def placeless(path: Path) -> Any:
+        for item in read_lines(path):
+            yield ReadError(item.path, item.reason) if isinstance(item, ReadError) else item
+
+    def rash(path: Path) -> Any:
+        return iter([path.read_text()[5]])
+
+    with pytest.raises(ContractError, match="names neither line nor record"):
+        checks.reader_names_the_place(placeless, tmp_path / "bad.smi")
+    with pytest.raises(ContractError, match="a file of empty bytes raised IndexError"):
+        checks.reader_survives_any_bytes(rash, ".smi")
+
+
+class TestCore(PluginContract):
+    @pytest.fixture
+    def name(self) -> str:
+        return "molvis-core"
+
+
+def test_a_promise_is_not_broken_in_silence() -> None:
+    with pytest.raises(TypeError, match=r"Quiet.test_it_gives_unit_rows overrides a contract test; say why"):
+
+        class Quiet(EncoderContract):
+            def test_it_gives_unit_rows(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+                pass
+
+    class Honest(EncoderContract):
+        @pytest.mark.xfail(reason="its rows are boxes")
+        def test_it_gives_unit_rows(self, encoder: Any, records: Sequence[Any]) -> None:
+            pass
+
+    assert issubclass(Honest, EncoderContract)
+
+
+@pytest.mark.parametrize("record", list(RECORD_TYPES.values()), ids=list(RECORD_TYPES))
+def test_synthetic_records_are_valid_and_the_same_each_time(record: type[Any]) -> None:
+    one, two = synthetic_records(record), synthetic_records(record)
+    assert len(one) >= 3
+    for a, b in zip(one, two, strict=True):
+        assert type(a) is record
+        for name in record.__dataclass_fields__:
+            np.testing.assert_equal(getattr(a, name), getattr(b, name))
+
+
+def test_synthetic_records_have_the_sizes_asked_for() -> None:
+    assert [len(r) for r in synthetic_peaks((0, 1, 7))] == [0, 1, 7]
+    assert [len(r) for r in synthetic_traces((20, 30), low=0, high=1)] == [20, 30]
+    assert all(isinstance(r, Value) and r.value > 100 for r in synthetic_records(Value))
+    with pytest.raises(ValueError, match="100 structures are asked for; there are 12"):
+        synthetic_structures(100)
+    with pytest.raises(ValueError, match="no synthetic records of type int"):
+        synthetic_records(int)
+
+
+CHECKED = """
+import sys
+from molvis.modality import Modality
+from molvis.records import PeakList
+
+ACME = Modality(name="other", record=PeakList)
+parts = sys.modules[{module!r}]
+Right, Leaky, Softmax = parts.PeakEncoder, parts.Leaky, parts.Softmax
+
+class Needs:
+    def __init__(self, vocabulary): ...
+"""
+
+
+def test_checking_an_installed_plugin_needs_none_of_its_tests(install: Install) -> None:
+    parts = manifest(
+        "modality acme-ms acme_parts:ACME",
+        "encoder acme-right acme_parts:Right",
+        "encoder acme-leaky acme_parts:Leaky",
+        "encoder acme-needs acme_parts:Needs",
+        "loss acme-softmax acme_parts:Softmax",
+        "encoder acme-gone acme_parts:Gone",
+    )
+    install("acme-ms", {"acme.py": parts, "acme_parts.py": CHECKED.format(module=__name__)}, "acme")
+    steps: list[tuple[int, int]] = []
+    results = check_installed("acme_ms", progress=lambda done, total: steps.append((done, total)))
+    assert steps[-1][0] == steps[-1][1]
+    failed = {(r.component, r.check): r.problem for r in results if r.ok is False}
+    # The manifest's own process does not see the folder on our sys.path.
+    manifest_check = ("plugin acme-ms", "manifest brings in nothing heavy")
+    assert "No module named 'acme'" in failed.pop(manifest_check)
+    assert failed[("modality acme-ms", "is a Modality")].startswith("modality 'acme-ms' calls itself 'other'")
+    assert "padding" in failed[("encoder acme-leaky", "same alone and among neighbours")]
+    assert any(component == "encoder acme-gone" for component, _ in failed)
+    assert {c for c, _ in failed} == {"modality acme-ms", "encoder acme-leaky", "encoder acme-gone"}
+    (left,) = [r for r in results if r.ok is None]
+    assert (left.component, left.problem) == ("encoder acme-needs", "needs vocabulary: left to the plugin's own tests")
+    assert len([r for r in results if r.component == "loss acme-softmax" and r.ok]) == 8
+
+
+def test_checking_a_broken_plugin_reports_it(install: Install) -> None:
+    install("acme-broken", {"acme_broken.py": "import nowhere_to_be_found"}, "acme_broken")
+    (result,) = check_installed("acme-broken")
+    assert result.ok is False
+    assert "nowhere_to_be_found" in result.problem
+
+
+def test_a_heavy_manifest_is_found_out(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    install("acme", {"acme.py": "import rdkit\n" + manifest("loss a acme:b")}, "acme")
+    (plugin,) = [p for p in plugins() if p.name == "acme"]
+    with pytest.raises(ContractError, match="importing the manifest acme brings in rdkit"):
+        checks.manifest_is_light(plugin)
+
+
+def test_core_passes_its_own_kit() -> None:
+    assert [r for r in check_installed("core") if r.ok is False] == []
+
+
+def test_checking_what_is_not_installed_offers_the_nearest() -> None:
+    with pytest.raises(ComponentError, match=r"no plugin named 'molvis-cor' is installed. Did you mean 'molvis-core'\?"):
+        check_installed("molvis-cor")
+
+
+def test_the_kit_is_imported_without_pytest() -> None:
+    script = "import sys; from molvis.testing import check_installed, synthetic_peaks; print('pytest' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_every_promise_has_its_place_in_the_documentation() -> None:
+    page = Path(__file__).parents[2] / checks.DOCUMENTATION
+    if not page.exists():
+        pytest.skip("the documentation is not beside this package")
+    import re
+
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if line.startswith("#")
+    }
+    assert len(checks.anchors()) > 30
+    assert set(checks.anchors()) <= headings
