@@ -12,12 +12,13 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PACKAGES))
 INSTALL = $(BIN)/uv pip install --quiet --constraints constraints.txt --build-constraints constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint demo format test-alone clean
+.PHONY: help setup test lint demo docs format test-alone clean
 
 help:
 	@echo "make test                      set up if needed, then lint, check types and layers, and run every test"
 	@echo "make demo                      set up if needed, then identify a few real spectra"
 	@echo "make test-alone PACKAGE=core   install one package into an environment of its own, and test it there"
+	@echo "make docs                      rewrite the tables of docs/ from the code"
 	@echo "make format                    put the code into the house's format"
 	@echo "make clean                     remove the environment and whatever was made"
 
@@ -42,10 +43,14 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
 
 demo: $(STAMP)
 	$(BIN)/molvis demo
+
+# The tables in docs/ that the code knows better.
+docs: $(STAMP)
+	PYTHONPATH=tests/support $(BIN)/python -m reference
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix

@@ -1,14 +1,21 @@
-"""What the tests of all packages share."""
+"""What the tests of all packages share, and how the code in the documentation is run."""
 
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 
 import jaxtyping
 import pytest
 
 # Tests are small: threads of their own would only fight with those of the tests beside them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A package that is tested alone has no documentation to run, and no Sybil.
+if find_spec("sybil"):
+    import pages
+
+    pytest_collect_file = pages.COLLECTOR.pytest()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "rdkit", "pyarrow", "numpy", "pandas", "scipy", "matplotlib", "pydantic", "torch_geometric", "lightning")
+HEAVY = ("torch", "rdkit", "pyarrow", "numpy", "pandas", "scipy", "matplotlib", "pydantic", "torch_geometric")
 
 SCRIPT = """
 import json, sys

@@ -1,0 +1,150 @@
+"""The parts of the documentation that the code knows better: tables between markers, rewritten by `make docs`.
+
+A page holds `<!-- table: NAME -->`, the table, and `<!-- end -->`. A test asks that what stands there is what the code
+says now.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from molvis import config, registry
+from molvis.plugins import KINDS, Component
+from molvis.testing import checks
+
+ROOT = Path(__file__).resolve().parents[2]
+SECTIONS = {
+    "": config.RunConfig,
+    "data": config.DataConfig,
+    "pairs": config.PairConfig,
+    "negatives": config.NegativesConfig,
+    "train": config.TrainConfig,
+}
+OURS = ("molvis-core", "molvis-losses", "molvis-models", "molvis-msms", "molvis-structure")
+_MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_TOP_LEVEL = {
+    "data": "the section below",
+    "encoders": "a section for each modality; `use` names the encoder, the other keys are its arguments",
+    "pairs": "one or more sections, below",
+    "train": "the section below",
+    "negatives": "the section below",
+    "scorers": "a section for each; `use` names the scorer, the other keys are its arguments",
+    "name": "what the bundle is called",
+}
+
+
+def attributes(thing: type[Any] | Callable[..., Any], *, heading: str = "Attributes") -> dict[str, str]:
+    """The entries of a docstring's section; an entry `a, b: text` counts for both names."""
+    lines = (inspect.getdoc(thing) or "").splitlines()
+    found: dict[str, str] = {}
+    inside, names = False, []
+    for line in lines:
+        if re.fullmatch(r"[A-Z]\w+:", line):
+            inside = line == f"{heading}:"
+        elif inside and (entry := re.match(r"    (\w+(?:, \w+)*): (.*)", line)):
+            names = entry.group(1).split(", ")
+            found |= dict.fromkeys(names, entry.group(2))
+        elif inside and names and line.strip():
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return found
+
+
+def config_table(section: str) -> str:
+    """Every key of a section with its type, default and meaning."""
+    cls = SECTIONS[section]
+    meaning = _TOP_LEVEL if not section else attributes(cls)
+    rows = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
+    for f in dataclasses.fields(cls):  # pyright: ignore[reportArgumentType]
+        kind = str(f.type).replace("|", "or").replace("Spec", "component").replace("Literal", "one of ")
+        rows.append(f"| `{f.name}` | {kind} | {_default(f)} | {meaning[f.name]} |")
+    return "\n".join(rows)
+
+
+def _default(f: dataclasses.Field[Any]) -> str:
+    if f.default is not dataclasses.MISSING:
+        return f"`{_toml(f.default)}`"
+    if f.default_factory is not dataclasses.MISSING:
+        value = f.default_factory()
+        return f"`{_toml(value)}`" if isinstance(value, dict) and value else "empty"
+    return "required"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def ours(kind: str) -> list[Component]:
+    """Components of the project's own distributions."""
+    return sorted((c for c in registry.components(kind) if c.distribution in OURS), key=lambda c: c.name)
+
+
+def component_table(kind: str) -> str:
+    """Every component of a kind: where it comes from, what it is, and what its constructor takes."""
+    rows = ["| name | from | what | arguments |", "| --- | --- | --- | --- |"]
+    for c in ours(kind):
+        what = c.summary + (f" Endings: {', '.join(c.suffixes)}." if c.suffixes else "")
+        what += f" [doi:{c.cite}](https://doi.org/{c.cite})" if c.cite.startswith("10.") else ""
+        rows.append(f"| `{c.name}` | {c.distribution} | {what} | {_arguments(c)} |")
+    return "\n".join(rows)
+
+
+def _arguments(c: Component) -> str:
+    if c.kind in ("modality", "preset", "bundle", "example", "reader", "writer"):
+        return ""
+    given = registry.parameters(c.kind, c.name)
+    return ", ".join(
+        f"`{name}`" if p.default is p.empty else f"`{name} = {_toml(p.default)}`" for name, p in given.items()
+    )
+
+
+def contract_table() -> str:
+    """Every check of the contract kit, under the anchor that a failing one prints."""
+    rows: list[str] = []
+    for check in vars(checks).values():
+        if anchor := getattr(check, "anchor", ""):
+            what = " ".join((inspect.getdoc(check) or "").partition("\n\nArgs:")[0].split())
+            rows.append(f"### {anchor}\n\n{what} (`molvis.testing.checks.{check.__name__}`)\n")
+    return "\n".join(rows).rstrip()
+
+
+def table(name: str) -> str:
+    """The text between a page's markers."""
+    if name == "contracts":
+        return contract_table()
+    what, _, which = name.partition("-")
+    return config_table(which) if what == "config" else component_table(which)
+
+
+def updated(text: str) -> str:
+    """A page with its tables as the code has them now."""
+    return _MARKED.sub(lambda m: f"{m.group(1)}\n{table(m.group(2))}\n\n{m.group(4)}", text)
+
+
+def kinds() -> list[str]:
+    """Every kind of component: core's, and those of our plugins' own."""
+    return list(dict.fromkeys([*KINDS, *(c.kind for c in registry.components() if c.distribution in OURS)]))
+
+
+def main() -> None:
+    """Rewrite the tables of every page."""
+    for page in sorted((ROOT / "docs").glob("**/*.md")):
+        old = page.read_text(encoding="utf-8")
+        if (new := updated(old)) != old:
+            page.write_text(new, encoding="utf-8")
+            sys.stdout.write(f"updated {page.relative_to(ROOT)}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""The documentation names everything there is, and says of it what the code says."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+import reference
+
+from molvis import registry
+from molvis.testing import checks
+from molvis_cli.app import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted((ROOT / "docs").glob("**/*.md"))
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_tables_say_what_the_code_says(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text == reference.updated(text), "run: make docs"
+
+
+def test_every_component_is_documented() -> None:
+    page = (ROOT / "docs" / "components.md").read_text(encoding="utf-8")
+    names = [(c.kind, c.name) for c in registry.components() if c.distribution in reference.OURS]
+    assert len(names) > 20
+    assert [(kind, name) for kind, name in names if f"| `{name}` |" not in page] == []
+
+
+def test_every_kind_of_component_is_documented() -> None:
+    page = (ROOT / "docs" / "components.md").read_text(encoding="utf-8")
+    assert [kind for kind in reference.kinds() if not re.search(rf"^## .*`{kind}`", page, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize("section", reference.SECTIONS)
+def test_every_configuration_key_is_documented(section: str) -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    fields = [f.name for f in dataclasses.fields(reference.SECTIONS[section])]
+    assert [name for name in fields if f"| `{name}` |" not in page] == []
+
+
+def test_every_contract_has_the_anchor_that_a_failing_check_prints() -> None:
+    page = (ROOT / checks.DOCUMENTATION).read_text(encoding="utf-8")
+    assert [anchor for anchor in checks.anchors() if f"### {anchor}\n" not in page] == []
+
+
+def test_every_command_is_documented() -> None:
+    assert [path for path in COMMANDS if f"molvis {path}" not in TEXT] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []

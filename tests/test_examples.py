@@ -1,0 +1,46 @@
+"""Every example runs, in an empty folder, from what it makes itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pages
+import pytest
+
+import molvis
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the first example has run."""
+    folder = tmp_path_factory.mktemp("examples")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        pages.run(f"python {EXAMPLES / 'getting_started.py'}")
+    return folder
+
+
+def test_the_first_example_leaves_a_bundle_that_opens(workplace: Path) -> None:
+    bundle = molvis.load_bundle(workplace / "runs" / "quick" / "bundle")
+    assert bundle.name == "quick"
+    assert bundle.modalities == ("msms", "structure")
+
+
+def test_the_neighbours_example_names_a_neighbour_for_each_spectrum(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workplace)
+    said = pages.run(f"python {EXAMPLES / 'nearest_neighbours.py'} runs/quick/bundle spectra.mgf --first 5")
+    lines = [line for line in said.splitlines() if line.endswith(")")]
+    assert len(lines) == 5
+    # Both spectra of a compound hold the same pieces: even a hardly trained model puts them next to each other.
+    assert lines[0].split(" at ")[0] == lines[0].split(": ")[1].split(" at ")[0]
+
+
+def test_every_example_is_run_by_a_test() -> None:
+    tested = Path(__file__).read_text(encoding="utf-8")
+    started = (EXAMPLES / "getting_started.py").read_text(encoding="utf-8")
+    names = [p.name for p in EXAMPLES.iterdir() if p.suffix in (".py", ".toml")]
+    assert [name for name in names if name not in tested + started] == []
