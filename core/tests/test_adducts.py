@@ -10,8 +10,8 @@ from molvis.errors import AdductError
     ("adduct", "shift", "tolerance"),
     [
         # Chang et al., Molecular Vision, Pacific Northwest National Laboratory 2024. The report prints chloride with a
-        # minus sign; the adduct's mass is added. A proton weighs 1.4e-8 Da more than hydrogen without its electron, which
-        # is what we add: their binding energy.
+        # minus sign; the adduct's mass is added. A proton weighs 1.4e-8 Da more than hydrogen without its electron,
+        # which is what we add: their binding energy.
         ("[M+H]+", 1.0072764665789, 2e-8),
         ("[M+Na]+", 22.989222, 1e-5),
         ("[M-H]-", -1.0072764665789, 2e-8),

@@ -129,16 +129,16 @@ def reader(name, modality, *suffixes):
 
 @hookimpl
 def molvis_components():
-    return [reader("acme-a", "ir", ".acme"), reader("acme-b", "raman", ".acme"), reader("acme-c", "ir", ".acme.txt")]
+    return [reader("acme-a", "ir", ".acme"), reader("acme-b", "raman", ".acme"), reader("acme-c", "ir", ".acme.txt"), reader("acme-d", "ir", ".txt")]
 """
 
 
-def test_a_reader_is_chosen_by_the_files_ending(install: Install) -> None:
+def test_a_reader_is_chosen_by_the_files_longest_ending(install: Install) -> None:
     install("acme", {"acme.py": READERS}, "acme")
     assert for_suffix("reader", "x/SPECTRA.ACME.TXT").name == "acme-c"
     assert for_suffix("reader", "x/spectra.acme.txt.gz").name == "acme-c"
     assert for_suffix("reader", "x/spectra.acme", modality="raman").name == "acme-b"
     with pytest.raises(ComponentError, match="several readers claim this ending: acme-a, acme-b. Name one"):
         for_suffix("reader", "spectra.acme")
-    with pytest.raises(ComponentError, match="no reader claims this ending. Known endings: .*.acme, .acme.txt"):
+    with pytest.raises(ComponentError, match=r"no reader claims this ending. Known endings: .*\.acme, \.acme\.txt"):
         for_suffix("reader", "spectra.doc")

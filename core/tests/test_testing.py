@@ -274,7 +274,9 @@ class TestLineFitter(FitterContract):
 
 @pytest.mark.parametrize("boast", [0.5, 3.0])
 def test_intervals_that_claim_too_much_or_too_little_are_found_out(boast: float) -> None:
-    with pytest.raises(ContractError, match=r"the 80% interval of offset covered the truth in \d+ of 60 fits; 35 to 58"):
+    with pytest.raises(
+        ContractError, match=r"the 80% interval of offset covered the truth in \d+ of 60 fits; 35 to 58"
+    ):
         checks.fitter_covers_the_truth(LineFitter(boast=boast), axes(), add_noise)
 
 
@@ -506,7 +508,9 @@ def test_core_passes_its_own_kit() -> None:
 
 
 def test_checking_what_is_not_installed_offers_the_nearest() -> None:
-    with pytest.raises(ComponentError, match=r"no plugin named 'molvis-cor' is installed. Did you mean 'molvis-core'\?"):
+    with pytest.raises(
+        ComponentError, match=r"no plugin named 'molvis-cor' is installed. Did you mean 'molvis-core'\?"
+    ):
         check_installed("molvis-cor")
 
 

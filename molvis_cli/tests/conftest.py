@@ -9,4 +9,4 @@ import sys
 if getattr(sys.modules.get("molvis_cli"), "__file__", None) is None:
     sys.modules.pop("molvis_cli", None)
 
-import molvis_cli  # noqa: E402, F401
+import molvis_cli  # noqa: F401

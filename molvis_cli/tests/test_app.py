@@ -29,7 +29,7 @@ def raises(error: BaseException) -> app.Command:
     return app.Command(f"{__name__}:broken", "Raise.")
 
 
-@pytest.mark.parametrize("path", [""] + sorted({p.split()[0] for p in app.COMMANDS if " " in p}))
+@pytest.mark.parametrize("path", ["", *sorted({p.split()[0] for p in app.COMMANDS if " " in p})])
 def test_help_lists_every_command_of_the_table(path: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*path.split(), "--help") == 0
     shown = capsys.readouterr().out

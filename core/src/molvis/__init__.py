@@ -28,7 +28,8 @@ _HOME = {
     "Bundle": "bundle", "load_bundle": "bundle", "RunConfig": "config", "read_config": "config",
     "Dataset": "dataset", "Measurement": "dataset", "MolvisError": "errors", "Fit": "fitting", "Fixed": "fitting",
     "Normal": "fitting", "Uniform": "fitting", "Candidate": "identification", "Identification": "identification",
-    "identify": "identification", "structure": "identity", "Index": "library", "Library": "library", "Modality": "modality",
+    "identify": "identification", "structure": "identity", "Index": "library", "Library": "library",
+    "Modality": "modality",
     "Distribution": "records", "PeakList": "records", "Structure": "records", "Trace": "records", "Value": "records",
     "build": "registry", "components": "registry", "load": "registry", "train": "training",
 }  # fmt: skip

@@ -111,5 +111,7 @@ def neutral_mass(precursor_mz: float, adduct: str | Adduct) -> float:
     ion = parse_adduct(adduct) if isinstance(adduct, str) else adduct
     mass = (precursor_mz * abs(ion.charge) - ion.shift) / ion.molecules
     if mass <= 0:
-        raise AdductError(f"precursor m/z {precursor_mz} is too small for adduct {ion.name}: M would weigh {mass:.4f} Da")
+        raise AdductError(
+            f"precursor m/z {precursor_mz} is too small for adduct {ion.name}: M would weigh {mass:.4f} Da"
+        )
     return mass

@@ -29,9 +29,7 @@ class TensorBatch:
     def pin_memory(self) -> Self:
         """What PyTorch's DataLoader calls when it pins."""
         return type(self)(
-            **{
-                f.name: v.pin_memory() if isinstance(v := getattr(self, f.name), Tensor) else v for f in fields(self)
-            }
+            **{f.name: v.pin_memory() if isinstance(v := getattr(self, f.name), Tensor) else v for f in fields(self)}
         )
 
 

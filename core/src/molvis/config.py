@@ -204,7 +204,8 @@ def check(config: RunConfig, *, where: _Where | None = None) -> None:
         for side in (pair.query, pair.reference):
             if side not in config.encoders:
                 raise ConfigError(
-                    f"{where.at('pairs', number, side)}: pair {number + 1} names {side!r}, but [encoders.{side}] is missing."
+                    f"{where.at('pairs', number, side)}: "
+                    f"pair {number + 1} names {side!r}, but [encoders.{side}] is missing."
                     f"{did_you_mean(side, config.encoders)}"
                 )
         _check_spec("loss", pair.loss, where, ("pairs", number, "loss"))

@@ -28,9 +28,7 @@ class ReadError(MolvisError, ValueError):
         reason: what is wrong and what to do.
     """
 
-    def __init__(
-        self, path: object, reason: str, *, line: int | None = None, record: str | int | None = None
-    ) -> None:
+    def __init__(self, path: object, reason: str, *, line: int | None = None, record: str | int | None = None) -> None:
         self.path, self.line, self.record, self.reason = str(path), line, record, reason
         place = self.path if line is None else f"{self.path}:{line}"
         super().__init__(f"{place}: {reason}" if record is None else f"{place}: record {record}: {reason}")

@@ -6,7 +6,7 @@ In core because libraries, datasets and targets all key on it, whichever plugins
 from __future__ import annotations
 
 from rdkit import Chem
-from rdkit.Chem import Descriptors, rdMolDescriptors
+from rdkit.Chem import rdMolDescriptors
 from rdkit.Chem.rdchem import Mol
 from rdkit.rdBase import BlockLogs
 
@@ -72,7 +72,7 @@ def structure_of(mol: Mol, *, name: str | None = None, stereo: bool = True) -> S
         inchikey=inchikey,
         # RDKit appends the charge, as in C5H14NO+; ours is a field of its own.
         formula=rdMolDescriptors.CalcMolFormula(mol).partition("+")[0].partition("-")[0],
-        exact_mass=Descriptors.ExactMolWt(mol),
+        exact_mass=rdMolDescriptors.CalcExactMolWt(mol),
         charge=Chem.GetFormalCharge(mol),
         name=name,
     )

@@ -11,14 +11,26 @@ import importlib.metadata
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import pluggy
 
 from molvis.errors import PluginError
 
 GROUP = "molvis"
-KINDS = ("modality", "encoder", "loss", "target", "predictor", "fitter", "scorer", "reader", "writer", "preset", "bundle")
+KINDS = (
+    "modality",
+    "encoder",
+    "loss",
+    "target",
+    "predictor",
+    "fitter",
+    "scorer",
+    "reader",
+    "writer",
+    "preset",
+    "bundle",
+)
 """The kinds of component that core knows what to do with. A new kind is a string and a contract, not a new hook."""
 
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -107,14 +119,12 @@ def _load(entry: importlib.metadata.EntryPoint) -> Plugin:
         implementations = manager.hook.molvis_components.get_hookimpls()
         if not implementations:
             raise PluginError(f"{entry.module} has no function molvis_components marked with @molvis.hookimpl")
-        found: Iterable[Any] = implementations[0].function()
+        found = cast("Iterable[Any]", implementations[0].function())
         components: list[Component] = []
         for component in found:
             if not isinstance(component, Component):
                 raise PluginError(f"molvis_components returned {component!r}, which is not a molvis.Component")
-            components.append(
-                replace(component, plugin=entry.name, distribution=distribution, version=version)
-            )
+            components.append(replace(component, plugin=entry.name, distribution=distribution, version=version))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's manifest may raise anything; it stops nobody
         return replace(plugin, problem=f"{type(error).__name__}: {error}")
     return replace(plugin, components=tuple(components))

@@ -103,7 +103,9 @@ def spec_name(spec: Mapping[str, Any] | str, *, where: str = "") -> tuple[str, d
     if isinstance(spec, str):
         return spec, {}
     if not isinstance(spec.get("use"), str):
-        raise ConfigError(f"{where or 'component'}: the key 'use' with a component's name is wanted, found {dict(spec)}")
+        raise ConfigError(
+            f"{where or 'component'}: the key 'use' with a component's name is wanted, found {dict(spec)}"
+        )
     return spec["use"], {k: v for k, v in spec.items() if k != "use"}
 
 
@@ -126,17 +128,23 @@ def build(kind: str, spec: Mapping[str, Any] | str, *, where: str = "") -> Any:
 
 
 def for_suffix(kind: str, path: Path | str, *, modality: str | None = None) -> Component:
-    """The reader or writer that claims a file's ending.
+    """The reader or writer that claims a file's ending; `.gz` behind it does not matter.
+
+    The longest ending wins, so that `.mb.txt` goes before `.txt`.
 
     Raises:
         ComponentError: none does, or several do: name one with `--reader`.
     """
     name = Path(path).name.lower().removesuffix(".gz")
-    fitting = [
-        c
+    claims = [
+        (len(suffix), c)
         for c in components(kind)
-        if any(name.endswith(s) for s in c.suffixes) and (modality is None or c.modality == modality)
+        if modality is None or c.modality == modality
+        for suffix in c.suffixes
+        if name.endswith(suffix)
     ]
+    longest = max((length for length, _ in claims), default=0)
+    fitting = [c for length, c in claims if length == longest]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:

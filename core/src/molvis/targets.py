@@ -30,9 +30,7 @@ class SameCompound:
         # Two checksums of one key make collisions a matter of 2^-64; Python's own hash differs between workers.
         return KeyBatch(torch.tensor([zlib.crc32(k) << 31 ^ zlib.adler32(k) for k in keys], dtype=torch.int64))
 
-    def __call__(
-        self, query: KeyBatch, reference: KeyBatch
-    ) -> tuple[Float[Tensor, "n m"], Float[Tensor, "n m"]]:
+    def __call__(self, query: KeyBatch, reference: KeyBatch) -> tuple[Float[Tensor, "n m"], Float[Tensor, "n m"]]:
         """Target and weight of every pair."""
         target = (query.key[:, None] == reference.key[None, :]).float()
         return target, torch.ones_like(target)

@@ -33,6 +33,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from molvis_cli import output
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -143,16 +145,21 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        output.note(self.format(record))
+
+
 def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on standard error.")] = False,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback does it
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print versions and exit.")
     ] = False,
 ) -> None:
     """Name unknown molecules from what instruments measure."""
     _session.debug = debug
-    handler = logging.StreamHandler()
+    handler = _Notes()
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s" if debug or verbose else "%(message)s"))
     log = logging.getLogger("molvis")
     log.handlers = [handler]

@@ -44,8 +44,8 @@ def to_plain(value: Any) -> Any:
         return [to_plain(v) for v in value]
     if isinstance(value, Path):
         return str(value)
-    if hasattr(value, "tolist"):  # NumPy arrays and scalars, without importing NumPy
-        return to_plain(value.tolist())
+    if tolist := getattr(value, "tolist", None):  # NumPy arrays and scalars, without importing NumPy
+        return to_plain(tolist())
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return value

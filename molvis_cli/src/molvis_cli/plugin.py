@@ -63,7 +63,7 @@ def check(
 ) -> None:
     """Run the contract kit on an installed plugin.
 
-    Every component is imported, built with its defaults and run on made-up records. Exit code 1 if a contract is broken.
+    Every component is imported, built with its defaults and run on made-up records. A broken contract is exit code 1.
     """
     from molvis.testing import check_installed
 

@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from pathlib import Path
 from typing import Any, ParamSpec, cast
 
@@ -180,7 +180,7 @@ def _check_batch(model: Any, records: Sequence[Any], run: Callable[[Any], np.nda
     _require(len(moved) == len(records), f"batch.to(device) has length {len(moved)}, not {len(records)}")
     _require(np.array_equal(run(moved), wanted), "batch.to(device) gives other results")
     try:
-        copied = pickle.loads(pickle.dumps(batch))
+        copied = pickle.loads(pickle.dumps(batch))  # noqa: S301 - what was pickled the moment before
     except Exception as error:
         raise ContractError(f"the batch does not pickle, so that workers cannot send it: {error}") from error
     _require(np.array_equal(run(copied), wanted), "a pickled batch gives other results")
@@ -662,7 +662,8 @@ def fitter_covers_the_truth(
     for name, count in hits.items():
         _require(
             low <= count <= high,
-            f"the {level:.0%} interval of {name} covered the truth in {count} of {seeds} fits; {low} to {high} are expected",
+            f"the {level:.0%} interval of {name} covered the truth in {count} of {seeds} fits; "
+            f"{low} to {high} are expected",
         )
 
 
@@ -715,7 +716,7 @@ def fitter_simulates_on_the_axes(fitter: Any, records: Sequence[Any]) -> None:
             _require(type(made) is type(like), f"{source} gave a {type(made).__name__} for a {type(like).__name__}")
             if isinstance(like, Trace):
                 _require(np.array_equal(cast("Trace", made).x, like.x), f"{source} changed the axis")
-            elif hasattr(like, "__len__"):
+            elif isinstance(like, Sized) and isinstance(made, Sized):
                 _require(len(made) == len(like), f"{source} gave {len(made)} points for {len(like)}")
 
 

@@ -12,7 +12,7 @@ import pytest
 from molvis.plugins import Component, Plugin, plugins
 from molvis.records import Structure
 from molvis.testing import checks
-from molvis.testing.synthetic import synthetic_peaks, synthetic_records, synthetic_structures
+from molvis.testing.synthetic import synthetic_records, synthetic_structures
 
 
 class Contract:

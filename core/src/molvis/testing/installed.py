@@ -51,7 +51,8 @@ def check_installed(name: str, *, progress: Progress | None = None) -> list[Chec
     if not chosen:
         known = sorted({p.distribution for p in plugins()} | {p.name for p in plugins()})
         raise ComponentError(
-            f"no plugin named {name!r} is installed.{did_you_mean(name, known)} Installed: {', '.join(known) or 'none'}. "
+            f"no plugin named {name!r} is installed.{did_you_mean(name, known)} "
+            f"Installed: {', '.join(known) or 'none'}. "
             f"If it is a distribution on its way: pip install {name}"
         )
     planned = [step for plugin in chosen for step in _plan(plugin)]
@@ -71,16 +72,16 @@ def _same_project(a: str, b: str) -> bool:
     return a.lower().replace("_", "-") == b.lower().replace("_", "-")
 
 
-class _Skip(Exception):
-    """A check that cannot be run generically; says why."""
+class _NotRun(Exception):  # noqa: N818 - not an error: it says why a check cannot be run without being told more
+    """Left to the plugin's own tests."""
 
 
 def _run(subject: str, label: str, check: Callable[[], None]) -> CheckResult:
     try:
         check()
-    except _Skip as reason:
+    except _NotRun as reason:
         return CheckResult(subject, "contract of its kind", None, str(reason))
-    except Exception as error:  # a stranger's component may raise anything: it is what is being checked
+    except Exception as error:  # noqa: BLE001 - a stranger's component may raise anything: it is what is being checked
         plain = isinstance(error, checks.ContractError)
         return CheckResult(subject, label, False, str(error) if plain else f"{type(error).__name__}: {error}")
     return CheckResult(subject, label, True)
@@ -118,11 +119,11 @@ class _Built:
             kind, name = self.component.kind, self.component.name
             needed = [n for n, p in registry.parameters(kind, name).items() if p.default is p.empty]
             if needed:
-                raise _Skip(f"needs {', '.join(needed)}: left to the plugin's own tests")
+                raise _NotRun(f"needs {', '.join(needed)}: left to the plugin's own tests")
             try:
                 self._made = registry.build(kind, name)
             except ConfigError as error:
-                raise _Skip(f"its defaults do not build it, {error}: left to the plugin's own tests") from error
+                raise _NotRun(f"its defaults do not build it, {error}: left to the plugin's own tests") from error
         return self._made
 
     def records(self) -> list[Any]:

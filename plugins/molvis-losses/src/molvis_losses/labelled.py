@@ -49,7 +49,7 @@ def halves(
     """Mean of what like pairs cost and of what unlike pairs cost.
 
     A label between 0 and 1 makes a pair partly both. Balanced, the two kinds have the same say however many there are
-    of each, as if negatives had been drawn in equal number; in a batch of n compounds there are n - 1 for each positive.
+    of each, as if negatives had been drawn in equal number; a batch of n compounds holds n - 1 for each positive.
     """
     positive, negative = weight * label, weight * (1 - label)
     if not balance:

@@ -41,7 +41,7 @@ def matching(target: Float[Tensor, "n m"]) -> Bool[Tensor, "n m"]:
     return target >= MATCH
 
 
-def weighted_mean(values: Float[Tensor, "..."], weight: Float[Tensor, "..."]) -> Float[Tensor, ""]:
+def weighted_mean(values: Float[Tensor, "*any"], weight: Float[Tensor, "*any"]) -> Float[Tensor, ""]:
     """Mean with weights; exactly 0, with gradients of 0, where all weights are 0."""
     total = weight.sum()
     # Rows that do not count may hold anything, and 0 times infinity is NaN.
@@ -81,7 +81,7 @@ class Temperature(nn.Module):
     def forward(self) -> Float[Tensor, ""]:
         """The number."""
         if isinstance(self.log, nn.Parameter) and self.training:
-            # Clamped in place: clamping the value used would cut the gradient and leave a parameter that strayed outside.
+            # In place: clamping the value used would cut the gradient, and a parameter that strayed would stay outside.
             with torch.no_grad():
                 self.log.clamp_(self.low, self.high)
         return self.log.exp()

@@ -189,7 +189,7 @@ class TanimotoInfoNCE(_Directions):
             return dot.sum()
         other = weight * ~match
         denominator = torch.logsumexp(hidden((dot - alike).abs(), other), dim=1, keepdim=True)
-        # A query without anything unlike has an empty sum, whose logarithm is minus infinity: it cannot be learned from.
+        # A query without anything unlike has an empty sum, whose logarithm is minus infinity: nothing to learn.
         positive = weight * match * (other > 0).any(dim=1, keepdim=True)
         cost = torch.where(positive > 0, denominator - dot, torch.zeros_like(dot))
         return (_normalised(positive) * cost).sum(dim=1) @ _best(positive)
