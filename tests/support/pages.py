@@ -8,6 +8,7 @@ otherwise are for reading.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import runpy
@@ -48,17 +49,28 @@ def run(line: str) -> str:
     return output.getvalue()
 
 
+@functools.cache
+def _prepared() -> tempfile.TemporaryDirectory[str]:
+    """What the first example makes, which several pages go on from: it is run once for all of them."""
+    folder = tempfile.TemporaryDirectory(prefix="molvis-prepared-")
+    with contextlib.chdir(folder.name):
+        run(f"python {ROOT / 'examples' / 'getting_started.py'}")
+    return folder
+
+
 def _evaluate(example: Example) -> None:
     commands = str(example.parsed).replace("\\\n", " ").splitlines()
     for command in commands:
-        if command.startswith("$ "):
+        if command == "$ python examples/getting_started.py":
+            shutil.copytree(_prepared().name, ".", dirs_exist_ok=True)
+        elif command.startswith("$ "):
             run(command.removeprefix("$ "))
 
 
 def _enter(namespace: dict[str, Any]) -> None:
     folder = tempfile.mkdtemp(prefix="molvis-page-")
     shutil.copytree(ROOT / "examples", Path(folder) / "examples")
-    namespace["__page__"] = (folder, Path.cwd())
+    namespace["__page__"] = (folder, str(Path.cwd()))
     os.chdir(folder)
 
 

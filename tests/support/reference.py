@@ -16,7 +16,6 @@ from typing import Any
 
 from molvis import config, registry
 from molvis.plugins import KINDS, Component
-from molvis.testing import checks
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = {
@@ -109,20 +108,8 @@ def _arguments(c: Component) -> str:
     )
 
 
-def contract_table() -> str:
-    """Every check of the contract kit, under the anchor that a failing one prints."""
-    rows: list[str] = []
-    for check in vars(checks).values():
-        if anchor := getattr(check, "anchor", ""):
-            what = " ".join((inspect.getdoc(check) or "").partition("\n\nArgs:")[0].split())
-            rows.append(f"### {anchor}\n\n{what} (`molvis.testing.checks.{check.__name__}`)\n")
-    return "\n".join(rows).rstrip()
-
-
 def table(name: str) -> str:
     """The text between a page's markers."""
-    if name == "contracts":
-        return contract_table()
     what, _, which = name.partition("-")
     return config_table(which) if what == "config" else component_table(which)
 
