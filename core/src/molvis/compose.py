@@ -40,7 +40,8 @@ class Joined(nn.Module):
     """Several encoders side by side: their unit vectors, weighted and joined end to end.
 
     The dot product of two joined vectors is the weighted mean of the parts' cosines, so each part must have a
-    counterpart of the same length and place on the other side.
+    counterpart of the same length and place on the other side. In training, parts without weights are left out: a fixed
+    part that tells compounds apart, such as the mass, would leave the others nothing to learn.
 
     Args:
         of: specs of encoders that accept one record type.
@@ -79,8 +80,11 @@ class Joined(nn.Module):
 
     def forward(self, batch: JoinedBatch) -> Float[Tensor, "n dim"]:
         """Unit vectors."""
-        vectors = [scale * part(b) for part, scale, b in zip(self.encoders, self.scales, batch.parts, strict=True)]
-        return torch.cat(vectors, dim=-1)
+        chosen = list(zip(self.encoders, self.scales, batch.parts, strict=True))
+        if self.training:
+            chosen = [c for c in chosen if any(True for _ in c[0].parameters())] or chosen
+        vectors = torch.cat([scale * part(b) for part, scale, b in chosen], dim=-1)
+        return nn.functional.normalize(vectors, dim=-1) if len(chosen) < len(self.parts) else vectors
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Int64
@@ -519,16 +519,13 @@ def _schema(record: type[Any]) -> pa.Schema:
     import pyarrow as pa
 
     simple = {"float": pa.float64(), "int": pa.int64(), "str": pa.large_string()}
-    hints = get_type_hints(record)
     columns: dict[str, pa.DataType] = {}
     for f in dataclasses.fields(record):
-        names = [n for n in simple if n in str(f.type).replace("Float", "")]
-        is_array = "ndarray" in str(f.type) or "ndarray" in str(hints[f.name])
-        if is_array:
+        if "ndarray" in str(f.type):
             # Heights need no more than seven digits; positions do.
             columns[f.name] = pa.large_list(pa.float32() if f.name == "intensity" else pa.float64())
         else:
-            columns[f.name] = simple[names[0]]
+            columns[f.name] = next(kind for name, kind in simple.items() if name in str(f.type))
     for name in _IDENTITY:
         columns.setdefault(
             name, {"exact_mass": pa.float64(), "structure_charge": pa.int64()}.get(name, pa.large_string())
