@@ -333,13 +333,13 @@ class TestMassScorer(ScorerContract):
         return MassScorer()
 
 
-def test_a_scorer_that_ranks_candidates_against_each_other_is_found_out() -> None:
-    class Ranks(MassScorer):
+def test_a_scorer_that_prefers_who_comes_first_is_found_out() -> None:
+    class Queue(MassScorer):
         def __call__(self, query: PeakList, candidates: Sequence[Structure]) -> np.ndarray:
-            return super().__call__(query, candidates).argsort(axis=0).astype(float)
+            return super().__call__(query, candidates) - np.arange(len(candidates))[:, None]
 
-    with pytest.raises(ContractError, match="scores differently alone"):
-        checks.scorer_judges_each_alone(Ranks(), synthetic_peaks()[0], synthetic_structures())
+    with pytest.raises(ContractError, match=r"candidate 0 scores differently in another order, by 5"):
+        checks.scorer_ignores_the_order_of_candidates(Queue(), synthetic_peaks()[0], synthetic_structures())
 
 
 def read_lines(path: Path) -> Any:

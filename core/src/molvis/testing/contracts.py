@@ -214,8 +214,10 @@ class ScorerContract(Contract):
     ) -> None:
         checks.scorer_gives_features(scorer, query, candidates)
 
-    def test_each_candidate_is_judged_alone(self, scorer: Any, query: Any, candidates: Sequence[Structure]) -> None:
-        checks.scorer_judges_each_alone(scorer, query, candidates)
+    def test_the_order_of_candidates_does_not_matter(
+        self, scorer: Any, query: Any, candidates: Sequence[Structure]
+    ) -> None:
+        checks.scorer_ignores_the_order_of_candidates(scorer, query, candidates)
 
 
 class ReaderContract(Contract):

@@ -188,7 +188,7 @@ def _scorer(component: Component) -> _Checks:
 
     return [
         ("finite features", with_query(checks.scorer_gives_features)),
-        ("judges each candidate alone", with_query(checks.scorer_judges_each_alone)),
+        ("order of candidates does not matter", with_query(checks.scorer_ignores_the_order_of_candidates)),
     ]
 
 
