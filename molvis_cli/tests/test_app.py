@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,21 @@ def test_a_mistake_of_our_own_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(app.COMMANDS, "demo", raises(ZeroDivisionError("ours")))
     with pytest.raises(ZeroDivisionError):
         app.main(["demo"])
+
+
+def test_a_deprecation_in_somebody_elses_library_is_shown_only_when_debugging(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def deprecated() -> None:
+        """Warn."""
+        warnings.warn("torch.jit is going away", FutureWarning, stacklevel=1)
+
+    monkeypatch.setitem(globals(), "deprecated", deprecated)
+    monkeypatch.setitem(app.COMMANDS, "demo", app.Command(f"{__name__}:deprecated", "Warn."))
+    assert run("demo") == 0
+    assert capsys.readouterr().err == ""
+    with pytest.warns(FutureWarning, match="going away"):
+        run("--debug", "demo")
 
 
 def test_an_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ import functools
 import importlib
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
@@ -161,6 +162,10 @@ def _root(
     _session.debug = debug
     handler = _Notes()
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s" if debug or verbose else "%(message)s"))
+    if not debug:
+        # What other people's libraries are going to change concerns us, not who runs a command.
+        for category in (DeprecationWarning, FutureWarning):
+            warnings.simplefilter("ignore", category)
     log = logging.getLogger("molvis")
     log.handlers = [handler]
     log.setLevel(logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING)
