@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 
 from molvis.plugins import plugins
 
 
 def test_it_requires_every_distribution_of_the_project_and_nothing_else() -> None:
     required = importlib.metadata.requires("molvis") or []
-    names = {text.split(">=")[0] for text in required if "extra" not in text}
+    names = {re.split("[<>=]", text)[0] for text in required if "extra" not in text}
     assert names == {"molvis-cli", "molvis-core", "molvis-losses", "molvis-models", "molvis-msms", "molvis-structure"}
 
 
