@@ -31,6 +31,11 @@ def test_every_component_is_documented() -> None:
     assert [(kind, name) for kind, name in names if f"| `{name}` |" not in page] == []
 
 
+def test_every_argument_of_a_component_is_explained() -> None:
+    page = (ROOT / "docs" / "components.md").read_text(encoding="utf-8")
+    assert re.findall(r"^- `[^`]+`(?:, required|, may be left out)?$", page, re.MULTILINE) == []
+
+
 def test_every_kind_of_component_is_documented() -> None:
     page = (ROOT / "docs" / "components.md").read_text(encoding="utf-8")
     assert [kind for kind in reference.kinds() if not re.search(rf"^## .*`{kind}`", page, re.MULTILINE)] == []

@@ -26,6 +26,7 @@ SECTIONS = {
     "train": config.TrainConfig,
 }
 OURS = ("molvis-core", "molvis-losses", "molvis-models", "molvis-msms", "molvis-structure")
+CONFIGURED = ("encoder", "loss", "target", "scorer", "predictor", "fitter")
 _MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _TOP_LEVEL = {
     "data": "the section below",
@@ -60,9 +61,27 @@ def config_table(section: str) -> str:
     meaning = _TOP_LEVEL if not section else attributes(cls)
     rows = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
     for f in dataclasses.fields(cls):  # pyright: ignore[reportArgumentType]
-        kind = str(f.type).replace("|", "or").replace("Spec", "component").replace("Literal", "one of ")
-        rows.append(f"| `{f.name}` | {kind} | {_default(f)} | {meaning[f.name]} |")
+        rows.append(f"| `{f.name}` | {_in_words(str(f.type))} | {_default(f)} | {meaning[f.name]} |")
     return "\n".join(rows)
+
+
+_WORDS = (
+    (r"\w+Config", "table"),
+    (r"dict\[str, (\w+)\]", r"table of \1s"),
+    (r"tuple\[(\w+), \.\.\.\]", r"list of \1"),
+    (r"tuple\[float, float\]", "two floats"),
+    (r"Literal\[(.*)\]", r"one of \1"),
+    (r"\|", "or"),
+    ("Spec", "component"),
+    ("list of table", "tables"),
+    ('"', "'"),
+)
+
+
+def _in_words(annotation: str) -> str:
+    for pattern, words in _WORDS:
+        annotation = re.sub(pattern, words, annotation)
+    return annotation
 
 
 def _default(f: dataclasses.Field[Any]) -> str:
@@ -90,22 +109,26 @@ def ours(kind: str) -> list[Component]:
 
 
 def component_table(kind: str) -> str:
-    """Every component of a kind: where it comes from, what it is, and what its constructor takes."""
-    rows = ["| name | from | what | arguments |", "| --- | --- | --- | --- |"]
-    for c in ours(kind):
+    """Every component of a kind: where it comes from, what it is, and below that what its constructor takes."""
+    rows = ["| name | from | what |", "| --- | --- | --- |"]
+    found = ours(kind)
+    for c in found:
         what = c.summary + (f" Endings: {', '.join(c.suffixes)}." if c.suffixes else "")
         what += f" [doi:{c.cite}](https://doi.org/{c.cite})" if c.cite.startswith("10.") else ""
-        rows.append(f"| `{c.name}` | {c.distribution} | {what} | {_arguments(c)} |")
-    return "\n".join(rows)
+        rows.append(f"| `{c.name}` | {c.distribution} | {what} |")
+    details = [_arguments(c) for c in found] if kind in CONFIGURED else []
+    return "\n".join(rows + details) if found else "None yet."
 
 
 def _arguments(c: Component) -> str:
-    if c.kind in ("modality", "preset", "bundle", "example", "reader", "writer"):
-        return ""
-    given = registry.parameters(c.kind, c.name)
-    return ", ".join(
-        f"`{name}`" if p.default is p.empty else f"`{name} = {_toml(p.default)}`" for name, p in given.items()
-    )
+    meaning = attributes(registry.load(c.kind, c.name), heading="Args")
+    lines = [f"\n### `{c.name}`\n"]
+    for name, p in registry.parameters(c.kind, c.name).items():
+        given = f"`{name} = {_toml(p.default)}`"
+        if p.default is p.empty or p.default is None:
+            given = f"`{name}`, " + ("required" if p.default is p.empty else "may be left out")
+        lines.append(f"- {given}" + (f": {meaning[name]}" if name in meaning else ""))
+    return "\n".join(lines if len(lines) > 1 else [*lines, "It takes no arguments."])
 
 
 def table(name: str) -> str:

@@ -29,7 +29,7 @@ class DataConfig:
     """Where the measurements are and which of them are used.
 
     Attributes:
-        path: the dataset, as `molvis data import` makes it; relative to the configuration's folder.
+        path: the dataset, as `molvis data import` makes it; a relative path starts in the working folder.
         train, validation: names of the folds.
         min_peaks: leave out spectra with fewer peaks. 0 keeps all.
         adducts: keep these only. Empty keeps all.
