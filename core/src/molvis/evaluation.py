@@ -1,0 +1,404 @@
+"""How often a bundle ranks the truth first: retrieval among a library, with confidence intervals over compounds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from molvis import metrics
+from molvis.adducts import neutral_mass
+from molvis.bundle import Bundle
+from molvis.dataset import Dataset
+from molvis.errors import AdductError, DatasetError
+from molvis.identification import Weigher
+from molvis.metrics import Estimate
+
+if TYPE_CHECKING:
+    from molvis.library import Index
+    from molvis.records import Structure
+
+Progress = Callable[[int, int, str], None]
+MAIN_ADDUCTS = ("[M+H]+", "[M-H]-", "[M+Na]+", "[M+NH4]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Retrieval in one setting.
+
+    Attributes:
+        candidates: `mass`, `formula` or `all`.
+        method: `embedding`, or `reranked` by the bundle's scorers.
+        by: `compound` (each counts once), `spectrum`, or `consensus` (a compound's spectra as one query).
+        group: `` for all, else such as `adduct [M+H]+`.
+        spectra, compounds: how many.
+        median_candidates: in the setting.
+        estimates: hit1, hit5, hit20, mrr.
+        chance: hit rates of a random order.
+    """
+
+    candidates: str
+    method: str
+    by: str
+    group: str
+    spectra: int
+    compounds: int
+    median_candidates: float
+    estimates: dict[str, Estimate]
+    chance: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Everything that was measured of one bundle.
+
+    Attributes:
+        bundle: its name.
+        fold: of the dataset.
+        spectra, compounds: of the queries.
+        library: candidates in the index.
+        added: true structures that the index lacks: they were embedded and added as candidates.
+        ppm: half width of the mass window.
+        note: `decoy` or the precursor error, where the queries were tampered with on purpose.
+        figures: retrieval, setting by setting.
+        pairwise: accuracy, AUROC and AUPRC of telling true from random pairs: it flatters, see the docs.
+        first_hit_similarity: mean Tanimoto similarity (Morgan, radius 2) of the first candidate to the truth, by mass.
+        calibration_error: of the stated probability of the first candidate, by mass.
+    """
+
+    bundle: str
+    fold: str
+    spectra: int
+    compounds: int
+    library: int
+    added: int
+    ppm: float
+    note: str
+    figures: tuple[Figure, ...]
+    pairwise: dict[str, float] = field(default_factory=dict)
+    first_hit_similarity: float = float("nan")
+    calibration_error: float = float("nan")
+
+
+def evaluate(
+    bundle: Bundle,
+    dataset: Dataset,
+    index: Index,
+    *,
+    fold: str = "test",
+    adducts: Sequence[str] = MAIN_ADDUCTS,
+    min_peaks: int = 2,
+    ppm: float = 10.0,
+    scopes: Sequence[str] = ("mass", "formula", "all"),
+    rerank: bool = True,
+    decoy: bool = False,
+    precursor_error: float = 0.0,
+    modality: str = "msms",
+    seed: int = 0,
+    device: str | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Rank the true structure of every spectrum of a fold among a library's candidates.
+
+    Args:
+        bundle: to evaluate.
+        dataset: with the true structures.
+        index: of the candidates, made by this bundle; true structures that it lacks are added.
+        fold, adducts, min_peaks: which spectra.
+        ppm: half width of the mass window.
+        scopes: which candidates: within the mass window, of the same formula, the whole library.
+        rerank: use the bundle's scorers as well, within mass window and formula.
+        decoy: give each query the peaks of another compound. What is left is what precursor, metadata and the looks of
+            the candidates alone achieve: the figure that a model must beat.
+        precursor_error: standard deviation, in ppm, of an error put on each precursor. Libraries often hold theoretical
+            values, and a model must not live on them.
+        modality: of the queries.
+        seed: of everything drawn.
+        device: where to embed.
+        progress: called with what is done, what there is in all, and of what.
+
+    Raises:
+        DatasetError: no spectrum fits.
+        molvis.errors.IndexFileError: another bundle made the index.
+        molvis.errors.ScoreError: a score is not finite.
+    """
+    index.require(bundle)
+    rng = np.random.default_rng(seed)
+    rows = dataset.rows(modality, fold=fold, adducts=adducts, min_peaks=min_peaks)
+    table = dataset.table(modality)
+    keys = np.array([k or "" for k in table["inchikey14"].take(rows).to_pylist()])
+    rows, keys = rows[keys != ""], keys[keys != ""]
+    order = np.argsort(keys, kind="stable")  # a compound's spectra together: their candidates are broken up once
+    rows, keys = rows[order], keys[order]
+    if not len(rows):
+        raise DatasetError(f"{dataset.path}: no spectrum of fold {fold!r} with these adducts and {min_peaks} peaks")
+    records = _tampered([dataset.record(modality, int(r)) for r in rows], keys, decoy, precursor_error, rng)
+    compounds, first, owner = np.unique(keys, return_index=True, return_inverse=True)
+    truths = [dataset.structure(modality, int(rows[i])) for i in first]
+    say = progress or (lambda done, total, what: None)
+    say(0, len(records), "embedding spectra")
+    queries = bundle.embed(modality, records, device=device, progress=lambda d, t: say(d, t, "embedding spectra"))
+    places = [index.library.rows_of(k) for k in compounds]
+    missing = [i for i, p in enumerate(places) if not len(p)]
+    # The index keeps 16 bits: a truth that is added must not differ from its rivals by having more.
+    truth_vectors = bundle.embed("structure", truths, device=device).astype(np.float16).astype(np.float32)
+    for i, place in enumerate(places):
+        if len(place):
+            truth_vectors[i] = index.take(place)[0]
+    figures: list[Figure] = []
+    groups = _groups(table, rows, truths, owner)
+    extra: dict[str, float] = {}
+    for scope in scopes:
+        if scope == "all":
+            above, tied = _whole(queries, owner, truth_vectors, index, missing, truths, say)
+            counts = np.full(len(rows), len(index.library) + len(missing))
+            figures += _figures(scope, "embedding", metrics.ranks(above, tied), keys, counts, groups)
+            continue
+        ranked = _window(
+            bundle, records, queries, owner, truths, truth_vectors, places, index, scope, ppm, rerank, modality, say
+        )
+        for method, found in ranked.items():
+            figures += _figures(scope, method, found.rank, keys, found.count, groups)
+            figures.append(
+                _figure(scope, method, "consensus", "", found.consensus, compounds, found.consensus_count)
+            )  # fmt: skip
+        if scope == "mass":
+            best = ranked.get("reranked") or ranked["embedding"]
+            share = 1.0 / np.bincount(owner)[owner] / len(compounds)
+            extra["similarity"] = float((_similarity(best.first, owner, truths) * share).sum())
+            weights = share * len(rows)
+            extra["calibration"] = _weighted_calibration(best.probability, best.rank == 1, weights)
+    return Evaluation(
+        bundle=bundle.name,
+        fold=fold,
+        spectra=len(rows),
+        compounds=len(compounds),
+        library=len(index.library),
+        added=len(missing),
+        ppm=ppm,
+        note="decoy" if decoy else f"precursor error {precursor_error:g} ppm" if precursor_error else "",
+        figures=tuple(figures),
+        pairwise=_pairwise(queries, truth_vectors, owner, rng),
+        first_hit_similarity=extra.get("similarity", float("nan")),
+        calibration_error=extra.get("calibration", float("nan")),
+    )
+
+
+@dataclass
+class _Ranked:
+    rank: np.ndarray
+    count: np.ndarray
+    probability: np.ndarray
+    first: list[str]
+    consensus: np.ndarray
+    consensus_count: np.ndarray
+
+
+def _tampered(
+    records: list[Any], keys: np.ndarray, decoy: bool, precursor_error: float, rng: np.random.Generator
+) -> list[Any]:
+    if precursor_error:
+        records = [
+            dataclasses.replace(r, precursor_mz=r.precursor_mz * (1 + rng.normal(0, precursor_error * 1e-6)))
+            for r in records
+        ]
+    if decoy:
+        out: list[Any] = []
+        for record, key in zip(records, keys, strict=True):
+            while True:
+                other = int(rng.integers(len(records)))
+                if keys[other] != key and records[other].ionmode == record.ionmode:
+                    break
+            out.append(dataclasses.replace(record, mz=records[other].mz, intensity=records[other].intensity))
+        records = out
+    return records
+
+
+def _window(
+    bundle: Bundle,
+    records: Sequence[Any],
+    queries: np.ndarray,
+    owner: np.ndarray,
+    truths: Sequence[Structure],
+    truth_vectors: np.ndarray,
+    places: Sequence[np.ndarray],
+    index: Index,
+    scope: str,
+    ppm: float,
+    rerank: bool,
+    modality: str,
+    say: Progress,
+) -> dict[str, _Ranked]:
+    """Ranks among the candidates of each spectrum's own mass window, or of its compound's formula."""
+    weighers = {"embedding": Weigher(bundle, modality, rerank=False)}
+    if rerank and bundle.scorers and bundle.calibration.weights:
+        weighers["reranked"] = Weigher(bundle, modality)
+    count, total = len(records), len(truths)
+    made = {
+        m: _Ranked(np.empty(count), np.empty(count, int), np.empty(count), [""] * count, np.empty(total), np.empty(total, int))
+        for m in weighers
+    }  # fmt: skip
+    for compound, truth in enumerate(truths):
+        mine = np.flatnonzero(owner == compound)
+        windows = [_rows(index, records[i], truth, scope, ppm) for i in mine]
+        union = np.unique(np.concatenate(windows))
+        rivals = np.setdiff1d(union, places[compound])
+        # The truth is put last, and is a candidate whatever the window says: its mass is what the window is about.
+        vectors = np.concatenate([index.take(rivals), truth_vectors[compound : compound + 1]])
+        structures = [*index.library.structures(rivals), truth]
+        own = len(rivals)
+        masks = [np.r_[np.isin(rivals, w), True] for w in windows]
+        for method, weigh in weighers.items():
+            out = made[method]
+            summed = np.zeros(len(structures))
+            for i, mask in zip(mine, masks, strict=True):
+                inside = np.flatnonzero(mask)
+                cosine = vectors[inside] @ queries[i]
+                logits, _, _ = weigh.score(
+                    records[i], cosine, lambda near, inside=inside: [structures[p] for p in inside[near]]
+                )
+                metrics.finite(logits, f"spectrum {records[i].identifier}")
+                full = np.full(len(structures), logits.min())
+                full[inside] = logits
+                summed += full
+                mine_score = full[own]
+                out.rank[i] = metrics.ranks((logits > mine_score).sum(), (logits == mine_score).sum() - 1)
+                out.count[i] = len(inside)
+                best = int(inside[logits.argmax()])
+                out.first[i] = structures[best].smiles
+                out.probability[i] = 1 / np.exp(logits - logits.max()).sum()
+            out.consensus[compound] = metrics.ranks((summed > summed[own]).sum(), (summed == summed[own]).sum() - 1)
+            out.consensus_count[compound] = len(structures)
+        say(compound + 1, total, f"ranking candidates of equal {scope}")
+    return made
+
+
+def _rows(index: Index, record: Any, truth: Structure, scope: str, ppm: float) -> np.ndarray:
+    if scope == "formula":
+        return index.library.of_formula(truth.formula)
+    try:
+        mass = neutral_mass(record.precursor_mz, record.adduct)
+    except AdductError:
+        return np.empty(0, dtype=np.int64)
+    return index.library.within_ppm(mass, ppm)
+
+
+def _whole(
+    queries: np.ndarray,
+    owner: np.ndarray,
+    truth_vectors: np.ndarray,
+    index: Index,
+    missing: Sequence[int],
+    truths: Sequence[Structure],
+    say: Progress,
+    chunk: int = 16384,
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each query how many of all candidates score above the truth, and how many as high."""
+    own = np.einsum("nd,nd->n", queries, truth_vectors[owner])
+    metrics.finite(own, "the true structures")
+    above, tied = np.zeros(len(queries), dtype=np.int64), np.zeros(len(queries), dtype=np.int64)
+    total = len(index.library)
+    # The truth scores itself in another order of summation: what differs by rounding alone is the truth, or ties.
+    slack = 1e-6
+
+    def count(block: np.ndarray) -> None:
+        nonlocal above, tied
+        for start in range(0, len(queries), 2048):
+            part = slice(start, start + 2048)
+            scores = metrics.finite(queries[part] @ block.T, "the library")
+            higher = (scores > own[part, None] + slack).sum(axis=1)
+            above[part] += higher
+            tied[part] += (scores >= own[part, None] - slack).sum(axis=1) - higher
+
+    for start in range(0, total, chunk):
+        count(np.asarray(index.vectors[start : start + chunk], dtype=np.float32))
+        say(min(start + chunk, total), total, "ranking the whole library")
+    if missing:
+        count(truth_vectors[list(missing)])
+    return above, np.maximum(tied - 1, 0)
+
+
+def _groups(table: Any, rows: np.ndarray, truths: Sequence[Structure], owner: np.ndarray) -> dict[str, np.ndarray]:
+    groups: dict[str, np.ndarray] = {}
+    for name in ("adduct", "instrument_type"):
+        if name in table.column_names:
+            values = np.array([v or "unknown" for v in table[name].take(rows).to_pylist()])
+            for value in np.unique(values):
+                groups[f"{name} {value}"] = values == value
+    mass = np.array([t.exact_mass for t in truths])[owner]
+    for low, high in ((0, 200), (200, 300), (300, 400), (400, 600), (600, np.inf)):
+        label = f"mass {low} to {high:g} Da" if np.isfinite(high) else f"mass over {low} Da"
+        groups[label] = (mass >= low) & (mass < high)
+    return {k: v for k, v in groups.items() if v.any()}
+
+
+def _figures(
+    scope: str, method: str, rank: np.ndarray, keys: np.ndarray, count: np.ndarray, groups: dict[str, np.ndarray]
+) -> list[Figure]:
+    out = [_figure(scope, method, by, "", rank, keys, count) for by in ("compound", "spectrum")]
+    if scope == "mass":
+        out += [_figure(scope, method, "compound", g, rank[m], keys[m], count[m]) for g, m in groups.items()]
+    return out
+
+
+def _figure(
+    scope: str, method: str, by: str, group: str, rank: np.ndarray, keys: np.ndarray, count: np.ndarray
+) -> Figure:
+    average = "spectrum" if by == "spectrum" else "compound"
+    chance = {f"hit{k}": metrics.bootstrap(metrics.chance(count, k), keys, by=average, draws=1).value for k in metrics.CUTOFFS}
+    return Figure(
+        scope, method, by, group, len(rank), len(np.unique(keys)), float(np.median(count)),
+        metrics.retrieval(rank, keys, by=average), chance,
+    )  # fmt: skip
+
+
+def _pairwise(
+    queries: np.ndarray, truth_vectors: np.ndarray, owner: np.ndarray, rng: np.random.Generator
+) -> dict[str, float]:
+    if len(truth_vectors) < 2:
+        return {}
+    other = (owner + rng.integers(1, len(truth_vectors), len(owner))) % len(truth_vectors)
+    scores = np.concatenate(
+        [np.einsum("nd,nd->n", queries, truth_vectors[owner]), np.einsum("nd,nd->n", queries, truth_vectors[other])]
+    )
+    positive = np.arange(len(scores)) < len(owner)
+    return {
+        "accuracy": metrics.pairwise_accuracy(scores, positive),
+        "auroc": metrics.auroc(scores, positive),
+        "auprc": metrics.auprc(scores, positive),
+    }
+
+
+def _similarity(first: Sequence[str], owner: np.ndarray, truths: Sequence[Structure]) -> np.ndarray:
+    from rdkit import Chem, DataStructs
+    from rdkit.Chem import rdFingerprintGenerator
+
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
+    made = {s: generator.GetFingerprint(Chem.MolFromSmiles(s)) for s in {*first, *(t.smiles for t in truths)}}
+    return np.array([DataStructs.TanimotoSimilarity(made[f], made[truths[o].smiles]) for f, o in zip(first, owner, strict=True)])
+
+
+def _weighted_calibration(probability: np.ndarray, correct: np.ndarray, weight: np.ndarray, bins: int = 10) -> float:
+    place = np.minimum((metrics.finite(probability) * bins).astype(int), bins - 1)
+    gap = np.bincount(place, weight * (probability - correct), bins)
+    return float(np.abs(gap).sum() / weight.sum())
+
+
+def headline(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """The figures over all spectra as flat rows, ready for `pandas.DataFrame`."""
+    return [
+        {
+            "bundle": evaluation.bundle,
+            "candidates": f.candidates,
+            "method": f.method,
+            "by": f.by,
+            "group": f.group,
+            "compounds": f.compounds,
+            "median_candidates": f.median_candidates,
+            **metrics.table(f.estimates),
+        }
+        for f in evaluation.figures
+    ]
