@@ -1,0 +1,85 @@
+"""`molvis data`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from molvis_cli import output
+
+
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="Files of measurements.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the dataset.")],
+    modality: Annotated[str | None, typer.Option(help="Take only readers of this modality.")] = None,
+    reader: Annotated[str | None, typer.Option(help="The reader, instead of one by the file's ending.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad record.")] = False,
+    append: Annotated[bool, typer.Option("--append", help="Add to the dataset that is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Turn files of measurements into a dataset.
+
+    A bad record is counted, skipped, and listed with its file, line and reason in problems.csv; with --strict it stops
+    the import. An interrupted import leaves nothing behind.
+    """
+    from molvis.dataset import import_files
+
+    with output.progress("importing") as show:
+        report = import_files(
+            files, out, modality=modality, reader=reader, strict=strict, append=append, progress=show
+        )
+    if as_json:
+        output.print_json(report)
+        return
+    output.print_table(["modality", "measurements"], list(report.imported.items()))
+    if report.skipped:
+        for problem in report.problems[:5]:
+            output.note(f"skipped: {problem}")
+        output.note(f"{report.skipped} records skipped; all reasons are in {report.path / 'problems.csv'}")
+
+
+def describe(
+    path: Annotated[Path, typer.Argument(help="The dataset.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what is in a dataset: compounds, folds, adducts, instruments, licences."""
+    from molvis.dataset import Dataset
+    from molvis.dataset import describe as count
+
+    found = count(Dataset.open(path))
+    if as_json:
+        output.print_json(found)
+        return
+    for modality, summary in found.modalities.items():
+        rows: list[tuple[str, object]] = []
+        for name, value in summary.items():
+            if isinstance(value, dict):
+                parts = [f"{k}: {v:,}" for k, v in list(value.items())[:8]]
+                more = f", and {len(value) - 8} more" if len(value) > 8 else ""
+                rows.append((name.replace("_", " "), ", ".join(parts) + more))
+            elif isinstance(value, list):
+                rows.append((name.replace("_", " "), " to ".join(f"{v:.2f}" for v in value)))
+            else:
+                rows.append((name, f"{value:,}" if isinstance(value, int) else value))
+        output.print_table([modality, ""], rows)
+
+
+def split(
+    path: Annotated[Path, typer.Argument(help="The dataset.")],
+    by: Annotated[Literal["compound", "cluster"], typer.Option(help="What stays together.")] = "compound",
+    fractions: Annotated[tuple[float, float, float], typer.Option(help="Train, val and test.")] = (0.7, 0.15, 0.15),
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    similarity: Annotated[float, typer.Option(help="Tanimoto similarity that joins a cluster.")] = 0.6,
+) -> None:
+    """Assign each compound to train, val or test, the same for all modalities.
+
+    By cluster, no near twin of a test compound is in training.
+    """
+    from molvis.dataset import Dataset
+    from molvis.dataset import split as assign
+
+    done = assign(Dataset.open(path), by=by, fractions=fractions, seed=seed, similarity=similarity)
+    rows = [(m, f, n) for m, entry in done.metadata["modalities"].items() for f, n in entry["folds"].items()]
+    output.print_table(["modality", "fold", "measurements"], rows)

@@ -1,0 +1,47 @@
+"""`molvis demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molvis_cli import output
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the index and the report.")] = Path(
+        "demo-output"
+    ),
+) -> None:
+    """Identify ten real spectra of well-known compounds with the shipped bundle.
+
+    Nothing is fetched: bundle, spectra and library come with molvis-models. The bundle has seen none of the compounds.
+    """
+    from molvis import load_bundle, registry
+    from molvis.identification import identify, summary
+    from molvis.library import Library, build_index
+    from molvis.reading import read_queries
+    from molvis.report import write_report
+    from molvis_cli.identify import show_table
+
+    bundle = load_bundle("massbank")
+    spectra = Path(registry.load("example", "demo-spectra"))
+    structures = Path(registry.load("example", "demo-library"))
+    output.note(f"bundle    {bundle.name}: {', '.join(bundle.modalities)}")
+    library = Library.read(structures)
+    output.note(f"library   {len(library):,} structures ({structures.name})")
+    with output.progress("embedding structures") as show:
+        index = build_index(bundle, library, out / f"index-{bundle.digest[:12]}", progress=show)
+    queries, _ = read_queries(spectra)
+    output.note(f"spectra   {len(queries)} of compounds that the bundle has not seen ({spectra.name})")
+    found = identify(bundle, queries, index)
+    report = out / "report.html"
+    write_report(report, found, bundle=bundle, index=index, settings={"candidates": "within 10 ppm", "file": spectra.name})
+    show_table(found)
+    counts = summary(found)
+    output.note(
+        f"the true structure (*) came first for {counts['first']} of {counts['known']} spectra, among candidates within "
+        f"10 ppm of the mass; the report to look at: {report}"
+    )

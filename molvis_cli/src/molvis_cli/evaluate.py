@@ -1,0 +1,91 @@
+"""`molvis evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from molvis_cli import output
+
+if TYPE_CHECKING:
+    from molvis.evaluation import Evaluation
+
+
+def evaluate(
+    data: Annotated[Path, typer.Argument(help="Dataset with the true structures.")],
+    bundle: Annotated[list[str], typer.Option("--bundle", "-b", help="Bundle; give several to compare them.")],
+    library: Annotated[
+        list[Path], typer.Option("--library", "-l", help="Index of the candidates; one for each bundle, in order.")
+    ],
+    fold: Annotated[str, typer.Option(help="Of the dataset.")] = "test",
+    ppm: Annotated[float, typer.Option(help="Half width of the mass window.")] = 10.0,
+    min_peaks: Annotated[int, typer.Option(help="Leave out spectra with fewer peaks.")] = 2,
+    scope: Annotated[list[str] | None, typer.Option(help="mass, formula or all; several; all three by default.")] = None,
+    rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers as well.")] = True,
+    decoy: Annotated[bool, typer.Option("--decoy", help="Give each query another compound's peaks.")] = False,
+    precursor_error: Annotated[float, typer.Option(help="Put an error of so many ppm on each precursor.")] = 0.0,
+    groups: Annotated[bool, typer.Option("--groups", help="Show adducts, instruments and mass ranges.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
+) -> None:
+    """Measure how often bundles rank the truth first, with 95% intervals over compounds."""
+    from molvis import load_bundle
+    from molvis.dataset import Dataset
+    from molvis.errors import ConfigError
+    from molvis.evaluation import evaluate as measure
+    from molvis.library import Index
+
+    if len(bundle) != len(library):
+        raise ConfigError(f"{len(bundle)} bundles and {len(library)} indexes: give --library once for each --bundle")
+    dataset = Dataset.open(data)
+    found: list[Evaluation] = []
+    for name, path in zip(bundle, library, strict=True):
+        with output.progress(f"evaluating {name}") as show:
+            found.append(
+                measure(
+                    load_bundle(name), dataset, Index.open(path), fold=fold, ppm=ppm, min_peaks=min_peaks,
+                    scopes=tuple(scope or ("mass", "formula", "all")), rerank=rerank, decoy=decoy,
+                    precursor_error=precursor_error, device=device,
+                    progress=lambda done, total, what, show=show: show(done, total),
+                )  # fmt: skip
+            )
+    if as_json:
+        output.print_json(found)
+    else:
+        show_tables(found, groups=groups)
+
+
+def show_tables(found: Sequence[Evaluation], *, groups: bool = False) -> None:
+    """Retrieval side by side, then what flatters."""
+    columns = ["bundle", "candidates", "method", "by", "group", "compounds", "median", "hit@1", "hit@5", "hit@20", "MRR"]
+    rows: list[tuple[object, ...]] = []
+    for one in found:
+        for f in one.figures:
+            if f.group and not groups:
+                continue
+            shares = [
+                f"{100 * f.estimates[k].value:.1f}% ({100 * f.estimates[k].low:.1f}-{100 * f.estimates[k].high:.1f})"
+                for k in ("hit1", "hit5", "hit20")
+            ]
+            mrr = f"{f.estimates['mrr'].value:.3f}"
+            rows.append((one.bundle, f.candidates, f.method, f.by, f.group or "all", f.compounds, f.median_candidates, *shares, mrr))
+            if f.by == "compound" and f.method == "embedding" and not f.group:
+                chance = [f"{100 * f.chance[k]:.1f}%" for k in ("hit1", "hit5", "hit20")]
+                rows.append((one.bundle, f.candidates, "random", f.by, "all", f.compounds, f.median_candidates, *chance, None))
+    notes = [f"{one.bundle}: {one.spectra} spectra, {one.added} true structures added to {one.library:,}" for one in found]
+    output.print_table(columns, rows, title="; ".join(notes))
+    pairs = [
+        (
+            one.bundle,
+            *(f"{one.pairwise[k]:.4f}" for k in ("accuracy", "auroc", "auprc")),
+            f"{one.first_hit_similarity:.3f}",
+            f"{one.calibration_error:.3f}",
+        )
+        for one in found
+        if one.pairwise
+    ]
+    columns = ["bundle", "pairwise accuracy", "AUROC", "AUPRC", "Tanimoto of first hit", "calibration error"]
+    output.print_table(columns, pairs, title="Beside retrieval (pairwise figures flatter: one random rival each)")

@@ -1,0 +1,73 @@
+"""`molvis library`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molvis_cli import output
+
+
+def build(
+    bundle: Annotated[str, typer.Argument(help="Folder or name of a bundle.")],
+    files: Annotated[list[Path] | None, typer.Argument(help="SMILES, SDF, CSV, TSV or Parquet files.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the index; it is resumed if it exists.")] = Path(
+        "index"
+    ),
+    dataset: Annotated[Path | None, typer.Option(help="Add the compounds of this dataset.")] = None,
+    reader: Annotated[str | None, typer.Option(help="The reader, instead of one by the file's ending.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Structures between two notes of progress.")] = 2048,
+    device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Embed a library of structures into an index for search.
+
+    Structures that RDKit refuses are counted and passed over. An interrupted build goes on where it was.
+    """
+    from molvis import load_bundle
+    from molvis.dataset import Dataset
+    from molvis.errors import ConfigError
+    from molvis.library import Library, build_index, describe_index
+
+    if not files and dataset is None:
+        raise ConfigError("nothing to embed: name files of structures, or a dataset with --dataset")
+    with output.progress("reading structures") as show:
+        library = Library.read(list(files), reader=reader, progress=show) if files else None
+    if dataset is not None:
+        known = Library.from_dataset(Dataset.open(dataset))
+        library = library.merge(known) if library else known
+    assert library is not None
+    for problem in library.problems[:5]:
+        output.note(f"refused: {problem}")
+    if library.problems:
+        output.note(f"{len(library.problems)} structures refused")
+    with output.progress("embedding structures") as show:
+        index = build_index(load_bundle(bundle), library, out, batch_size=batch_size, device=device, progress=show)
+    _show(describe_index(index), as_json)
+
+
+def describe(
+    path: Annotated[Path, typer.Argument(help="The index.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what is in an index: how many structures, by which bundle, from where."""
+    from molvis.library import Index, describe_index
+
+    _show(describe_index(Index.open(path)), as_json)
+
+
+def _show(found: dict[str, object], as_json: bool) -> None:
+    if as_json:
+        output.print_json(found)
+        return
+    rows: list[tuple[str, object]] = []
+    for name, value in found.items():
+        if isinstance(value, dict):
+            rows.append((name, ", ".join(f"{k}: {v:,}" for k, v in list(value.items())[:8])))
+        elif isinstance(value, list):
+            rows.append((name.replace("_", " "), " to ".join(f"{v:.2f}" for v in value)))
+        else:
+            rows.append((name.replace("_", " "), f"{value:,}" if isinstance(value, int) else value))
+    output.print_table(["index", ""], rows)
