@@ -30,7 +30,7 @@ def main() -> None:
     cosine = vectors @ vectors.T
     np.fill_diagonal(cosine, -1)
     for item, nearest, value in zip(spectra, cosine.argmax(axis=1), cosine.max(axis=1), strict=True):
-        print(f"{item.record.identifier}: {spectra[nearest].record.identifier} ({value:.2f})")
+        print(f"{item.name}: {spectra[nearest].name} ({value:.2f})")
 
 
 if __name__ == "__main__":

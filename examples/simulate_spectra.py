@@ -67,16 +67,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write made-up MS/MS spectra of real structures.")
     parser.add_argument("out", type=Path, help="MGF file to write")
     parser.add_argument("--compounds", type=int, default=150, help="how many, from the demo's library")
-    parser.add_argument("--structures", type=Path, help="SMILES file of the compounds to write, too")
+    parser.add_argument(
+        "--structures", type=Path, help="SMILES file to write, too: the compounds and others of their masses"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng = random.Random(options.seed)
+    # A library is sorted by mass: neighbours in it are what a search in a mass window has to tell apart.
     library = Library.read(molvis.load("example", "demo-library"))
-    rows = sorted(rng.sample(range(len(library)), options.compounds))
-    structures = [s for s in library.structures(rows) if s.charge == 0]
-    blocks = [spectrum(s, energy, rng) for s in structures for energy in (20.0, 40.0)]
+    around = [s for s in library.structures(range(2000, 2000 + 4 * options.compounds)) if s.charge == 0]
+    compounds = rng.sample(around, options.compounds)
+    blocks = [spectrum(s, energy, rng) for s in compounds for energy in (20.0, 40.0)]
     if options.structures:
-        options.structures.write_text("".join(f"{s.smiles}\n" for s in structures), encoding="utf-8")
+        options.structures.write_text("".join(f"{s.smiles}\n" for s in around), encoding="utf-8")
     options.out.write_text("\n".join(blocks), encoding="utf-8")
     print(f"wrote {len(blocks)} spectra to {options.out}")
 
