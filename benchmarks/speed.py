@@ -2,8 +2,8 @@
 
     python benchmarks/speed.py --dataset DATASET --index INDEX --bundle BUNDLE [--rounds 5] [--out benchmarks/results]
 
-Ours and the peer take turns, A B A B ..., and the median of the ratios pair by pair is reported, so that a machine whose
-speed drifts does not decide. The peer of training is a bare loop over the same encoders, batches and optimizer without
+Ours and the peer take turns, A B A B ..., and the median of the ratios pair by pair is reported, so that a machine
+whose speed drifts does not decide. The peer of training is a bare loop over the same encoders, batches and optimizer without
 our loop; the peer of embedding is a bare `for` over collated batches.
 """
 
@@ -49,7 +49,7 @@ def in_turn(ours: Callable[[], Any], peer: Callable[[], Any], rounds: int) -> tu
 
 
 def training(dataset: Dataset, rounds: int) -> dict[str, float]:
-    """Compounds a second of our loop and of a bare one: same encoders, batches and optimizer, no validation in either."""
+    """Compounds a second of our loop and of a bare one: same encoders, batches and optimizer, no validation."""
     config = find_config("default", data=str(dataset.path))
     pair = replace(config.pairs[0], negatives=0)
     settings = replace(config.train, epochs=2, validate_every=99, average=0.0, select="loss")
@@ -108,9 +108,10 @@ def embedding(bundle: molvis.Bundle, modality: str, records: list[Any], rounds: 
     return {"ours_per_s": len(records) / a, "peer_per_s": len(records) / b, "ratio": ratio}
 
 
-def searching(bundle: molvis.Bundle, index: Index, queries: list[Any], rounds: int) -> dict[str, float]:
+def searching(bundle: molvis.Bundle, index: Index, dataset: Dataset, rows: np.ndarray, rounds: int) -> dict[str, float]:
     """Seconds to identify one spectrum, the index being open; and of a process that starts, loads and identifies."""
-    mass = statistics.median(timed(lambda q=q: bundle.identify([q], index)) for q in queries[: 4 * rounds])
+    queries = [dataset.measurement("msms", int(r)) for r in rows[: 4 * rounds]]
+    mass = statistics.median(timed(lambda q=q: bundle.identify([q], index)) for q in queries)
     whole = statistics.median(
         timed(lambda q=q: bundle.identify([q], index, candidates="all")) for q in queries[:rounds]
     )
@@ -121,8 +122,7 @@ def searching(bundle: molvis.Bundle, index: Index, queries: list[Any], rounds: i
         "assert not b.identify([m], i)[0].problem\n"
         "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
-    dataset_path, row = queries_origin
-    command = [sys.executable, "-c", script, str(bundle.path), str(index.path), dataset_path, str(row)]
+    command = [sys.executable, "-c", script, str(bundle.path), str(index.path), str(dataset.path), str(int(rows[0]))]
     memory: list[float] = []
 
     def process() -> None:
@@ -155,12 +155,8 @@ def starting(rounds: int) -> dict[str, float]:
     return found
 
 
-queries_origin: tuple[str, int] = ("", 0)
-
-
 def main() -> None:
     """Run all, print a table, write JSON."""
-    global queries_origin
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--index", required=True)
@@ -175,7 +171,6 @@ def main() -> None:
     spectra = [dataset.record("msms", int(r)) for r in rows]
     picked = np.random.default_rng(1).choice(len(index.library), 4000, replace=False)
     structures = index.library.structures(np.sort(picked))
-    queries_origin = (str(dataset.path), int(rows[0]))
     results: dict[str, Any] = {
         "machine": {
             "processor": platform.processor() or platform.machine(),
@@ -188,7 +183,7 @@ def main() -> None:
         "train": training(dataset, options.rounds),
         "embed_spectra": embedding(bundle, "msms", spectra, options.rounds),
         "embed_structures_cached": embedding(bundle, "structure", structures, options.rounds),
-        "identify": searching(bundle, index, [dataset.measurement("msms", int(r)) for r in rows[:60]], options.rounds),
+        "identify": searching(bundle, index, dataset, rows, options.rounds),
     }
     fresh = molvis.load_bundle(options.bundle)
     fresh.encoder("structure")

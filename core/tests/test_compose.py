@@ -43,7 +43,10 @@ def test_an_ion_without_precursor_prefers_no_mass() -> None:
 
 
 def test_the_product_of_joined_vectors_is_the_weighted_mean_of_the_parts() -> None:
-    parts = [{"use": "neutral-mass", "of": "structure", "dim": 8}, {"use": "neutral-mass", "of": "structure", "dim": 16}]
+    parts = [
+        {"use": "neutral-mass", "of": "structure", "dim": 8},
+        {"use": "neutral-mass", "of": "structure", "dim": 16},
+    ]
     joined = Joined(parts, weights=[3, 1])
     molecules = [structure(s) for s in ("CCO", "CCCO", "c1ccccc1")]
     vectors = joined(joined.collate(molecules))

@@ -129,7 +129,12 @@ def reader(name, modality, *suffixes):
 
 @hookimpl
 def molvis_components():
-    return [reader("acme-a", "ir", ".acme"), reader("acme-b", "raman", ".acme"), reader("acme-c", "ir", ".acme.txt"), reader("acme-d", "ir", ".txt")]
+    return [
+        reader("acme-a", "ir", ".acme"),
+        reader("acme-b", "raman", ".acme"),
+        reader("acme-c", "ir", ".acme.txt"),
+        reader("acme-d", "ir", ".txt"),
+    ]
 """
 
 

@@ -337,14 +337,16 @@ def default_card(config: RunConfig, metadata: Mapping[str, Any]) -> str:
     for title in ("data", "licence", "metrics", "citations"):
         if value := metadata.get(title):
             lines += ["", f"## {title.capitalize()}", ""]
-            entries = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+            entries = (
+                value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+            )
             lines += [f"- {v}" if isinstance(k, int) else f"- {k}: {v}" for k, v in entries] or [str(value)]
     lines += ["", "Weights are as good as the data they saw; see `bundle.toml` for every setting.", ""]
     return "\n".join(lines)
 
 
 def _swap(fresh: Path, path: Path) -> None:
-    # A folder cannot be replaced by one rename where another stands: the old one steps aside, and comes back on failure.
+    # A folder cannot be renamed to where another stands: the old one steps aside, and comes back on failure.
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
     if path.exists():
         path.rename(old)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -107,7 +108,9 @@ def evaluate(
         bundle: to evaluate.
         dataset: with the true structures.
         index: of the candidates, made by this bundle; true structures that it lacks are added.
-        fold, adducts, min_peaks: which spectra.
+        fold: of the dataset.
+        adducts: of the spectra.
+        min_peaks: of the spectra.
         ppm: half width of the mass window.
         scopes: which candidates: within the mass window, of the same formula, the whole library.
         rerank: use the bundle's scorers as well, within mass window and formula.
@@ -153,7 +156,7 @@ def evaluate(
     extra: dict[str, float] = {}
     for scope in scopes:
         if scope == "all":
-            above, tied = _whole(queries, owner, truth_vectors, index, missing, truths, say)
+            above, tied = _whole(queries, owner, truth_vectors, index, missing, say)
             counts = np.full(len(rows), len(index.library) + len(missing))
             figures += _figures(scope, "embedding", metrics.ranks(above, tied), keys, counts, groups)
             continue
@@ -238,11 +241,18 @@ def _window(
         weighers["reranked"] = Weigher(bundle, modality)
     count, total = len(records), len(truths)
     made = {
-        m: _Ranked(np.empty(count), np.empty(count, int), np.empty(count), [""] * count, np.empty(total), np.empty(total, int))
-        for m in weighers
-    }  # fmt: skip
+        method: _Ranked(
+            rank=np.empty(count),
+            count=np.empty(count, dtype=int),
+            probability=np.empty(count),
+            first=[""] * count,
+            consensus=np.empty(total),
+            consensus_count=np.empty(total, dtype=int),
+        )
+        for method in weighers
+    }
     for compound, truth in enumerate(truths):
-        mine = np.flatnonzero(owner == compound)
+        mine = np.flatnonzero(owner == compound).tolist()
         windows = [_rows(index, records[i], truth, scope, ppm) for i in mine]
         union = np.unique(np.concatenate(windows))
         rivals = np.setdiff1d(union, places[compound])
@@ -257,9 +267,8 @@ def _window(
             for i, mask in zip(mine, masks, strict=True):
                 inside = np.flatnonzero(mask)
                 cosine = vectors[inside] @ queries[i]
-                logits, _, _ = weigh.score(
-                    records[i], cosine, lambda near, inside=inside: [structures[p] for p in inside[near]]
-                )
+                own_candidates = [structures[p] for p in inside]
+                logits, _, _ = weigh.score(records[i], cosine, functools.partial(_pick, own_candidates))
                 metrics.finite(logits, f"spectrum {records[i].identifier}")
                 full = np.full(len(structures), logits.min())
                 full[inside] = logits
@@ -274,6 +283,10 @@ def _window(
             out.consensus_count[compound] = len(structures)
         say(compound + 1, total, f"ranking candidates of equal {scope}")
     return made
+
+
+def _pick(candidates: Sequence[Structure], chosen: np.ndarray) -> list[Structure]:
+    return [candidates[i] for i in chosen]
 
 
 def _rows(index: Index, record: Any, truth: Structure, scope: str, ppm: float) -> np.ndarray:
@@ -292,7 +305,6 @@ def _whole(
     truth_vectors: np.ndarray,
     index: Index,
     missing: Sequence[int],
-    truths: Sequence[Structure],
     say: Progress,
     chunk: int = 16384,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -348,7 +360,9 @@ def _figure(
     scope: str, method: str, by: str, group: str, rank: np.ndarray, keys: np.ndarray, count: np.ndarray
 ) -> Figure:
     average = "spectrum" if by == "spectrum" else "compound"
-    chance = {f"hit{k}": metrics.bootstrap(metrics.chance(count, k), keys, by=average, draws=1).value for k in metrics.CUTOFFS}
+    chance = {
+        f"hit{k}": metrics.bootstrap(metrics.chance(count, k), keys, by=average, draws=1).value for k in metrics.CUTOFFS
+    }
     return Figure(
         scope, method, by, group, len(rank), len(np.unique(keys)), float(np.median(count)),
         metrics.retrieval(rank, keys, by=average), chance,
@@ -378,7 +392,9 @@ def _similarity(first: Sequence[str], owner: np.ndarray, truths: Sequence[Struct
 
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
     made = {s: generator.GetFingerprint(Chem.MolFromSmiles(s)) for s in {*first, *(t.smiles for t in truths)}}
-    return np.array([DataStructs.TanimotoSimilarity(made[f], made[truths[o].smiles]) for f, o in zip(first, owner, strict=True)])
+    return np.array(
+        [DataStructs.TanimotoSimilarity(made[f], made[truths[o].smiles]) for f, o in zip(first, owner, strict=True)]
+    )
 
 
 def _weighted_calibration(probability: np.ndarray, correct: np.ndarray, weight: np.ndarray, bins: int = 10) -> float:

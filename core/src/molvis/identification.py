@@ -139,7 +139,7 @@ def identify(
         except ValueError as error:
             raise ConfigError(str(error)) from error
     index.require(bundle)
-    unknowns = _unknowns(queries, modality, adduct, consensus)
+    unknowns = _unknowns(queries, adduct, consensus)
     good = [u for u in unknowns if not u.problem]
     vectors = bundle.embed(modality, [r for u in good for r in u.records], device=device) if good else np.empty((0, 0))
     weigh = Weigher(bundle, modality, rerank=rerank)
@@ -201,7 +201,11 @@ class Weigher:
         weights = bundle.calibration.weights
         # The embedding's own weight belongs to the company of the scorers; alone it has another.
         alone = f"{modality}.alone"
-        self.cosine = weights.get(modality, START_WEIGHT) if self.scorers else weights.get(alone, weights.get(modality, START_WEIGHT))
+        self.cosine = (
+            weights.get(modality, START_WEIGHT)
+            if self.scorers
+            else weights.get(alone, weights.get(modality, START_WEIGHT))
+        )
 
     def features(self, record: Any, structures: Sequence[Structure]) -> tuple[list[str], Float[np.ndarray, "m f"]]:
         """Names and columns of all scorers' evidence."""
@@ -268,11 +272,14 @@ def scope_rows(
             raise DatasetError(f"no candidate of formula {wanted} in the library")
         return rows
     if unknown.mass is None:
-        raise DatasetError("no neutral mass without precursor m/z and adduct; name the adduct with --adduct, or search all")
+        raise DatasetError(
+            "no neutral mass without precursor m/z and adduct; name the adduct with --adduct, or search all"
+        )
     rows = library.within_ppm(unknown.mass, ppm)
     if not len(rows):
         raise DatasetError(
-            f"no candidate within {ppm:g} ppm of {unknown.mass:.4f} Da; widen --ppm, or check the adduct {_adduct(unknown)}"
+            f"no candidate within {ppm:g} ppm of {unknown.mass:.4f} Da; widen --ppm, or "
+            f"check the adduct {_adduct(unknown)}"
         )
     return rows
 
@@ -349,7 +356,7 @@ def cosines(vectors: np.ndarray, index: Index, rows: np.ndarray | None, chunk: i
     return out
 
 
-def _unknowns(queries: Sequence[Any], modality: str, adduct: str | None, consensus: bool) -> list[Unknown]:
+def _unknowns(queries: Sequence[Any], adduct: str | None, consensus: bool) -> list[Unknown]:
     groups: dict[Any, list[tuple[str, Any, Structure | None]]] = {}
     for number, query in enumerate(queries, start=1):
         record = query.record if isinstance(query, Measurement) else query

@@ -189,7 +189,9 @@ class Library:
         """Several structures, in the order asked for."""
         found = self.table.select(_COLUMNS[:-1]).take(np.asarray(rows, dtype=np.int64))
         cells = zip(*(found[name].to_pylist() for name in _COLUMNS[:-1]), strict=True)
-        return [Structure(smiles, key, formula, mass, charge, name) for key, smiles, formula, mass, charge, name in cells]
+        return [
+            Structure(smiles, key, formula, mass, charge, name) for key, smiles, formula, mass, charge, name in cells
+        ]
 
     def within_ppm(self, mass: float, ppm: float) -> Int64[np.ndarray, " m"]:
         """Rows whose exact mass is within `ppm` parts per million of `mass` (Da)."""
@@ -246,8 +248,8 @@ class Index:
         metadata = _metadata(path)
         if not metadata.get("complete"):
             raise IndexFileError(
-                f"{path}: unfinished: {metadata.get('done', 0)} of {metadata['count']} structures are embedded. Run the "
-                "same molvis library build again to go on."
+                f"{path}: unfinished: {metadata.get('done', 0)} of {metadata['count']} structures are embedded. Run "
+                "the same molvis library build again to go on."
             )
         count, dim = metadata["count"], metadata["dim"]
         file = path / "vectors.f16"

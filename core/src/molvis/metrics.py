@@ -1,7 +1,7 @@
 """Figures of merit: functions of scores and ranks, in NumPy.
 
-Retrieval is what counts: where the true structure ranks. Scores that are not finite are an error everywhere, because NaN
-compares as False and would look like a perfect hit.
+Retrieval is what counts: where the true structure ranks. Scores that are not finite are an error everywhere, because
+NaN compares as False and would look like a perfect hit.
 """
 
 from __future__ import annotations
@@ -177,16 +177,12 @@ def pairwise_accuracy(
     return float(right[cuts].max() / len(scores))
 
 
-def coverage(
-    low: Float[np.ndarray, " n"], high: Float[np.ndarray, " n"], truth: Float[np.ndarray, " n"]
-) -> float:
+def coverage(low: Float[np.ndarray, " n"], high: Float[np.ndarray, " n"], truth: Float[np.ndarray, " n"]) -> float:
     """Share of intervals that hold the truth."""
     return float(((low <= truth) & (truth <= high)).mean())
 
 
-def calibration_error(
-    probability: Float[np.ndarray, " n"], correct: Float[np.ndarray, " n"], bins: int = 10
-) -> float:
+def calibration_error(probability: Float[np.ndarray, " n"], correct: Float[np.ndarray, " n"], bins: int = 10) -> float:
     """Expected calibration error: mean distance of stated probability and observed share, over bins of equal width."""
     finite(probability)
     place = np.minimum((probability * bins).astype(int), bins - 1)

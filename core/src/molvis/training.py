@@ -186,7 +186,9 @@ class _Batches(torch.utils.data.Dataset[PairBatch]):
     def _structure(self, pairing: _Pairing, key: str) -> Structure:
         return self.dataset.structure(pairing.query, int(pairing.query_rows[key][0]))
 
-    def _negatives(self, chosen: Sequence[str], count: int, rng: np.random.Generator) -> tuple[list[Structure], list[int]]:
+    def _negatives(
+        self, chosen: Sequence[str], count: int, rng: np.random.Generator
+    ) -> tuple[list[Structure], list[int]]:
         if not count or self.library is None:
             return [], []
         rows: list[int] = []
@@ -380,8 +382,15 @@ def train(
         """Note the epoch's figures; true when it is time to stop."""
         nonlocal best_states
         with average.applied(trained):
-            metrics = _validate(config, dataset, encoders, targets, losses, validation, validation_pools, library, fabric)
-        row = {"epoch": float(epoch), "step": float(state.step), "loss": float(np.mean(running or [math.nan])), **metrics}
+            metrics = _validate(
+                config, dataset, encoders, targets, losses, validation, validation_pools, library, fabric
+            )
+        row = {
+            "epoch": float(epoch),
+            "step": float(state.step),
+            "loss": float(np.mean(running or [math.nan])),
+            **metrics,
+        }
         row["learning_rate"] = float(optimizer.param_groups[0]["lr"])
         state.rows.append(row)
         value = -metrics["val_loss"] if settings.select == "loss" else metrics[f"val_{settings.select}"]
@@ -615,9 +624,7 @@ def _validate_pairing(
         keys = target.collate(structures[part])
         values, weight = target(keys, keys)
         move = fabric.device
-        total.append(
-            float(loss(query[first[part]].to(move), truth[part].to(move), values.to(move), weight.to(move)))
-        )
+        total.append(float(loss(query[first[part]].to(move), truth[part].to(move), values.to(move), weight.to(move))))
     per_compound = 1.0 / np.bincount(owners)[owners]
 
     def mean(values: np.ndarray) -> float:
@@ -763,7 +770,8 @@ def _resume(
         content = torch.load(path, weights_only=True, map_location="cpu")
         if content["signature"] != signature:
             raise TrainingError(
-                f"{path}: this checkpoint is of another configuration ({_first_difference(content['signature'], signature)}). "
+                f"{path}: this checkpoint is of another configuration "
+                f"({_first_difference(content['signature'], signature)}). "
                 "Train into another folder, or start anew with --no-resume."
             )
         for name, module in modules.items():

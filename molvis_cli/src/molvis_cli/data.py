@@ -27,9 +27,7 @@ def import_(
     from molvis.dataset import import_files
 
     with output.progress("importing") as show:
-        report = import_files(
-            files, out, modality=modality, reader=reader, strict=strict, append=append, progress=show
-        )
+        report = import_files(files, out, modality=modality, reader=reader, strict=strict, append=append, progress=show)
     if as_json:
         output.print_json(report)
         return

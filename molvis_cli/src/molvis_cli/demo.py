@@ -38,10 +38,12 @@ def demo(
     output.note(f"spectra   {len(queries)} of compounds that the bundle has not seen ({spectra.name})")
     found = identify(bundle, queries, index)
     report = out / "report.html"
-    write_report(report, found, bundle=bundle, index=index, settings={"candidates": "within 10 ppm", "file": spectra.name})
+    write_report(
+        report, found, bundle=bundle, index=index, settings={"candidates": "within 10 ppm", "file": spectra.name}
+    )
     show_table(found)
     counts = summary(found)
     output.note(
-        f"the true structure (*) came first for {counts['first']} of {counts['known']} spectra, among candidates within "
-        f"10 ppm of the mass; the report to look at: {report}"
+        f"the true structure (*) came first for {counts['first']} of {counts['known']} spectra, among candidates "
+        f"within 10 ppm of the mass; the report to look at: {report}"
     )

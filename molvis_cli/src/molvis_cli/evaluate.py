@@ -23,7 +23,9 @@ def evaluate(
     fold: Annotated[str, typer.Option(help="Of the dataset.")] = "test",
     ppm: Annotated[float, typer.Option(help="Half width of the mass window.")] = 10.0,
     min_peaks: Annotated[int, typer.Option(help="Leave out spectra with fewer peaks.")] = 2,
-    scope: Annotated[list[str] | None, typer.Option(help="mass, formula or all; several; all three by default.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="mass, formula or all; several; all three by default.")
+    ] = None,
     rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers as well.")] = True,
     decoy: Annotated[bool, typer.Option("--decoy", help="Give each query another compound's peaks.")] = False,
     precursor_error: Annotated[float, typer.Option(help="Put an error of so many ppm on each precursor.")] = 0.0,
@@ -46,11 +48,19 @@ def evaluate(
         with output.progress(f"evaluating {name}") as show:
             found.append(
                 measure(
-                    load_bundle(name), dataset, Index.open(path), fold=fold, ppm=ppm, min_peaks=min_peaks,
-                    scopes=tuple(scope or ("mass", "formula", "all")), rerank=rerank, decoy=decoy,
-                    precursor_error=precursor_error, device=device,
+                    load_bundle(name),
+                    dataset,
+                    Index.open(path),
+                    fold=fold,
+                    ppm=ppm,
+                    min_peaks=min_peaks,
+                    scopes=tuple(scope or ("mass", "formula", "all")),
+                    rerank=rerank,
+                    decoy=decoy,
+                    precursor_error=precursor_error,
+                    device=device,
                     progress=lambda done, total, what, show=show: show(done, total),
-                )  # fmt: skip
+                )
             )
     if as_json:
         output.print_json(found)
@@ -60,7 +70,19 @@ def evaluate(
 
 def show_tables(found: Sequence[Evaluation], *, groups: bool = False) -> None:
     """Retrieval side by side, then what flatters."""
-    columns = ["bundle", "candidates", "method", "by", "group", "compounds", "median", "hit@1", "hit@5", "hit@20", "MRR"]
+    columns = [
+        "bundle",
+        "candidates",
+        "method",
+        "by",
+        "group",
+        "compounds",
+        "median",
+        "hit@1",
+        "hit@5",
+        "hit@20",
+        "MRR",
+    ]
     rows: list[tuple[object, ...]] = []
     for one in found:
         for f in one.figures:
@@ -71,11 +93,27 @@ def show_tables(found: Sequence[Evaluation], *, groups: bool = False) -> None:
                 for k in ("hit1", "hit5", "hit20")
             ]
             mrr = f"{f.estimates['mrr'].value:.3f}"
-            rows.append((one.bundle, f.candidates, f.method, f.by, f.group or "all", f.compounds, f.median_candidates, *shares, mrr))
+            rows.append(
+                (
+                    one.bundle,
+                    f.candidates,
+                    f.method,
+                    f.by,
+                    f.group or "all",
+                    f.compounds,
+                    f.median_candidates,
+                    *shares,
+                    mrr,
+                )
+            )
             if f.by == "compound" and f.method == "embedding" and not f.group:
                 chance = [f"{100 * f.chance[k]:.1f}%" for k in ("hit1", "hit5", "hit20")]
-                rows.append((one.bundle, f.candidates, "random", f.by, "all", f.compounds, f.median_candidates, *chance, None))
-    notes = [f"{one.bundle}: {one.spectra} spectra, {one.added} true structures added to {one.library:,}" for one in found]
+                rows.append(
+                    (one.bundle, f.candidates, "random", f.by, "all", f.compounds, f.median_candidates, *chance, None)
+                )
+    notes = [
+        f"{one.bundle}: {one.spectra} spectra, {one.added} true structures added to {one.library:,}" for one in found
+    ]
     output.print_table(columns, rows, title="; ".join(notes))
     pairs = [
         (

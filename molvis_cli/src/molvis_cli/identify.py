@@ -74,7 +74,9 @@ def show_table(found: Sequence[Identification], most: int = 3) -> None:
     for one in found:
         for c in one.candidates[:most]:
             mark = "*" if one.truth and c.structure.inchikey14 == one.truth.inchikey14 else ""
-            head = (one.query, f"{one.mass:.4f}" if one.mass else None, one.n_candidates) if c.rank == 1 else ("", "", "")
+            head = (
+                (one.query, f"{one.mass:.4f}" if one.mass else None, one.n_candidates) if c.rank == 1 else ("", "", "")
+            )
             label = (c.structure.name or c.structure.smiles)[:48]
             rows.append((*head, f"{c.rank}{mark}", label, c.structure.formula, f"{c.probability:.3f}"))
     if rows:
