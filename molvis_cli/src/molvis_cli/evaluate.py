@@ -33,7 +33,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
 ) -> None:
-    """Measure how often bundles rank the truth first, with 95% intervals over compounds."""
+    """Measure how often bundles rank the truth first, with 95% intervals."""
     from molvis import load_bundle
     from molvis.dataset import Dataset
     from molvis.errors import ConfigError
