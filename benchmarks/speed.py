@@ -3,8 +3,8 @@
     python benchmarks/speed.py --dataset DATASET --index INDEX --bundle BUNDLE [--rounds 5] [--out benchmarks/results]
 
 Ours and the peer take turns, A B A B ..., and the median of the ratios pair by pair is reported, so that a machine
-whose speed drifts does not decide. The peer of training is a bare loop over the same encoders, batches and optimizer without
-our loop; the peer of embedding is a bare `for` over collated batches.
+whose speed drifts does not decide. The peer of training is a bare loop over the same encoders, batches and optimizer
+without our loop; the peer of embedding is a bare `for` over collated batches.
 """
 
 from __future__ import annotations

@@ -320,7 +320,8 @@ def train(
             say(Progress(0, 0, 0, settings.epochs, message=f"reading {config.negatives.path}"))
         library = Library.read(config.negatives.path)
         options = (config.negatives.ppm, config.negatives.pool, settings.seed)
-        pools = _pools(library, _masses(dataset, pairings), *options)
+        if any(pair.negatives for pair in config.pairs):
+            pools = _pools(library, _masses(dataset, pairings), *options)
         validation_pools = _pools(library, _masses(dataset, validation), *options)
     _featurise(encoders, dataset, pairings + validation, library, [pools, validation_pools], say, settings.epochs)
 
