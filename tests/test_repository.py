@@ -42,6 +42,7 @@ def test_a_package_has_what_every_package_has(package: Path) -> None:
 def test_a_package_says_what_it_needs_and_under_which_licence(package: Path) -> None:
     facts = project(package)
     assert facts["license"] == "BSD-3-Clause"
+    assert (package / "LICENSE").read_text(encoding="utf-8") == (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert facts["requires-python"] == ">=3.11"
     required = [text for text in facts.get("dependencies", []) if text.startswith("molvis")]
     assert all(text.endswith(">=0.1,<1") for text in required)
