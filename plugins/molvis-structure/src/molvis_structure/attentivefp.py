@@ -1,12 +1,13 @@
 """`attentivefp`: attention over atoms and bonds, then over the molecule.
 
-Z. Xiong et al., Pushing the Boundaries of Molecular Representation for Drug Discovery with the Graph Attention Mechanism,
-J. Med. Chem. 63 (2020) 8749, doi:10.1021/acs.jmedchem.9b00959, on PyTorch Geometric, so that it runs on any GPU.
+Z. Xiong et al., Pushing the Boundaries of Molecular Representation for Drug Discovery with the Graph Attention
+Mechanism, J. Med. Chem. 63 (2020) 8749, doi:10.1021/acs.jmedchem.9b00959, on PyTorch Geometric, so that it runs on any
+GPU.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +16,7 @@ from torch_geometric.nn.models import AttentiveFP
 
 from molvis.errors import ConfigError
 from molvis.records import Structure
+from molvis_structure.fingerprints import in_parallel
 from molvis_structure.graphs import EDGE_FEATURES, NODE_FEATURES, GraphBatch, collate, featurise
 
 _KEPT = 100_000
@@ -54,6 +56,30 @@ class AttentiveFPEncoder(nn.Module):
 
     def __getstate__(self) -> dict[str, object]:
         return {**super().__getstate__(), "_kept": {}}
+
+    def featurise(
+        self,
+        structures: Sequence[Structure],
+        *,
+        processes: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Prepare graphs of many structures by several processes, for `collate` to look up.
+
+        Args:
+            structures: those to come.
+            processes: how many; all processors by default.
+            progress: called with the structures done and in all.
+
+        Raises:
+            molvis.errors.StructureError: RDKit refuses a SMILES.
+        """
+        wanted = [s for s in dict.fromkeys(s.smiles for s in structures) if s not in self._kept][:_KEPT]
+        if len(self._kept) + len(wanted) > _KEPT:
+            self._kept.clear()
+        self._kept |= dict(
+            zip(wanted, in_parallel(featurise, wanted, processes=processes, progress=progress), strict=True)
+        )
 
     def collate(self, records: Sequence[Structure]) -> GraphBatch:
         """Graphs of structures; each is featurised once.

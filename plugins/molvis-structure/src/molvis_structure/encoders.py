@@ -9,17 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from rdkit import Chem
-from rdkit.Chem import rdMolDescriptors
 from torch import Tensor, nn
 
 from molvis.collate import TensorBatch
 from molvis.errors import ConfigError
 from molvis.records import Structure
-from molvis_structure.fingerprints import in_parallel, length, packed
+from molvis_structure.features import DESCRIPTORS, ELEMENTS, check_descriptors, features
+from molvis_structure.fingerprints import in_parallel, length
 
-ELEMENTS = ("C", "H", "N", "O", "S", "P", "F", "Cl", "Br", "I", "Na", "Si", "B", "Se")
-DESCRIPTORS = ("rings", "aromatic rings", "rotatable bonds", "donors", "acceptors", "sp3 share", "polar area", "charge")
 _KEPT = 600_000
 
 
@@ -56,6 +53,7 @@ class FingerprintEncoder(nn.Module):
         blocks: residual blocks.
         fingerprints: kinds, joined end to end.
         bits: length of each.
+        descriptors: numbers beside the element counts.
         dropout: in the network.
         bit_dropout: share of the bits hidden in training.
     """
@@ -69,6 +67,7 @@ class FingerprintEncoder(nn.Module):
         blocks: int = 2,
         fingerprints: Sequence[str] = ("morgan2", "morgan3", "rdkit5", "atompair", "maccs"),
         bits: int = 2048,
+        descriptors: Sequence[str] = DESCRIPTORS,
         dropout: float = 0.2,
         bit_dropout: float = 0.1,
     ) -> None:
@@ -77,12 +76,13 @@ class FingerprintEncoder(nn.Module):
             raise ConfigError("fingerprint: 'fingerprints' is empty; name at least one kind")
         if not 0 <= bit_dropout < 1:
             raise ConfigError(f"fingerprint: bit_dropout = {bit_dropout}; a share from 0 to below 1 is wanted")
-        self.dim, self.kinds, self.bits = dim, tuple(fingerprints), bits
+        check_descriptors(descriptors)
+        self.dim, self.kinds, self.bits, self.descriptors = dim, tuple(fingerprints), bits, tuple(descriptors)
         self.count = sum(length(kind, bits) for kind in self.kinds)
         self.bit_dropout = bit_dropout
         self.table = nn.Embedding(self.count, width)
         nn.init.normal_(self.table.weight, std=0.01)
-        self.numbers = nn.Linear(len(ELEMENTS) + len(DESCRIPTORS), width)
+        self.numbers = nn.Linear(len(ELEMENTS) + len(self.descriptors), width)
         self.blocks = nn.Sequential(*(_Residual(width, dropout) for _ in range(blocks)))
         self.norm, self.dropout, self.out = nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, dim)
         self._kept: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -93,7 +93,7 @@ class FingerprintEncoder(nn.Module):
 
     @property
     def _featurise_one(self) -> Callable[[str], tuple[np.ndarray, np.ndarray]]:
-        return functools.partial(features, kinds=self.kinds, bits=self.bits)
+        return functools.partial(features, kinds=self.kinds, bits=self.bits, descriptors=self.descriptors)
 
     def featurise(
         self,
@@ -108,8 +108,11 @@ class FingerprintEncoder(nn.Module):
             structures: those to come.
             processes: how many; all processors by default.
             progress: called with the structures done and in all.
+
+        Raises:
+            molvis.errors.StructureError: RDKit refuses a SMILES.
         """
-        wanted = [s for s in dict.fromkeys(s.smiles for s in structures) if s not in self._kept]
+        wanted = [s for s in dict.fromkeys(s.smiles for s in structures) if s not in self._kept][:_KEPT]
         if len(self._kept) + len(wanted) > _KEPT:
             self._kept.clear()
         made = in_parallel(self._featurise_one, wanted, processes=processes, progress=progress)
@@ -127,7 +130,7 @@ class FingerprintEncoder(nn.Module):
         shape = len(made), (self.count + 7) // 8
         return FingerprintBatch(
             torch.from_numpy(np.concatenate(bits).reshape(shape)),
-            torch.from_numpy(np.concatenate(numbers).reshape(len(made), len(ELEMENTS) + len(DESCRIPTORS))),
+            torch.from_numpy(np.concatenate(numbers).reshape(len(made), len(ELEMENTS) + len(self.descriptors))),
         )
 
     def _keep(self, smiles: str) -> tuple[np.ndarray, np.ndarray]:
@@ -142,38 +145,12 @@ class FingerprintEncoder(nn.Module):
         if self.training and self.bit_dropout:
             bits = bits & (torch.rand(bits.shape, device=bits.device) >= self.bit_dropout)
         # A molecule sets one bit in thirty: summing the rows of those beats a product with mostly zeros.
-        owner, index = bits.nonzero(as_tuple=True)
-        ends = torch.cat([bits.new_zeros(1, dtype=torch.long), torch.bincount(owner, minlength=len(bits)).cumsum(0)])
+        index = bits.nonzero()[:, 1]
+        ends = torch.cat([bits.new_zeros(1, dtype=torch.long), bits.sum(1).cumsum(0)])
         summed = nn.functional.embedding_bag(index, self.table.weight, ends, mode="sum", include_last_offset=True)
         x = nn.functional.gelu(summed + self.numbers(batch.numbers))
         x = self.out(self.norm(self.blocks(self.dropout(x))))
         return nn.functional.normalize(x.float(), dim=-1)
-
-
-def features(smiles: str, kinds: Sequence[str], bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Packed fingerprints and logarithms of element counts and descriptors of one molecule.
-
-    Raises:
-        molvis.errors.StructureError: RDKit refuses the SMILES.
-    """
-    fingerprints = packed(smiles, kinds, bits)
-    mol = Chem.MolFromSmiles(smiles)
-    counts = np.zeros(len(ELEMENTS) + len(DESCRIPTORS), dtype=np.float32)
-    for atom in mol.GetAtoms():
-        if (symbol := atom.GetSymbol()) in ELEMENTS:
-            counts[ELEMENTS.index(symbol)] += 1
-        counts[1] += atom.GetTotalNumHs()
-    counts[len(ELEMENTS) :] = (
-        rdMolDescriptors.CalcNumRings(mol),
-        rdMolDescriptors.CalcNumAromaticRings(mol),
-        rdMolDescriptors.CalcNumRotatableBonds(mol),
-        rdMolDescriptors.CalcNumHBD(mol),
-        rdMolDescriptors.CalcNumHBA(mol),
-        10 * rdMolDescriptors.CalcFractionCSP3(mol),
-        rdMolDescriptors.CalcTPSA(mol) / 10,
-        abs(Chem.GetFormalCharge(mol)),
-    )
-    return fingerprints, np.log1p(counts)
 
 
 def _unpack(packed_bits: UInt8[Tensor, "n bytes"], count: int) -> Tensor:

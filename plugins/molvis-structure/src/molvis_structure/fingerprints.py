@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import functools
+import logging
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from rdkit import Chem
-from rdkit.Chem import MACCSkeys
-from rdkit.Chem import rdFingerprintGenerator as generators
-from rdkit.rdBase import BlockLogs
+from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
+from rdkit.Chem.rdchem import Mol
 
-from molvis.errors import ConfigError, StructureError, did_you_mean
+from molvis.errors import ConfigError, did_you_mean
+from molvis_structure.molecules import mol_of
 
-KINDS = ("rdkit", "rdkit5", "morgan2", "morgan3", "atompair", "torsion", "maccs")
-"""`rdkit` is the path fingerprint of the Tanimoto target: minPath 1, maxPath 7, two bits a path, with hydrogens."""
+log = logging.getLogger("molvis")
+
+T = TypeVar("T")
+
+KINDS = ("rdkit", "rdkit5", "morgan2", "morgan3", "morgan2-counts", "atompair", "torsion", "maccs")
+"""`rdkit` is the path fingerprint of the Tanimoto target: minPath 1, maxPath 7, two bits a path, with hydrogens, not
+folded (tgtDensity 0). The digit is the longest path or the radius, from 0 to 9, and may be another one. `-counts` sets
+further bits where a substructure comes 2, 4 and 8 times; atom pairs and torsions always do."""
 
 _MACCS = 167
+_FEW = 4000
+_CHUNK = 250
 
 
 def length(kind: str, bits: int) -> int:
@@ -27,23 +41,36 @@ def length(kind: str, bits: int) -> int:
     return _MACCS if kind == "maccs" else bits
 
 
+def _maccs(mol: Mol) -> np.ndarray:
+    text = rdMolDescriptors.GetMACCSKeysFingerprint(mol).ToBitString()
+    return np.frombuffer(text.encode(), np.uint8) - ord("0")
+
+
 @functools.cache
-def _generator(kind: str, bits: int) -> Callable[[Chem.Mol], np.ndarray]:
+def _generator(kind: str, bits: int) -> Callable[[Mol], np.ndarray]:
+    if bits < 1:
+        raise ConfigError(f"fingerprint {kind!r}: bits = {bits}; a positive number is wanted")
     if kind == "maccs":
-        return lambda mol: np.frombuffer(MACCSkeys.GenMACCSKeys(mol).ToBitString().encode(), np.uint8) - ord("0")
-    make = {
-        "rdkit": lambda: generators.GetRDKitFPGenerator(
+        return _maccs
+    if kind == "rdkit":
+        generator = rdFingerprintGenerator.GetRDKitFPGenerator(
             minPath=1, maxPath=7, fpSize=bits, numBitsPerFeature=2, useHs=True
-        ),
-        "rdkit5": lambda: generators.GetRDKitFPGenerator(minPath=1, maxPath=5, fpSize=bits, numBitsPerFeature=1),
-        "morgan2": lambda: generators.GetMorganGenerator(radius=2, fpSize=bits),
-        "morgan3": lambda: generators.GetMorganGenerator(radius=3, fpSize=bits),
-        "atompair": lambda: generators.GetAtomPairGenerator(fpSize=bits),
-        "torsion": lambda: generators.GetTopologicalTorsionGenerator(fpSize=bits),
-    }
-    if kind not in make:
+        )
+    elif kind == "atompair":
+        generator = rdFingerprintGenerator.GetAtomPairGenerator(fpSize=bits)
+    elif kind == "torsion":
+        generator = rdFingerprintGenerator.GetTopologicalTorsionGenerator(fpSize=bits)
+    elif match := re.fullmatch(r"(morgan\d|rdkit[1-9])(-counts)?", kind):
+        reach, counts = int(match.group(1)[-1]), match.group(2) is not None
+        generator = (
+            rdFingerprintGenerator.GetMorganGenerator(radius=reach, fpSize=bits, countSimulation=counts)
+            if kind.startswith("morgan")
+            else rdFingerprintGenerator.GetRDKitFPGenerator(
+                minPath=1, maxPath=reach, fpSize=bits, numBitsPerFeature=1, countSimulation=counts
+            )
+        )
+    else:
         raise ConfigError(f"no fingerprint {kind!r}.{did_you_mean(kind, KINDS)} It is one of {', '.join(KINDS)}.")
-    generator = make[kind]()
     return generator.GetFingerprintAsNumPy
 
 
@@ -56,12 +83,52 @@ def fingerprint(smiles: str, kind: str = "rdkit", bits: int = 2048) -> Bool[np.n
         bits: length of a hashed fingerprint.
 
     Raises:
-        ConfigError: no such kind, or a length that is not positive.
-        StructureError: RDKit refuses the SMILES.
+        molvis.errors.ConfigError: no such kind, or a length that is not positive.
+        molvis.errors.StructureError: RDKit refuses the SMILES.
     """
-    if bits < 1:
-        raise ConfigError(f"fingerprint {kind!r}: bits = {bits}; a positive number is wanted")
-    return _generator(kind, bits)(_mol(smiles)).astype(bool)
+    return _generator(kind, bits)(mol_of(smiles)).astype(bool)
+
+
+def packed_of(mol: Mol, kinds: Sequence[str], bits: int) -> UInt8[np.ndarray, " bytes"]:
+    """Several fingerprints of a molecule end to end, eight bits to a byte.
+
+    Raises:
+        molvis.errors.ConfigError: no such kind, or a length that is not positive.
+    """
+    return np.packbits(np.concatenate([_generator(kind, bits)(mol) for kind in kinds]).astype(bool))
+
+
+def _packed(smiles: str, kinds: Sequence[str], bits: int) -> np.ndarray:
+    return packed_of(mol_of(smiles), kinds, bits)
+
+
+def fingerprints(
+    smiles: Sequence[str],
+    kinds: Sequence[str] = ("rdkit",),
+    bits: int = 2048,
+    *,
+    processes: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> UInt8[np.ndarray, "n bytes"]:
+    """Fingerprints of many molecules, eight bits to a byte; `np.unpackbits(..., axis=1)` gives the bits.
+
+    Args:
+        smiles: the molecules.
+        kinds: fingerprints, of `KINDS`, joined end to end.
+        bits: length of each hashed one.
+        processes: how many work; all processors by default.
+        progress: called with the molecules done and in all.
+
+    Raises:
+        molvis.errors.ConfigError: no such kind, or a length that is not positive.
+        molvis.errors.StructureError: RDKit refuses a SMILES.
+    """
+    for kind in kinds:
+        _generator(kind, bits)
+    width = (sum(length(kind, bits) for kind in kinds) + 7) // 8
+    work = functools.partial(_packed, kinds=tuple(kinds), bits=bits)
+    rows = in_parallel(work, smiles, processes=processes, progress=progress)
+    return np.stack(rows) if rows else np.empty((0, width), dtype=np.uint8)
 
 
 def tanimoto(a: Bool[np.ndarray, "n bits"], b: Bool[np.ndarray, "m bits"]) -> Float[np.ndarray, "n m"]:
@@ -79,24 +146,14 @@ def tanimoto(a: Bool[np.ndarray, "n bits"], b: Bool[np.ndarray, "m bits"]) -> Fl
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
-def packed(smiles: str, kinds: Sequence[str], bits: int) -> UInt8[np.ndarray, " bytes"]:
-    """Several fingerprints end to end, eight bits to a byte.
-
-    Raises:
-        StructureError: RDKit refuses the SMILES.
-    """
-    mol = _mol(smiles)
-    return np.packbits(np.concatenate([_generator(kind, bits)(mol) for kind in kinds]).astype(bool))
-
-
 def in_parallel(
-    work: Callable[[str], object],
+    work: Callable[[str], T],
     items: Sequence[str],
     *,
     processes: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> list:
-    """`[work(item) for item in items]` by several processes; in this one where there are few items.
+) -> list[T]:
+    """`[work(item) for item in items]` by several processes; in this one where that is quicker or safer.
 
     Args:
         work: a function that pickles.
@@ -104,27 +161,39 @@ def in_parallel(
         processes: how many; all processors by default.
         progress: called with the items done and in all.
     """
-    count = processes or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if count < 2 or len(items) < 4000:
-        out: list = []
-        for number, item in enumerate(items, start=1):
-            out.append(work(item))
-            if progress and number % 500 == 0:
-                progress(number, len(items))
-        return out
-    out = []
-    # Spawned rather than forked: a fork of a process in which torch has started threads may hang.
-    with multiprocessing.get_context("spawn").Pool(count) as pool:
-        for result in pool.imap(work, items, chunksize=500):
-            out.append(result)
-            if progress and len(out) % 500 == 0:
-                progress(len(out), len(items))
+    count = processes or _processors()
+    out: list[T] = []
+    if count > 1 and len(items) >= _FEW and _may_spawn():
+        # Spawned rather than forked: a fork of a process in which torch has started threads may hang.
+        context = multiprocessing.get_context("spawn")
+        try:
+            with ProcessPoolExecutor(count, mp_context=context) as pool:
+                _collect(out, pool.map(work, items, chunksize=_CHUNK), len(items), progress)
+        except BrokenProcessPool:
+            log.warning("a process that made fingerprints died after %d of %d; going on with one", len(out), len(items))
+    done = len(out)
+    _collect(out, (work(item) for item in items[done:]), len(items), progress)
     return out
 
 
-def _mol(smiles: str) -> Chem.Mol:
-    with BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
-    if mol is None:
-        raise StructureError(f"RDKit refuses the SMILES {smiles!r}")
-    return mol
+def _collect(out: list[T], made: Iterator[T], total: int, progress: Callable[[int, int], None] | None) -> None:
+    for result in made:
+        out.append(result)
+        if progress and (len(out) % _CHUNK == 0 or len(out) == total):
+            progress(len(out), total)
+
+
+def _processors() -> int:
+    # A container may be given fewer than the machine has; macOS cannot say.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _may_spawn() -> bool:
+    """A spawned process runs the user's script again: without a guard, all of it. Workers have no children at all."""
+    if multiprocessing.current_process().daemon:
+        return False
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    try:
+        return file is None or "__name__" in Path(file).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False

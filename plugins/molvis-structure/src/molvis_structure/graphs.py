@@ -2,26 +2,26 @@
 
 30 node features: atom type (C, N, O, F, P, S, Cl, Br, I, other), formal charge, hybridization (sp, sp2, sp3), hydrogen
 bonding (donor, acceptor), aromatic, degree (0 to 5, other), number of hydrogens (0 to 4, other).
-11 edge features: bond type (single, double, triple, aromatic), in one ring, conjugated, stereo (none, any, Z, E, other).
-Definition: DeepChem documentation, deepchem.feat.MolGraphConvFeaturizer, after S. Kearnes et al., J. Comput. Aided Mol.
-Des. 30 (2016) 595, doi:10.1007/s10822-016-9938-8.
+11 edge features: bond type (single, double, triple, aromatic), in a ring, conjugated, stereo (none, any, Z, E, other).
+Definition: DeepChem, deepchem/feat/molecule_featurizers/mol_graph_conv_featurizer.py and
+deepchem/utils/molecule_feature_utils.py (the latter alone says that degree and hydrogens have an `other`), after
+S. Kearnes et al., J. Comput. Aided Mol. Des. 30 (2016) 595, doi:10.1007/s10822-016-9938-8.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
-from rdkit import Chem, RDConfig
+from rdkit import RDConfig
 from rdkit.Chem import ChemicalFeatures
-from rdkit.rdBase import BlockLogs
 from torch import Tensor
 
-from molvis.errors import StructureError
+from molvis_structure.molecules import mol_of
 
 ATOMS = ("C", "N", "O", "F", "P", "S", "Cl", "Br", "I")
 _HYBRIDIZATIONS = ("SP", "SP2", "SP3")
@@ -54,17 +54,21 @@ class GraphBatch:
 
     def to(self, device: torch.device | str) -> GraphBatch:
         """The same batch on another device."""
-        moved = (t.to(device, non_blocking=True) for t in (self.atoms, self.bonds, self.edges, self.owner))
-        return GraphBatch(*moved, self.count)
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> GraphBatch:
         """What PyTorch's DataLoader calls when it pins."""
-        return GraphBatch(*(t.pin_memory() for t in (self.atoms, self.bonds, self.edges, self.owner)), self.count)
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, act: Callable[[Tensor], Tensor]) -> GraphBatch:
+        return GraphBatch(act(self.atoms), act(self.bonds), act(self.edges), act(self.owner), self.count)
 
 
 @functools.cache
 def _hydrogen_bonding() -> ChemicalFeatures.MolChemicalFeatureFactory:
-    return ChemicalFeatures.BuildFeatureFactory(f"{RDConfig.RDDataDir}/BaseFeatures.fdef")
+    return ChemicalFeatures.BuildFeatureFactory(  # pyright: ignore[reportAttributeAccessIssue] - RDKit adds it
+        f"{RDConfig.RDDataDir}/BaseFeatures.fdef"
+    )
 
 
 def _one_hot(value: object, known: Sequence[object], *, other: bool = False) -> list[float]:
@@ -76,12 +80,9 @@ def featurise(smiles: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Node features "a 30", edge features "b 11" and edges "2 b" of one molecule.
 
     Raises:
-        StructureError: RDKit refuses the SMILES.
+        molvis.errors.StructureError: RDKit refuses the SMILES.
     """
-    with BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
-    if mol is None or mol.GetNumAtoms() == 0:
-        raise StructureError(f"RDKit refuses the SMILES {smiles!r}")
+    mol = mol_of(smiles)
     bonding = {
         (atom, feature.GetFamily())
         for feature in _hydrogen_bonding().GetFeaturesForMol(mol)
@@ -123,7 +124,11 @@ def collate(parts: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Graph
     """Featurised molecules as one batch."""
     sizes = np.array([len(p[0]) for p in parts], dtype=np.int64)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]) if len(parts) else sizes
-    none = np.empty((0, NODE_FEATURES), np.float32), np.empty((0, EDGE_FEATURES), np.float32), np.empty((2, 0), np.int64)
+    none = (
+        np.empty((0, NODE_FEATURES), np.float32),
+        np.empty((0, EDGE_FEATURES), np.float32),
+        np.empty((2, 0), np.int64),
+    )
     edges = [p[2] + start for p, start in zip(parts, starts, strict=True)]
     return GraphBatch(
         torch.from_numpy(np.concatenate([none[0], *(p[0] for p in parts)])),

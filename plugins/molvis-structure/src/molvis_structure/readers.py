@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
+import math
+import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,8 @@ from molvis.records import Structure
 _STRUCTURE = ("smiles", "canonical_smiles", "isomeric_smiles", "structure", "inchi", "standard_inchi")
 _NAME = ("name", "title", "compound_name", "compound", "preferred_name", "iupac_name", "id", "identifier")
 _SOURCE = ("sources", "source", "database")
+_EVERY = 1000
+_KEY = re.compile(r"[A-Z]{14}(-[A-Z]{10}-[A-Z])?")
 
 
 def read_smiles(path: Path) -> Iterator[Measurement | ReadError]:
@@ -37,7 +43,7 @@ def read_smiles(path: Path) -> Iterator[Measurement | ReadError]:
 
 
 def read_sdf(path: Path) -> Iterator[Measurement | ReadError]:
-    """The molecules of an SDF file, one at a time; the title line is the name.
+    """The molecules of an SDF file, one at a time. Its name is the title line, or else a data item called so.
 
     Raises:
         ReadError: the file cannot be read; a molecule that cannot is yielded as one, with its number and line.
@@ -64,10 +70,10 @@ def read_table(path: Path) -> Iterator[Measurement | ReadError]:
     Raises:
         ReadError: the file cannot be read, or has no such column; a row that cannot is yielded as one.
     """
-    name = path.name.lower()
-    rows = _parquet_rows(path) if name.endswith(".parquet") else _csv_rows(path, name)
-    for number, row in rows:
-        yield _read_row(path, number, row)
+    name = path.name.lower().removesuffix(".gz")
+    parquet = name.endswith(".parquet")
+    for count, (number, row) in enumerate(_parquet_rows(path) if parquet else _csv_rows(path, name)):
+        yield _read_row(path, {"record" if parquet else "line": number}, row, check=count % _EVERY == 0)
 
 
 def resolve_synonyms(table: Path, names: Sequence[str]) -> dict[str, Structure]:
@@ -78,28 +84,32 @@ def resolve_synonyms(table: Path, names: Sequence[str]) -> dict[str, Structure]:
         names: what to resolve, whatever the case.
 
     Raises:
-        ReadError: the table cannot be read, or lacks one of the names.
+        ReadError: the table cannot be read, lacks one of the names, or RDKit refuses its structure.
     """
-    known: dict[str, str] = {}
-    for _, row in _csv_rows(table, table.name.lower()):
+    known: dict[str, tuple[int, str]] = {}
+    for line, row in _csv_rows(table, table.name.lower().removesuffix(".gz")):
         text = _first(row, _STRUCTURE)
         for column, value in row.items():
             if value and text and column not in _STRUCTURE:
-                known[str(value).strip().lower()] = str(text)
+                known[str(value).strip().lower()] = line, str(text)
     found: dict[str, Structure] = {}
     for name in names:
         if name.strip().lower() not in known:
             raise ReadError(table, f"no row for {name!r}.{did_you_mean(name.lower(), known)}")
-        found[name] = structure(known[name.strip().lower()], name=name)
+        line, text = known[name.strip().lower()]
+        try:
+            found[name] = structure(text, name=name)
+        except StructureError as error:
+            raise ReadError(table, str(error), line=line) from error
     return found
 
 
 def _lines(path: Path) -> Iterator[str]:
+    opener = gzip.open if path.name.lower().endswith(".gz") else open
     try:
-        opened = gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")
-        with opened as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace") as text:  # pyright: ignore[reportArgumentType]
+        with opener(path, "rt", encoding="utf-8-sig", errors="replace") as text:
             yield from text
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ReadError(path, f"cannot be read: {error}") from error
 
 
@@ -120,23 +130,40 @@ def _read_molfile(path: Path, block: Sequence[str], line: int, record: int) -> M
         return ReadError(path, "the molecule is cut off: 'M  END' is missing", line=line, record=record)
     with BlockLogs():
         mol = Chem.MolFromMolBlock(text)
-    if mol is None or mol.GetNumAtoms() == 0:
-        return ReadError(path, "RDKit refuses the molecule", line=line, record=record)
+        if mol is None or mol.GetNumAtoms() == 0:
+            loose = Chem.MolFromMolBlock(text, sanitize=False)
+            problems = Chem.DetectChemistryProblems(loose) if loose is not None else ()
+            why = f": {problems[0].Message()}" if problems else "; it holds no atoms that can be read"
+            return ReadError(path, f"RDKit refuses the molecule{why}", line=line, record=record)
     try:
-        found = structure_of(mol, name=block[0].strip() or None)
+        found = structure_of(mol, name=block[0].strip() or _data_item(block, _NAME))
     except StructureError as error:
         return ReadError(path, str(error), line=line, record=record)
     return Measurement(found, found, "structure", name=found.name)
 
 
+def _data_item(block: Sequence[str], names: Sequence[str]) -> str | None:
+    """The value of the first data item of an SDF record that is called by one of these names."""
+    for head, value in itertools.pairwise(block):
+        if (match := re.match(r">.*<([^>]+)>", head)) and match.group(1).strip().lower() in names and value.strip():
+            return value.strip()
+    return None
+
+
 def _csv_rows(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
     lines = _lines(path)
-    delimiter = "\t" if name.removesuffix(".gz").endswith(".tsv") else ","
+    delimiter = "\t" if name.endswith(".tsv") else ","
     rows = csv.DictReader(lines, delimiter=delimiter)
-    headings = {h: h.strip().lower().replace(" ", "_") for h in rows.fieldnames or ()}
+    try:
+        headings = {h: h.strip().lower().replace(" ", "_") for h in rows.fieldnames or ()}
+    except csv.Error as error:
+        raise ReadError(path, f"not a table: {error}", line=1) from error
     _need_structure(path, list(headings.values()))
-    for row in rows:
-        yield rows.line_num, {headings[k]: v for k, v in row.items() if k in headings}
+    try:
+        for row in rows:
+            yield rows.line_num, {headings[k]: v for k, v in row.items() if k in headings}
+    except csv.Error as error:
+        raise ReadError(path, f"not a table: {error}", line=rows.line_num) from error
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -144,19 +171,24 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
+        # Parquet is read from its end, which a gzip stream does not have.
+        packed = path.name.lower().endswith(".gz")
+        file = pq.ParquetFile(io.BytesIO(gzip.decompress(path.read_bytes())) if packed else path)
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise ReadError(path, f"not a Parquet file, or damaged: {error}") from error
     headings = {h: h.strip().lower() for h in file.schema_arrow.names}
     _need_structure(path, list(headings.values()))
-    wanted = {*_STRUCTURE, *_NAME, *_SOURCE, "smiles_flat", "inchikey", "inchikey14", "formula", "exact_mass", "charge"}
+    wanted = {*_STRUCTURE, *_NAME, *_SOURCE, "inchikey", "inchikey14", "formula", "exact_mass", "charge"}
     columns = [h for h, low in headings.items() if low in wanted]
     number = 0
-    for batch in file.iter_batches(batch_size=20_000, columns=columns):
-        names = [headings[n] for n in batch.schema.names]
-        for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            number += 1
-            yield number, dict(zip(names, values, strict=True))
+    try:
+        for batch in file.iter_batches(batch_size=20_000, columns=columns):
+            names = [headings[n] for n in batch.schema.names]
+            for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                number += 1
+                yield number, dict(zip(names, values, strict=True))
+    except (OSError, pa.ArrowException) as error:
+        raise ReadError(path, f"damaged after row {number}: {error}", record=number + 1) from error
 
 
 def _need_structure(path: Path, headings: Sequence[str]) -> None:
@@ -170,29 +202,40 @@ def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
     return next((row[n] for n in names if row.get(n)), None)
 
 
-def _read_row(path: Path, number: int, row: Mapping[str, Any]) -> Measurement | ReadError:
+def _read_row(path: Path, place: Mapping[str, int], row: Mapping[str, Any], *, check: bool) -> Measurement | ReadError:
     text, name, source = _first(row, _STRUCTURE), _first(row, _NAME), _first(row, _SOURCE)
     name = str(name) if name is not None else None
+    source = str(source) if source is not None else None
     if text is None:
-        return ReadError(path, "the structure is empty", line=number)
-    key = _first(row, ("inchikey", "inchikey14"))
-    formula, mass = row.get("formula"), row.get("exact_mass")
-    if not (key and formula and mass):
-        return _read_one(path, str(text), name, line=number, source=source)
+        return ReadError(path, "the structure is empty", **place)
+    text, key = str(text).strip(), _first(row, ("inchikey", "inchikey14"))
+    formula = str(row.get("formula") or "").partition("+")[0].partition("-")[0]
     try:
-        given = Structure(str(text), str(key), str(formula), float(mass), int(row.get("charge") or 0), name)
-        parse_formula(given.formula.rstrip("+-0123456789") if given.charge else given.formula)
+        mass, charge = float(row.get("exact_mass") or math.nan), int(row.get("charge") or 0)
     except ValueError as error:
-        return ReadError(path, str(error), line=number)
-    if number % 1000 == 1:
-        try:
-            made = structure(given.smiles)
-        except StructureError as error:
-            return ReadError(path, str(error), line=number)
-        if made.inchikey14 != given.inchikey14 or abs(made.exact_mass - given.exact_mass) > 0.01:
-            reason = (
-                f"the row says {given.inchikey14}, {given.exact_mass:.4f} Da, but its SMILES is {made.inchikey14}, "
-                f"{made.exact_mass:.4f} Da"
-            )
-            return ReadError(path, reason, line=number)
-    return Measurement(given, given, "structure", name=name, source=str(source) if source else None)
+        return ReadError(path, f"exact_mass or charge is not a number: {error}", **place)
+    if not (key and formula and math.isfinite(mass)) or text.startswith("InChI="):
+        return _read_one(path, text, name, source=source, **place)
+    if not _KEY.fullmatch(str(key)) or mass <= 0:
+        return ReadError(path, f"inchikey {key!r} or exact_mass {mass} cannot be", **place)
+    try:
+        parse_formula(formula)
+    except ValueError as error:
+        return ReadError(path, str(error), **place)
+    given = Structure(text, str(key), formula, mass, charge, name)
+    if check and (problem := _contradiction(given)):
+        return ReadError(path, problem, **place)
+    return Measurement(given, given, "structure", name=name, source=source)
+
+
+def _contradiction(given: Structure) -> str:
+    try:
+        made = structure(given.smiles)
+    except StructureError as error:
+        return str(error)
+    if made.inchikey14 == given.inchikey14 and abs(made.exact_mass - given.exact_mass) < 0.01:
+        return ""
+    return (
+        f"the row says {given.inchikey14}, {given.exact_mass:.4f} Da, but its SMILES is {made.inchikey14}, "
+        f"{made.exact_mass:.4f} Da"
+    )

@@ -29,7 +29,7 @@ class Tanimoto:
     """Tanimoto similarity of every pair, in [0, 1]. Every pair counts.
 
     Args:
-        fingerprint: `rdkit` (the report's path fingerprint), `morgan2`, `morgan3`, ...
+        fingerprint: `rdkit` (the report's path fingerprint), `morgan2` (the digit is the radius), `atompair`, ...
         bits: its length.
     """
 

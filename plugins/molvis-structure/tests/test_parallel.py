@@ -1,0 +1,80 @@
+"""Work shared by processes. They import this module: it keeps clear of PyTorch, which would take seconds in each."""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from molvis.errors import StructureError
+from molvis_structure import fingerprints as module
+from molvis_structure.fingerprints import in_parallel
+
+SMILES = ["C" * length for length in range(1, 13)]
+
+
+def _process(smiles: str) -> tuple[str, int]:
+    return smiles, os.getpid()
+
+
+def _refuse(smiles: str) -> str:
+    raise StructureError(f"RDKit refuses the SMILES {smiles!r}")
+
+
+def test_a_long_list_is_worked_on_by_several_processes_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FEW", 4)
+    monkeypatch.setattr(module, "_CHUNK", 2)
+    seen: list[tuple[int, int]] = []
+    found = in_parallel(_process, SMILES, processes=2, progress=lambda done, total: seen.append((done, total)))
+    assert [smiles for smiles, _ in found] == SMILES
+    assert os.getpid() not in {process for _, process in found}
+    assert seen == [(done, 12) for done in (2, 4, 6, 8, 10, 12)]
+
+
+def test_an_error_of_a_process_is_raised_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FEW", 1)
+    with pytest.raises(StructureError, match="'CC'"):
+        in_parallel(_refuse, ["CC", "CCC"], processes=2)
+
+
+def test_a_short_list_is_worked_on_here_and_its_end_is_told() -> None:
+    seen: list[tuple[int, int]] = []
+    found = in_parallel(_process, SMILES, processes=2, progress=lambda done, total: seen.append((done, total)))
+    assert {process for _, process in found} == {os.getpid()}
+    assert seen == [(12, 12)]
+
+
+def test_what_a_dead_process_left_undone_is_done_here(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_FEW", 1)
+    monkeypatch.setattr(module, "_CHUNK", 1)
+    found = in_parallel(_Dying(os.getpid()), SMILES, processes=2)
+    assert found == SMILES
+    assert "died" in caplog.text
+
+
+class _Dying:
+    """Work that only the process with this number survives."""
+
+    def __init__(self, survivor: int) -> None:
+        self.survivor = survivor
+
+    def __call__(self, smiles: str) -> str:
+        if os.getpid() != self.survivor:
+            os._exit(1)
+        return smiles
+
+
+def test_a_script_without_a_guard_is_not_run_again_by_other_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FEW", 1)
+    script = types.ModuleType("__main__")
+    script.__file__ = str(tmp_path / "script.py")
+    (tmp_path / "script.py").write_text("import molvis\n")
+    monkeypatch.setitem(sys.modules, "__main__", script)
+    assert {process for _, process in in_parallel(_process, SMILES, processes=2)} == {os.getpid()}
