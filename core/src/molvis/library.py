@@ -35,6 +35,7 @@ FORMAT = 1
 
 Progress = Callable[[int, int], None]
 _COLUMNS = ("inchikey", "smiles", "formula", "exact_mass", "charge", "name", "source")
+_PREPARED = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -345,7 +346,7 @@ def build_index(
     done = _begin(path, head, library)
     row_bytes = head["dim"] * 2
     file = path / "vectors.f16"
-    encoder = bundle.encoder("structure")
+    encoder, prepared = bundle.encoder("structure"), done
     try:
         with file.open("r+b" if file.exists() else "w+b") as out:
             # What was written after the last note of progress may be half a batch: it is written again.
@@ -354,8 +355,10 @@ def build_index(
             while done < len(library):
                 stop = min(done + batch_size, len(library))
                 structures = library.structures(range(done, stop))
-                if hasattr(encoder, "featurise"):
-                    encoder.featurise(structures)
+                if hasattr(encoder, "featurise") and done >= prepared:
+                    # More than a batch at a time: processes that share the work take a second to start.
+                    prepared = min(done + max(_PREPARED, batch_size), len(library))
+                    encoder.featurise(library.structures(range(done, prepared)))
                 vectors = bundle.embed("structure", structures, device=device)
                 out.write(vectors.astype(np.float16).tobytes())
                 out.flush()
