@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
@@ -158,22 +159,30 @@ def evaluate(
         if scope == "all":
             above, tied = _whole(queries, owner, truth_vectors, index, missing, say)
             counts = np.full(len(rows), len(index.library) + len(missing))
-            figures += _figures(scope, "embedding", metrics.ranks(above, tied), keys, counts, groups)
+            figures += _figures(scope, "embedding", metrics.ranks(above, tied), tied, keys, counts, groups)
+            mean = np.zeros_like(truth_vectors)
+            np.add.at(mean, owner, queries / np.bincount(owner)[owner, None].astype(np.float32))
+            above, tied = _whole(mean, np.arange(len(compounds)), truth_vectors, index, missing, say)
+            counts = counts[: len(compounds)]
+            figures.append(
+                _figure(scope, "embedding", "consensus", "", metrics.ranks(above, tied), tied, compounds, counts)
+            )
             continue
         ranked = _window(
             bundle, records, queries, owner, truths, truth_vectors, places, index, scope, ppm, rerank, modality, say
         )
         for method, found in ranked.items():
-            figures += _figures(scope, method, found.rank, keys, found.count, groups)
-            figures.append(
-                _figure(scope, method, "consensus", "", found.consensus, compounds, found.consensus_count)
-            )  # fmt: skip
+            figures += _figures(scope, method, found.rank, found.tied, keys, found.count, groups)
+            consensus = found.consensus, found.consensus_tied, compounds, found.consensus_count
+            figures.append(_figure(scope, method, "consensus", "", *consensus))
         if scope == "mass":
             best = ranked.get("reranked") or ranked["embedding"]
             share = 1.0 / np.bincount(owner)[owner] / len(compounds)
             extra["similarity"] = float((_similarity(best.first, owner, truths) * share).sum())
             weights = share * len(rows)
-            extra["calibration"] = _weighted_calibration(best.probability, best.rank == 1, weights)
+            extra["calibration"] = _weighted_calibration(
+                best.probability, metrics.hits(best.rank, 1, best.tied), weights
+            )
     return Evaluation(
         bundle=bundle.name,
         fold=fold,
@@ -193,10 +202,12 @@ def evaluate(
 @dataclass
 class _Ranked:
     rank: np.ndarray
+    tied: np.ndarray
     count: np.ndarray
     probability: np.ndarray
     first: list[str]
     consensus: np.ndarray
+    consensus_tied: np.ndarray
     consensus_count: np.ndarray
 
 
@@ -206,15 +217,18 @@ def _tampered(
     if precursor_error:
         records = [
             dataclasses.replace(r, precursor_mz=r.precursor_mz * (1 + rng.normal(0, precursor_error * 1e-6)))
+            if r.precursor_mz is not None
+            else r
             for r in records
         ]
     if decoy:
         out: list[Any] = []
-        for record, key in zip(records, keys, strict=True):
-            while True:
-                other = int(rng.integers(len(records)))
-                if keys[other] != key and records[other].ionmode == record.ionmode:
-                    break
+        modes = np.array([str(r.ionmode) for r in records])
+        for record, key, mode in zip(records, keys, modes, strict=True):
+            others = np.flatnonzero((keys != key) & (modes == mode))
+            if not len(others):
+                raise DatasetError(f"no other compound of ion mode {mode} to take decoy peaks from")
+            other = int(rng.choice(others))
             out.append(dataclasses.replace(record, mz=records[other].mz, intensity=records[other].intensity))
         records = out
     return records
@@ -243,10 +257,12 @@ def _window(
     made = {
         method: _Ranked(
             rank=np.empty(count),
+            tied=np.empty(count),
             count=np.empty(count, dtype=int),
             probability=np.empty(count),
             first=[""] * count,
             consensus=np.empty(total),
+            consensus_tied=np.empty(total),
             consensus_count=np.empty(total, dtype=int),
         )
         for method in weighers
@@ -273,16 +289,22 @@ def _window(
                 full = np.full(len(structures), logits.min())
                 full[inside] = logits
                 summed += full
-                mine_score = full[own]
-                out.rank[i] = metrics.ranks((logits > mine_score).sum(), (logits == mine_score).sum() - 1)
+                out.rank[i], out.tied[i] = _place(logits, full[own])
                 out.count[i] = len(inside)
                 best = int(inside[logits.argmax()])
                 out.first[i] = structures[best].smiles
                 out.probability[i] = 1 / np.exp(logits - logits.max()).sum()
-            out.consensus[compound] = metrics.ranks((summed > summed[own]).sum(), (summed == summed[own]).sum() - 1)
+            out.consensus[compound], out.consensus_tied[compound] = _place(summed, summed[own])
             out.consensus_count[compound] = len(structures)
         say(compound + 1, total, f"ranking candidates of equal {scope}")
     return made
+
+
+def _place(logits: np.ndarray, own: float) -> tuple[float, int]:
+    """Rank of the truth, ties half, and how many tie with it. Equal vectors may score apart by rounding alone."""
+    slack = 1e-5
+    tied = int((np.abs(logits - own) <= slack).sum()) - 1
+    return float(metrics.ranks((logits > own + slack).sum(), np.asarray(tied))), tied
 
 
 def _pick(candidates: Sequence[Structure], chosen: np.ndarray) -> list[Structure]:
@@ -292,10 +314,11 @@ def _pick(candidates: Sequence[Structure], chosen: np.ndarray) -> list[Structure
 def _rows(index: Index, record: Any, truth: Structure, scope: str, ppm: float) -> np.ndarray:
     if scope == "formula":
         return index.library.of_formula(truth.formula)
-    try:
-        mass = neutral_mass(record.precursor_mz, record.adduct)
-    except AdductError:
-        return np.empty(0, dtype=np.int64)
+    mass = truth.exact_mass
+    if record.precursor_mz is not None and record.adduct is not None:
+        # Where the ion says nothing, an empty window would leave the truth alone in it, and flatter.
+        with contextlib.suppress(AdductError):
+            mass = neutral_mass(record.precursor_mz, record.adduct)
     return index.library.within_ppm(mass, ppm)
 
 
@@ -306,10 +329,9 @@ def _whole(
     index: Index,
     missing: Sequence[int],
     say: Progress,
-    chunk: int = 16384,
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each query how many of all candidates score above the truth, and how many as high."""
-    own = np.einsum("nd,nd->n", queries, truth_vectors[owner])
+    own = np.einsum("nd,nd->n", metrics.finite(queries, "the queries"), truth_vectors[owner])
     metrics.finite(own, "the true structures")
     above, tied = np.zeros(len(queries), dtype=np.int64), np.zeros(len(queries), dtype=np.int64)
     total = len(index.library)
@@ -317,17 +339,17 @@ def _whole(
     slack = 1e-6
 
     def count(block: np.ndarray) -> None:
-        nonlocal above, tied
+        metrics.finite(block, "the library")
         for start in range(0, len(queries), 2048):
             part = slice(start, start + 2048)
-            scores = metrics.finite(queries[part] @ block.T, "the library")
+            scores = queries[part] @ block.T
             higher = (scores > own[part, None] + slack).sum(axis=1)
             above[part] += higher
             tied[part] += (scores >= own[part, None] - slack).sum(axis=1) - higher
 
-    for start in range(0, total, chunk):
-        count(np.asarray(index.vectors[start : start + chunk], dtype=np.float32))
-        say(min(start + chunk, total), total, "ranking the whole library")
+    for start, block in index.blocks():
+        count(block)
+        say(start + len(block), total, "ranking the whole library")
     if missing:
         count(truth_vectors[list(missing)])
     return above, np.maximum(tied - 1, 0)
@@ -348,16 +370,29 @@ def _groups(table: Any, rows: np.ndarray, truths: Sequence[Structure], owner: np
 
 
 def _figures(
-    scope: str, method: str, rank: np.ndarray, keys: np.ndarray, count: np.ndarray, groups: dict[str, np.ndarray]
+    scope: str,
+    method: str,
+    rank: np.ndarray,
+    tied: np.ndarray,
+    keys: np.ndarray,
+    count: np.ndarray,
+    groups: dict[str, np.ndarray],
 ) -> list[Figure]:
-    out = [_figure(scope, method, by, "", rank, keys, count) for by in ("compound", "spectrum")]
+    out = [_figure(scope, method, by, "", rank, tied, keys, count) for by in ("compound", "spectrum")]
     if scope == "mass":
-        out += [_figure(scope, method, "compound", g, rank[m], keys[m], count[m]) for g, m in groups.items()]
+        out += [_figure(scope, method, "compound", g, rank[m], tied[m], keys[m], count[m]) for g, m in groups.items()]
     return out
 
 
 def _figure(
-    scope: str, method: str, by: str, group: str, rank: np.ndarray, keys: np.ndarray, count: np.ndarray
+    scope: str,
+    method: str,
+    by: str,
+    group: str,
+    rank: np.ndarray,
+    tied: np.ndarray,
+    keys: np.ndarray,
+    count: np.ndarray,
 ) -> Figure:
     average = "spectrum" if by == "spectrum" else "compound"
     chance = {
@@ -365,7 +400,7 @@ def _figure(
     }
     return Figure(
         scope, method, by, group, len(rank), len(np.unique(keys)), float(np.median(count)),
-        metrics.retrieval(rank, keys, by=average), chance,
+        metrics.retrieval(rank, keys, by=average, tied=tied), chance,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -145,16 +145,23 @@ def identify(
     weigh = Weigher(bundle, modality, rerank=rerank)
     found: dict[int, Identification] = {}
     start = 0
-    for unknown in good:
-        mine = vectors[start : start + len(unknown.records)]
-        start += len(unknown.records)
-        try:
-            rows = scope_rows(index, unknown, candidates, ppm, formula)
-            found[id(unknown)] = _rank(unknown, mine, index, rows, weigh, top)
-        except MolvisError as error:
-            found[id(unknown)] = unknown.failed(str(error))
-        if progress:
-            progress(len(found), len(good))
+    for together in _batches(good, 32 if candidates == "all" else 1):
+        stop = start + sum(len(u.records) for u in together)
+        # The whole library is read once for several unknowns: reading it costs more than their products.
+        whole = cosines(vectors[start:stop], index, None) if candidates == "all" and len(index.library) else None
+        done = 0
+        for unknown in together:
+            mine = slice(done, done + len(unknown.records))
+            done = mine.stop
+            try:
+                rows = scope_rows(index, unknown, candidates, ppm, formula)
+                cosine = cosines(vectors[start:stop][mine], index, rows) if whole is None else whole[mine]
+                found[id(unknown)] = _rank(unknown, cosine, index, rows, weigh, top)
+            except MolvisError as error:
+                found[id(unknown)] = unknown.failed(str(error))
+            if progress:
+                progress(len(found), len(good))
+        start = stop
     return [found.get(id(u)) or u.failed(u.problem) for u in unknowns]
 
 
@@ -289,9 +296,8 @@ def _adduct(unknown: Unknown) -> str:
 
 
 def _rank(
-    unknown: Unknown, vectors: np.ndarray, index: Index, rows: np.ndarray | None, weigh: Weigher, top: int
+    unknown: Unknown, cosine: np.ndarray, index: Index, rows: np.ndarray | None, weigh: Weigher, top: int
 ) -> Identification:
-    cosine = cosines(vectors, index, rows)
     places = np.arange(len(index.library)) if rows is None else rows
     total = np.zeros(len(places))
     near_all: list[np.ndarray] = []
@@ -345,15 +351,26 @@ def _rank(
     )
 
 
-def cosines(vectors: np.ndarray, index: Index, rows: np.ndarray | None, chunk: int = 32768) -> np.ndarray:
-    """Dot products of queries with rows of an index, in chunks that fit into memory."""
+def cosines(vectors: np.ndarray, index: Index, rows: np.ndarray | None) -> np.ndarray:
+    """Dot products of queries with rows of an index, or with all of it."""
     if rows is not None:
         return vectors @ index.take(rows).T
-    total = len(index.library)
-    out = np.empty((len(vectors), total), dtype=np.float32)
-    for start in range(0, total, chunk):
-        out[:, start : start + chunk] = vectors @ np.asarray(index.vectors[start : start + chunk], dtype=np.float32).T
+    out = np.empty((len(vectors), len(index.library)), dtype=np.float32)
+    for start, block in index.blocks():
+        out[:, start : start + len(block)] = vectors @ block.T
     return out
+
+
+def _batches(unknowns: Sequence[Unknown], most: int) -> Iterator[list[Unknown]]:
+    """Unknowns in groups of at most so many spectra, or of one unknown."""
+    group: list[Unknown] = []
+    for unknown in unknowns:
+        if group and sum(len(u.records) for u in group) + len(unknown.records) > most:
+            yield group
+            group = []
+        group.append(unknown)
+    if group:
+        yield group
 
 
 def _unknowns(queries: Sequence[Any], adduct: str | None, consensus: bool) -> list[Unknown]:

@@ -62,9 +62,20 @@ def ranks(above: np.ndarray, tied: np.ndarray) -> Float[np.ndarray, " n"]:
     return 1 + above + tied / 2
 
 
-def hits(rank: Float[np.ndarray, " n"], cutoff: int) -> Float[np.ndarray, " n"]:
-    """1 where the truth is among the first `cutoff`, else 0."""
-    return (rank <= cutoff).astype(np.float64)
+def hits(rank: Float[np.ndarray, " n"], cutoff: int, tied: np.ndarray | None = None) -> Float[np.ndarray, " n"]:
+    """1 where the truth is among the first `cutoff`, 0 where not; where ties straddle it, how often it would be.
+
+    So a model that scores everything the same gets what chance gets, whatever the cutoff.
+
+    Args:
+        rank: of the truth, ties half.
+        cutoff: how many count as first.
+        tied: candidates that tie with the truth, for each; by default none, or one where the rank is half.
+    """
+    rank = np.asarray(rank, dtype=np.float64)
+    ties = 2 * (rank % 1) if tied is None else np.asarray(tied, dtype=np.float64)
+    above = rank - 1 - ties / 2
+    return np.clip((cutoff - above) / (ties + 1), 0.0, 1.0)
 
 
 def reciprocal(rank: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -73,7 +84,12 @@ def reciprocal(rank: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
 
 
 def retrieval(
-    rank: Float[np.ndarray, " n"], compound: Sequence[str] | np.ndarray, *, by: str = "compound", seed: int = 0
+    rank: Float[np.ndarray, " n"],
+    compound: Sequence[str] | np.ndarray,
+    *,
+    by: str = "compound",
+    tied: np.ndarray | None = None,
+    seed: int = 0,
 ) -> dict[str, Estimate]:
     """Hit rates and mean reciprocal rank with 95% bootstrap intervals over compounds.
 
@@ -81,6 +97,7 @@ def retrieval(
         rank: of the truth, for each spectrum.
         compound: whose spectrum it is.
         by: `compound` averages within a compound first, so that each counts once; `spectrum` counts each spectrum once.
+        tied: candidates that tie with the truth, see `hits`.
         seed: of the bootstrap.
 
     Raises:
@@ -90,7 +107,7 @@ def retrieval(
     if by not in ("compound", "spectrum"):
         raise ValueError(f"by = {by!r}; 'compound' or 'spectrum' is wanted")
     finite(np.asarray(rank), "the ranks")
-    values = {f"hit{k}": hits(rank, k) for k in CUTOFFS} | {"mrr": reciprocal(rank)}
+    values = {f"hit{k}": hits(rank, k, tied) for k in CUTOFFS} | {"mrr": reciprocal(rank)}
     return {name: bootstrap(v, compound, by=by, seed=seed) for name, v in values.items()}
 
 
