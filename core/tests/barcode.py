@@ -1,4 +1,4 @@
-"""A bundle that knows its answers: a structure's vector is drawn from its name, and a spectrum's peaks spell a vector."""
+"""A bundle that knows its answers: a structure's vector is drawn from its name, and a spectrum spells a vector."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from toy import Features
 
 from molvis.adducts import ion_mz
 from molvis.bundle import Bundle, Calibration, save_bundle
@@ -18,7 +19,6 @@ from molvis.identity import structure
 from molvis.library import Index, Library, build_index
 from molvis.plugins import Component, Plugin
 from molvis.records import PeakList, Structure
-from toy import Features
 
 DIM = 16
 BUTANOLS = ("CCCCO", "CCC(C)O", "CC(C)CO", "CC(C)(C)O", "CCOCC", "COCCC", "COC(C)C")

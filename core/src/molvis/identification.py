@@ -464,8 +464,6 @@ def calibrate(
     Raises:
         DatasetError: fewer than ten compounds can be used.
     """
-    import torch
-
     index.require(bundle)
     rng = np.random.default_rng(seed)
     groups: dict[str, list[Measurement]] = {}
@@ -508,7 +506,6 @@ def calibrate(
     compounds = sum(c[2] for c in cases)
     if compounds < 10:
         raise DatasetError(f"{compounds:.0f} compounds can be used for calibration; at least 10 are wanted")
-    torch.manual_seed(seed)
     weights = _conditional_logit(cases, penalty)
     alone = _conditional_logit([(c[0][:, :1], c[1], c[2]) for c in cases], penalty)
     found = dict(zip([modality, *names], weights.tolist(), strict=True)) | {f"{modality}.alone": float(alone[0])}
@@ -516,33 +513,43 @@ def calibrate(
 
 
 def _conditional_logit(cases: Sequence[tuple[np.ndarray, int, float]], penalty: float) -> np.ndarray:
-    """Weights that make the truth most likely among its candidates."""
-    import torch
-
+    """Weights that make the truth most likely among its candidates, by Newton's method: the likelihood is concave."""
     spread = np.concatenate([c[0] - c[0].mean(axis=0) for c in cases]).std(axis=0)
     scale = np.where(spread > 1e-9, spread, np.inf)  # a column that never varies says nothing: weight 0
     widest = max(len(c[0]) for c in cases)
-    columns = np.zeros((len(cases), widest, len(scale)))
+    x = np.zeros((len(cases), widest, len(scale)))
     real = np.zeros((len(cases), widest), dtype=bool)
-    for i, (values, _, _) in enumerate(cases):
-        columns[i, : len(values)] = values / scale
+    for i, (values, truth, _) in enumerate(cases):
+        x[i, : len(values)] = (values - values[truth]) / scale  # against the truth, whose logit is then 0
         real[i, : len(values)] = True
-    x, mask = torch.from_numpy(columns), torch.from_numpy(real)
-    truth = torch.tensor([c[1] for c in cases])
-    share = torch.tensor([c[2] for c in cases], dtype=torch.float64)
-    weights = torch.zeros(len(scale), dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+    share = np.array([c[2] for c in cases])
+    share /= share.sum()
+    flat = x.reshape(-1, len(scale))
 
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        logits = (x @ weights).masked_fill(~mask, -torch.inf)
-        each = torch.nn.functional.cross_entropy(logits, truth, reduction="none")
-        value = (each * share).sum() / share.sum() + penalty * weights.square().sum()
-        value.backward()
-        return value
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        logits = np.where(real, x @ weights, -np.inf)
+        top = logits.max(axis=1)
+        odds = np.exp(logits - top[:, None])
+        total = odds.sum(axis=1)
+        value = float(share @ (top + np.log(total)) + penalty * weights @ weights)
+        return value, odds / total[:, None]
 
-    optimizer.step(loss)
-    return weights.detach().numpy() / scale
+    weights = np.zeros(len(scale))
+    value, chosen = loss(weights)
+    for _ in range(100):
+        mean = np.einsum("nmf,nm->nf", x, chosen)
+        gradient = share @ mean + 2 * penalty * weights
+        curvature = (flat * (chosen * share[:, None]).reshape(-1, 1)).T @ flat - (mean * share[:, None]).T @ mean
+        # Columns that say the same leave directions without curvature.
+        step = np.linalg.solve(curvature + (2 * penalty + 1e-9) * np.eye(len(scale)), gradient)
+        length = 1.0
+        while (tried := loss(weights - length * step))[0] > value and length > 1e-6:
+            length /= 2
+        gained, weights = value - tried[0], weights - length * step
+        value, chosen = tried
+        if gained < 1e-12:
+            break
+    return weights / scale
 
 
 def to_rows(found: Sequence[Identification]) -> list[dict[str, Any]]:
