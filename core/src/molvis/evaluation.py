@@ -304,7 +304,7 @@ def _place(logits: np.ndarray, own: float) -> tuple[float, int]:
     """Rank of the truth, ties half, and how many tie with it. Equal vectors may score apart by rounding alone."""
     slack = 1e-5
     tied = int((np.abs(logits - own) <= slack).sum()) - 1
-    return float(metrics.ranks((logits > own + slack).sum(), np.asarray(tied))), tied
+    return 1 + int((logits > own + slack).sum()) + tied / 2, tied
 
 
 def _pick(candidates: Sequence[Structure], chosen: np.ndarray) -> list[Structure]:
