@@ -20,6 +20,16 @@ def import_packages() -> set[str]:
     return {package.parent.name for folder in folders for package in folder.glob("*/__init__.py")}
 
 
+def test_shapes_are_checked_in_every_module_that_can_hold_arrays(pytestconfig: pytest.Config) -> None:
+    checked = pytestconfig.getoption("--jaxtyping-packages").split(",")
+    compiled = {"molvis_msms.fragments"}
+    for package in ("molvis", "molvis_losses", "molvis_msms", "molvis_structure"):
+        (folder,) = [*ROOT.glob(f"core/src/{package}"), *ROOT.glob(f"plugins/*/src/{package}")]
+        modules = {f"{package}.{path.stem}" for path in folder.glob("[!_]*.py")} - compiled
+        light = {f"{package}.plugin", f"{package}.modality"}
+        assert package in checked or modules - light <= set(checked)
+
+
 def test_the_layers_hold(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "path", list(sys.path))
