@@ -83,7 +83,14 @@ def _leave(namespace: dict[str, Any]) -> None:
 COLLECTOR = Sybil(
     path=str(ROOT),
     parsers=[PythonCodeBlockParser(), CodeBlockParser("console", _evaluate)],
-    patterns=["README.md", "docs/*.md", "docs/decisions/*.md"],
+    patterns=[
+        "README.md",
+        "docs/*.md",
+        "docs/decisions/*.md",
+        "core/README.md",
+        "molvis_cli/README.md",
+        "plugins/*/README.md",
+    ],
     setup=_enter,
     teardown=_leave,
 )
