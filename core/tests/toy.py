@@ -71,10 +71,19 @@ class Broken(Softmax):
         return super().forward(query, reference, target, weight) * torch.nan
 
 
+class Plain:
+    """The same with a fixed temperature: there is nothing to learn."""
+
+    def __call__(self, query: Tensor, reference: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        scores = (query @ reference.T * 10).masked_fill(weight == 0, -1e9)
+        return -(scores.log_softmax(1) * (target > 0.5)).sum(1).mean()
+
+
 COMPONENTS = (
     Component("encoder", "toy-peaks", "toy:Peaks", "Peaks."),
     Component("encoder", "toy-letters", "toy:Letters", "Letters."),
     Component("loss", "toy-softmax", "toy:Softmax", "Softmax.", cite="10.0000/toy"),
+    Component("loss", "toy-plain", "toy:Plain", "Softmax of a fixed temperature."),
     Component("loss", "toy-broken", "toy:Broken", "NaN."),
 )
 PLUGIN = Plugin("toy", "molvis-toy", "1.0", "toy", COMPONENTS)

@@ -239,6 +239,8 @@ def _by_compound(dataset: Dataset, modality: str, rows: np.ndarray) -> dict[str,
     keys = np.asarray(table.column("inchikey14").take(rows).to_pylist(), dtype=object)
     known = np.array([isinstance(k, str) and bool(k) for k in keys], dtype=bool)
     rows, keys = np.asarray(rows)[known], keys[known].astype(str)
+    if not len(rows):
+        return {}
     order = np.argsort(keys, kind="stable")
     found, starts = np.unique(keys[order], return_index=True)
     return dict(zip(found.tolist(), np.split(rows[order], starts[1:]), strict=True))
@@ -340,6 +342,7 @@ def train(
     )
     average = _Average(trained, settings.average)
     state = _State()
+    running: list[float] = []
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
     signature = write_toml(fill(replace(config, train=replace(settings, **_ELSEWHERE))))
@@ -347,7 +350,7 @@ def train(
     modules = {**{f"encoder.{k}": e for k, e in encoders.items()}}
     modules |= {f"loss.{i}": m for i, m in enumerate(losses) if isinstance(m, nn.Module)}
     if resume and checkpoint.exists():
-        state, best_states = _resume(checkpoint, signature, modules, optimizer, average)
+        state, best_states, running = _resume(checkpoint, signature, modules, optimizer, average)
     _write_text(folder / "config.toml", write_toml(fill(config)))
 
     ready, optimizer = _set_up(fabric, {**trained, **{k: encoders[k] for k in settings.freeze}}, optimizer)
@@ -363,7 +366,6 @@ def train(
     )
     saved = began = time.monotonic()
     seen, stopped = 0, "done"
-    running: list[float] = [r["loss"] for r in state.rows[-1:]]
 
     def save() -> None:
         if fabric.is_global_zero:
@@ -766,7 +768,7 @@ def _resume(
     modules: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer,
     average: _Average,
-) -> tuple[_State, dict[str, dict[str, Tensor]]]:
+) -> tuple[_State, dict[str, dict[str, Tensor]], list[float]]:
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
         if content["signature"] != signature:
@@ -779,7 +781,7 @@ def _resume(
             module.load_state_dict(content["modules"][name])
         optimizer.load_state_dict(content["optimizer"])
         average.state = content["average"]
-        return _State(**content["state"]), content["best"]
+        return _State(**content["state"]), content["best"], content["running"]
     except TrainingError:
         raise
     except Exception as error:  # a damaged file fails in many ways inside torch and zipfile
