@@ -82,7 +82,13 @@ class Clerms(nn.Module):
         self.top_peaks, self.keep_precursor = top_peaks, keep_precursor
         # Intensity is joined to the embedding, and dense layers mix the two.
         self.dense = nn.Sequential(nn.Linear(width + 1, width), nn.ReLU(), nn.Linear(width, width))
-        shape = {"d_model": width, "nhead": heads, "dim_feedforward": 2 * width, "dropout": dropout, "batch_first": True}
+        shape = {
+            "d_model": width,
+            "nhead": heads,
+            "dim_feedforward": 2 * width,
+            "dropout": dropout,
+            "batch_first": True,
+        }
         self.encoder = nn.TransformerEncoder(
             nn.TransformerEncoderLayer(**shape), encoder_layers, enable_nested_tensor=False
         )

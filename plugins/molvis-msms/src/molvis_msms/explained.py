@@ -75,7 +75,14 @@ class ExplainedPeaks:
             key = found.counts.tobytes() + found.hydrogens.to_bytes(4, "little")
             if key not in formulas:
                 fits = cuts.has_subformula(
-                    mz, found.counts, found.hydrogens, sign, self.ppm, cuts.ABSOLUTE, cuts.ELEMENT_MASSES, *constants[2:]
+                    mz,
+                    found.counts,
+                    found.hydrogens,
+                    sign,
+                    self.ppm,
+                    cuts.ABSOLUTE,
+                    cuts.ELEMENT_MASSES,
+                    *constants[2:],
                 )
                 formulas[key] = float(weight[fits].sum())
             row[bins:] = formulas[key], np.log(len(found.mass)) - 5, large, 0, 0

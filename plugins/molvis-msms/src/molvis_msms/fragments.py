@@ -245,7 +245,9 @@ def match(mz, mass, cost, sign, ppm, absolute, hydrogen, electron):  # pragma: n
 
 
 @numba.njit(cache=True)
-def has_subformula(mz, counts, hydrogens, sign, ppm, absolute, masses, hydrogen, electron):  # pragma: no cover - compiled
+def has_subformula(
+    mz, counts, hydrogens, sign, ppm, absolute, masses, hydrogen, electron
+):  # pragma: no cover - compiled
     """For each peak whether any subset of the molecule's atoms, of sensible valence, weighs as much."""
     out = np.zeros(len(mz), np.bool_)
     others = np.zeros(len(masses), np.int64)

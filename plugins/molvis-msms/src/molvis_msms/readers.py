@@ -88,7 +88,9 @@ def read_msp(path: Path) -> Items:
     """
     number = 0
     for begin, block in _blocks(_text(path)):
-        found = next((i for i, (_, line) in enumerate(block) if re.match(r"num\s*peaks\s*:", line, re.IGNORECASE)), None)
+        found = next(
+            (i for i, (_, line) in enumerate(block) if re.match(r"num\s*peaks\s*:", line, re.IGNORECASE)), None
+        )
         number += 1
         if found is None:
             name = block[0][1].partition(":")[2].strip() or number
@@ -337,7 +339,9 @@ _PARQUET = (
 
 
 @functools.lru_cache(maxsize=20_000)
-def _known(smiles: str, inchikey: str | None, formula: str | None, mass: float | None, charge: int, name: str | None) -> Structure:
+def _known(
+    smiles: str, inchikey: str | None, formula: str | None, mass: float | None, charge: int, name: str | None
+) -> Structure:
     if inchikey and formula and mass:
         return Structure(smiles, inchikey, formula.partition("+")[0].partition("-")[0].strip("[]"), mass, charge, name)
     return structure(smiles, name=name)
