@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from molvis import dataset as datasets
 from molvis import metrics
 from molvis.bundle import Bundle, Calibration
 from molvis.dataset import Dataset
-from molvis.errors import DatasetError, IndexFileError, ScoreError
+from molvis.errors import ConfigError, DatasetError, IndexFileError, ScoreError
 from molvis.evaluation import Evaluation, Figure, evaluate, headline
 from molvis.library import Index
 from molvis.plugins import plugins
@@ -217,6 +218,22 @@ def test_nothing_to_evaluate_is_an_error(bundle: Bundle, index: Index, data: Dat
         evaluate(bundle, data, index, adducts=("[M+Na]+",))
     with pytest.raises(DatasetError, match="no spectrum of fold 'test'"):
         evaluate(bundle, data, index, min_peaks=100)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scopes": ("mas",)}, "scope 'mas' is none of mass, formula, all. Did you mean 'mass'?"),
+        ({"ppm": 0.0}, "positive numbers are wanted"),
+        ({"precursor_error": -1.0}, "positive numbers are wanted"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(
+    options: dict[str, Any], message: str, bundle: Bundle, index: Index, data: Dataset
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        evaluate(bundle, data, index, **options)
+    assert message in str(caught.value)
 
 
 def test_an_index_of_another_bundle_is_refused(index: Index, data: Dataset, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from molvis import metrics
 from molvis.adducts import neutral_mass
 from molvis.bundle import Bundle
 from molvis.dataset import Dataset
-from molvis.errors import AdductError, DatasetError
+from molvis.errors import AdductError, ConfigError, DatasetError, did_you_mean
 from molvis.identification import Weigher
 from molvis.metrics import Estimate
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from molvis.records import Structure
 
 Progress = Callable[[int, int, str], None]
+SCOPES = ("mass", "formula", "all")
 MAIN_ADDUCTS = ("[M+H]+", "[M-H]-", "[M+Na]+", "[M+NH4]+")
 
 
@@ -94,7 +95,7 @@ def evaluate(
     adducts: Sequence[str] = MAIN_ADDUCTS,
     min_peaks: int = 2,
     ppm: float = 10.0,
-    scopes: Sequence[str] = ("mass", "formula", "all"),
+    scopes: Sequence[str] = SCOPES,
     rerank: bool = True,
     decoy: bool = False,
     precursor_error: float = 0.0,
@@ -125,10 +126,16 @@ def evaluate(
         progress: called with what is done, what there is in all, and of what.
 
     Raises:
+        ConfigError: an option that makes no sense.
         DatasetError: no spectrum fits.
         molvis.errors.IndexFileError: another bundle made the index.
         molvis.errors.ScoreError: a score is not finite.
     """
+    for scope in scopes:
+        if scope not in SCOPES:
+            raise ConfigError(f"scope {scope!r} is none of {', '.join(SCOPES)}.{did_you_mean(scope, SCOPES)}")
+    if not ppm > 0 or precursor_error < 0:
+        raise ConfigError(f"ppm = {ppm}, precursor_error = {precursor_error}; positive numbers are wanted")
     index.require(bundle)
     rng = np.random.default_rng(seed)
     rows = dataset.rows(modality, fold=fold, adducts=adducts, min_peaks=min_peaks)

@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    data: Annotated[Path, typer.Argument(help="Dataset with the true structures.")],
-    bundle: Annotated[list[str], typer.Option("--bundle", "-b", help="Bundle; give several to compare them.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="[BUNDLE]... DATA", help="Bundles to compare; last, a dataset with true structures."),
+    ],
     library: Annotated[
         list[Path], typer.Option("--library", "-l", help="Index of the candidates; one for each bundle, in order.")
     ],
+    bundle: Annotated[
+        list[str] | None, typer.Option("--bundle", "-b", help="A further bundle; several, to compare them.")
+    ] = None,
     fold: Annotated[str, typer.Option(help="Of the dataset.")] = "test",
     ppm: Annotated[float, typer.Option(help="Half width of the mass window.")] = 10.0,
     min_peaks: Annotated[int, typer.Option(help="Leave out spectra with fewer peaks.")] = 2,
@@ -40,11 +45,14 @@ def evaluate(
     from molvis.evaluation import evaluate as measure
     from molvis.library import Index
 
-    if len(bundle) != len(library):
-        raise ConfigError(f"{len(bundle)} bundles and {len(library)} indexes: give --library once for each --bundle")
-    dataset = Dataset.open(data)
+    bundles = [*inputs[:-1], *(bundle or [])]
+    if not bundles:
+        raise ConfigError(f"no bundle to evaluate on {inputs[-1]}: molvis evaluate BUNDLE {inputs[-1]} --library INDEX")
+    if len(bundles) != len(library):
+        raise ConfigError(f"{len(bundles)} bundles and {len(library)} indexes: give --library once for each bundle")
+    dataset = Dataset.open(inputs[-1])
     found: list[Evaluation] = []
-    for name, path in zip(bundle, library, strict=True):
+    for name, path in zip(bundles, library, strict=True):
         with output.progress(f"evaluating {name}") as show:
             found.append(
                 measure(

@@ -40,11 +40,15 @@ def identify(
     it is the truth, given that the truth is in the library.
     """
     from molvis import load_bundle
+    from molvis.errors import ConfigError
     from molvis.identification import identify as search
     from molvis.identification import to_json, write_csv, write_json
     from molvis.library import Index
     from molvis.reading import read_queries
 
+    outputs = [p for p in (csv, html, None if json in (None, "-") else Path(json)) if p is not None]
+    if missing := [p for p in outputs if not p.parent.is_dir()]:
+        raise ConfigError(f"{missing[0]}: there is no folder {missing[0].parent}; make it first")
     opened, index = load_bundle(bundle), Index.open(library)
     queries, problems = read_queries(file, modality=modality, reader=reader)
     with output.progress("identifying") as show:

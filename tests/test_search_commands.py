@@ -1,0 +1,109 @@
+"""`molvis identify`, `calibrate` and `evaluate` from the command line to what they print and write."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import barcode
+import pytest
+
+from molvis import dataset as datasets
+from molvis.bundle import load_bundle
+from molvis.plugins import plugins
+from molvis_cli import app
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a bundle, its index, a dataset and unknowns, one of which is no molecule."""
+    found = (*plugins(), barcode.PLUGIN)
+    monkeypatch.setattr("molvis.registry.plugins", lambda: found)
+    monkeypatch.setattr("molvis.bundle.plugins", lambda: found)
+    monkeypatch.chdir(tmp_path)
+    bundle = barcode.make_bundle(tmp_path / "bundle")
+    barcode.make_index(bundle, tmp_path / "index")
+    Path("unknown.codes").write_text("CCCCO\nC1CC\nCCC(C)O\n", encoding="utf-8")
+    many = barcode.STRUCTURES[:21]
+    datasets.write(
+        [barcode.measurement(s, noise=0.7, seed=i, fold=f) for i, f in enumerate(("val", "test")) for s in many],
+        tmp_path / "data",
+    )
+    return tmp_path
+
+
+def run(line: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        app.main(line.split())
+    return int(caught.value.code or 0)
+
+
+def test_identify_prints_a_table_and_says_what_it_could_not_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("identify unknown.codes --bundle bundle --library index") == 0
+    shown = capsys.readouterr()
+    lines = [line.split() for line in shown.out.splitlines()]
+    assert ["CCCCO", "74.0732", "7", "1*", "CCCCO", "C4H10O"] in [line[:6] for line in lines]
+    assert "not identified: C1CC: unknown.codes:2" in shown.err
+
+
+def test_identify_writes_csv_json_and_a_report(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = "--csv found.csv --json found.json --html report.html"
+    assert run(f"identify unknown.codes --bundle bundle --library index --candidates all --top 4 {where}") == 0
+    with Path("found.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [r["rank"] for r in rows] == [*"1234", *"1234", ""]
+    assert [len(q["candidates"]) for q in json.loads(Path("found.json").read_text(encoding="utf-8"))] == [4, 4, 0]
+    assert "whole library" in Path("report.html").read_text(encoding="utf-8")
+    capsys.readouterr()
+    assert run("identify unknown.codes --bundle bundle --library index --json - --ppm 5") == 0
+    assert json.loads(capsys.readouterr().out)[0]["candidates"][0]["smiles"] == "CCCCO"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("identify nowhere.codes --bundle bundle --library index", "nowhere.codes: no such file"),
+        ("identify unknown.codes --bundle nowhere --library index", "nowhere: no such folder"),
+        ("identify unknown.codes --bundle bundle --library nowhere", "no index here"),
+        ("identify unknown.codes --bundle bundle --library index --csv no/found.csv", "there is no folder no"),
+        ("identify unknown.codes --bundle bundle --library index --formula C4Q", "'Q' is not an element"),
+        ("evaluate data --library index", "no bundle to evaluate on data"),
+        ("evaluate bundle bundle data --library index", "2 bundles and 1 indexes"),
+        ("evaluate bundle data --library index --fold tset", "Did you mean 'test'?"),
+        ("evaluate bundle data --library index --scope massive", "Did you mean 'mass'?"),
+        ("evaluate bundle nowhere --library index", "nowhere: no dataset here"),
+        ("calibrate bundle data --library index --fold vall", "Did you mean 'val'?"),
+    ],
+)
+def test_what_cannot_be_is_one_clear_line(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(line) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("error: ")
+    assert message in shown.err
+    assert len(shown.err.splitlines()) == 1
+
+
+def test_calibrate_stores_weights_and_leaves_the_index_valid(capsys: pytest.CaptureFixture[str]) -> None:
+    before = load_bundle("bundle")
+    assert run("calibrate bundle data --library index --json") == 0
+    said = json.loads(capsys.readouterr().out)
+    after = load_bundle("bundle")
+    assert after.calibration.weights == said["weights"]
+    assert after.calibration.fitted_on == "fold val of data"
+    assert (before.calibration.weights, before.digest) == ({}, after.digest)
+    assert run("identify unknown.codes --bundle bundle --library index") == 0
+
+
+def test_evaluate_compares_bundles_side_by_side(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    same = barcode.make_bundle(workplace / "same", same=True, name="same")
+    barcode.make_index(same, workplace / "same-index")
+    assert run("evaluate bundle same data --library index --library same-index --scope mass --json") == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert (first["bundle"], second["bundle"]) == ("barcode", "same")
+    assert first["figures"][0]["estimates"]["mrr"]["value"] > second["figures"][0]["estimates"]["mrr"]["value"]
+    assert run("evaluate data --bundle bundle -b same -l index -l same-index --groups") == 0
+    shown = capsys.readouterr().out
+    for said in ("hit@1", "barcode", "same", "random", "consensus", "adduct [M+H]+", "AUROC", "Tanimoto of first hit"):
+        assert said in shown
