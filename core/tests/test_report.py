@@ -126,13 +126,20 @@ def test_a_query_shows_its_ion_candidates_and_evidence(
     text = Page(html).text
     assert "m/z 75.0804 as [M+H]+ · neutral mass 74.0732 Da · 7 candidates" in text
     assert "true structure at rank 1" in text
-    assert "4 more candidates are in the tables, not drawn here." in text
+    assert "Not drawn: 4 more, which --csv and --json list." in text
     assert html.count('class="structure"') == 3
     for c in found[0].candidates[:3]:
         assert c.structure.inchikey in text
         assert f"{c.score:.2f}" in text
         assert all(f"{value:+.2f}" in text for value in c.evidence.values())
     assert found[0].candidates[3].structure.inchikey not in text
+
+
+def test_a_candidate_of_another_mass_differs_by_daltons(bundle: Bundle, index: Index) -> None:
+    found = identify(bundle, [measurement(STRUCTURES[0])], index, candidates="all", top=26)
+    text = Page(render_report(found, shown=26)).text
+    assert text.count("+0.0 ppm") == len(BUTANOLS)
+    assert text.count("+14.016 Da") == len(barcode.PENTANOLS)
 
 
 def test_a_problem_is_shown_in_the_overview_and_in_its_place(
