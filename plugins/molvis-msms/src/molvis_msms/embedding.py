@@ -12,9 +12,9 @@ from molvis.errors import ConfigError
 
 
 def sinusoidal(
-    mz: Float[Tensor, "..."], dim: int, shortest: float = 10**-2.5, longest: float = 10**3.3
-) -> Float[Tensor, "... dim"]:
-    """Sines and cosines of m/z over `dim / 2` wavelengths, in turn: SE(mz, 2i) = sin(2 pi mz / w_i), SE(mz, 2i+1) = cos.
+    mz: Float[Tensor, "*shape"], dim: int, shortest: float = 10**-2.5, longest: float = 10**3.3
+) -> Float[Tensor, "*shape dim"]:
+    """Sines and cosines of m/z over `dim / 2` wavelengths in turn: SE(mz, 2i) = sin(2 pi mz / w_i), then the cosine.
 
     w_i = shortest (longest / shortest)^(2i / (dim - 2)). Computed in 64 bits: at m/z 1000 the shortest wave has turned
     300,000 times, which 32 bits do not resolve.
@@ -22,7 +22,8 @@ def sinusoidal(
     Args:
         mz: any shape, in Da per charge.
         dim: even, at least 4.
-        shortest, longest: wavelengths.
+        shortest: wavelength, in the same unit.
+        longest: wavelength.
 
     Raises:
         ConfigError: `dim` is odd or too small, or the wavelengths are not in order.

@@ -20,11 +20,11 @@ _SHIFTS = 3
 class ExplainedPeaks:
     """Shares of the spectrum's intensity that a candidate explains, by how cheaply.
 
-    A column for each class of bond cost and of hydrogens shifted beyond the charge; then the share that some sub-formula
-    of the candidate fits, the logarithm of the number of fragments (a molecule that breaks into thousands explains
-    something by chance), whether it is too large to break, the logarithm of what stays unexplained, and how far the
-    explained share lies above that of the other candidates. Peaks within 0.5 of the precursor are left out: every
-    candidate of this mass explains them.
+    A column for each class of bond cost and of hydrogens shifted beyond the charge; then the share that some sub-
+    formula of the candidate fits, the logarithm of the number of fragments (a molecule that breaks into thousands
+    explains something by chance), whether it is too large to break, the logarithm of what stays unexplained, and
+    how far the explained share lies above that of the other candidates. Peaks within 0.5 of the precursor are left
+    out: every candidate of this mass explains them.
 
     Args:
         ppm: tolerance of m/z.

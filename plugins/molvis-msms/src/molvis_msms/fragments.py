@@ -273,7 +273,7 @@ def has_subformula(
                     carbons -= 1
             if out[peak]:
                 break
-            # Count on through the combinations of all elements but carbon and hydrogen; what is too heavy is passed over.
+            # Count on through the combinations of all other elements; what is too heavy is passed over.
             e = 1
             while e < len(masses):
                 if others[e] < counts[e] and rest - masses[e] >= -tolerance:

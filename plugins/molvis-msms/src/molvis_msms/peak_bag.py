@@ -1,11 +1,12 @@
 """`peak-bag`: a spectrum as the sum of what each of its peaks means.
 
-Every peak looks up vectors for its m/z and for its neutral loss, in fine bins through hashing and in unit bins directly;
-the weighted sum, with the metadata, goes through a residual network. There is no attention, so that an epoch over
-MassBank takes seconds on two CPU cores, and on a few thousand compounds it generalises better than a transformer does.
+Every peak looks up vectors for its m/z and for its neutral loss, in fine bins through hashing and in unit bins
+directly; the weighted sum, with the metadata, goes through a residual network. There is no attention, so that an epoch
+over MassBank takes seconds on two CPU cores.
 
-Hashing in the manner of D. Svenstrup, J. Hansen, O. Winther, Hash Embeddings for Efficient Word Representations, NeurIPS
-2017, arXiv:1709.03933: two hash functions look up two rows each, so that two bins share a meaning only where both agree.
+Hashing in the manner of D. Svenstrup, J. Hansen, O. Winther, Hash Embeddings for Efficient Word Representations,
+NeurIPS 2017, arXiv:1709.03933: two hash functions look up two rows each, so that two bins share a meaning only where
+both agree.
 """
 
 from __future__ import annotations

@@ -1,0 +1,154 @@
+"""Substructures and the peaks they explain."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from molvis.adducts import ion_mz
+from molvis.errors import ConfigError, StructureError
+from molvis.formula import ELECTRON_MASS, ISOTOPE_MASS, formula_mass, parse_formula
+from molvis.identity import structure
+from molvis.records import PeakList
+from molvis.testing import PluginContract, ScorerContract, synthetic_peaks, synthetic_structures
+from molvis_msms import fragments as cuts
+from molvis_msms.explained import ExplainedPeaks
+
+HYDROGEN = ISOTOPE_MASS["H"]
+
+
+def spectrum(mz: list[float], mode: str = "positive", precursor: float = 500.0) -> PeakList:
+    return PeakList(np.array(mz), np.ones(len(mz)), precursor, None, None, mode)
+
+
+def atoms(found: cuts.Fragments) -> set[frozenset[int]]:
+    return {frozenset(i for i in range(found.size) if (int(a) >> i) & 1) for a in found.atoms}
+
+
+def test_ethanol_breaks_into_every_connected_part_of_it() -> None:
+    assert atoms(cuts.fragments("CCO")) == {frozenset(p) for p in ([0, 1, 2], [0], [1, 2], [0, 1], [2], [1])}
+
+
+def test_a_ring_opens_only_where_two_of_its_bonds_break() -> None:
+    found = cuts.fragments("C1CCC1")
+    sizes = sorted(len(a) for a in atoms(found))
+    assert sizes == [1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4]
+    assert found.cost[found.atoms == 0b1111].tolist() == [0.0]
+    assert (found.cost[found.cost > 0] >= 2).all()
+
+
+def test_bonds_to_other_elements_cost_less_and_double_bonds_more() -> None:
+    def cheapest(smiles: str, part: set[int]) -> float:
+        found = cuts.fragments(smiles)
+        return min(
+            float(c) for c, a in zip(found.cost, found.atoms, strict=True) if int(a) == sum(1 << i for i in part)
+        )
+
+    assert cheapest("CO", {0}) == pytest.approx(0.7)
+    assert cheapest("CC", {0}) == pytest.approx(1.0)
+    assert cheapest("C=C", {0}) == pytest.approx(2.0)
+    assert cheapest("C#N", {0}) == pytest.approx(2.1)
+    assert cheapest("Cc1ccccc1", {0}) == pytest.approx(1.2)
+
+
+def test_the_whole_molecule_weighs_what_its_formula_weighs() -> None:
+    for molecule in (structure(s) for s in ("CC(=O)Oc1ccccc1C(=O)O", "Cn1cnc2c1c(=O)n(C)c(=O)n2C", "C1CC1S")):
+        assert cuts.fragments(molecule.smiles).mass.max() == pytest.approx(molecule.exact_mass, abs=1e-6)
+
+
+def test_a_molecule_of_more_than_63_atoms_is_not_broken() -> None:
+    found = cuts.fragments("C" * 64)
+    assert len(found.mass) == 1
+    assert found.size == 64
+    assert cuts.explain(spectrum([29.04]), structure("C" * 64)) == []
+
+
+def test_what_rdkit_refuses_is_an_error() -> None:
+    with pytest.raises(StructureError, match="RDKit refuses"):
+        cuts.fragments("C(")
+
+
+@pytest.mark.parametrize(("mode", "sign"), [("positive", 1), ("negative", -1)])
+def test_a_peak_at_the_mass_of_a_fragment_is_explained_by_it(mode: str, sign: int) -> None:
+    # Phenol loses nothing, CO is no fragment of it by bonds broken, but C6H5 is.
+    phenyl = formula_mass("C6H5") - sign * ELECTRON_MASS
+    found = cuts.explain(spectrum([phenyl, 300.0], mode), structure("Oc1ccccc1"))
+    assert [(e.peak, e.formula, e.hydrogens) for e in found] == [(0, "C6H5" + ("+" if sign > 0 else "-"), 0)]
+    assert abs(found[0].ppm) < 0.1
+    assert found[0].smiles == "c1ccccc1"
+
+
+def test_the_protonated_molecule_explains_itself_at_no_cost() -> None:
+    molecule = structure("CC(=O)Nc1ccc(O)cc1")
+    found = cuts.explain(spectrum([ion_mz(molecule.exact_mass, "[M+H]+")]), molecule)
+    assert (found[0].formula, found[0].hydrogens, found[0].cost) == ("C8H10NO2+", 1, 0.0)
+
+
+def test_subformulas_agree_with_trying_them_all() -> None:
+    counts = np.array([3, 1, 1, 0, 0, 0, 1, 0, 0])
+    masses = cuts.ELEMENT_MASSES
+    rng = np.random.default_rng(0)
+    every: list[float] = []
+    for number in itertools.product(*(range(c + 1) for c in counts)):
+        limit = 2 * number[0] + number[1] + number[4] + 4
+        every += [float(np.dot(number, masses)) + h * HYDROGEN for h in range(min(9, limit) + 1)]
+    mz = np.sort(np.concatenate([rng.choice(every, 60), rng.uniform(10, 110, 60)])) - ELECTRON_MASS
+    found = cuts.has_subformula(mz, counts, 8, 1, 10.0, cuts.ABSOLUTE, masses, HYDROGEN, ELECTRON_MASS)
+    tolerance = np.maximum(mz * 1e-5, cuts.ABSOLUTE)
+    near = (np.abs(mz[:, None] + ELECTRON_MASS - np.array(every)) <= tolerance[:, None]).any(axis=1)
+    assert np.array_equal(found, near)
+    assert 0 < found.sum() < len(found)
+
+
+def test_the_true_structure_explains_more_than_an_isomer() -> None:
+    scorer = ExplainedPeaks()
+    # An acetyl group gives C2H3O+ by one bond; a formyl group has no two carbons to give.
+    truth, isomer = structure("CC(=O)Nc1ccc(C)cc1"), structure("O=CNc1ccc(CC)cc1")
+    peaks = [formula_mass(f) - ELECTRON_MASS for f in ("C2H3O", "C7H8N", "C7H7")]
+    scores = scorer(spectrum(sorted(peaks), precursor=150.1), [truth, isomer])
+    place = scorer.features.index("standing")
+    assert scores[0, place] > scores[1, place]
+
+
+def test_the_shares_of_a_candidate_add_up_to_at_most_one_and_the_precursor_does_not_count() -> None:
+    scorer = ExplainedPeaks()
+    molecule = structure("CCOc1ccc(NC(C)=O)cc1")
+    ion = ion_mz(molecule.exact_mass, "[M+H]+")
+    bins = [i for i, name in enumerate(scorer.features) if name.startswith("cost")]
+    only = scorer(PeakList(np.array([ion]), np.ones(1), ion, "[M+H]+", 1, "positive"), [molecule])
+    assert only[0, bins].sum() == 0
+    some = scorer(PeakList(np.array([43.0178, 110.06, ion]), np.ones(3), ion, "[M+H]+", 1, "positive"), [molecule])
+    assert 0.9 < some[0, bins].sum() <= 1 + 1e-9
+
+
+def test_a_tolerance_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="ppm = 0"):
+        ExplainedPeaks(ppm=0)
+
+
+def test_formulas_are_in_hill_order() -> None:
+    found = cuts.explain(spectrum([formula_mass("CH3O") - ELECTRON_MASS]), structure("CCO"))
+    assert found[0].formula == "CH3O+"
+    assert parse_formula(found[0].formula.rstrip("+")) == {"C": 1, "H": 3, "O": 1}
+
+
+class TestExplainedPeaks(ScorerContract):
+    @pytest.fixture
+    def scorer(self) -> ExplainedPeaks:
+        return ExplainedPeaks()
+
+    @pytest.fixture
+    def query(self) -> PeakList:
+        return synthetic_peaks((12,))[0]
+
+    @pytest.fixture
+    def candidates(self) -> list:
+        return synthetic_structures(5)
+
+
+class TestPlugin(PluginContract):
+    @pytest.fixture
+    def name(self) -> str:
+        return "msms"
