@@ -68,7 +68,7 @@ def test_identify_writes_csv_json_and_a_report(workplace: Path, capsys: pytest.C
         ("identify unknown.codes --bundle bundle --library nowhere", "no index here"),
         ("identify unknown.codes --bundle bundle --library index --csv no/found.csv", "there is no folder no"),
         ("identify unknown.codes --bundle bundle --library index --formula C4Q", "'Q' is not an element"),
-        ("evaluate data --library index", "no bundle to evaluate on data"),
+        ("evaluate data --library index", "no bundle to evaluate: molvis evaluate BUNDLE data"),
         ("evaluate bundle bundle data --library index", "2 bundles and 1 indexes"),
         ("evaluate bundle data --library index --fold tset", "Did you mean 'test'?"),
         ("evaluate bundle data --library index --scope massive", "Did you mean 'mass'?"),

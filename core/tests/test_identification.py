@@ -116,6 +116,14 @@ def test_the_whole_library_gives_the_same_for_one_query_and_for_many(bundle: Bun
         np.testing.assert_allclose([c.score for c in found.candidates], [c.score for c in alone.candidates], rtol=1e-5)
 
 
+@pytest.mark.parametrize("size", [1, 7, 26, 1000])
+def test_blocks_of_an_index_are_all_its_vectors_widened(size: int, index: Index) -> None:
+    blocks = [(start, block.copy()) for start, block in index.blocks(size)]
+    assert [start for start, _ in blocks] == list(range(0, len(index.library), size))
+    assert {b.dtype for _, b in blocks} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(np.concatenate([b for _, b in blocks]), np.asarray(index.vectors, dtype=np.float32))
+
+
 @pytest.mark.parametrize(
     ("query", "problem"),
     [

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="[BUNDLE]... DATA", help="Bundles to compare; last, a dataset with true structures."),
-    ],
+    bundles: Annotated[
+        list[str] | None, typer.Argument(metavar="BUNDLE", help="Folders or names; several, to compare them.")
+    ] = None,
+    *,
+    data: Annotated[Path, typer.Argument(help="Dataset with the true structures.")],
     library: Annotated[
         list[Path], typer.Option("--library", "-l", help="Index of the candidates; one for each bundle, in order.")
     ],
@@ -45,14 +46,14 @@ def evaluate(
     from molvis.evaluation import evaluate as measure
     from molvis.library import Index
 
-    bundles = [*inputs[:-1], *(bundle or [])]
-    if not bundles:
-        raise ConfigError(f"no bundle to evaluate on {inputs[-1]}: molvis evaluate BUNDLE {inputs[-1]} --library INDEX")
-    if len(bundles) != len(library):
-        raise ConfigError(f"{len(bundles)} bundles and {len(library)} indexes: give --library once for each bundle")
-    dataset = Dataset.open(inputs[-1])
+    names = [*(bundles or []), *(bundle or [])]
+    if not names:
+        raise ConfigError(f"no bundle to evaluate: molvis evaluate BUNDLE {data} --library INDEX")
+    if len(names) != len(library):
+        raise ConfigError(f"{len(names)} bundles and {len(library)} indexes: give --library once for each bundle")
+    dataset = Dataset.open(data)
     found: list[Evaluation] = []
-    for name, path in zip(bundles, library, strict=True):
+    for name, path in zip(names, library, strict=True):
         with output.progress(f"evaluating {name}") as show:
             found.append(
                 measure(
