@@ -1,10 +1,18 @@
-"""What the text formats share: fields by many names, turned into one measurement with clear complaints."""
+"""What the formats share: lines of text, and fields by many names turned into one measurement, or a clear complaint."""
 
 from __future__ import annotations
 
+import codecs
+import dataclasses
+import functools
+import gzip
+import io
+import math
 import re
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -17,11 +25,15 @@ from molvis.records import PeakList, Structure
 _NAMES: dict[str, tuple[str, ...]] = {
     "name": ("name", "title", "compound_name", "compoundname", "compound", "ch$name"),
     "identifier": ("spectrumid", "spectrum_id", "accession", "db#", "dbid", "scans", "id", "feature_id"),
-    "precursor_mz": ("pepmass", "precursor_mz", "precursormz", "precursor_m/z", "precursor", "ms$focused_ion:precursor_m/z"),
+    "precursor_mz": (
+        "pepmass", "precursor_mz", "precursormz", "precursor_m/z", "precursor", "ms$focused_ion:precursor_m/z",
+    ),
     "adduct": ("adduct", "precursor_type", "precursortype", "ion", "ion_type", "ms$focused_ion:precursor_type"),
     "charge": ("charge", "precursor_charge"),
     "ionmode": ("ionmode", "ion_mode", "polarity", "ac$mass_spectrometry:ion_mode"),
-    "collision_energy": ("collision_energy", "collisionenergy", "ce", "collision_energy_ev", "ac$mass_spectrometry:collision_energy"),
+    "collision_energy": (
+        "collision_energy", "collisionenergy", "ce", "collision_energy_ev", "ac$mass_spectrometry:collision_energy",
+    ),
     "instrument_type": ("instrument_type", "instrumenttype", "source_instrument", "instrument", "ac$instrument_type"),
     "ms_level": ("ms_level", "mslevel", "spectrum_type", "ac$mass_spectrometry:ms_type"),
     "smiles": ("smiles", "ch$smiles", "computed_smiles"),
@@ -32,21 +44,97 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "authors": ("authors", "author"),
     "source": ("source", "library", "library_membership"),
     "fold": ("fold",),
+    "cluster": ("cluster",),
 }  # fmt: skip
 _EMPTY = {"", "n/a", "na", "none", "null", "unknown", "-", "?"}
+# One energy, or several: 20-40, 20,40,60, 20/40/60, 10 to 40. What stands before the first is no sign.
+_ENERGIES = r"\d+\.?\d*%?(?:\s*(?:-|\u2013|/|,|to)\s*\d+\.?\d*%?)*"
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
 
-def collision_energy(text: str, precursor_mz: float | None) -> float | None:
-    """eV from what sources write: `35`, `35 eV`, `30(NCE)`, `HCD 45%`, `20-40 eV` (the middle). None where unclear.
+DAMAGE = (OSError, EOFError, zlib.error)
+"""What reading a file can raise, compressed or not."""
+_LATIN = "molvis-latin-1"
+# Vendors' exports and older libraries are Latin-1, which every byte is; some mix it with UTF-8 in one file.
+codecs.register_error(_LATIN, lambda error: (_as_latin(error), cast("UnicodeDecodeError", error).end))
 
-    Normalized energies are turned into eV as NCE x m/z / 500, the convention of Orbitrap instruments.
+
+def _as_latin(error: UnicodeError) -> str:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("latin-1")
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """A file for reading, unpacked where it is gzip: what it is called does not matter.
+
+    Raises:
+        OSError: it cannot be opened.
     """
-    numbers = [float(n) for n in re.findall(r"\d+\.?\d*", text)]
-    if not numbers:
+    with path.open("rb") as probe:
+        packed = probe.read(2) == b"\x1f\x8b"
+    return cast("BinaryIO", gzip.open(path)) if packed else path.open("rb")
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines of a text file and their numbers, one at a time: libraries have gigabytes.
+
+    UTF-8, Latin-1 where it is not, or UTF-16 with its mark; any line ends; a byte-order mark is dropped.
+
+    Raises:
+        ReadError: the file cannot be read, or its compressed data are damaged or cut off.
+    """
+    number = 0
+    try:
+        with open_bytes(path) as raw:
+            start = raw.read(2)
+            raw.seek(0)
+            encoding = "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+            with io.TextIOWrapper(raw, encoding=encoding, errors=_LATIN) as text:
+                for number, line in enumerate(text, start=1):
+                    yield number, line.rstrip("\n")
+    except DAMAGE as error:
+        raise ReadError(path, f"cannot be read: {error}", line=number or None) from error
+
+
+def peak(text: str) -> tuple[float, float]:
+    """m/z and intensity from `100.05 999`, `100.05:999` or `100.05,999`; what follows them is passed over.
+
+    Raises:
+        ValueError: no two numbers, or none that a peak can have.
+    """
+    parts = text.split()
+    if len(parts) < 2:
+        parts = [p for p in re.split(r"[,;:]", text.strip()) if p]
+    if len(parts) < 2:
+        raise ValueError(f"{text.strip()!r} is not a peak; m/z and intensity are wanted")
+    try:
+        mz, height = (float(p.rstrip(",;:")) for p in parts[:2])
+    except ValueError as error:
+        raise ValueError(f"{text.strip()!r} is not a peak: {error}") from error
+    if not (math.isfinite(mz) and mz > 0):
+        raise ValueError(f"the m/z {mz} of {text.strip()!r} is not a positive number")
+    if not (math.isfinite(height) and height >= 0):
+        raise ValueError(f"the intensity {height} of {text.strip()!r} is negative or not finite")
+    return mz, height
+
+
+def collision_energy(text: str, precursor_mz: float | None, instrument_type: str | None = None) -> float | None:
+    """The energy in eV from what sources write: `35`, `35 eV`, `30(NCE)`, `HCD 45%`, `20-40 eV`. None where unclear.
+
+    Of several energies, ramped or stepped, the middle is taken. Normalized energies become eV as NCE x m/z / 500, the
+    convention of Orbitrap instruments. A number without a unit is normalized on a Fourier-transform instrument, and
+    where the source calls it nominal.
+    """
+    plain = re.search(rf"({_ENERGIES})\s*e?V\b", text, re.IGNORECASE)
+    found = plain or re.search(_ENERGIES, text)
+    if found is None or re.search(r"\bor\b|m/?z", text, re.IGNORECASE):
         return None
-    value = float(np.mean(numbers[:2])) if re.search(r"\d\s*(-|to)\s*\d|ramp", text, re.IGNORECASE) else numbers[0]
-    if re.search(r"nce|%|normali", text, re.IGNORECASE):
+    value = float(np.mean([float(n) for n in re.findall(r"\d+\.?\d*", found.group())]))
+    if plain:
+        return value
+    normalized = re.search(r"nce|%|normali|nominal", text, re.IGNORECASE) or "FT" in (instrument_type or "").upper()
+    if normalized:
         return value * precursor_mz / 500 if precursor_mz else None
     return value
 
@@ -54,9 +142,9 @@ def collision_energy(text: str, precursor_mz: float | None) -> float | None:
 def ionmode(text: str) -> str | None:
     """`positive` or `negative` from `P`, `+`, `1`, `Positive`, ..."""
     low = text.strip().lower()
-    if low in ("+", "p", "pos", "1", "1+", "positive", "positive ionization"):
+    if low in ("+", "p", "1", "1+", "esi+") or low.startswith("pos"):
         return "positive"
-    if low in ("-", "n", "neg", "-1", "0", "1-", "negative", "negative ionization"):
+    if low in ("-", "n", "-1", "0", "1-", "esi-") or low.startswith("neg"):
         return "negative"
     return None
 
@@ -99,8 +187,12 @@ def measurement(
         known = _structure(fields)
     except StructureError as error:
         return refuse(str(error))
+    level = _level(find(fields, "ms_level") or "")
+    if level == 1:
+        return refuse("a survey spectrum (MS1); molvis identifies MS/MS spectra, so leave it out")
     adduct, mode = find(fields, "adduct"), ionmode(find(fields, "ionmode") or "")
-    charge = parse_charge(find(fields, "charge") or "")
+    stated = find(fields, "charge") or ""
+    charge = parse_charge(stated)
     if adduct is not None:
         try:
             ion = parse_adduct(adduct)
@@ -109,8 +201,12 @@ def measurement(
         if mode is not None and mode != ion.ionmode:
             return refuse(f"adduct {adduct} is {ion.ionmode}, but the ion mode is {mode}; correct one of them")
         adduct, charge, mode = ion.name, ion.charge, ion.ionmode
-    elif mode is None and charge is not None:
-        mode = "positive" if charge > 0 else "negative"
+    elif charge is not None:
+        if mode is not None and ("+" in stated or "-" in stated) and mode != ("positive" if charge > 0 else "negative"):
+            return refuse(f"charge {stated} contradicts the ion mode {mode}; correct one of them")
+        if mode == "negative":
+            charge = -abs(charge)
+        mode = mode or ("positive" if charge > 0 else "negative")
     text = find(fields, "precursor_mz")
     precursor: float | None = None
     if text is not None:
@@ -124,19 +220,22 @@ def measurement(
         return refuse("no precursor m/z (PEPMASS, PrecursorMZ); add it, or the structure and the adduct")
     if not peaks:
         return refuse("no peaks; leave the record out, or check how it was exported")
-    energy = find(fields, "collision_energy")
-    level = re.search(r"[1-9]", find(fields, "ms_level") or "")
+    energy, instrument = find(fields, "collision_energy"), find(fields, "instrument_type")
+    pairs = np.array(peaks, dtype=np.float64).reshape(-1, 2)
     try:
+        # What is too large for 32 bits becomes infinite there, and is refused as such.
+        with np.errstate(over="ignore"):
+            heights = pairs[:, 1].astype(np.float32)
         spectrum = PeakList(
-            mz=np.array([p[0] for p in peaks], dtype=np.float64),
-            intensity=np.array([p[1] for p in peaks], dtype=np.float64),
+            mz=pairs[:, 0],
+            intensity=heights,
             precursor_mz=precursor,
             adduct=adduct,
             charge=charge,
             ionmode=mode,
-            collision_energy=collision_energy(energy, precursor) if energy else None,
-            instrument_type=find(fields, "instrument_type"),
-            ms_level=int(level.group()) if level else None,
+            collision_energy=collision_energy(energy, precursor, instrument) if energy else None,
+            instrument_type=instrument,
+            ms_level=level,
             identifier=identifier,
         )
     except RecordError as error:
@@ -148,6 +247,7 @@ def measurement(
         known,
         "msms",
         fold=find(fields, "fold"),
+        cluster=_whole(find(fields, "cluster")),
         name=find(fields, "name") or (known.name if known else None),
         source=find(fields, "source"),
         licence=find(fields, "licence"),
@@ -156,6 +256,29 @@ def measurement(
     )
 
 
+def _whole(text: str | None) -> int | None:
+    return int(text) if text and re.fullmatch(r"-?\d+", text) else None
+
+
+def _level(text: str) -> int | None:
+    found = re.search(r"[1-9]", text)
+    if found:
+        return int(found.group())
+    return 1 if text.strip().upper() == "MS" else None
+
+
 def _structure(fields: Mapping[str, str]) -> Structure | None:
-    text = find(fields, "smiles") or find(fields, "inchi")
-    return structure(text, name=find(fields, "name")) if text else None
+    text = find(fields, "smiles")
+    if text is None and (text := find(fields, "inchi")) is not None and re.match(r"1S?/", text):
+        text = f"InChI={text}"
+    return dataclasses.replace(known_structure(text), name=find(fields, "name")) if text else None
+
+
+@functools.lru_cache(maxsize=10_000)
+def known_structure(text: str) -> Structure:
+    """A structure from a SMILES or an InChI; libraries repeat each compound in many spectra.
+
+    Raises:
+        StructureError: RDKit refuses it.
+    """
+    return structure(text)

@@ -43,7 +43,7 @@ def molvis_components() -> list[Component]:
         _reader("massbank-parquet", "read_parquet", "Tables of MassBank spectra.", ".parquet"),
         _writer("mgf", "write_mgf", "Mascot generic format.", ".mgf"),
         _writer("msp", "write_msp", "MSP format.", ".msp"),
-        _writer("msms-json", "write_json", "Spectra as JSON.", ".json"),
+        _writer("msms-json", "write_json", "Spectra as JSON or JSON lines.", ".json", ".jsonl"),
     ]
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 import functools
 import gzip
 import io
+import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,64 +20,44 @@ import numpy as np
 from molvis.adducts import parse_adduct
 from molvis.dataset import Measurement
 from molvis.errors import AdductError, ReadError, RecordError, StructureError
-from molvis.identity import structure
 from molvis.records import PeakList, Structure
-from molvis_msms.fields import measurement
+from molvis_msms.fields import DAMAGE, known_structure, lines, measurement, open_bytes, peak
 
 Items = Iterator[Measurement | ReadError]
-_PAIR = re.compile(r"[\s,;:]+")
-
-
-def _text(path: Path) -> str:
-    try:
-        raw = path.read_bytes()
-        if path.name.lower().endswith(".gz") or raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
-    except (OSError, EOFError) as error:
-        raise ReadError(path, f"cannot be read: {error}") from error
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        # Vendors' exports and older libraries are Latin-1, which every byte string is.
-        return raw.decode("latin-1")
-
-
-def _peak(text: str) -> tuple[float, float]:
-    parts = [p for p in _PAIR.split(text.strip()) if p]
-    if len(parts) < 2:
-        raise ValueError(f"{text.strip()!r} is not a peak; m/z and intensity are wanted")
-    return float(parts[0]), float(parts[1])
+_COUNT = re.compile(r"num\s*peaks\s*:", re.IGNORECASE)
 
 
 def read_mgf(path: Path) -> Items:
-    """Mascot generic format.
+    """Mascot generic format. Fields before the first `BEGIN IONS` hold for every spectrum that does not state its own.
 
     Raises:
         ReadError: the file cannot be read, or holds no `BEGIN IONS`.
     """
+    shared: dict[str, str] = {}
     fields: dict[str, str] = {}
     peaks: list[tuple[float, float]] = []
     begin, number, bad = 0, 0, None
-    for line_number, raw in enumerate(_text(path).splitlines(), start=1):
+    for line_number, raw in lines(path):
         line = raw.strip()
         if line.upper() == "BEGIN IONS":
             if begin:
                 yield ReadError(path, f"BEGIN IONS of line {begin} has no END IONS", line=line_number, record=number)
-            fields, peaks, begin, number, bad = {}, [], line_number, number + 1, None
-        elif not begin or not line or line[0] in "#;!/":
+            fields, peaks, begin, number, bad = dict(shared), [], line_number, number + 1, None
+        elif not line or line[0] in "#;!/":
             continue
-        elif line.upper() == "END IONS":
+        elif begin and line.upper() == "END IONS":
             yield bad or measurement(path, fields, peaks, line=begin, number=number)
             begin = 0
         elif "=" in line and not line[0].isdigit():
             key, _, value = line.partition("=")
-            fields[key.strip().lower()] = value.strip()
-        elif bad is None:
+            if begin or number == 0:
+                (fields if begin else shared)[key.strip().lower()] = value.strip()
+        elif begin and bad is None:
             try:
-                peaks.append(_peak(line))
+                peaks.append(peak(line))
             except ValueError as error:
                 name = fields.get("title") or number
-                bad = ReadError(path, f"not a peak: {error}", line=line_number, record=name)
+                bad = ReadError(path, str(error), line=line_number, record=name)
     if number == 0:
         raise ReadError(path, "no BEGIN IONS in it; is it an MGF file?")
     if begin:
@@ -84,13 +68,11 @@ def read_msp(path: Path) -> Items:
     """MSP libraries, as NIST, MoNA, RIKEN and MassBank write them.
 
     Raises:
-        ReadError: the file cannot be read, or holds no `Num Peaks`.
+        ReadError: the file cannot be read, or is empty.
     """
     number = 0
-    for begin, block in _blocks(_text(path)):
-        found = next(
-            (i for i, (_, line) in enumerate(block) if re.match(r"num\s*peaks\s*:", line, re.IGNORECASE)), None
-        )
+    for begin, block in _blocks(lines(path)):
+        found = next((i for i, (_, line) in enumerate(block) if _COUNT.match(line)), None)
         number += 1
         if found is None:
             name = block[0][1].partition(":")[2].strip() or number
@@ -102,14 +84,14 @@ def read_msp(path: Path) -> Items:
         raise ReadError(path, "empty: no record in it")
 
 
-def _blocks(text: str) -> Iterator[tuple[int, list[tuple[int, str]]]]:
+def _blocks(numbered: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[tuple[int, str]]]]:
     """Records: separated by empty lines, or by a new `Name:` behind the peaks."""
     block: list[tuple[int, str]] = []
-    for number, raw in enumerate(text.splitlines(), start=1):
+    for number, raw in numbered:
         line = raw.strip()
         starts = bool(re.match(r"name\s*:", line, re.IGNORECASE))
         if (not line or starts) and block:
-            if starts and not any(re.match(r"num\s*peaks\s*:", b, re.IGNORECASE) for _, b in block):
+            if starts and not any(_COUNT.match(b) for _, b in block):
                 block.append((number, line))  # a second name of the same compound
                 continue
             yield block[0][0], block
@@ -138,25 +120,26 @@ def _msp_record(
     path: Path,
     fields: Mapping[str, str],
     count: tuple[int, str],
-    lines: Sequence[tuple[int, str]],
+    rows: Sequence[tuple[int, str]],
     begin: int,
     number: int,
 ) -> Measurement | ReadError:
     name = fields.get("name") or number
     peaks: list[tuple[float, float]] = []
-    for line_number, line in lines:
+    for line_number, line in rows:
         # Annotations are quoted and may hold anything, numbers too.
         bare = re.sub(r'"[^"]*"', "", line)
         # Several peaks share a line where semicolons part them.
         for part in bare.split(";") if ";" in bare else [bare]:
             if part.strip():
                 try:
-                    peaks.append(_peak(part))
+                    peaks.append(peak(part))
                 except ValueError as error:
-                    return ReadError(path, f"not a peak: {error}", line=line_number, record=name)
-    wanted = re.sub(r"\D", "", count[1])
-    if wanted and int(wanted) != len(peaks):
-        return ReadError(path, f"Num Peaks says {wanted}, found {len(peaks)}", line=count[0], record=name)
+                    return ReadError(path, str(error), line=line_number, record=name)
+    wanted = re.match(r"\d+", count[1].partition(":")[2].strip())
+    if wanted and int(wanted.group()) != len(peaks):
+        reason = f"Num Peaks says {wanted.group()}, found {len(peaks)}; was the record cut off?"
+        return ReadError(path, reason, line=count[0], record=name)
     return measurement(path, fields, peaks, line=begin, number=number)
 
 
@@ -169,7 +152,7 @@ def read_massbank(path: Path) -> Items:
     fields: dict[str, str] = {}
     peaks: list[tuple[float, float]] = []
     begin, number, in_peaks, bad = 0, 0, False, None
-    for line_number, raw in enumerate(_text(path).splitlines(), start=1):
+    for line_number, raw in lines(path):
         line = raw.rstrip()
         if not begin:
             if not line.upper().startswith("ACCESSION:"):
@@ -180,9 +163,9 @@ def read_massbank(path: Path) -> Items:
             begin = 0
         elif in_peaks and raw.startswith("  "):
             try:
-                peaks.append(_peak(line))
+                peaks.append(peak(line))
             except ValueError as error:
-                bad = bad or ReadError(path, f"not a peak: {error}", line=line_number, record=fields.get("accession"))
+                bad = bad or ReadError(path, str(error), line=line_number, record=fields.get("accession"))
         else:
             key, _, value = line.partition(":")
             key, value = key.strip().lower(), value.strip()
@@ -199,56 +182,110 @@ def read_massbank(path: Path) -> Items:
 
 
 def read_mzml(path: Path) -> Items:
-    """MS/MS scans of mzML files, through pyteomics. Other scans are passed over; profile scans are refused.
+    """MS/MS scans of mzML files, one at a time. Scans of other levels are passed over; profile scans are refused.
+
+    Arrays of 32 or 64 bits, plain or by zlib. Terms are told by their accession in the PSI-MS vocabulary.
 
     Raises:
         ReadError: the file cannot be read as mzML, or is cut off.
-    """
-    from lxml.etree import XMLSyntaxError
-    from pyteomics import mzml
-    from pyteomics.xml import PyteomicsError
 
-    opened = gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
+    Reference: L. Martens et al., mzML, a community standard for mass spectrometry data, Mol. Cell. Proteomics 10 (2011)
+    R110.000133, doi:10.1074/mcp.R110.000133
+    """
+    from lxml import etree  # pyright: ignore[reportAttributeAccessIssue] - lxml comes without stubs
+
     number = 0
+    groups: dict[str, Terms] = {}
     try:
-        with opened as raw, mzml.MzML(io.BytesIO(raw.read()), use_index=False) as scans:
-            for scan in scans:
-                number += 1
-                if scan.get("ms level", 2) >= 2:
-                    yield _scan(path, scan, number)
-    except (XMLSyntaxError, PyteomicsError, OSError, EOFError, ValueError, KeyError) as error:
+        with open_bytes(path) as raw:
+            # Entities stay as they are: a file of a few lines could otherwise unfold to gigabytes.
+            for _, element in etree.iterparse(raw, tag=_TAGS, resolve_entities=False, huge_tree=True):
+                if etree.QName(element).localname == "spectrum":
+                    number += 1
+                    terms = _terms(element, groups)
+                    if int(terms.get(_LEVEL, "2")) == 2:
+                        yield _scan(path, element, terms, groups, number)
+                else:
+                    groups[element.get("id", "")] = _terms(element, {})
+                # What has been read is let go: runs have gigabytes.
+                element.clear()
+                while element.getprevious() is not None:
+                    del element.getparent()[0]
+    except (etree.XMLSyntaxError, *DAMAGE, ValueError) as error:
         where = f" after {number} scans" if number else ""
-        raise ReadError(path, f"damaged or not mzML{where}: {error}") from error
+        line = getattr(error, "lineno", None)
+        raise ReadError(path, f"damaged or not mzML{where}: {error}", line=line) from error
     if number == 0:
         raise ReadError(path, "no scan in it; is it an mzML file?")
 
 
-def _scan(path: Path, scan: Mapping[str, Any], number: int) -> Measurement | ReadError:
-    identifier = str(scan.get("id", number))
-    if "profile spectrum" in scan:
-        return ReadError(
-            path, "a profile scan; pick peaks first, for example with msconvert's peakPicking", record=identifier
-        )
+Terms = dict[str, str]
+"""Values by accession."""
+_TAGS = ("{*}spectrum", "{*}referenceableParamGroup")
+_LEVEL, _PROFILE, _NEGATIVE, _POSITIVE = "MS:1000511", "MS:1000128", "MS:1000129", "MS:1000130"
+_SELECTED, _TARGET, _CHARGE = "MS:1000744", "MS:1000827", "MS:1000041"
+_ENERGY, _NORMALIZED = "MS:1000045", "MS:1000138"
+_MZ, _INTENSITY, _ZLIB, _PLAIN = "MS:1000514", "MS:1000515", "MS:1000574", "MS:1000576"
+_TYPES = {"MS:1000521": "<f4", "MS:1000523": "<f8", "MS:1000519": "<i4", "MS:1000522": "<i8"}
+
+
+def _terms(element: Any, groups: Mapping[str, Terms]) -> Terms:
+    """The terms of an element itself, and those it refers to."""
+    found: Terms = {}
+    for group in element.findall("{*}referenceableParamGroupRef"):
+        found |= groups.get(group.get("ref", ""), {})
+    return found | {term.get("accession", ""): term.get("value", "") for term in element.findall("{*}cvParam")}
+
+
+def _scan(path: Path, scan: Any, terms: Terms, groups: Mapping[str, Terms], number: int) -> Measurement | ReadError:
+    identifier, line = str(scan.get("id", number)), scan.sourceline
+    if _PROFILE in terms:
+        reason = "a profile scan; pick peaks first, for example with msconvert's peakPicking"
+        return ReadError(path, reason, line=line, record=identifier)
+    ion: Terms = {}
+    for place in ("isolationWindow", "selectedIonList/{*}selectedIon", "activation"):
+        if (element := scan.find(f"{{*}}precursorList/{{*}}precursor/{{*}}{place}")) is not None:
+            ion |= _terms(element, groups)
+    # The isolation window's middle stands in where no peak was picked in it.
+    selected = ion.get(_SELECTED) or ion.get(_TARGET)
+    if selected is None:
+        return ReadError(path, "the scan names no precursor", line=line, record=identifier)
+    arrays: dict[str, np.ndarray] = {}
     try:
-        precursor = scan["precursorList"]["precursor"][0]
-        ion = precursor["selectedIonList"]["selectedIon"][0]
-        selected = float(ion["selected ion m/z"])
-    except (KeyError, IndexError) as error:
-        return ReadError(path, f"the scan names no precursor ({error})", record=identifier)
-    activation = precursor.get("activation", {})
-    charge = int(ion["charge state"]) if "charge state" in ion else 1
-    sign = "negative" if "negative scan" in scan else "positive"
-    fields = {
-        "id": identifier,
-        "precursor_mz": repr(selected),
-        "charge": f"{charge}{'-' if sign == 'negative' else '+'}",
-        "ionmode": sign,
-        "ms_level": str(scan.get("ms level", 2)),
-    }
-    if "collision energy" in activation:
-        fields["collision_energy"] = f"{float(activation['collision energy'])} eV"
-    peaks = list(zip(scan["m/z array"].tolist(), scan["intensity array"].tolist(), strict=True))
-    return measurement(path, fields, peaks, line=None, number=number)
+        for element in scan.findall("{*}binaryDataArrayList/{*}binaryDataArray"):
+            kinds = _terms(element, groups)
+            for name in (_MZ, _INTENSITY):
+                if name in kinds:
+                    arrays[name] = _array(element, kinds)
+    except (ValueError, zlib.error) as error:
+        return ReadError(path, f"its peaks cannot be decoded: {error}", line=line, record=identifier)
+    lengths = [len(arrays.get(name, ())) for name in (_MZ, _INTENSITY)]
+    if lengths[0] != lengths[1]:
+        reason = f"the scan has {lengths[0]} m/z values and {lengths[1]} intensities"
+        return ReadError(path, reason, line=line, record=identifier)
+    fields = {"id": identifier, "precursor_mz": selected, "ms_level": "2"}
+    if _NEGATIVE in terms or _POSITIVE in terms:
+        fields["ionmode"] = "negative" if _NEGATIVE in terms else "positive"
+    if _CHARGE in ion:
+        fields["charge"] = ion[_CHARGE]
+    if _ENERGY in ion:
+        fields["collision_energy"] = f"{ion[_ENERGY]} eV"
+    elif _NORMALIZED in ion:
+        fields["collision_energy"] = f"{ion[_NORMALIZED]} NCE"
+    peaks = list(zip(*(arrays[name].tolist() for name in (_MZ, _INTENSITY)), strict=True)) if lengths[0] else []
+    return measurement(path, fields, peaks, line=line, number=number)
+
+
+def _array(element: Any, kinds: Terms) -> np.ndarray:
+    data = base64.b64decode("".join((element.findtext("{*}binary") or "").split()), validate=True)
+    if _ZLIB in kinds:
+        data = zlib.decompress(data)
+    elif _PLAIN not in kinds:
+        raise ValueError("its compression is neither zlib nor none; convert it, for example with msconvert --zlib")
+    kind = next((_TYPES[name] for name in _TYPES if name in kinds), None)
+    if kind is None:
+        raise ValueError("numbers of 32 or 64 bits are wanted")
+    return np.frombuffer(data, dtype=kind).astype(np.float64)
 
 
 def read_json(path: Path) -> Items:
@@ -257,78 +294,126 @@ def read_json(path: Path) -> Items:
     Raises:
         ReadError: the file is not JSON; names the line.
     """
-    text = _text(path)
-    records: list[tuple[int | None, Any]]
+    numbered = lines(path)
+    if not path.name.lower().removesuffix(".gz").endswith(".jsonl"):
+        kept = list(numbered)
+        try:
+            whole = json.loads("\n".join(line for _, line in kept))
+        except (json.JSONDecodeError, RecursionError) as error:
+            # Lines of JSON under the name of a whole one: the first line alone says so.
+            first = next((line for _, line in kept if line.strip()), "")
+            if len(kept) < 2 or not isinstance(_parsed(first), dict):
+                reason, line = getattr(error, "msg", "nested too deeply"), getattr(error, "lineno", None)
+                raise ReadError(path, f"not JSON: {reason}", line=line) from error
+        else:
+            for number, record in enumerate(whole if isinstance(whole, list) else [whole], start=1):
+                yield _json_record(path, record, None, number)
+            return
+        numbered = iter(kept)
+    places = ((place, line) for place, line in numbered if line.strip())
+    for number, (place, line) in enumerate(places, start=1):
+        record = _parsed(line)
+        if isinstance(record, str):
+            yield ReadError(path, f"not JSON: {record}", line=place, record=number)
+        else:
+            yield _json_record(path, record, place, number)
+
+
+def _parsed(line: str) -> dict[str, Any] | list[Any] | str:
+    """What the line holds, or why it holds no JSON object."""
     try:
-        whole = json.loads(text)
-        records = [(None, r) for r in (whole if isinstance(whole, list) else [whole])]
-    except json.JSONDecodeError as error:
-        lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
-        if len(lines) < 2 or not lines[0][1].rstrip().endswith("}"):
-            raise ReadError(path, f"not JSON: {error.msg}", line=error.lineno) from error
-        records = []
-        for number, line in lines:
-            try:
-                records.append((number, json.loads(line)))
-            except json.JSONDecodeError as inner:
-                records.append((number, ReadError(path, f"not JSON: {inner.msg}", line=number)))
-    for number, (line, record) in enumerate(records, start=1):
-        yield record if isinstance(record, ReadError) else _json_record(path, record, line, number)
+        found = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        return getattr(error, "msg", "nested too deeply")
+    return found if isinstance(found, (dict, list)) else f"a spectrum is an object, found {type(found).__name__}"
 
 
 def _json_record(path: Path, record: Any, line: int | None, number: int) -> Measurement | ReadError:
     if not isinstance(record, dict):
         return ReadError(path, f"a spectrum is an object, found {type(record).__name__}", line=line, record=number)
-    fields = {k.lower().replace(" ", "_"): str(v) for k, v in record.items() if isinstance(v, (str, int, float))}
-    for compound in record.get("compound", [])[:1] if isinstance(record.get("compound"), list) else []:
-        # MoNA keeps names and identifiers inside the compound, and the rest in lists of metadata.
-        for item in compound.get("metaData", []):
-            fields.setdefault(str(item.get("name", "")).lower().replace(" ", "_"), str(item.get("value", "")))
-        for item in compound.get("names", [])[:1]:
+    fields = {_key(k): str(v) for k, v in record.items() if isinstance(v, (str, int, float))}
+    # MoNA keeps names and identifiers inside the compound, and the rest in lists of metadata.
+    for compound in itertools.islice(_objects(record.get("compound")), 1):
+        for item in itertools.chain(
+            _objects(compound.get("metaData")), [{"name": "inchi", "value": compound.get("inchi")}]
+        ):
+            if item.get("value") is not None:
+                fields.setdefault(_key(item.get("name")), str(item["value"]))
+        for item in itertools.islice(_objects(compound.get("names")), 1):
             fields.setdefault("name", str(item.get("name", "")))
-    for item in record.get("metaData", []) if isinstance(record.get("metaData"), list) else []:
-        fields.setdefault(str(item.get("name", "")).lower().replace(" ", "_"), str(item.get("value", "")))
-    raw = next((record[k] for k in ("peaks_json", "peaks", "spectrum") if k in record), [])
+    for item in _objects(record.get("metaData")):
+        fields.setdefault(_key(item.get("name")), str(item.get("value", "")))
     try:
-        if isinstance(raw, str):
-            listed = raw.strip().startswith("[")
-            raw = json.loads(raw) if listed else [p.split(":") for p in raw.replace(";", " ").split()]
-        peaks = [(float(p[0]), float(p[1])) for p in raw]
-    except (ValueError, TypeError, IndexError, KeyError) as error:
+        peaks = _json_peaks({_key(k): v for k, v in record.items()})
+    except (ValueError, TypeError, IndexError, KeyError, RecursionError) as error:
         return ReadError(path, f"its peaks are not pairs of numbers: {error}", line=line, record=number)
     return measurement(path, fields, peaks, line=line, number=number)
 
 
-def read_parquet(path: Path) -> Items:
-    """Tables of MassBank spectra, as molvis's benchmark data: one row a spectrum, peaks as lists.
+def _key(name: object) -> str:
+    return str(name).strip().lower().replace(" ", "_")
 
-    Rows of low resolution, and those whose precursor contradicts their structure, are passed over where the table has
-    the columns `is_high_res` and `precursor_ok`.
+
+def _objects(found: object) -> Iterator[Mapping[str, Any]]:
+    """The objects of a JSON list; nothing from anything else."""
+    return (item for item in found if isinstance(item, dict)) if isinstance(found, list) else iter(())
+
+
+def _json_peaks(record: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Peaks as pairs under one name, as a string of either kind, or as two lists."""
+    raw = next((record[k] for k in ("peaks_json", "peaks", "spectrum") if k in record), None)
+    if raw is None:
+        mz, heights = (next((record[k] for k in names if k in record), []) for names in (("mz", "mzs"), _HEIGHTS))
+        raw = list(zip(mz, heights, strict=True))
+    if isinstance(raw, str):
+        pairs = (
+            json.loads(raw) if raw.strip().startswith("[") else [p.split(":") for p in raw.replace(";", " ").split()]
+        )
+    else:
+        pairs = raw
+    return [(float(p[0]), float(p[1])) for p in pairs]
+
+
+_HEIGHTS = ("intensity", "intensities")
+
+
+def read_parquet(path: Path, *, quality: bool = True) -> Items:
+    """Tables of MassBank spectra, as molvis's benchmark data: one row a spectrum, peaks as lists, read in batches.
+
+    Args:
+        path: the table; `.parquet` or `.parquet.gz`.
+        quality: pass over rows of low resolution, and those whose precursor contradicts their structure, where the
+            table has the columns `is_high_res` and `precursor_ok`.
 
     Raises:
-        ReadError: the file is not Parquet, or lacks a column.
+        ReadError: the file is not Parquet, is damaged, or lacks a column.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ReadError(path, f"not a Parquet file, or damaged: {error}") from error
-    names = set(file.schema_arrow.names)
-    if missing := [n for n in ("mzs", "intensities", "precursor_mz", "adduct", "smiles") if n not in names]:
-        raise ReadError(path, f"no column {', '.join(missing)}; it has {', '.join(sorted(names))}")
-    columns = [n for n in _PARQUET if n in names]
     number = 0
-    for batch in file.iter_batches(batch_size=2000, columns=columns):
-        lists = {n: batch.column(n) for n in ("mzs", "intensities")}
-        rest = {n: batch.column(n).to_pylist() for n in columns if n not in lists}
-        for i in range(batch.num_rows):
-            number += 1
-            row = {n: values[i] for n, values in rest.items()}
-            if row.get("is_high_res", True) and row.get("precursor_ok", True):
-                arrays = [lists[n][i].values.to_numpy().astype(np.float64) for n in ("mzs", "intensities")]
-                yield _parquet_row(path, row, arrays[0], arrays[1], number)
+    try:
+        # Parquet is read from its end, which a gzip stream does not have.
+        packed = path.name.lower().endswith(".gz")
+        with pq.ParquetFile(io.BytesIO(gzip.decompress(path.read_bytes())) if packed else path) as file:
+            types = {field.name: field.type for field in file.schema_arrow}
+            if missing := [n for n in ("mzs", "intensities", "precursor_mz", "adduct", "smiles") if n not in types]:
+                raise ReadError(path, f"no column {', '.join(missing)}; it has {', '.join(sorted(types))}")
+            for name in ("mzs", "intensities"):
+                if not (pa.types.is_list(types[name]) or pa.types.is_large_list(types[name])):
+                    raise ReadError(path, f"column {name} holds {types[name]}; lists of numbers are wanted")
+            columns = [n for n in _PARQUET if n in types]
+            for batch in file.iter_batches(batch_size=2000, columns=columns):
+                lists = {n: batch.column(n) for n in ("mzs", "intensities")}
+                rest = {n: batch.column(n).to_pylist() for n in columns if n not in lists}
+                for i in range(batch.num_rows):
+                    number += 1
+                    row = {n: values[i] for n, values in rest.items()}
+                    if not quality or (row.get("is_high_res", True) and row.get("precursor_ok", True)):
+                        yield _parquet_row(path, row, lists["mzs"][i].values, lists["intensities"][i].values, number)
+    except (pa.ArrowException, *DAMAGE) as error:
+        where = f" after row {number}" if number else ""
+        raise ReadError(path, f"not a Parquet file, or damaged{where}: {error}") from error
 
 
 _PARQUET = (
@@ -344,27 +429,32 @@ def _known(
 ) -> Structure:
     if inchikey and formula and mass:
         return Structure(smiles, inchikey, formula.partition("+")[0].partition("-")[0].strip("[]"), mass, charge, name)
-    return structure(smiles, name=name)
+    return dataclasses.replace(known_structure(smiles), name=name)
 
 
-def _parquet_row(
-    path: Path, row: Mapping[str, Any], mz: np.ndarray, intensity: np.ndarray, number: int
-) -> Measurement | ReadError:
+def _parquet_row(path: Path, row: Mapping[str, Any], mz: Any, heights: Any, number: int) -> Measurement | ReadError:
     record = row.get("identifier") or number
+    if mz is None or heights is None or not len(mz):
+        return ReadError(path, "no peaks", line=number, record=record)
     try:
-        known = _known(
-            row["smiles"], row.get("inchikey"), row.get("formula"), row.get("exact_mass"), row.get("charge") or 0,
-            row.get("name"),
-        )  # fmt: skip
-        ion = parse_adduct(row["adduct"])
+        known = None
+        if row["smiles"]:
+            known = _known(
+                row["smiles"], row.get("inchikey"), row.get("formula"), row.get("exact_mass"), row.get("charge") or 0,
+                row.get("name"),
+            )  # fmt: skip
+        ion = parse_adduct(row["adduct"]) if row["adduct"] else None
+        mode = (row.get("ion_mode") or "").lower()
+        if ion is not None and mode in ("positive", "negative") and mode != ion.ionmode:
+            raise AdductError(f"adduct {ion.name} is {ion.ionmode}, but the ion mode is {mode}; correct one of them")
         energy = row.get("ce_ev")
         spectrum = PeakList(
-            mz=mz,
-            intensity=intensity,
+            mz=mz.to_numpy(zero_copy_only=False).astype(np.float64),
+            intensity=heights.to_numpy(zero_copy_only=False).astype(np.float64),
             precursor_mz=row["precursor_mz"],
-            adduct=ion.name,
-            charge=ion.charge,
-            ionmode=ion.ionmode,
+            adduct=ion.name if ion else None,
+            charge=ion.charge if ion else None,
+            ionmode=ion.ionmode if ion else (mode or None),
             collision_energy=None if energy is None or np.isnan(energy) else float(energy),
             instrument_type=row.get("instrument_type"),
             ms_level=2,

@@ -1,7 +1,8 @@
-"""Writers of tandem mass spectra: what is written is read back."""
+"""Writers of tandem mass spectra: what is written is read back. A path that ends in `.gz` is compressed."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections.abc import Iterable
@@ -49,12 +50,16 @@ def write_msp(path: Path, measurements: Iterable[Measurement]) -> None:
 
 
 def write_json(path: Path, measurements: Iterable[Measurement]) -> None:
-    """A JSON list of objects.
+    """A JSON list of objects; one object a line where the path ends in `.jsonl`.
 
     Raises:
         WriteError: the file cannot be written; the old one is kept.
     """
-    _write(path, json.dumps([{**_fields(m), "peaks": _peaks(m)} for m in measurements], indent=1, ensure_ascii=False))
+    objects = [{**_fields(m), "peaks": _peaks(m)} for m in measurements]
+    if path.name.lower().removesuffix(".gz").endswith(".jsonl"):
+        _write(path, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in objects))
+    else:
+        _write(path, json.dumps(objects, indent=1, ensure_ascii=False))
 
 
 def _spectrum(item: Measurement) -> PeakList:
@@ -88,14 +93,18 @@ def _fields(item: Measurement) -> dict[str, Any]:
         "authors": item.authors,
         "source": item.source,
         "fold": item.fold,
+        "cluster": item.cluster,
     }
-    return {k: v for k, v in found.items() if v is not None}
+    # A line break inside a field would end it in the formats of lines.
+    return {k: " ".join(v.split()) if isinstance(v, str) else v for k, v in found.items() if v is not None}
 
 
 def _write(path: Path, text: str) -> None:
     fresh = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        fresh.write_text(text, encoding="utf-8")
+        data = text.encode()
+        # Without a time in it the same spectra give the same bytes.
+        fresh.write_bytes(gzip.compress(data, mtime=0) if path.name.lower().endswith(".gz") else data)
         fresh.replace(path)
     except OSError as error:
         fresh.unlink(missing_ok=True)
