@@ -118,7 +118,8 @@ def identify(
         formula: for `formula`; where it is not given, that of the query's own structure.
         adduct: taken for queries that name none.
         top: candidates that come back for each query.
-        rerank: use the bundle's scorers.
+        rerank: use the bundle's scorers. Not with `all`: their weights are calibrated among candidates of equal mass,
+            and among others they could lift one of another mass above the truth.
         consensus: spectra of one name are of one unknown: their evidence is averaged.
         modality: of the queries: a key of the bundle's encoders.
         device: where to embed.
@@ -142,7 +143,7 @@ def identify(
     unknowns = _unknowns(queries, adduct, consensus)
     good = [u for u in unknowns if not u.problem]
     vectors = bundle.embed(modality, [r for u in good for r in u.records], device=device) if good else np.empty((0, 0))
-    weigh = Weigher(bundle, modality, rerank=rerank)
+    weigh = Weigher(bundle, modality, rerank=rerank and candidates != "all")
     found: dict[int, Identification] = {}
     start = 0
     for together in _batches(good, 32 if candidates == "all" else 1):

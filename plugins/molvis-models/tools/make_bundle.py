@@ -2,8 +2,8 @@
 
     python plugins/molvis-models/tools/make_bundle.py massbank_open.parquet structures.parquet --work WORK
 
-Trains the preset `default` on the fold `train` of the table, calibrates on `val`, and puts the bundle, in 16 bits and
-without its figures, into the package. `make_card.py` writes the figures of an evaluation into its card.
+Trains the preset `default` on the fold `train` of the table, calibrates on `val`, and puts the bundle, in 16 bits, into
+the package. `make_card.py` writes the card from what an evaluation measured.
 """
 
 from __future__ import annotations
