@@ -1,6 +1,6 @@
 """Losses and encoders under one small budget: what makes retrieval work, and what does not.
 
-    python benchmarks/losses.py --dataset DATASET --structures STRUCTURES [--epochs 6] [--out benchmarks/results]
+    python benchmarks/losses.py --dataset DATASET --structures STRUCTURES [--epochs 4] [--out benchmarks/results]
 
 Each combination sees every training compound once an epoch, in batches of 128 distinct compounds, and ranks the test
 fold's spectra among candidates within 10 ppm and, without a window, among all candidates of all test spectra. No scorer
@@ -108,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, required=True)
     parser.add_argument("--structures", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     dataset = Dataset.open(options.dataset)

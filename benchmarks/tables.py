@@ -41,7 +41,7 @@ def retrieval() -> list[str]:
         row = [NAMES[f["candidates"]], f["method"], f["by"], *cells, f"{f['estimates']['mrr']['value']:.3f}"]
         lines.append("| " + " | ".join(row) + " |")
         if f["method"] == "embedding" and f["by"] == "compound":
-            chance = [f"{100 * f['chance'][k]:.2g}%" for k in ("hit1", "hit5", "hit20")]
+            chance = [f"{100 * f['chance'][k]:.3g}%" for k in ("hit1", "hit5", "hit20")]
             lines.append(f"| {NAMES[f['candidates']]} | random | compound | {' | '.join(chance)} | |")
     return lines
 

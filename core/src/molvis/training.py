@@ -822,15 +822,15 @@ def _disk(path: Path, error: OSError) -> TrainingError:
 
 def _metadata(config: RunConfig, dataset: Dataset, state: _State, given: Mapping[str, Any]) -> dict[str, Any]:
     cites = {
-        c.cite
+        cite
         for kind, specs in (
             ("encoder", config.encoders.values()),
             ("loss", [p.loss for p in config.pairs]),
+            ("target", [p.target for p in config.pairs]),
             ("scorer", config.scorers.values()),
         )
         for spec in specs
-        for c in [registry.component(kind, spec["use"])]
-        if c.cite
+        for cite in citations(kind, spec)
     }
     return {
         "name": config.name or "molvis",
@@ -840,6 +840,16 @@ def _metadata(config: RunConfig, dataset: Dataset, state: _State, given: Mapping
         "citations": sorted(cites),
         **given,
     }
+
+
+def citations(kind: str, spec: Mapping[str, Any]) -> set[str]:
+    """DOIs of the work behind a component, and behind those that it is made of."""
+    found = {registry.component(kind, spec["use"]).cite}
+    for value in spec.values():
+        for part in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(part, Mapping) and "use" in part:
+                found |= citations(kind, part)
+    return found - {""}
 
 
 def load_trained(folder: Path | str) -> Bundle:

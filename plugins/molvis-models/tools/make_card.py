@@ -55,7 +55,7 @@ similarity of the first candidate to the truth: {similarity}.
 ## Limits: where not to trust it
 
 - Spectra of low resolution, and spectra of one peak or two, say little; electron ionisation it never saw.
-- Adducts other than the four above were rare in training; sodium adducts fragment little and are ranked worse.
+- Adducts other than [M+H]+ and [M-H]- were rare in training, and too few in the test fold to say how well they do.
 - Isomers that differ in positions of substituents often explain the same peaks: look at the margin.
 - Stereoisomers are not told apart. Molecules of more than 63 heavy atoms get no explained peaks.
 - Many MassBank records were cleaned of peaks that fit no sub-formula of the true structure. Such cleaning flatters
@@ -85,7 +85,7 @@ def rows(found: dict[str, Any], label: str = "") -> list[str]:
         cells = " | ".join(percent(figure["estimates"][k]) for k in ("hit1", "hit5", "hit20"))
         out.append(f"| {names[figure['candidates']]} | {kind} | {cells} |")
         if figure["method"] == "embedding" and figure["by"] == "compound" and not label:
-            chance = " | ".join(f"{100 * figure['chance'][k]:.2g}%" for k in ("hit1", "hit5", "hit20"))
+            chance = " | ".join(f"{100 * figure['chance'][k]:.3g}%" for k in ("hit1", "hit5", "hit20"))
             out.append(f"| {names[figure['candidates']]} | random | {chance} |")
     return out
 
