@@ -75,7 +75,7 @@ def groups() -> list[str]:
 def losses() -> list[str]:
     found = json.loads((RESULTS / "losses.json").read_text(encoding="utf-8"))
     lines = [
-        "| spectrum | structure | loss | pairwise accuracy | hit@1, 10 ppm | hit@5 | hit@20 | top-5 of all | training |",
+        "| spectrum | structure | loss | pairwise accuracy | hit@1, 10 ppm | hit@5 | hit@20 | top-5 of all | time |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for label, row in found.items():
