@@ -351,7 +351,8 @@ def train(
     modules |= {f"loss.{i}": m for i, m in enumerate(losses) if isinstance(m, nn.Module)}
     if resume and checkpoint.exists():
         state, best_states, running = _resume(checkpoint, signature, modules, optimizer, average)
-    _write_text(folder / "config.toml", write_toml(fill(config)))
+    if fabric.is_global_zero:
+        _write_text(folder / "config.toml", write_toml(fill(config)))
 
     ready, optimizer = _set_up(fabric, {**trained, **{k: encoders[k] for k in settings.freeze}}, optimizer)
     ready_losses = [_set_up_loss(fabric, loss) for loss in losses]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,6 +39,8 @@ def train(
     wanted = find_config(config, data=data, negatives=negatives, epochs=epochs, seed=None if seed < 0 else seed)
     with _bar() as show:
         result = run(wanted, out, resume=resume, progress=show, half=half)
+    if os.environ.get("RANK", "0") != "0":  # under torchrun one process speaks for all
+        return
     if as_json:
         output.print_json(result)
         return
