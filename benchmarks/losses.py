@@ -87,7 +87,7 @@ def run(config: RunConfig, dataset: Dataset, library: Library, features: dict[st
         encoder = bundle.encoder("structure")
         # Features do not depend on weights: the next run with the same encoder need not make them again.
         if hasattr(encoder, "featurise"):
-            encoder._kept = features
+            encoder._kept = features.setdefault(config.encoders["structure"]["use"], {})
         index = build_index(bundle, library, Path(folder) / "index")
         found = evaluate(bundle, dataset, index, scopes=("mass", "all"))
     return {"seconds": round(seconds), **figures(found)}

@@ -85,6 +85,16 @@ def test_what_cannot_be_is_one_clear_line(line: str, message: str, capsys: pytes
     assert len(shown.err.splitlines()) == 1
 
 
+def test_calibrate_can_leave_the_bundle_and_write_a_copy(capsys: pytest.CaptureFixture[str]) -> None:
+    before = load_bundle("bundle").calibration
+    assert run("calibrate bundle data --library index --out copy") == 0
+    assert load_bundle("bundle").calibration == before
+    assert load_bundle("copy").calibration != before
+    assert load_bundle("copy").digest == load_bundle("bundle").digest
+    assert run("calibrate bundle data --library index --out copy") == 1
+    assert "copy exists" in capsys.readouterr().err
+
+
 def test_calibrate_stores_weights_and_leaves_the_index_valid(capsys: pytest.CaptureFixture[str]) -> None:
     before = load_bundle("bundle")
     assert run("calibrate bundle data --library index --json") == 0

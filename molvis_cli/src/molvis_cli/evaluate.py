@@ -35,6 +35,9 @@ def evaluate(
     rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers as well.")] = True,
     decoy: Annotated[bool, typer.Option("--decoy", help="Give each query another compound's peaks.")] = False,
     precursor_error: Annotated[float, typer.Option(help="Put an error of so many ppm on each precursor.")] = 0.0,
+    modality: Annotated[
+        str, typer.Option(help="Of the queries: the pairing with structures that is measured.")
+    ] = "msms",
     groups: Annotated[bool, typer.Option("--groups", help="Show adducts, instruments and mass ranges.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
@@ -67,6 +70,7 @@ def evaluate(
                     rerank=rerank,
                     decoy=decoy,
                     precursor_error=precursor_error,
+                    modality=modality,
                     device=device,
                     progress=lambda done, total, what, show=show: show(done, total),
                 )

@@ -92,29 +92,42 @@ def show_table(found: Sequence[Identification], most: int = 3) -> None:
 
 
 def calibrate(
-    bundle: Annotated[str, typer.Argument(help="Folder of a bundle; its weights of the evidence are replaced.")],
+    bundle: Annotated[str, typer.Argument(help="Folder or name of a bundle.")],
     data: Annotated[Path, typer.Argument(help="Dataset with compounds that the bundle was not trained on.")],
     library: Annotated[Path, typer.Option("--library", "-l", help="Index made by molvis library build.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder of a calibrated copy; without it the bundle itself is changed."),
+    ] = None,
+    modality: Annotated[str, typer.Option(help="Of the measurements.")] = "msms",
     fold: Annotated[str, typer.Option(help="Of the dataset.")] = "val",
     ppm: Annotated[float, typer.Option(help="Half width of the mass window.")] = 10.0,
     per_compound: Annotated[int, typer.Option(help="Spectra of a compound that are used.")] = 4,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Fit the weights of the evidence, so that probabilities mean what they say."""
+    import shutil
+
     from molvis import load_bundle
     from molvis.bundle import write_calibration
     from molvis.dataset import Dataset
+    from molvis.errors import BundleError
     from molvis.evaluation import MAIN_ADDUCTS
     from molvis.identification import calibrate as fit
     from molvis.library import Index
 
     opened, dataset, index = load_bundle(bundle), Dataset.open(data), Index.open(library)
-    rows = dataset.rows("msms", fold=fold, adducts=MAIN_ADDUCTS, min_peaks=2)
+    if out and out.exists():
+        raise BundleError(f"{out} exists. Choose another folder, or delete it first.")
+    rows = dataset.rows(modality, fold=fold, adducts=MAIN_ADDUCTS, min_peaks=2)
     with output.progress("calibrating") as show:
         found = fit(
-            opened, [dataset.measurement("msms", int(r)) for r in rows], index, ppm=ppm, per_compound=per_compound,
-            progress=show, fitted_on=f"fold {fold} of {data.name}",
+            opened, [dataset.measurement(modality, int(r)) for r in rows], index, ppm=ppm, per_compound=per_compound,
+            modality=modality, progress=show, fitted_on=f"fold {fold} of {data.name}",
         )  # fmt: skip
+    if out:
+        shutil.copytree(opened.path, out)
+        opened = load_bundle(out)
     write_calibration(opened, found)
     if as_json:
         output.print_json(found)
