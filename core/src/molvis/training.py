@@ -137,6 +137,7 @@ class _Batches(torch.utils.data.Dataset[PairBatch]):
         self.rank, self.world = rank, world
         self.plan = _plan(config, [len(p.compounds) for p in pairings], world)
         self._cached: tuple[int, list[np.ndarray]] = (-1, [])
+        self._structures: dict[str, Structure] = {}
 
     def __len__(self) -> int:
         return len(self.plan) * self.config.train.epochs
@@ -152,8 +153,10 @@ class _Batches(torch.utils.data.Dataset[PairBatch]):
         chosen = list(dict.fromkeys(pairing.compounds[i] for i in order[start : start + size]))
         rng = np.random.default_rng([self.config.train.seed, step, self.rank])
         queries = [self._measurement(pairing.query, pairing.query_rows, key, rng) for key in chosen]
-        references = [self._measurement(pairing.reference, pairing.reference_rows, key, rng) for key in chosen]
-        structures = [self._structure(pairing, key) for key in chosen]
+        structures = [self._structure(pairing.query, pairing.query_rows, key) for key in chosen]
+        references: list[Any] = structures
+        if pairing.reference != "structure":
+            references = [self._measurement(pairing.reference, pairing.reference_rows, key, rng) for key in chosen]
         harder, owner = self._negatives(chosen, options.negatives, rng)
         target = self.targets[pair]
         return PairBatch(
@@ -175,16 +178,12 @@ class _Batches(torch.utils.data.Dataset[PairBatch]):
         return self._cached[1]
 
     def _measurement(self, modality: str, rows: dict[str, np.ndarray], key: str, rng: np.random.Generator) -> Any:
-        row = int(rng.choice(rows[key]))
-        if modality == "structure":
-            return self.dataset.structure(self._home(key), row)
-        return self.dataset.record(modality, row)
+        return self.dataset.record(modality, int(rng.choice(rows[key])))
 
-    def _home(self, key: str) -> str:
-        return next(p.query for p in self.pairings if key in p.query_rows)
-
-    def _structure(self, pairing: _Pairing, key: str) -> Structure:
-        return self.dataset.structure(pairing.query, int(pairing.query_rows[key][0]))
+    def _structure(self, modality: str, rows: dict[str, np.ndarray], key: str) -> Structure:
+        if key not in self._structures:
+            self._structures[key] = self.dataset.structure(modality, int(rows[key][0]))
+        return self._structures[key]
 
     def _negatives(
         self, chosen: Sequence[str], count: int, rng: np.random.Generator
