@@ -19,6 +19,7 @@ from molvis.collate import TensorBatch, pad
 from molvis.errors import ConfigError
 from molvis.records import PeakList
 from molvis_msms.embedding import sinusoidal
+from molvis_msms.preparation import highest_peaks
 
 ADDUCTS = (
     "[M+H]+", "[M-H]-", "[M+Na]+", "[M+NH4]+", "[M]+", "[M+K]+", "[M+H-H2O]+", "[M+HCOO]-", "[M+CH3COO]-", "[M+Cl]-",
@@ -102,8 +103,8 @@ class Clerms(nn.Module):
 
     def collate(self, records: Sequence[PeakList]) -> ClermsBatch:
         """The highest peaks of each record, padded, and the metadata."""
-        rows = [self._peaks(r) for r in records]
-        peaks, mask = pad(rows)
+        chosen = (highest_peaks(r, self.top_peaks, keep_precursor=self.keep_precursor) for r in records)
+        peaks, mask = pad([np.stack([mz, height.astype(np.float64)], axis=1) for mz, height in chosen])
         known = [r.collision_energy is not None for r in records]
         energy = [[(r.collision_energy or 0.0) / 100, float(k)] for r, k in zip(records, known, strict=True)]
         return ClermsBatch(
@@ -113,16 +114,6 @@ class Clerms(nn.Module):
             torch.tensor([_categories(r) for r in records], dtype=torch.int64).reshape(-1, 3),
             torch.tensor(energy, dtype=torch.float32).reshape(-1, 2),
         )
-
-    def _peaks(self, record: PeakList) -> np.ndarray:
-        keep = record.intensity > 0
-        if not self.keep_precursor and record.precursor_mz is not None:
-            keep = keep & (record.mz < record.precursor_mz)
-        places = np.flatnonzero(keep)
-        if len(places) > self.top_peaks:
-            places = np.sort(places[np.argsort(-record.intensity[places], kind="stable")[: self.top_peaks]])
-        height = record.intensity[places] / max(float(record.intensity[places].max(initial=0.0)), 1e-30)
-        return np.stack([record.mz[places], height.astype(np.float64)], axis=1)
 
     def forward(self, batch: ClermsBatch) -> Float[Tensor, "n dim"]:
         """Unit vectors."""

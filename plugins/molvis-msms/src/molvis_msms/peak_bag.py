@@ -24,6 +24,7 @@ from molvis.adducts import neutral_mass
 from molvis.collate import TensorBatch
 from molvis.errors import AdductError, ConfigError
 from molvis.records import PeakList
+from molvis_msms.preparation import highest_peaks
 
 ADDUCTS = (
     "[M+H]+", "[M-H]-", "[M+Na]+", "[M+NH4]+", "[M]+", "[M+K]+", "[M+H-H2O]+", "[M+HCOO]-", "[M+CH3COO]-", "[M+Cl]-",
@@ -118,14 +119,8 @@ class PeakBag(nn.Module):
 
     def collate(self, records: Sequence[PeakList]) -> PeakBagBatch:
         """The highest peaks of each record, scaled so that the highest is 1; peaks of height 0 are none."""
-        mz: list[np.ndarray] = []
-        intensity: list[np.ndarray] = []
-        for record in records:
-            keep = np.flatnonzero(record.intensity > 0)
-            if len(keep) > self.top_peaks:
-                keep = np.sort(keep[np.argsort(-record.intensity[keep], kind="stable")[: self.top_peaks]])
-            mz.append(record.mz[keep])
-            intensity.append(record.intensity[keep] / record.intensity.max(initial=1e-30))
+        chosen = [highest_peaks(record, self.top_peaks) for record in records]
+        mz, intensity = [m for m, _ in chosen], [i for _, i in chosen]
         owner = np.repeat(np.arange(len(records)), [len(m) for m in mz])
         return PeakBagBatch(
             torch.tensor([r.precursor_mz or 0.0 for r in records], dtype=torch.float64),
