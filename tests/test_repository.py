@@ -83,8 +83,8 @@ def test_every_requirement_of_a_package_is_pinned() -> None:
 
 def test_no_file_names_a_machine_or_a_registry() -> None:
     # Assembled here so that this file does not hold what it looks for.
-    home, index = "/" + "home/", "https://" + "pypi"
-    words = [home, "/" + "root/", "/" + "work/", index, "https://" + "files.python" + "hosted", "https://" + "test.pypi"]
+    folders = ["/" + name + "/" for name in ("home", "root", "work")]
+    words = [*folders, "https://" + "pypi", "https://" + "test.pypi", "https://" + "files.python" + "hosted"]
     found: list[str] = []
     for path in tracked_files():
         if path.suffix in (".gz", ".safetensors", ".png", ".arrow"):
