@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from jaxtyping import Float
 from molvis import registry
 from molvis.config import RunConfig, Spec, check, fill, from_mapping, write_toml
 from molvis.errors import BundleError, MolvisError, RecordError, did_you_mean
+from molvis.files import beside, replacing, swap_folder
 from molvis.plugins import plugins
 from molvis.records import Structure
 
@@ -269,7 +269,7 @@ def save_bundle(
     path = Path(path)
     if missing := [k for k in config.encoders if k not in states]:
         raise BundleError(f"{path}: no weights for {', '.join(missing)}")
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    fresh = beside(path)
     try:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -297,7 +297,7 @@ def save_bundle(
         }
         (fresh / "bundle.toml").write_text(write_toml(content), encoding="utf-8")
         (fresh / "CARD.md").write_text(card or default_card(config, metadata or {}), encoding="utf-8")
-        _swap(fresh, path)
+        swap_folder(fresh, path)
     except OSError as error:
         shutil.rmtree(fresh, ignore_errors=True)
         raise BundleError(f"{path}: the bundle cannot be written: {error}. What was there before is kept.") from error
@@ -317,12 +317,10 @@ def write_calibration(bundle: Bundle, calibration: Calibration) -> Bundle:
         "shortlist": calibration.shortlist,
         "fitted_on": calibration.fitted_on,
     }
-    fresh = file.with_suffix(".toml.partial")
     try:
-        fresh.write_text(write_toml(raw), encoding="utf-8")
-        fresh.replace(file)
+        with replacing(file) as fresh:
+            fresh.write_text(write_toml(raw), encoding="utf-8")
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise BundleError(f"{file}: cannot be written: {error}") from error
     return bundle.with_calibration(calibration)
 
@@ -343,21 +341,6 @@ def default_card(config: RunConfig, metadata: Mapping[str, Any]) -> str:
             lines += [f"- {v}" if isinstance(k, int) else f"- {k}: {v}" for k, v in entries] or [str(value)]
     lines += ["", "Weights are as good as the data they saw; see `bundle.toml` for every setting.", ""]
     return "\n".join(lines)
-
-
-def _swap(fresh: Path, path: Path) -> None:
-    # A folder cannot be renamed to where another stands: the old one steps aside, and comes back on failure.
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    if path.exists():
-        path.rename(old)
-        try:
-            fresh.rename(path)
-        except OSError:
-            old.rename(path)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        fresh.rename(path)
 
 
 def _load_encoder(path: Path, key: str, spec: Spec) -> Any:

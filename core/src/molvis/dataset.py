@@ -12,7 +12,6 @@ import dataclasses
 import errno
 import hashlib
 import logging
-import os
 import shutil
 import tomllib
 from collections import Counter
@@ -28,6 +27,7 @@ from jaxtyping import Int64
 from molvis import registry
 from molvis.config import write_toml
 from molvis.errors import DatasetError, ReadError, did_you_mean
+from molvis.files import beside, swap_folder
 from molvis.records import Record, Structure
 
 if TYPE_CHECKING:
@@ -319,7 +319,7 @@ def write(
     import pyarrow as pa
 
     out = Path(out)
-    fresh = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    fresh = beside(out)
     shutil.rmtree(fresh, ignore_errors=True)
     problems: list[ReadError] = []
     writers: dict[str, _Writer] = {}
@@ -346,7 +346,7 @@ def write(
         counts = {name: writer.close() for name, writer in writers.items()}
         _write_problems(fresh / "problems.csv", problems)
         _write_metadata(fresh, {n: w.record.__name__ for n, w in writers.items()}, sources)
-        _swap(fresh, out)
+        swap_folder(fresh, out)
     except (OSError, pa.ArrowException) as error:
         raise _full(out, error) from error
     finally:
@@ -398,7 +398,7 @@ def split(
         fold = max(filled, key=lambda f: wanted[f] * len(keys) - filled[f])
         filled[fold] += len(groups[name])
         folds |= dict.fromkeys(groups[name], fold)
-    fresh = dataset.path.with_name(f".{dataset.path.name}.{os.getpid()}.partial")
+    fresh = beside(dataset.path)
     try:
         fresh.mkdir(parents=True)
         for modality in dataset.modalities:
@@ -413,7 +413,7 @@ def split(
             shutil.copy(problems, fresh)
         records = {m: dataset.metadata["modalities"][m]["record"] for m in dataset.modalities}
         _write_metadata(fresh, records, dataset.metadata.get("sources", []))
-        _swap(fresh, dataset.path)
+        swap_folder(fresh, dataset.path)
     except (OSError, pa.ArrowException) as error:
         raise _full(dataset.path, error) from error
     finally:
@@ -616,19 +616,6 @@ def _write_metadata(folder: Path, records: Mapping[str, str], sources: Sequence[
         "modalities": modalities,
     }
     (folder / "dataset.toml").write_text(write_toml(content), encoding="utf-8")
-
-
-def _swap(fresh: Path, path: Path) -> None:
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    if path.exists():
-        path.rename(old)
-    try:
-        fresh.rename(path)
-    except OSError:
-        if old.exists():
-            old.rename(path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _full(path: Path, error: Exception) -> DatasetError:

@@ -11,7 +11,6 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from molvis.adducts import neutral_mass, parse_adduct
 from molvis.bundle import Bundle, Calibration
 from molvis.dataset import Measurement
 from molvis.errors import AdductError, ConfigError, DatasetError, MolvisError, ScoreError
+from molvis.files import replacing
 from molvis.formula import formula_mass, parse_formula
 from molvis.records import Record, Structure
 
@@ -647,12 +647,10 @@ def write_file(path: Path | str, text: str) -> None:
         DatasetError: it cannot be written; the old one is kept.
     """
     path = Path(path)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
+        with replacing(path) as fresh:
+            fresh.write_text(text, encoding="utf-8")
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise DatasetError(f"{path}: cannot be written: {error}. What was there before is kept.") from error
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import shutil
 import tomllib
 import warnings
@@ -23,6 +22,7 @@ from jaxtyping import Float, Float32, Int64
 from molvis import registry
 from molvis.config import write_toml
 from molvis.errors import IndexFileError, ReadError
+from molvis.files import beside, replacing
 from molvis.records import Structure
 
 if TYPE_CHECKING:
@@ -406,7 +406,7 @@ def _begin(path: Path, head: dict[str, Any], library: Library) -> int:
         return min(int(old.get("done", 0)), size // (head["dim"] * 2))
     if path.exists() and any(path.iterdir()):
         raise IndexFileError(f"{path}: not an index, and not empty. Choose another folder.")
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    fresh = beside(path)
     try:
         fresh.mkdir(parents=True)
         with pa.OSFile(str(fresh / "library.arrow"), "wb") as sink, pa.ipc.new_file(sink, library.table.schema) as out:
@@ -443,9 +443,8 @@ def _metadata(path: Path) -> dict[str, Any]:
 
 
 def _note(path: Path, metadata: dict[str, Any]) -> None:
-    fresh = path / "index.toml.partial"
-    fresh.write_text(write_toml(metadata), encoding="utf-8")
-    fresh.replace(path / "index.toml")
+    with replacing(path / "index.toml") as fresh:
+        fresh.write_text(write_toml(metadata), encoding="utf-8")
 
 
 def describe_index(index: Index) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from molvis import registry
 from molvis.bundle import Bundle, save_bundle
 from molvis.config import RunConfig, check, fill, write_toml
 from molvis.errors import ConfigError, ScoreError, TrainingError, did_you_mean
+from molvis.files import replacing
 from molvis.records import Structure
 
 if TYPE_CHECKING:
@@ -751,14 +752,12 @@ def _copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    fresh = path.with_suffix(".partial")
+    buffer = io.BytesIO()
+    torch.save(dict(content), buffer)
     try:
-        buffer = io.BytesIO()
-        torch.save(dict(content), buffer)
-        fresh.write_bytes(buffer.getbuffer())
-        fresh.replace(path)
+        with replacing(path) as fresh:
+            fresh.write_bytes(buffer.getbuffer())
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise _disk(path, error) from error
 
 
@@ -804,12 +803,10 @@ def _write_metrics(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    fresh = path.with_name(path.name + ".partial")
     try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
+        with replacing(path) as fresh:
+            fresh.write_text(text, encoding="utf-8")
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise _disk(path, error) from error
 
 

@@ -117,9 +117,7 @@ def progress(description: str, *, quiet: bool = False) -> Iterator[Progress]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all: to a temporary name, then renamed."""
-    fresh = path.with_name(f".{path.name}.partial")
-    try:
+    from molvis.files import replacing
+
+    with replacing(path) as fresh:
         fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)

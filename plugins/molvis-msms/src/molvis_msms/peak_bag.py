@@ -193,9 +193,9 @@ def _describe(record: PeakList) -> np.ndarray:
     place = len(ADDUCTS) + 1
     if record.ionmode:
         row[place + (record.ionmode == "negative")] = 1
-    known = record.collision_energy is not None
+    energy = record.collision_energy
     # 30 eV, a usual setting, stands in for an unknown energy, beside a flag that says so.
-    row[place + 2 : place + 4] = (record.collision_energy if known else 30.0) / 50, known
+    row[place + 2 : place + 4] = (30.0 if energy is None else energy) / 50, energy is not None
     kind = (record.instrument_type or "").upper()
     found = next((i for i, name in enumerate(_ANALYSERS) if name in kind), len(_ANALYSERS))
     row[place + 4 + found] = 1

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from molvis.dataset import Measurement
 from molvis.errors import MolvisError
+from molvis.files import replacing
 from molvis.records import PeakList
 
 
@@ -100,12 +100,11 @@ def _fields(item: Measurement) -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    data = text.encode()
+    # Without a time in it the same spectra give the same bytes.
+    data = gzip.compress(data, mtime=0) if path.name.lower().endswith(".gz") else data
     try:
-        data = text.encode()
-        # Without a time in it the same spectra give the same bytes.
-        fresh.write_bytes(gzip.compress(data, mtime=0) if path.name.lower().endswith(".gz") else data)
-        fresh.replace(path)
+        with replacing(path) as fresh:
+            fresh.write_bytes(data)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise WriteError(f"{path}: cannot be written: {error}. What was there before is kept.") from error
