@@ -881,7 +881,8 @@ def massbank() -> Path:
 
 
 def test_every_high_resolution_row_of_massbank_is_read_or_refused_for_a_reason(massbank: Path) -> None:
-    wanted = pq.read_table(massbank, columns=["is_high_res", "precursor_ok"]).to_pandas().all(axis=1).sum()
+    table = pq.read_table(massbank, columns=["is_high_res", "precursor_ok"])
+    wanted = (table["is_high_res"].to_numpy() & table["precursor_ok"].to_numpy()).sum()
     found = [item for _, item in zip(range(3000), read_parquet(massbank), strict=False)]
     assert wanted > len(found) == 3000
     good = [item for item in found if isinstance(item, Measurement)]
