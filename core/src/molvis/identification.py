@@ -356,9 +356,13 @@ def cosines(vectors: np.ndarray, index: Index, rows: np.ndarray | None) -> np.nd
     """Dot products of queries with rows of an index, or with all of it."""
     if rows is not None:
         return vectors @ index.take(rows).T
+    import torch
+
+    queries = torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32))
     out = np.empty((len(vectors), len(index.library)), dtype=np.float32)
     for start, block in index.blocks():
-        out[:, start : start + len(block)] = vectors @ block.T
+        # By torch, as the widening: NumPy's threads and torch's, taking turns, wait for each other ten times as long.
+        out[:, start : start + len(block)] = (queries @ torch.from_numpy(block).T).numpy()
     return out
 
 
