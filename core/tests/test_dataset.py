@@ -94,6 +94,24 @@ def test_a_bad_record_is_counted_skipped_and_listed(tmp_path: Path) -> None:
     assert rows == [{"file": str(tmp_path / "a.toy"), "line": "2", "record": "bad", "reason": "not a structure"}]
 
 
+def test_a_table_that_may_hold_measurements_or_structures_is_read_as_measurements(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = Component("reader", "toy", "test_dataset:read_good", "Lines.", "msms", (".toy",))
+    listed = Component("reader", "toy-table", "test_dataset:read_good", "Lines.", "structure", (".toy",))
+    asked: list[str] = []
+
+    def load(kind: str, name: str) -> Any:
+        asked.append(name)
+        return read_good
+
+    monkeypatch.setattr("molvis.registry.plugins", lambda: (Plugin("toy", "toy", "1", "toy", (measured, listed)),))
+    monkeypatch.setattr("molvis.registry.load", load)
+    import_files([file(tmp_path, "CCO")], tmp_path / "a")
+    import_files([file(tmp_path, "CCO")], tmp_path / "b", modality="structure")
+    assert asked == ["toy", "toy-table"]
+
+
 def test_strict_stops_at_the_first_bad_record_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match=r"a\.toy:2: record bad"):
         import_files([file(tmp_path, "CCO", "bad")], tmp_path / "d", strict=True)
