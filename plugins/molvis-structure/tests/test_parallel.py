@@ -47,6 +47,9 @@ def test_a_short_list_is_worked_on_here_and_its_end_is_told() -> None:
     assert seen == [(12, 12)]
 
 
+# The standard library's own threads may complain of the pipe that the dead process left.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_what_a_dead_process_left_undone_is_done_here(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -169,7 +169,7 @@ def in_parallel(
         try:
             with ProcessPoolExecutor(count, mp_context=context) as pool:
                 _collect(out, pool.map(work, items, chunksize=_CHUNK), len(items), progress)
-        except BrokenProcessPool:
+        except (BrokenProcessPool, BrokenPipeError):  # the second where it dies while work is handed to it
             log.warning("a process that made fingerprints died after %d of %d; going on with one", len(out), len(items))
     done = len(out)
     _collect(out, (work(item) for item in items[done:]), len(items), progress)
