@@ -23,7 +23,7 @@ def import_packages() -> set[str]:
 def test_shapes_are_checked_in_every_module_that_can_hold_arrays(pytestconfig: pytest.Config) -> None:
     checked = pytestconfig.getoption("--jaxtyping-packages").split(",")
     compiled = {"molvis_msms.fragments"}
-    for package in ("molvis", "molvis_losses", "molvis_msms", "molvis_structure"):
+    for package in ("molvis", "molvis_ccs", "molvis_ir", "molvis_losses", "molvis_msms", "molvis_structure"):
         (folder,) = [*ROOT.glob(f"core/src/{package}"), *ROOT.glob(f"plugins/*/src/{package}")]
         modules = {f"{package}.{path.stem}" for path in folder.glob("[!_]*.py")} - compiled
         light = {f"{package}.plugin", f"{package}.modality"}

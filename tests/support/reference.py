@@ -25,7 +25,7 @@ SECTIONS = {
     "negatives": config.NegativesConfig,
     "train": config.TrainConfig,
 }
-OURS = ("molvis-core", "molvis-losses", "molvis-models", "molvis-msms", "molvis-structure")
+OURS = ("molvis-ccs", "molvis-core", "molvis-ir", "molvis-losses", "molvis-models", "molvis-msms", "molvis-structure")
 CONFIGURED = ("encoder", "loss", "target", "scorer", "predictor", "fitter")
 _MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _TOP_LEVEL = {

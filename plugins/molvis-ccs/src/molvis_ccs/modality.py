@@ -1,0 +1,14 @@
+"""The modality of collision cross sections."""
+
+from __future__ import annotations
+
+from molvis import Modality
+from molvis.records import Value
+
+CCS = Modality(
+    name="ccs",
+    record=Value,
+    signal="collision cross section",
+    axis_unit="",
+    summary="Collision cross sections of ions in a drift gas, in A^2.",
+)

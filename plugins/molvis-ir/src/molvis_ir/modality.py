@@ -1,0 +1,15 @@
+"""The modality of infrared spectra."""
+
+from __future__ import annotations
+
+from molvis import Modality
+from molvis.records import Trace
+
+IR = Modality(
+    name="ir",
+    record=Trace,
+    axis="wavenumber",
+    axis_unit="cm^-1",
+    signal="absorbance",
+    summary="Infrared spectra: absorbance along the wavenumber.",
+)
