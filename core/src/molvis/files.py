@@ -1,12 +1,44 @@
-"""Files and folders that are written whole or not at all."""
+"""Files and folders that are written whole or not at all, and small files that are read whole, packed or not."""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import gzip
 import os
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+
+from molvis.errors import ReadError
+
+
+def read_bytes(path: Path) -> bytes:
+    """What a file holds, unpacked where it is gzip: what it is called does not matter.
+
+    Raises:
+        ReadError: it cannot be read, or its compressed data are damaged or cut off.
+    """
+    try:
+        raw = path.read_bytes()
+        return gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
+    except (OSError, EOFError, zlib.error) as error:
+        raise ReadError(path, f"cannot be read: {error}") from error
+
+
+def read_text(path: Path) -> str:
+    """The text of a file: UTF-8, UTF-16 with its mark, or Latin-1, which every byte is. A byte-order mark is dropped.
+
+    Raises:
+        ReadError: it cannot be read.
+    """
+    raw = read_bytes(path)
+    wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return raw.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def beside(path: Path) -> Path:
