@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from fake_plugins import Install, install, manifest
 
@@ -147,3 +149,38 @@ def test_a_reader_is_chosen_by_the_files_longest_ending(install: Install) -> Non
         for_suffix("reader", "spectra.acme")
     with pytest.raises(ComponentError, match=r"no reader claims this ending. Known endings: .*\.acme, \.acme\.txt"):
         for_suffix("reader", "spectra.doc")
+
+
+RECOGNISING = """
+from molvis import Component, hookimpl
+
+def reader(name, **more):
+    said = dict(name=name, target="acme:read", summary="x", modality=name, suffixes=(".acme",))
+    return Component(kind="reader", **said, **more)
+
+def starts_with_a(path):
+    return path.read_text().startswith("A")
+
+def starts_with_b(path):
+    return path.read_text().startswith("B")
+
+@hookimpl
+def molvis_components():
+    return [
+        reader("acme-a", recognises="acme:starts_with_a"),
+        reader("acme-b", recognises="acme:starts_with_b"),
+        reader("acme-c"),
+    ]
+"""
+
+
+def test_where_several_readers_claim_an_ending_the_one_that_recognises_the_file_is_taken(
+    install: Install, tmp_path: Path
+) -> None:
+    install("acme", {"acme.py": RECOGNISING}, "acme")
+    for content, wanted in (("A 1", "acme-a"), ("B 2", "acme-b"), ("C 3", "acme-c")):
+        file = tmp_path / "spectrum.acme"
+        file.write_text(content)
+        assert for_suffix("reader", file).name == wanted
+    with pytest.raises(ComponentError, match="several readers claim this ending: acme-a, acme-b. Name one"):
+        for_suffix("reader", file, modality=("acme-a", "acme-b"))

@@ -571,13 +571,9 @@ def _replaced(table: pa.Table, name: str, values: Any) -> pa.Table:
 
 def _reader(path: Path, name: str | None, modality: str | None) -> Callable[[Path], Iterator[Measurement | ReadError]]:
     if name is None:
-        if modality is None:
-            # Tables of measurements and of structures share endings; an import wants measurements.
-            ending = path.name.lower().removesuffix(".gz")
-            claims = [c for c in registry.components("reader") if any(ending.endswith(s) for s in c.suffixes)]
-            measured = {c.modality for c in claims if c.modality != "structure"}
-            modality = measured.pop() if len(measured) == 1 else None
-        name = registry.for_suffix("reader", path, modality=modality).name
+        # Tables of measurements and of structures share endings; an import wants measurements.
+        measured = {c.modality for c in registry.components("reader")} - {"structure"}
+        name = registry.for_suffix("reader", path, modality=modality or measured).name
     return registry.load("reader", name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import gzip
+import io
 import os
 import shutil
 import zlib
@@ -39,6 +40,18 @@ def read_text(path: Path) -> str:
         return raw.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
         return raw.decode("latin-1")
+
+
+def parquet_columns(path: Path) -> frozenset[str]:
+    """Names of the columns of a Parquet table, gzip or not; none where the file is no such table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(io.BytesIO(read_bytes(path)) if path.name.lower().endswith(".gz") else path) as file:
+            return frozenset(file.schema_arrow.names)
+    except (OSError, ReadError, pa.ArrowException):
+        return frozenset()
 
 
 def beside(path: Path) -> Path:

@@ -51,6 +51,8 @@ class Component:
         summary: one sentence for people.
         modality: of a reader or a writer: the modality of what it reads.
         suffixes: of a reader or a writer: the file endings it claims, lowercase, with the dot.
+        recognises: of a reader whose endings others claim too: `module:function` that says whether the file at a path
+            is its own. It is asked only where several readers claim an ending.
         cite: DOI of the work behind it.
         plugin, distribution, version: who offers it; filled in on loading.
 
@@ -65,6 +67,7 @@ class Component:
     modality: str = ""
     suffixes: tuple[str, ...] = ()
     cite: str = ""
+    recognises: str = ""
     plugin: str = ""
     distribution: str = ""
     version: str = ""
@@ -72,8 +75,9 @@ class Component:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise PluginError(f"component name {self.name!r}: lowercase letters, digits and single hyphens are wanted")
-        if not _TARGET.fullmatch(self.target):
-            raise PluginError(f"component {self.name!r}: target {self.target!r} is not of the form 'module:attribute'")
+        for what, target in (("target", self.target), ("recognises", self.recognises or self.target)):
+            if not _TARGET.fullmatch(target):
+                raise PluginError(f"component {self.name!r}: {what} {target!r} is not of the form 'module:attribute'")
         if not self.summary.strip():
             raise PluginError(f"component {self.name!r} has no summary; one sentence for people is wanted")
 

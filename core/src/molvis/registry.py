@@ -6,7 +6,7 @@ import functools
 import importlib
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +63,26 @@ def load(kind: str, name: str) -> Any:
         PluginError: its module cannot be imported, or lacks the attribute.
     """
     found = component(kind, name)
-    module_name, _, attribute = found.target.partition(":")
+    return _import(found, found.target)
+
+
+def recogniser(found: Component) -> Callable[[Path], bool] | None:
+    """What says whether a file is a reader's own; None where the component names nothing.
+
+    Raises:
+        PluginError: see `load`.
+    """
+    return _import(found, found.recognises) if found.recognises else None
+
+
+def _import(found: Component, target: str) -> Any:
+    module_name, _, attribute = target.partition(":")
     try:
         return functools.reduce(getattr, attribute.split("."), importlib.import_module(module_name))
     except (ImportError, AttributeError) as error:
         raise PluginError(
-            f"{kind} {name!r} of {found.distribution} {found.version} cannot be loaded from {found.target}: {error}. "
-            f"Reinstall it: pip install --force-reinstall {found.distribution}"
+            f"{found.kind} {found.name!r} of {found.distribution} {found.version} cannot be loaded from {target}: "
+            f"{error}. Reinstall it: pip install --force-reinstall {found.distribution}"
         ) from error
 
 
@@ -127,24 +140,36 @@ def build(kind: str, spec: Mapping[str, Any] | str, *, where: str = "") -> Any:
         raise ConfigError(f"{where or kind}: {kind} {name!r} refused {arguments}: {error}") from error
 
 
-def for_suffix(kind: str, path: Path | str, *, modality: str | None = None) -> Component:
+def for_suffix(kind: str, path: Path | str, *, modality: str | Collection[str] | None = None) -> Component:
     """The reader or writer that claims a file's ending; `.gz` behind it does not matter.
 
-    The longest ending wins, so that `.mb.txt` goes before `.txt`.
+    The longest ending wins, so that `.mb.txt` goes before `.txt`. Where several readers claim it and the file is there,
+    the one that recognises what is in it is taken.
+
+    Args:
+        kind: `reader` or `writer`.
+        path: the file.
+        modality: take only those of this one, or of one of these.
 
     Raises:
         ComponentError: none does, or several do: name one with `--reader`.
+        PluginError: the function that recognises a reader's files cannot be imported.
     """
     name = Path(path).name.lower().removesuffix(".gz")
+    wanted = {modality} if isinstance(modality, str) else modality
     claims = [
         (len(suffix), c)
         for c in components(kind)
-        if modality is None or c.modality == modality
+        if wanted is None or c.modality in wanted
         for suffix in c.suffixes
         if name.endswith(suffix)
     ]
     longest = max((length for length, _ in claims), default=0)
     fitting = [c for length, c in claims if length == longest]
+    if kind == "reader" and len(fitting) > 1 and Path(path).is_file():
+        asked = [(c, recognise(Path(path)) if (recognise := recogniser(c)) else None) for c in fitting]
+        # Who has nothing to say stands back behind who knows the file, and before who does not.
+        fitting = [c for c, knows in asked if knows] or [c for c, knows in asked if knows is None] or fitting
     if len(fitting) == 1:
         return fitting[0]
     if fitting:

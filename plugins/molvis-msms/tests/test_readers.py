@@ -24,7 +24,16 @@ from molvis.records import PeakList
 from molvis.registry import for_suffix
 from molvis.testing import ReaderContract
 from molvis_msms.fields import collision_energy, ionmode, parse_charge, peak
-from molvis_msms.readers import read_json, read_massbank, read_mgf, read_msp, read_mzml, read_parquet
+from molvis_msms.readers import (
+    is_massbank,
+    is_massbank_table,
+    read_json,
+    read_massbank,
+    read_mgf,
+    read_msp,
+    read_mzml,
+    read_parquet,
+)
 from molvis_msms.writers import WriteError, write_json, write_mgf, write_msp
 
 CAFFEINE = "Cn1c(=O)c2c(ncn2C)n(C)c1=O"
@@ -289,6 +298,14 @@ class TestParquet(_Text):
 )
 def test_the_ending_of_a_file_names_its_reader(name: str, reader: str) -> None:
     assert for_suffix("reader", name, modality="msms").name == reader
+
+
+def test_massbank_files_are_recognised_by_what_is_in_them(tmp_path: Path) -> None:
+    record = _write(tmp_path / "a.txt", "\nACCESSION: X1\n")
+    assert is_massbank(record)
+    assert not is_massbank(_write(tmp_path / "b.txt", "4000 0.1\n3999 0.2\n"))
+    assert not is_massbank(tmp_path / "missing.txt")
+    assert not is_massbank_table(record)
 
 
 def test_an_mgf_spectrum_comes_with_its_ion_and_its_compound(tmp_path: Path) -> None:

@@ -86,9 +86,10 @@ def plugin_is_healthy(plugin: Plugin) -> None:
 
 @_contract("plugin-targets")
 def component_resolves(component: Component) -> None:
-    """Its target can be imported, and no other plugin offers the same name."""
+    """Its target can be imported, and what recognises its files; no other plugin offers the same name."""
     try:
         registry.load(component.kind, component.name)
+        registry.recogniser(component)
     except MolvisError as error:
         raise ContractError(str(error)) from error
 

@@ -37,18 +37,28 @@ def molvis_components() -> list[Component]:
         ),
         _reader("mgf", "read_mgf", "Mascot generic format.", ".mgf"),
         _reader("msp", "read_msp", "NIST, MoNA, RIKEN and MassBank libraries in MSP format.", ".msp"),
-        _reader("massbank", "read_massbank", "MassBank records.", ".txt"),
+        _reader("massbank", "read_massbank", "MassBank records.", ".txt", recognises="is_massbank"),
         _reader("mzml", "read_mzml", "MS/MS scans of mzML files.", ".mzml"),
         _reader("msms-json", "read_json", "Spectra as JSON or JSON lines (GNPS, MoNA, matchms).", ".json", ".jsonl"),
-        _reader("massbank-parquet", "read_parquet", "Tables of MassBank spectra.", ".parquet"),
+        _reader(
+            "massbank-parquet",
+            "read_parquet",
+            "Tables of MassBank spectra.",
+            ".parquet",
+            recognises="is_massbank_table",
+        ),
         _writer("mgf", "write_mgf", "Mascot generic format.", ".mgf"),
         _writer("msp", "write_msp", "MSP format.", ".msp"),
         _writer("msms-json", "write_json", "Spectra as JSON or JSON lines.", ".json", ".jsonl"),
     ]
 
 
-def _reader(name: str, function: str, summary: str, *suffixes: str) -> Component:
-    return Component("reader", name, f"molvis_msms.readers:{function}", summary, modality="msms", suffixes=suffixes)
+def _reader(name: str, function: str, summary: str, *suffixes: str, recognises: str = "") -> Component:
+    module = "molvis_msms.readers"
+    asked = f"{module}:{recognises}" if recognises else ""
+    return Component(
+        "reader", name, f"{module}:{function}", summary, modality="msms", suffixes=suffixes, recognises=asked
+    )
 
 
 def _writer(name: str, function: str, summary: str, *suffixes: str) -> Component:

@@ -20,6 +20,7 @@ import numpy as np
 from molvis.adducts import parse_adduct
 from molvis.dataset import Measurement
 from molvis.errors import AdductError, ReadError, RecordError, StructureError
+from molvis.files import parquet_columns
 from molvis.records import PeakList, Structure
 from molvis_msms.fields import DAMAGE, known_structure, lines, measurement, open_bytes, peak
 
@@ -375,6 +376,20 @@ def _json_peaks(record: Mapping[str, Any]) -> list[tuple[float, float]]:
 
 
 _HEIGHTS = ("intensity", "intensities")
+
+
+def is_massbank(path: Path) -> bool:
+    """Whether a text file holds MassBank records: the first line that says anything is their accession."""
+    try:
+        first = next((line for _, line in lines(path) if line.strip()), "")
+    except ReadError:
+        return False
+    return first.lstrip().upper().startswith("ACCESSION:")
+
+
+def is_massbank_table(path: Path) -> bool:
+    """Whether a Parquet table has the columns of MassBank spectra."""
+    return {"mzs", "intensities"} <= parquet_columns(path)
 
 
 def read_parquet(path: Path, *, quality: bool = True) -> Items:
