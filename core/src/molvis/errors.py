@@ -42,6 +42,10 @@ def _rebuild_read_error(path: str, reason: str, line: int | None, record: str | 
     return ReadError(path, reason, line=line, record=record)
 
 
+class WriteError(MolvisError, OSError):
+    """A file cannot be written; what was there before is kept."""
+
+
 class AdductError(MolvisError, ValueError):
     """An adduct that cannot be read, or that contradicts the ion mode or charge."""
 

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from molvis.errors import ReadError
+from molvis.errors import ReadError, WriteError
 
 
 def read_bytes(path: Path) -> bytes:
@@ -40,6 +40,22 @@ def read_text(path: Path) -> str:
         return raw.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
         return raw.decode("latin-1")
+
+
+def write_text(path: Path, text: str) -> None:
+    """A file of text, whole or not at all; compressed where the path ends in `.gz`.
+
+    Raises:
+        WriteError: it cannot be written; the old one is kept.
+    """
+    data = text.encode()
+    # Without a time in it the same text gives the same bytes.
+    data = gzip.compress(data, mtime=0) if path.name.lower().endswith(".gz") else data
+    try:
+        with replacing(path) as fresh:
+            fresh.write_bytes(data)
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written: {error}. What was there before is kept.") from error
 
 
 def parquet_columns(path: Path) -> frozenset[str]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from molvis import structure
 from molvis.adducts import ion_mz
 from molvis.dataset import Measurement
-from molvis.errors import ReadError
+from molvis.errors import ReadError, WriteError
 from molvis.records import PeakList
 from molvis.registry import for_suffix
 from molvis.testing import ReaderContract
@@ -34,7 +34,7 @@ from molvis_msms.readers import (
     read_mzml,
     read_parquet,
 )
-from molvis_msms.writers import WriteError, write_json, write_mgf, write_msp
+from molvis_msms.writers import write_json, write_mgf, write_msp
 
 CAFFEINE = "Cn1c(=O)c2c(ncn2C)n(C)c1=O"
 CAFFEINE_KEY = "RYYVLZVUVIJVGH-UHFFFAOYSA-N"  # PubChem, CID 2519

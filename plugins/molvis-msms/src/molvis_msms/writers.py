@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from molvis.dataset import Measurement
-from molvis.errors import MolvisError
-from molvis.files import replacing
+from molvis.errors import WriteError
+from molvis.files import write_text
 from molvis.records import PeakList
-
-
-class WriteError(MolvisError, OSError):
-    """A file cannot be written; what was there before is kept."""
 
 
 def write_mgf(path: Path, measurements: Iterable[Measurement]) -> None:
@@ -29,7 +24,7 @@ def write_mgf(path: Path, measurements: Iterable[Measurement]) -> None:
         fields = "".join(f"{key.upper()}={value}\n" for key, value in _fields(item).items())
         peaks = "".join(f"{mz!r} {height!r}\n" for mz, height in _peaks(item))
         blocks.append(f"BEGIN IONS\n{fields}{peaks}END IONS\n")
-    _write(path, "\n".join(blocks))
+    write_text(path, "\n".join(blocks))
 
 
 def write_msp(path: Path, measurements: Iterable[Measurement]) -> None:
@@ -46,7 +41,7 @@ def write_msp(path: Path, measurements: Iterable[Measurement]) -> None:
         peaks = _peaks(item)
         rows = "".join(f"{mz!r} {height!r}\n" for mz, height in peaks)
         blocks.append(f"{fields}Num Peaks: {len(peaks)}\n{rows}")
-    _write(path, "\n".join(blocks))
+    write_text(path, "\n".join(blocks))
 
 
 def write_json(path: Path, measurements: Iterable[Measurement]) -> None:
@@ -57,9 +52,9 @@ def write_json(path: Path, measurements: Iterable[Measurement]) -> None:
     """
     objects = [{**_fields(m), "peaks": _peaks(m)} for m in measurements]
     if path.name.lower().removesuffix(".gz").endswith(".jsonl"):
-        _write(path, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in objects))
+        write_text(path, "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in objects))
     else:
-        _write(path, json.dumps(objects, indent=1, ensure_ascii=False))
+        write_text(path, json.dumps(objects, indent=1, ensure_ascii=False))
 
 
 def _spectrum(item: Measurement) -> PeakList:
@@ -97,14 +92,3 @@ def _fields(item: Measurement) -> dict[str, Any]:
     }
     # A line break inside a field would end it in the formats of lines.
     return {k: " ".join(v.split()) if isinstance(v, str) else v for k, v in found.items() if v is not None}
-
-
-def _write(path: Path, text: str) -> None:
-    data = text.encode()
-    # Without a time in it the same spectra give the same bytes.
-    data = gzip.compress(data, mtime=0) if path.name.lower().endswith(".gz") else data
-    try:
-        with replacing(path) as fresh:
-            fresh.write_bytes(data)
-    except OSError as error:
-        raise WriteError(f"{path}: cannot be written: {error}. What was there before is kept.") from error

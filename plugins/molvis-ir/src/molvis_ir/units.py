@@ -1,0 +1,92 @@
+"""What files call their axes and signals, turned into wavenumbers and absorbance."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from jaxtyping import Float
+
+from molvis.errors import RecordError
+
+FLOOR = 1e-4
+"""Transmittance below which nothing is told apart: an absorbance of 4 is more than instruments measure."""
+LAYER = 1e-4
+"""Thickness in cm of the layer for which an absorption index becomes an absorbance."""
+
+_AXES = (
+    (r"1/CM|/CM$|^CM-?1|CM\^-?1|CM⁻¹|WAVENUMBER|KAYSER|RECIPROCALC", "wavenumber"),
+    (r"NANOMET|\bNM\b|^NM", "nm"),
+    (r"MICROMET|MICRON|^UM\b|^[\u00b5\u03bc]M\b|\([U\u00b5\u03bc]M\)", "um"),
+)
+_SIGNALS = (
+    (r"LOG\(?1/[RT]|KUBELKA|^K-?M$", "as it is"),
+    (r"TRANSMI(TTANCE|SSION)|^%?T%?$|^T\(%\)$|^PERCENTT$", "transmittance"),
+    (r"ABSORPTIONINDEX|IMAGINARYREFRACTIVE|^K$", "absorption index"),
+    (r"ABSORBANCE|^ABS\.?$|^A$|OPTICALDENSITY|ABSORPTIONCOEFF|ABSORPTIVITY|MOL.*BASE(10|E)", "as it is"),
+    (r"REFLECT|^%?R%?$", "reflectance"),
+    (r"DISPERSIONINDEX|REFRACTIVEINDEX|^N$", "refractive index"),
+)
+
+
+def axis_kind(unit: str) -> str | None:
+    """`wavenumber`, `um` or `nm` from what files call it; None where it is none of them."""
+    return _kind(unit.strip().upper().replace("**", "^"), _AXES)
+
+
+def signal_kind(unit: str) -> str | None:
+    """`as it is`, `transmittance`, `absorption index`, `reflectance`, `refractive index`, or None for anything else."""
+    return _kind(re.sub(r"[\s_]", "", unit.upper()), _SIGNALS)
+
+
+def _kind(text: str, kinds: tuple[tuple[str, str], ...]) -> str | None:
+    return next((kind for pattern, kind in kinds if re.search(pattern, text)), None)
+
+
+def wavenumbers(x: Float[np.ndarray, " t"], unit: str) -> Float[np.ndarray, " t"]:
+    """An axis in cm^-1, from wavenumbers, micrometres or nanometres.
+
+    Raises:
+        RecordError: the unit is another one, or a value is not positive.
+    """
+    kind = axis_kind(unit)
+    if kind is None:
+        raise RecordError(f"x in {unit!r}; wavenumbers (1/CM), micrometres or nanometres are wanted")
+    if not (x > 0).all():
+        where = int(np.flatnonzero(~(x > 0))[0])
+        raise RecordError(f"x is {x[where]:g} at point {where + 1}; positive numbers are wanted")
+    return x if kind == "wavenumber" else (1e4 if kind == "um" else 1e7) / x
+
+
+def absorbance(y: Float[np.ndarray, " t"], unit: str, wavenumber: Float[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
+    """A signal as absorbance, or as what is proportional to it.
+
+    - Absorbance, absorption coefficients, Kubelka-Munk units and log(1/R) stay as they are.
+    - Transmittance T becomes -log10 T, for which T below 1e-4, noise around nothing, is taken as 1e-4. It is in percent
+      where the unit says so, and where values exceed 2: many files that say TRANSMITTANCE hold percent.
+    - The absorption index k (imaginary refractive index) becomes the absorbance of a layer of 1 micrometre,
+      4 pi k d wavenumber / ln 10.
+    - Reflectance is refused, as specular, diffuse and attenuated total reflection want different conversions, and so
+      are refractive indices and arbitrary units, which may point up or down.
+
+    Raises:
+        RecordError: the unit says something else, or no transmittance is positive.
+    """
+    kind = signal_kind(unit)
+    if kind == "as it is":
+        return y
+    if kind == "transmittance":
+        percent = "%" in unit or "PERCENT" in unit.upper() or (len(y) > 0 and float(np.nanmax(y)) > 2)
+        through = y / 100 if percent else y
+        if not (through > 0).any():
+            raise RecordError("no transmittance is positive; is it absorbance, or an empty beam?")
+        return -np.log10(np.maximum(through, FLOOR))
+    if kind == "absorption index":
+        return 4 * np.pi * LAYER / np.log(10) * y * wavenumber
+    if kind == "reflectance":
+        reason = "a reflectance, which its geometry decides how to convert; store it as Kubelka-Munk units or log(1/R)"
+    elif kind == "refractive index":
+        reason = "a real refractive index, which is no absorption"
+    else:
+        reason = "neither absorbance nor transmittance; correct the unit if it is one of them"
+    raise RecordError(f"y in {unit!r}: {reason}")
