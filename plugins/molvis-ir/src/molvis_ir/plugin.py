@@ -22,8 +22,37 @@ def molvis_components() -> list[Component]:
         _encoder("ir-xception", "IrXception", "Depthwise separable convolutions.", "10.1109/CVPR.2017.195"),
         _encoder("ir-vit", "IrViT", "Transformer over patches that a convolution embeds.", "10.48550/arXiv.2010.11929"),
         _encoder("ir-timm", "IrTimm", "Any convolutional model of timm, made one-dimensional."),
+        _reader("jcamp", "read_jcamp", "JCAMP-DX files.", ".jdx", ".dx", ".jcamp", cite="10.1366/0003702884428734"),
+        _reader(
+            "xy-text", "read_xy", "Two columns of text.", ".csv", ".tsv", ".txt", ".xy", ".dat", recognises="is_xy"
+        ),
+        _reader("spc", "read_spc", "Galactic SPC files, by spc-io.", ".spc"),
+        _reader("opus", "read_opus", "Bruker OPUS files, by brukeropus.", *(f".{i}" for i in range(10))),
+        _reader("ir-parquet", "read_parquet", "Tables of infrared spectra.", ".parquet", recognises="is_ir_table"),
+        Component(
+            kind="writer",
+            name="jcamp",
+            target="molvis_ir.writers:write_jcamp",
+            summary="JCAMP-DX files.",
+            modality="ir",
+            suffixes=(".jdx", ".dx", ".jcamp"),
+            cite="10.1366/0003702884428734",
+        ),
     ]
 
 
 def _encoder(name: str, target: str, summary: str, cite: str = "") -> Component:
     return Component("encoder", name, f"molvis_ir.encoders:{target}", summary, cite=cite)
+
+
+def _reader(name: str, function: str, summary: str, *suffixes: str, cite: str = "", recognises: str = "") -> Component:
+    return Component(
+        kind="reader",
+        name=name,
+        target=f"molvis_ir.readers:{function}",
+        summary=summary,
+        modality="ir",
+        suffixes=suffixes,
+        cite=cite,
+        recognises=f"molvis_ir.readers:{recognises}" if recognises else "",
+    )
