@@ -303,7 +303,8 @@ class _Open:
             columns, texts = self._assignments(names, data) if "A" in names else (self._groups(names, data), {})
             if not label.startswith("PEAK"):
                 columns = {name: column * self._factor(name, line) for name, column in columns.items()}
-            self._count(len(columns[names[0]]), self._variable(names[1] if len(names) > 1 else names[0], line), line)
+            groups = next(iter((*columns.values(), *texts.values())))
+            self._count(len(groups), self._variable(names[-1], line), line)
         else:
             self.fault("form", line, f"data in the form {form!r}; (X++(Y..Y)) or (XY..XY) is wanted")
             return None
@@ -366,7 +367,7 @@ class _Open:
         starts = decoded.starts
         if not starts or not step:
             return
-        x = np.array([s.abscissa for s in starts]) * factor
+        x = np.array([s.abscissa for s in starts], dtype=np.float64) * factor
         points = np.array([s.index for s in starts])
         slack = np.array([s.resolution for s in starts]) * abs(factor)
         pace = step
@@ -413,6 +414,7 @@ class _Open:
                 yield _float(word)
             except ValueError:
                 self.fault("character", line, f"{word!r} is not a number")
+                yield np.nan
 
     def _assignments(
         self, names: tuple[str, ...], rows: Rows
@@ -437,11 +439,9 @@ class _Open:
 _SEPARATORS = str.maketrans(",;()", "    ")
 _ONLY_AFFN = re.compile(r"[\d\s.,;+\-Ee?]*")
 _ABSOLUTE = {c: f"{d:+d}" for c, d in zip("@ABCDEFGHIabcdefghi", (*range(10), *range(-1, -10, -1)), strict=True)}
-_ABSOLUTE["@"] = "+"
 _DIFFERENCE = {c: f"{d:+d}" for c, d in zip("%JKLMNOPQRjklmnopqr", (*range(10), *range(-1, -10, -1)), strict=True)}
-_DIFFERENCE["%"] = "+0"
 _REPEAT = {c: str(d) for d, c in enumerate("STUVWXYZs", start=1)}
-_TOKEN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[Ee][+-]\d+)?)|([@A-I%J-RS-Za-s])(\d*\.?\d*)|(\?)|([^\s,;])")
+_TOKEN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[Ee][+-]\d+)?)|([@A-I%J-RS-Za-s])(\d*(?:\.\d+)?)|(\?)|([^\s,;])")
 _MOST = 1 << 26
 
 
@@ -473,7 +473,7 @@ def _float(word: str) -> float:
 
 def _resolution(word: str) -> float:
     digits, _, exponent = word.upper().partition("E")
-    return 10.0 ** (int(exponent or 0) - len(digits.partition(".")[2]))
+    return float(f"1e{int(exponent or 0) - len(digits.partition('.')[2])}")
 
 
 def _jumps(
@@ -531,7 +531,7 @@ class _Packed:
                 continue
             place += 1
             if place == 1 and (word or letter in _ABSOLUTE):
-                x = word or _ABSOLUTE[letter] + (digits or "0" * (letter == "@"))
+                x = word or _ABSOLUTE[letter] + digits
                 self.starts.append(_Start(line, float(x), _resolution(x), len(self.values) - check))
             elif place == 1 and not missing:
                 reason = f"the line begins with {letter + digits!r}; x in plain digits is wanted"
@@ -547,7 +547,7 @@ class _Packed:
             else:
                 if letter:
                     self.seen.add("SQZ")
-                value = np.nan if missing else _number(word or _ABSOLUTE[letter] + (digits or "0" * (letter == "@")))
+                value = np.nan if missing else _number(word or _ABSOLUTE[letter] + digits)
                 if place == 2 and check:
                     self._check(line, value)
                 else:
