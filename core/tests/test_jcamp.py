@@ -373,6 +373,16 @@ def test_x_of_a_line_may_be_rounded_as_its_digits_tell() -> None:
     assert not only(written(lines, n, FIRSTX=4000, LASTX=450)).problems
 
 
+def test_one_point_too_many_is_told_where_x_is_written_in_full() -> None:
+    block = only(written(["1 5 6 7", "3 8 9", "5 1"], 5))
+    assert ("x-check", 13) in kinds(block)
+
+
+@pytest.mark.parametrize("labels", [{"XFACTOR": 0}, {"FIRSTX": "1e999"}, {"XFACTOR": "1e300", "LASTX": "1e308"}])
+def test_absurd_factors_and_ends_are_problems_and_no_warnings(labels: dict[str, object]) -> None:
+    assert only(written(["1 5 6 7", "4 8 9"], 5, **labels)).problems
+
+
 def test_a_character_that_is_no_digit_is_named_with_its_line() -> None:
     block = only(written(["1A0J2", "3A2&J"], 4))
     assert ("character", 13) in kinds(block)

@@ -140,7 +140,8 @@ def refusal(path: Path | str, block: Block) -> ReadError | None:
     """Why a block cannot be trusted: its first problem as an error with file and line; None where it has none."""
     if not block.problems:
         return None
-    first = min(block.problems, key=lambda p: p.line)
+    # Another problem often says where the points went.
+    first = min(block.problems, key=lambda p: (p.kind == "points", p.line))
     more = f" ({len(block.problems) - 1} more problems)" if len(block.problems) > 1 else ""
     return ReadError(path, f"{first.reason}{more}", line=first.line, record=block.title or None)
 
@@ -169,6 +170,7 @@ def normalised(label: str) -> str:
     return {"PEAKASSIGNMENT": "PEAKASSIGNMENTS"}.get(name, name)
 
 
+@np.errstate(all="ignore")  # factors of nothing and numbers without end are problems of the file, not warnings
 def parse_blocks(text: str) -> tuple[Block, ...]:
     """Every outermost block of a file's text. See `read_blocks`."""
     top = _Open("", 0)
@@ -176,7 +178,7 @@ def parse_blocks(text: str) -> tuple[Block, ...]:
     last = 0
     for label, rows in _records(text):
         line = rows[0][0]
-        last = rows[-1][0]
+        last = max((n for n, text in rows if text.strip()), default=line)
         block = stack[-1]
         if label == "END":
             if len(stack) > 1:
@@ -369,7 +371,10 @@ class _Open:
             return
         x = np.array([s.abscissa for s in starts], dtype=np.float64) * factor
         points = np.array([s.index for s in starts])
-        slack = np.array([s.resolution for s in starts]) * abs(factor)
+        wanted = first + step * points
+        digit = np.array([s.resolution for s in starts]) * abs(factor)
+        # Where the digits written can tell the right x exactly, they must.
+        slack = np.where(np.abs(wanted / digit - np.round(wanted / digit)) < 1e-6, 0, digit)
         pace = step
         jumps = _jumps(x, points, pace, slack)
         # Where most lines jump by the labels, it is the labels that are wrong.
@@ -377,9 +382,8 @@ class _Open:
         if not ruled:
             pace = float(np.median(np.diff(x) / np.maximum(np.diff(points), 1)))
             jumps = _jumps(x, points, pace, slack)
-        wanted = first + step * points
         # LASTX is often that of the point behind the last, which is not worth a word.
-        near = np.abs(x - wanted) <= 1.5 * abs(step) + slack
+        near = np.abs(x - wanted) <= 1.5 * abs(step) + digit
         if not ruled or not near[0] or (not len(jumps) and not near[-1]):
             found = f"{x[0]:.10g} to {x[-1]:.10g}, by the labels it goes from {wanted[0]:.10g} to {wanted[-1]:.10g}"
             reason = f"x of the lines goes from {found}: a factor, the first or the last x is wrong"

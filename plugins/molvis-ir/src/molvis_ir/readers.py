@@ -122,6 +122,7 @@ def read_xy(path: Path) -> Items:
     head: list[str] = []
     rows: list[tuple[float, float]] = []
     begin = 0
+    odd: int | None = None
     for line, raw in enumerate(re.split(r"\r\n|\r|\n", read_text(path)), start=1):
         text = raw.strip()
         if not text:
@@ -130,12 +131,16 @@ def read_xy(path: Path) -> Items:
         if pair is not None:
             begin = begin or line
             rows.append(pair)
+            odd = odd or (None if np.isfinite(pair).all() else line)
         elif rows and text[0] not in _COMMENTS:
             raise ReadError(path, f"{text[:60]!r} is not a pair of numbers", line=line)
         elif not rows:
             head.append(text.lstrip(_COMMENTS).strip())
     if len(rows) < 2:
         raise ReadError(path, "no two columns of numbers in it; x and y are wanted on each line")
+    if odd:
+        yield ReadError(path, "finite numbers are wanted", line=odd)
+        return
     fields = _head_fields(head)
     x, y = np.array(rows, dtype=np.float64).T
     try:
@@ -145,7 +150,7 @@ def read_xy(path: Path) -> Items:
         return
     stem = path.name.removesuffix(".gz").rpartition(".")[0]
     named = {"name": stem, "identifier": stem, **fields}
-    yield _measurement(path, x, y, *units, named, line=begin, record=stem, rows=True)
+    yield _measurement(path, x, y, *units, named, line=begin, record=stem)
 
 
 _COMMENTS = "#;!%/*\"'"
@@ -196,7 +201,8 @@ def _cells(head: Iterable[str]) -> Iterator[str]:
     """What could name a unit: the cells of the lines before the numbers, and what stands in their brackets."""
     for line in head:
         for cell in re.split(r"[,;\t]|\s{2,}", line):
-            yield from (part.strip() for part in (*re.findall(r"[(\[](.*?)[)\]]", cell), cell) if part.strip())
+            parts = (cell, *re.findall(r"[(\[](.*?)[)\]]", cell), *(word for word in cell.split() if "%" in word))
+            yield from (part.strip() for part in parts if part.strip())
 
 
 def _guess_axis(head: Iterable[str], x: Vector) -> str:
@@ -374,15 +380,11 @@ def _measurement(
     *,
     line: int | None = None,
     record: str | int | None = None,
-    rows: bool = False,
 ) -> Measurement | ReadError:
-    """One spectrum, or the reason why it is none. NaN is what the file marks as missing, unless `rows` counts lines."""
+    """One spectrum, or the reason why it is none. Where y is NaN the file marks it as missing."""
     try:
-        missing = np.isnan(y)
-        if rows and (missing | ~np.isfinite(x)).any():
-            where = int(np.flatnonzero(missing | ~np.isfinite(x))[0])
-            raise RecordError(f"point {where + 1} is ({x[where]:g}, {y[where]:g}); numbers are wanted")
-        x, y = x[~missing], y[~missing]
+        known_y = ~np.isnan(y)
+        x, y = x[known_y], y[known_y]
         if len(x) < 2:
             raise RecordError(f"{len(x)} points are no spectrum")
         axis = wavenumbers(x, x_unit)

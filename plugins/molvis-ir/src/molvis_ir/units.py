@@ -17,7 +17,7 @@ LAYER = 1e-4
 _AXES = (
     (r"1/CM|/CM$|^CM-?1|CM\^-?1|CM⁻¹|WAVENUMBER|KAYSER|RECIPROCALC", "wavenumber"),
     (r"NANOMET|\bNM\b|^NM", "nm"),
-    (r"MICROMET|MICRON|^UM\b|^[\u00b5\u03bc]M\b|\([U\u00b5\u03bc]M\)", "um"),
+    (r"MICROMET|MICRON|^UM\b|\(UM\)", "um"),
 )
 _SIGNALS = (
     (r"LOG\(?1/[RT]|KUBELKA|^K-?M$", "as it is"),
@@ -31,7 +31,8 @@ _SIGNALS = (
 
 def axis_kind(unit: str) -> str | None:
     """`wavenumber`, `um` or `nm` from what files call it; None where it is none of them."""
-    return _kind(unit.strip().upper().replace("**", "^"), _AXES)
+    plain = unit.strip().replace("**", "^").replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
+    return _kind(plain.upper(), _AXES)
 
 
 def signal_kind(unit: str) -> str | None:
