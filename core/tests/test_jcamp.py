@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from molvis.errors import ReadError
-from molvis.jcamp import Block, Table, number, parse_blocks, read_blocks, refusal
+from molvis.jcamp import Block, Table, parse_blocks, parse_number, read_blocks, refusal
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[2] / ".." / "shared" / "data")) / "jcamp"
 EXPECTED: dict[str, list[dict[str, Any]]] = (
@@ -161,7 +161,7 @@ def test_pages_of_complex_spectra_have_the_points_and_the_ends_that_the_header_s
 
     def stated(label: str, symbol: str) -> float | None:
         cells = block.labels.get(label, "").split(",")
-        return number(cells[symbols.index(symbol)]) if len(cells) == len(symbols) else None
+        return parse_number(cells[symbols.index(symbol)]) if len(cells) == len(symbols) else None
 
     for page in block.tables:
         x, y = page.symbols
@@ -217,6 +217,8 @@ def test_no_text_breaks_the_decoder(text: str) -> None:
         ("1 5 6 7", [5, 6, 7]),
         ("1,5,6,7", [5, 6, 7]),
         ("1 1.5E+02 -.5 7.", [150, -0.5, 7]),
+        ("1 1.5E2 2e+1 7", [150, 20, 7]),
+        ("1E000", [5000]),
         ("1+5-6+7", [5, -6, 7]),
         ("1E0b3@", [50, -23, 0]),
         ("1 E0 b3 @", [50, -23, 0]),
@@ -430,9 +432,16 @@ def test_a_label_that_should_be_a_number_is_told() -> None:
     assert ("header", 11) in kinds(only(written(["1 5 6"], 2, NPOINTS="two")))
 
 
-def test_an_absurd_repetition_takes_no_memory() -> None:
-    block = only(written(["1A0S99999999999"], 2))
+@pytest.mark.parametrize("digits", ["99999999999", "9" * 400])
+def test_an_absurd_repetition_takes_no_memory(digits: str) -> None:
+    block = only(written([f"1A0S{digits}"], 2))
     assert ("character", 12) in kinds(block)
+
+
+def test_a_difference_behind_a_missing_value_is_told_and_the_next_line_is_read() -> None:
+    block = only(written(["1A0?J", "3B1JJ"], 5))
+    assert kinds(block) == [("character", 12)]
+    np.testing.assert_array_equal(block.tables[0].y, [10, np.nan, np.nan, 22, 23])
 
 
 def test_a_sound_block_is_not_refused() -> None:

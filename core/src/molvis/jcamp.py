@@ -13,6 +13,7 @@ NTUPLES); P. Lampen et al., Appl. Spectrosc. 48 (1994) 1545, doi:10.1366/0003702
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -146,7 +147,7 @@ def refusal(path: Path | str, block: Block) -> ReadError | None:
     return ReadError(path, f"{first.reason}{more}", line=first.line, record=block.title or None)
 
 
-def number(text: str | None) -> float | None:
+def parse_number(text: str | None) -> float | None:
     """The number that a label's value begins with; None where there is none."""
     found = re.match(rf"\s*({_NUMBER})", text or "")
     return float(found.group(1)) if found else None
@@ -164,7 +165,7 @@ Rows = Sequence[tuple[int, str]]
 """Numbers of lines and what stands on them."""
 
 
-def normalised(label: str) -> str:
+def normalise(label: str) -> str:
     """A label as the standard compares it: `Data Type`, `DATA_TYPE` and `DATA-TYPE` are `DATATYPE`."""
     name = re.sub(r"[\s\-/_]", "", label).upper()
     return {"PEAKASSIGNMENT": "PEAKASSIGNMENTS"}.get(name, name)
@@ -214,7 +215,7 @@ def _records(text: str) -> Iterator[tuple[str, list[tuple[int, str]]]]:
         if found:
             if rows:
                 yield label, rows
-            label, rows = normalised(found.group(1)), [(line, found.group(2).partition("$$")[0])]
+            label, rows = normalise(found.group(1)), [(line, found.group(2).partition("$$")[0])]
         elif rows:
             rows.append((line, raw.partition("$$")[0]))
     if rows:
@@ -262,9 +263,11 @@ class _Open:
 
     def _number(self, name: str, line: int) -> float | None:
         text = self._label(name)
-        value = number(text)
+        value = parse_number(text)
         if text and value is None:
-            self.fault("header", line, f"##{name}= is {text.splitlines()[0]!r}; a number is wanted")
+            problem = Problem("header", line, f"##{name}= is {text.splitlines()[0]!r}; a number is wanted")
+            if problem not in self.problems:
+                self.problems.append(problem)
         return value
 
     def _variable(self, name: str, line: int) -> dict[str, float | None]:
@@ -273,8 +276,12 @@ class _Open:
         if name in lists.get("SYMBOL", ()):
             i = lists["SYMBOL"].index(name)
             cells = {key: lists[key][i] if i < len(lists.get(key, ())) else None for key in _LISTS[1:]}
-            found = {"first": number(cells["FIRST"]), "last": number(cells["LAST"]), "factor": number(cells["FACTOR"])}
-            stated = number(self.paged.get("NPOINTS")) or number(cells["VARDIM"])
+            found = {
+                "first": parse_number(cells["FIRST"]),
+                "last": parse_number(cells["LAST"]),
+                "factor": parse_number(cells["FACTOR"]),
+            }
+            stated = parse_number(self.paged.get("NPOINTS")) or parse_number(cells["VARDIM"])
             return {**found, "delta": None, "points": stated}
         return {
             "first": self._number(f"FIRST{name}", line),
@@ -442,11 +449,14 @@ class _Open:
 
 _SEPARATORS = str.maketrans(",;()", "    ")
 _ONLY_AFFN = re.compile(r"[\d\s.,;+\-Ee?]*")
+# An exponent has its sign, or what stands before it a point: in 4E04 a second number begins at E, which is a 5.
+_SQUEEZED = re.compile(r"(?<![\d.])\d+[Ee]\d")
 _ABSOLUTE = {c: f"{d:+d}" for c, d in zip("@ABCDEFGHIabcdefghi", (*range(10), *range(-1, -10, -1)), strict=True)}
 _DIFFERENCE = {c: f"{d:+d}" for c, d in zip("%JKLMNOPQRjklmnopqr", (*range(10), *range(-1, -10, -1)), strict=True)}
 _REPEAT = {c: str(d) for d, c in enumerate("STUVWXYZs", start=1)}
 _TOKEN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[Ee][+-]\d+)?)|([@A-I%J-RS-Za-s])(\d*(?:\.\d+)?)|(\?)|([^\s,;])")
-_MOST = 1 << 26
+_MOST = 1 << 24
+"""Points of a table: a few characters can ask for any number of repetitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -494,7 +504,7 @@ def _plain(rows: Rows) -> _Decoded | None:
     starts: list[_Start] = []
     for line, text in rows:
         words = text.replace(",", " ").replace(";", " ").split()
-        if not _ONLY_AFFN.fullmatch(text) or not words or words[0] == "?":
+        if not _ONLY_AFFN.fullmatch(text) or _SQUEEZED.search(text) or not words or words[0] == "?":
             return None
         try:
             starts.append(_Start(line, float(words[0]), _resolution(words[0]), len(values)))
@@ -537,14 +547,17 @@ class _Packed:
             if place == 1 and (word or letter in _ABSOLUTE):
                 x = word or _ABSOLUTE[letter] + digits
                 self.starts.append(_Start(line, float(x), _resolution(x), len(self.values) - check))
-            elif place == 1 and not missing:
-                reason = f"the line begins with {letter + digits!r}; x in plain digits is wanted"
+            elif place == 1:
+                reason = f"the line begins with {missing or letter + digits!r}; x in plain digits is wanted"
                 self.problems.append(Problem("character", line, reason))
                 return
             elif letter in _REPEAT:
                 self._repeat(line, _REPEAT[letter] + digits)
             elif letter in _DIFFERENCE:
                 self.seen.add("DIF")
+                if not self.differs and math.isnan(self.last):
+                    reason = "a difference follows a missing value, from which nothing can be told"
+                    self.problems.append(Problem("character", line, reason))
                 self.difference, self.differs = _number(_DIFFERENCE[letter] + digits), True
                 self.last += self.difference
                 self.values.append(self.last)
@@ -561,9 +574,11 @@ class _Packed:
 
     def _check(self, line: int, value: float) -> None:
         off = value - self.last
-        if abs(off) <= 1e-9 * abs(value):
+        if math.isnan(self.last):
+            self.last = value
+        elif _same(off, 0, value):
             self.offset = None
-        elif self.offset is not None and abs(off - self.offset) <= 1e-9 * abs(value):
+        elif self.offset is not None and _same(off, self.offset, value):
             self.values[self.since :] = [v + off for v in self.values[self.since :]]
             self.last, self.offset = value, None
         else:
@@ -572,7 +587,7 @@ class _Packed:
             self.offset, self.since = off, len(self.values)
 
     def _repeat(self, line: int, digits: str) -> None:
-        more = int(_number(digits)) - 1
+        more = int(min(_number(digits), 2 * _MOST)) - 1
         self.seen.add("DUP")
         if not self.values or more < 0 or len(self.values) + more > _MOST:
             self.problems.append(Problem("character", line, f"a value cannot be repeated {digits} times here"))
@@ -588,3 +603,8 @@ class _Packed:
 def _number(text: str) -> float:
     # Whole numbers add up without rounding, so that checks can be exact.
     return int(text) if len(text) < 16 and "." not in text and "E" not in text.upper() else float(text)
+
+
+def _same(a: float, b: float, size: float) -> bool:
+    """Whole numbers must agree; sums of others may have been rounded."""
+    return a == b or (isinstance(a, float) and abs(a - b) <= 1e-9 * abs(size))

@@ -11,6 +11,7 @@ import functools
 import io
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from jaxtyping import Float
 from molvis.dataset import Measurement
 from molvis.errors import ReadError, RecordError, StructureError
 from molvis.files import parquet_columns, read_bytes, read_text
+from molvis.formula import parse_formula
 from molvis.jcamp import Block, Table, read_blocks, refusal
 from molvis.records import Structure, Trace
 from molvis_ir.units import absorbance, axis_kind, signal_kind, wavenumbers
@@ -37,8 +39,8 @@ def read_jcamp(path: Path) -> Items:
 
     A block that is damaged (cut off, another number of points than stated, a failing check) is refused with its line,
     and so is one that holds another kind of data. A table of peaks is taken where it is in truth a spectrum: a hundred
-    points or more, without gaps. Points marked as missing are left out. The structure comes from a SMILES, an InChI or
-    a Molfile label of the block or of the LINK block around it.
+    points or more, without gaps. Points marked as missing are left out. The structure comes from a SMILES or an InChI
+    label of the block or of the LINK block around it; a molecular formula that contradicts it is an error.
 
     Raises:
         ReadError: the file cannot be read, or is no JCAMP-DX file.
@@ -80,7 +82,8 @@ def _jcamp_table(path: Path, block: Block, table: Table, labels: Mapping[str, st
         return ReadError(path, reason, line=table.line, record=title or None)
     fields = {
         "name": _first(labels, "NAMES", "CASNAME") or title or _first(labels, "CASREGISTRYNO"),
-        "structure": _first(labels, "SMILES", "$SMILES") or labels.get("$MOLFILE") or _inchi(labels),
+        "structure": _first(labels, "SMILES", "$SMILES") or _inchi(labels),
+        "formula": _first(labels, "MOLFORM"),
         "source": _first(labels, "ORIGIN"),
         "contributor": _first(labels, "OWNER"),
         "identifier": title or None,
@@ -394,6 +397,8 @@ def _measurement(
         known = None
         if text := fields.get("structure"):
             known = dataclasses.replace(_known(text, fields.get("inchikey")), name=fields.get("name"))
+            if (formula := fields.get("formula")) and _contradicts(formula, known.formula):
+                raise StructureError(f"the formula {formula} contradicts {text}, which is {known.formula}; correct one")
     except (RecordError, StructureError) as error:
         return ReadError(path, str(error), line=line, record=record)
     return Measurement(
@@ -415,3 +420,14 @@ def _known(text: str, inchikey: str | None) -> Structure:
 
     found = structure(text)
     return dataclasses.replace(found, inchikey=inchikey) if inchikey else found
+
+
+def _contradicts(stated: str, formula: str) -> bool:
+    """Whether two formulas differ. One that cannot be read, such as a polymer's, says nothing."""
+    try:
+        # JCAMP-DX parts elements by spaces; isotopes of hydrogen have symbols of their own.
+        found = Counter(parse_formula(re.sub(r"[\s/*]", "", stated)))
+    except ValueError:
+        return False
+    found["H"] += found.pop("D", 0)
+    return +found != Counter(parse_formula(formula))
