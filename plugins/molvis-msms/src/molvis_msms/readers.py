@@ -379,12 +379,11 @@ _HEIGHTS = ("intensity", "intensities")
 
 
 def is_massbank(path: Path) -> bool:
-    """Whether a text file holds MassBank records: the first line that says anything is their accession."""
+    """Whether a text file holds MassBank records: an accession stands among its first lines."""
     try:
-        first = next((line for _, line in lines(path) if line.strip()), "")
+        return any(line.upper().startswith("ACCESSION:") for _, line in itertools.islice(lines(path), 100))
     except ReadError:
         return False
-    return first.lstrip().upper().startswith("ACCESSION:")
 
 
 def is_massbank_table(path: Path) -> bool:
