@@ -182,5 +182,5 @@ def test_where_several_readers_claim_an_ending_the_one_that_recognises_the_file_
         file = tmp_path / "spectrum.acme"
         file.write_text(content)
         assert for_suffix("reader", file).name == wanted
-    with pytest.raises(ComponentError, match="several readers claim this ending: acme-a, acme-b. Name one"):
+    with pytest.raises(ComponentError, match="none recognises it: acme-a, acme-b. Name one"):
         for_suffix("reader", file, modality=("acme-a", "acme-b"))

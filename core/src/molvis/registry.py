@@ -169,7 +169,13 @@ def for_suffix(kind: str, path: Path | str, *, modality: str | Collection[str] |
     if kind == "reader" and len(fitting) > 1 and Path(path).is_file():
         asked = [(c, recognise(Path(path)) if (recognise := recogniser(c)) else None) for c in fitting]
         # Who has nothing to say stands back behind who knows the file, and before who does not.
-        fitting = [c for c, knows in asked if knows] or [c for c, knows in asked if knows is None] or fitting
+        known = [c for c, knows in asked if knows] or [c for c, knows in asked if knows is None]
+        if not known:
+            names = ", ".join(c.name for c in fitting)
+            raise ComponentError(
+                f"{path}: of the readers that claim this ending none recognises it: {names}. Name one."
+            )
+        fitting = known
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
