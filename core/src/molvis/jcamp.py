@@ -115,7 +115,7 @@ class Block:
     @property
     def data_type(self) -> str:
         """`INFRARED SPECTRUM`, `NMR FID`, `LINK`, ...: upper case, single spaces; empty where it is not stated."""
-        return " ".join(self.labels.get("DATATYPE", "").upper().split())
+        return " ".join(self.labels.get("DATATYPE", "").partition("\n")[0].upper().split())
 
     def walk(self) -> Iterator[Block]:
         """This block and all that it holds, in the file's order."""

@@ -116,6 +116,7 @@ def test_an_unknown_has_no_structure_and_is_called_by_its_title(tmp_path: Path) 
     assert found.name == "ethanol"
     (found,), _ = _all(read_jcamp, _write(tmp_path / "a.jdx", _jcamp(ROWS, TITLE="", CAS_REGISTRY_NO="64-17-5")))
     assert found.name == "64-17-5"
+    assert getattr(found.record, "identifier", None) == "a"
 
 
 def test_percent_transmittance_over_micrometres_becomes_absorbance_over_wavenumbers(tmp_path: Path) -> None:
@@ -212,6 +213,7 @@ def test_pages_of_a_series_are_spectra_of_their_own(tmp_path: Path) -> None:
         (_jcamp(["1 1", "3 2", "2 3"], form="XYPOINTS=(XY..XY)", NPOINTS=3), 11, "turns round"),
         (_jcamp(["0 1", "3 2"], form="XYPOINTS=(XY..XY)", NPOINTS=2), 11, "x is 0 at point 1"),
         (_jcamp(["1 1", "2 1e999"], form="XYPOINTS=(XY..XY)", NPOINTS=2), 11, "finite numbers are wanted"),
+        (_jcamp(ROWS, YFACTOR="1e999", YUNITS="%T"), 11, "finite numbers are wanted"),
         ("##TITLE=ethanol\n##DATA TYPE=INFRARED SPECTRUM\n##END=\n", 1, "a block without data"),
     ],
 )
@@ -431,6 +433,8 @@ def test_transmittance_in_parts_and_in_percent_is_one_absorbance(t: list[float])
 def test_percent_is_told_by_its_values_where_the_unit_does_not_say_so() -> None:
     axis = np.array([1.0, 2.0])
     np.testing.assert_allclose(absorbance(np.array([10.0, 100.0]), "TRANSMITTANCE", axis), [1, 0], atol=1e-12)
+    spike = np.array([*[0.1] * 98, 1.0, 3.0])
+    assert absorbance(spike, "TRANSMITTANCE", np.arange(1.0, 101))[0] == pytest.approx(1)
 
 
 def test_transmittance_of_nothing_and_less_is_the_floor() -> None:

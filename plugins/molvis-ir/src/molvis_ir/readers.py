@@ -81,12 +81,12 @@ def _jcamp_table(path: Path, block: Block, table: Table, labels: Mapping[str, st
         reason = "a list of peaks, not a spectrum; ##XYDATA= or ##XYPOINTS= is wanted"
         return ReadError(path, reason, line=table.line, record=title or None)
     fields = {
-        "name": _first(labels, "NAMES", "CASNAME") or title or _first(labels, "CASREGISTRYNO"),
+        "name": _first(labels, "NAMES", "CASNAME") or title or _first(labels, "CASREGISTRYNO") or _stem(path),
         "structure": _first(labels, "SMILES", "$SMILES") or _inchi(labels),
         "formula": _first(labels, "MOLFORM"),
         "source": _first(labels, "ORIGIN"),
         "contributor": _first(labels, "OWNER"),
-        "identifier": title or None,
+        "identifier": title or _stem(path),
     }
     units = [table.units.get(symbol, "") for symbol in table.symbols]
     return _measurement(path, table.x, table.y, units[0], units[1], fields, line=table.line, record=title or None)
@@ -151,7 +151,7 @@ def read_xy(path: Path) -> Items:
     except RecordError as error:
         yield ReadError(path, str(error), line=begin)
         return
-    stem = path.name.removesuffix(".gz").rpartition(".")[0]
+    stem = _stem(path)
     named = {"name": stem, "identifier": stem, **fields}
     yield _measurement(path, x, y, *units, named, line=begin, record=stem)
 
@@ -245,7 +245,7 @@ def read_spc(path: Path) -> Items:
         units = _SPC.get(str(file.xtype), str(file.xtype)), _SPC.get(str(file.ytype), str(file.ytype))
     except Exception as error:  # what a damaged file raises in a stranger's code is not known
         raise ReadError(path, f"damaged, or not a new-format SPC file: {error}") from error
-    stem = path.name.removesuffix(".gz").rpartition(".")[0]
+    stem = _stem(path)
     for number, (x, y) in enumerate(spectra, start=1):
         name = stem if len(spectra) == 1 else f"{stem} {number}"
         yield _measurement(path, x, y, *units, {"name": stem, "identifier": name}, record=name)
@@ -373,6 +373,10 @@ def _row(path: Path, row: Mapping[str, Any], values: Any, number: int) -> Measur
 # All of them
 
 
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+
+
 def _measurement(
     path: Path,
     x: Vector,
@@ -390,6 +394,8 @@ def _measurement(
         x, y = x[known_y], y[known_y]
         if len(x) < 2:
             raise RecordError(f"{len(x)} points are no spectrum")
+        if not (np.isfinite(x).all() and np.isfinite(y).all()):
+            raise RecordError("a number is too large to be one; finite numbers are wanted")
         axis = wavenumbers(x, x_unit)
         trace = Trace(axis, absorbance(y, y_unit, axis), identifier=fields.get("identifier"))
         if np.ptp(trace.y) == 0:

@@ -64,7 +64,8 @@ def absorbance(y: Float[np.ndarray, " t"], unit: str, wavenumber: Float[np.ndarr
 
     - Absorbance, absorption coefficients, Kubelka-Munk units and log(1/R) stay as they are.
     - Transmittance T becomes -log10 T, for which T below 1e-4, noise around nothing, is taken as 1e-4. It is in percent
-      where the unit says so, and where values exceed 2: many files that say TRANSMITTANCE hold percent.
+      where the unit says so, and where a twentieth of the values exceeds 2: many files that say TRANSMITTANCE hold
+      percent.
     - The absorption index k (imaginary refractive index) becomes the absorbance of a layer of 1 micrometre,
       4 pi k d wavenumber / ln 10.
     - Reflectance is refused, as specular, diffuse and attenuated total reflection want different conversions, and so
@@ -77,7 +78,7 @@ def absorbance(y: Float[np.ndarray, " t"], unit: str, wavenumber: Float[np.ndarr
     if kind == "as it is":
         return y
     if kind == "transmittance":
-        percent = "%" in unit or "PERCENT" in unit.upper() or (len(y) > 0 and float(np.nanmax(y)) > 2)
+        percent = "%" in unit or "PERCENT" in unit.upper() or (len(y) > 0 and float(np.quantile(y, 0.95)) > 2)
         through = y / 100 if percent else y
         if not (through > 0).any():
             raise RecordError("no transmittance is positive; is it absorbance, or an empty beam?")
