@@ -224,6 +224,30 @@ def test_a_damaged_block_is_refused_with_its_line(tmp_path: Path, text: str, lin
     assert error.record == "ethanol"
 
 
+LONG = _jcamp([f"{1000 + i} 0.1 0.{i:03d} 0.3 0.{i + 1:03d} 0.5" for i in range(0, 200, 5)], LASTX=1199, NPOINTS=200)
+
+
+@given(place=st.integers(0, LONG.index("##END")))
+def test_a_file_cut_off_anywhere_gives_no_spectrum(place: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = _write(tmp_path_factory.getbasetemp() / "cut.jdx", LONG[:place])
+    try:
+        found, _ = _all(read_jcamp, path)
+    except ReadError:
+        return
+    assert not found
+
+
+@given(line=st.integers(11, 50), times=st.sampled_from([0, 2]))
+def test_a_line_lost_or_doubled_gives_no_spectrum(
+    line: int, times: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    lines = LONG.splitlines(keepends=True)
+    lines[line : line + 1] = [lines[line]] * times
+    found, (error,) = _all(read_jcamp, _write(tmp_path_factory.getbasetemp() / "lost.jdx", "".join(lines)))
+    assert not found
+    assert error.line
+
+
 def test_bytes_that_are_not_utf_8_are_read_as_latin_1(tmp_path: Path) -> None:
     path = tmp_path / "a.jdx"
     path.write_bytes(_jcamp(ROWS, TITLE="éthanol").encode("latin-1"))
