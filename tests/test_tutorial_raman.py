@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import re
@@ -48,7 +47,8 @@ class Reader:
 
     def run(self, line: str) -> str:
         """Run a command, its stars spelt out, and keep what it said."""
-        program, *words = [w for word in shlex.split(line) for w in (sorted(glob.glob(word)) or [word])]
+        program, *given = shlex.split(line)
+        words = [w for word in given for w in (sorted(map(str, Path().glob(word))) if "*" in word else [word])]
         if (program, words[:2]) == ("pip", ["install", "-e"]):
             said = install(Path(words[2]))
         elif program == "pytest":
