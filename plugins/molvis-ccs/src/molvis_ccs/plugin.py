@@ -7,12 +7,36 @@ from molvis import Component, hookimpl
 
 @hookimpl
 def molvis_components() -> list[Component]:
-    """The modality, its readers, encoder, predictor and scorer."""
+    """The modality, its readers and its encoder."""
     return [
         Component(
             kind="modality",
             name="ccs",
             target="molvis_ccs.modality:CCS",
             summary="Collision cross sections of ions in a drift gas.",
+        ),
+        Component(
+            kind="encoder",
+            name="ccs",
+            target="molvis_ccs.encoders:CcsEncoder",
+            summary="Waves of the cross section, of m/z and of the deviation from the trend; a residual network.",
+        ),
+        Component(
+            kind="reader",
+            name="ccs-csv",
+            target="molvis_ccs.readers:read_csv",
+            summary="Tables of cross sections as text: CCSbase, AllCCS, METLIN-CCS, CCS Compendium and the like.",
+            modality="ccs",
+            suffixes=(".csv", ".tsv", ".txt"),
+            recognises="molvis_ccs.readers:is_ccs_csv",
+        ),
+        Component(
+            kind="reader",
+            name="ccs-parquet",
+            target="molvis_ccs.readers:read_parquet",
+            summary="Tables of cross sections as Parquet.",
+            modality="ccs",
+            suffixes=(".parquet",),
+            recognises="molvis_ccs.readers:is_ccs_table",
         ),
     ]
