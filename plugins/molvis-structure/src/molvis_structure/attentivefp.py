@@ -2,24 +2,27 @@
 
 Z. Xiong et al., Pushing the Boundaries of Molecular Representation for Drug Discovery with the Graph Attention
 Mechanism, J. Med. Chem. 63 (2020) 8749, doi:10.1021/acs.jmedchem.9b00959, on PyTorch Geometric, so that it runs on any
-GPU.
+GPU. There are two forms of it, PyTorch Geometric's and DGL-LifeSci's; `attentivefp_layers` says how they differ.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.nn.models import AttentiveFP
 
-from molvis.errors import ConfigError
+from molvis.errors import ConfigError, did_you_mean
 from molvis.records import Structure
+from molvis_structure.attentivefp_layers import AttentiveFPLayers
 from molvis_structure.fingerprints import in_parallel
 from molvis_structure.graphs import EDGE_FEATURES, NODE_FEATURES, GraphBatch, collate, featurise
 
 _KEPT = 100_000
+Form = Literal["torch-geometric", "dgl-lifesci"]
 
 
 class AttentiveFPEncoder(nn.Module):
@@ -31,27 +34,43 @@ class AttentiveFPEncoder(nn.Module):
         layers: of attention among atoms.
         timesteps: of attention of the molecule over its atoms.
         dropout: in the network.
+        form: whose definition: `torch-geometric`, or `dgl-lifesci`, which DeepChem and the report use.
+        self_loops: atoms are their own neighbours too, as in DeepChem's `AttentiveFPModel`.
     """
 
     accepts = Structure
 
     def __init__(
-        self, dim: int = 512, width: int = 200, layers: int = 2, timesteps: int = 2, dropout: float = 0.0
+        self,
+        dim: int = 512,
+        width: int = 200,
+        layers: int = 2,
+        timesteps: int = 2,
+        dropout: float = 0.0,
+        form: Form = "torch-geometric",
+        self_loops: bool = False,
     ) -> None:
         super().__init__()
         for name, value in (("dim", dim), ("width", width), ("layers", layers), ("timesteps", timesteps)):
             if value < 1:
                 raise ConfigError(f"attentivefp: {name} = {value}; a positive whole number is wanted")
-        self.dim = dim
-        self.network = AttentiveFP(
-            in_channels=NODE_FEATURES,
-            hidden_channels=width,
-            out_channels=dim,
-            edge_dim=EDGE_FEATURES,
-            num_layers=layers,
-            num_timesteps=timesteps,
-            dropout=dropout,
-        )
+        if form not in get_args(Form):
+            known = get_args(Form)
+            raise ConfigError(f"attentivefp: form = {form!r}.{did_you_mean(form, known)} There are: {', '.join(known)}")
+        self.dim, self.self_loops = dim, self_loops
+        self.network: nn.Module
+        if form == "dgl-lifesci":
+            self.network = AttentiveFPLayers(width, dim, layers, timesteps, dropout)
+        else:
+            self.network = AttentiveFP(
+                in_channels=NODE_FEATURES,
+                hidden_channels=width,
+                out_channels=dim,
+                edge_dim=EDGE_FEATURES,
+                num_layers=layers,
+                num_timesteps=timesteps,
+                dropout=dropout,
+            )
         self._kept: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def __getstate__(self) -> dict[str, object]:
@@ -87,7 +106,8 @@ class AttentiveFPEncoder(nn.Module):
         Raises:
             molvis.errors.StructureError: RDKit refuses a SMILES.
         """
-        return collate([self._features(r.smiles) for r in records])
+        batch = collate([self._features(r.smiles) for r in records])
+        return batch.with_self_loops() if self.self_loops else batch
 
     def _features(self, smiles: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if smiles not in self._kept:

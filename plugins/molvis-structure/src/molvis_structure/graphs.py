@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -59,6 +59,12 @@ class GraphBatch:
     def pin_memory(self) -> GraphBatch:
         """What PyTorch's DataLoader calls when it pins."""
         return self._each(lambda tensor: tensor.pin_memory())
+
+    def with_self_loops(self) -> GraphBatch:
+        """The same with an edge from each atom to itself, whose features are 0, behind the others."""
+        loops = torch.arange(len(self.atoms), device=self.edges.device).repeat(2, 1)
+        bonds = torch.cat([self.bonds, self.bonds.new_zeros(len(self.atoms), EDGE_FEATURES)])
+        return replace(self, bonds=bonds, edges=torch.cat([self.edges, loops], dim=1))
 
     def _each(self, act: Callable[[Tensor], Tensor]) -> GraphBatch:
         return GraphBatch(act(self.atoms), act(self.bonds), act(self.edges), act(self.owner), self.count)

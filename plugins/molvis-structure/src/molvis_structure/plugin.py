@@ -24,6 +24,13 @@ def molvis_components() -> list[Component]:
             cite="10.1021/acs.jmedchem.9b00959",
         ),
         Component(
+            kind="encoder",
+            name="attentivefp-dgl",
+            target="molvis_structure.attentivefp_dgl:attentivefp_dgl",
+            summary="DGL-LifeSci's AttentiveFP, on the CPU: a reference. Wants molvis-structure[dgl].",
+            cite="10.1021/acs.jmedchem.9b00959",
+        ),
+        Component(
             kind="target",
             name="tanimoto",
             target="molvis_structure.targets:Tanimoto",
