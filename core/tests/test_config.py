@@ -134,7 +134,7 @@ def test_a_component_that_does_not_exist_names_its_line() -> None:
 
 def test_a_run_without_pairs_is_refused() -> None:
     text = RUN[: RUN.index("[[pairs]]")]
-    assert "pairs is missing" in refused(text)
+    assert "set [joint] pairings = 'all'" in refused(text)
     assert "no [[pairs]]; name at least one query and reference" in refused("pairs = []\n" + text)
 
 

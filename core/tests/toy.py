@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from molvis.collate import TensorBatch
 from molvis.plugins import Component, Plugin
-from molvis.records import PeakList, Structure
+from molvis.records import PeakList, Structure, Trace, Value
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +57,34 @@ class Letters(_Dense):
         return Features(rows)
 
 
+class Waves(_Dense):
+    accepts = Trace
+
+    def __init__(self, dim: int = 8, dropout: float = 0.1) -> None:
+        super().__init__(64, dim, dropout)
+
+    def collate(self, records: Sequence[Trace]) -> Features:
+        return Features(torch.from_numpy(np.stack([record.y for record in records])).float())
+
+
+class Numbers(_Dense):
+    accepts = Value
+
+    def __init__(self, dim: int = 8, dropout: float = 0.0) -> None:
+        super().__init__(2, dim, dropout)
+
+    def collate(self, records: Sequence[Value]) -> Features:
+        return Features(torch.tensor([[record.value / 100, 1.0] for record in records]))
+
+
 class Softmax(nn.Module):
     def __init__(self, temperature: float = 0.1) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.tensor(1 / temperature))
+
+    @property
+    def temperature(self) -> float:
+        return 1 / self.scale.item()
 
     def forward(self, query: Tensor, reference: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         scores = (query @ reference.T * self.scale).masked_fill(weight == 0, -1e9)
@@ -69,6 +94,10 @@ class Softmax(nn.Module):
 class Broken(Softmax):
     def forward(self, query: Tensor, reference: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         return super().forward(query, reference, target, weight) * torch.nan
+
+
+class Whole(Softmax):
+    every_positive = True
 
 
 class Plain:
@@ -82,6 +111,9 @@ class Plain:
 COMPONENTS = (
     Component("encoder", "toy-peaks", "toy:Peaks", "Peaks."),
     Component("encoder", "toy-letters", "toy:Letters", "Letters."),
+    Component("encoder", "toy-waves", "toy:Waves", "Traces."),
+    Component("encoder", "toy-numbers", "toy:Numbers", "Values."),
+    Component("loss", "toy-whole", "toy:Whole", "Softmax that wants to see every positive."),
     Component("loss", "toy-softmax", "toy:Softmax", "Softmax.", cite="10.0000/toy"),
     Component("loss", "toy-plain", "toy:Plain", "Softmax of a fixed temperature."),
     Component("loss", "toy-broken", "toy:Broken", "NaN."),

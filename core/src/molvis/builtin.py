@@ -33,4 +33,11 @@ def molvis_components() -> list[Component]:
             target="molvis.compose:NeutralMass",
             summary="The neutral mass as a fixed block of sines and cosines; learns nothing.",
         ),
+        Component(
+            kind="encoder",
+            name="fused",
+            target="molvis.fusion:Fused",
+            summary="All measurements of an unknown as one vector, from the vectors of their own encoders.",
+            cite="10.48550/arXiv.1810.00825",
+        ),
     ]

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis import registry
-from molvis.config import RunConfig, Spec, check, fill, from_mapping, write_toml
+from molvis.config import RunConfig, Spec, check, fill, from_mapping, is_fused, parts_of, write_toml
 from molvis.errors import BundleError, MolvisError, RecordError, did_you_mean
 from molvis.files import beside, replacing, swap_folder
 from molvis.plugins import plugins
@@ -155,6 +155,42 @@ class Bundle:
             where = int(np.flatnonzero(bad)[0])
             raise RecordError(f"the {modality!r} encoder gave a vector that is not finite for record {where}")
         return vectors
+
+    def embed_fused(
+        self, unknowns: Sequence[Mapping[str, Sequence[Any]]], *, key: str = "", **options: Any
+    ) -> Float[np.ndarray, "n dim"]:
+        """All that was measured of each unknown to one unit vector, float32.
+
+        Args:
+            unknowns: for each its records by modality; what the fused encoder does not take is left out.
+            key: of the fused encoder in `[encoders]`; the bundle's only one if empty.
+            options: as in `embed`.
+
+        Raises:
+            BundleError: the bundle has no fused encoder, or several and none is named.
+            RecordError: an unknown has no record that the fused encoder takes, or one of another type.
+        """
+        from molvis.fusion import Vectors
+
+        found = [key] if key else [k for k in self.config.encoders if is_fused(self.config, k)]
+        if len(found) != 1 or not is_fused(self.config, found[0]):
+            raise BundleError(
+                f"bundle {self.name!r} has {'no' if not found or key else 'more than one'} fused encoder"
+                f"{f' {key!r}' if key else ''}; it has: {', '.join(self.modalities)}"
+            )
+        parts = parts_of(self.config, found[0])
+        rows: list[list[np.ndarray]] = [[] for _ in unknowns]
+        names: list[list[str]] = [[] for _ in unknowns]
+        for part in parts:
+            owners = [n for n, one in enumerate(unknowns) for _ in one.get(part, ())]
+            records = [record for one in unknowns for record in one.get(part, ())]
+            for owner, vector in zip(owners, self.embed(part, records, **options), strict=True):
+                rows[owner].append(vector)
+                names[owner].append(part)
+        if empty := [n for n, mine in enumerate(rows) if not mine]:
+            raise RecordError(f"unknown {empty[0]} has no record of {', '.join(parts)}")
+        measured = [Vectors(np.stack(v), tuple(n)) for v, n in zip(rows, names, strict=True)]
+        return self.embed(found[0], measured, **options)
 
     def embed_structures(self, structures: Sequence[Structure], **options: Any) -> Float[np.ndarray, "n dim"]:
         """`embed("structure", ...)`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import itertools
 import re
 import tomllib
 import types
@@ -47,13 +48,16 @@ class PairConfig:
     """Two modalities trained towards each other.
 
     Attributes:
-        query, reference: keys of `[encoders]`. The reference is a structure or another measurement.
+        query, reference: keys of `[encoders]`. The reference is a structure or another measurement. A query whose
+            encoder is `fused` is all that was measured of a compound.
         loss: a component of kind `loss`.
         target: a component of kind `target`: which pairs match, and how well.
         weight: how often batches of this pairing come, relative to the others.
         negatives: harder candidates for each query, from the library of `[negatives]`. 0 for none.
         own_negatives: weight of a second term of the loss in which a query sees only its own structure and its own
             harder candidates: what a search in a mass window will ask of it.
+        measured: of a fused query: leave out compounds with fewer of its modalities.
+        records: of a fused query: how many measurements of one modality are drawn at most.
     """
 
     query: str
@@ -63,21 +67,48 @@ class PairConfig:
     weight: float = 1.0
     negatives: int = 0
     own_negatives: float = 1.0
+    measured: int = 1
+    records: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class JointConfig:
+    """Mode pairings that need no `[[pairs]]` of their own; one that has is left as it says.
+
+    Attributes:
+        pairings: `all` trains every measurement of `[encoders]` against the structure and against each other,
+            `structure` against the structure only, `none` leaves it to `[[pairs]]`.
+        loss, target: as in `[[pairs]]`. Every pairing has a loss of its own, and so a learned temperature of its own.
+        negatives, own_negatives: as in `[[pairs]]`, where the reference is the structure.
+        least: leave out pairings with fewer compounds in the training fold.
+    """
+
+    pairings: Literal["none", "structure", "all"] = "none"
+    loss: Spec = field(default_factory=lambda: {"use": "infonce"})
+    target: Spec = field(default_factory=lambda: {"use": "same-compound"})
+    negatives: int = 0
+    own_negatives: float = 1.0
+    least: int = 16
 
 
 @dataclass(frozen=True, slots=True)
 class NegativesConfig:
-    """A library whose structures of equal mass serve as negatives.
+    """Negatives that are hard to tell from the truth: of its mass or formula, from a library or from the batch itself.
 
     Attributes:
         path: SMILES, SDF, CSV or Parquet, as `molvis library build` takes it. Empty for none.
+        by: `mass` takes what is near in mass, `formula` what has the same formula.
         ppm: how near in mass, in parts per million.
         pool: how many are kept for each training compound; batches draw from them.
+        in_batch: share of the compounds that come into batches together with others of their mass or formula, as far
+            as there are such; needs no library, and all of them were measured.
     """
 
     path: str = ""
+    by: Literal["mass", "formula"] = "mass"
     ppm: float = 10.0
     pool: int = 64
+    in_batch: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +119,10 @@ class TrainConfig:
         epochs: passes over the compounds.
         batch: distinct compounds in a batch.
         spectra: how many measurements of a compound are drawn in an epoch.
+        sampling: with several pairings, how often each comes: 1 in proportion to its compounds, 0 all equally often; in
+            between, their number to this power. The steps of an epoch are as many in any case.
+        balance: `norm` scales each pairing's gradients at encoders that it shares with others so that their running
+            norms agree and none has more say than another; `none` leaves them.
         optimizer: `adamw` or `adam`.
         learning_rate, weight_decay, betas: of the optimizer.
         schedule: `cosine` (warm-up, then a half cosine to zero), `exponential` (times `decay` an epoch) or `constant`.
@@ -109,6 +144,8 @@ class TrainConfig:
     epochs: int = 60
     batch: int = 256
     spectra: int = 1
+    sampling: float = 0.5
+    balance: Literal["none", "norm"] = "none"
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
@@ -138,7 +175,8 @@ class RunConfig:
 
     data: DataConfig
     encoders: dict[str, Spec]
-    pairs: tuple[PairConfig, ...]
+    pairs: tuple[PairConfig, ...] = ()
+    joint: JointConfig = field(default_factory=JointConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     negatives: NegativesConfig = field(default_factory=NegativesConfig)
     scorers: dict[str, Spec] = field(default_factory=dict)
@@ -194,12 +232,21 @@ def check(config: RunConfig, *, where: _Where | None = None) -> None:
         ConfigError, molvis.errors.ComponentError: naming the place.
     """
     where = where or _Where("<config>", "")
-    if not config.pairs:
-        raise ConfigError(f"{where.at()}: no [[pairs]]; name at least one query and reference")
-    for key, spec in config.encoders.items():
-        _check_spec("encoder", spec, where, ("encoders", key))
+    if not config.pairs and config.joint.pairings == "none":
+        raise ConfigError(
+            f"{where.at()}: no [[pairs]]; name at least one query and reference, or set [joint] pairings = 'all'"
+        )
+    _check_numbers(config, where)
     for key, spec in config.scorers.items():
         _check_spec("scorer", spec, where, ("scorers", key))
+    for key, spec in config.encoders.items():
+        _check_spec("encoder", spec, where, ("encoders", key))
+        for part in parts_of(config, key) if is_fused(config, key) else ():
+            if part not in config.encoders or part == "structure" or is_fused(config, part):
+                raise ConfigError(
+                    f"{where.at('encoders', key, 'of')}: [encoders.{key}] fuses {part!r}, which is no measurement of "
+                    f"[encoders].{did_you_mean(part, set(config.encoders) - {key, 'structure'})}"
+                )
     for number, pair in enumerate(config.pairs):
         for side in (pair.query, pair.reference):
             if side not in config.encoders:
@@ -210,15 +257,75 @@ def check(config: RunConfig, *, where: _Where | None = None) -> None:
                 )
         _check_spec("loss", pair.loss, where, ("pairs", number, "loss"))
         _check_spec("target", pair.target, where, ("pairs", number, "target"))
+        if is_fused(config, pair.reference):
+            raise ConfigError(
+                f"{where.at('pairs', number, 'reference')}: pair {number + 1}: a fused encoder is a query; write "
+                f"query = {pair.reference!r}, reference = {pair.query!r}"
+            )
         if pair.negatives and not config.negatives.path:
             raise ConfigError(
                 f"{where.at('pairs', number, 'negatives')}: negatives = {pair.negatives} needs [negatives] path"
             )
+        if pair.negatives and pair.reference != "structure":
+            raise ConfigError(
+                f"{where.at('pairs', number, 'negatives')}: negatives are structures, but the reference of pair "
+                f"{number + 1} is {pair.reference!r}"
+            )
+    if config.joint.pairings != "none":
+        _check_spec("loss", config.joint.loss, where, ("joint", "loss"))
+        _check_spec("target", config.joint.target, where, ("joint", "target"))
+        if config.joint.negatives and not config.negatives.path:
+            raise ConfigError(f"{where.at('joint', 'negatives')}: [joint] negatives needs [negatives] path")
     for key in config.train.freeze:
         if key not in config.encoders:
             raise ConfigError(
                 f"{where.at('train', 'freeze')}: freeze names {key!r}; the encoders are {', '.join(config.encoders)}"
             )
+
+
+def _check_numbers(config: RunConfig, where: _Where) -> None:
+    for section, key, value, most in (
+        ("train", "sampling", config.train.sampling, 1.0),
+        ("negatives", "in_batch", config.negatives.in_batch, 1.0),
+    ):
+        if not 0 <= value <= most:
+            raise ConfigError(f"{where.at(section, key)}: {section}.{key} = {value}; a number from 0 to 1 is wanted")
+
+
+def is_fused(config: RunConfig, key: str) -> bool:
+    """Whether an encoder takes what other encoders give."""
+    return config.encoders.get(key, {}).get("use") == "fused"
+
+
+def parts_of(config: RunConfig, key: str) -> tuple[str, ...]:
+    """The modalities whose measurements an encoder takes: of a fused one several, else its own."""
+    return tuple(config.encoders[key].get("of", ())) if is_fused(config, key) else (key,)
+
+
+def pairs_of(config: RunConfig) -> tuple[PairConfig, ...]:
+    """The pairings of a run: `[[pairs]]`, then those that `[joint]` adds."""
+    joint = config.joint
+    if joint.pairings == "none":
+        return config.pairs
+    measured = [key for key in config.encoders if key != "structure" and not is_fused(config, key)]
+    wanted: list[tuple[str, str]] = []
+    if "structure" in config.encoders:
+        wanted += [(key, "structure") for key in config.encoders if key != "structure"]
+    if joint.pairings == "all":
+        wanted += itertools.combinations(measured, 2)
+    named = {frozenset((pair.query, pair.reference)) for pair in config.pairs}
+    return config.pairs + tuple(
+        PairConfig(
+            query,
+            reference,
+            loss=joint.loss,
+            target=joint.target,
+            negatives=joint.negatives if reference == "structure" else 0,
+            own_negatives=joint.own_negatives,
+        )
+        for query, reference in wanted
+        if {query, reference} not in named
+    )
 
 
 def fill(config: RunConfig) -> dict[str, Any]:
@@ -230,7 +337,12 @@ def fill(config: RunConfig) -> dict[str, Any]:
         {**to_plain(p), "loss": fill_spec("loss", p.loss), "target": fill_spec("target", p.target)}
         for p in config.pairs
     ]
-    return {k: v for k, v in filled.items() if v not in ({}, "")}
+    joint = config.joint
+    if joint.pairings == "none":
+        del filled["joint"]
+    else:
+        filled["joint"] |= {"loss": fill_spec("loss", joint.loss), "target": fill_spec("target", joint.target)}
+    return {k: v for k, v in filled.items() if v not in ({}, "", [])}
 
 
 def fill_spec(kind: str, spec: Mapping[str, Any] | str) -> Spec:

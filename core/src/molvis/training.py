@@ -12,7 +12,7 @@ import io
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -23,9 +23,10 @@ from torch import Tensor, nn
 
 from molvis import registry
 from molvis.bundle import Bundle, save_bundle
-from molvis.config import RunConfig, check, fill, write_toml
+from molvis.config import PairConfig, RunConfig, check, fill, is_fused, pairs_of, parts_of, write_toml
 from molvis.errors import ConfigError, ScoreError, TrainingError, did_you_mean
 from molvis.files import replacing
+from molvis.fusion import MeasuredBatch, collate_measured
 from molvis.records import Structure
 
 if TYPE_CHECKING:
@@ -107,15 +108,33 @@ class PairBatch:
         return PairBatch(self.pair, self.query.to(device), self.reference.to(device), self.owner.to(device))
 
 
+_Rows = Mapping[str, Mapping[str, np.ndarray]]
+"""Rows of a dataset by modality and compound."""
+
+
 @dataclass(frozen=True)
 class _Pairing:
-    """The measurements of a mode pairing, by compound."""
+    """The measurements of a mode pairing.
 
+    Attributes:
+        pair: its number among those of the run.
+        query, reference: keys of the encoders.
+        parts: modalities of the query: several where it is fused.
+        compounds: that have what the pairing needs.
+        rows: of the modalities.
+    """
+
+    pair: int
     query: str
     reference: str
+    parts: tuple[str, ...]
     compounds: tuple[str, ...]
-    query_rows: dict[str, np.ndarray]
-    reference_rows: dict[str, np.ndarray]
+    rows: _Rows
+
+    def structure(self, dataset: Dataset, compound: str) -> Structure:
+        """Of one of the compounds."""
+        part = next(part for part in self.parts if compound in self.rows[part])
+        return dataset.structure(part, int(self.rows[part][compound][0]))
 
 
 class _Batches(torch.utils.data.Dataset[PairBatch]):
@@ -132,13 +151,19 @@ class _Batches(torch.utils.data.Dataset[PairBatch]):
         library: Library | None,
         rank: int,
         world: int,
+        whole: Sequence[bool],
     ) -> None:
         self.config, self.dataset, self.encoders = config, dataset, encoders
         self.pairings, self.targets, self.pools, self.library = pairings, targets, pools, library
         self.rank, self.world = rank, world
-        self.plan = _plan(config, [len(p.compounds) for p in pairings], world)
+        self.plan = _plan(config, [len(p.compounds) for p in pairings], world, whole)
         self._cached: tuple[int, list[np.ndarray]] = (-1, [])
         self._structures: dict[str, Structure] = {}
+        options, share = config.negatives, config.negatives.in_batch
+        self._alike = [
+            alike([self._structure(p, key) for key in p.compounds], options.by, options.ppm) if share else []
+            for p in pairings
+        ]
 
     def __len__(self) -> int:
         return len(self.plan) * self.config.train.epochs
@@ -153,16 +178,22 @@ class _Batches(torch.utils.data.Dataset[PairBatch]):
         # Passes over the compounds follow one another; a batch across the seam drops what it would hold twice.
         chosen = list(dict.fromkeys(pairing.compounds[i] for i in order[start : start + size]))
         rng = np.random.default_rng([self.config.train.seed, step, self.rank])
-        queries = [self._measurement(pairing.query, pairing.query_rows, key, rng) for key in chosen]
-        structures = [self._structure(pairing.query, pairing.query_rows, key) for key in chosen]
+        if is_fused(self.config, pairing.query):
+            unknowns = [self._unknown(pairing, key, options.records, rng) for key in chosen]
+            query = collate_measured(self.encoders, pairing.parts, unknowns)
+        else:
+            query = self.encoders[pairing.query].collate(
+                [self._measurement(pairing.query, pairing.rows, key, rng) for key in chosen]
+            )
+        structures = [self._structure(pairing, key) for key in chosen]
         references: list[Any] = structures
         if pairing.reference != "structure":
-            references = [self._measurement(pairing.reference, pairing.reference_rows, key, rng) for key in chosen]
+            references = [self._measurement(pairing.reference, pairing.rows, key, rng) for key in chosen]
         harder, owner = self._negatives(chosen, options.negatives, rng)
         target = self.targets[pair]
         return PairBatch(
             pair,
-            Side(self.encoders[pairing.query].collate(queries), target.collate(structures)),
+            Side(query, target.collate(structures)),
             Side(self.encoders[pairing.reference].collate(references + harder), target.collate(structures + harder)),
             torch.tensor(owner, dtype=torch.int64),
         )
@@ -172,18 +203,37 @@ class _Batches(torch.utils.data.Dataset[PairBatch]):
             orders: list[np.ndarray] = []
             for number, pairing in enumerate(self.pairings):
                 rng = np.random.default_rng([self.config.train.seed, epoch, number, 1])
-                passes = [rng.permutation(len(pairing.compounds)) for _ in range(self.config.train.spectra + 1)]
-                # One pass more than asked for fills the last batch of the last rank.
+                batches = sum(1 for pair, _ in self.plan if pair == number)
+                count = len(pairing.compounds)
+                # One pass more than asked for fills the last batch of the last rank; a small pairing that comes often
+                # needs further ones.
+                needed = -(-batches * self.world * self.config.train.batch // count)
+                passes = [
+                    _pass(count, self._alike[number], self.config.negatives.in_batch, rng)
+                    for _ in range(max(self.config.train.spectra + 1, needed))
+                ]
                 orders.append(np.concatenate(passes))
             self._cached = (epoch, orders)
         return self._cached[1]
 
-    def _measurement(self, modality: str, rows: dict[str, np.ndarray], key: str, rng: np.random.Generator) -> Any:
-        return self.dataset.record(modality, int(rng.choice(rows[key])))
+    def _measurement(self, modality: str, rows: _Rows, key: str, rng: np.random.Generator) -> Any:
+        return self.dataset.record(modality, int(rng.choice(rows[modality][key])))
 
-    def _structure(self, modality: str, rows: dict[str, np.ndarray], key: str) -> Structure:
+    def _unknown(self, pairing: _Pairing, key: str, most: int, rng: np.random.Generator) -> dict[str, list[Any]]:
+        """Any non-empty subset of the modalities that a compound has, with a few records of each."""
+        parts = _having(pairing, key)
+        drawn = int(rng.integers(1, 2 ** len(parts)))
+        found: dict[str, list[Any]] = {}
+        for number, part in enumerate(parts):
+            if drawn >> number & 1:
+                rows = pairing.rows[part][key]
+                size = int(rng.integers(1, min(most, len(rows)) + 1))
+                found[part] = [self.dataset.record(part, int(r)) for r in rng.choice(rows, size, replace=False)]
+        return found
+
+    def _structure(self, pairing: _Pairing, key: str) -> Structure:
         if key not in self._structures:
-            self._structures[key] = self.dataset.structure(modality, int(rows[key][0]))
+            self._structures[key] = pairing.structure(self.dataset, key)
         return self._structures[key]
 
     def _negatives(
@@ -201,37 +251,153 @@ class _Batches(torch.utils.data.Dataset[PairBatch]):
         return list(self.library.structures(rows)), owner
 
 
-def _plan(config: RunConfig, compounds: Sequence[int], world: int) -> list[tuple[int, int]]:
-    """Which pairing comes at each step of an epoch: alternating, each as often as its size and weight ask."""
-    size = config.train.batch * world
+def _plan(config: RunConfig, compounds: Sequence[int], world: int, whole: Sequence[bool] = ()) -> list[tuple[int, int]]:
+    """Which pairing comes at each step of an epoch: alternating, each as often as its size and weight ask.
+
+    Together they have as many steps as passes over all their compounds take. `sampling` deals these out: in proportion
+    to compounds ** sampling x weight. A pairing that must be seen whole gets a pass over its compounds at least.
+    """
+    settings = config.train
+    size = settings.batch * world
+    asked = [n * settings.spectra * p.weight / size for n, p in zip(compounds, config.pairs, strict=True)]
+    if len(compounds) > 1:
+        shares = [n**settings.sampling * p.weight for n, p in zip(compounds, config.pairs, strict=True)]
+        asked = [sum(asked) * share / sum(shares) for share in shares]
     turns: list[tuple[float, int, int]] = []
     for pair, count in enumerate(compounds):
-        batches = max(1, round(count * config.train.spectra * config.pairs[pair].weight / size))
-        batches = min(batches, max(1, count * (config.train.spectra + 1) // size))
+        batches = max(1, round(asked[pair]))
+        if len(compounds) == 1:
+            batches = min(batches, max(1, count * (settings.spectra + 1) // size))
+        if any(whole[pair : pair + 1]):
+            batches = max(batches, math.ceil(count / size))
         turns += [((number + 0.5) / batches, pair, number) for number in range(batches)]
     return [(pair, number) for _, pair, number in sorted(turns)]
 
 
-def _pairings(config: RunConfig, dataset: Dataset, fold: str) -> list[_Pairing]:
+_TOGETHER = 8
+"""Compounds of equal mass or formula that come into a batch together, at most: a batch should not be all isomers."""
+
+
+def alike(structures: Sequence[Structure], by: str, ppm: float) -> list[np.ndarray]:
+    """Groups of two or more structures of one formula, or each within `ppm` of the next in mass; by their places."""
+    if by == "formula":
+        groups: dict[str, list[int]] = {}
+        for place, one in enumerate(structures):
+            groups.setdefault(one.formula, []).append(place)
+        found = [np.array(group) for group in groups.values()]
+    else:
+        mass = np.array([one.exact_mass for one in structures])
+        order = np.argsort(mass, kind="stable")
+        gaps = np.flatnonzero(np.diff(mass[order]) > mass[order][:-1] * ppm * 1e-6)
+        found = np.split(order, gaps + 1)
+    return [group for group in found if len(group) > 1]
+
+
+def _pass(count: int, groups: Sequence[np.ndarray], share: float, rng: np.random.Generator) -> np.ndarray:
+    """Every compound once, in random order; a share of them side by side with others of their group."""
+    if not groups or not share:
+        return rng.permutation(count)
+    shuffled = [rng.permutation(group) for group in groups]
+    pieces = [group[i : i + _TOGETHER] for group in shuffled for i in range(0, len(group), _TOGETHER)]
+    together: list[np.ndarray] = []
+    taken = 0
+    for number in rng.permutation(len(pieces)):
+        if len(pieces[number]) > 1 and taken + len(pieces[number]) <= max(2, round(share * count)):
+            together.append(pieces[number])
+            taken += len(pieces[number])
+    alone = np.setdiff1d(np.arange(count), np.concatenate(together) if together else [])
+    units = [*together, *alone[:, None]]
+    return np.concatenate([units[number] for number in rng.permutation(len(units))])
+
+
+def _resolve(config: RunConfig, dataset: Dataset) -> tuple[RunConfig, list[_Pairing]]:
+    """The run with its pairings written out, and their measurements in the training fold.
+
+    What `[joint]` adds is left out where too few compounds have it, and an encoder that is left with nothing to learn
+    from goes too.
+    """
+    explicit = len(config.pairs)
+    rows = _rows(config, dataset, config.data.train, config.pairs)
+    kept: list[PairConfig] = []
+    pairings: list[_Pairing] = []
+    for number, pair in enumerate(pairs_of(config)):
+        pairing = _pairing(config, len(kept), pair, rows)
+        if number < explicit:
+            _require(pairing, 2, dataset, config.data.train)
+        elif (found := len(pairing.compounds)) < max(2, config.joint.least):
+            log.warning(
+                "pairing %s:%s is left out: %d compounds of fold %r have both, [joint] least = %d",
+                pair.query, pair.reference, found, config.data.train, config.joint.least,
+            )  # fmt: skip
+            continue
+        kept.append(pair)
+        pairings.append(pairing)
+    if config.joint.pairings == "none":
+        return config, pairings
+    if not kept:
+        raise TrainingError(f"{dataset.path}: no pairing of [joint] has {config.joint.least} compounds to learn from")
+    used = {key for pair in kept for key in (pair.query, pair.reference, *parts_of(config, pair.query))}
+    for key in config.encoders.keys() - used:
+        log.warning("encoder %r is left out: it takes part in no pairing", key)
+    encoders = {key: spec for key, spec in config.encoders.items() if key in used}
+    train = replace(config.train, freeze=tuple(key for key in config.train.freeze if key in used))
+    joint = replace(config.joint, pairings="none")
+    return replace(config, pairs=tuple(kept), joint=joint, encoders=encoders, train=train), pairings
+
+
+def _validation(config: RunConfig, dataset: Dataset, named: int) -> list[_Pairing]:
+    """The pairings of a resolved run in the validation fold: those named by hand must be there, others may lack."""
+    rows = _rows(config, dataset, config.data.validation, config.pairs[:named])
+    found: list[_Pairing] = []
+    for number, pair in enumerate(config.pairs):
+        pairing = _pairing(config, number, pair, rows)
+        if number < named:
+            _require(pairing, 2, dataset, config.data.validation)
+        if len(pairing.compounds) > 1:
+            found.append(pairing)
+        else:
+            log.warning("pairing %s:%s cannot be validated: too few compounds", pair.query, pair.reference)
+    if not found:
+        raise TrainingError(f"{dataset.path}: no pairing has 2 compounds in fold {config.data.validation!r}")
+    return found
+
+
+def _rows(
+    config: RunConfig, dataset: Dataset, fold: str, named: Sequence[PairConfig]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Measurements of a fold by modality and compound; those of `named` pairings must be there, others may lack."""
+    needed = {key for pair in named for key in (pair.reference, *parts_of(config, pair.query))}
+    holding = {m for m, about in dataset.metadata["modalities"].items() if fold in about.get("folds", {})}
     rows: dict[str, dict[str, np.ndarray]] = {}
     for key in config.encoders:
-        if key != "structure":
+        if key == "structure" or is_fused(config, key):
+            continue
+        rows[key] = {}
+        # A fold that no modality has is a slip of the pen, which the dataset answers best.
+        if key in needed or key in holding or not holding:
             kept = dataset.rows(key, fold=fold, adducts=config.data.adducts, min_peaks=config.data.min_peaks)
             rows[key] = _by_compound(dataset, key, kept)
-    pairings: list[_Pairing] = []
-    for number, pair in enumerate(config.pairs):
-        if pair.query == "structure":
-            raise ConfigError(f"pair {number + 1}: the query is 'structure'; write the measurement as the query")
-        query = rows[pair.query]
-        reference = query if pair.reference == "structure" else rows[pair.reference]
-        compounds = tuple(sorted(query.keys() & reference.keys()))
-        if len(compounds) < 2:
-            raise TrainingError(
-                f"pair {pair.query}:{pair.reference} has {len(compounds)} compounds in fold {fold!r} of "
-                f"{dataset.path}; at least 2 are wanted. Check the folds with: molvis data describe {dataset.path}"
-            )
-        pairings.append(_Pairing(pair.query, pair.reference, compounds, query, reference))
-    return pairings
+    return rows
+
+
+def _pairing(config: RunConfig, number: int, pair: PairConfig, rows: _Rows) -> _Pairing:
+    if pair.query == "structure":
+        raise ConfigError(f"pair {number + 1}: the query is 'structure'; write the measurement as the query")
+    parts = parts_of(config, pair.query)
+    least = pair.measured if is_fused(config, pair.query) else 1
+    compounds = {key for part in parts for key in rows[part]}
+    if pair.reference != "structure":
+        compounds &= rows[pair.reference].keys()
+    enough = (key for key in compounds if sum(key in rows[part] for part in parts) >= least)
+    return _Pairing(number, pair.query, pair.reference, parts, tuple(sorted(enough)), rows)
+
+
+def _require(pairing: _Pairing, least: int, dataset: Dataset, fold: str) -> None:
+    if len(pairing.compounds) < least:
+        raise TrainingError(
+            f"pair {pairing.query}:{pairing.reference} has {len(pairing.compounds)} compounds in fold {fold!r} of "
+            f"{dataset.path}; at least {least} are wanted. Check the folds with: molvis data describe {dataset.path}"
+        )
 
 
 def _by_compound(dataset: Dataset, modality: str, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -246,12 +412,17 @@ def _by_compound(dataset: Dataset, modality: str, rows: np.ndarray) -> dict[str,
     return dict(zip(found.tolist(), np.split(rows[order], starts[1:]), strict=True))
 
 
-def _pools(library: Library, masses: Mapping[str, float], ppm: float, size: int, seed: int) -> dict[str, np.ndarray]:
-    """For each compound the library's rows of equal mass, without the compound itself; at most `size`, drawn once."""
+def _pools(
+    library: Library, truths: Mapping[str, Structure], by: str, ppm: float, size: int, seed: int
+) -> dict[str, np.ndarray]:
+    """For each compound the library's rows of equal mass or formula, without itself; at most `size`, drawn once."""
     rng = np.random.default_rng([seed, 2])
     pools: dict[str, np.ndarray] = {}
-    for key, mass in sorted(masses.items()):
-        rows = np.setdiff1d(library.within_ppm(mass, ppm), library.rows_of(key))
+    for key, truth in sorted(truths.items()):
+        rows = np.setdiff1d(library.within_ppm(truth.exact_mass, ppm), library.rows_of(key))
+        if by == "formula":
+            same = [one.formula == truth.formula for one in library.structures(rows)]
+            rows = rows[np.array(same, dtype=bool)]
         pools[key] = np.sort(rng.choice(rows, size, replace=False)) if len(rows) > size else rows
     return pools
 
@@ -311,11 +482,13 @@ def train(
     torch.manual_seed(settings.seed)
     say = progress if progress and fabric.is_global_zero else None
     dataset = Dataset.open(config.data.path)
+    named = len(config.pairs)
+    config, pairings = _resolve(config, dataset)
+    settings = config.train
+    validation = _validation(config, dataset, named)
     encoders = {k: registry.build("encoder", s, where=f"encoders.{k}") for k, s in config.encoders.items()}
     losses = [registry.build("loss", p.loss, where="pairs.loss") for p in config.pairs]
     targets = [registry.build("target", p.target, where="pairs.target") for p in config.pairs]
-    pairings = _pairings(config, dataset, config.data.train)
-    validation = _pairings(config, dataset, config.data.validation)
     library, pools, validation_pools = None, {}, {}
     if config.negatives.path:
         if say:
@@ -323,13 +496,24 @@ def train(
         library = Library.read(config.negatives.path)
         options = (config.negatives.ppm, config.negatives.pool, settings.seed)
         if any(pair.negatives for pair in config.pairs):
-            pools = _pools(library, _masses(dataset, pairings), *options)
-        validation_pools = _pools(library, _masses(dataset, validation), *options)
+            pools = _pools(library, _truths(dataset, pairings), config.negatives.by, *options)
+        # A search asks by mass, whatever the negatives of the training are.
+        validation_pools = _pools(library, _truths(dataset, validation), "mass", *options)
     _featurise(encoders, dataset, pairings + validation, library, [pools, validation_pools], say, settings.epochs)
 
     batches = _Batches(
-        config, dataset, encoders, pairings, targets, pools, library, fabric.global_rank, fabric.world_size
+        config,
+        dataset,
+        encoders,
+        pairings,
+        targets,
+        pools,
+        library,
+        fabric.global_rank,
+        fabric.world_size,
+        [bool(getattr(loss, "every_positive", False)) for loss in losses],
     )
+    names = _names(config.pairs)
     steps, per_epoch = len(batches), len(batches.plan)
     trained = {k: e for k, e in encoders.items() if k not in settings.freeze}
     for key in settings.freeze:
@@ -341,6 +525,8 @@ def train(
         parameters, lr=settings.learning_rate, betas=settings.betas
     )
     average = _Average(trained, settings.average)
+    used = [{pair.query, pair.reference, *parts_of(config, pair.query)} for pair in config.pairs]
+    balance = _Balance(used, list(trained), on=settings.balance == "norm")
     state = _State()
     running: list[float] = []
     folder.mkdir(parents=True, exist_ok=True)
@@ -350,7 +536,7 @@ def train(
     modules = {**{f"encoder.{k}": e for k, e in encoders.items()}}
     modules |= {f"loss.{i}": m for i, m in enumerate(losses) if isinstance(m, nn.Module)}
     if resume and checkpoint.exists():
-        state, best_states, running = _resume(checkpoint, signature, modules, optimizer, average)
+        state, best_states, running = _resume(checkpoint, signature, modules, optimizer, average, balance)
     if fabric.is_global_zero:
         _write_text(folder / "config.toml", write_toml(fill(config)))
 
@@ -375,6 +561,7 @@ def train(
                 "modules": {k: m.state_dict() for k, m in modules.items()},
                 "optimizer": optimizer.state_dict(),
                 "average": average.state,
+                "balance": balance.state(),
                 "state": {k: getattr(state, k) for k in _State.__dataclass_fields__},
                 "best": best_states,
                 "running": running,
@@ -387,7 +574,7 @@ def train(
         nonlocal best_states
         with average.applied(trained):
             metrics = _validate(
-                config, dataset, encoders, targets, losses, validation, validation_pools, library, fabric
+                config, dataset, encoders, targets, losses, validation, validation_pools, library, fabric, names
             )
         row = {
             "epoch": float(epoch),
@@ -396,6 +583,12 @@ def train(
             **metrics,
         }
         row["learning_rate"] = float(optimizer.param_groups[0]["lr"])
+        if len(names) > 1:
+            steps_of = [batches.plan[i][0] for i in range(len(running))]
+            for number, name in enumerate(names):
+                mine = [v for v, pair in zip(running, steps_of, strict=True) if pair == number]
+                row[f"loss/{name}"] = float(np.mean(mine or [math.nan]))
+        row |= _temperatures(names, losses)
         state.rows.append(row)
         value = -metrics["val_loss"] if settings.select == "loss" else metrics[f"val_{settings.select}"]
         if value > state.best:
@@ -415,17 +608,15 @@ def train(
         loader = ()
     iterator: Iterator[PairBatch] = iter(loader)
     for batch in iterator:
-        for encoder in ready.values():
-            encoder.train()
-        for key in settings.freeze:
-            ready[key].eval()
+        for key in used[batch.pair]:
+            ready[key].train(key not in settings.freeze)
         rate = _schedule(config, state.step, steps, per_epoch)
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * rate
         # Dropout and augmentation draw from this: a function of the step, so that a resumed run draws the same.
         torch.manual_seed((settings.seed * 1_000_003 + state.step) * 4099 + fabric.global_rank)
-        value = _step(batch.to(fabric.device), config, ready, ready_losses, targets, optimizer, fabric)
-        average.update(trained, state.step)
+        value = _step(batch.to(fabric.device), config, ready, ready_losses, targets, optimizer, fabric, balance)
+        average.update({k: e for k, e in trained.items() if k in used[batch.pair]}, state.step)
         state.step += 1
         seen += len(batch.query.batch) * fabric.world_size
         if (state.step - 1) % per_epoch == 0:
@@ -526,9 +717,11 @@ def _step(
     targets: Sequence[Any],
     optimizer: torch.optim.Optimizer,
     fabric: Fabric,
+    balance: _Balance,
 ) -> float:
     pair = config.pairs[batch.pair]
-    query = encoders[pair.query](batch.query.batch)
+    measured = batch.query.batch
+    query = encoders[pair.query](measured.encode(encoders) if isinstance(measured, MeasuredBatch) else measured)
     reference = encoders[pair.reference](batch.reference.batch)
     target, weight = targets[batch.pair](batch.query.target, batch.reference.target)
     loss = losses[batch.pair](query, reference, target, weight)
@@ -546,6 +739,7 @@ def _step(
         )
     optimizer.zero_grad()
     fabric.backward(loss)
+    balance.scale(batch.pair, encoders)
     if config.train.clip:
         parameters = [p for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
         torch.nn.utils.clip_grad_norm_(parameters, config.train.clip)
@@ -563,18 +757,26 @@ def _validate(
     pools: Mapping[str, np.ndarray],
     library: Library | None,
     fabric: Fabric,
+    names: Sequence[str],
 ) -> dict[str, float]:
-    """Retrieval on the validation fold: among its compounds, or among those of equal mass where there is a library."""
+    """Retrieval on the validation fold: among its compounds, or among those of equal mass where there is a library.
+
+    Means over the pairings, and where there are several each one's own.
+    """
     for encoder in encoders.values():
         encoder.eval()
-    found: dict[str, list[float]] = {"hit1": [], "hit5": [], "hit20": [], "mrr": [], "loss": []}
+    found: dict[str, dict[str, float]] = {}
     with torch.inference_mode():
-        for number, pairing in enumerate(pairings):
-            for key, value in _validate_pairing(
-                config, number, pairing, dataset, encoders, targets[number], losses[number], pools, library, fabric
-            ).items():
-                found[key].append(value)
-    return {f"val_{k}": float(np.mean(v)) for k, v in found.items()}
+        for pairing in pairings:
+            target, loss = targets[pairing.pair], losses[pairing.pair]
+            found[names[pairing.pair]] = _validate_pairing(
+                config, pairing, dataset, encoders, target, loss, pools, library, fabric
+            )
+    keys = list(next(iter(found.values())))
+    means = {f"val_{key}": float(np.mean([one[key] for one in found.values()])) for key in keys}
+    if len(names) > 1:
+        means |= {f"val_{key}/{name}": one[key] for name, one in found.items() for key in keys}
+    return means
 
 
 _PER_COMPOUND = 4
@@ -583,7 +785,6 @@ _PER_COMPOUND = 4
 
 def _validate_pairing(
     config: RunConfig,
-    number: int,
     pairing: _Pairing,
     dataset: Dataset,
     encoders: Mapping[str, Any],
@@ -593,22 +794,30 @@ def _validate_pairing(
     library: Library | None,
     fabric: Fabric,
 ) -> dict[str, float]:
-    rng = np.random.default_rng([config.train.seed, number, 3])
-    structures = [dataset.structure(pairing.query, int(pairing.query_rows[k][0])) for k in pairing.compounds]
+    rng = np.random.default_rng([config.train.seed, pairing.pair, 3])
+    structures = [pairing.structure(dataset, key) for key in pairing.compounds]
     references = (
         structures
         if pairing.reference == "structure"
-        else [dataset.record(pairing.reference, int(pairing.reference_rows[k][0])) for k in pairing.compounds]
+        else [
+            dataset.record(pairing.reference, int(pairing.rows[pairing.reference][key][0])) for key in pairing.compounds
+        ]
     )
     truth = _embed(encoders[pairing.reference], references, fabric)
     owners: list[int] = []
     queries: list[Any] = []
     for owner, key in enumerate(pairing.compounds):
-        rows = pairing.query_rows[key]
+        if is_fused(config, pairing.query):
+            queries.append(
+                {p: [dataset.record(p, int(rng.choice(pairing.rows[p][key])))] for p in _having(pairing, key)}
+            )
+            owners.append(owner)
+            continue
+        rows = pairing.rows[pairing.query][key]
         for row in rng.choice(rows, min(_PER_COMPOUND, len(rows)), replace=False):
             queries.append(dataset.record(pairing.query, int(row)))
             owners.append(owner)
-    query, owner = _embed(encoders[pairing.query], queries, fabric), torch.tensor(owners)
+    query, owner = _embed_queries(config, pairing, encoders, queries, fabric), torch.tensor(owners)
     ranks = np.empty(len(queries))
     if library is not None and pairing.reference == "structure":
         rows = sorted({int(r) for key in pairing.compounds for r in pools[key]})
@@ -650,6 +859,22 @@ def _ranks(scores: Tensor, truth: Tensor) -> np.ndarray:
     return (1 + (scores > own).sum(1) + ((scores == own).sum(1) - 1) / 2).double().numpy()
 
 
+def _having(pairing: _Pairing, key: str) -> list[str]:
+    return [part for part in pairing.parts if key in pairing.rows[part]]
+
+
+def _embed_queries(
+    config: RunConfig, pairing: _Pairing, encoders: Mapping[str, Any], queries: Sequence[Any], fabric: Fabric
+) -> Tensor:
+    if not is_fused(config, pairing.query):
+        return _embed(encoders[pairing.query], queries, fabric)
+    out: list[Tensor] = []
+    for start in range(0, len(queries), 512):
+        batch = collate_measured(encoders, pairing.parts, queries[start : start + 512]).to(fabric.device)
+        out.append(encoders[pairing.query](batch.encode(encoders)).float().cpu())
+    return torch.cat(out)
+
+
 def _embed(encoder: Any, records: Sequence[Any], fabric: Fabric, size: int = 512) -> Tensor:
     out = [
         encoder(encoder.collate(records[start : start + size]).to(fabric.device)).float().cpu()
@@ -658,10 +883,76 @@ def _embed(encoder: Any, records: Sequence[Any], fabric: Fabric, size: int = 512
     return torch.cat(out)
 
 
-def _masses(dataset: Dataset, pairings: Sequence[_Pairing]) -> dict[str, float]:
-    return {
-        key: dataset.structure(p.query, int(p.query_rows[key][0])).exact_mass for p in pairings for key in p.compounds
-    }
+def _truths(dataset: Dataset, pairings: Sequence[_Pairing]) -> dict[str, Structure]:
+    return {key: p.structure(dataset, key) for p in pairings for key in p.compounds}
+
+
+def _names(pairs: Sequence[PairConfig]) -> list[str]:
+    """What metrics call each pairing; a second one of the same modalities gets a number."""
+    names: list[str] = []
+    for pair in pairs:
+        name = f"{pair.query}:{pair.reference}"
+        same = sum(n.split("#")[0] == name for n in names)
+        names.append(f"{name}#{same + 1}" if same else name)
+    return names
+
+
+def _temperatures(names: Sequence[str], losses: Sequence[Any]) -> dict[str, float]:
+    """The temperature of every pairing's loss, where it has one."""
+    found: dict[str, float] = {}
+    for name, loss in zip(names, losses, strict=True):
+        value = getattr(loss, "temperature", None)
+        with torch.no_grad():
+            value = value() if callable(value) else value
+        if value is not None:
+            found[f"temperature/{name}"] = float(value)
+    return found
+
+
+class _Balance:
+    """Factors that make the pairings' gradients at a shared encoder equally long on the running average.
+
+    Batches alternate, so the pairings' gradients are never there together: each is measured in its own steps.
+
+    Reference: GradNorm without its rates of training (alpha = 0), Chen et al., ICML 2018,
+    doi:10.48550/arXiv.1711.02257
+    """
+
+    DECAY, LIMIT = 0.95, 10.0
+
+    def __init__(self, used: Sequence[Set[str]], trained: Sequence[str], *, on: bool) -> None:
+        self.used = used
+        self.shared = [key for key in trained if sum(key in keys for keys in used) > 1]
+        self.mean = torch.zeros(len(used) if on else 0, len(self.shared), dtype=torch.float64)
+        self.seen = torch.zeros_like(self.mean)
+
+    def scale(self, pair: int, encoders: Mapping[str, Any]) -> None:
+        """Scale the gradients that a step of a pairing left."""
+        if not len(self.mean):
+            return
+        for place, key in enumerate(self.shared):
+            gradients = [p.grad for p in encoders[key].parameters() if p.grad is not None]
+            if key not in self.used[pair] or not gradients:
+                continue
+            norm = float(torch.stack([gradient.norm() for gradient in gradients]).norm())
+            if not norm > 0:
+                continue
+            self.mean[pair, place] += (1 - self.DECAY) * (norm - self.mean[pair, place])
+            self.seen[pair, place] += 1
+            known = self.seen[:, place] > 0
+            norms = self.mean[known, place] / (1 - self.DECAY ** self.seen[known, place])
+            own = self.mean[pair, place] / (1 - self.DECAY ** self.seen[pair, place])
+            factor = float((norms.mean() / own).clamp(1 / self.LIMIT, self.LIMIT))
+            for gradient in gradients:
+                gradient.mul_(factor)
+
+    def state(self) -> list[Tensor]:
+        """What a checkpoint keeps."""
+        return [self.mean.clone(), self.seen.clone()]
+
+    def load(self, state: Sequence[Tensor]) -> None:
+        """Go on from a checkpoint."""
+        self.mean, self.seen = state
 
 
 def _featurise(
@@ -677,7 +968,7 @@ def _featurise(
     encoder = encoders.get("structure")
     if not hasattr(encoder, "featurise"):
         return
-    structures = [dataset.structure(p.query, int(p.query_rows[k][0])) for p in pairings for k in p.compounds]
+    structures = list(_truths(dataset, pairings).values())
     if library is not None:
         rows = sorted({int(r) for pool in pools for drawn in pool.values() for r in drawn})
         structures += library.structures(rows)
@@ -700,9 +991,10 @@ class _Average:
 
     @torch.no_grad()
     def update(self, encoders: Mapping[str, nn.Module], step: int) -> None:
-        """Take in the weights after a step."""
+        """Take in the weights of the encoders that a step changed."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for key, kept in self.state.items():
+        for key in self.state.keys() & encoders.keys():
+            kept = self.state[key]
             for name, value in encoders[key].named_parameters():
                 kept[name] = kept[name].to(value.device).lerp_(value, 1 - decay)
 
@@ -767,6 +1059,7 @@ def _resume(
     modules: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer,
     average: _Average,
+    balance: _Balance,
 ) -> tuple[_State, dict[str, dict[str, Tensor]], list[float]]:
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
@@ -780,6 +1073,7 @@ def _resume(
             module.load_state_dict(content["modules"][name])
         optimizer.load_state_dict(content["optimizer"])
         average.state = content["average"]
+        balance.load(content["balance"])
         return _State(**content["state"]), content["best"], content["running"]
     except TrainingError:
         raise
