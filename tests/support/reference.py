@@ -22,6 +22,7 @@ SECTIONS = {
     "": config.RunConfig,
     "data": config.DataConfig,
     "pairs": config.PairConfig,
+    "joint": config.JointConfig,
     "negatives": config.NegativesConfig,
     "train": config.TrainConfig,
 }
@@ -31,7 +32,8 @@ _MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTA
 _TOP_LEVEL = {
     "data": "the section below",
     "encoders": "a section for each modality; `use` names the encoder, the other keys are its arguments",
-    "pairs": "one or more sections, below",
+    "pairs": "one or more sections, below; none are needed where `joint` makes them",
+    "joint": "the section below",
     "train": "the section below",
     "negatives": "the section below",
     "scorers": "a section for each; `use` names the scorer, the other keys are its arguments",

@@ -168,6 +168,68 @@ def test_contrastive_lets_near_twins_stay_near() -> None:
     assert value(spec, TANIMOTO) == pytest.approx(wanted, rel=1e-4)
 
 
+def test_a_positive_weight_gives_matches_a_larger_say_in_labelled_losses() -> None:
+    # Distances: matches 0 and 0.2, others 0.4 and 1.0.
+    spec = {"use": "contrastive", "positive_margin": 0.1, "negative_margin": 0.9, "positive_weight": 3.0}
+    like, unlike = (0.2 - 0.1) ** 2 / 2, (0.9 - 0.4) ** 2 / 2
+    assert value(spec) == pytest.approx((3 * like + unlike) / 4, rel=1e-4)
+    hide = torch.tensor([[1.0, 1.0], [0.0, 1.0]])
+    unbalanced = (3 * (0.2 - 0.1) ** 2 + (0.9 - 0.4) ** 2) / (3 * 2 + 1)
+    assert value({**spec, "balance": False}, weight=hide) == pytest.approx(unbalanced, rel=1e-4)
+    # In bce the same, from the costs of both kinds alone.
+    alone = [value({"use": "bce"}, weight=w) for w in (torch.eye(2), 1 - torch.eye(2))]
+    weighted = value({"use": "bce", "positive_weight": 3.0})
+    assert weighted == pytest.approx((3 * alone[0] + alone[1]) / 4, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bce", "contrastive", "infonce", "clerms", "siglip"])
+def test_a_positive_weight_of_one_changes_nothing(name: str) -> None:
+    assert value({"use": name, "positive_weight": 1.0}, TANIMOTO) == value({"use": name}, TANIMOTO)
+
+
+def test_a_positive_weight_pulls_matches_harder_in_ranked_losses() -> None:
+    # Cosines of the matches: 1 and 0.8.
+    for name in ("infonce", "clerms"):
+        spec = {"use": name, "temperature": 0.5, "positive_weight": 3.0}
+        wanted = value({"use": name, "temperature": 0.5}) + 2 * (0 + 0.2) / 2 / 0.5
+        assert value(spec) == pytest.approx(wanted, rel=1e-5)
+    t, b = 0.5, -1.0
+    wanted = 3 * log1pexp(-(1 / t + b)) + log1pexp(0.6 / t + b) + log1pexp(b) + 3 * log1pexp(-(0.8 / t + b))
+    found = value({"use": "siglip", "temperature": t, "bias": b, "positive_weight": 3.0})
+    assert found == pytest.approx(wanted / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bce", "contrastive"])
+def test_losses_on_labelled_pairs_ask_for_epochs_that_see_every_positive(name: str) -> None:
+    assert build("loss", name).every_positive
+
+
+@pytest.mark.parametrize("size", [2, 9, 30])
+@pytest.mark.parametrize("name", ["bce", "contrastive"])
+def test_positives_and_negatives_have_equal_say_however_many_there_are(name: str, size: int) -> None:
+    generator = torch.Generator().manual_seed(size)
+    query, reference = (torch.nn.functional.normalize(torch.randn(size, 4, generator=generator)) for _ in range(2))
+    loss, eye = build("loss", name), torch.eye(size)
+    like = loss(query, reference, eye, eye)
+    unlike = loss(query, reference, eye, 1 - eye)
+    torch.testing.assert_close(loss(query, reference, eye, torch.ones(size, size)), (like + unlike) / 2)
+
+
+def test_a_learned_distance_learns_which_dimensions_tell_compounds_apart() -> None:
+    # The second dimension is noise that the compounds share nothing of.
+    generator = torch.Generator().manual_seed(0)
+    kind = torch.randn(16, 1, generator=generator)
+    query, reference = (torch.cat([kind, torch.randn(16, 1, generator=generator)], dim=1) for _ in range(2))
+    loss = build("loss", {"use": "bce", "distance": "learned", "dim": 2})
+    optimiser = torch.optim.Adam(loss.parameters(), lr=0.05)
+    for _ in range(200):
+        optimiser.zero_grad()
+        loss(query, reference, torch.eye(16), torch.ones(16, 16)).backward()
+        optimiser.step()
+    scale = loss.scale.detach()
+    assert scale[0] > 5 * scale[1].abs()
+
+
 def test_a_learned_temperature_is_a_parameter_that_stays_within_its_bounds() -> None:
     loss = build("loss", {"use": "infonce", "temperature": 0.02, "learned": True})
     optimiser = torch.optim.SGD(loss.parameters(), lr=100.0)
@@ -201,6 +263,8 @@ def test_scores_keep_full_precision_under_autocast() -> None:
         ({"use": "tanimoto-infonce", "form": "print"}, "Did you mean 'printed'"),
         ({"use": "tanimoto-infonce", "soft": 2.0}, "soft = 2.0"),
         ({"use": "clerms", "mse": -1.0}, "mse = -1.0"),
+        ({"use": "bce", "positive_weight": 0.0}, "bce: positive_weight = 0.0; a positive number"),
+        ({"use": "clerms", "positive_weight": -1.0}, "clerms: positive_weight = -1.0"),
         ({"use": "soft-target", "sharpness": 0.0}, "sharpness = 0.0"),
         ({"use": "bce", "distance": "learned"}, "needs dim"),
         ({"use": "bce", "distance": "cosin"}, "Did you mean 'cosine'"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from molvis.errors import ConfigError
-from molvis_losses.parts import Temperature, check_shapes, matching, scores, weighted_mean
+from molvis_losses.parts import Temperature, check_positive_weight, check_shapes, matching, scores, weighted_mean
 
 Distance = Literal["cosine", "l2", "learned"]
 
@@ -45,21 +45,30 @@ def halves(
     weight: Float[Tensor, "n m"],
     *,
     balance: bool,
+    positive_weight: float = 1.0,
 ) -> Float[Tensor, ""]:
     """Mean of what like pairs cost and of what unlike pairs cost.
 
     A label between 0 and 1 makes a pair partly both. Balanced, the two kinds have the same say however many there are
-    of each, as if negatives had been drawn in equal number; a batch of n compounds holds n - 1 for each positive.
+    of each, as if negatives had been drawn in equal number; a batch of n compounds holds n - 1 for each positive. A
+    like pair then counts as `positive_weight` of them; the weights add up to one, so that the loss keeps its size.
     """
-    positive, negative = weight * label, weight * (1 - label)
+    positive, negative = positive_weight * weight * label, weight * (1 - label)
+    total = positive + negative
     if not balance:
-        return weighted_mean(label * like + (1 - label) * unlike, weight)
-    present = (positive.sum() > 0).float() + (negative.sum() > 0).float()
-    return (weighted_mean(like, positive) + weighted_mean(unlike, negative)) / present.clamp_min(1)
+        share = torch.where(total > 0, positive / torch.where(total > 0, total, torch.ones_like(total)), label)
+        return weighted_mean(share * like + (1 - share) * unlike, total)
+    say = positive_weight * (positive.sum() > 0).float(), (negative.sum() > 0).float()
+    cost = say[0] * weighted_mean(like, positive) + say[1] * weighted_mean(unlike, negative)
+    # Where nothing counts both say nothing, and the cost is 0 whatever divides it.
+    whole = say[0] + say[1]
+    return cost / torch.where(whole > 0, whole, torch.ones_like(whole))
 
 
 class BinaryCrossEntropy(nn.Module):
     """A pair matches with probability sigmoid((threshold - distance) / temperature); cross entropy against its label.
+
+    An epoch of it sees every positive.
 
     Args:
         distance: `cosine` (1 - cosine), `l2` (Euclidean), or `learned` (a linear layer over the squared differences,
@@ -68,8 +77,11 @@ class BinaryCrossEntropy(nn.Module):
         threshold: the distance at which a match is as likely as not; learned.
         temperature: how sharply the probability falls with distance; learned.
         balance: like and unlike pairs have the same say.
+        positive_weight: how many times the say of an unlike pair, or of all of them where balanced, a like one has.
         dim: length of the vectors; needed where the distance is learned.
     """
+
+    every_positive: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -79,8 +91,10 @@ class BinaryCrossEntropy(nn.Module):
         temperature: float = 0.1,
         balance: bool = True,
         dim: int | None = None,
+        positive_weight: float = 1.0,
     ) -> None:
         super().__init__()
+        self.positive_weight = check_positive_weight("bce", positive_weight)
         _one_of("bce", "distance", distance, ("cosine", "l2", "learned"))
         _one_of("bce", "label", label, ("match", "tanimoto"))
         if not math.isfinite(threshold):
@@ -110,12 +124,19 @@ class BinaryCrossEntropy(nn.Module):
         logits = (self.threshold - far) / self.temperature()
         label = matching(target).float() if self.label == "match" else target.float().clamp(0, 1)
         return halves(
-            functional.softplus(-logits), functional.softplus(logits), label, weight.float(), balance=self.balance
+            functional.softplus(-logits),
+            functional.softplus(logits),
+            label,
+            weight.float(),
+            balance=self.balance,
+            positive_weight=self.positive_weight,
         )
 
 
 class Contrastive(nn.Module):
     """Squared hinge: matches are drawn to within one margin, the others pushed beyond another.
+
+    An epoch of it sees every positive.
 
     Args:
         distance: `cosine` (1 - cosine) or `l2` (Euclidean).
@@ -123,9 +144,12 @@ class Contrastive(nn.Module):
         negative_margin: pairs that do not match and are farther apart than this are left alone.
         tanimoto: shrink the negative margin by the pair's Tanimoto similarity, so that near twins may stay near.
         balance: like and unlike pairs have the same say.
+        positive_weight: how many times the say of an unlike pair, or of all of them where balanced, a like one has.
 
     Reference: Hadsell, Chopra and LeCun, CVPR 2006, doi:10.1109/CVPR.2006.100
     """
+
+    every_positive: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -134,8 +158,10 @@ class Contrastive(nn.Module):
         negative_margin: float = 0.9,
         tanimoto: bool = False,
         balance: bool = True,
+        positive_weight: float = 1.0,
     ) -> None:
         super().__init__()
+        self.positive_weight = check_positive_weight("contrastive", positive_weight)
         _one_of("contrastive", "distance", distance, ("cosine", "l2"))
         if not 0 <= positive_margin < negative_margin <= 2:
             raise ConfigError(
@@ -159,7 +185,14 @@ class Contrastive(nn.Module):
         reach = self.negative_margin * (1 - target.float().clamp(0, 1)) if self.tanimoto else self.negative_margin
         like = functional.relu(far - self.positive_margin).square()
         unlike = functional.relu(reach - far).square()
-        return halves(like, unlike, matching(target).float(), weight.float(), balance=self.balance)
+        return halves(
+            like,
+            unlike,
+            matching(target).float(),
+            weight.float(),
+            balance=self.balance,
+            positive_weight=self.positive_weight,
+        )
 
 
 def _one_of(loss: str, key: str, value: str, known: tuple[str, ...]) -> None:

@@ -55,6 +55,13 @@ def hidden(logits: Float[Tensor, "n m"], weight: Float[Tensor, "n m"]) -> Float[
     return torch.where(seen, logits + torch.where(seen, weight, torch.ones_like(weight)).log(), _HIDDEN)
 
 
+def check_positive_weight(loss: str, value: float) -> float:
+    """The weight of positives, or a `ConfigError` where it is not a positive number."""
+    if not (math.isfinite(value) and value > 0):
+        raise ConfigError(f"{loss}: positive_weight = {value}; a positive number is wanted")
+    return value
+
+
 class Temperature(nn.Module):
     """A positive number that divides scores; a parameter when learned, kept within bounds.
 

@@ -10,7 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from molvis.errors import ConfigError, did_you_mean
-from molvis_losses.parts import Temperature, check_shapes, hidden, matching, scores, weighted_mean
+from molvis_losses.parts import (
+    Temperature,
+    check_positive_weight,
+    check_shapes,
+    hidden,
+    matching,
+    scores,
+    weighted_mean,
+)
 
 
 def pick_the_match(
@@ -83,12 +91,15 @@ class _Directions(nn.Module):
 class InfoNCE(_Directions):
     """Each query picks its match among the references of the batch, and each reference among the queries.
 
-    References without a match, such as hard candidates, are negatives for the queries and pick nothing themselves.
+    References without a match, such as hard candidates, are negatives for the queries and pick nothing themselves. With
+    cosines c, temperature T and positive weight w, a choice costs (w (1 - c_match) + T logsumexp(c / T) - 1) / T: the
+    pull of the match, w times, against the push of all, after Wang and Isola, ICML 2020, doi:10.48550/arXiv.2005.10242
 
     Args:
         temperature: divides the cosines.
         learned: whether the temperature is trained, between 0.01 and 10.
         directions: `both`, `query` (queries pick references) or `reference`.
+        positive_weight: how strongly a match is drawn near, against what pushes the others away.
 
     Reference: van den Oord, Li and Vinyals 2018, doi:10.48550/arXiv.1807.03748
     """
@@ -98,8 +109,10 @@ class InfoNCE(_Directions):
         temperature: float = 0.07,
         learned: bool = False,
         directions: Literal["both", "query", "reference"] = "both",
+        positive_weight: float = 1.0,
     ) -> None:
         super().__init__(temperature, learned, directions)
+        self.positive_weight = check_positive_weight("infonce", positive_weight)
 
     def forward(
         self,
@@ -116,11 +129,19 @@ class InfoNCE(_Directions):
         self, cosine: Float[Tensor, "n m"], target: Float[Tensor, "n m"], weight: Float[Tensor, "n m"]
     ) -> Float[Tensor, ""]:
         """The loss from scores."""
-        logits, match, weight = cosine / self.temperature(), matching(target), weight.float()
-        return self.mean(
+        temperature = self.temperature()
+        logits, match, weight = cosine / temperature, matching(target), weight.float()
+        value = self.mean(
             pick_the_match(logits, match, weight) if self.forth else None,
             pick_the_match(logits.T, match.T, weight.T) if self.back else None,
         )
+        if self.positive_weight == 1:
+            return value
+        pull = self.mean(
+            _over_rows((1 - cosine) / temperature, weight * match) if self.forth else None,
+            _over_rows((1 - cosine.T) / temperature, (weight * match).T) if self.back else None,
+        )
+        return value + (self.positive_weight - 1) * pull
 
 
 class TanimotoInfoNCE(_Directions):
@@ -208,6 +229,7 @@ class Clerms(InfoNCE):
         learned: whether the temperature is trained.
         mse: weight of the squared error.
         directions: `both`, `query` or `reference`.
+        positive_weight: as in `infonce`.
 
     Reference: Guo, Xue and Guo, Anal. Chem. 95 (2023) 7888, doi:10.1021/acs.analchem.3c00260
     """
@@ -218,8 +240,9 @@ class Clerms(InfoNCE):
         learned: bool = False,
         mse: float = 1.0,
         directions: Literal["both", "query", "reference"] = "both",
+        positive_weight: float = 1.0,
     ) -> None:
-        super().__init__(temperature, learned, directions)
+        super().__init__(temperature, learned, directions, check_positive_weight("clerms", positive_weight))
         if not mse >= 0:
             raise ConfigError(f"clerms: mse = {mse}; a weight of 0 or more is wanted")
         self.mse = mse
@@ -245,12 +268,14 @@ class SigLIP(nn.Module):
     Args:
         temperature: divides the cosines; learned. The paper starts at a tenth.
         bias: added to the logits; learned. The paper starts at -10, so that the many negatives cost nothing at first.
+        positive_weight: how many times the say of another pair a match has.
 
     Reference: Zhai, Mustafa, Kolesnikov and Beyer, ICCV 2023, doi:10.1109/ICCV51070.2023.01100
     """
 
-    def __init__(self, temperature: float = 0.1, bias: float = -10.0) -> None:
+    def __init__(self, temperature: float = 0.1, bias: float = -10.0, positive_weight: float = 1.0) -> None:
         super().__init__()
+        self.positive_weight = check_positive_weight("siglip", positive_weight)
         self.temperature = Temperature(temperature, learned=True)
         self.bias = nn.Parameter(torch.tensor(float(bias)))
 
@@ -264,8 +289,10 @@ class SigLIP(nn.Module):
         """Nats for each query: a sum over references, a mean over queries."""
         check_shapes(query, reference, target, weight)
         logits = scores(query, reference) / self.temperature() + self.bias
-        weight = weight.float()
-        cost = functional.softplus(torch.where(matching(target), -logits, logits))
+        match, weight = matching(target), weight.float()
+        cost = functional.softplus(torch.where(match, -logits, logits))
+        if self.positive_weight != 1:
+            cost = torch.where(match, self.positive_weight * cost, cost)
         queries = (weight > 0).any(dim=1).sum().clamp_min(1)
         return (torch.where(weight > 0, cost, torch.zeros_like(cost)) * weight).sum() / queries
 
