@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from molvis.bundle import Bundle, Calibration
-from molvis.errors import BundleError, ConfigError, DatasetError, IndexFileError, RecordError
+from molvis.errors import ConfigError, DatasetError, IndexFileError, RecordError
 from molvis.identification import (
     START_WEIGHT,
     Identification,
@@ -193,9 +193,11 @@ def test_an_index_of_another_bundle_is_refused(index: Index, tmp_path: Path) -> 
 
 
 def test_queries_of_another_kind_are_refused(bundle: Bundle, index: Index) -> None:
-    with pytest.raises(BundleError, match="no encoder for 'ir'"):
-        identify(bundle, [measurement(BUTANOL)], index, modality="ir")
-    with pytest.raises(RecordError, match="is a Structure; the 'msms' encoder takes PeakList"):
+    other = dataclasses.replace(measurement(BUTANOL), modality="ir")
+    bad, good = identify(bundle, [other, measurement(BUTANOL)], index)
+    assert "no encoder for 'ir'" in bad.problem
+    assert good.truth_rank == 1
+    with pytest.raises(RecordError, match="query 1 is a Structure, which belongs to no installed modality"):
         identify(bundle, [BUTANOL], index)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis import registry
-from molvis.config import RunConfig, Spec, check, fill, from_mapping, is_fused, parts_of, write_toml
+from molvis.config import RunConfig, Spec, check, fill, from_mapping, is_fused, parts_of, to_plain, write_toml
 from molvis.errors import BundleError, MolvisError, RecordError, did_you_mean
 from molvis.files import beside, replacing, swap_folder
 from molvis.plugins import plugins
@@ -49,11 +49,14 @@ class Calibration:
         weights: by feature: a modality's name weighs the cosine of its encoder, `<scorer>.<feature>` a scorer's column.
         shortlist: how many of the best candidates by embedding get the scorers' evidence.
         fitted_on: what the weights were fitted on, for people; empty where they are only a starting point.
+        repeats: n records of one modality say n to this power times what one says: 0 where they only repeat it, 1
+            where each is evidence of its own.
     """
 
     weights: dict[str, float] = field(default_factory=dict)
     shortlist: int = 256
     fitted_on: str = ""
+    repeats: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -324,11 +327,7 @@ def save_bundle(
             **dict(metadata or {}),
             "plugins": {p.distribution: p.version for p in plugins() if not p.problem},
             "weights": digests,
-            "calibration": {
-                "weights": dict((calibration or Calibration()).weights),
-                "shortlist": (calibration or Calibration()).shortlist,
-                "fitted_on": (calibration or Calibration()).fitted_on,
-            },
+            "calibration": to_plain(calibration or Calibration()),
             "config": filled,
         }
         (fresh / "bundle.toml").write_text(write_toml(content), encoding="utf-8")
@@ -348,11 +347,7 @@ def write_calibration(bundle: Bundle, calibration: Calibration) -> Bundle:
     """
     file = bundle.path / "bundle.toml"
     raw = tomllib.loads(file.read_text(encoding="utf-8"))
-    raw["calibration"] = {
-        "weights": dict(calibration.weights),
-        "shortlist": calibration.shortlist,
-        "fitted_on": calibration.fitted_on,
-    }
+    raw["calibration"] = to_plain(calibration)
     try:
         with replacing(file) as fresh:
             fresh.write_text(write_toml(raw), encoding="utf-8")

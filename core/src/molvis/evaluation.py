@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from molvis import metrics
+from molvis import metrics, registry
 from molvis.adducts import neutral_mass
 from molvis.bundle import Bundle
 from molvis.dataset import Dataset
@@ -206,6 +206,22 @@ def evaluate(
     )
 
 
+def usable_modalities(bundle: Bundle, dataset: Dataset) -> list[str]:
+    """Modalities of a dataset that a bundle has an encoder or a scorer for.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    scored = {registry.component("scorer", str(spec["use"])).modality for spec in bundle.config.scorers.values()}
+    found = [m for m in dataset.modalities if m != "structure" and (m in bundle.modalities or m in scored)]
+    if not found:
+        raise DatasetError(
+            f"{dataset.path} holds {', '.join(dataset.modalities)}; bundle {bundle.name!r} takes "
+            f"{', '.join(sorted({*bundle.modalities, *scored} - {'structure', ''}))}"
+        )
+    return found
+
+
 @dataclass
 class _Ranked:
     rank: np.ndarray
@@ -224,21 +240,27 @@ def _tampered(
     if precursor_error:
         records = [
             dataclasses.replace(r, precursor_mz=r.precursor_mz * (1 + rng.normal(0, precursor_error * 1e-6)))
-            if r.precursor_mz is not None
+            if getattr(r, "precursor_mz", None) is not None
             else r
             for r in records
         ]
     if decoy:
         out: list[Any] = []
-        modes = np.array([str(r.ionmode) for r in records])
+        modes = np.array([str(getattr(r, "ionmode", None)) for r in records])
         for record, key, mode in zip(records, keys, modes, strict=True):
             others = np.flatnonzero((keys != key) & (modes == mode))
             if not len(others):
                 raise DatasetError(f"no other compound of ion mode {mode} to take decoy peaks from")
-            other = int(rng.choice(others))
-            out.append(dataclasses.replace(record, mz=records[other].mz, intensity=records[other].intensity))
+            other = records[int(rng.choice(others))]
+            # What was measured comes from the other; what is known of the ion beforehand stays.
+            signal = next(names for names in _SIGNALS if all(hasattr(record, n) for n in names))
+            out.append(dataclasses.replace(record, **{n: getattr(other, n) for n in signal}))
         records = out
     return records
+
+
+_SIGNALS = (("mz", "intensity"), ("x", "y"), ("value", "sd"), ("fractions", "sd"))
+"""Fields of each record type that an instrument filled in."""
 
 
 def _window(
@@ -257,9 +279,9 @@ def _window(
     say: Progress,
 ) -> dict[str, _Ranked]:
     """Ranks among the candidates of each spectrum's own mass window, or of its compound's formula."""
-    weighers = {"embedding": Weigher(bundle, modality, rerank=False)}
+    weighers = {"embedding": Weigher(bundle, rerank=False)}
     if rerank and bundle.scorers and bundle.calibration.weights:
-        weighers["reranked"] = Weigher(bundle, modality)
+        weighers["reranked"] = Weigher(bundle)
     count, total = len(records), len(truths)
     made = {
         method: _Ranked(
@@ -291,7 +313,8 @@ def _window(
                 inside = np.flatnonzero(mask)
                 cosine = vectors[inside] @ queries[i]
                 own_candidates = [structures[p] for p in inside]
-                logits, _, _ = weigh.score(records[i], cosine, functools.partial(_pick, own_candidates))
+                pick = functools.partial(_pick, own_candidates)
+                logits = weigh.score({modality: [records[i]]}, {modality: cosine[None]}, pick).logits
                 metrics.finite(logits, f"spectrum {records[i].identifier}")
                 full = np.full(len(structures), logits.min())
                 full[inside] = logits
@@ -322,7 +345,7 @@ def _rows(index: Index, record: Any, truth: Structure, scope: str, ppm: float) -
     if scope == "formula":
         return index.library.of_formula(truth.formula)
     mass = truth.exact_mass
-    if record.precursor_mz is not None and record.adduct is not None:
+    if getattr(record, "precursor_mz", None) is not None and record.adduct is not None:
         # Where the ion says nothing, an empty window would leave the truth alone in it, and flatter.
         with contextlib.suppress(AdductError):
             mass = neutral_mass(record.precursor_mz, record.adduct)

@@ -1,8 +1,10 @@
 """Rank candidate structures for unknowns, and say how probable each is.
 
-Every piece of evidence is a number for each candidate: the cosine of its embedding with the query's, and what scorers
-such as `explained-peaks` add. A calibrated weight turns each into a share of a logit, evidence adds up, and a softmax
-over the candidates gives the probability that a candidate is the truth, given that the truth is among them.
+An unknown is whatever was measured of one compound: MS/MS spectra of several ions, an infrared spectrum, a collision
+cross section, in any subset. Every piece of evidence is a number for each candidate: the cosine of its embedding with a
+measurement's, and what scorers such as `explained-peaks` add. A calibrated weight turns each into a share of a logit,
+evidence adds up, and a softmax over the candidates gives the probability that a candidate is the truth, given that the
+truth is among them.
 """
 
 from __future__ import annotations
@@ -12,17 +14,18 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int64
 
+from molvis import registry
 from molvis.adducts import neutral_mass, parse_adduct
 from molvis.bundle import Bundle, Calibration
 from molvis.dataset import Measurement
-from molvis.errors import AdductError, ConfigError, DatasetError, MolvisError, ScoreError
+from molvis.errors import AdductError, BundleError, ConfigError, DatasetError, MolvisError, RecordError, ScoreError
 from molvis.files import replacing
 from molvis.formula import formula_mass, parse_formula
 from molvis.records import Record, Structure
@@ -31,7 +34,9 @@ if TYPE_CHECKING:
     from molvis.library import Index
 
 Progress = Callable[[int, int], None]
-Scope = Literal["mass", "formula", "all"]
+Scope = Literal["auto", "mass", "formula", "all"]
+Query = Measurement | Record | Sequence["Measurement | Record"]
+"""One measurement, or all that was measured of one unknown."""
 
 START_WEIGHT = 20.0
 """Weight of a cosine in a bundle that was never calibrated: a temperature of 0.05, as training starts with."""
@@ -71,7 +76,9 @@ class Identification:
         margin: probability of the first less that of the second.
         truth: the true structure, where the query came with one.
         truth_rank: where that came, ties half; None where it is no candidate or not known.
-        records: the spectra, for reports.
+        records: what was measured, for reports.
+        modalities: of the records, in their order.
+        notes: what of it could not be used, and why.
     """
 
     query: str
@@ -86,176 +93,264 @@ class Identification:
     truth: Structure | None = None
     truth_rank: float | None = None
     records: tuple[Record, ...] = field(default=(), repr=False)
+    modalities: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def identify(
     bundle: Bundle,
-    queries: Sequence[Measurement | Record],
+    queries: Sequence[Query],
     index: Index,
     *,
-    candidates: Scope = "mass",
+    candidates: Scope = "auto",
     ppm: float = 10.0,
+    mass: float | None = None,
     formula: str | None = None,
     adduct: str | None = None,
     top: int = 20,
     rerank: bool = True,
     consensus: bool = False,
-    modality: str = "msms",
+    modality: str | None = None,
     device: str | None = None,
     progress: Progress | None = None,
 ) -> list[Identification]:
     """Rank candidate structures for each query.
 
-    A query that cannot be searched gets a `problem`, and the rest goes on.
+    A query that cannot be searched gets a `problem`, a measurement of it that cannot be used a note, and the rest goes
+    on.
 
     Args:
         bundle: whose encoders and weights.
-        queries: measurements, or bare records.
+        queries: each a measurement, a bare record, or a sequence of them: all that was measured of one unknown.
         index: of candidates, made by the same bundle.
         candidates: `mass` takes those within `ppm` of the neutral mass, `formula` those of one formula, `all` the
-            whole library.
+            whole library; `auto` is `formula` where one is given, `mass` where a mass is given or an ion was measured,
+            and `all` elsewhere.
         ppm: half width of the mass window.
+        mass: neutral mass in Da, where no ion tells it.
         formula: for `formula`; where it is not given, that of the query's own structure.
-        adduct: taken for queries that name none.
+        adduct: taken for ions that name none.
         top: candidates that come back for each query.
         rerank: use the bundle's scorers. Not with `all`: their weights are calibrated among candidates of equal mass,
             and among others they could lift one of another mass above the truth.
-        consensus: spectra of one name are of one unknown: their evidence is averaged.
-        modality: of the queries: a key of the bundle's encoders.
+        consensus: measurements of one name are of one unknown.
+        modality: of bare records; without it their type decides.
         device: where to embed.
         progress: called with the unknowns done and in all.
 
     Raises:
         molvis.errors.IndexFileError: another bundle made the index.
-        molvis.errors.BundleError: the bundle has no encoder for the modality.
+        molvis.errors.RecordError: a bare record that no modality takes, or more than one.
         ConfigError: an option that makes no sense.
     """
-    if candidates not in ("mass", "formula", "all"):
-        raise ConfigError(f"candidates = {candidates!r}; 'mass', 'formula' or 'all' is wanted")
-    if not ppm > 0 or top < 1:
-        raise ConfigError(f"ppm = {ppm}, top = {top}; positive numbers are wanted")
+    if candidates not in ("auto", "mass", "formula", "all"):
+        raise ConfigError(f"candidates = {candidates!r}; 'auto', 'mass', 'formula' or 'all' is wanted")
+    if not ppm > 0 or top < 1 or not (mass is None or mass > 0):
+        raise ConfigError(f"ppm = {ppm}, top = {top}, mass = {mass}; positive numbers are wanted")
     if formula is not None:
         try:
             formula_mass(parse_formula(formula))
         except ValueError as error:
             raise ConfigError(str(error)) from error
     index.require(bundle)
-    unknowns = _unknowns(queries, adduct, consensus)
+    unknowns = _unknowns(bundle, queries, adduct, consensus, modality, mass)
     good = [u for u in unknowns if not u.problem]
-    vectors = bundle.embed(modality, [r for u in good for r in u.records], device=device) if good else np.empty((0, 0))
-    weigh = Weigher(bundle, modality, rerank=rerank and candidates != "all")
+    vectors = _vectors(bundle, good, device)
+    weighers = {reranked: Weigher(bundle, rerank=reranked) for reranked in {rerank, False}}
     found: dict[int, Identification] = {}
-    start = 0
-    for together in _batches(good, 32 if candidates == "all" else 1):
-        stop = start + sum(len(u.records) for u in together)
+    scopes: dict[int, Scope] = {id(u): _scope(candidates, u, formula, mass) for u in good}
+    for together in _batches(good, lambda u: scopes[id(u)] == "all"):
+        scope = scopes[id(together[0])]
         # The whole library is read once for several unknowns: reading it costs more than their products.
-        whole = cosines(vectors[start:stop], index, None) if candidates == "all" and len(index.library) else None
-        done = 0
+        whole: dict[int, dict[str, np.ndarray]] = {}
+        if scope == "all" and len(index.library):
+            whole = _whole(together, vectors, index)
         for unknown in together:
-            mine = slice(done, done + len(unknown.records))
-            done = mine.stop
+            mine = vectors[id(unknown)]
             try:
-                rows = scope_rows(index, unknown, candidates, ppm, formula)
-                cosine = cosines(vectors[start:stop][mine], index, rows) if whole is None else whole[mine]
+                rows = scope_rows(index, unknown, scope, ppm, formula)
+                cosine = whole.get(id(unknown)) or {m: cosines(v, index, rows) for m, v in mine.items()}
+                weigh = weighers[rerank and scope != "all"]
                 found[id(unknown)] = _rank(unknown, cosine, index, rows, weigh, top)
             except MolvisError as error:
                 found[id(unknown)] = unknown.failed(str(error))
             if progress:
                 progress(len(found), len(good))
-        start = stop
     return [found.get(id(u)) or u.failed(u.problem) for u in unknowns]
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Spectra of one unknown, checked.
+    """What was measured of one unknown, checked.
 
     Attributes:
         name: of the query.
-        records: its spectra.
+        measured: records by modality, in the order in which they came.
         problem: why it cannot be searched; empty where it can.
-        mass: neutral mass in Da, where precursor and adduct tell it.
+        mass: neutral mass in Da, where an ion tells it or it was given.
         truth: the true structure, where it is known.
+        notes: what of it is not used, and why.
     """
 
     name: str
-    records: tuple[Any, ...]
+    measured: dict[str, tuple[Any, ...]]
     problem: str = ""
     mass: float | None = None
     truth: Structure | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def records(self) -> tuple[Any, ...]:
+        """All of them, modality by modality."""
+        return tuple(r for records in self.measured.values() for r in records)
+
+    @property
+    def ion(self) -> Any:
+        """The first record that names an adduct or a precursor, or else the first."""
+        ions = [r for r in self.records if _says(r, "adduct") or _says(r, "precursor_mz")]
+        return ions[0] if ions else self.records[0] if self.records else None
 
     def failed(self, problem: str) -> Identification:
         """An identification that says why there is none."""
-        first = self.records[0] if self.records else None
         return Identification(
             self.name,
             problem,
-            getattr(first, "precursor_mz", None),
-            getattr(first, "adduct", None),
+            getattr(self.ion, "precursor_mz", None),
+            getattr(self.ion, "adduct", None),
             self.mass,
             len(self.records),
             truth=self.truth,
             records=self.records,
+            modalities=tuple(m for m, records in self.measured.items() for _ in records),
+            notes=self.notes,
         )
+
+
+def _says(record: Any, name: str) -> bool:
+    return getattr(record, name, None) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Evidence for candidates, weighed.
+
+    Attributes:
+        logits: of all candidates.
+        cosines: what each modality's embedding adds, for all candidates.
+        near: which candidates scorers looked at, best embedding first.
+        scorers: what each scorer adds, for those.
+    """
+
+    logits: Float[np.ndarray, " m"]
+    cosines: dict[str, Float[np.ndarray, " m"]]
+    near: Int64[np.ndarray, " s"]
+    scorers: dict[str, Float[np.ndarray, " s"]]
 
 
 class Weigher:
     """Turns evidence into logits with a bundle's calibrated weights."""
 
-    def __init__(self, bundle: Bundle, modality: str, *, rerank: bool = True) -> None:
-        self.modality = modality
+    def __init__(self, bundle: Bundle, *, rerank: bool = True) -> None:
         self.calibration = bundle.calibration
         self.scorers = bundle.scorers if rerank and bundle.calibration.weights else {}
-        weights = bundle.calibration.weights
-        # The embedding's own weight belongs to the company of the scorers; alone it has another.
-        alone = f"{modality}.alone"
-        self.cosine = (
-            weights.get(modality, START_WEIGHT)
-            if self.scorers
-            else weights.get(alone, weights.get(modality, START_WEIGHT))
-        )
+        self._only = {
+            key: registry.component("scorer", registry.spec_name(bundle.config.scorers[key])[0]).modality
+            for key in self.scorers
+        }
 
-    def features(self, record: Any, structures: Sequence[Structure]) -> tuple[list[str], Float[np.ndarray, "m f"]]:
-        """Names and columns of all scorers' evidence."""
-        names: list[str] = []
-        columns: list[np.ndarray] = [np.empty((len(structures), 0))]
+    def takes(self, key: str, modality: str, record: Any) -> bool:
+        """Whether a scorer has something to say about a record."""
+        return isinstance(record, self.scorers[key].accepts) and self._only[key] in ("", modality)
+
+    def weight(self, modality: str) -> float:
+        """Of a cosine. In the company of scorers it has another weight than among embeddings alone."""
+        weights = self.calibration.weights
+        with_scorers = weights.get(modality, START_WEIGHT)
+        return with_scorers if self.scorers else weights.get(f"{modality}.alone", with_scorers)
+
+    def features(
+        self, records: Mapping[str, Sequence[Any]], structures: Sequence[Structure]
+    ) -> dict[str, Float[np.ndarray, "m f"]]:
+        """Columns of each scorer that takes one of the records, a mean over those it takes times their gain.
+
+        Raises:
+            ScoreError: a number that is not finite.
+        """
+        columns: dict[str, np.ndarray] = {}
         for key, scorer in self.scorers.items():
-            if isinstance(record, scorer.accepts):
-                values = np.asarray(scorer(record, structures), dtype=np.float64)
-                if not np.isfinite(values).all():
-                    raise ScoreError(f"scorer {key!r} gave a number that is not finite")
-                names += [f"{key}.{feature}" for feature in scorer.features]
-                columns.append(values)
-        return names, np.concatenate(columns, axis=1)
+            mine = [r for m, some in records.items() for r in some if self.takes(key, m, r)]
+            if not mine:
+                continue
+            values = np.mean([np.asarray(scorer(r, structures), dtype=np.float64) for r in mine], axis=0)
+            if not np.isfinite(values).all():
+                raise ScoreError(f"scorer {key!r} gave a number that is not finite")
+            columns[key] = values * self.gain(len(mine))
+        return columns
+
+    def gain(self, count: int) -> float:
+        """How much more several records of one modality say than one of them: between 1 and their number."""
+        return count**self.calibration.repeats
 
     def score(
-        self, record: Any, cosine: Float[np.ndarray, " m"], structures: Callable[[np.ndarray], Sequence[Structure]]
-    ) -> tuple[Float[np.ndarray, " m"], Int64[np.ndarray, " s"], dict[str, Float[np.ndarray, " s"]]]:
-        """Logits of all candidates; which were looked at closely, and what each scorer adds for those.
+        self,
+        records: Mapping[str, Sequence[Any]],
+        cosine: Mapping[str, Float[np.ndarray, "r m"]],
+        structures: Callable[[np.ndarray], Sequence[Structure]],
+    ) -> Scored:
+        """Logits of all candidates.
 
-        Scorers look at the shortlist alone: the best by embedding. A candidate outside it gets the least that a scorer
-        gave inside, so that it cannot overtake one that was looked at with an equal embedding.
+        Scorers look at the shortlist alone: the best by embedding, or everything where there is no embedding to choose
+        by. A candidate outside it gets the least that a scorer gave inside, so that it cannot overtake one that was
+        looked at with an equal embedding.
+
+        Args:
+            records: by modality.
+            cosine: of the records with the candidates, for the modalities that have an encoder.
+            structures: of the candidates whose places it is given.
         """
-        logits = self.cosine * np.asarray(cosine, dtype=np.float64)
-        count = min(self.calibration.shortlist, len(cosine))
+        shares = {
+            m: self.weight(m) * self.gain(len(values)) * np.asarray(values, dtype=np.float64).mean(axis=0)
+            for m, values in cosine.items()
+        }
+        logits = sum(shares.values(), np.zeros(1))
+        if not shares:
+            raise ScoreError("no embedding to rank by")
+        return self._reranked(records, logits, shares, structures)
+
+    def score_without(
+        self, records: Mapping[str, Sequence[Any]], count: int, structures: Callable[[np.ndarray], Sequence[Structure]]
+    ) -> Scored:
+        """The same where no measurement has an encoder, for so many candidates."""
+        return self._reranked(records, np.zeros(count), {}, structures)
+
+    def _reranked(
+        self,
+        records: Mapping[str, Sequence[Any]],
+        logits: np.ndarray,
+        shares: dict[str, np.ndarray],
+        structures: Callable[[np.ndarray], Sequence[Structure]],
+    ) -> Scored:
+        count = min(self.calibration.shortlist, len(logits)) if shares else len(logits)
+        near = np.argsort(-logits, kind="stable")[:count]
         if not self.scorers or not count:
-            return logits, np.argsort(-logits, kind="stable")[:count], {}
-        if count < len(logits):
-            near = np.argpartition(-logits, count - 1)[:count]
-            near = near[np.argsort(-logits[near], kind="stable")]
-        else:
-            near = np.argsort(-logits, kind="stable")
-        names, values = self.features(record, structures(near))
-        weights = np.array([self.calibration.weights.get(n, 0.0) for n in names])
-        weighted = values * weights
-        shares: dict[str, np.ndarray] = {}
-        for key in self.scorers:
-            mine = [i for i, n in enumerate(names) if n.startswith(f"{key}.")]
-            shares[key] = weighted[:, mine].sum(axis=1)
-        added = weighted.sum(axis=1)
-        total = logits + added.min(initial=0.0)
-        total[near] = logits[near] + added
-        return total, near, shares
+            return Scored(logits, shares, near, {})
+        added: dict[str, np.ndarray] = {}
+        for key, values in self.features(records, structures(near)).items():
+            weights = [self.calibration.weights.get(f"{key}.{f}", 0.0) for f in self.scorers[key].features]
+            added[key] = values @ np.array(weights)
+        total = logits + sum(v.min() for v in added.values())
+        total[near] = logits[near] + sum(added.values(), np.zeros(1))
+        return Scored(total, shares, near, added)
+
+
+def _scope(candidates: Scope, unknown: Unknown, formula: str | None, mass: float | None) -> Scope:
+    if candidates != "auto":
+        return candidates
+    if formula is not None:
+        return "formula"
+    # An ion without adduct is asked for one rather than searched for in the whole library.
+    ion = any(hasattr(r, "precursor_mz") for r in unknown.records)
+    return "mass" if ion or mass is not None else "all"
 
 
 def scope_rows(
@@ -281,7 +376,8 @@ def scope_rows(
         return rows
     if unknown.mass is None:
         raise DatasetError(
-            "no neutral mass without precursor m/z and adduct; name the adduct with --adduct, or search all"
+            "no neutral mass without precursor m/z and adduct; name the adduct with --adduct or the mass with --mass, "
+            "or search all"
         )
     rows = library.within_ppm(unknown.mass, ppm)
     if not len(rows):
@@ -293,21 +389,35 @@ def scope_rows(
 
 
 def _adduct(unknown: Unknown) -> str:
-    return str(getattr(unknown.records[0], "adduct", None))
+    return str(getattr(unknown.ion, "adduct", None))
 
 
 def _rank(
-    unknown: Unknown, cosine: np.ndarray, index: Index, rows: np.ndarray | None, weigh: Weigher, top: int
+    unknown: Unknown,
+    cosine: Mapping[str, np.ndarray],
+    index: Index,
+    rows: np.ndarray | None,
+    weigh: Weigher,
+    top: int,
 ) -> Identification:
     places = np.arange(len(index.library)) if rows is None else rows
-    total = np.zeros(len(places))
-    near_all: list[np.ndarray] = []
-    shares_all: list[dict[str, np.ndarray]] = []
-    for record, own in zip(unknown.records, cosine, strict=True):
-        logits, near, shares = weigh.score(record, own, lambda chosen: index.library.structures(places[chosen]))
-        total += logits / len(unknown.records)
-        near_all.append(near)
-        shares_all.append(shares)
+    if not cosine and not any(
+        weigh.takes(k, m, r) for k in weigh.scorers for m, v in unknown.measured.items() for r in v
+    ):
+        raise ScoreError(
+            f"{', '.join(unknown.measured)} alone cannot be searched for here: the bundle has no encoder for it, and "
+            "its scorers rank candidates of equal mass. Give a mass with --mass or a formula with --formula, or add "
+            "another measurement"
+        )
+
+    def structures_at(chosen: np.ndarray) -> Sequence[Structure]:
+        return index.library.structures(places[chosen])
+
+    if cosine:
+        scored = weigh.score(unknown.measured, cosine, structures_at)
+    else:
+        scored = weigh.score_without(unknown.measured, len(places), structures_at)
+    total = scored.logits
     if not np.isfinite(total).all():
         raise ScoreError(f"query {unknown.name!r} has scores that are not finite")
     peak = total.max()
@@ -316,15 +426,12 @@ def _rank(
     best = np.argpartition(-total, count - 1)[:count]
     best = best[np.lexsort((places[best], -total[best]))]
     structures = index.library.structures(places[best])
-    mean_cosine = cosine.mean(axis=0)
     found: list[Candidate] = []
     for rank, (place, structure) in enumerate(zip(best, structures, strict=True), start=1):
-        evidence = {weigh.modality: float(weigh.cosine * mean_cosine[place])}
-        for near, shares in zip(near_all, shares_all, strict=True):
-            where = np.flatnonzero(near == place)
-            for key, values in shares.items():
-                added = float(values[where[0]]) if len(where) else float(values.min(initial=0.0))
-                evidence[key] = evidence.get(key, 0.0) + added / len(near_all)
+        evidence = {m: float(values[place]) for m, values in scored.cosines.items()}
+        where = np.flatnonzero(scored.near == place)
+        for key, values in scored.scorers.items():
+            evidence[key] = float(values[where[0]]) if len(where) else float(values.min(initial=0.0))
         score = float(total[place])
         found.append(Candidate(rank, structure, score, math.exp(score - norm), evidence))
     truth_rank = None
@@ -334,21 +441,13 @@ def _rank(
         if len(where):
             score = total[where[0]]
             truth_rank = float(1 + (total > score).sum() + ((total == score).sum() - 1) / 2)
-    first = unknown.records[0]
     margin = found[0].probability - (found[1].probability if len(found) > 1 else 0.0)
-    return Identification(
-        unknown.name,
-        "",
-        getattr(first, "precursor_mz", None),
-        getattr(first, "adduct", None),
-        unknown.mass,
-        len(unknown.records),
-        len(total),
-        tuple(found),
-        margin,
-        unknown.truth,
-        truth_rank,
-        unknown.records,
+    return replace(
+        unknown.failed(""),
+        n_candidates=len(total),
+        candidates=tuple(found),
+        margin=margin,
+        truth_rank=truth_rank,
     )
 
 
@@ -366,11 +465,12 @@ def cosines(vectors: np.ndarray, index: Index, rows: np.ndarray | None) -> np.nd
     return out
 
 
-def _batches(unknowns: Sequence[Unknown], most: int) -> Iterator[list[Unknown]]:
-    """Unknowns in groups of at most so many spectra, or of one unknown."""
+def _batches(unknowns: Sequence[Unknown], whole: Callable[[Unknown], bool], most: int = 32) -> Iterator[list[Unknown]]:
+    """Unknowns one by one; those that search the whole library in groups of at most so many records, or of one."""
     group: list[Unknown] = []
     for unknown in unknowns:
-        if group and sum(len(u.records) for u in group) + len(unknown.records) > most:
+        full = group and sum(len(u.records) for u in group) + len(unknown.records) > most
+        if group and (full or not whole(unknown) or not whole(group[0])):
             yield group
             group = []
         group.append(unknown)
@@ -378,37 +478,176 @@ def _batches(unknowns: Sequence[Unknown], most: int) -> Iterator[list[Unknown]]:
         yield group
 
 
-def _unknowns(queries: Sequence[Any], adduct: str | None, consensus: bool) -> list[Unknown]:
-    groups: dict[Any, list[tuple[str, Any, Structure | None]]] = {}
-    for number, query in enumerate(queries, start=1):
-        record = query.record if isinstance(query, Measurement) else query
-        truth = query.structure if isinstance(query, Measurement) else None
-        label = (query.name if isinstance(query, Measurement) else None) or getattr(record, "identifier", None)
-        name = str(label or f"query {number}")
-        groups.setdefault(name if consensus and label else number, []).append((name, record, truth))
-    return [_unknown(group, adduct) for group in groups.values()]
+def _whole(
+    unknowns: Sequence[Unknown], vectors: Mapping[int, Mapping[str, np.ndarray]], index: Index
+) -> dict[int, dict[str, np.ndarray]]:
+    """Cosines of several unknowns' records with everything in an index."""
+    pieces = [(id(u), m, v) for u in unknowns for m, v in vectors[id(u)].items()]
+    if not pieces:
+        return {}
+    product = cosines(np.concatenate([v for _, _, v in pieces]), index, None)
+    out: dict[int, dict[str, np.ndarray]] = {}
+    start = 0
+    for owner, modality, v in pieces:
+        out.setdefault(owner, {})[modality] = product[start : start + len(v)]
+        start += len(v)
+    return out
 
 
-def _unknown(group: Sequence[tuple[str, Any, Structure | None]], adduct: str | None) -> Unknown:
-    name, _, truth = group[0]
-    records: list[Any] = []
-    masses: list[float] = []
-    problem = ""
-    for _, record, _ in group:
-        try:
-            checked, mass = check_ion(record, adduct)
-        except AdductError as error:
-            problem = problem or str(error)
+def _vectors(bundle: Bundle, unknowns: Sequence[Unknown], device: str | None) -> dict[int, dict[str, np.ndarray]]:
+    """Embedded records of each unknown, for the modalities that have an encoder."""
+    out: dict[int, dict[str, np.ndarray]] = {id(u): {} for u in unknowns}
+    for modality in bundle.modalities:
+        mine = [u for u in unknowns if modality in u.measured]
+        if not mine:
             continue
-        records.append(checked)
-        if mass is not None:
-            masses.append(mass)
-    if records:  # one good spectrum of an unknown is enough
-        problem = ""
-    elif not problem:
-        problem = "no spectrum"
-    mass = float(np.median(masses)) if masses else None
-    return Unknown(name, tuple(records or [r for _, r, _ in group]), problem, mass, truth)
+        rows = bundle.embed(modality, [r for u in mine for r in u.measured[modality]], device=device)
+        start = 0
+        for u in mine:
+            count = len(u.measured[modality])
+            out[id(u)][modality] = rows[start : start + count]
+            start += count
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A record with what its query says of it."""
+
+    record: Any
+    modality: str
+    label: str | None
+    truth: Structure | None
+
+
+def _unknowns(
+    bundle: Bundle,
+    queries: Sequence[Query],
+    adduct: str | None,
+    consensus: bool,
+    modality: str | None,
+    mass: float | None,
+) -> list[Unknown]:
+    groups: dict[Any, list[_Item]] = {}
+    for number, query in enumerate(queries, start=1):
+        parts = list(query) if isinstance(query, Sequence) else [query]
+        items = [_item(bundle, part, number, modality) for part in parts]
+        label = next((i.label for i in items if i.label), None)
+        name = label or f"query {number}"
+        items = [replace(i, label=name) for i in items] or [_Item(None, "", name, None)]
+        groups.setdefault(name if consensus and label else number, []).extend(items)
+    scorers = [
+        (s.accepts, registry.component("scorer", registry.spec_name(bundle.config.scorers[k])[0]).modality)
+        for k, s in bundle.scorers.items()
+    ]
+    return [_unknown(bundle, scorers, group, adduct, mass) for group in groups.values()]
+
+
+def _item(bundle: Bundle, part: Measurement | Record, number: int, modality: str | None) -> _Item:
+    if isinstance(part, Measurement):
+        label = part.name or getattr(part.record, "identifier", None)
+        return _Item(part.record, part.modality, label, part.structure)
+    return _Item(part, modality or _modality_of(bundle, part, number), getattr(part, "identifier", None), None)
+
+
+def _modality_of(bundle: Bundle, record: Any, number: int) -> str:
+    """The modality of a bare record, by its type: one that the bundle knows before one that it does not."""
+    known = {c.name for c in registry.components("modality") if c.name != "structure"}
+    fitting = [n for n in sorted(known) if registry.load("modality", n).record is type(record)]
+    mine = [n for n in fitting if n in bundle.modalities]
+    mine += [
+        n
+        for k, s in bundle.scorers.items()
+        if (n := registry.component("scorer", registry.spec_name(bundle.config.scorers[k])[0]).modality) in fitting
+        and n not in mine
+    ]
+    chosen = mine or fitting
+    if len(chosen) != 1:
+        what = f"may be any of {', '.join(chosen)}" if chosen else "belongs to no installed modality"
+        raise RecordError(
+            f"query {number} is a {type(record).__name__}, which {what}; hand over a Measurement that says its modality"
+        )
+    return chosen[0]
+
+
+def _unknown(
+    bundle: Bundle,
+    scorers: Sequence[tuple[type[Any], str]],
+    group: Sequence[_Item],
+    adduct: str | None,
+    mass: float | None,
+) -> Unknown:
+    measured: dict[str, list[Any]] = {}
+    masses: list[float] = []
+    notes: list[str] = []
+    several = len(group) > 1
+    for item in group:
+        try:
+            checked, own = _checked(bundle, scorers, item, adduct)
+        except MolvisError as error:
+            notes.append(f"{item.modality}: {error}" if several and item.modality else str(error))
+            continue
+        measured.setdefault(item.modality, []).append(checked)
+        if own is not None:
+            masses.append(own)
+    problem = "" if measured else notes[0] if notes else "nothing was measured"
+    if mass is None and masses:
+        mass = float(np.median(masses))
+        for off in masses:
+            if abs(off - mass) > _ONE_COMPOUND * mass:
+                problem = problem or (
+                    f"its ions are of different masses, {mass:.4f} and {off:.4f} Da; correct an adduct or a precursor, "
+                    "or take them apart"
+                )
+    truth = next((i.truth for i in group if i.truth is not None), None)
+    kept = measured or _grouped(group)
+    return Unknown(
+        str(group[0].label),
+        {m: tuple(r) for m, r in kept.items()},
+        problem,
+        mass,
+        truth,
+        tuple(notes if measured else ()),
+    )
+
+
+_ONE_COMPOUND = 100e-6
+"""Neutral masses further apart than this, relatively, are not of one compound, whatever the instrument."""
+
+
+def _grouped(group: Sequence[_Item]) -> dict[str, list[Any]]:
+    out: dict[str, list[Any]] = {}
+    for item in group:
+        if item.record is not None:
+            out.setdefault(item.modality, []).append(item.record)
+    return out
+
+
+def _checked(
+    bundle: Bundle, scorers: Sequence[tuple[type[Any], str]], item: _Item, adduct: str | None
+) -> tuple[Any, float | None]:
+    """A record that the bundle can use, and the neutral mass that it tells.
+
+    Raises:
+        MolvisError: the bundle cannot use it, and why.
+    """
+    if item.record is None:
+        raise RecordError("nothing was measured")
+    if item.modality in bundle.modalities:
+        encoder = bundle.encoder(item.modality)
+        if not isinstance(item.record, encoder.accepts):
+            raise RecordError(
+                f"a {type(item.record).__name__}; the {item.modality!r} encoder takes {encoder.accepts.__name__}"
+            )
+        found = check_ion(item.record, adduct)
+        encoder.collate([found[0]])  # a record that cannot be prepared is told from the others here
+        return found
+    if any(isinstance(item.record, kind) and only in ("", item.modality) for kind, only in scorers):
+        return check_ion(item.record, adduct)
+    raise BundleError(
+        f"bundle {bundle.name!r} has no encoder for {item.modality!r} and no scorer that takes it; it knows "
+        f"{', '.join(m for m in bundle.modalities if m != 'structure')}"
+    )
 
 
 def check_ion(record: Any, adduct: str | None = None) -> tuple[Any, float | None]:
@@ -430,6 +669,8 @@ def check_ion(record: Any, adduct: str | None = None) -> tuple[Any, float | None
     mode = getattr(record, "ionmode", None)
     if mode is not None and mode != ion.ionmode:
         raise AdductError(f"adduct {ion.name} is {ion.ionmode}, but the ion mode is {mode}; correct one of them")
+    if record.charge is not None and record.charge * ion.charge < 0:
+        raise AdductError(f"adduct {ion.name} has charge {ion.charge:+d}, but the ion has {record.charge:+d}")
     if record.adduct != ion.name:
         record = dataclasses.replace(record, adduct=ion.name)
     if record.precursor_mz is None:
@@ -445,23 +686,23 @@ def calibrate(
     ppm: float = 10.0,
     per_compound: int = 4,
     penalty: float = 0.002,
-    modality: str = "msms",
     seed: int = 0,
     progress: Progress | None = None,
     fitted_on: str = "",
 ) -> Calibration:
     """Weights of the evidence by maximum likelihood: a conditional logit of the truth among candidates of equal mass.
 
-    Each compound counts once, however many spectra it has. A true structure that the index lacks is embedded and added.
+    Measurements of several modalities are weighed together: a compound that was measured in several ways gives cases
+    with all of them and with some of them, so that what they say twice is not counted twice. Each compound counts once,
+    however many measurements it has. A true structure that the index lacks is embedded and added.
 
     Args:
-        bundle: to calibrate; its present weights are not used.
+        bundle: to calibrate; its present weights stay for modalities that were not measured here, and are not used.
         measurements: with structures that the bundle was not trained on.
         index: of candidates.
         ppm: half width of the mass window.
-        per_compound: spectra of a compound that are used, drawn by `seed`.
+        per_compound: cases of a compound, drawn by `seed`.
         penalty: of squared weights of standardised evidence, so that columns that say the same share their weight.
-        modality: of the measurements.
         seed: of the draw.
         progress: called with the compounds done and in all.
         fitted_on: what to say of the data.
@@ -471,50 +712,183 @@ def calibrate(
     """
     index.require(bundle)
     rng = np.random.default_rng(seed)
-    groups: dict[str, list[Measurement]] = {}
+    compounds: dict[str, dict[str, list[Measurement]]] = {}
     for item in measurements:
         if item.structure is not None:
-            groups.setdefault(item.structure.inchikey14, []).append(item)
-    weigh = Weigher(bundle.with_calibration(Calibration({modality: START_WEIGHT})), modality)
-    names: list[str] = []
-    cases: list[tuple[np.ndarray, int, float]] = []
-    for done, (key, items) in enumerate(groups.items(), start=1):
-        chosen = [items[i] for i in rng.permutation(len(items))[:per_compound]]
-        usable: list[tuple[Any, float]] = []
-        for item in chosen:
+            compounds.setdefault(item.structure.inchikey14, {}).setdefault(item.modality, []).append(item)
+    modalities = list(dict.fromkeys(m.modality for m in measurements))
+    embedded = [m for m in modalities if m in bundle.modalities]
+    weigh = Weigher(bundle.with_calibration(Calibration(dict.fromkeys(embedded or [""], START_WEIGHT))))
+    scorers = [(f"{key}.{f}", key) for key, s in weigh.scorers.items() for f in s.features]
+    columns = [*embedded, *(name for name, _ in scorers)]
+    cases: list[_Case] = []
+    repeated: list[_Case] = []
+    for done, (key, found) in enumerate(compounds.items(), start=1):
+        single, several = _cases(bundle, weigh, index, key, found, columns, embedded, ppm, per_compound, rng)
+        cases += single
+        repeated += several
+        if progress:
+            progress(done, len(compounds))
+    count = sum(c.share for c in cases)
+    if count < 10:
+        raise DatasetError(f"{count:.0f} compounds can be used for calibration; at least 10 are wanted")
+    used = np.any([c.values.any(axis=0) for c in cases], axis=0)
+    kept = [i for i, name in enumerate(columns) if used[i] or name in embedded or _measured(name, weigh, compounds)]
+    weights = _conditional_logit([(c.values[:, kept], c.truth, c.share) for c in cases], penalty)
+    fitted = dict(zip([columns[i] for i in kept], weights.tolist(), strict=True))
+    if embedded:
+        first = len(embedded)
+        alone = _conditional_logit([(c.values[:, :first], c.truth, c.share) for c in cases], penalty)
+        fitted |= {f"{m}.alone": w for m, w in zip(embedded, alone.tolist(), strict=True)}
+    old = {k: v for k, v in bundle.calibration.weights.items() if not _concerns(k, fitted)}
+    full = np.zeros(len(columns))
+    full[kept] = weights
+    return Calibration(
+        old | {k: round(v, 6) for k, v in fitted.items()},
+        Calibration().shortlist,
+        fitted_on,
+        _repeats(repeated, full),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """Evidence for the candidates of one query.
+
+    Attributes:
+        values: a column for each piece, 0 where it was not measured.
+        truth: place of the true structure.
+        share: weight of the case.
+        counts: how many records are behind each column.
+    """
+
+    values: Float[np.ndarray, "m f"]
+    truth: int
+    share: float
+    counts: Float[np.ndarray, " f"]
+
+
+def _measured(name: str, weigh: Weigher, compounds: Mapping[str, Mapping[str, Sequence[Measurement]]]) -> bool:
+    key = name.split(".", 1)[0]
+    if key not in weigh.scorers:
+        return False
+    return any(weigh.takes(key, m, i.record) for c in compounds.values() for m, items in c.items() for i in items[:1])
+
+
+def _concerns(name: str, fitted: Mapping[str, float]) -> bool:
+    """Whether a weight is of something that was fitted anew."""
+    heads = {k.split(".", 1)[0] for k in fitted}
+    return name.split(".", 1)[0] in heads
+
+
+def _cases(
+    bundle: Bundle,
+    weigh: Weigher,
+    index: Index,
+    key: str,
+    found: Mapping[str, Sequence[Measurement]],
+    columns: Sequence[str],
+    embedded: Sequence[str],
+    ppm: float,
+    per_compound: int,
+    rng: np.random.Generator,
+) -> tuple[list[_Case], list[_Case]]:
+    """Cases of one compound with one record of each modality that they hold, and one with several."""
+    records: dict[str, list[Any]] = {}
+    masses: list[float] = []
+    structure = next(i.structure for items in found.values() for i in items)
+    assert structure is not None
+    for modality, items in found.items():
+        for place in rng.permutation(len(items))[:per_compound]:
             try:
-                record, mass = check_ion(item.record)
+                record, mass = check_ion(items[place].record)
             except AdductError:
                 continue
-            if mass is not None:
-                usable.append((record, mass))
-        for record, mass in usable:
-            rows = index.library.within_ppm(mass, ppm)
-            structures, vectors = index.library.structures(rows), index.take(rows)
-            place = [i for i, s in enumerate(structures) if s.inchikey14 == key]
-            truth = place[0] if place else len(structures)
-            if not place:
-                assert chosen[0].structure is not None
-                structures.append(chosen[0].structure)
-                vectors = np.concatenate([vectors, bundle.embed("structure", [chosen[0].structure])])
-            if len(structures) < 2:
-                continue
-            cosine = bundle.embed(modality, [record]) @ vectors.T
-            near = np.argsort(-cosine[0], kind="stable")[: Calibration().shortlist]
-            if truth not in near:
-                near = np.r_[near[:-1], truth]
-            names, values = weigh.features(record, [structures[i] for i in near])
-            columns = np.concatenate([cosine[0, near, None], values], axis=1)
-            cases.append((columns, int(np.flatnonzero(near == truth)[0]), 1.0 / len(usable)))
-        if progress:
-            progress(done, len(groups))
-    compounds = sum(c[2] for c in cases)
-    if compounds < 10:
-        raise DatasetError(f"{compounds:.0f} compounds can be used for calibration; at least 10 are wanted")
-    weights = _conditional_logit(cases, penalty)
-    alone = _conditional_logit([(c[0][:, :1], c[1], c[2]) for c in cases], penalty)
-    found = dict(zip([modality, *names], weights.tolist(), strict=True)) | {f"{modality}.alone": float(alone[0])}
-    return Calibration({k: round(v, 6) for k, v in found.items()}, Calibration().shortlist, fitted_on)
+            if mass is None and hasattr(record, "mz"):
+                continue  # a spectrum whose mass nobody knows has no candidates of equal mass
+            records.setdefault(modality, []).append(record)
+            masses += [mass] if mass is not None else []
+    records = {
+        m: r
+        for m, r in records.items()
+        if m in embedded or any(weigh.takes(k, m, one) for k in weigh.scorers for one in r)
+    }
+    if not records:
+        return [], []
+    # One window for all of a compound's measurements: infrared spectra know no mass of their own.
+    rows = index.library.within_ppm(float(np.median(masses)) if masses else structure.exact_mass, ppm)
+    structures, vectors = index.library.structures(rows), index.take(rows)
+    place = [i for i, s in enumerate(structures) if s.inchikey14 == key]
+    truth = place[0] if place else len(structures)
+    if not place:
+        structures.append(structure)
+        vectors = np.concatenate([vectors, bundle.embed("structure", [structure])])
+    if len(structures) < 2:
+        return [], []
+    cosine = {m: bundle.embed(m, r) @ vectors.T for m, r in records.items() if m in embedded}
+    mean = sum((c.mean(axis=0) for c in cosine.values()), np.zeros(len(structures)))
+    near = np.argsort(-mean, kind="stable")[: Calibration().shortlist]
+    if truth not in near:
+        near = np.r_[near[:-1], truth]
+    own = int(np.flatnonzero(near == truth)[0])
+    chosen = [structures[i] for i in near]
+    # One row of columns for each record; a case is a sum over the records that it holds.
+    single: dict[str, list[np.ndarray]] = {}
+    for modality, some in records.items():
+        for number, record in enumerate(some):
+            values = np.zeros((len(near), len(columns)))
+            if modality in cosine:
+                values[:, columns.index(modality)] = cosine[modality][number, near]
+            for name, block in weigh.features({modality: [record]}, chosen).items():
+                first = columns.index(f"{name}.{weigh.scorers[name].features[0]}")
+                values[:, first : first + block.shape[1]] = block
+            single.setdefault(modality, []).append(values)
+    draws = _draws({m: len(v) for m, v in single.items()}, per_compound, rng)
+    cases = [
+        _Case(sum((single[m][i] for m, i in draw.items()), np.zeros(1)), own, 1 / len(draws), np.ones(len(columns)))
+        for draw in draws
+    ]
+    several: list[_Case] = []
+    if any(len(v) > 1 for v in single.values()):
+        counts = np.ones(len(columns))
+        total = np.zeros((len(near), len(columns)))
+        for blocks in single.values():
+            counts[np.any([b.any(axis=0) for b in blocks], axis=0)] = len(blocks)
+            total += np.mean(blocks, axis=0)
+        several.append(_Case(total, own, 1.0, counts))
+    return cases, several
+
+
+def _draws(counts: Mapping[str, int], most: int, rng: np.random.Generator) -> list[dict[str, int]]:
+    """Which record of which modality the cases of a compound hold: every second case all, the others some."""
+    names = list(counts)
+    if len(names) == 1:
+        return [{names[0]: i} for i in range(counts[names[0]])]
+    draws: list[dict[str, int]] = []
+    for number in range(most):
+        size = len(names) if number % 2 == 0 else int(rng.integers(1, len(names)))
+        some = rng.permutation(len(names))[:size]
+        draws.append({names[i]: int(rng.integers(counts[names[i]])) for i in sorted(some)})
+    return draws
+
+
+def _repeats(cases: Sequence[_Case], weights: np.ndarray) -> float:
+    """The power of their number by which several records of a modality say more than one, by maximum likelihood."""
+    if len(cases) < _LEAST_REPEATED:
+        return 0.0
+
+    def loss(power: float) -> float:
+        total = 0.0
+        for case in cases:
+            logits = (case.values * case.counts**power) @ weights
+            total += float(np.logaddexp.reduce(logits) - logits[case.truth])
+        return total
+
+    powers = np.linspace(0, 1, 21)
+    return round(float(powers[int(np.argmin([loss(p) for p in powers]))]), 6)
+
+
+_LEAST_REPEATED = 10
 
 
 def _conditional_logit(cases: Sequence[tuple[np.ndarray, int, float]], penalty: float) -> np.ndarray:
@@ -615,6 +989,8 @@ def to_json(found: Sequence[Identification]) -> list[dict[str, Any]]:
                 "margin": one.margin,
                 "truth": one.truth.smiles if one.truth else None,
                 "truth_rank": one.truth_rank,
+                "modalities": list(one.modalities),
+                "notes": list(one.notes),
                 "candidates": candidates,
             }
         )

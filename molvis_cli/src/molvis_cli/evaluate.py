@@ -11,6 +11,7 @@ import typer
 from molvis_cli import output
 
 if TYPE_CHECKING:
+    from molvis.combined import Combined
     from molvis.evaluation import Evaluation
 
 
@@ -38,6 +39,11 @@ def evaluate(
     modality: Annotated[
         str, typer.Option(help="Of the queries: the pairing with structures that is measured.")
     ] = "msms",
+    together: Annotated[
+        list[str] | None,
+        typer.Option(help="Modalities of one unknown, --together msms --together ir: each alone and all subsets."),
+    ] = None,
+    records: Annotated[int, typer.Option(help="With --together: measurements of each modality; 0 for all.")] = 1,
     groups: Annotated[bool, typer.Option("--groups", help="Show adducts, instruments and mass ranges.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
@@ -55,6 +61,30 @@ def evaluate(
     if len(names) != len(library):
         raise ConfigError(f"{len(names)} bundles and {len(library)} indexes: give --library once for each bundle")
     dataset = Dataset.open(data)
+    if together:
+        from molvis.combined import evaluate_combined
+
+        joint: list[Combined] = []
+        for name, path in zip(names, library, strict=True):
+            with output.progress(f"evaluating {name}") as show:
+                joint.append(
+                    evaluate_combined(
+                        load_bundle(name),
+                        dataset,
+                        Index.open(path),
+                        together,
+                        fold=fold,
+                        ppm=ppm,
+                        min_peaks=min_peaks,
+                        records=records,
+                        progress=show,
+                    )
+                )
+        if as_json:
+            output.print_json(joint)
+        else:
+            show_combined(joint)
+        return
     found: list[Evaluation] = []
     for name, path in zip(names, library, strict=True):
         with output.progress(f"evaluating {name}") as show:
@@ -81,6 +111,29 @@ def evaluate(
         show_tables(found, groups=groups)
 
 
+def show_combined(found: Sequence[Combined]) -> None:
+    """Retrieval by each subset of the modalities, and how much of the error goes away when all are used."""
+    rows = [
+        (
+            one.bundle,
+            " + ".join(subset.modalities),
+            one.compounds,
+            one.median_candidates,
+            *(output.percent(subset.estimates[k]) for k in ("hit1", "hit5", "hit20")),
+            f"{subset.estimates['mrr'].value:.3f}",
+        )
+        for one in found
+        for subset in one.subsets
+    ]
+    columns = ["bundle", "measured", "compounds", "candidates", "hit@1", "hit@5", "hit@20", "MRR"]
+    output.print_table(columns, rows, title=f"Candidates within {found[0].ppm:g} ppm")
+    for one in found:
+        output.note(
+            f"{one.bundle}: {' + '.join(one.modalities)} together take away {output.percent(one.error_reduction)} of "
+            "the error (1 - hit@1) of the best alone"
+        )
+
+
 def show_tables(found: Sequence[Evaluation], *, groups: bool = False) -> None:
     """Retrieval side by side, then what flatters."""
     columns = [
@@ -101,10 +154,7 @@ def show_tables(found: Sequence[Evaluation], *, groups: bool = False) -> None:
         for f in one.figures:
             if f.group and not groups:
                 continue
-            shares = [
-                f"{100 * f.estimates[k].value:.1f}% ({100 * f.estimates[k].low:.1f}-{100 * f.estimates[k].high:.1f})"
-                for k in ("hit1", "hit5", "hit20")
-            ]
+            shares = [output.percent(f.estimates[k]) for k in ("hit1", "hit5", "hit20")]
             mrr = f"{f.estimates['mrr'].value:.3f}"
             rows.append(
                 (

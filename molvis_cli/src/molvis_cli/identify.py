@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,46 +15,83 @@ if TYPE_CHECKING:
 
 
 def identify(
-    file: Annotated[Path, typer.Argument(help="Spectra: MGF, MSP, MassBank, mzML or JSON.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Spectra: MGF, MSP, mzML, JCAMP-DX, ... Each is an unknown."),
+    ] = None,
+    *,
     library: Annotated[Path, typer.Option("--library", "-l", help="Index made by molvis library build.")],
+    msms: Annotated[list[Path] | None, typer.Option(help="MS/MS spectra of one unknown; several files.")] = None,
+    ir: Annotated[list[Path] | None, typer.Option(help="Infrared spectrum of the same unknown.")] = None,
+    ccs: Annotated[
+        list[str] | None, typer.Option(help="Its collision cross section in A^2: 145.2 or [M+H]+=145.2; several.")
+    ] = None,
+    also: Annotated[
+        list[str] | None, typer.Option("--with", help="Another measurement of it: MODALITY=FILE, such as raman=a.txt.")
+    ] = None,
     bundle: Annotated[str, typer.Option("--bundle", "-b", help="Folder or name of a bundle.")] = "massbank",
     candidates: Annotated[
-        Literal["mass", "formula", "all"], typer.Option(help="Which candidates: of the mass, of the formula, or all.")
-    ] = "mass",
+        Literal["auto", "mass", "formula", "all"],
+        typer.Option(help="Which candidates: of the mass, of the formula, or all; auto takes what is known."),
+    ] = "auto",
     ppm: Annotated[float, typer.Option(help="Half width of the mass window.")] = 10.0,
-    formula: Annotated[str | None, typer.Option(help="Molecular formula, for --candidates formula.")] = None,
-    adduct: Annotated[str | None, typer.Option(help="For spectra that name none, such as [M+H]+.")] = None,
+    mass: Annotated[float | None, typer.Option(help="Neutral mass in Da, where no ion tells it.")] = None,
+    formula: Annotated[str | None, typer.Option(help="Molecular formula of the candidates.")] = None,
+    adduct: Annotated[str | None, typer.Option(help="For ions that name none, such as [M+H]+.")] = None,
     top: Annotated[int, typer.Option(help="Candidates for each query.")] = 20,
-    consensus: Annotated[bool, typer.Option("--consensus", help="Spectra of one name are one unknown.")] = False,
+    consensus: Annotated[bool, typer.Option("--consensus", help="Measurements of one name are one unknown.")] = False,
     rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers, such as explained peaks.")] = True,
     reader: Annotated[str | None, typer.Option(help="The reader, instead of one by the file's ending.")] = None,
-    modality: Annotated[str, typer.Option(help="Of the queries.")] = "msms",
+    modality: Annotated[
+        str | None, typer.Option(help="Of FILE, where readers of several modalities claim its ending.")
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a table of all candidates.")] = None,
     json: Annotated[str | None, typer.Option(help="Write JSON to a file, or to standard output with '-'.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report to look at.")] = None,
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
 ) -> None:
-    """Rank candidate structures for unknown spectra.
+    """Rank candidate structures for unknowns.
 
-    A spectrum that cannot be read or searched is reported, and the rest goes on. The probability of a candidate is that
-    it is the truth, given that the truth is in the library.
+    FILE holds many unknowns, one a spectrum. Of one unknown that was measured in several ways, name the measurements:
+    --msms a.mgf --ir b.jdx --ccs 145.2. Their evidence adds up, and any of them may be left out.
+
+    What cannot be read or searched is reported, and the rest goes on. The probability of a candidate is that it is the
+    truth, given that the truth is in the library.
     """
     from molvis import load_bundle
     from molvis.errors import ConfigError
     from molvis.identification import identify as search
     from molvis.identification import to_json, write_csv, write_json
     from molvis.library import Index
-    from molvis.reading import read_queries
+    from molvis.reading import modality_files, read_queries, read_unknown
 
     outputs = [p for p in (csv, html, None if json in (None, "-") else Path(json)) if p is not None]
     if missing := [p for p in outputs if not p.parent.is_dir()]:
         raise ConfigError(f"{missing[0]}: there is no folder {missing[0].parent}; make it first")
+    parts = {"msms": msms or [], "ir": ir or []}
+    for name, paths in modality_files(also or []).items():
+        parts[name] = [*parts.get(name, []), *paths]
+    one = {name: paths for name, paths in parts.items() if paths}
+    if bool(files) == bool(one or ccs):
+        raise ConfigError(
+            "name either files of many unknowns (molvis identify a.mgf), or the measurements of one unknown "
+            "(molvis identify --msms a.mgf --ir b.jdx --ccs 145.2)"
+        )
     opened, index = load_bundle(bundle), Index.open(library)
-    queries, problems = read_queries(file, modality=modality, reader=reader)
+    queries: list[Any] = []
+    problems: list[Identification] = []
+    if files:
+        for file in files:
+            good, bad = read_queries(file, modality=modality, reader=reader)
+            queries += good
+            problems += bad
+    else:
+        measured, problems = read_unknown(one, cross_sections=ccs or [], adduct=adduct)
+        queries = [measured] if measured else []
     with output.progress("identifying") as show:
         found = search(
-            opened, queries, index, candidates=candidates, ppm=ppm, formula=formula, adduct=adduct, top=top,
-            rerank=rerank, consensus=consensus, modality=modality, device=device, progress=show,
+            opened, queries, index, candidates=candidates, ppm=ppm, mass=mass, formula=formula, adduct=adduct, top=top,
+            rerank=rerank, consensus=consensus, device=device, progress=show,
         )  # fmt: skip
     found = [*found, *problems]
     if csv:
@@ -62,8 +99,13 @@ def identify(
     if html:
         from molvis.report import write_report
 
-        scope = {"mass": f"within {ppm:g} ppm", "formula": "of the formula", "all": "whole library"}[candidates]
-        write_report(html, found, bundle=opened, index=index, settings={"candidates": scope, "file": file.name})
+        scope = {
+            "auto": f"within {ppm:g} ppm" if mass or not formula else f"of {formula}",
+            "mass": f"within {ppm:g} ppm", "formula": "of the formula", "all": "whole library",
+        }[candidates]  # fmt: skip
+        names = ", ".join(p.name for p in files or [p for paths in one.values() for p in paths])
+        settings = {"candidates": scope, "file": names} | ({"ccs": ", ".join(ccs)} if ccs else {})
+        write_report(html, found, bundle=opened, index=index, settings=settings)
     if json and json != "-":
         write_json(json, found)
     if json == "-":
@@ -73,22 +115,26 @@ def identify(
 
 
 def show_table(found: Sequence[Identification], most: int = 3) -> None:
-    """The best candidates of each query, and the problems."""
+    """The best candidates of each query, what each piece of evidence adds where there are several, and the problems."""
+    several = any(len(set(one.modalities)) > 1 for one in found)
     rows: list[tuple[object, ...]] = []
     for one in found:
-        for c in one.candidates[:most]:
+        for c in one.candidates[: max(most, 10) if several and len(found) == 1 else most]:
             mark = "*" if one.truth and c.structure.inchikey14 == one.truth.inchikey14 else ""
             head = (
                 (one.query, f"{one.mass:.4f}" if one.mass else None, one.n_candidates) if c.rank == 1 else ("", "", "")
             )
             label = (c.structure.name or c.structure.smiles)[:48]
-            rows.append((*head, f"{c.rank}{mark}", label, c.structure.formula, f"{c.probability:.3f}"))
+            told = [", ".join(f"{name} {value:.1f}" for name, value in c.evidence.items())] if several else []
+            rows.append((*head, f"{c.rank}{mark}", label, c.structure.formula, f"{c.probability:.3f}", *told))
     if rows:
         columns = ["query", "mass", "candidates", "rank", "structure", "formula", "probability"]
-        output.print_table(columns, rows)
+        output.print_table([*columns, *(["evidence"] if several else [])], rows)
     for one in found:
         if one.problem:
             output.note(f"not identified: {one.query}: {one.problem}")
+        for text in one.notes:
+            output.note(f"{one.query}: not used: {text}")
 
 
 def calibrate(
@@ -99,10 +145,12 @@ def calibrate(
         Path | None,
         typer.Option("--out", "-o", help="Folder of a calibrated copy; without it the bundle itself is changed."),
     ] = None,
-    modality: Annotated[str, typer.Option(help="Of the measurements.")] = "msms",
+    modality: Annotated[
+        list[str] | None, typer.Option(help="Of the measurements; several; all that bundle and dataset share if none.")
+    ] = None,
     fold: Annotated[str, typer.Option(help="Of the dataset.")] = "val",
     ppm: Annotated[float, typer.Option(help="Half width of the mass window.")] = 10.0,
-    per_compound: Annotated[int, typer.Option(help="Spectra of a compound that are used.")] = 4,
+    per_compound: Annotated[int, typer.Option(help="Cases of a compound that are used.")] = 4,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Fit the weights of the evidence, so that probabilities mean what they say."""
@@ -112,18 +160,23 @@ def calibrate(
     from molvis.bundle import write_calibration
     from molvis.dataset import Dataset
     from molvis.errors import BundleError
-    from molvis.evaluation import MAIN_ADDUCTS
+    from molvis.evaluation import MAIN_ADDUCTS, usable_modalities
     from molvis.identification import calibrate as fit
     from molvis.library import Index
 
     opened, dataset, index = load_bundle(bundle), Dataset.open(data), Index.open(library)
     if out and out.exists():
         raise BundleError(f"{out} exists. Choose another folder, or delete it first.")
-    rows = dataset.rows(modality, fold=fold, adducts=MAIN_ADDUCTS, min_peaks=2)
+    names = modality or usable_modalities(opened, dataset)
+    measurements = [
+        dataset.measurement(name, int(row))
+        for name in names
+        for row in dataset.rows(name, fold=fold, adducts=MAIN_ADDUCTS, min_peaks=2)
+    ]
     with output.progress("calibrating") as show:
         found = fit(
-            opened, [dataset.measurement(modality, int(r)) for r in rows], index, ppm=ppm, per_compound=per_compound,
-            modality=modality, progress=show, fitted_on=f"fold {fold} of {data.name}",
+            opened, measurements, index, ppm=ppm, per_compound=per_compound, progress=show,
+            fitted_on=f"fold {fold} of {data.name} ({', '.join(names)})",
         )  # fmt: skip
     if out:
         shutil.copytree(opened.path, out)
@@ -132,4 +185,5 @@ def calibrate(
     if as_json:
         output.print_json(found)
     else:
-        output.print_table(["evidence", "weight"], [(k, f"{v:.3f}") for k, v in found.weights.items()])
+        rows = [(k, f"{v:.3f}") for k, v in found.weights.items()]
+        output.print_table(["evidence", "weight"], [*rows, ("repeats (power)", f"{found.repeats:.2f}")])

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from molvis.metrics import Estimate
+
 Progress = Callable[[int, int], None]
 
 
@@ -49,6 +51,11 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return value
+
+
+def percent(estimate: Estimate) -> str:
+    """A share with its interval, in percent."""
+    return f"{100 * estimate.value:.1f}% ({100 * estimate.low:.1f}-{100 * estimate.high:.1f})"
 
 
 def print_table(
