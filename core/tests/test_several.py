@@ -344,3 +344,32 @@ def test_an_unknown_is_read_from_several_files(tmp_path: Path) -> None:
         modality_files(["irr=a"])
     with pytest.raises(ConfigError, match="MODALITY=FILE is wanted"):
         modality_files(["a.jdx"])
+
+
+def test_a_fused_vector_is_evidence_where_there_is_more_than_one_measurement(tmp_path: Path) -> None:
+    from molvis.fusion import Fused
+
+    fused = Fused(of=("msms", "ir"), dim=barcode.DIM, heads=2)
+    states = {
+        "msms": Spelled().state_dict(), "ir": Sung().state_dict(), "structure": Drawn().state_dict(),
+        "fused": fused.state_dict(),
+    }  # fmt: skip
+    text = TEXT.replace(
+        'encoders.structure.use = "drawn"',
+        f'encoders.structure.use = "drawn"\nencoders.fused = {{ use = "fused", of = ["msms", "ir"], dim = {barcode.DIM}, heads = 2 }}',
+    )
+    bundle = save_bundle(tmp_path / "fused", parse_config(text), states, metadata={"name": "fused"})
+    index = make_index(bundle, tmp_path / "index")
+    parts = [measurement(BUTANOL, noise=0.5), trace(BUTANOL, 0.5)]
+    both, alone = identify(bundle, [parts, parts[:1]], index)
+    assert set(both.candidates[0].evidence) == {"msms", "ir", "fused"}
+    assert set(alone.candidates[0].evidence) == {"msms"}
+    found = calibrate(bundle, noisy(), index, per_compound=6)
+    assert {"fused", "fused.alone"} <= set(found.weights)
+    write_calibration(bundle, found)
+    from molvis.dataset import write
+
+    write(noisy(), tmp_path / "data")
+    opened = Dataset.open(tmp_path / "data")
+    combined = evaluate_combined(load_bundle(bundle.path), opened, index, ("msms", "ir"), draws=2)
+    assert combined.error_reduction.value > 0

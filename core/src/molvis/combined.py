@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,11 @@ from jaxtyping import Float
 
 from molvis import metrics
 from molvis.bundle import Bundle
+from molvis.config import parts_of
 from molvis.dataset import Dataset
 from molvis.errors import ConfigError, DatasetError
 from molvis.evaluation import MAIN_ADDUCTS
-from molvis.identification import Weigher, check_ion
+from molvis.identification import Weigher, check_ion, fused_keys
 from molvis.metrics import Estimate
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ def evaluate_combined(
                         kept[m, row] = _evidence(bundle, weigh, dataset, m, row, structures, vectors)
             for place, subset in enumerate(subsets):
                 logits = sum((_sum(weigh, [kept[m, r] for r in chosen[m]]) for m in subset), np.zeros(1))
+                taken = {m: [dataset.record(m, r) for r in chosen[m]] for m in subset}
+                logits = logits + _fused(bundle, weigh, taken, vectors)
                 own = logits[-1]
                 tied[place, number, draw] = int((np.abs(logits - own) <= _SLACK).sum()) - 1
                 above = int((logits > own + _SLACK).sum())
@@ -183,6 +186,17 @@ def _evidence(
     if not any(weigh.takes(key, modality, record) for key in weigh.scorers):
         raise ConfigError(f"bundle {bundle.name!r} has neither an encoder nor a calibrated scorer for {modality!r}")
     return weigh.score_without({modality: [record]}, len(structures), pick).logits
+
+
+def _fused(
+    bundle: Bundle, weigh: Weigher, records: Mapping[str, Sequence[Any]], vectors: np.ndarray
+) -> Float[np.ndarray, " m"]:
+    """What one vector for all of the measurements adds, where the bundle makes one."""
+    logits = np.zeros(len(vectors))
+    for key in fused_keys(bundle):
+        if len(records.keys() & set(parts_of(bundle.config, key))) > 1:
+            logits += weigh.weight(key) * (bundle.embed_fused([records], key=key) @ vectors.T)[0]
+    return logits
 
 
 def _sum(weigh: Weigher, pieces: Sequence[np.ndarray]) -> np.ndarray:

@@ -24,6 +24,7 @@ from jaxtyping import Float, Int64
 from molvis import registry
 from molvis.adducts import neutral_mass, parse_adduct
 from molvis.bundle import Bundle, Calibration
+from molvis.config import is_fused, parts_of
 from molvis.dataset import Measurement
 from molvis.errors import AdductError, BundleError, ConfigError, DatasetError, MolvisError, RecordError, ScoreError
 from molvis.files import replacing
@@ -499,7 +500,7 @@ def _vectors(bundle: Bundle, unknowns: Sequence[Unknown], device: str | None) ->
     out: dict[int, dict[str, np.ndarray]] = {id(u): {} for u in unknowns}
     for modality in bundle.modalities:
         mine = [u for u in unknowns if modality in u.measured]
-        if not mine:
+        if not mine or is_fused(bundle.config, modality):
             continue
         rows = bundle.embed(modality, [r for u in mine for r in u.measured[modality]], device=device)
         start = 0
@@ -507,7 +508,18 @@ def _vectors(bundle: Bundle, unknowns: Sequence[Unknown], device: str | None) ->
             count = len(u.measured[modality])
             out[id(u)][modality] = rows[start : start + count]
             start += count
+    for key in fused_keys(bundle):
+        several = [u for u in unknowns if len(out[id(u)].keys() & set(parts_of(bundle.config, key))) > 1]
+        if several:
+            rows = bundle.embed_fused([u.measured for u in several], key=key, device=device)
+            for u, row in zip(several, rows, strict=True):
+                out[id(u)][key] = row[None]
     return out
+
+
+def fused_keys(bundle: Bundle) -> list[str]:
+    """Encoders of a bundle that turn all measurements of an unknown into one vector."""
+    return [key for key in bundle.config.encoders if is_fused(bundle.config, key)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -718,6 +730,7 @@ def calibrate(
             compounds.setdefault(item.structure.inchikey14, {}).setdefault(item.modality, []).append(item)
     modalities = list(dict.fromkeys(m.modality for m in measurements))
     embedded = [m for m in modalities if m in bundle.modalities]
+    embedded += [k for k in fused_keys(bundle) if len(set(parts_of(bundle.config, k)) & set(modalities)) > 1]
     weigh = Weigher(bundle.with_calibration(Calibration(dict.fromkeys(embedded or [""], START_WEIGHT))))
     scorers = [(f"{key}.{f}", key) for key, s in weigh.scorers.items() for f in s.features]
     columns = [*embedded, *(name for name, _ in scorers)]
@@ -732,8 +745,7 @@ def calibrate(
     count = sum(c.share for c in cases)
     if count < 10:
         raise DatasetError(f"{count:.0f} compounds can be used for calibration; at least 10 are wanted")
-    used = np.any([c.values.any(axis=0) for c in cases], axis=0)
-    kept = [i for i, name in enumerate(columns) if used[i] or name in embedded or _measured(name, weigh, compounds)]
+    kept = [i for i, name in enumerate(columns) if name in embedded or _measured(name, weigh, compounds)]
     weights = _conditional_logit([(c.values[:, kept], c.truth, c.share) for c in cases], penalty)
     fitted = dict(zip([columns[i] for i in kept], weights.tolist(), strict=True))
     if embedded:
@@ -825,7 +837,7 @@ def _cases(
         vectors = np.concatenate([vectors, bundle.embed("structure", [structure])])
     if len(structures) < 2:
         return [], []
-    cosine = {m: bundle.embed(m, r) @ vectors.T for m, r in records.items() if m in embedded}
+    cosine = {m: bundle.embed(m, r) @ vectors.T for m, r in records.items() if m in bundle.modalities}
     mean = sum((c.mean(axis=0) for c in cosine.values()), np.zeros(len(structures)))
     near = np.argsort(-mean, kind="stable")[: Calibration().shortlist]
     if truth not in near:
@@ -844,10 +856,14 @@ def _cases(
                 values[:, first : first + block.shape[1]] = block
             single.setdefault(modality, []).append(values)
     draws = _draws({m: len(v) for m, v in single.items()}, per_compound, rng)
-    cases = [
-        _Case(sum((single[m][i] for m, i in draw.items()), np.zeros(1)), own, 1 / len(draws), np.ones(len(columns)))
-        for draw in draws
-    ]
+    cases: list[_Case] = []
+    for draw in draws:
+        values = sum((single[m][i] for m, i in draw.items()), np.zeros((len(near), len(columns))))
+        for fused in set(fused_keys(bundle)) & set(columns):
+            if len(draw.keys() & set(parts_of(bundle.config, fused))) > 1:
+                vector = bundle.embed_fused([{m: [records[m][i]] for m, i in draw.items()}], key=fused)
+                values[:, columns.index(fused)] = (vector @ vectors[near].T)[0]
+        cases.append(_Case(values, own, 1 / len(draws), np.ones(len(columns))))
     several: list[_Case] = []
     if any(len(v) > 1 for v in single.values()):
         counts = np.ones(len(columns))
