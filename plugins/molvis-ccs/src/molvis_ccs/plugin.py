@@ -7,7 +7,7 @@ from molvis import Component, hookimpl
 
 @hookimpl
 def molvis_components() -> list[Component]:
-    """The modality, its readers and its encoder."""
+    """The modality, its readers, encoder, predictor and scorer."""
     return [
         Component(
             kind="modality",
@@ -20,6 +20,19 @@ def molvis_components() -> list[Component]:
             name="ccs",
             target="molvis_ccs.encoders:CcsEncoder",
             summary="Waves of the cross section, of m/z and of the deviation from the trend; a residual network.",
+        ),
+        Component(
+            kind="predictor",
+            name="ccs-ensemble",
+            target="molvis_ccs.predictor:load",
+            summary="Cross sections of a structure's ions in N2, and how sure they are, by networks that vote.",
+        ),
+        Component(
+            kind="scorer",
+            name="ccs-likelihood",
+            target="molvis_ccs.likelihood:CcsLikelihood",
+            summary="Likelihood of the measured cross section under the one predicted for the candidate.",
+            modality="ccs",
         ),
         Component(
             kind="reader",

@@ -1,0 +1,98 @@
+"""`ccs-likelihood`: how probable a measured cross section is for each candidate structure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from molvis.adducts import parse_adduct
+from molvis.errors import AdductError, ConfigError
+from molvis.records import Structure, Value
+from molvis_ccs.predictor import ADDUCTS, INSTRUMENTS, CcsEnsemble, load
+from molvis_ccs.training import NORMAL_QUANTILE
+
+_REMEMBERED = 500_000
+_TAILS, _T_QUANTILE = 4, 2.1318467863266490
+"""Degrees of freedom of Student's t, and its two-sided quantile at 90%."""
+
+
+class CcsLikelihood:
+    """Two features: the logarithm of a likelihood, and how far a candidate stands above the others in it.
+
+    The likelihood is Student's t about the prediction, as wide as prediction and measurement together: predictions are
+    far off more often than a normal distribution allows. A perfect hit of a prediction good to 1% scores about 0. A
+    value without adduct, of an adduct that the predictor does not know, or in another gas than N2 says nothing: every
+    feature of it is 0.
+
+    Predictions are remembered, so that the second value of an unknown, or the next unknown of this mass, costs nothing.
+
+    Args:
+        predictor: path of a predictor's file; the one that comes with molvis-ccs where it is empty.
+        sd: of a measurement that does not state its own, in percent.
+    """
+
+    accepts = Value
+    features: tuple[str, ...] = ("likelihood", "standing")
+
+    def __init__(self, predictor: str = "", sd: float = 0.3) -> None:
+        if not sd >= 0:
+            raise ConfigError(f"ccs-likelihood: sd = {sd}; a number of percent, 0 or more, is wanted")
+        self.predictor, self.sd = predictor, sd
+        self._model: CcsEnsemble | None = None
+        self._known: OrderedDict[tuple[str, str, str | None], tuple[float, float]] = OrderedDict()
+
+    def __call__(self, query: Value, candidates: Sequence[Structure]) -> Float[np.ndarray, "m f"]:
+        """One row for each candidate.
+
+        Raises:
+            molvis.errors.StructureError: RDKit refuses a candidate.
+            molvis.errors.BundleError: the predictor's file cannot be read.
+        """
+        out = np.zeros((len(candidates), len(self.features)))
+        adduct = _adduct(query)
+        if adduct is None or not candidates:
+            return out
+        mean, sd = self.predict(candidates, adduct, query.instrument_type)
+        own = query.sd if query.sd is not None else query.value * self.sd / 100
+        # The width is calibrated to hold as many values as a normal distribution's would at 90%.
+        width = np.hypot(sd, own) * NORMAL_QUANTILE / _T_QUANTILE
+        off = (query.value - mean) / width
+        score = -(_TAILS + 1) / 2 * np.log1p(off**2 / _TAILS) - np.log(width / query.value)
+        # Against a width of 1%: among candidates only differences count, and the number is of a size for people.
+        out[:, 0] = score + np.log(0.01)
+        out[:, 1] = (score - score.mean()) / (score.std() + 0.5)
+        return out
+
+    def predict(
+        self, candidates: Sequence[Structure], adduct: str, instrument_type: str | None = None
+    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+        """Mean and standard deviation in A^2 for each candidate, from memory where they are known."""
+        kind = instrument_type if instrument_type in INSTRUMENTS else None
+        # Isomers that differ in stereo share the connectivity that the predictor sees, charge states do not.
+        keys = [(c.smiles, adduct, kind) for c in candidates]
+        found = {key: value for key in keys if (value := self._known.get(key)) is not None}
+        fresh = {key: c for key, c in zip(keys, candidates, strict=True) if key not in found}
+        if fresh:
+            if self._model is None:
+                self._model = load(self.predictor)
+            mean, sd = self._model.predict(list(fresh.values()), adduct, kind)
+            found |= {k: (float(m), float(s)) for k, m, s in zip(fresh, mean, sd, strict=True)}
+            self._known |= {key: found[key] for key in fresh}
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        both = np.array([found[key] for key in keys])
+        return both[:, 0], both[:, 1]
+
+
+def _adduct(query: Value) -> str | None:
+    """The adduct as the predictor calls it; None where it has nothing to say."""
+    if query.adduct is None or query.gas not in (None, "N2"):
+        return None
+    try:
+        name = parse_adduct(query.adduct).name
+    except AdductError:
+        return None
+    return name if name in ADDUCTS else None

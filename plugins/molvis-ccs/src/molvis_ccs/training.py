@@ -1,0 +1,260 @@
+"""Fit the predictor of cross sections to measurements.
+
+Laboratories disagree and mislabel, so that the median of a compound's values counts, and a Laplace likelihood, which a
+few wrong values do not bend. Training ends after a fixed number of epochs; fold `val` only sets how wide the intervals
+are, and fold `test` is never looked at.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import nn
+
+from molvis.adducts import parse_adduct
+from molvis.dataset import Measurement
+from molvis.errors import TrainingError
+from molvis.records import Structure, Value
+from molvis_ccs.features import NUMBERS, describe
+from molvis_ccs.predictor import ADDUCTS, INSTRUMENTS, CcsEnsemble
+
+log = logging.getLogger("molvis")
+Progress = Callable[[int, int], None]
+
+LEVEL = 0.9
+"""Share of the values of fold `val` that the calibrated intervals hold."""
+NORMAL_QUANTILE = 1.6448536269514722
+"""Of a normal distribution: this many standard deviations to either side hold `LEVEL`."""
+_ENOUGH = 40  # values of an adduct and instrument, to calibrate them by themselves
+
+
+@dataclass(frozen=True, slots=True)
+class Ion:
+    """All values of one ion on one type of instrument.
+
+    Attributes:
+        structure: of the molecule M.
+        adduct, instrument_type: of the predictor's.
+        ccs: median in A^2.
+        count: how many values it is the median of.
+        fold: of the compound.
+    """
+
+    structure: Structure
+    adduct: str
+    instrument_type: str
+    ccs: float
+    count: int
+    fold: str
+
+
+def redistributable(measurement: Measurement) -> bool:
+    """Whether a row of the benchmark table says that it may be passed on with attribution alone."""
+    return (measurement.licence or "").startswith("ok-with-attribution")
+
+
+def usable(measurement: Measurement) -> bool:
+    """Whether the predictor can learn from it, or be measured by it: structure, ion and instrument are of its kind."""
+    return _parts(measurement) is not None
+
+
+def _parts(measurement: Measurement) -> tuple[Structure, Value, str, str] | None:
+    """Structure, value, adduct and type of instrument."""
+    found, value = measurement.structure, measurement.record
+    if found is None or not isinstance(value, Value) or value.gas not in (None, "N2"):
+        return None
+    if value.adduct not in ADDUCTS or value.instrument_type not in INSTRUMENTS:
+        return None
+    return found, value, value.adduct, value.instrument_type
+
+
+def gather(measurements: Iterable[Measurement]) -> list[Ion]:
+    """Medians over the values of each ion and type of instrument, without those over 10% off that of all types."""
+    groups: dict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
+    compounds: dict[str, tuple[Structure, str]] = {}
+    for measurement in measurements:
+        if (parts := _parts(measurement)) is not None:
+            found, value, adduct, kind = parts
+            groups[found.smiles, adduct].append((value.value, kind))
+            compounds.setdefault(found.smiles, (found, measurement.fold or "train"))
+    ions: list[Ion] = []
+    for (smiles, adduct), group in groups.items():
+        usual = float(np.median([value for value, _ in group]))
+        kinds: dict[str, list[float]] = defaultdict(list)
+        for value, kind in group:
+            if abs(value / usual - 1) <= 0.1:
+                kinds[kind].append(value)
+        found, fold = compounds[smiles]
+        ions += [Ion(found, adduct, k, float(np.median(values)), len(values), fold) for k, values in kinds.items()]
+    return ions
+
+
+def fit(
+    measurements: Iterable[Measurement],
+    *,
+    members: int = 6,
+    width: int = 256,
+    epochs: int = 60,
+    batch: int = 128,
+    learning_rate: float = 2e-3,
+    weight_decay: float = 0.05,
+    dropout: float = 0.2,
+    column_dropout: float = 0.1,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> CcsEnsemble:
+    """A predictor, trained on fold `train` (and what has no fold) and calibrated on fold `val`.
+
+    The same measurements in the same order, arguments and versions of the libraries give the same predictor on the
+    same machine. Without a fold `val` the intervals stay as wide as the networks say.
+
+    Args:
+        measurements: what readers yield; those that are not `usable` are passed over.
+        members: networks.
+        width: of their layers.
+        epochs: over the ions, for each network.
+        batch: ions in a step.
+        learning_rate: the highest, a tenth of the way through; it falls to nothing along a cosine.
+        weight_decay: of AdamW.
+        dropout: of the layers.
+        column_dropout: share of the features left out of a batch.
+        seed: of the first network; each takes the next.
+        progress: called with the epochs done and in all.
+
+    Raises:
+        TrainingError: no ions to learn from, or a loss that is not finite.
+        molvis.errors.StructureError: RDKit refuses a structure.
+    """
+    ions = gather(measurements)
+    train = [ion for ion in ions if ion.fold == "train"]
+    if len(train) < 2:
+        raise TrainingError(
+            f"{len(train)} ions to learn from; measurements with structure, adduct and instrument type (DT, TIMS, TW), "
+            f"of fold 'train' or none, are wanted. Adducts: {', '.join(ADDUCTS)}."
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = CcsEnsemble(members=members, width=width, dropout=dropout, column_dropout=column_dropout)
+        data = _Data.of(train, model)
+        _prepare(model, data)
+        for number, network in enumerate(model.networks):
+            torch.manual_seed(seed + number)
+            optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
+            steps = epochs * math.ceil(len(train) / batch)
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
+            network.train()
+            for epoch in range(epochs):
+                for some in torch.randperm(len(train)).split(batch):
+                    loss = _loss(network, data, some)
+                    if not torch.isfinite(loss):
+                        raise TrainingError(f"the loss of network {number} is {loss.item()} in epoch {epoch}")
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                    schedule.step()
+                if progress:
+                    progress(number * epochs + epoch + 1, members * epochs)
+    model.eval()
+    # As it will be saved: what is calibrated is what is shipped.
+    for parameter in model.parameters():
+        parameter.data = parameter.data.half().float()
+    calibrate(model, [ion for ion in ions if ion.fold == "val"])
+    return model
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    features: torch.Tensor
+    row: torch.Tensor
+    conditions: torch.Tensor
+    mz: torch.Tensor
+    adduct: torch.Tensor
+    log_ccs: torch.Tensor
+    weight: torch.Tensor
+    target: torch.Tensor
+
+    @classmethod
+    def of(cls, ions: Sequence[Ion], model: CcsEnsemble) -> _Data:
+        places: dict[str, int] = {}
+        row = torch.tensor([places.setdefault(ion.structure.smiles, len(places)) for ion in ions])
+        features = torch.from_numpy(np.stack([describe(smiles) for smiles in places]))
+        adduct = torch.tensor([ADDUCTS.index(ion.adduct) for ion in ions])
+        instrument = torch.tensor([INSTRUMENTS.index(ion.instrument_type) for ion in ions])
+        masses = [ion.structure.exact_mass for ion in ions]
+        parsed = [parse_adduct(ion.adduct) for ion in ions]
+        mz = torch.tensor(
+            [(p.molecules * m + p.shift) / abs(p.charge) for p, m in zip(parsed, masses, strict=True)],
+            dtype=torch.float64,
+        )
+        log_ccs = torch.log(torch.tensor([ion.ccs for ion in ions], dtype=torch.float64))
+        # Several laboratories that agree are worth more than one, but they often share what they are wrong about.
+        weight = torch.tensor([min(ion.count, 3) ** 0.5 for ion in ions])
+        conditions = model.conditions(mz, adduct, instrument)
+        return cls(features, row, conditions, mz, adduct, log_ccs, weight, torch.zeros(len(ions)))
+
+
+def _prepare(model: CcsEnsemble, data: _Data) -> None:
+    """The trend of each adduct, the spread about it, and the scale of the features."""
+    trend = model.get_buffer("trend")
+    for place in range(len(ADDUCTS)):
+        mine = data.adduct == place
+        if int(mine.sum()) >= 10:
+            size = torch.log(data.mz[mine]).numpy()
+            trend[place] = torch.from_numpy(np.polyfit(size, data.log_ccs[mine].numpy(), 2)).float()
+    numbers = data.features[:, :NUMBERS]
+    model.get_buffer("centre").copy_(numbers.mean(dim=0))
+    model.get_buffer("scale").copy_(numbers.std(dim=0) + 1e-3)
+    off = data.log_ccs.float() - model.log_trend(data.mz, data.adduct)
+    model.get_buffer("spread").copy_(off.std().clamp_min(1e-3))
+    data.target.copy_(off / model.get_buffer("spread"))
+    data.features.copy_(model.normalised(data.features))
+
+
+def _loss(network: nn.Module, data: _Data, some: torch.Tensor) -> torch.Tensor:
+    embedded = network.embed(data.features[data.row[some]])  # pyright: ignore[reportCallIssue]
+    mean, spread = network(embedded, data.conditions[some])
+    # The absolute value, rounded at its tip so that the gradient does not jump there.
+    off = torch.sqrt((mean - data.target[some]) ** 2 + 1e-4)
+    return ((off / spread + torch.log(spread)) * data.weight[some]).mean()
+
+
+def calibrate(model: CcsEnsemble, ions: Sequence[Ion]) -> None:
+    """Widen or narrow the intervals, so that they hold `LEVEL` of these values, by adduct and type of instrument.
+
+    Where an adduct on an instrument has few values, those of the adduct on all of them count, then all.
+
+    Reference: V. Vovk, A. Gammerman, G. Shafer, Algorithmic Learning in a Random World, Springer 2005 (split
+    conformal prediction), doi:10.1007/b106715
+    """
+    if len(ions) < _ENOUGH:
+        log.warning("%d ions in fold 'val', too few to calibrate the intervals; they stay as they are", len(ions))
+        return
+    factors = model.get_buffer("calibration")
+    factors.fill_(1.0)
+    adducts = np.array([ADDUCTS.index(ion.adduct) for ion in ions])
+    kinds = np.array([INSTRUMENTS.index(ion.instrument_type) for ion in ions])
+    structures, names = [ion.structure for ion in ions], [ion.adduct for ion in ions]
+    truth = np.array([ion.ccs for ion in ions])
+    fresh = torch.ones_like(factors)
+    for given in (True, False):
+        mean, sd = model.predict(structures, names, [ion.instrument_type for ion in ions] if given else None)
+        score = np.abs(truth - mean) / (NORMAL_QUANTILE * sd)
+        for kind in range(len(INSTRUMENTS)) if given else (len(INSTRUMENTS),):
+            for adduct in range(len(ADDUCTS)):
+                own = adducts == adduct
+                groups = (own & (kinds == kind), own, np.ones(len(ions), dtype=bool))
+                mine = next(group for group in groups if group.sum() >= _ENOUGH)
+                fresh[kind, adduct] = _quantile(score[mine])
+    factors.copy_(fresh)
+
+
+def _quantile(scores: Float[np.ndarray, " n"]) -> float:
+    rank = math.ceil((len(scores) + 1) * LEVEL)
+    return float(np.sort(scores)[min(rank, len(scores)) - 1])

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from molvis.adducts import ion_mz
+from molvis.dataset import Measurement
+from molvis.errors import AdductError, BundleError, ConfigError, RecordError, StructureError, TrainingError
+from molvis.identity import structure
+from molvis.records import Structure, Value
+from molvis.testing import PredictorContract, ScorerContract, synthetic_structures
+from molvis_ccs.features import SIZE, describe_all
+from molvis_ccs.likelihood import CcsLikelihood
+from molvis_ccs.predictor import ADDUCTS, SHIPPED, CcsEnsemble, load
+from molvis_ccs.training import calibrate, fit, gather, redistributable
+from molvis_ccs.trend import usual_ccs
+
+shipped = pytest.mark.skipif(not SHIPPED.is_file(), reason="no weights come with this checkout")
+
+
+def _chains() -> list[Structure]:
+    """Chains with a group at their end: a made-up chemistry whose cross sections one line describes."""
+    ends = ("O", "N", "C(=O)O", "c1ccccc1", "Cl", "C(=O)N", "OC", "S", "C#N", "F")
+    return [structure("C" * size + end) for size in range(2, 14) for end in ends]
+
+
+def _measurement(of: Structure, value: float, fold: str = "train", **record: str) -> Measurement:
+    ion = {"adduct": "[M+H]+", "instrument_type": "DT", "gas": "N2", **record}
+    return Measurement(Value(value, **ion), of, "ccs", fold=fold)  # pyright: ignore[reportArgumentType]
+
+
+def _truth(of: Structure) -> float:
+    ring = "c1" in of.smiles
+    return usual_ccs(ion_mz(of.exact_mass, "[M+H]+"), "[M+H]+") * (0.9 if ring else 1.05)
+
+
+@pytest.fixture(scope="module")
+def measured() -> list[Measurement]:
+    rng = np.random.default_rng(0)
+    folds = rng.choice(["train", "val", "test"], p=[0.5, 0.4, 0.1], size=len(_chains()))
+    noise = rng.normal(1, 0.002, len(folds))
+    return [_measurement(s, _truth(s) * n, str(f)) for s, n, f in zip(_chains(), noise, folds, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def trained(measured: list[Measurement]) -> CcsEnsemble:
+    return fit(measured, members=2, width=32, epochs=60, batch=16, learning_rate=1e-2)
+
+
+class TestPredictor(PredictorContract):
+    @pytest.fixture
+    def predictor(self) -> CcsEnsemble:
+        return CcsEnsemble(members=2, width=8)
+
+
+class TestScorer(ScorerContract):
+    @pytest.fixture
+    def scorer(self, tmp_path: Path) -> CcsLikelihood:
+        CcsEnsemble(members=1, width=8).save(tmp_path / "small.safetensors")
+        return CcsLikelihood(str(tmp_path / "small.safetensors"))
+
+
+# Prediction
+
+
+def test_structures_have_finite_features_of_one_length() -> None:
+    smiles = ["C", "[Na+].[Cl-]", "O", *(s.smiles for s in synthetic_structures())]
+    features = describe_all(smiles)
+    assert features.shape == (len(smiles), SIZE)
+    assert np.isfinite(features).all()
+    assert describe_all([]).shape == (0, SIZE)
+
+
+def test_a_fit_learns_what_structure_does_to_the_trend(measured: list[Measurement], trained: CcsEnsemble) -> None:
+    unseen = [m for m in measured if m.fold == "test"]
+    structures = [m.structure for m in unseen if m.structure is not None]
+    mean, sd = trained.predict(structures, "[M+H]+", "DT")
+    truth = np.array([_truth(s) for s in structures])
+    trend = np.array([usual_ccs(ion_mz(s.exact_mass, "[M+H]+"), "[M+H]+") for s in structures])
+    assert np.median(np.abs(mean / truth - 1)) < 0.5 * np.median(np.abs(trend / truth - 1))
+    assert (sd > 0).all()
+
+
+def test_intervals_hold_nine_in_ten_of_what_they_are_calibrated_on(
+    measured: list[Measurement], trained: CcsEnsemble
+) -> None:
+    values = [m for m in measured if m.fold == "val"]
+    mean, sd = trained.predict([m.structure for m in values if m.structure], "[M+H]+", "DT")
+    inside = np.abs(np.array([m.record.value for m in values if isinstance(m.record, Value)]) - mean) <= 1.645 * sd
+    assert 0.88 <= inside.mean() <= 0.95
+
+
+def test_the_same_seed_fits_the_same_predictor(measured: list[Measurement]) -> None:
+    first, second = (fit(measured[:40], members=1, width=8, epochs=2, seed=3) for _ in range(2))
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+
+
+def test_fitting_tells_how_far_it_is(measured: list[Measurement]) -> None:
+    seen: list[tuple[int, int]] = []
+    fit(measured[:20], members=2, width=8, epochs=2, progress=lambda done, of: seen.append((done, of)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_nothing_to_learn_from_is_an_error() -> None:
+    with pytest.raises(TrainingError, match="0 ions to learn from; measurements with structure, adduct"):
+        fit([_measurement(structure("CCO"), 110.0, adduct="[M+4H]4+")])
+
+
+def test_few_values_leave_the_intervals_as_they_are() -> None:
+    model = CcsEnsemble(members=1, width=8)
+    calibrate(model, gather([_measurement(structure("CCO"), 110.0)]))
+    assert (model.get_buffer("calibration") == 1).all()
+
+
+def test_the_median_of_a_compound_counts_and_wild_values_do_not() -> None:
+    ethanol = structure("CCO")
+    values = (110.0, 111.0, 112.0, 150.0)
+    (ion,) = gather([_measurement(ethanol, value) for value in values])
+    assert (ion.ccs, ion.count) == (111.0, 3)
+
+
+def test_an_ion_is_predicted_whatever_is_asked_beside_it(trained: CcsEnsemble) -> None:
+    structures = synthetic_structures()
+    adducts = ["[M+H]+", "[M-H]-", "[M+Na]+", "[M+H]+", "[M+CHO2]-", "[M+H]+"]
+    kinds = ["DT", None, "TW", "TIMS", None, "new"]
+    together = np.stack(trained.predict(structures, adducts, kinds, chunk=4), axis=1)
+    alone = [trained.predict([s], a, k) for s, a, k in zip(structures, adducts, kinds, strict=True)]
+    assert np.allclose(together, np.stack(alone)[:, :, 0], rtol=1e-5)
+
+
+def test_predict_and_the_columns_of_the_predictor_agree(trained: CcsEnsemble) -> None:
+    structures = synthetic_structures()
+    with torch.no_grad():
+        mean, sd = trained(trained.collate(structures))
+    column = ADDUCTS.index("[M+Na]+")
+    wanted = np.stack(trained.predict(structures, "[M+Na]+"))
+    assert np.allclose(np.stack([mean[:, column].numpy(), sd[:, column].numpy()]), wanted, rtol=1e-5)
+
+
+def test_asking_for_what_it_cannot_predict_is_an_error(trained: CcsEnsemble) -> None:
+    one = [structure("CCO")]
+    with pytest.raises(AdductError, match=r"knows no \[M\+4H\]4\+"):
+        trained.predict(one, "[M+4H]4+")
+    with pytest.raises(RecordError, match="2 adducts for 1 structures"):
+        trained.predict(one, ["[M+H]+", "[M+H]+"])
+    with pytest.raises(StructureError):
+        trained.predict([Structure("C1CC", "", "", 40.0)], "[M+H]+")
+    with pytest.raises(ConfigError, match="members = 0"):
+        CcsEnsemble(members=0)
+    with pytest.raises(ConfigError, match="dropout = 1"):
+        CcsEnsemble(dropout=1.0)
+
+
+# Files
+
+
+def test_a_fitted_predictor_is_read_back_as_it_was(trained: CcsEnsemble, tmp_path: Path) -> None:
+    trained.save(tmp_path / "a.safetensors", card={"licence": "CC0"})
+    again = load(str(tmp_path / "a.safetensors"))
+    structures = synthetic_structures()
+    assert np.array_equal(
+        np.stack(again.predict(structures, "[M+H]+")), np.stack(trained.predict(structures, "[M+H]+"))
+    )
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage" * 50])
+def test_a_file_that_is_no_predictor_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "a.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BundleError, match=r"a\.safetensors"):
+        load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ({"format": "99"}, "format 99"),
+        ({"format": "1", "adducts": "[M+H]+"}, "fit it again"),
+        ({"format": "1", "adducts": " ".join(ADDUCTS)}, "not a predictor"),
+        ({}, "made for adducts ''"),
+    ],
+)
+def test_a_predictor_of_another_make_is_refused(tmp_path: Path, header: dict[str, str], reason: str) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"x": torch.zeros(1)}, tmp_path / "a.safetensors", metadata=header)
+    with pytest.raises(BundleError, match=reason):
+        load(str(tmp_path / "a.safetensors"))
+
+
+# Scoring
+
+
+class _Told:
+    """Predicts what it is told, and counts how often it is asked."""
+
+    def __init__(self, mean: Sequence[float], sd: float) -> None:
+        self.mean, self.sd, self.asked = list(mean), sd, 0
+
+    def predict(self, structures: Sequence[Structure], adduct: str, kind: str | None) -> tuple[np.ndarray, np.ndarray]:
+        self.asked += len(structures)
+        return np.array(self.mean[: len(structures)]), np.full(len(structures), self.sd)
+
+
+def _scorer(mean: Sequence[float], sd: float) -> tuple[CcsLikelihood, _Told]:
+    scorer, told = CcsLikelihood(), _Told(mean, sd)
+    scorer._model = told  # pyright: ignore[reportAttributeAccessIssue]
+    return scorer, told
+
+
+def test_the_nearer_prediction_scores_higher() -> None:
+    scorer, _ = _scorer([150.0, 152.0, 170.0], 2.0)
+    score = scorer(Value(150.0, adduct="[M+H]+"), synthetic_structures(3))
+    assert (np.diff(score, axis=0) < 0).all()
+
+
+def test_a_vague_measurement_tells_less() -> None:
+    def gap(sd: float) -> float:
+        scorer, _ = _scorer([150.0, 156.0], 1.0)
+        near, far = scorer(Value(150.0, sd=sd, adduct="[M+H]+"), synthetic_structures(2))[:, 0]
+        return float(near - far)
+
+    assert gap(0.1) > gap(3.0) > gap(30.0) > 0
+
+
+def test_a_candidate_seen_before_is_not_predicted_again() -> None:
+    scorer, told = _scorer([150.0, 156.0, 160.0], 1.0)
+    first = scorer(Value(150.0, adduct="[M+H]+"), synthetic_structures(3))
+    again = scorer(Value(150.0, adduct="[M+H]+"), synthetic_structures(3))
+    assert told.asked == 3
+    assert np.array_equal(first, again)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [Value(150.0), Value(150.0, adduct="[M+4H]4+"), Value(150.0, adduct="?"), Value(90.0, adduct="[M+H]+", gas="He")],
+)
+def test_a_value_that_cannot_be_compared_says_nothing(query: Value) -> None:
+    scorer, told = _scorer([150.0] * 3, 1.0)
+    assert (scorer(query, synthetic_structures(3)) == 0).all()
+    assert told.asked == 0
+
+
+def test_a_negative_deviation_is_refused() -> None:
+    with pytest.raises(ConfigError, match="sd = -1"):
+        CcsLikelihood(sd=-1)
+
+
+# What comes with the plugin
+
+
+@shipped
+def test_the_predictor_that_comes_along_knows_common_molecules() -> None:
+    # D. H. Ross, J. H. Cho, L. Xu, Anal. Chem. 92 (2020) 4548, doi:10.1021/acs.analchem.9b05772: caffeine [M+H]+
+    # between 137 and 140 A^2 in the collections that CCSbase holds.
+    mean, sd = load().predict([structure("Cn1c(=O)c2c(ncn2C)n(C)c1=O")], "[M+H]+", "DT")
+    assert 135 < mean[0] < 142
+    assert sd[0] < 6
+    assert SHIPPED.stat().st_size < 5e6
+
+
+@shipped
+def test_only_rows_that_may_be_passed_on_count_as_such() -> None:
+    ethanol = structure("CCO")
+    licences = ("ok-with-attribution; MIT", "unclear; none", None)
+    flags = [redistributable(Measurement(Value(110.0), ethanol, "ccs", licence=text)) for text in licences]
+    assert flags == [True, False, False]
