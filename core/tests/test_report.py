@@ -192,7 +192,7 @@ def test_several_spectra_of_one_unknown_are_drawn_up_to_three(bundle: Bundle, in
     spectra = [measurement(STRUCTURES[0], noise=0.2, seed=seed) for seed in range(5)]
     html = render_report(identify(bundle, spectra, index, consensus=True), bundle=bundle)
     assert html.count('class="spectrum"') == 3
-    assert "5 spectra · 7 candidates" in Page(html).text
+    assert "5 measurements · 7 candidates" in Page(html).text
     assert "2 more spectra of this unknown are not drawn." in html
 
 

@@ -354,10 +354,8 @@ def test_a_fused_vector_is_evidence_where_there_is_more_than_one_measurement(tmp
         "msms": Spelled().state_dict(), "ir": Sung().state_dict(), "structure": Drawn().state_dict(),
         "fused": fused.state_dict(),
     }  # fmt: skip
-    text = TEXT.replace(
-        'encoders.structure.use = "drawn"',
-        f'encoders.structure.use = "drawn"\nencoders.fused = {{ use = "fused", of = ["msms", "ir"], dim = {barcode.DIM}, heads = 2 }}',
-    )
+    fused_encoder = f'encoders.fused = {{ use = "fused", of = ["msms", "ir"], dim = {barcode.DIM}, heads = 2 }}'
+    text = TEXT.replace("scorers.ccs", f"{fused_encoder}\nscorers.ccs")
     bundle = save_bundle(tmp_path / "fused", parse_config(text), states, metadata={"name": "fused"})
     index = make_index(bundle, tmp_path / "index")
     parts = [measurement(BUTANOL, noise=0.5), trace(BUTANOL, 0.5)]
@@ -373,3 +371,17 @@ def test_a_fused_vector_is_evidence_where_there_is_more_than_one_measurement(tmp
     opened = Dataset.open(tmp_path / "data")
     combined = evaluate_combined(load_bundle(bundle.path), opened, index, ("msms", "ir"), draws=2)
     assert combined.error_reduction.value > 0
+
+
+def test_the_report_shows_every_measurement_and_what_was_not_used(bundle: Bundle, index: Index) -> None:
+    from molvis.report import render_report
+
+    raman = dataclasses.replace(trace(BUTANOL), modality="raman")
+    spectra = [measurement(BUTANOL, seed=i) for i in range(5)]
+    found = identify(bundle, [[*spectra, trace(BUTANOL), number(BUTANOL), raman]], index)
+    page = render_report(found, bundle=bundle, index=index)
+    assert page.count('class="spectrum"') == 4  # three of MS/MS and one trace
+    assert 'aria-label="ir spectrum"' in page
+    assert f"CCS {size(BUTANOL):g} as [M+H]+" in page
+    assert "2 more spectra of this unknown are not drawn" in page
+    assert "Not used: raman: bundle" in page

@@ -17,6 +17,7 @@ class Modality:
         record: the record type that carries it.
         axis, axis_unit: what runs along the record, such as `wavenumber` in `cm^-1`.
         signal: what was measured along it, such as `absorbance`.
+        descending: people draw the axis from high to low, as that of an infrared or an NMR spectrum.
         summary: one sentence for people.
     """
 
@@ -26,6 +27,7 @@ class Modality:
     axis_unit: str = ""
     signal: str = ""
     summary: str = ""
+    descending: bool = False
 
 
 STRUCTURE = Modality(name="structure", record=Structure, summary="A molecule: SMILES, InChIKey, formula and mass.")

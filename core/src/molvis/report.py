@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -18,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from molvis import registry
 from molvis.errors import MolvisError
 from molvis.identification import Candidate, Identification, summary, write_file
-from molvis.records import PeakList, Trace
+from molvis.modality import Modality
+from molvis.records import PeakList, Trace, Value
 
 if TYPE_CHECKING:
     from molvis.bundle import Bundle
@@ -80,11 +83,18 @@ class Section:
         found: the identification.
         pictures: of its spectra.
         rows: its best candidates.
+        numbers: measured values that are no spectrum, in words.
     """
 
     found: Identification
     pictures: tuple[Picture, ...] = field(default=(), repr=False)
     rows: tuple[Row, ...] = field(default=(), repr=False)
+    numbers: tuple[str, ...] = ()
+
+    @property
+    def undrawn(self) -> int:
+        """Spectra that are not shown."""
+        return sum(not isinstance(r, Value) for r in self.found.records) - len(self.pictures)
 
 
 def write_report(
@@ -170,8 +180,13 @@ def _section(one: Identification, explainers: Sequence[Any], shown: int) -> Sect
     best = one.candidates[0] if one.candidates else None
     pictures = tuple(
         picture
-        for record in one.records[:_MOST_SPECTRA]
-        if (picture := draw_record(record, _explain(record, best, explainers))) is not None
+        for record, modality in _drawn(one)
+        if (picture := draw_record(record, _explain(record, best, explainers), modality=modality)) is not None
+    )
+    numbers = tuple(
+        f"{modality.upper()} {record.value:g}" + (f" as {record.adduct}" if record.adduct else "")
+        for record, modality in zip(one.records, one.modalities, strict=False)
+        if isinstance(record, Value)
     )
     candidates = one.candidates[:shown]
     names = list(dict.fromkeys(name for c in candidates for name in c.evidence))
@@ -190,7 +205,19 @@ def _section(one: Identification, explainers: Sequence[Any], shown: int) -> Sect
         )
         for c in candidates
     )
-    return Section(one, pictures, rows)
+    return Section(one, pictures, rows, numbers)
+
+
+def _drawn(one: Identification) -> list[tuple[Any, str]]:
+    """The first few records of each modality, so that twenty MS/MS spectra do not hide one infrared spectrum."""
+    modalities = one.modalities or ("",) * len(one.records)
+    seen: Counter[str] = Counter()
+    out: list[tuple[Any, str]] = []
+    for record, modality in zip(one.records, modalities, strict=True):
+        seen[modality] += 1
+        if seen[modality] <= _MOST_SPECTRA:
+            out.append((record, modality))
+    return out
 
 
 def _explain(record: Any, best: Candidate | None, explainers: Sequence[Any]) -> list[Any] | None:
@@ -206,17 +233,18 @@ def _explain(record: Any, best: Candidate | None, explainers: Sequence[Any]) -> 
     return None
 
 
-def draw_record(record: Any, explained: Sequence[Any] | None = None) -> Picture | None:
+def draw_record(record: Any, explained: Sequence[Any] | None = None, *, modality: str = "") -> Picture | None:
     """A spectrum or a trace as an SVG whose colours the page chooses; None for records that are not drawn.
 
     Args:
         record: a `PeakList` or a `Trace`.
         explained: for peaks: objects with `peak`, `formula`, `ppm` and `smiles`, such as a scorer's `explain` returns.
+        modality: of a trace: it says what runs along the axis, and which way.
     """
     if isinstance(record, PeakList) and len(record):
         return _draw_peaks(record, explained)
     if isinstance(record, Trace) and len(record):
-        return _draw_trace(record)
+        return _draw_trace(record, modality)
     return None
 
 
@@ -298,18 +326,24 @@ def _labels(
     return parts
 
 
-def _draw_trace(record: Trace) -> Picture:
+def _draw_trace(record: Trace, name: str) -> Picture:
+    known = {c.name for c in registry.components("modality")}
+    modality: Modality = registry.load("modality", name) if name in known else Modality(name or "trace", Trace)
     low, high = float(record.x[0]), float(record.x[-1])
     bottom, top = min(0.0, float(record.y.min())), float(record.y.max())
-    x = _scale(low, high if high > low else low + 1, _LEFT, _WIDTH - _RIGHT)
+    ends = (_WIDTH - _RIGHT, _LEFT) if modality.descending else (_LEFT, _WIDTH - _RIGHT)
+    x = _scale(low, high if high > low else low + 1, *ends)
     y = _scale(bottom, top if top > bottom else bottom + 1, _HEIGHT - _BOTTOM, _TOP)
     # More points than pixels only make the file larger.
     step = max(1, len(record) // (2 * _WIDTH))
     points = " ".join(
         f"{x(float(a)):.1f},{y(float(b)):.1f}" for a, b in zip(record.x[::step], record.y[::step], strict=True)
     )
-    parts = [*_axes(x, y, low, high, "", ""), f'<polyline class="trace" points="{points}"/>']
-    return Picture(_svg(parts, "trace"), f"{len(record)} points")
+    unit = modality.axis_unit.replace("cm^-1", "cm⁻¹")
+    across = f"{modality.axis}, {unit}" if unit else modality.axis
+    parts = [*_axes(x, y, low, high, across, ""), f'<polyline class="trace" points="{points}"/>']
+    words = [modality.signal or modality.name, f"{low:g} to {high:g} {unit}".strip(), f"{len(record)} points"]
+    return Picture(_svg(parts, f"{modality.name} spectrum"), " · ".join(escape(w) for w in words))
 
 
 def _axes(

@@ -11,5 +11,6 @@ IR = Modality(
     axis="wavenumber",
     axis_unit="cm^-1",
     signal="absorbance",
+    descending=True,
     summary="Infrared spectra: absorbance along the wavenumber.",
 )
