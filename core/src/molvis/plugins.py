@@ -30,6 +30,7 @@ KINDS = (
     "writer",
     "preset",
     "bundle",
+    "pretrainer",
 )
 """The kinds of component that core knows what to do with. A new kind is a string and a contract, not a new hook."""
 

@@ -57,6 +57,7 @@ COMMANDS: dict[str, Command] = {
     "data describe": Command("molvis_cli.data:describe", "Say what is in a dataset."),
     "data split": Command("molvis_cli.data:split", "Assign folds, by compound or by structural cluster."),
     "train": Command("molvis_cli.train:train", "Train a bundle as a configuration says."),
+    "pretrain": Command("molvis_cli.pretrain:pretrain", "Pretrain an encoder on structures alone."),
     "library build": Command("molvis_cli.library:build", "Embed a structure library into an index."),
     "library describe": Command("molvis_cli.library:describe", "Say what is in an index."),
     "identify": Command("molvis_cli.identify:identify", "Rank candidate structures for unknown spectra."),

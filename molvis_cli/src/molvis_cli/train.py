@@ -37,7 +37,7 @@ def train(
     from molvis.training import train as run
 
     wanted = find_config(config, data=data, negatives=negatives, epochs=epochs, seed=None if seed < 0 else seed)
-    with _bar() as show:
+    with training_bar() as show:
         result = run(wanted, out, resume=resume, progress=show, half=half)
     if os.environ.get("RANK", "0") != "0":  # under torchrun one process speaks for all
         return
@@ -52,7 +52,7 @@ def train(
 
 
 @contextlib.contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
+def training_bar(what: str = "compounds") -> Iterator[Callable[[Progress], None]]:
     """Loss, speed and time left; without a terminal a line for each epoch, so that logs stay readable."""
     if not sys.stderr.isatty():
         last: list[Any] = [None]
@@ -61,7 +61,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
             mark = state.message or state.epoch
             if mark != last[0] and (state.message or state.step):
                 last[0] = mark
-                figures = f"epoch {state.epoch}/{state.epochs} loss {state.loss:.4f} {state.rate:.0f} compounds/s"
+                figures = f"epoch {state.epoch}/{state.epochs} loss {state.loss:.4f} {state.rate:.0f} {what}/s"
                 output.note(state.message or figures)
 
         yield line
@@ -77,7 +77,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
         task = bar.add_task("training", total=None, figures="")
 
         def show(state: Progress) -> None:
-            figures = f"loss {state.loss:.3f}  {state.rate:.0f} compounds/s" if state.rate else ""
+            figures = f"loss {state.loss:.3f}  {state.rate:.0f} {what}/s" if state.rate else ""
             words = state.message or f"epoch {state.epoch}/{state.epochs}"
             bar.update(task, description=words, completed=state.step, total=state.steps or None, figures=figures)
 

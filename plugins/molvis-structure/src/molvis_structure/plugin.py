@@ -7,7 +7,7 @@ from molvis import Component, hookimpl
 
 @hookimpl
 def molvis_components() -> list[Component]:
-    """Encoders of structures, the Tanimoto target, and readers of libraries."""
+    """Encoders of structures, their pretraining, the Tanimoto target, and readers of libraries."""
     return [
         Component(
             kind="encoder",
@@ -29,6 +29,20 @@ def molvis_components() -> list[Component]:
             target="molvis_structure.attentivefp_dgl:attentivefp_dgl",
             summary="DGL-LifeSci's AttentiveFP, on the CPU: a reference. Wants molvis-structure[dgl].",
             cite="10.1021/acs.jmedchem.9b00959",
+        ),
+        Component(
+            kind="encoder",
+            name="gldm",
+            target="molvis_structure.gldm:GLDMEncoder",
+            summary="FiLM convolution over atoms and bonds typed by motifs (the encoder of GLDM and MoLeR).",
+            cite="10.1093/bib/bbae142",
+        ),
+        Component(
+            kind="pretrainer",
+            name="masking",
+            target="molvis_structure.pretraining:pretrain",
+            summary="Hidden pieces of molecules are named, and fingerprints told from the molecule's vector.",
+            cite="10.48550/arXiv.1905.12265",
         ),
         Component(
             kind="target",
