@@ -66,7 +66,9 @@ def install(package: Path) -> str:
     zipfile.ZipFile(wheel).extractall(folder)
     before = {*sys.path}
     site.addsitedir(str(folder))
-    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path not in before)
+    # Processes that commands start must find it, too.
+    added = [path for path in sys.path if path not in before]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*added, os.environ["PYTHONPATH"]]))
     discovery.plugins.cache_clear()
     return ""
 
@@ -83,17 +85,19 @@ def run_pytest(*words: str) -> str:
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """Somebody who has followed the whole page."""
     before = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("tutorial"))
-        patch.setattr(sys, "path", [*sys.path])
-        patch.setenv("PYTHONPATH", "")
-        reader = Reader()
-        reader.follow(PAGE)
-        yield reader
-    for name in set(sys.modules) - before:
-        if name.startswith("molvis_raman"):
-            del sys.modules[name]
-    discovery.plugins.cache_clear()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(tmp_path_factory.mktemp("tutorial"))
+            patch.setattr(sys, "path", [*sys.path])
+            patch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+            reader = Reader()
+            reader.follow(PAGE)
+            yield reader
+    finally:
+        for name in set(sys.modules) - before:
+            if name.startswith("molvis_raman"):
+                del sys.modules[name]
+        discovery.plugins.cache_clear()
 
 
 def test_every_block_is_of_a_kind_that_is_run_or_for_reading() -> None:
