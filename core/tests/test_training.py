@@ -18,10 +18,11 @@ from molvis import training
 from molvis.adducts import ion_mz
 from molvis.config import NegativesConfig, RunConfig, parse_config
 from molvis.dataset import Measurement, write
-from molvis.errors import ConfigError, TrainingError
+from molvis.errors import BundleError, ConfigError, TrainingError
 from molvis.identity import structure
 from molvis.library import Library
 from molvis.plugins import plugins
+from molvis.pretrained import save_state
 from molvis.records import PeakList
 from molvis.training import Progress, load_trained, train
 
@@ -191,6 +192,21 @@ def test_a_frozen_encoder_keeps_its_weights(config: RunConfig, tmp_path: Path) -
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert all(torch.equal(one[k], two[k]) for k in one if k.startswith("structure"))
     assert not all(torch.equal(one[k], two[k]) for k in one if k.startswith("msms"))
+
+
+def test_a_run_starts_from_pretrained_weights(config: RunConfig, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    known = toy.Letters().state_dict()
+    (tmp_path / "pretrained").mkdir()
+    save_state(tmp_path / "pretrained", {"use": "toy-letters"}, known, {})
+    settings = replace(config.train, epochs=1, freeze=("structure",), start={"structure": str(tmp_path / "pretrained")})
+    train(replace(config, train=settings), tmp_path / "run")
+    stored = weights(tmp_path / "run")
+    assert all(torch.equal(stored[f"structure.{name}"], tensor) for name, tensor in known.items())
+    with pytest.raises(ConfigError, match="start names 'ir'; the encoders are msms, structure"):
+        train(replace(config, train=replace(settings, start={"ir": "x"})), tmp_path / "other")
+    with pytest.raises(BundleError, match="no pretrained encoder here"):
+        train(replace(config, train=replace(settings, start={"structure": str(tmp_path)})), tmp_path / "missing")
 
 
 def test_training_stops_early_when_nothing_gets_better(config: RunConfig, tmp_path: Path) -> None:

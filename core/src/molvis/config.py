@@ -131,6 +131,7 @@ class TrainConfig:
         average: decay of the running average of the weights that is validated and kept; 0 for none.
         clip: largest gradient norm; 0 for none.
         freeze: keys of encoders whose weights stay as they are.
+        start: folders of pretrained weights by encoder key, as `molvis pretrain` leaves them.
         select: `hit1`, `mrr` or `loss` on the validation fold: which epoch is the best.
         patience: stop after this many validations without a better one; 0 never stops early.
         validate_every: epochs between validations.
@@ -156,6 +157,7 @@ class TrainConfig:
     average: float = 0.0
     clip: float = 1.0
     freeze: tuple[str, ...] = ()
+    start: dict[str, str] = field(default_factory=dict)
     select: Literal["hit1", "mrr", "loss"] = "mrr"
     patience: int = 0
     validate_every: int = 1
@@ -276,11 +278,13 @@ def check(config: RunConfig, *, where: _Where | None = None) -> None:
         _check_spec("target", config.joint.target, where, ("joint", "target"))
         if config.joint.negatives and not config.negatives.path:
             raise ConfigError(f"{where.at('joint', 'negatives')}: [joint] negatives needs [negatives] path")
-    for key in config.train.freeze:
-        if key not in config.encoders:
-            raise ConfigError(
-                f"{where.at('train', 'freeze')}: freeze names {key!r}; the encoders are {', '.join(config.encoders)}"
-            )
+    for setting, keys in (("freeze", config.train.freeze), ("start", config.train.start)):
+        for key in keys:
+            if key not in config.encoders:
+                raise ConfigError(
+                    f"{where.at('train', setting)}: {setting} names {key!r}; the encoders are "
+                    f"{', '.join(config.encoders)}"
+                )
 
 
 def _check_numbers(config: RunConfig, where: _Where) -> None:

@@ -340,7 +340,11 @@ def _resolve(config: RunConfig, dataset: Dataset) -> tuple[RunConfig, list[_Pair
     for key in config.encoders.keys() - used:
         log.warning("encoder %r is left out: it takes part in no pairing", key)
     encoders = {key: spec for key, spec in config.encoders.items() if key in used}
-    train = replace(config.train, freeze=tuple(key for key in config.train.freeze if key in used))
+    train = replace(
+        config.train,
+        freeze=tuple(key for key in config.train.freeze if key in used),
+        start={key: folder for key, folder in config.train.start.items() if key in used},
+    )
     joint = replace(config.joint, pairings="none")
     return replace(config, pairs=tuple(kept), joint=joint, encoders=encoders, train=train), pairings
 
@@ -460,6 +464,7 @@ def train(
 
     Raises:
         ConfigError, molvis.errors.ComponentError: the configuration names what does not exist.
+        molvis.errors.BundleError: the weights to start from are missing or damaged.
         TrainingError: a fold is empty, the loss is not finite, the disk is full, or the checkpoint is of another
             configuration. The last checkpoint is kept.
     """
@@ -487,6 +492,10 @@ def train(
     settings = config.train
     validation = _validation(config, dataset, named)
     encoders = {k: registry.build("encoder", s, where=f"encoders.{k}") for k, s in config.encoders.items()}
+    for key, start in settings.start.items():
+        from molvis.pretrained import load_state
+
+        encoders[key].load_state_dict(load_state(start, config.encoders[key]))
     losses = [registry.build("loss", p.loss, where="pairs.loss") for p in config.pairs]
     targets = [registry.build("target", p.target, where="pairs.target") for p in config.pairs]
     library, pools, validation_pools = None, {}, {}
