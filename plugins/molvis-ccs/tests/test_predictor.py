@@ -13,6 +13,7 @@ from molvis.errors import AdductError, BundleError, ConfigError, RecordError, St
 from molvis.identity import structure
 from molvis.records import Structure, Value
 from molvis.testing import PredictorContract, ScorerContract, synthetic_structures
+from molvis_ccs.evaluation import accuracy
 from molvis_ccs.features import SIZE, describe_all
 from molvis_ccs.likelihood import CcsLikelihood
 from molvis_ccs.predictor import ADDUCTS, SHIPPED, CcsEnsemble, load
@@ -272,3 +273,26 @@ def test_only_rows_that_may_be_passed_on_count_as_such() -> None:
     licences = ("ok-with-attribution; MIT", "unclear; none", None)
     flags = [redistributable(Measurement(Value(110.0), ethanol, "ccs", licence=text)) for text in licences]
     assert flags == [True, False, False]
+
+
+# Accuracy
+
+
+def test_accuracy_counts_errors_by_value_and_by_compound() -> None:
+    found = accuracy(
+        np.array([100.0, 100.0, 100.0, 200.0]),
+        np.array([101.0, 103.0, 102.0, 190.0]),
+        np.array([1.0, 1.0, 2.0, 2.0]),
+        ["a", "a", "b", "c"],
+    )
+    assert (found.values, found.compounds) == (4, 3)
+    assert found.median == pytest.approx(2.5)
+    assert found.by_compound == pytest.approx(2.0)
+    assert found.mean == pytest.approx(2.75)
+    assert found.coverage == 50.0
+    assert found.median_interval[0] < found.median < found.median_interval[1]
+
+
+def test_accuracy_of_nothing_is_an_error() -> None:
+    with pytest.raises(RecordError, match="no values"):
+        accuracy(np.zeros(0), np.zeros(0), None, [])

@@ -23,7 +23,7 @@ from molvis.dataset import Measurement
 from molvis.errors import TrainingError
 from molvis.records import Structure, Value
 from molvis_ccs.features import NUMBERS, describe
-from molvis_ccs.predictor import ADDUCTS, INSTRUMENTS, CcsEnsemble
+from molvis_ccs.predictor import ADDUCTS, INSTRUMENTS, CcsEnsemble, packed, unpacked
 
 log = logging.getLogger("molvis")
 Progress = Callable[[int, int], None]
@@ -99,14 +99,14 @@ def gather(measurements: Iterable[Measurement]) -> list[Ion]:
 def fit(
     measurements: Iterable[Measurement],
     *,
-    members: int = 6,
+    members: int = 5,
     width: int = 256,
     epochs: int = 60,
     batch: int = 128,
     learning_rate: float = 2e-3,
     weight_decay: float = 0.05,
     dropout: float = 0.2,
-    column_dropout: float = 0.1,
+    feature_dropout: float = 0.1,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> CcsEnsemble:
@@ -124,7 +124,7 @@ def fit(
         learning_rate: the highest, a tenth of the way through; it falls to nothing along a cosine.
         weight_decay: of AdamW.
         dropout: of the layers.
-        column_dropout: share of the features left out of a batch.
+        feature_dropout: share of the features left out of each structure.
         seed: of the first network; each takes the next.
         progress: called with the epochs done and in all.
 
@@ -141,7 +141,7 @@ def fit(
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = CcsEnsemble(members=members, width=width, dropout=dropout, column_dropout=column_dropout)
+        model = CcsEnsemble(members=members, width=width, dropout=dropout, feature_dropout=feature_dropout)
         data = _Data.of(train, model)
         _prepare(model, data)
         for number, network in enumerate(model.networks):
@@ -162,9 +162,8 @@ def fit(
                 if progress:
                     progress(number * epochs + epoch + 1, members * epochs)
     model.eval()
-    # As it will be saved: what is calibrated is what is shipped.
-    for parameter in model.parameters():
-        parameter.data = parameter.data.half().float()
+    # Rounded as it will be saved, so that what is calibrated is what is read back.
+    model.load_state_dict(unpacked(packed(model.state_dict())))
     calibrate(model, [ion for ion in ions if ion.fold == "val"])
     return model
 
