@@ -119,8 +119,9 @@ def pretrain(
     ):
         if value < least:
             raise ConfigError(f"pretrain: {name} = {value}; {least} or more is wanted")
-    spec = fill_spec("encoder", find_spec(encoder))
-    registry.check_arguments("encoder", spec["use"], registry.spec_name(spec)[1], where="encoder")
+    spec = find_spec(encoder)
+    name, arguments = registry.spec_name(spec, where="encoder")
+    registry.check_arguments("encoder", name, arguments)
     run: Pretrainer = registry.load("pretrainer", method)
 
     def reading(done: int, _: int) -> None:
