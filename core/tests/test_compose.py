@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from molvis.adducts import ion_mz
 from molvis.compose import Joined, NeutralMass
@@ -71,3 +72,34 @@ def test_the_product_of_joined_vectors_is_the_weighted_mean_of_the_parts() -> No
 def test_parts_that_do_not_go_together_are_refused(arguments: dict, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         Joined(**arguments)
+
+
+class Half(torch.nn.Module):
+    """Mean squared error of cosines, with a parameter of its own."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(scale))
+
+    def forward(self, query: Tensor, reference: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        return (weight * (self.scale * query @ reference.T - target) ** 2).mean()
+
+
+def test_each_part_of_a_joined_vector_is_judged_as_if_it_stood_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from molvis.compose import EachPart
+
+    torch.manual_seed(0)
+    monkeypatch.setattr("molvis.registry.build", lambda kind, spec, where="": Half(spec["scale"]))
+    loss = EachPart([3, 2], {"use": "half", "scale": 0.5})
+    a, b = (torch.nn.functional.normalize(torch.randn(2, 4, d), dim=-1) for d in (3, 2))
+    joined = torch.cat([0.6 * a, 0.8 * b], dim=-1)
+    target, weight = torch.eye(4), torch.ones(4, 4)
+    alone = [Half(0.5)(part[0], part[1], target, weight) for part in (a, b)]
+    assert torch.allclose(loss(joined[0], joined[1], target, weight), sum(alone) / 2, atol=1e-6)
+    fixed = torch.cat([joined, torch.randn(2, 4, 2)], dim=-1)
+    assert torch.allclose(loss(fixed[0], fixed[1], target, weight), sum(alone) / 2, atol=1e-6)
+    assert len(list(loss.parameters())) == 2
+    with pytest.raises(ConfigError, match="5 in all, but the vectors have 4"):
+        loss(a[0].repeat(1, 2)[:, :4], a[1].repeat(1, 2)[:, :4], target, weight)
+    with pytest.raises(ConfigError, match="positive length of each part"):
+        EachPart([], {"use": "half"})

@@ -28,6 +28,12 @@ def molvis_components() -> list[Component]:
             summary="Several encoders side by side, their vectors joined with given weights.",
         ),
         Component(
+            kind="loss",
+            name="each-part",
+            target="molvis.compose:EachPart",
+            summary="Another loss for each part of joined vectors, so that the parts learn as an ensemble.",
+        ),
+        Component(
             kind="encoder",
             name="neutral-mass",
             target="molvis.compose:NeutralMass",

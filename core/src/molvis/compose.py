@@ -87,6 +87,53 @@ class Joined(nn.Module):
         return nn.functional.normalize(vectors, dim=-1) if len(chosen) < len(self.parts) else vectors
 
 
+class EachPart(nn.Module):
+    """A loss for each part of joined vectors, each part judged as if it stood alone, and their mean.
+
+    Judged together, parts lean on each other: what one has learned the others need not. Judged apart, they learn as an
+    ensemble does, whose mistakes differ.
+
+    Args:
+        sizes: lengths of the parts, in the order of `joined`; parts without weights are left out in training.
+        of: spec of the loss; every part gets one of its own, with a temperature of its own.
+    """
+
+    def __init__(self, sizes: Sequence[int], of: Mapping[str, Any]) -> None:
+        super().__init__()
+        if not sizes or min(sizes) < 1:
+            raise ConfigError(f"each-part: sizes = {list(sizes)}; the positive length of each part is wanted")
+        self.sizes = list(sizes)
+        self.losses = nn.ModuleList([registry.build("loss", of, where="each-part.of") for _ in sizes])
+
+    def forward(
+        self,
+        query: Float[Tensor, "n dim"],
+        reference: Float[Tensor, "m dim"],
+        target: Float[Tensor, "n m"],
+        weight: Float[Tensor, "n m"],
+    ) -> Float[Tensor, ""]:
+        """The mean over the parts.
+
+        Fixed parts, which evaluation appends and training leaves out, may follow behind and do not count.
+
+        Raises:
+            ConfigError: the vectors are shorter than the sizes say.
+        """
+        if query.shape[1] < sum(self.sizes) or reference.shape[1] != query.shape[1]:
+            raise ConfigError(
+                f"each-part: sizes = {self.sizes}, {sum(self.sizes)} in all, but the vectors have {query.shape[1]} and "
+                f"{reference.shape[1]}; give the dim of each part that learns"
+            )
+        start = 0
+        total = query.new_zeros(())
+        for size, loss in zip(self.sizes, self.losses, strict=True):
+            part = slice(start, start + size)
+            start += size
+            ends = (nn.functional.normalize(side[:, part], dim=-1) for side in (query, reference))
+            total = total + loss(*ends, target, weight)
+        return total / len(self.sizes)
+
+
 @dataclass(frozen=True, eq=False)
 class MassBatch(TensorBatch):
     """Neutral masses in Da; NaN where unknown."""

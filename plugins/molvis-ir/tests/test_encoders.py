@@ -10,7 +10,7 @@ from torch import nn
 from molvis.errors import ConfigError, RecordError
 from molvis.records import Trace
 from molvis.testing import EncoderContract, synthetic_traces
-from molvis_ir.encoders import IrLocal, IrResNet, IrTimm, IrViT, IrXception, TraceBatch
+from molvis_ir.encoders import IrBands, IrLocal, IrResNet, IrTimm, IrViT, IrXception, TraceBatch
 from molvis_ir.one_dimensional import OneDimensional, one_dimensional
 from molvis_ir.preparation import augment, channels, grid, prepare
 
@@ -76,6 +76,10 @@ def local() -> IrLocal:
     return IrLocal(dim=8, width=16, blocks=1, local=4)
 
 
+def bands() -> IrBands:
+    return IrBands()
+
+
 def resnet() -> IrResNet:
     return IrResNet(dim=8, width=4, layers=(1, 1), places=5)
 
@@ -100,6 +104,16 @@ class TestLocal(EncoderContract):
     @pytest.fixture
     def spec(self) -> dict:
         return {"use": "ir-local", "dim": 8, "width": 16, "blocks": 1, "local": 4}
+
+
+class TestBands(EncoderContract):
+    @pytest.fixture
+    def encoder(self) -> IrBands:
+        return bands()
+
+    @pytest.fixture
+    def spec(self) -> dict:
+        return {"use": "ir-bands"}
 
 
 class TestResNet(EncoderContract):
@@ -142,7 +156,7 @@ class TestTimm(EncoderContract):
         return {"use": "ir-timm", "model": "resnet10t", "dim": 8}
 
 
-@pytest.mark.parametrize("make", [local, resnet, xception, vit, timm])
+@pytest.mark.parametrize("make", [local, bands, resnet, xception, vit, timm])
 def test_the_unit_of_absorbance_does_not_matter(make) -> None:
     encoder = make().eval()
     one = synthetic_traces((900,))[0]
@@ -211,6 +225,7 @@ def test_a_model_that_cannot_be_made_so_is_refused(name: str, message: str) -> N
     [
         (lambda: IrLocal(stride=40), "stretch = 33"),
         (lambda: IrLocal(width=0), "width = 0"),
+        (lambda: IrBands(power=2.0), "power = 2.0"),
         (lambda: IrResNet(layers=()), "stages of"),
         (lambda: IrXception(kernel=4), "odd number"),
         (lambda: IrViT(width=10, heads=3), "heads divide"),

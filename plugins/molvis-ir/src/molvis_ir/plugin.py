@@ -18,6 +18,7 @@ def molvis_components() -> list[Component]:
         _encoder(
             "ir-local", "IrLocal", "Stretches of the spectrum with weights of their own, then a residual network."
         ),
+        _encoder("ir-bands", "IrBands", "The spectrum itself, centred and weighed: structures have to predict it."),
         _encoder("ir-resnet", "IrResNet", "Residual network of one-dimensional convolutions.", "10.1109/CVPR.2016.90"),
         _encoder("ir-xception", "IrXception", "Depthwise separable convolutions.", "10.1109/CVPR.2017.195"),
         _encoder("ir-vit", "IrViT", "Transformer over patches that a convolution embeds.", "10.48550/arXiv.2010.11929"),
