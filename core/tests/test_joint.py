@@ -22,6 +22,7 @@ from molvis.dataset import Measurement, write
 from molvis.errors import BundleError, ConfigError, DatasetError, RecordError, TrainingError
 from molvis.fusion import Fused, Vectors, collate_measured
 from molvis.identity import structure
+from molvis.library import Library
 from molvis.plugins import plugins
 from molvis.records import PeakList, Structure, Trace, Value
 from molvis.testing import EncoderContract
@@ -385,6 +386,27 @@ def test_training_sees_random_subsets_and_teaches_the_other_encoders_too(
     before, after = weights(short.folder), weights(result.folder)
     for name in ("msms", "ir", "fused"):
         assert any(not torch.equal(before[k], after[k]) for k in before if k.startswith(name))
+
+
+def test_an_encoder_runs_for_company_where_no_unknown_has_its_modality() -> None:
+    encoders = {"msms": toy.Peaks(dropout=0.0), "ir": toy.Waves(dropout=0.0)}
+    rng, known = np.random.default_rng(0), structure("CCO")
+    unknowns = [{"msms": [spectrum(known, rng)]}, {"msms": [spectrum(known, rng)]}]
+    batch = collate_measured(encoders, ("msms", "ir"), unknowns, {"ir": trace(known, rng)})
+    found = batch.encode(encoders)
+    assert found.modality.tolist() == [[0], [0]]
+    found.vectors.sum().backward()
+    assert all(p.grad is not None and not p.grad.any() for p in encoders["ir"].parameters())
+    alone = collate_measured(encoders, ("msms", "ir"), unknowns)
+    torch.testing.assert_close(alone.encode(encoders).vectors, found.vectors)
+
+
+def test_negatives_from_a_library_are_of_the_mass_or_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = structure("CCCCCCCC=O")
+    library = Library.from_structures([structure(s) for s in ("CCCCCCCC=O", "CCCCCC(=O)CC", "NCCCCCCC=N")])
+    rows = {by: training._pools(library, {truth.inchikey14: truth}, by, 2e5, 64, 0) for by in ("mass", "formula")}
+    drawn = {by: {one.smiles for one in library.structures(pools[truth.inchikey14])} for by, pools in rows.items()}
+    assert drawn == {"mass": {"CCCCCC(=O)CC", "N=CCCCCCCN"}, "formula": {"CCCCCC(=O)CC"}}
 
 
 def test_a_bundle_embeds_all_measurements_of_an_unknown(dataset: Path, tmp_path: Path) -> None:

@@ -93,7 +93,10 @@ class MeasuredBatch:
 
 
 def collate_measured(
-    encoders: Mapping[str, Any], of: Sequence[str], unknowns: Sequence[Mapping[str, Sequence[Any]]]
+    encoders: Mapping[str, Any],
+    of: Sequence[str],
+    unknowns: Sequence[Mapping[str, Sequence[Any]]],
+    company: Mapping[str, Any] | None = None,
 ) -> MeasuredBatch:
     """Batches of all records of several unknowns, and where each belongs.
 
@@ -101,6 +104,8 @@ def collate_measured(
         encoders: by modality; their `collate` is used.
         of: modalities of the fused encoder, in its order.
         unknowns: for each its records by modality; one record at least.
+        company: a record of each modality whose encoder shall run even where no unknown has any: processes that train
+            together wait for each other's gradients of every encoder.
     """
     slots = [[(key, record) for key in of for record in one.get(key, ())] for one in unknowns]
     width = max(len(row) for row in slots)
@@ -112,6 +117,9 @@ def collate_measured(
             mask[row, column], modality[row, column] = True, of.index(key)
             records.setdefault(key, []).append(record)
             places.setdefault(key, []).append(row * width + column)
+    for key, record in (company or {}).items():
+        if key not in records:
+            records[key], places[key] = [record], [-1]
     for key, mine in records.items():
         if len(mine) == 1:
             # Normalisation over a batch fails on a batch of one while it trains.

@@ -180,7 +180,7 @@ class _Batches(torch.utils.data.Dataset[PairBatch]):
         rng = np.random.default_rng([self.config.train.seed, step, self.rank])
         if is_fused(self.config, pairing.query):
             unknowns = [self._unknown(pairing, key, options.records, rng) for key in chosen]
-            query = collate_measured(self.encoders, pairing.parts, unknowns)
+            query = collate_measured(self.encoders, pairing.parts, unknowns, self._company(pairing))
         else:
             query = self.encoders[pairing.query].collate(
                 [self._measurement(pairing.query, pairing.rows, key, rng) for key in chosen]
@@ -230,6 +230,12 @@ class _Batches(torch.utils.data.Dataset[PairBatch]):
                 size = int(rng.integers(1, min(most, len(rows)) + 1))
                 found[part] = [self.dataset.record(part, int(r)) for r in rng.choice(rows, size, replace=False)]
         return found
+
+    def _company(self, pairing: _Pairing) -> dict[str, Any]:
+        if self.world == 1:
+            return {}
+        first = {part: next(iter(pairing.rows[part].values()), None) for part in pairing.parts}
+        return {part: self.dataset.record(part, int(rows[0])) for part, rows in first.items() if rows is not None}
 
     def _structure(self, pairing: _Pairing, key: str) -> Structure:
         if key not in self._structures:

@@ -222,10 +222,12 @@ def _preset(component: Component) -> _Checks:
 def _bundle(component: Component) -> _Checks:
     def opens() -> None:
         from molvis.bundle import load_bundle
+        from molvis.config import is_fused
 
         bundle = load_bundle(component.name)
         for key in bundle.modalities:
-            bundle.embed(key, synthetic_records(bundle.encoder(key).accepts))
+            if not is_fused(bundle.config, key):
+                bundle.embed(key, synthetic_records(bundle.encoder(key).accepts))
 
     return [("opens, and embeds synthetic records", opens)]
 
