@@ -178,6 +178,10 @@ def test_a_modality_that_the_dataset_lacks_is_left_out(
     with caplog.at_level(logging.WARNING, "molvis"):
         train(config, tmp_path / "run")
     assert "encoder 'raman' is left out" in caplog.text
+    fused = FUSED.replace('"ccs"]', '"raman"]') + '[encoders.raman]\nuse = "toy-waves"\n'
+    with caplog.at_level(logging.WARNING, "molvis"):
+        train(configured(dataset, CONFIG + fused, epochs=1), tmp_path / "fused")
+    assert "encoder 'raman' is fused, but has no measurements" in caplog.text
     nothing = configured(dataset, CONFIG.replace("least = 4", "least = 1000"))
     with pytest.raises(TrainingError, match=r"no pairing of \[joint\] has 1000 compounds"):
         train(nothing, tmp_path / "nothing")

@@ -345,6 +345,8 @@ def _resolve(config: RunConfig, dataset: Dataset) -> tuple[RunConfig, list[_Pair
     used = {key for pair in kept for key in (pair.query, pair.reference, *parts_of(config, pair.query))}
     for key in config.encoders.keys() - used:
         log.warning("encoder %r is left out: it takes part in no pairing", key)
+    for key in sorted(key for key in used if key in rows and not rows[key]):
+        log.warning("encoder %r is fused, but has no measurements: its weights stay as they start", key)
     encoders = {key: spec for key, spec in config.encoders.items() if key in used}
     train = replace(
         config.train,
