@@ -43,7 +43,7 @@ def accuracy(
     sd: Float[np.ndarray, " n"] | None,
     compounds: Sequence[str],
     *,
-    draws: int = 1000,
+    draws: int = 300,
     seed: int = 0,
 ) -> Accuracy:
     """Compare predictions with measurements.

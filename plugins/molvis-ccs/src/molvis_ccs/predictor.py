@@ -48,15 +48,15 @@ class StructureBatch(TensorBatch):
 
 
 class _Network(nn.Module):
-    def __init__(self, width: int, dropout: float, feature_dropout: float) -> None:
+    def __init__(self, rank: int, width: int, dropout: float, feature_dropout: float) -> None:
         super().__init__()
         self.feature_dropout = feature_dropout
-        self.structure, self.ion = nn.Linear(SIZE, width), nn.Linear(_CONDITIONS, width)
+        self.structure, self.ion = nn.Linear(rank, width), nn.Linear(_CONDITIONS, width)
         self.layers = nn.ModuleList([nn.Linear(width, width) for _ in range(2)])
         self.norms = nn.ModuleList([nn.LayerNorm(width) for _ in range(3)])
         self.dropout, self.out = nn.Dropout(dropout), nn.Linear(width + _CONDITIONS, 2)
 
-    def embed(self, features: Float[Tensor, "n f"]) -> Float[Tensor, "n w"]:
+    def embed(self, features: Float[Tensor, "n r"]) -> Float[Tensor, "n w"]:
         features = nn.functional.dropout(features, self.feature_dropout, self.training)
         return self.structure(features)
 
@@ -79,28 +79,39 @@ class CcsEnsemble(nn.Module):
     Args:
         members: networks.
         width: of their layers.
+        rank: principal components of the features that they see.
         dropout: of their layers, in training.
-        feature_dropout: share of the features left out of each structure, in training.
+        feature_dropout: share of the components left out of each structure, in training.
     """
 
     accepts = Structure
     predicts = "ccs"
     adducts = ADDUCTS
 
-    def __init__(self, members: int = 5, width: int = 256, dropout: float = 0.2, feature_dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        members: int = 5,
+        width: int = 320,
+        rank: int = 384,
+        dropout: float = 0.2,
+        feature_dropout: float = 0.05,
+    ) -> None:
         super().__init__()
-        for name, value in (("members", members), ("width", width)):
+        for name, value in (("members", members), ("width", width), ("rank", rank)):
             if value < 1:
                 raise ConfigError(f"ccs-ensemble: {name} = {value}; a positive whole number is wanted")
         for name, value in (("dropout", dropout), ("feature_dropout", feature_dropout)):
             if not 0 <= value < 1:
                 raise ConfigError(f"ccs-ensemble: {name} = {value}; a number from 0 to less than 1 is wanted")
-        self.arguments = {"members": members, "width": width, "dropout": dropout, "feature_dropout": feature_dropout}
-        self.networks = nn.ModuleList([_Network(width, dropout, feature_dropout) for _ in range(members)])
+        self.arguments = {"members": members, "width": width, "rank": rank}
+        self.arguments |= {"dropout": dropout, "feature_dropout": feature_dropout}
+        self.networks = nn.ModuleList([_Network(rank, width, dropout, feature_dropout) for _ in range(members)])
         trends = [(0.0, b, math.log(a) - b * math.log(500)) for a, b in TRENDS.values()]
         self.register_buffer("trend", torch.tensor(trends, dtype=torch.float32))
         self.register_buffer("centre", torch.zeros(NUMBERS))
         self.register_buffer("scale", torch.ones(NUMBERS))
+        self.register_buffer("basis", torch.eye(SIZE, rank))
+        self.register_buffer("offset", torch.zeros(rank))
         self.register_buffer("spread", torch.tensor(0.05))
         # One row more for an instrument that is not known.
         self.register_buffer("calibration", torch.ones(len(INSTRUMENTS) + 1, len(ADDUCTS)))
@@ -150,8 +161,9 @@ class CcsEnsemble(nn.Module):
             raise ConfigError("ccs-ensemble: ions with and without an instrument in one call; predict sorts them")
         means: list[Tensor] = []
         variances: list[Tensor] = []
+        components = self.components(features)
         for network in self.networks:
-            embedded = network.embed(self.normalised(features))[row]  # pyright: ignore[reportCallIssue]
+            embedded = network.embed(components)[row]  # pyright: ignore[reportCallIssue]
             for kind in kinds:
                 mean, spread = network(embedded, self.conditions(mz, adduct, kind))
                 means.append(mean)
@@ -163,10 +175,14 @@ class CcsEnsemble(nn.Module):
         mean = log_ccs.exp()
         return mean, mean * factor * variance.sqrt()
 
-    def normalised(self, features: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
+    def scaled(self, features: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
         """Numbers of mean 0 and deviation 1 over the training data; counts as they are."""
         numbers = (features[:, :NUMBERS] - self.get_buffer("centre")) / self.get_buffer("scale")
         return torch.cat([numbers.clamp(-5, 5), features[:, NUMBERS:]], dim=1)
+
+    def components(self, features: Float[Tensor, "n f"]) -> Float[Tensor, "n r"]:
+        """Principal components of the scaled features: what the networks see."""
+        return self.scaled(features) @ self.get_buffer("basis") - self.get_buffer("offset")
 
     def conditions(
         self, mz: Float[Tensor, " k"], adduct: Int64[Tensor, " k"], instrument: Int64[Tensor, " k"]
@@ -275,6 +291,7 @@ def load(path: str = "") -> CcsEnsemble:
             made = CcsEnsemble(
                 members=int(header["members"]),
                 width=int(header["width"]),
+                rank=int(header["rank"]),
                 dropout=float(header["dropout"]),
                 feature_dropout=float(header["feature_dropout"]),
             )
@@ -290,13 +307,10 @@ def load(path: str = "") -> CcsEnsemble:
 
 
 def packed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights as they are saved: those of the features in 8 bits, a scale for each row; the other layers in 16 bits.
-
-    The layer of the features holds four fifths of all weights, most of which see a column that is seldom set.
-    """
+    """Weights as they are saved: the basis in 8 bits with a scale for each row, layers in 16 bits."""
     out: dict[str, Tensor] = {}
     for name, value in state.items():
-        if name.endswith(_WIDEST):
+        if name == "basis":
             scale = value.abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / 127
             out[name], out[name + _SCALE] = (value / scale).round().to(torch.int8), scale
         else:
@@ -310,7 +324,7 @@ def unpacked(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: state[name].float() * state.get(name + _SCALE, 1.0) for name in names}
 
 
-_WIDEST, _SCALE = ".structure.weight", ".rows"
+_SCALE = ".rows"
 SHIPPED = Path(__file__).parent / "weights" / "ccs-ensemble.safetensors"
 
 

@@ -11,7 +11,7 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -100,13 +100,14 @@ def fit(
     measurements: Iterable[Measurement],
     *,
     members: int = 5,
-    width: int = 256,
+    width: int = 320,
+    rank: int = 384,
     epochs: int = 60,
     batch: int = 128,
     learning_rate: float = 2e-3,
     weight_decay: float = 0.05,
     dropout: float = 0.2,
-    feature_dropout: float = 0.1,
+    feature_dropout: float = 0.05,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> CcsEnsemble:
@@ -119,12 +120,13 @@ def fit(
         measurements: what readers yield; those that are not `usable` are passed over.
         members: networks.
         width: of their layers.
+        rank: principal components of the features that they see.
         epochs: over the ions, for each network.
         batch: ions in a step.
         learning_rate: the highest, a tenth of the way through; it falls to nothing along a cosine.
         weight_decay: of AdamW.
         dropout: of the layers.
-        feature_dropout: share of the features left out of each structure.
+        feature_dropout: share of the components left out of each structure.
         seed: of the first network; each takes the next.
         progress: called with the epochs done and in all.
 
@@ -140,12 +142,14 @@ def fit(
             f"of fold 'train' or none, are wanted. Adducts: {', '.join(ADDUCTS)}."
         )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = CcsEnsemble(members=members, width=width, dropout=dropout, feature_dropout=feature_dropout)
-        data = _Data.of(train, model)
-        _prepare(model, data)
+        model = CcsEnsemble(members, width, rank, dropout, feature_dropout)
+        data = _prepare(model, _Data.of(train, model))
         for number, network in enumerate(model.networks):
+            # Each by its own seed from its first weight on: more networks do not change the ones before them.
             torch.manual_seed(seed + number)
+            for module in network.modules():
+                if isinstance(module, nn.Linear):
+                    module.reset_parameters()
             optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
             steps = epochs * math.ceil(len(train) / batch)
             schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
@@ -199,21 +203,31 @@ class _Data:
         return cls(features, row, conditions, mz, adduct, log_ccs, weight, torch.zeros(len(ions)))
 
 
-def _prepare(model: CcsEnsemble, data: _Data) -> None:
-    """The trend of each adduct, the spread about it, and the scale of the features."""
+def _prepare(model: CcsEnsemble, data: _Data) -> _Data:
+    """The trend of each adduct, the spread about it, and the principal components of the features."""
     trend = model.get_buffer("trend")
     for place in range(len(ADDUCTS)):
         mine = data.adduct == place
         if int(mine.sum()) >= 10:
             size = torch.log(data.mz[mine]).numpy()
             trend[place] = torch.from_numpy(np.polyfit(size, data.log_ccs[mine].numpy(), 2)).float()
+    off = data.log_ccs.float() - model.log_trend(data.mz, data.adduct)
+    model.get_buffer("spread").copy_(off.std().clamp_min(1e-3))
     numbers = data.features[:, :NUMBERS]
     model.get_buffer("centre").copy_(numbers.mean(dim=0))
     model.get_buffer("scale").copy_(numbers.std(dim=0) + 1e-3)
-    off = data.log_ccs.float() - model.log_trend(data.mz, data.adduct)
-    model.get_buffer("spread").copy_(off.std().clamp_min(1e-3))
-    data.target.copy_(off / model.get_buffer("spread"))
-    data.features.copy_(model.normalised(data.features))
+    scaled = model.scaled(data.features)
+    mean = scaled.mean(dim=0)
+    basis = model.get_buffer("basis").zero_()
+    rank = min(basis.shape[1], *scaled.shape)
+    torch.manual_seed(0)
+    _, size, axes = torch.svd_lowrank(scaled - mean, q=rank)
+    # Between as they are, when few components drown the rest, and all alike, when noise counts as much as size.
+    deviation = size / math.sqrt(len(scaled))
+    basis[:, :rank] = axes / deviation.clamp_min(1e-3 * float(deviation[0])).sqrt()
+    model.load_state_dict(unpacked(packed(model.state_dict())))
+    model.get_buffer("offset").copy_(mean @ model.get_buffer("basis"))
+    return replace(data, features=model.components(data.features), target=off / model.get_buffer("spread"))
 
 
 def _loss(network: nn.Module, data: _Data, some: torch.Tensor) -> torch.Tensor:
