@@ -1,9 +1,10 @@
 """Fits the predictor that comes with molvis-ccs, and writes its card.
 
-    python plugins/molvis-ccs/tools/make_weights.py TABLE.parquet
+    python plugins/molvis-ccs/tools/make_weights.py TABLE.parquet [--members 5]
 
-Only rows that may be passed on with attribution teach and calibrate it; fold `test`, all rows of it, is looked at once,
-for the card. benchmarks/ccs.py compares it with others.
+Only rows that may be passed on with attribution teach it. All rows of fold `val` set the width of its intervals, which
+would else be those of the laboratories that share freely. Fold `test` is looked at for the card alone;
+benchmarks/ccs.py compares it with others.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ developers with `molvis_ccs.training.fit`, which makes it again from the same ro
 ## What it was trained on
 
 {train} measured values of {compounds} compounds quoted from the literature: the rows of molvis's benchmark table whose
-licence asks for attribution alone. {val} values of other compounds set the width of its intervals. Non-commercial,
-unclear and GPL rows were left out. Licence of the weights: CC BY 4.0. The values come from:
+licence asks for attribution alone; non-commercial, unclear and GPL rows taught it nothing. {val} values of other
+compounds, of every licence, set the width of its intervals. Networks: {members}. Licence of the weights: CC BY 4.0.
+The values come from:
 
 {sources}
 
@@ -77,10 +79,13 @@ def line(name: str, a: Accuracy) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", type=Path)
+    parser.add_argument("--members", type=int, default=5)
     arguments = parser.parse_args()
     rows = [item for item in read_parquet(arguments.table) if isinstance(item, Measurement) and usable(item)]
-    free = [m for m in rows if redistributable(m)]
-    model = fit(free, progress=lambda done, of: print(f"\r{done}/{of} epochs", end="", flush=True))
+    free = [m for m in rows if m.fold != "train" or redistributable(m)]
+    model = fit(
+        free, members=arguments.members, progress=lambda done, of: print(f"\r{done}/{of} epochs", end="", flush=True)
+    )
     write(model, rows, free)
 
 
@@ -94,6 +99,7 @@ def write(model: CcsEnsemble, rows: list[Measurement], free: list[Measurement]) 
     text = CARD.format(
         train=len(train),
         compounds=len({m.structure.inchikey14 for m in train if m.structure}),
+        members=model.arguments["members"],
         val=sum(m.fold == "val" for m in free),
         sources="\n".join(f"- {source.strip()} ({count} values)" for source, count in sources.most_common()),
         figures="\n".join(line(name, a) for name, a in found.items()),
