@@ -1,4 +1,4 @@
-"""Write the tables of docs/results.md and docs/losses.md from benchmarks/results.
+"""Write the tables of docs/results.md, docs/losses.md and docs/choosing.md from benchmarks/results.
 
     python benchmarks/tables.py
 
@@ -44,6 +44,21 @@ def retrieval() -> list[str]:
             chance = [f"{100 * f['chance'][k]:.3g}%" for k in ("hit1", "hit5", "hit20")]
             lines.append(f"| {NAMES[f['candidates']]} | random | compound | {' | '.join(chance)} | |")
     return lines
+
+
+def encoders() -> list[str]:
+    lines = [
+        "| infrared | structure | hit@1 among all | hit@5 | hit@20 | hit@1, 10 ppm | time |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    done = json.loads((RESULTS / "encoders.json").read_text(encoding="utf-8"))
+    for name, row in done.items():
+        cells = [f"{share(row[k][0])} ({100 * row[k][1]:.0f}-{100 * row[k][2]:.0f})" for k in ENCODER_FIGURES]
+        lines.append(f"| {name} | {' | '.join(cells)} | {row['seconds']} s |")
+    return lines
+
+
+ENCODER_FIGURES = ("all_hit1", "all_hit5", "all_hit20", "mass_hit1")
 
 
 def checks() -> list[str]:
@@ -113,11 +128,18 @@ def speed() -> list[str]:
     return lines
 
 
-TABLES = {"retrieval": retrieval, "checks": checks, "groups": groups, "losses": losses, "speed": speed}
+TABLES = {
+    "retrieval": retrieval,
+    "checks": checks,
+    "groups": groups,
+    "losses": losses,
+    "encoders": encoders,
+    "speed": speed,
+}
 
 
 def main() -> None:
-    for page in ("results.md", "losses.md"):
+    for page in ("results.md", "losses.md", "choosing.md"):
         file = ROOT / "docs" / page
         text = file.read_text(encoding="utf-8")
         for name, make in TABLES.items():

@@ -7,6 +7,8 @@ from pathlib import Path
 _HERE = Path(__file__).parent
 
 DEFAULT = _HERE / "presets" / "default.toml"
+IR = _HERE / "presets" / "ir.toml"
+JOINT = _HERE / "presets" / "joint.toml"
 PNNL_2024 = _HERE / "presets" / "pnnl-2024.toml"
 MASSBANK = _HERE / "massbank"
 DEMO_SPECTRA = _HERE / "demo" / "spectra.mgf"

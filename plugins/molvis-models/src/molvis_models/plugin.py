@@ -17,6 +17,18 @@ def molvis_components() -> list[Component]:
         ),
         Component(
             kind="preset",
+            name="ir",
+            target="molvis_models:IR",
+            summary="Our best recipe for infrared spectra against structures.",
+        ),
+        Component(
+            kind="preset",
+            name="joint",
+            target="molvis_models:JOINT",
+            summary="Infrared and MS/MS spectra against structures and each other, cross sections by likelihood.",
+        ),
+        Component(
+            kind="preset",
             name="pnnl-2024",
             target="molvis_models:PNNL_2024",
             summary="The settings of the Molecular Vision report (PNNL, 2024), kept to compare with.",

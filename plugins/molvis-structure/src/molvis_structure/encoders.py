@@ -44,6 +44,13 @@ class _Residual(nn.Module):
         return x + self.dropout(self.narrow(inner))
 
 
+@functools.cache
+def _store(kinds: tuple[str, ...], bits: int, descriptors: tuple[str, ...]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Features by SMILES, one store for all encoders that ask for the same: joined ones share the work."""
+    del kinds, bits, descriptors  # the cache's key
+    return {}
+
+
 class FingerprintEncoder(nn.Module):
     """Structures to unit vectors from fingerprints, element counts and descriptors.
 
@@ -85,7 +92,7 @@ class FingerprintEncoder(nn.Module):
         self.numbers = nn.Linear(len(ELEMENTS) + len(self.descriptors), width)
         self.blocks = nn.Sequential(*(_Residual(width, dropout) for _ in range(blocks)))
         self.norm, self.dropout, self.out = nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, dim)
-        self._kept: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._kept = _store(self.kinds, bits, self.descriptors)
         self._featurise_one("C")  # a misspelt fingerprint is told here, not in a worker
 
     def __getstate__(self) -> dict[str, object]:
