@@ -122,6 +122,8 @@ class FingerprintEncoder(nn.Module):
         wanted = [s for s in dict.fromkeys(s.smiles for s in structures) if s not in self._kept][:_KEPT]
         if len(self._kept) + len(wanted) > _KEPT:
             self._kept.clear()
+        if progress and not wanted:
+            progress(len(structures), len(structures))
         made = in_parallel(self._featurise_one, wanted, processes=processes, progress=progress)
         self._kept |= dict(zip(wanted, made, strict=True))
 
