@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 
 from molvis.errors import RecordError
 from molvis_ccs.training import NORMAL_QUANTILE
@@ -83,7 +83,7 @@ def accuracy(
     )
 
 
-def _shares(inside: Bool[np.ndarray, " n"], chosen: Sequence[Int64[np.ndarray, " k"]]) -> list[float]:
+def _shares(inside: Bool[np.ndarray, " n"], chosen: Sequence[np.ndarray]) -> list[float]:
     return [100 * float(inside[some].mean()) for some in chosen]
 
 
