@@ -61,6 +61,69 @@ def encoders() -> list[str]:
 ENCODER_FIGURES = ("all_hit1", "all_hit5", "all_hit20", "mass_hit1")
 
 
+def infrared() -> list[str]:
+    lines = ["| candidates | hit@1 | hit@5 | hit@20 | MRR |", "| --- | --- | --- | --- | --- |"]
+    for label, name, scope in (
+        ("all compounds with a gas-phase spectrum", "ir.json", "all"),
+        ("of these within 10 ppm", "ir.json", "mass"),
+        ("all of the large library", "ir-library.json", "all"),
+        ("of these within 10 ppm", "ir-library.json", "mass"),
+        ("decoy: another compound's spectrum, within 10 ppm", "ir-decoy.json", "mass"),
+    ):
+        if not (RESULTS / name).is_file():
+            continue
+        evaluation = json.loads((RESULTS / name).read_text(encoding="utf-8"))[0]
+        for f in evaluation["figures"]:
+            if (f["candidates"], f["by"], f["group"]) == (scope, "compound", ""):
+                cells = [estimate(f["estimates"][k]) for k in ("hit1", "hit5", "hit20")]
+                size = f"{evaluation['library'] + evaluation['added']:,}" if scope == "all" else "median "
+                size += "" if scope == "all" else f"{f['median_candidates']:g}"
+                lines.append(f"| {label} ({size}) | {' | '.join(cells)} | {f['estimates']['mrr']['value']:.3f} |")
+                chance = [f"{100 * f['chance'][k]:.3g}%" for k in ("hit1", "hit5", "hit20")]
+                lines.append(f"| random | {' | '.join(chance)} | |")
+    return lines
+
+
+def together() -> list[str]:
+    lines = [
+        "| bundle | measured | compounds | candidates | hit@1 | hit@5 | hit@20 | error taken away |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for label, name in TOGETHER:
+        if not (RESULTS / name).is_file():
+            continue
+        one = json.loads((RESULTS / name).read_text(encoding="utf-8"))[0]
+        for subset in one["subsets"]:
+            cells = [estimate(subset["estimates"][k]) for k in ("hit1", "hit5", "hit20")]
+            whole = len(subset["modalities"]) == len(one["modalities"])
+            lines.append(
+                f"| {label} | {' + '.join(subset['modalities'])} | {one['compounds']} | {one['median_candidates']:g} | "
+                f"{' | '.join(cells)} | {estimate(one['error_reduction']) if whole else ''} |"
+            )
+    return lines
+
+
+TOGETHER = (
+    ("massbank, one spectrum", "massbank-ccs.json"),
+    ("joint, one spectrum of each", "joint-ir.json"),
+    ("joint, all spectra", "joint-ir-all.json"),
+)
+
+
+def why() -> list[str]:
+    lines = [
+        "| what changes | pairwise accuracy | hit@1 | hit@5 | IR, 10 ppm | MS/MS, 10 ppm | both, 10 ppm |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    done = json.loads((RESULTS / "why.json").read_text(encoding="utf-8"))
+    for name, row in done.items():
+        pair = row.get("together", {})
+        last = [share(pair[k]) if k in pair else "" for k in ("ir", "msms", "ir + msms")]
+        cells = [share(row["accuracy"]), share(row["hit1"][0]), share(row["hit5"][0]), *last]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
 def checks() -> list[str]:
     lines = ["| queries | method | hit@1 | hit@5 | hit@20 |", "| --- | --- | --- | --- | --- |"]
     for label, name in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -168,3 +169,14 @@ def test_a_record_of_another_type_is_refused(saved: Bundle) -> None:
 def test_the_digest_follows_weights_and_configuration_not_the_place(saved: Bundle, tmp_path: Path) -> None:
     shutil.copytree(saved.path, tmp_path / "elsewhere")
     assert load_bundle(tmp_path / "elsewhere").digest == saved.digest
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions as POSIX has them")
+def test_others_who_may_read_the_folder_may_read_the_weights(tmp_path: Path, config: RunConfig, states: dict) -> None:
+    mask = os.umask(0o022)
+    try:
+        bundle = save_bundle(tmp_path / "shared", config, states)
+    finally:
+        os.umask(mask)
+    modes = {f.name: f.stat().st_mode & 0o777 for f in bundle.path.iterdir()}
+    assert set(modes.values()) == {0o644}, modes

@@ -75,6 +75,13 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
+def _as_created_plainly(file: Path) -> None:
+    """The permissions that `open` would have given: safetensors hides its files from everybody but their owner."""
+    mask = os.umask(0)
+    os.umask(mask)
+    file.chmod(0o666 & ~mask)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name to write a file to; it takes the place of `path` when the block ends well.
@@ -85,6 +92,7 @@ def replacing(path: Path) -> Iterator[Path]:
     fresh = beside(path)
     try:
         yield fresh
+        _as_created_plainly(fresh)
         fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)
@@ -99,6 +107,9 @@ def swap_folder(fresh: Path, path: Path) -> None:
     Raises:
         OSError: it cannot be put there; the old one is kept.
     """
+    for file in fresh.rglob("*"):
+        if file.is_file():
+            _as_created_plainly(file)
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
     if path.exists():
         path.rename(old)

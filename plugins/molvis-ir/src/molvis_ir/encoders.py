@@ -35,13 +35,22 @@ class TraceBatch(TensorBatch):
 class TraceEncoder(nn.Module):
     """What the encoders share: the grid, the augmentation, and the way to a unit vector.
 
-    A network maps "n 2 t" to "n features"; the encoders below hand theirs in.
+    A network maps "n 2 t" to "n features"; the encoders below hand theirs in. Behind those that end in feature maps come
+    two layers, behind one that mixes its features itself a single one.
     """
 
     accepts = Trace
 
     def __init__(
-        self, network: nn.Module, features: int, dim: int, dropout: float, augmentation: float, where: str
+        self,
+        network: nn.Module,
+        features: int,
+        dim: int,
+        dropout: float,
+        augmentation: float,
+        where: str,
+        *,
+        deep: bool = True,
     ) -> None:
         super().__init__()
         if dim < 1 or augmentation < 0 or not 0 <= dropout < 1:
@@ -51,10 +60,10 @@ class TraceEncoder(nn.Module):
             )
         self.dim, self.augmentation = dim, augmentation
         self.network = network
+        before = [nn.Dropout(dropout), nn.Linear(features, dim), nn.GELU(), nn.LayerNorm(dim), nn.Dropout(dropout)]
         self.head = nn.Sequential(
-            nn.LayerNorm(features), nn.Dropout(dropout), nn.Linear(features, dim), nn.GELU(), nn.LayerNorm(dim),
-            nn.Dropout(dropout), nn.Linear(dim, dim),
-        )  # fmt: skip
+            nn.LayerNorm(features), *(before if deep else []), nn.Linear(dim if deep else features, dim)
+        )
 
     def collate(self, records: Sequence[Trace]) -> TraceBatch:
         """Spectra on the grid.
@@ -109,7 +118,7 @@ class IrLocal(TraceEncoder):
         if not stride <= stretch <= points:
             raise ConfigError(f"ir-local: stretch = {stretch}; from stride = {stride} to {points} points are wanted")
         network = _Local(points, width, blocks, stretch, stride, local, dropout)
-        super().__init__(network, width, dim, dropout, augmentation, "ir-local")
+        super().__init__(network, width, dim, dropout, augmentation, "ir-local", deep=False)
 
 
 class _Local(nn.Module):
