@@ -658,7 +658,7 @@ def _checked(
         return check_ion(item.record, adduct)
     raise BundleError(
         f"bundle {bundle.name!r} has no encoder for {item.modality!r} and no scorer that takes it; it knows "
-        f"{', '.join(m for m in bundle.modalities if m != 'structure')}"
+        f"{', '.join(sorted({*bundle.modalities, *(only for _, only in scorers)} - {'structure', ''}))}"
     )
 
 
