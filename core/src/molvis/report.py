@@ -92,6 +92,16 @@ class Section:
     numbers: tuple[str, ...] = ()
 
     @property
+    def words(self) -> list[str]:
+        """What is known of the unknown beside its spectra."""
+        one = self.found
+        ion = f"m/z {one.precursor_mz:.4f}" + (f" as {one.adduct}" if one.adduct else "") if one.precursor_mz else ""
+        mass = f"neutral mass {one.mass:.4f} Da" if one.mass else ""
+        count = f"{one.spectra} measurements" if one.spectra > 1 else ""
+        candidates = f"{one.n_candidates:,} candidate{'s' if one.n_candidates > 1 else ''}" if one.n_candidates else ""
+        return [text for text in (ion, mass, *self.numbers, count, candidates) if text]
+
+    @property
     def undrawn(self) -> int:
         """Spectra that are not shown."""
         return sum(not isinstance(r, Value) for r in self.found.records) - len(self.pictures)
