@@ -49,7 +49,7 @@ def configurations(dataset: Path, epochs: int) -> Iterator[tuple[str, RunConfig]
         encoders: dict[str, dict[str, Any]] = {"ir": query, "structure": reference}
         pair = PairConfig("ir", "structure", loss)
         name = query["use"] + (f" {query['model']}" if "model" in query else "")
-        yield f"{name} | {reference['use']}", RunConfig(DataConfig(str(dataset)), encoders, (pair,), settings)
+        yield f"{name} | {reference['use']}", RunConfig(DataConfig(str(dataset)), encoders, (pair,), train=settings)
 
 
 def run(config: RunConfig, dataset: Dataset, library: Library) -> dict[str, Any]:

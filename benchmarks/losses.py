@@ -61,7 +61,7 @@ def configurations(dataset: Path, epochs: int) -> Iterator[tuple[str, RunConfig]
         encoders = {"msms": query, "structure": reference}
         pair = PairConfig("msms", "structure", loss, target)
         label = f"{query['use']} | {reference['use']} | {name}"
-        yield label, RunConfig(DataConfig(str(dataset)), encoders, (pair,), settings)
+        yield label, RunConfig(DataConfig(str(dataset)), encoders, (pair,), train=settings)
     preset = find_config("pnnl-2024", data=str(dataset), epochs=epochs)
     encoders = {"msms": {**CLERMS, "dim": 512}, "structure": preset.encoders["structure"]}
     yield "clerms | attentivefp | pnnl-2024", replace(preset, encoders=encoders)

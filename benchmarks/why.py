@@ -50,7 +50,7 @@ def configurations(dataset: Path, epochs: int) -> Iterator[tuple[str, RunConfig]
 
     def alone(loss: dict[str, Any], target: dict[str, Any], settings: TrainConfig) -> RunConfig:
         settings = replace(settings, epochs=epochs, validate_every=epochs)
-        return RunConfig(data, ENCODERS, (PairConfig("ir", "structure", loss, target),), settings)
+        return RunConfig(data, ENCODERS, (PairConfig("ir", "structure", loss, target),), train=settings)
 
     same = {"use": "same-compound"}
     yield "equation 3 as printed, learning rate 5e-6", alone(PRINTED, TANIMOTO, REPORT)
@@ -64,9 +64,9 @@ def configurations(dataset: Path, epochs: int) -> Iterator[tuple[str, RunConfig]
     fused = {**both, "fused": {"use": "fused", "of": ["ir", "msms"], "dim": DIM}}
     joint = JointConfig(pairings="all", loss=INFONCE, target=same)
     settings = replace(OURS, epochs=epochs, validate_every=epochs)
-    yield "infonce, IR and MS/MS", RunConfig(data, both, (), settings, joint=joint)
-    yield "the same, gradients balanced", RunConfig(data, both, (), replace(settings, balance="norm"), joint=joint)
-    yield "the same, with a fused vector", RunConfig(data, fused, (), settings, joint=joint)
+    yield "infonce, IR and MS/MS", RunConfig(data, both, joint=joint, train=settings)
+    yield "the same, gradients balanced", RunConfig(data, both, joint=joint, train=replace(settings, balance="norm"))
+    yield "the same, with a fused vector", RunConfig(data, fused, joint=joint, train=settings)
 
 
 def run(config: RunConfig, dataset: Dataset, gas: Library, everything: Library) -> dict[str, Any]:
