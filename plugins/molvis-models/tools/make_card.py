@@ -26,8 +26,8 @@ in three minutes of training on two CPU cores.
 - `explained-peaks`: how many peaks a candidate's substructures explain. Most of the ranking within a mass window is
   this.
 - The weights of the evidence were calibrated on the validation fold, candidates within 10 ppm.
-- Cross sections count by `ccs-likelihood` of molvis-ccs. Its weights, and how much several spectra of a compound add, were
-  fitted on the validation compounds that have measured cross sections; the other weights were left as they were.
+- Cross sections count by `ccs-likelihood` of molvis-ccs. Its weights, and how much several spectra of a compound add,
+  were fitted on the validation compounds that have measured cross sections; the other weights were left as they were.
 
 ## What it was trained on
 

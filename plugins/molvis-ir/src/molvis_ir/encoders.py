@@ -35,8 +35,8 @@ class TraceBatch(TensorBatch):
 class TraceEncoder(nn.Module):
     """What the encoders share: the grid, the augmentation, and the way to a unit vector.
 
-    A network maps "n 2 t" to "n features"; the encoders below hand theirs in. Behind those that end in feature maps come
-    two layers, behind one that mixes its features itself a single one.
+    A network maps "n 2 t" to "n features"; the encoders below hand theirs in. Two layers come behind those that end in
+    feature maps, a single one behind a network that mixes its features itself.
     """
 
     accepts = Trace
