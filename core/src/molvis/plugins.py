@@ -31,6 +31,7 @@ KINDS = (
     "preset",
     "bundle",
     "pretrainer",
+    "command",
 )
 """The kinds of component that core knows what to do with. A new kind is a string and a contract, not a new hook."""
 
@@ -47,7 +48,8 @@ class Component:
 
     Attributes:
         kind: one of `KINDS`, or a kind of the plugin's own.
-        name: lowercase with hyphens; what configurations and command lines say.
+        name: lowercase with hyphens; what configurations and command lines say. That of a command begins with its
+            group: `nmr-fit` runs as `molvis nmr fit`.
         target: `module:attribute`, imported when first asked for.
         summary: one sentence for people.
         modality: of a reader or a writer: the modality of what it reads.

@@ -15,7 +15,10 @@ function that it calls.
         report = describe(Dataset.open(path))
         output.print_json(report) if as_json else output.print_table(...)
 
-A command parses, calls one library function and prints with `molvis_cli.output`: results to standard output, progress
+A plugin adds a command of its own as a component of kind `command`, such as `nmr-fit` for `molvis nmr fit`: its target
+is a function of the same form.
+
+A command parses, calls one library function and prints with `molvis.output`: results to standard output, progress
 and notes to standard error. It lets `MolvisError` pass: `main` prints `error: ...` and exits with 1. To end with
 another code, `raise typer.Exit(code)`.
 """
@@ -34,7 +37,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from molvis_cli import output
+from molvis import output
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,36 @@ COMMANDS: dict[str, Command] = {
 }
 
 
+@functools.cache
+def commands() -> dict[str, Command]:
+    """All commands by their words, such as `nmr fit`: those above, and those of the plugins that are installed.
+
+    A plugin cannot take a word that is in use here. Of two plugins that offer one command, none is chosen: the registry
+    names both when it is asked for.
+    """
+    from molvis.registry import components
+
+    found = dict(COMMANDS)
+    taken = {path.split()[0] for path in COMMANDS}
+    for component in components("command"):
+        path = component.name.replace("-", " ", 1)
+        if path.split()[0] not in taken:
+            found[path] = Command(f"command:{component.name}", component.summary)
+    return found
+
+
+def _group_help(group: str) -> str:
+    if group in GROUPS:
+        return GROUPS[group]
+    import importlib.metadata
+
+    from molvis.registry import components
+
+    offering = {c.distribution for c in components("command") if c.name.startswith(f"{group}-")}
+    summaries = [importlib.metadata.metadata(name).get("Summary", "") for name in sorted(offering)]
+    return " ".join(filter(None, summaries)) or f"Commands of {', '.join(sorted(offering))}."
+
+
 def _quick(option: Any) -> Any:
     # typer converts the missing value of --help with pydantic, whose import costs more than all else that starts up
     # here; a value that is a bool already is left alone.
@@ -93,29 +126,32 @@ class _LazyGroup(TyperGroup):
         return _quick(super().get_help_option(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
-        order = list(dict.fromkeys(path.split()[0] for path in COMMANDS)) if ctx.parent is None else []
+        order = list(dict.fromkeys(path.split()[0] for path in commands())) if ctx.parent is None else []
         return sorted(super().list_commands(ctx), key=lambda name: order.index(name) if name in order else -1)
 
     def resolve_command(self, ctx: Any, args: Any) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
         path = f"{name}" if ctx.parent is None else f"{ctx.info_name} {name}"
-        if command is not None and path in COMMANDS:
+        if command is not None and path in commands():
             command = _load(path)
         return name, command, rest
 
 
 def _load(path: str) -> Any:
     from molvis.errors import PluginError
+    from molvis.registry import load
 
-    command = COMMANDS[path]
-    module, _, function = command.target.partition(":")
-    try:
-        callback = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise PluginError(
-            f"molvis {path} cannot be loaded from {command.target}: {error}. "
-            "Reinstall it: pip install --force-reinstall molvis-cli"
-        ) from error
+    module, _, function = commands()[path].target.partition(":")
+    if module == "command":
+        callback = load("command", function)
+    else:
+        try:
+            callback = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise PluginError(
+                f"molvis {path} cannot be loaded from {module}: {error}. "
+                "Reinstall it: pip install --force-reinstall molvis-cli"
+            ) from error
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
     alone.command(name=path.rpartition(" ")[2], cls=_Command, help=callback.__doc__ and _unwrapped(callback.__doc__))(
         callback
@@ -186,10 +222,10 @@ def make_app() -> typer.Typer:
     )
     app.callback()(_root)
     groups: dict[str, typer.Typer] = {"": app}
-    for path, command in COMMANDS.items():
+    for path, command in commands().items():
         group, _, name = path.rpartition(" ")
         if group not in groups:
-            groups[group] = typer.Typer(help=GROUPS[group], **options)
+            groups[group] = typer.Typer(help=_group_help(group), **options)
             app.add_typer(groups[group], name=group)
         groups[group].command(name=name, cls=_Command, help=command.summary, short_help=command.summary)(_placeholder)
     return app

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from molvis_cli import output
+from molvis import output
 
 
 def demo(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molvis_cli import output
+from molvis import output
 
 if TYPE_CHECKING:
     from molvis.combined import Combined

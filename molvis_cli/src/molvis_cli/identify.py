@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from molvis_cli import output
+from molvis import output
 
 if TYPE_CHECKING:
     from molvis.identification import Identification

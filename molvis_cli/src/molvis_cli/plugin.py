@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from molvis_cli import output
+from molvis import output
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from molvis_cli import output
+from molvis import output
 
 if TYPE_CHECKING:
     from molvis.training import Progress

@@ -15,10 +15,12 @@ def test_it_requires_every_distribution_of_the_project_and_nothing_else() -> Non
         "molvis-ccs",
         "molvis-cli",
         "molvis-core",
+        "molvis-flux",
         "molvis-ir",
         "molvis-losses",
         "molvis-models",
         "molvis-msms",
+        "molvis-nmr",
         "molvis-structure",
     }
 
@@ -28,10 +30,12 @@ def test_everything_it_requires_is_installed_and_works() -> None:
     expected = (
         "molvis-ccs",
         "molvis-core",
+        "molvis-flux",
         "molvis-ir",
         "molvis-losses",
         "molvis-models",
         "molvis-msms",
+        "molvis-nmr",
         "molvis-structure",
     )
     assert {name: state.get(name, "missing") for name in expected} == dict.fromkeys(expected, "")

@@ -1,0 +1,1 @@
+"""Metabolic fluxes from isotope labelling, for molvis."""

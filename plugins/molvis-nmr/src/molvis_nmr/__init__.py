@@ -1,0 +1,1 @@
+"""Spin systems from 1D NMR spectra, for molvis."""
