@@ -76,7 +76,6 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-@functools.cache
 def commands() -> dict[str, Command]:
     """All commands by their words, such as `nmr fit`: those above, and those of the plugins that are installed.
 
@@ -149,7 +148,7 @@ def _load(path: str) -> Any:
             callback = getattr(importlib.import_module(module), function)
         except (ImportError, AttributeError) as error:
             raise PluginError(
-                f"molvis {path} cannot be loaded from {module}: {error}. "
+                f"molvis {path} cannot be loaded from {commands()[path].target}: {error}. "
                 "Reinstall it: pip install --force-reinstall molvis-cli"
             ) from error
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)

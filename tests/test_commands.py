@@ -1,0 +1,89 @@
+"""Commands that plugins bring."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from fake_plugins import Install, install, manifest
+
+from molvis_cli import app
+
+__all__ = ["install"]
+
+RAMAN = """
+from typing import Annotated
+
+import typer
+
+from molvis import output
+
+
+def shift(
+    path: Annotated[str, typer.Argument(help="A spectrum.")],
+    laser: Annotated[float, typer.Option(help="Wavelength in nm.")] = 785.0,
+) -> None:
+    \"\"\"Say where the laser is.\"\"\"
+    output.print_json({"path": path, "laser": laser})
+"""
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    app.make_app.cache_clear()
+    yield
+    app.make_app.cache_clear()
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        app.main(arguments)
+    return int(caught.value.code or 0)
+
+
+def test_a_command_of_a_plugin_runs_under_its_group(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {"acme.py": manifest("command raman-shift acme_commands:shift"), "acme_commands.py": RAMAN}
+    install("acme-raman", files, "acme")
+    assert run("--help") == 0
+    assert re.search(r"^  raman +Commands of acme-raman\.$", capsys.readouterr().out, re.MULTILINE)
+    assert run("raman", "--help") == 0
+    assert re.search(r"^  shift +For tests\.$", capsys.readouterr().out, re.MULTILINE)
+    assert run("raman", "shift", "--help") == 0
+    assert "Wavelength in nm." in capsys.readouterr().out
+    assert run("raman", "shift", "a.txt", "--laser", "532") == 0
+    assert json.loads(capsys.readouterr().out) == {"path": "a.txt", "laser": 532.0}
+
+
+def test_a_command_in_the_words_of_the_plugin_alone_needs_no_group(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"acme.py": manifest("command shift acme_commands:shift"), "acme_commands.py": RAMAN}
+    install("acme-raman", files, "acme")
+    assert run("shift", "a.txt") == 0
+    assert json.loads(capsys.readouterr().out)["laser"] == 785.0
+
+
+def test_a_plugin_cannot_take_the_words_of_a_command_of_ours(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"acme.py": manifest("command config-fill acme_commands:shift"), "acme_commands.py": RAMAN}
+    install("acme-raman", files, "acme")
+    assert run("config", "fill", "--help") == 0
+    assert "laser" not in capsys.readouterr().out
+
+
+def test_of_two_plugins_with_one_command_neither_wins(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("one", "two"):
+        files = {f"{name}.py": manifest(f"command raman-shift {name}_commands:shift"), f"{name}_commands.py": RAMAN}
+        install(f"acme-{name}", files, name)
+    assert run("raman", "shift", "a.txt") == 1
+    assert "2 plugins offer a command named 'raman-shift': acme-one" in capsys.readouterr().err
+
+
+def test_a_command_whose_plugin_is_broken_fails_alone(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    install("acme-raman", {"acme.py": manifest("command raman-shift acme_nowhere:shift")}, "acme")
+    assert run("--help") == 0
+    assert run("raman", "shift", "a.txt") == 1
+    assert "acme_nowhere" in capsys.readouterr().err
