@@ -34,8 +34,9 @@ class Participant:
 
     Attributes:
         metabolite: its name.
-        coefficient: how many are used or made. Atoms are followed through coefficients of 1 only; those of biomass and
-            other sinks are not followed.
+        coefficient: how many are used or made, in the balance of the metabolite. Atoms are followed where `atoms` names
+            them, whatever the coefficient: 0 is a copy, which takes the labelling and drains nothing (dilution
+            parameters, mfapy's pseudo reactions).
         atoms: labels of the traced atoms in the metabolite's order; a label stands on both sides of the reaction, once
             on each. Empty where atoms are not followed.
     """
@@ -76,12 +77,14 @@ class Constraint:
         terms: `(kind, reaction, coefficient)`, where kind is `net` or `exchange`.
         low, high: equal for an equality; infinite where open.
         where: `file:line` it was read from.
+        name: for messages, such as the text it was written as; or empty.
     """
 
     terms: tuple[tuple[str, str, float], ...]
     low: float
     high: float
     where: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,9 @@ class Fragment:
         convolved: `(metabolite, atoms)` of further molecules whose mass isotopomers add up with those of `parts`, as in
             a condensation product; usually empty.
         mix: names of mixing parameters, one for each part, where the weights are to be fitted; empty: as given.
-        kind: `ms`; `msms` (tandem), `1h-nmr`, `13c-nmr` are read and kept, and refused by what cannot simulate them.
+        kind: `ms`; `msms` (tandem), `ms-resolved` (isotopes of several elements told apart), `1h-nmr`, `13c-nmr` are
+            read and kept, and refused by what cannot simulate them.
+        channels: what the numbers of a datum are, where they are not M+0, M+1, ..., such as `("2,0", "2,1")`.
     """
 
     name: str
@@ -109,6 +114,7 @@ class Fragment:
     mix: tuple[str, ...] = ()
     kind: str = "ms"
     where: str = ""
+    channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
