@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from molvis.errors import RecordError
+
+_FILLED: Any = None  # filled in by __post_init__, so that no reader of a field meets None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -37,10 +39,10 @@ class SpinSystem:
     names: tuple[str, ...]
     shifts: Float[np.ndarray, " g"]
     couplings: Float[np.ndarray, "g g"]
-    multiplicity: Int[np.ndarray, " g"] | None = None
+    multiplicity: Int[np.ndarray, " g"] = _FILLED
     nuclei: tuple[str, ...] = ()
-    widths: Float[np.ndarray, " g"] | None = None
-    intensities: Float[np.ndarray, " g"] | None = None
+    widths: Float[np.ndarray, " g"] = _FILLED
+    intensities: Float[np.ndarray, " g"] = _FILLED
     name: str = ""
     identifier: str = ""
     inchi: str = ""
