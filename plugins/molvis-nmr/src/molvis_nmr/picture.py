@@ -90,6 +90,7 @@ def draw_fit(
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     parts = dict(parts or {})
     lengths = {"fitted": len(fitted), **{name: len(part) for name, part in parts.items()}}
@@ -103,8 +104,8 @@ def draw_fit(
     columns = min((4, 3, 2), key=lambda n: -len(windows) % n) if len(windows) > 1 else 1
     rows = math.ceil(len(windows) / columns)
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(11.0, 3.3 + 2.5 * rows), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.06, h_pad=0.05, hspace=0.03)  # pyright: ignore[reportOptionalMemberAccess]
+        layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05, hspace=0.03)
+        figure = Figure(figsize=(11.0, 3.3 + 2.5 * rows), layout=layout)
         grid = figure.add_gridspec(1 + rows, columns, height_ratios=[1.25] + [1.0] * rows)
         top = figure.add_subplot(grid[0, :])
         whole = (float(measured.x[0]), float(measured.x[-1]))
@@ -207,7 +208,9 @@ def _names(axes: Axes, names: Sequence[str], colors: Mapping[str, str]) -> None:
     from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
 
     shown = [*names[:5], *(["…"] if len(names) > 5 else [])]
-    texts = [TextArea(n, textprops={"color": colors.get(n, _SOFT), "fontweight": "bold", "size": 9}) for n in shown]
+    texts: list[Any] = [
+        TextArea(n, textprops={"color": colors.get(n, _SOFT), "fontweight": "bold", "size": 9}) for n in shown
+    ]
     packed = HPacker(children=texts, align="baseline", pad=0, sep=7)
     axes.add_artist(AnchoredOffsetbox("upper left", child=packed, pad=0, borderpad=0.1, frameon=False))
 
