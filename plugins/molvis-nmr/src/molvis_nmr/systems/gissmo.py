@@ -5,13 +5,13 @@ Reference: H. Dashti et al., Anal. Chem. 89 (2017) 12201, doi:10.1021/acs.analch
 
 from __future__ import annotations
 
+import dataclasses
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from molvis.errors import ReadError, RecordError
 from molvis_nmr.system import SpinSystem
@@ -91,7 +91,23 @@ def from_gissmo(path: Path, text: str, *, merge: bool = True) -> SpinSystem:
         )
     except RecordError as error:
         raise ReadError(path, str(error)) from error
+    groups = [spin.get("group") for m in matrices for spin in m.iterfind("spin_names/spin")]
+    if merge and len(groups) == len(order) and all(groups):
+        return _grouped(path, system, [group or "" for group in groups])
     return merge_equivalent(system) if merge else system
+
+
+def _grouped(path: Path, system: SpinSystem, groups: Sequence[str]) -> SpinSystem:
+    """The groups that the file states: those of our own files."""
+    parts: dict[str, list[int]] = defaultdict(list)
+    for k, group in enumerate(groups):
+        parts[group].append(k)
+    merged = merge_equivalent(system, list(parts.values()))
+    again = expand(merged)
+    if not (np.array_equal(again.shifts, system.shifts) and np.array_equal(again.couplings, system.couplings)):
+        reason = "spins of one group= differ in shift or couplings, or stand apart; correct them or leave out group="
+        raise ReadError(path, reason)
+    return dataclasses.replace(merged, names=tuple(parts))
 
 
 def _named(path: Path, matrix: ET.Element) -> dict[str, str]:
@@ -129,11 +145,30 @@ def _number(path: Path, what: str, text: str | None) -> float:
 # Groups of spins
 
 
-def merge_equivalent(system: SpinSystem) -> SpinSystem:
+def merge_equivalent(system: SpinSystem, parts: list[list[int]] | None = None) -> SpinSystem:
     """Groups of equal shift, width and intensity whose couplings to all others agree, made one.
 
     Couplings within such a group show in no spectrum, and are dropped.
+
+    Args:
+        system: perhaps every spin by itself.
+        parts: which to make one; without it all that can be.
     """
+    parts = _equivalent(system) if parts is None else parts
+    first = [part[0] for part in parts]
+    return dataclasses.replace(
+        system,
+        names=tuple(join_names([system.names[k] for k in part]) for part in parts),
+        shifts=system.shifts[first],
+        couplings=system.couplings[np.ix_(first, first)],
+        multiplicity=np.array([int(system.multiplicity[part].sum()) for part in parts]),
+        nuclei=tuple(system.nuclei[k] for k in first),
+        widths=system.widths[first],
+        intensities=system.intensities[first],
+    )
+
+
+def _equivalent(system: SpinSystem) -> list[list[int]]:
     groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
     arrays = (system.shifts, system.widths, system.intensities)
     for k in range(len(system)):
@@ -150,21 +185,7 @@ def merge_equivalent(system: SpinSystem) -> SpinSystem:
         if len(finer) == len(parts):
             break
         parts = finer
-    parts.sort()
-    first = [part[0] for part in parts]
-    return SpinSystem(
-        names=tuple(join_names([system.names[k] for k in part]) for part in parts),
-        shifts=system.shifts[first],
-        couplings=system.couplings[np.ix_(first, first)],
-        multiplicity=np.array([int(system.multiplicity[part].sum()) for part in parts]),
-        nuclei=tuple(system.nuclei[k] for k in first),
-        widths=system.widths[first],
-        intensities=system.intensities[first],
-        name=system.name,
-        identifier=system.identifier,
-        inchi=system.inchi,
-        frequency=system.frequency,
-    )
+    return sorted(parts)
 
 
 def join_names(names: Sequence[str]) -> str:
@@ -190,30 +211,27 @@ def part_names(name: str, count: int) -> list[str]:
 def expand(system: SpinSystem) -> SpinSystem:
     """Every spin by itself, without couplings among those of a group."""
     owner = np.repeat(np.arange(len(system)), system.multiplicity)
-    couplings: Float[np.ndarray, "n n"] = system.couplings[np.ix_(owner, owner)]
-    return SpinSystem(
+    return dataclasses.replace(
+        system,
         names=tuple(
             name
             for group, count in zip(system.names, system.multiplicity.tolist(), strict=True)
             for name in part_names(group, count)
         ),
         shifts=system.shifts[owner],
-        couplings=couplings,
+        couplings=system.couplings[np.ix_(owner, owner)],
+        multiplicity=None,
         nuclei=tuple(system.nuclei[k] for k in owner),
         widths=system.widths[owner],
         intensities=system.intensities[owner],
-        name=system.name,
-        identifier=system.identifier,
-        inchi=system.inchi,
-        frequency=system.frequency,
     )
 
 
 def to_gissmo(system: SpinSystem) -> str:
     """GISSMO's XML of a spin system.
 
-    `lw` is the mean full width in Hz; each spin's own half width, its intensity and its nucleus stand in attributes
-    that GISSMO does not know and does not mind.
+    `lw` is the mean full width in Hz; each spin's group, its own half width, its intensity and its nucleus stand in
+    attributes that GISSMO does not know and does not mind.
     """
     spins = expand(system)
     root = ET.Element("spin_simulation")
@@ -239,8 +257,9 @@ def to_gissmo(system: SpinSystem) -> str:
     put(shape, "lorentzian", "1")
     put(shape, "gaussian", "0")
     names, shifts, couplings = (put(matrix, tag) for tag in ("spin_names", "chemical_shifts_ppm", "couplings_Hz"))
+    groups = np.repeat(system.names, system.multiplicity).tolist()
     for k, name in enumerate(spins.names):
-        put(names, "spin", index=str(k + 1), name=name)
+        put(names, "spin", index=str(k + 1), name=name, group=groups[k])
         extra = {"width_Hz": repr(float(spins.widths[k])), "intensity": repr(float(spins.intensities[k]))}
         if spins.nuclei[k] != "1H":
             extra["nucleus"] = spins.nuclei[k]
