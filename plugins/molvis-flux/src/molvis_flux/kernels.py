@@ -1,0 +1,177 @@
+"""Programs run by Numba: one operation after the other, each for a handful of flux vectors in the registers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic, models, register_model
+
+ALIGNMENT = 64
+BLOCK_BYTES = 256
+"""Of one row of a workspace: four registers of AVX-512, eight of AVX2."""
+
+
+def lanes(dtype: Any) -> int:
+    """Flux vectors that run side by side."""
+    return BLOCK_BYTES // np.dtype(dtype).itemsize
+
+
+class Lanes(types.Type):
+    """A row of a workspace, held in registers."""
+
+    def __init__(self, dtype: types.Float) -> None:
+        self.dtype, self.count = dtype, BLOCK_BYTES * 8 // dtype.bitwidth
+        super().__init__(name=f"Lanes({dtype}, {self.count})")
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, lanes: Lanes) -> None:
+        super().__init__(manager, lanes, ir.VectorType(_float(lanes.dtype), lanes.count))
+
+
+def _float(dtype: types.Float) -> Any:
+    return ir.DoubleType() if dtype.bitwidth == 64 else ir.FloatType()
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, row: Any) -> Any:
+    data = context.make_array(array_type)(context, builder, array).data
+    vector = ir.VectorType(_float(array_type.dtype), BLOCK_BYTES * 8 // array_type.dtype.bitwidth)
+    return builder.gep(builder.bitcast(data, vector.as_pointer()), [row]), vector
+
+
+@intrinsic
+def load(typing: Any, work: Any, row: Any) -> Any:
+    """Row `row` of a workspace."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer, _ = _pointer(context, builder, signature.args[0], *arguments)
+        return builder.load(pointer, align=ALIGNMENT)
+
+    return Lanes(work.dtype)(work, types.intp), code
+
+
+@intrinsic
+def store(typing: Any, work: Any, row: Any, values: Any) -> Any:
+    """Write row `row` of a workspace."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer, _ = _pointer(context, builder, signature.args[0], *arguments[:2])
+        builder.store(arguments[2], pointer, align=ALIGNMENT)
+        return context.get_dummy_value()
+
+    return types.void(work, types.intp, values), code
+
+
+@intrinsic
+def add_product(typing: Any, total: Any, left: Any, right: Any) -> Any:
+    """`total + left * right`, fused."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        total, left, right = arguments
+        fuse = ("contract",)
+        return builder.fadd(total, builder.fmul(left, right, flags=fuse), flags=fuse)
+
+    return total(total, left, right), code
+
+
+@intrinsic
+def spread(typing: Any, work: Any, value: Any) -> Any:
+    """One number in every lane of a row of `work`'s kind."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = signature.return_type
+        return _splat(builder, arguments[1], ir.VectorType(_float(kind.dtype), kind.count), kind.count)
+
+    return Lanes(work.dtype)(work, work.dtype), code
+
+
+def _splat(builder: Any, value: Any, vector: Any, count: int) -> Any:
+    one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.IntType(32)(0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), count), [0] * count)
+    return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), mask)
+
+
+@intrinsic
+def invert(typing: Any, values: Any) -> Any:
+    """One over each; 0 for 0, where nothing flows."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = ir.VectorType(_float(values.dtype), values.count)
+        zero, one = (ir.Constant(vector, [number] * values.count) for number in (0.0, 1.0))
+        none = builder.fcmp_ordered("==", arguments[0], zero)
+        return builder.select(none, zero, builder.fdiv(one, builder.select(none, one, arguments[0])))
+
+    return values(values), code
+
+
+def workspace(rows: int, dtype: Any) -> Any:
+    """An aligned array of rows."""
+    size = rows * BLOCK_BYTES
+    raw = np.zeros(size + ALIGNMENT, dtype=np.uint8)
+    shift = -raw.ctypes.data % ALIGNMENT
+    return raw[shift : shift + size].view(dtype).reshape(rows, -1)
+
+
+@numba.njit(nogil=True, cache=True)
+def run(
+    work: Any, constants: Any, inputs: Any, target: Any, init: Any, inverse: Any, start: Any, left: Any, right: Any
+) -> None:
+    """All operations of a program over one block of lanes; `inputs` are in place already."""
+    for row in range(len(constants)):
+        store(work, row, spread(work, constants[row]))
+    for op in range(len(target)):
+        total = load(work, init[op])
+        for q in range(start[op], start[op + 1]):
+            total = add_product(total, load(work, left[q]), load(work, right[q]))
+        if inverse[op]:
+            total = invert(total)
+        store(work, target[op], total)
+
+
+@numba.njit(nogil=True, cache=True)
+def simulate(
+    work: Any,
+    values: Any,
+    out: Any,
+    constants: Any,
+    inputs: Any,
+    target: Any,
+    init: Any,
+    inverse: Any,
+    start: Any,
+    left: Any,
+    right: Any,
+    outputs: Any,
+) -> None:
+    """Run a program for every row of `values "n i"`, into `out "n d"`."""
+    count, block = len(values), work.shape[1]
+    for first in range(0, count, block):
+        here = min(block, count - first)
+        for i in range(len(inputs)):
+            if inputs[i] >= 0:
+                for lane in range(block):
+                    # The last block repeats its last vector, so that all lanes hold possible numbers.
+                    work[inputs[i], lane] = values[first + min(lane, here - 1), i]
+        run(work, constants, inputs, target, init, inverse, start, left, right)
+        for lane in range(here):
+            for d in range(len(outputs)):
+                out[first + lane, d] = work[outputs[d], lane]
+
+
+def arguments(program: Any, dtype: Any) -> tuple[Any, ...]:
+    """A program as the arguments of `run` that follow its workspace."""
+    return (
+        program.constants.astype(dtype),
+        program.inputs,
+        program.target,
+        program.init,
+        program.inverse,
+        program.start,
+        program.left,
+        program.right,
+    )

@@ -1,0 +1,263 @@
+"""Labelling of fragments from fluxes: a network compiled once, then simulated for many flux vectors at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from molvis.errors import did_you_mean
+from molvis_flux import isotopes
+from molvis_flux.elimination import Rows, convolve, mix, solve
+from molvis_flux.emu import MASS_SHIFT, Emu, SimulationError, Way, canonical, decompose, orbit, span
+from molvis_flux.network import Experiment, Fragment, Metabolite, Network, Tracer
+from molvis_flux.program import Builder, Program
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where a fragment's mass isotopomers stand in a vector of simulated data.
+
+    Attributes:
+        experiment, fragment: names.
+        start, stop: M+0 up to the heaviest, one past the end.
+    """
+
+    experiment: str
+    fragment: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Plan:
+    """A network, its tracers and its fragments, compiled. Make it with `compile_plan`.
+
+    Attributes:
+        reactions: names, in the order of the axis `r` of net and exchange fluxes.
+        layout: fragments by experiment, in the order of the axis `d`.
+        mixing: names of the mixing parameters, in the order of the axis `x`.
+        units: elementary metabolite units, sources not counted.
+        program: what is run, every row written once.
+        compact: the same in few rows.
+    """
+
+    reactions: tuple[str, ...]
+    layout: tuple[Slot, ...]
+    mixing: tuple[str, ...]
+    units: int
+    program: Program = field(repr=False)
+    compact: Program = field(repr=False)
+    ways: tuple[Way, ...] = field(repr=False)
+    place: Int[np.ndarray, " w"] = field(repr=False)
+    forward: Float[np.ndarray, " w"] = field(repr=False)
+    reversible: Float[np.ndarray, " w"] = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """Numbers in a vector of simulated data: the axis `d`."""
+        return self.layout[-1].stop if self.layout else 0
+
+    def slot(self, experiment: str, fragment: str) -> slice:
+        """Where a fragment's mass isotopomers are.
+
+        Raises:
+            SimulationError: that fragment is not simulated in that experiment.
+        """
+        for slot in self.layout:
+            if (slot.experiment, slot.fragment) == (experiment, fragment):
+                return slice(slot.start, slot.stop)
+        known = [f"{slot.experiment}/{slot.fragment}" for slot in self.layout]
+        asked = f"{experiment}/{fragment}"
+        raise SimulationError(f"{asked!r} is not in the plan.{did_you_mean(asked, known)}")
+
+    def one_way(self, net: Float[np.ndarray, "n r"], exchange: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n w"]:
+        """Fluxes of each direction: net fluxes split, the exchange flux added to both.
+
+        A reaction that is not reversible carries its net flux as it is.
+        """
+        net, exchange = net[:, self.place], exchange[:, self.place]
+        return np.where(self.reversible, np.maximum(self.forward * net, 0) + exchange, net)
+
+    def simulate(
+        self,
+        net: Float[np.ndarray, "n r"],
+        exchange: Float[np.ndarray, "n r"] | None = None,
+        mixing: Float[np.ndarray, "n x"] | None = None,
+        *,
+        dtype: Any = np.float64,
+    ) -> Float[np.ndarray, "n d"]:
+        """Mass isotopomer distributions in the stationary state.
+
+        Args:
+            net: net fluxes; only their proportions matter.
+            exchange: exchange fluxes; without, no reaction runs backwards beside its net flux.
+            mixing: weights of the parts of fragments whose weights are to be fitted; without, the fragments' own.
+            dtype: float64, or float32, which runs about twice as fast and is right to some 1e-6.
+
+        Returns:
+            Fractions, in the order of `layout`. Those of a metabolite into which nothing flows are 0.
+
+        Raises:
+            SimulationError: the fluxes have another shape, or are not finite.
+        """
+        from molvis_flux import kernels
+
+        dtype = np.dtype(dtype)
+        values = self._inputs(net, exchange, mixing).astype(dtype)
+        out = np.empty((len(values), self.size), dtype)
+        work = kernels.workspace(self.compact.rows, dtype)
+        program = self.compact
+        kernels.simulate(work, values, out, *kernels.arguments(program, dtype), program.outputs)
+        return out
+
+    def _inputs(self, net: Any, exchange: Any, mixing: Any) -> Float[np.ndarray, "n i"]:
+        net = self._checked("net", net, len(self.reactions))
+        exchange = np.zeros_like(net) if exchange is None else self._checked("exchange", exchange, len(self.reactions))
+        return self.one_way(net, exchange)
+
+    @staticmethod
+    def _checked(name: str, values: Any, width: int) -> Float[np.ndarray, "n k"]:
+        values = np.asarray(values, dtype=np.float64)
+        if values.ndim != 2 or values.shape[1] != width:
+            raise SimulationError(
+                f"{name} has shape {values.shape}; (n, {width}) is wanted, a row for each flux vector"
+            )
+        if not np.isfinite(values).all():
+            row, column = (int(i[0]) for i in np.nonzero(~np.isfinite(values)))
+            raise SimulationError(f"{name}[{row}, {column}] is {values[row, column]}; finite numbers are wanted")
+        return values
+
+
+def compile_plan(network: Network, experiments: Sequence[Experiment], fragments: Iterable[str] | None = None) -> Plan:
+    """Compile a network for given tracers and fragments.
+
+    Args:
+        network: the model.
+        experiments: of each the tracers are simulated, and the fragments it has data of; all where it has none.
+        fragments: names; instead of those the experiments have data of.
+
+    Raises:
+        SimulationError: an unknown fragment or tracer, or labelling that cannot be followed.
+    """
+    names = None if fragments is None else list(fragments)
+    chosen = [_fragments(network, experiment, names) for experiment in experiments]
+    parts = {emu for some in chosen for f in some for emu in _units(network, f)}
+    balances = decompose(network, parts)
+    reactions = tuple(network.reactions.values())
+    builder = Builder(len(balances.ways))
+    sources: dict[Emu, Rows] = {
+        (name, atoms): tuple(
+            tuple(builder.constant(float(x)) for x in source_mid(network, experiment, name, atoms))
+            for experiment in experiments
+        )
+        for name, atoms in balances.sources
+    }
+    values = solve(builder, balances, sources, parts)
+    outputs: list[int] = []
+    layout: list[Slot] = []
+    for e, (experiment, some) in enumerate(zip(experiments, chosen, strict=True)):
+        for fragment in some:
+            rows = _measured(builder, network, fragment, {emu: (values[emu][e],) for emu in _units(network, fragment)})
+            layout.append(Slot(experiment.name, fragment.name, len(outputs), len(outputs) + len(rows)))
+            outputs += rows
+    program = builder.finish(outputs)
+    ways = balances.ways
+    return Plan(
+        tuple(network.reactions),
+        tuple(layout),
+        (),
+        len(balances.inflows),
+        program,
+        program.reusing_rows(),
+        ways,
+        np.array([way.reaction for way in ways], dtype=np.int64),
+        np.array([1.0 if way.forward else -1.0 for way in ways]),
+        np.array([reactions[way.reaction].reversible for way in ways], dtype=bool),
+    )
+
+
+def source_mid(network: Network, experiment: Experiment, name: str, atoms: Sequence[int]) -> Float[np.ndarray, " m"]:
+    """Mass isotopomers of some atoms of a source, as an experiment feeds it.
+
+    Raises:
+        SimulationError: a tracer whose patterns do not fit the metabolite, or whose fractions do not add up to one.
+    """
+    metabolite = network.metabolites[name]
+    tracer = experiment.tracers.get(name) or Tracer((("0" * len(metabolite.elements), 1.0),))
+    _check_tracer(experiment, metabolite, tracer)
+    total = np.zeros(span(metabolite, atoms) + 1)
+    for turn in orbit(metabolite):
+        for pattern, fraction in tracer.isotopomers:
+            mid = np.ones(1)
+            for atom in atoms:
+                element = metabolite.elements[atom]
+                light = isotopes.heavy_share(element) if tracer.natural else 0.0
+                heavy = tracer.purity if pattern[turn[atom]] == "1" else light
+                step = np.zeros(MASS_SHIFT.get(element, 1) + 1)
+                step[0], step[-1] = 1 - heavy, heavy
+                mid = np.convolve(mid, step)
+            total += fraction * mid / len(orbit(metabolite))
+    return total
+
+
+def _check_tracer(experiment: Experiment, metabolite: Metabolite, tracer: Tracer) -> None:
+    where = f"experiment {experiment.name!r}: tracer of {metabolite.name!r}"
+    for pattern, fraction in tracer.isotopomers:
+        if len(pattern) != len(metabolite.elements) or set(pattern) - set("01"):
+            raise SimulationError(
+                f"{where}: pattern {pattern!r}; {len(metabolite.elements)} digits 0 or 1 are wanted, one for each "
+                "traced atom"
+            )
+        if not 0 <= fraction <= 1:
+            raise SimulationError(f"{where}: a fraction of {fraction}; 0 to 1 is wanted")
+    total = math.fsum(fraction for _, fraction in tracer.isotopomers)
+    if abs(total - 1) > 1e-6:
+        raise SimulationError(f"{where}: its fractions add up to {total:g}, not to 1. Add the unlabelled rest")
+    if not 0 <= tracer.purity <= 1:
+        raise SimulationError(f"{where}: a purity of {tracer.purity}; 0 to 1 is wanted")
+
+
+def _fragments(network: Network, experiment: Experiment, names: Sequence[str] | None) -> list[Fragment]:
+    for source in experiment.tracers:
+        if source not in network.metabolites:
+            raise SimulationError(
+                f"experiment {experiment.name!r}: a tracer of {source!r}, which is no metabolite of "
+                f"{network.name!r}.{did_you_mean(source, network.metabolites)}"
+            )
+        if network.metabolites[source].role != "source":
+            raise SimulationError(
+                f"experiment {experiment.name!r}: a tracer of {source!r}, which the network makes itself. Its role "
+                "has to be 'source'"
+            )
+    if names is None:
+        measured = dict.fromkeys(datum.target for datum in experiment.data if datum.kind == "mid")
+        names = list(measured) or [name for name, f in network.fragments.items() if f.kind == "ms"]
+    for name in names:
+        if name not in network.fragments:
+            raise SimulationError(
+                f"experiment {experiment.name!r}: no fragment {name!r} in {network.name!r}."
+                f"{did_you_mean(name, network.fragments)}"
+            )
+        if (kind := network.fragments[name].kind) != "ms":
+            raise SimulationError(f"fragment {name!r} is measured by {kind}; only mass isotopomers (ms) are simulated")
+    return [network.fragments[name] for name in names]
+
+
+def _units(network: Network, fragment: Fragment) -> list[Emu]:
+    named = [(name, atoms) for _, name, atoms in fragment.parts] + list(fragment.convolved)
+    return [canonical(network, emu) for emu in named]
+
+
+def _measured(builder: Builder, network: Network, fragment: Fragment, values: Mapping[Emu, Rows]) -> tuple[int, ...]:
+    weights = [weight for weight, _, _ in fragment.parts]
+    shares = [builder.constant(weight / sum(weights)) for weight in weights]
+    units = _units(network, fragment)
+    rows = mix(builder, [(share, values[unit]) for share, unit in zip(shares, units, strict=False)])
+    for unit in units[len(shares) :]:
+        rows = convolve(builder, rows, values[unit])
+    return rows[0]
