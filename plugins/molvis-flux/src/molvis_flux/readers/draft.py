@@ -122,8 +122,16 @@ class Draft:
             )
         self.reactions[name] = dataclasses.replace(reaction, **{kind: new})
 
-    def cap(self, limit: float) -> None:
-        """Close bounds that are open: a space of fluxes that is sampled has to be."""
+    def cap_at_scale(self) -> None:
+        """Close bounds that are open: what samples fluxes needs closed ones.
+
+        They are closed at 1000, or at ten times the greatest flux that the files state where that is more.
+        """
+        stated = [abs(value) for value in self.fluxes.values()]
+        stated += [abs(b) for r in self.reactions.values() for b in (*r.net, *r.exchange) if math.isfinite(b)]
+        stated += [abs(b) for c in self.constraints for b in (c.low, c.high) if math.isfinite(b)]
+        stated += [abs(d.values[0]) for data in self.data.values() for d in data if d.kind in ("net", "exchange")]
+        limit = max([1000.0, *(10 * value for value in stated if value > 100)])
         for name, reaction in self.reactions.items():
             net = (max(reaction.net[0], -limit), min(reaction.net[1], limit))
             exchange = (max(reaction.exchange[0], 0.0), min(reaction.exchange[1], limit))

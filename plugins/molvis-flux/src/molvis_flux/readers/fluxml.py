@@ -18,17 +18,23 @@ from molvis.files import read_bytes
 from molvis_flux.network import Constraint, Datum, Fragment, Metabolite, Participant, Reaction, Study, Tracer
 from molvis_flux.readers.draft import Draft, reverse
 from molvis_flux.readers.notation import Linear, condition, conditions, impure, linear, positions
+from molvis_flux.readers.shared import settle_roles
+from molvis_flux.readers.tables import rows
 
 _GROUPS = {"MSgroup": "ms", "MSMSgroup": "msms", "NMR1Hgroup": "1h-nmr", "NMR13Cgroup": "13c-nmr", "group": ""}
 _RELATIONS = {"eq": "=", "leq": "<=", "geq": ">=", "lt": "<", "gt": ">"}
 _SPEC = re.compile(r"\s*(?P<pool>[^\[#\s]+)\s*(?:\[(?P<atoms>[^\]]*)\])?\s*#\s*(?P<kind>[A-Z]+)(?P<channels>.*)", re.DOTALL)
 
 
-def read_fluxml(path: str | Path, *, configuration: str | Sequence[str] | None = None) -> Study:
+def read_fluxml(
+    path: str | Path, *, configuration: str | Sequence[str] | None = None, bounds: str | Path | None = None
+) -> Study:
     """A FluxML file.
 
     Args:
         path: the file.
+        bounds: an Excel or CSV table of further conditions, as ML-Flux has them: rows of reaction, low and high, or
+            of `v1, <=, 2` in sheets `net`, `xch`, `net_eq` and `xch_eq`.
         configuration: which of its configurations, or several as parallel experiments; by default `default`, or the
             first where none is called so.
 
@@ -44,7 +50,7 @@ def read_fluxml(path: str | Path, *, configuration: str | Sequence[str] | None =
     root = _parse(path)
     if root.tag != "fluxml":
         raise ReadError(path, f"its outermost element is <{root.tag}>, not <fluxml>", line=root.line)
-    return _Reader(root, Draft(str(path)), configuration).read()
+    return _Reader(root, Draft(str(path)), configuration, None if bounds is None else Path(bounds)).read()
 
 
 @dataclass(slots=True)
@@ -91,8 +97,10 @@ def _parse(path: Path) -> _Node:
 class _Reader:
     """Goes through a file once."""
 
-    def __init__(self, root: _Node, draft: Draft, configuration: str | Sequence[str] | None) -> None:
-        self.root, self.draft = root, draft
+    def __init__(
+        self, root: _Node, draft: Draft, configuration: str | Sequence[str] | None, bounds: Path | None
+    ) -> None:
+        self.root, self.draft, self.bounds = root, draft, bounds
         self.network = root.one("reactionnetwork")
         self.chosen = self.choose(configuration)
         self.inputs = {
@@ -137,6 +145,8 @@ class _Reader:
         for scope in (self.root, *self.chosen):
             for node in scope.all("constraints"):
                 self.constraints(node)
+        if self.bounds is not None:
+            self.table(self.bounds)
         for chosen in self.chosen:
             name = chosen.attributes.get("name", "default")
             draft.tracers[name] = {}
@@ -146,11 +156,7 @@ class _Reader:
             self.measurements(chosen, draft.data[name])
             self.values(chosen)
         self.irreversible()
-        stated = [abs(value) for value in draft.fluxes.values()]
-        stated += [abs(b) for r in draft.reactions.values() for b in (*r.net, *r.exchange) if math.isfinite(b)]
-        stated += [abs(b) for c in draft.constraints for b in (c.low, c.high) if math.isfinite(b)]
-        stated += [d.values[0] for data in draft.data.values() for d in data if d.kind in ("net", "exchange")]
-        draft.cap(max([1000.0, *(10 * value for value in stated)]))
+        draft.cap_at_scale()
         return draft.finish()
 
     def pools(self) -> None:
@@ -159,11 +165,12 @@ class _Reader:
             if not atoms.strip().isdigit():
                 raise self.draft.error(f"pool {self.get(node, 'id')!r} has {atoms!r} atoms, no whole number", node.line)
             kinds = re.findall(r"([A-Z][a-z]?)(\d*)", node.attributes.get("cfg", ""))
+            # ML-Flux counts atoms by element: C="6" H="7".
+            kinds = kinds or [(key, n) for key, n in node.attributes.items() if key in ("C", "H", "N", "O", "S")]
             elements = tuple(e for e, count in kinds for _ in range(int(count or 1))) or ("C",) * int(atoms)
-            if len(elements) != int(atoms):
+            if "atoms" in node.attributes and len(elements) != int(atoms):
                 raise self.draft.error(
-                    f"pool {self.get(node, 'id')!r} has {atoms} atoms, but its cfg {node.attributes['cfg']!r} has "
-                    f"{len(elements)}; correct one",
+                    f"pool {self.get(node, 'id')!r} has {atoms} atoms, but its elements are {len(elements)}; correct one",
                     node.line,
                 )
             symmetric = node.attributes.get("symm") in ("180", "true", "yes")
@@ -203,6 +210,10 @@ class _Reader:
         if text not in ("true", "false", "1", "0", "yes", "no"):
             raise self.draft.error(f"bidirectional is {text!r}; write true or false", node.line)
         reversible = text in ("true", "1", "yes") and bool(substrates and products)
+        if "leak" in node.attributes:
+            self.draft.notes.append(
+                f"{self.draft.where(node.line)}: reaction {name!r} leaks atom {node.attributes['leak']!r}; leaks are not used."
+            )
         base = Reaction(
             name,
             tuple(p for p, _ in substrates),
@@ -232,20 +243,9 @@ class _Reader:
 
     def roles(self) -> None:
         """Inputs are sources. What nothing uses leaves the network: old files have no reactions that lead out."""
-        reactions = self.draft.reactions.values()
-        made = {p.metabolite for r in reactions for p in r.products}
-        used = {p.metabolite for r in reactions for p in r.substrates}
-        ends = []
-        for name, metabolite in self.draft.metabolites.items():
-            if name in self.inputs or (not self.chosen and name in used - made):
-                self.draft.metabolites[name] = dataclasses.replace(metabolite, role="source")
-            elif name in made - used:
-                self.draft.metabolites[name] = dataclasses.replace(metabolite, role="sink")
-                ends.append(name)
-        if ends:
-            self.draft.notes.append(f"No reaction uses {', '.join(ends)}: taken as outputs.")
-        if missing := self.inputs - set(self.draft.metabolites):
-            self.draft.known_metabolite(sorted(missing)[0], None, "an <input>")
+        for name in sorted(self.inputs):
+            self.draft.known_metabolite(name, None, "an <input>")
+        settle_roles(self.draft, self.inputs if self.chosen else None, loose=True)
 
     def irreversible(self) -> None:
         """Uptake of inputs has no way back, and no exchange, where the file does not speak of one."""
@@ -284,9 +284,31 @@ class _Reader:
             if tag == "psize":
                 self.pool_bound(constraint, line)
                 continue
-            if kind == "exchange":
-                self.with_exchange |= {name for _, name, _ in constraint.terms if (constraint.low, constraint.high) != (0, 0)}
+            self.named(constraint, kind)
             self.draft.constrain(constraint, line)
+
+    def table(self, path: Path) -> None:
+        for row in rows(path):
+            cells = [cell.strip("'\"") for cell in row.cells if cell]
+            kind = "exchange" if row.sheet.startswith("xch") else "net"
+            if len(cells) != 3:
+                raise self.draft.error(f"{row.cells!r}: a row is `reaction, low, high` or `v1, <=, 2`", row.line, str(path))
+            if cells[1] in ("<=", ">=", "==", "="):
+                text = " ".join(cells)
+            else:
+                text = f"{cells[1]} <= {cells[0]} <= {cells[2]}"
+            try:
+                found = conditions(text, kind, self.draft.where(row.line, str(path)))
+            except ValueError as error:
+                raise self.draft.error(str(error), row.line, str(path)) from error
+            for constraint in found:
+                self.named(constraint, kind)
+                self.draft.constrain(constraint, row.line)
+
+    def named(self, constraint: Constraint, kind: str) -> None:
+        """Remember reactions to which the file gives an exchange flux that is not zero."""
+        if kind == "exchange" and (constraint.low, constraint.high) != (0, 0):
+            self.with_exchange |= {name for _, name, _ in constraint.terms}
 
     def pool_bound(self, constraint: Constraint, line: int) -> None:
         if len(constraint.terms) > 1:

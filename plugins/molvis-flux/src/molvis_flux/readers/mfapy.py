@@ -17,9 +17,8 @@ from molvis.errors import did_you_mean
 from molvis.files import read_text
 from molvis_flux.network import Constraint, Datum, Fragment, Metabolite, Participant, Reaction, Study
 from molvis_flux.readers.draft import Draft, reverse
-from molvis_flux.readers.notation import positions, tracer
-
-Data = str | Path | Sequence[str | Path] | Mapping[str, Any]
+from molvis_flux.readers.notation import positions
+from molvis_flux.readers.shared import Data, assign_tracers, by_experiment, finite
 
 _ITEM = re.compile(r"(?:\{(?P<times>[\d.]+)\}\s*)?(?P<name>[^\s{}+]+)")
 _PART = re.compile(r"(?P<pool>.+)_(?P<atoms>[\d:]+)")
@@ -74,66 +73,6 @@ def read_mfapy(
     return draft.finish()
 
 
-def by_experiment(data: Data) -> dict[str, list[tuple[float | None, str | Path]]]:
-    """Files of measurements by experiment, each with its time."""
-    if isinstance(data, (str, Path)):
-        data = [data]
-    if not isinstance(data, Mapping):
-        data = {Path(file).stem: file for file in data}
-    return {
-        str(name): [(float(t), file) for t, file in files.items()] if isinstance(files, Mapping) else [(None, files)]
-        for name, files in data.items()
-    }
-
-
-def assign_tracers(tracers: Mapping[str, Any], names: Sequence[str], draft: Draft) -> dict[str, dict[str, Any]]:
-    """Tracers by experiment and source, of a table by source, by experiment, or of files of carbon sources."""
-    by_source = not set(tracers) & set(names)
-    found: dict[str, dict[str, Any]] = {}
-    for name in names if by_source else tracers:
-        table = tracers if by_source else tracers[name]
-        if isinstance(table, (str, Path)):
-            table = _read_sources(Path(table), draft)
-        if not isinstance(table, Mapping):
-            raise draft.error(f"the tracers of {name!r} are {table!r}; give a table of sources, or a file")
-        found[name] = {}
-        for source, spec in table.items():
-            metabolite = draft.known_metabolite(source, None, f"a tracer of experiment {name!r}")
-            if metabolite.role != "source":
-                sources = [m.name for m in draft.metabolites.values() if m.role == "source"]
-                raise draft.error(
-                    f"experiment {name!r} has a tracer of {source!r}, which is no source; sources are "
-                    f"{', '.join(sources) or 'none'}"
-                )
-            try:
-                found[name][source] = tracer(spec, len(metabolite.elements))
-            except ValueError as error:
-                raise draft.error(f"the tracer of {source!r}: {error}") from error
-    return found
-
-
-def _read_sources(path: Path, draft: Draft) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {}
-    for number, line in enumerate(read_text(path).splitlines(), 1):
-        cells = line.split()
-        if not cells or cells[0] == "Name":
-            continue
-        if len(cells) < 3:
-            raise draft.error(f"{line!r}: a line has a name, an isotopomer and a ratio", number, str(path))
-        found.setdefault(cells[0], {})[cells[1].lstrip("#")] = _number(cells[2], draft, "the ratio", number, str(path))
-    return found
-
-
-def _number(text: str, draft: Draft, what: str, line: int, path: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise draft.error(f"{what} is {text!r}, no finite number", line, path)
-    return value
-
-
 class _Model:
     """Sections of the model, in the order in which they come."""
 
@@ -172,7 +111,7 @@ class _Model:
     def bounds(self, cells: Sequence[str], number: int) -> tuple[float, float] | None:
         if len(cells) < 2 or not cells[0] or not cells[1]:
             return None
-        low, high = (_number(c, self.draft, "a bound", number, self.draft.path) for c in cells[:2])
+        low, high = (finite(c, self.draft, "a bound", number, self.draft.path) for c in cells[:2])
         return low, high
 
     def metabolite(self, cells: list[str], number: int) -> None:
@@ -297,7 +236,7 @@ class _Model:
                 raise self.draft.error(f"{line!r}: a line has state, id, type, value, sd, lower and upper bound", number, str(path))
             state, name, kind = cells[:3]
             value, spread, low, high = (
-                _number(c, self.draft, f"{what} of {name}", number, str(path))
+                finite(c, self.draft, f"{what} of {name}", number, str(path))
                 for c, what in zip(cells[3:7], ("the value", "the sd", "the lower bound", "the upper bound"), strict=True)
             )
             if low > high:
@@ -423,8 +362,8 @@ def _read_mids(path: Path, draft: Draft, unused: set[str], time: float | None) -
         name, mass = cells[0], cells[1].lower().lstrip("m+")
         if not mass.isdigit():
             raise draft.error(f"the mass isotopomer of {name!r} is {cells[1]!r}; write 0 or m0", number, str(path))
-        value = _number(cells[3], draft, f"M+{mass} of {name}", number, str(path))
-        spread = _number(cells[4], draft, f"the sd of M+{mass} of {name}", number, str(path))
+        value = finite(cells[3], draft, f"M+{mass} of {name}", number, str(path))
+        spread = finite(cells[4], draft, f"the sd of M+{mass} of {name}", number, str(path))
         if name in unused:
             continue
         if cells[2] == "1":

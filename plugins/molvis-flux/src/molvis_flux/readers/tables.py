@@ -1,0 +1,162 @@
+"""Tables of numbers: CSV, TSV and Excel, as rows with their line."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import io
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from molvis.errors import ReadError
+from molvis.files import read_bytes, read_text
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+        cells: texts, without blanks at their ends.
+        line: counted from 1.
+        sheet: of a workbook, or empty.
+    """
+
+    cells: tuple[str, ...]
+    line: int
+    sheet: str = ""
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """Rows that are not empty; of a workbook those of all sheets.
+
+    Raises:
+        ReadError: the file is none of these.
+    """
+    if path.suffix.lower() in (".xlsx", ".xlsm"):
+        yield from _sheets(path)
+        return
+    text = read_text(path)
+    delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
+    for number, cells in enumerate(csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True), 1):
+        if any(cell.strip() for cell in cells):
+            yield Row(tuple(cell.strip() for cell in cells), number)
+
+
+def _sheets(path: Path) -> Iterator[Row]:
+    import zipfile
+
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(io.BytesIO(read_bytes(path)), data_only=True, read_only=True)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ReadError(path, f"is no Excel workbook: {error}") from error
+    with contextlib.closing(book):
+        for sheet in book.worksheets:
+            for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+                if any(cell is not None for cell in cells):
+                    texts = tuple("" if c is None else repr(c) if isinstance(c, float) else str(c).strip() for c in cells)
+                    yield Row(texts, number, sheet.title)
+
+
+def number(path: Path, row: Row, text: str, what: str) -> float:
+    """A finite number.
+
+    Raises:
+        ReadError: it is none; the message says where.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ReadError(path, f"{what} is {text!r}, no finite number", line=row.line, record=row.sheet or None)
+    return value
+
+
+def numbers(path: Path, row: Row, text: str, what: str) -> tuple[float, ...]:
+    """Finite numbers separated by commas or semicolons."""
+    return tuple(number(path, row, part, what) for part in re.split(r"[,;\s]+", text.strip("[]() ")) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredMID:
+    """Mass isotopomers of a compound in a sample, as a table states them.
+
+    Attributes:
+        sheet, sample, compound: as the table calls them.
+        values: of M+0, M+1, ...: fractions, or counts that sum to anything.
+        where: `file:line`.
+    """
+
+    sheet: str
+    sample: str
+    compound: str
+    values: tuple[float, ...]
+    where: str
+
+    @property
+    def mid(self) -> tuple[float, ...]:
+        """The fractions, which sum to one."""
+        total = sum(self.values)
+        return tuple(value / total for value in self.values) if total > 0 else self.values
+
+
+def read_measured(path: str | Path) -> tuple[MeasuredMID, ...]:
+    """MIDs of tables with a column of compounds, one of mass isotopomers, and one for each sample.
+
+    Blocks may stand side by side and below each other; each begins with a row of `Compound`, `Label` and names of
+    samples. Names such as `1[13C]alanine` are read as M+1 of
+    alanine. Compounds that have no number in a sample are left out of it.
+
+    Raises:
+        ReadError: the file is no table, or no such block is in it.
+    """
+    path = Path(path)
+    found: dict[tuple[str, int, str, str, int], MeasuredMID] = {}
+    blocks: dict[str, list[tuple[int, int, dict[int, str]]]] = {}
+    serial = 0
+    current: dict[tuple[str, int], tuple[str, int]] = {}
+    for row in rows(path):
+        heads = [i for i, cell in enumerate(row.cells) if cell == "Compound" and row.cells[i + 1 : i + 2] == ("Label",)]
+        if heads:
+            serial += 1
+            ends = [*heads[1:], len(row.cells)]
+            blocks[row.sheet] = [
+                (start, serial, _samples(row.cells, start + 2, end)) for start, end in zip(heads, ends, strict=True)
+            ]
+            continue
+        for start, block, samples in blocks.get(row.sheet, ()):
+            label = row.cells[start + 1] if start + 1 < len(row.cells) else ""
+            if not re.fullmatch(r"\d+(?:\.0)?", label):
+                continue
+            compound = re.sub(r"^\d+\[13C\]", "", row.cells[start]).strip()
+            mass = int(float(label))
+            if mass == 0:
+                current[row.sheet, start] = compound, row.line
+            name, first = current.get((row.sheet, start), (compound, row.line))
+            for column, sample in samples.items():
+                text = row.cells[column] if column < len(row.cells) else ""
+                key = (row.sheet, block, sample, name, first)
+                old = found.get(key) or MeasuredMID(row.sheet, sample, name, (), f"{path}:{first}")
+                if text and len(old.values) == mass:
+                    value = number(path, row, text, f"M+{mass} of {name} in {sample}")
+                    found[key] = dataclasses.replace(old, values=(*old.values, value))
+    if not found:
+        raise ReadError(path, "there is no table with the columns Compound, Label and samples")
+    return tuple(found.values())
+
+
+def _samples(cells: tuple[str, ...], start: int, end: int) -> dict[int, str]:
+    """Names of the columns up to the first that has none."""
+    names: dict[int, str] = {}
+    for column in range(start, end):
+        if not cells[column]:
+            break
+        names[column] = cells[column]
+    return names
