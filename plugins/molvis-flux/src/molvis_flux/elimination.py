@@ -223,7 +223,7 @@ def _cost(
         if not columns:
             cost += earlier[i] + width * (len(known[i]) + earlier[i])
     alive = set(wanted)
-    for i in reversed(order):
+    for i in order:
         if i in alive:
             alive |= sources[i]
             cost += width * (len(sources[i]) + (len(known[i]) if columns else 0))
@@ -264,7 +264,7 @@ def _solve(builder: Builder, block: _Block, order: list[int], wanted: set[int], 
                 total = builder.total([(ONE, share) for share in known.values()] + [(rest, one_over)])
                 passed[k].append((flow, total))
     alive = set(wanted)
-    for i in reversed(order):
+    for i in order:
         if i in alive:
             alive |= set(shares[i])
     found: dict[int, Rows] = {}
