@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from molvis_nmr.library import read_library
     from molvis_nmr.lines import LineDerivatives, Lines, lines_and_derivatives
     from molvis_nmr.simulation import simulate
     from molvis_nmr.system import SpinSystem
@@ -19,10 +20,11 @@ _HOME = {
     "Lines": "lines",
     "SpinSystem": "system",
     "lines_and_derivatives": "lines",
+    "read_library": "library",
     "simulate": "simulation",
 }
 
-__all__ = ["LineDerivatives", "Lines", "SpinSystem", "lines_and_derivatives", "simulate"]
+__all__ = ["LineDerivatives", "Lines", "SpinSystem", "lines_and_derivatives", "read_library", "simulate"]
 
 
 def __getattr__(name: str) -> Any:

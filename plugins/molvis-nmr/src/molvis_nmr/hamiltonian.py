@@ -48,14 +48,15 @@ class Step:
 
     Attributes:
         low, high: the two blocks.
-        rows, columns, amplitude: elements of I+ of each group, by states of `high` and `low`; filled up with zeros.
+        rows, columns, amplitude: elements of I+ of each observed group, by states of `high` and `low`; filled up with
+            zeros.
     """
 
     low: int
     high: int
-    rows: Int[np.ndarray, "g c"]
-    columns: Int[np.ndarray, "g c"]
-    amplitude: Float[np.ndarray, "g c"]
+    rows: Int[np.ndarray, "o c"]
+    columns: Int[np.ndarray, "o c"]
+    amplitude: Float[np.ndarray, "o c"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -66,6 +67,7 @@ class Blocks:
         sizes: states in each block.
         starts: of each block among all states.
         pairs: groups k < l, in the order of the couplings.
+        seen: groups of the observed nucleus.
         iz: Iz of each group, by state.
         zz: Iz Iz of each pair, by state.
         flip_block, flip_pair, flip_row, flip_column, flip_value: the elements of I.I off the diagonal, below it, sorted
@@ -78,6 +80,7 @@ class Blocks:
     sizes: Int[np.ndarray, " b"]
     starts: Int[np.ndarray, " b"]
     pairs: Int[np.ndarray, "p 2"]
+    seen: Int[np.ndarray, " o"]
     iz: Float[np.ndarray, "n g"]
     zz: Float[np.ndarray, "n p"]
     flip_block: Int[np.ndarray, " f"]
@@ -90,11 +93,14 @@ class Blocks:
     steps: tuple[Step, ...]
 
     def hamiltonian(
-        self, frequencies: Float[np.ndarray, " g"], couplings: Float[np.ndarray, " p"]
+        self,
+        frequencies: Float[np.ndarray, " g"],
+        couplings: Float[np.ndarray, " p"],
+        further: Float[np.ndarray, " n"] | float = 0.0,
     ) -> list[Float[np.ndarray, "_ _"]]:
-        """Blocks of H in Hz. Only the lower triangle is filled."""
+        """Blocks of H in Hz, with something further on the diagonal. Only the lower triangle is filled."""
         flat = np.zeros(int((self.sizes**2).sum()))
-        flat[self.diagonal_place] = self.iz @ frequencies + self.zz @ couplings
+        flat[self.diagonal_place] = self.iz @ frequencies + self.zz @ couplings + further
         flat[self.flip_place] = self.flip_value * couplings[self.flip_pair]
         ends = np.cumsum(self.sizes**2)
         return [
@@ -162,20 +168,21 @@ def blocks(doubles: tuple[int, ...], nuclei: tuple[str, ...], observed: str) -> 
         if (keys[low + 1] != wanted).any():
             continue
         states = order[starts[low] : starts[low] + sizes[low]]
-        found = [states[up[states, k] > 0] for k in range(groups)]
-        width = max(len(found[k]) for k in seen)
-        rows, columns = np.zeros((2, groups, width), dtype=np.int64)
-        amplitude = np.zeros((groups, width))
-        for k in seen:
-            some = found[k]
-            rows[k, : len(some)] = local[place[some + strides[k]]]
-            columns[k, : len(some)] = local[place[some]]
-            amplitude[k, : len(some)] = up[some, k]
+        found = [states[up[states, k] > 0] for k in seen]
+        width = max(map(len, found))
+        rows, columns = np.zeros((2, len(seen), width), dtype=np.int64)
+        amplitude = np.zeros((len(seen), width))
+        for i, k in enumerate(seen):
+            some = found[i]
+            rows[i, : len(some)] = local[place[some + strides[k]]]
+            columns[i, : len(some)] = local[place[some]]
+            amplitude[i, : len(some)] = up[some, k]
         steps.append(Step(low, low + 1, rows, columns, amplitude))
     return Blocks(
         sizes=sizes,
         starts=starts,
         pairs=pairs,
+        seen=np.array(seen),
         iz=iz,
         zz=iz[:, pairs[:, 0]] * iz[:, pairs[:, 1]],
         flip_block=block[row],

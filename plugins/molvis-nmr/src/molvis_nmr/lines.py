@@ -76,8 +76,8 @@ class Solved:
     levels: list[Float[np.ndarray, " n"]]
     vectors: list[Float[np.ndarray, "n n"]]
 
-    def flips(self, step: Step) -> Float[np.ndarray, "g n m"]:
-        """I+ of each group between the eigenstates of two blocks; rows are those of the higher one."""
+    def flips(self, step: Step) -> Float[np.ndarray, "o n m"]:
+        """I+ of each observed group between the eigenstates of two blocks; rows are those of the higher one."""
         high = self.vectors[step.high][step.rows] * step.amplitude[:, :, None]
         low = self.vectors[step.low][step.columns]
         return high.transpose(0, 2, 1) @ low
@@ -104,7 +104,7 @@ def _check(system: SpinSystem, nucleus: str) -> None:
         raise RecordError(f"the spin system {system.name!r} has no {nucleus}; it has {present}")
 
 
-def _significant(flips: Float[np.ndarray, "g n m"], threshold: float) -> tuple[Int[np.ndarray, " l"], np.ndarray]:
+def _significant(flips: Float[np.ndarray, "o n m"], threshold: float) -> tuple[Int[np.ndarray, " l"], np.ndarray]:
     total = flips.sum(axis=0)
     height = np.abs(total) * np.abs(flips).max(axis=0)
     return np.flatnonzero(height > threshold), total
@@ -140,12 +140,12 @@ def lines(system: SpinSystem, frequency: float, *, nucleus: str = "1H", threshol
 def _gather(
     solved: Solved,
     step: Step,
-    flips: Float[np.ndarray, "g n m"],
+    flips: Float[np.ndarray, "o n m"],
     total: Float[np.ndarray, "n m"],
     chosen: Int[np.ndarray, " l"],
     size: int,
 ) -> tuple[Float[np.ndarray, " l"], Float[np.ndarray, "l s"], Float[np.ndarray, "l s"]]:
-    at = np.array(solved.part.groups)
+    at = np.array(solved.part.groups)[solved.blocks.seen]
     high, low = np.divmod(chosen, total.shape[1])
     some = flips.reshape(len(at), -1)[:, chosen].T
     weight, share = np.zeros((2, len(chosen), size))
@@ -201,29 +201,55 @@ def lines_and_derivatives(
         for part in parts(system.multiplicity.tolist(), system.nuclei, linked, nucleus):
             solved = solve(part, nucleus, hertz, system.couplings)
             at = np.array(part.groups)
+            seen_r = r[at[solved.blocks.seen]]
             index = column[solved.pair_index[:, 0], solved.pair_index[:, 1]]
             places = np.append(at, index[index >= 0])
-            shifts = [_perturbed(solved, b, np.flatnonzero(index >= 0)) for b in range(len(solved.levels))]
+            known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
             for step in solved.blocks.steps:
+                for block in (step.low, step.high):
+                    if block not in known:
+                        known[block] = _perturbed(solved, block, np.flatnonzero(index >= 0))
                 flips = solved.flips(step)
                 chosen, total = _significant(flips, threshold)
                 rows = _gather(solved, step, flips, total, chosen, size)
                 high, low = np.divmod(chosen, total.shape[1])
-                by_r = np.tensordot(r[at], flips, axes=1)
+                (rise_low, turn_low), (rise_high, turn_high) = known.pop(step.low), known[step.high]
                 position, signal = np.zeros((2, len(chosen), width))
-                position[:, places] = (shifts[step.high][0][:, high] - shifts[step.low][0][:, low]).T
-                turn_high, turn_low = shifts[step.high][1], shifts[step.low][1]
-                for q, place in enumerate(places.tolist()):
-                    # Mixing is antisymmetric: the transposed rotation is the rotation back.
-                    change = total @ turn_low[q] - turn_high[q] @ total
-                    change_by_r = by_r @ turn_low[q] - turn_high[q] @ by_r
-                    product = change * by_r + total * change_by_r
-                    signal[:, place] = part.factor * product.ravel()[chosen]
+                position[:, places] = (rise_high[:, high] - rise_low[:, low]).T
+                by_r = np.tensordot(seen_r, flips, axes=1)
+                alike = bool(np.ptp(seen_r) == 0)
+                for some in _portions(len(places), total.size):
+                    change = _changed(total, turn_high[some], turn_low[some], chosen)
+                    product = change * by_r.ravel()[chosen]
+                    product += (
+                        product
+                        if alike
+                        else _changed(by_r, turn_high[some], turn_low[some], chosen) * total.ravel()[chosen]
+                    )
+                    signal[:, places[some]] = part.factor * product.T
                 found.append((*rows, position, signal))
     position, weight, share, by_position, by_signal = (np.concatenate(c) for c in zip(*found, strict=True))
     by_position[:, :size] *= scale
     by_signal[:, :size] *= scale
     return LineDerivatives(Lines(position, weight, share), wanted, by_position, by_signal)
+
+
+def _portions(count: int, size: int) -> Iterator[slice]:
+    """Parameters to take at once, so that small matrices go together and large ones stay in the cache."""
+    several = max(1, 65536 // max(size, 1))
+    yield from (slice(i, i + several) for i in range(0, count, several))
+
+
+def _changed(
+    flips: Float[np.ndarray, "n m"],
+    high: Float[np.ndarray, "q n n"],
+    low: Float[np.ndarray, "q m m"],
+    chosen: Int[np.ndarray, " l"],
+) -> Float[np.ndarray, "q l"]:
+    """Derivatives of flips where states turn; a turn is antisymmetric, and its transpose the turn back."""
+    change = flips @ low
+    change -= high @ flips
+    return change.reshape(len(low), -1)[:, chosen]
 
 
 def _perturbed(
