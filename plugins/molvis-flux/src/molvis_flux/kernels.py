@@ -118,10 +118,8 @@ def workspace(rows: int, dtype: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True)
-def run(
-    work: Any, constants: Any, inputs: Any, target: Any, init: Any, inverse: Any, start: Any, left: Any, right: Any
-) -> None:
-    """All operations of a program over one block of lanes; `inputs` are in place already."""
+def run(work: Any, constants: Any, target: Any, init: Any, inverse: Any, start: Any, left: Any, right: Any) -> None:
+    """All operations of a program over one block of lanes; inputs are in place already."""
     for row in range(len(constants)):
         store(work, row, spread(work, constants[row]))
     for op in range(len(target)):
@@ -134,44 +132,154 @@ def run(
 
 
 @numba.njit(nogil=True, cache=True)
+def fill(work: Any, values: Any, first: int, here: int, inputs: Any) -> None:
+    """Inputs of some flux vectors into the lanes."""
+    for i in range(len(inputs)):
+        if inputs[i] >= 0:
+            for lane in range(work.shape[1]):
+                # The last block repeats its last vector, so that all lanes hold possible numbers.
+                work[inputs[i], lane] = values[first + min(lane, here - 1), i]
+
+
+@numba.njit(nogil=True, cache=True)
 def simulate(
     work: Any,
     values: Any,
     out: Any,
     constants: Any,
-    inputs: Any,
     target: Any,
     init: Any,
     inverse: Any,
     start: Any,
     left: Any,
     right: Any,
+    inputs: Any,
     outputs: Any,
 ) -> None:
     """Run a program for every row of `values "n i"`, into `out "n d"`."""
     count, block = len(values), work.shape[1]
     for first in range(0, count, block):
         here = min(block, count - first)
-        for i in range(len(inputs)):
-            if inputs[i] >= 0:
-                for lane in range(block):
-                    # The last block repeats its last vector, so that all lanes hold possible numbers.
-                    work[inputs[i], lane] = values[first + min(lane, here - 1), i]
-        run(work, constants, inputs, target, init, inverse, start, left, right)
+        fill(work, values, first, here, inputs)
+        run(work, constants, target, init, inverse, start, left, right)
         for lane in range(here):
             for d in range(len(outputs)):
                 out[first + lane, d] = work[outputs[d], lane]
 
 
+@numba.njit(nogil=True, cache=True)
+def push(
+    work: Any,
+    change: Any,
+    values: Any,
+    ways: Any,
+    moved: Any,
+    out: Any,
+    slopes: Any,
+    constants: Any,
+    target: Any,
+    init: Any,
+    inverse: Any,
+    start: Any,
+    left: Any,
+    right: Any,
+    inputs: Any,
+    outputs: Any,
+) -> None:
+    """Forward derivatives: run a program for every row of `values "n i"`, and how its results change, into
+    `slopes "n d k"`, where inputs change by `ways "n i"` times `moved[0] "i k"` plus `moved[1]`.
+
+    Lanes of `change` are directions.
+    """
+    count, block, directions = len(values), work.shape[1], moved.shape[2]
+    for first in range(0, count, block):
+        here = min(block, count - first)
+        fill(work, values, first, here, inputs)
+        run(work, constants, target, init, inverse, start, left, right)
+        for lane in range(here):
+            for d in range(len(outputs)):
+                out[first + lane, d] = work[outputs[d], lane]
+            for k in range(0, directions, block):
+                width = min(block, directions - k)
+                for i in range(len(inputs)):
+                    if inputs[i] >= 0:
+                        for j in range(width):
+                            slope = ways[first + lane, i]
+                            change[inputs[i], j] = slope * moved[0, i, k + j] + moved[1, i, k + j]
+                for op in range(len(target)):
+                    total = load(change, init[op])
+                    for q in range(start[op], start[op + 1]):
+                        a, b = left[q], right[q]
+                        total = add_product(total, spread(work, work[b, lane]), load(change, a))
+                        total = add_product(total, spread(work, work[a, lane]), load(change, b))
+                    if inverse[op]:
+                        value = work[target[op], lane]
+                        nothing = load(change, 0)
+                        total = add_product(nothing, spread(work, -value * value), total)
+                    store(change, target[op], total)
+                for d in range(len(outputs)):
+                    for j in range(width):
+                        slopes[first + lane, d, k + j] = change[outputs[d], j]
+
+
+@numba.njit(nogil=True, cache=True)
+def pull(
+    work: Any,
+    change: Any,
+    values: Any,
+    weights: Any,
+    out: Any,
+    gradient: Any,
+    constants: Any,
+    target: Any,
+    init: Any,
+    inverse: Any,
+    start: Any,
+    left: Any,
+    right: Any,
+    inputs: Any,
+    outputs: Any,
+) -> None:
+    """Backward derivatives: of the sum of `weights "n d"` times the results, with respect to each number of
+    `values "n i"`, into `gradient "n i"`.
+    """
+    count, block = len(values), work.shape[1]
+    for first in range(0, count, block):
+        here = min(block, count - first)
+        fill(work, values, first, here, inputs)
+        run(work, constants, target, init, inverse, start, left, right)
+        change[:] = 0
+        for lane in range(here):
+            for d in range(len(outputs)):
+                out[first + lane, d] = work[outputs[d], lane]
+                change[outputs[d], lane] += weights[first + lane, d]
+        for op in range(len(target) - 1, -1, -1):
+            pulled = load(change, target[op])
+            if inverse[op]:
+                value = load(work, target[op])
+                nothing = spread(work, work.dtype.type(0))
+                pulled = add_product(nothing, add_product(nothing, value, value), pulled)
+                pulled = add_product(nothing, spread(work, work.dtype.type(-1)), pulled)
+            store(change, init[op], add_product(load(change, init[op]), pulled, spread(work, work.dtype.type(1))))
+            for q in range(start[op], start[op + 1]):
+                a, b = left[q], right[q]
+                store(change, a, add_product(load(change, a), load(work, b), pulled))
+                store(change, b, add_product(load(change, b), load(work, a), pulled))
+        for lane in range(here):
+            for i in range(len(inputs)):
+                gradient[first + lane, i] = change[inputs[i], lane] if inputs[i] >= 0 else 0.0
+
+
 def arguments(program: Any, dtype: Any) -> tuple[Any, ...]:
-    """A program as the arguments of `run` that follow its workspace."""
+    """A program as the last arguments of the kernels."""
     return (
         program.constants.astype(dtype),
-        program.inputs,
         program.target,
         program.init,
         program.inverse,
         program.start,
         program.left,
         program.right,
+        program.inputs,
+        program.outputs,
     )

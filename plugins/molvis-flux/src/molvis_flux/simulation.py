@@ -40,7 +40,6 @@ class Plan:
     Attributes:
         reactions: names, in the order of the axis `r` of net and exchange fluxes.
         layout: fragments by experiment, in the order of the axis `d`.
-        mixing: names of the mixing parameters, in the order of the axis `x`.
         units: elementary metabolite units, sources not counted.
         program: what is run, every row written once.
         compact: the same in few rows.
@@ -48,7 +47,6 @@ class Plan:
 
     reactions: tuple[str, ...]
     layout: tuple[Slot, ...]
-    mixing: tuple[str, ...]
     units: int
     program: Program = field(repr=False)
     compact: Program = field(repr=False)
@@ -87,7 +85,6 @@ class Plan:
         self,
         net: Float[np.ndarray, "n r"],
         exchange: Float[np.ndarray, "n r"] | None = None,
-        mixing: Float[np.ndarray, "n x"] | None = None,
         *,
         dtype: Any = np.float64,
     ) -> Float[np.ndarray, "n d"]:
@@ -96,8 +93,7 @@ class Plan:
         Args:
             net: net fluxes; only their proportions matter.
             exchange: exchange fluxes; without, no reaction runs backwards beside its net flux.
-            mixing: weights of the parts of fragments whose weights are to be fitted; without, the fragments' own.
-            dtype: float64, or float32, which runs about twice as fast and is right to some 1e-6.
+            dtype: float64, or float32, which is faster and right to some 1e-6.
 
         Returns:
             Fractions, in the order of `layout`. Those of a metabolite into which nothing flows are 0.
@@ -107,30 +103,139 @@ class Plan:
         """
         from molvis_flux import kernels
 
-        dtype = np.dtype(dtype)
-        values = self._inputs(net, exchange, mixing).astype(dtype)
+        values = self.one_way(*self._checked(net, exchange)).astype(dtype)
         out = np.empty((len(values), self.size), dtype)
         work = kernels.workspace(self.compact.rows, dtype)
-        program = self.compact
-        kernels.simulate(work, values, out, *kernels.arguments(program, dtype), program.outputs)
+        kernels.simulate(work, values, out, *kernels.arguments(self.compact, dtype))
         return out
 
-    def _inputs(self, net: Any, exchange: Any, mixing: Any) -> Float[np.ndarray, "n i"]:
-        net = self._checked("net", net, len(self.reactions))
-        exchange = np.zeros_like(net) if exchange is None else self._checked("exchange", exchange, len(self.reactions))
-        return self.one_way(net, exchange)
+    def tangents(
+        self,
+        net: Float[np.ndarray, "n r"],
+        exchange: Float[np.ndarray, "n r"] | None,
+        net_directions: Float[np.ndarray, "r k"],
+        exchange_directions: Float[np.ndarray, "r k"] | None = None,
+        *,
+        dtype: Any = np.float64,
+    ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d k"]]:
+        """Mass isotopomers, and how they change along directions in the space of fluxes.
 
-    @staticmethod
-    def _checked(name: str, values: Any, width: int) -> Float[np.ndarray, "n k"]:
-        values = np.asarray(values, dtype=np.float64)
-        if values.ndim != 2 or values.shape[1] != width:
-            raise SimulationError(
-                f"{name} has shape {values.shape}; (n, {width}) is wanted, a row for each flux vector"
-            )
-        if not np.isfinite(values).all():
-            row, column = (int(i[0]) for i in np.nonzero(~np.isfinite(values)))
-            raise SimulationError(f"{name}[{row}, {column}] is {values[row, column]}; finite numbers are wanted")
-        return values
+        With the directions of a fit's free parameters this is its Jacobian, at a fraction of the cost of `jacobian`.
+
+        Args:
+            net, exchange: as in `simulate`.
+            net_directions, exchange_directions: changes of the net and exchange fluxes.
+            dtype: float64 or float32.
+
+        Raises:
+            SimulationError: as in `simulate`.
+        """
+        net, exchange = self._checked(net, exchange)
+        ways, here = self._slopes(net), len(net_directions[0])
+        moved = np.zeros((2, len(self.ways), here))
+        moved[0] = net_directions[self.place]
+        if exchange_directions is not None:
+            moved[1] = exchange_directions[self.place] * self.reversible[:, None]
+        return self._push(self.one_way(net, exchange), ways, moved, dtype)
+
+    def jacobian(
+        self,
+        net: Float[np.ndarray, "n r"],
+        exchange: Float[np.ndarray, "n r"] | None = None,
+        *,
+        dtype: Any = np.float64,
+    ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d r"], Float[np.ndarray, "n d r"]]:
+        """Mass isotopomers, and their derivatives with respect to every net and every exchange flux.
+
+        Where a net flux is 0 its derivative is the one towards positive values.
+
+        Raises:
+            SimulationError: as in `simulate`.
+        """
+        net, exchange = self._checked(net, exchange)
+        moved = np.zeros((2, len(self.ways), len(self.ways)))
+        moved[1] = np.eye(len(self.ways))
+        found, slopes = self._push(self.one_way(net, exchange), np.zeros((len(net), len(self.ways))), moved, dtype)
+        by_net, by_exchange = np.zeros((2, *found.shape, len(self.reactions)), slopes.dtype)
+        for way, place in enumerate(self.place):
+            by_net[:, :, place] += slopes[:, :, way] * self._slopes(net)[:, None, way]
+            if self.reversible[way]:
+                by_exchange[:, :, place] += slopes[:, :, way]
+        return found, by_net, by_exchange
+
+    def gradient(
+        self,
+        net: Float[np.ndarray, "n r"],
+        exchange: Float[np.ndarray, "n r"] | None,
+        weights: Float[np.ndarray, "n d"],
+        *,
+        dtype: Any = np.float64,
+    ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n r"], Float[np.ndarray, "n r"]]:
+        """Mass isotopomers, and the derivatives of their weighted sum with respect to every net and exchange flux.
+
+        The adjoint of `jacobian`: all fluxes at about the cost of three simulations.
+
+        Raises:
+            SimulationError: as in `simulate`.
+        """
+        from molvis_flux import kernels
+
+        net, exchange = self._checked(net, exchange)
+        values = self.one_way(net, exchange).astype(dtype)
+        found, pulled = np.empty((len(net), self.size), dtype), np.empty(values.shape, dtype)
+        work, change = kernels.workspace(self.program.rows, dtype), kernels.workspace(self.program.rows, dtype)
+        weights = np.ascontiguousarray(weights, dtype)
+        kernels.pull(work, change, values, weights, found, pulled, *kernels.arguments(self.program, dtype))
+        by_net, by_exchange = np.zeros((2, *net.shape), dtype)
+        np.add.at(by_net.T, self.place, (pulled * self._slopes(net)).T)
+        np.add.at(by_exchange.T, self.place, (pulled * self.reversible).T)
+        return found, by_net, by_exchange
+
+    def _push(
+        self,
+        values: Float[np.ndarray, "n w"],
+        ways: Float[np.ndarray, "n w"],
+        moved: Float[np.ndarray, "2 w k"],
+        dtype: Any,
+    ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d k"]]:
+        from molvis_flux import kernels
+
+        found = np.empty((len(values), self.size), dtype)
+        slopes = np.empty((*found.shape, moved.shape[2]), dtype)
+        work, change = kernels.workspace(self.program.rows, dtype), kernels.workspace(self.program.rows, dtype)
+        moving = (values.astype(dtype), ways.astype(dtype), moved.astype(dtype))
+        kernels.push(work, change, *moving, found, slopes, *kernels.arguments(self.program, dtype))
+        return found, slopes
+
+    def _slopes(self, net: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n w"]:
+        """Derivatives of each way with respect to its reaction's net flux."""
+        net = net[:, self.place]
+        runs = np.where(self.forward > 0, net >= 0, net < 0)
+        return np.where(self.reversible, self.forward * runs, 1.0)
+
+    def _checked(
+        self, net: Float[np.ndarray, "n r"], exchange: Float[np.ndarray, "n r"] | None
+    ) -> tuple[Float[np.ndarray, "n r"], Float[np.ndarray, "n r"]]:
+        net = _fluxes("net", net, self.reactions)
+        exchange = np.zeros_like(net) if exchange is None else _fluxes("exchange", exchange, self.reactions)
+        if len(exchange) != len(net):
+            raise SimulationError(f"{len(net)} vectors of net fluxes and {len(exchange)} of exchange fluxes")
+        return net, exchange
+
+
+def _fluxes(name: str, values: Any, reactions: Sequence[str]) -> Float[np.ndarray, "n r"]:
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] != len(reactions):
+        raise SimulationError(
+            f"{name} fluxes have shape {values.shape}; (n, {len(reactions)}) is wanted: a row for each flux vector, a "
+            "column for each reaction"
+        )
+    if not np.isfinite(values).all():
+        row, column = (int(i[0]) for i in np.nonzero(~np.isfinite(values)))
+        raise SimulationError(
+            f"{name} flux of {reactions[column]!r} in vector {row} is {values[row, column]}; finite numbers are wanted"
+        )
+    return values
 
 
 def compile_plan(network: Network, experiments: Sequence[Experiment], fragments: Iterable[str] | None = None) -> Plan:
@@ -170,7 +275,6 @@ def compile_plan(network: Network, experiments: Sequence[Experiment], fragments:
     return Plan(
         tuple(network.reactions),
         tuple(layout),
-        (),
         len(balances.inflows),
         program,
         program.reusing_rows(),
