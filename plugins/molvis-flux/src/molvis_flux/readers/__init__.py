@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from molvis_flux.readers.fluxml import read_fluxml
+from molvis_flux.readers.freeflux import read_freeflux
+from molvis_flux.readers.inca import read_inca
 from molvis_flux.readers.mfapy import read_mfapy
+from molvis_flux.readers.native import read_native
 from molvis_flux.readers.study import read_study
+from molvis_flux.readers.tables import MeasuredMID, read_measured
 
-__all__ = ["read_fluxml", "read_mfapy", "read_study"]
+__all__ = [
+    "MeasuredMID",
+    "read_fluxml",
+    "read_freeflux",
+    "read_inca",
+    "read_measured",
+    "read_mfapy",
+    "read_native",
+    "read_study",
+]

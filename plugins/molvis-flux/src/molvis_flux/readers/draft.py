@@ -135,6 +135,7 @@ class Draft:
         for name, reaction in self.reactions.items():
             net = (max(reaction.net[0], -limit), min(reaction.net[1], limit))
             exchange = (max(reaction.exchange[0], 0.0), min(reaction.exchange[1], limit))
+            exchange = exchange if reaction.reversible else (0.0, 1000.0)  # not used; one value makes networks comparable
             self.reactions[name] = dataclasses.replace(reaction, net=net, exchange=exchange)
 
     def finish(self) -> Study:

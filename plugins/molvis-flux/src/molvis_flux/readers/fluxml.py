@@ -17,7 +17,7 @@ from molvis.errors import ReadError
 from molvis.files import read_bytes
 from molvis_flux.network import Constraint, Datum, Fragment, Metabolite, Participant, Reaction, Study, Tracer
 from molvis_flux.readers.draft import Draft, reverse
-from molvis_flux.readers.notation import Linear, condition, conditions, impure, linear, positions
+from molvis_flux.readers.notation import Linear, blend, condition, conditions, impure, linear, positions
 from molvis_flux.readers.shared import settle_roles
 from molvis_flux.readers.tables import rows
 
@@ -345,8 +345,7 @@ class _Reader:
         labels = list(node.all("label"))
         if not labels:
             return
-        mixture: dict[str, float] = {}
-        purities: set[float] = set()
+        parts: list[tuple[str, float, float]] = []
         for label in labels:
             cfg = self.get(label, "cfg")
             fraction = self.number(label.text or label.one("textual").text, label, f"the fraction of {cfg}")
@@ -354,23 +353,16 @@ class _Reader:
                 raise self.draft.error(
                     f"the labelling {cfg!r} of {name} has to be {len(metabolite.elements)} digits 0 or 1", label.line
                 )
-            found = [self.number(p, label, "the purity") for p in label.attributes.get("purity", "1").split()]
-            if len(found) == 1 and "1" not in cfg:
-                # What is not labelled cannot be impure; the number says how unlabelled it is, near natural abundance.
-                mixture[cfg] = mixture.get(cfg, 0.0) + fraction
-            elif len(found) == 1:
-                purities.add(found[0])
-                mixture[cfg] = mixture.get(cfg, 0.0) + fraction
+            purity = [self.number(p, label, "the purity") for p in label.attributes.get("purity", "1").split()]
+            kinds = list(dict.fromkeys(metabolite.elements))
+            if len(purity) == 1:
+                parts.append((cfg, fraction, purity[0]))
+            elif len(purity) == len(kinds):
+                each = [purity[kinds.index(element)] for element in metabolite.elements]
+                parts += [(pattern, fraction * chance, 1.0) for pattern, chance in impure(cfg, each).items()]
             else:
-                kinds = list(dict.fromkeys(metabolite.elements))
-                if len(found) != len(kinds):
-                    raise self.draft.error(f"{name} has {len(kinds)} elements, and {len(found)} purities", label.line)
-                each = [found[kinds.index(element)] for element in metabolite.elements]
-                for pattern, chance in impure(cfg, each).items():
-                    mixture[pattern] = mixture.get(pattern, 0.0) + fraction * chance
-        if len(purities) > 1:
-            raise self.draft.error(f"the labels of {name} differ in purity; write their isotopomers out", node.line)
-        tracers[name] = Tracer(tuple(mixture.items()), purity=purities.pop() if purities else 1.0)
+                raise self.draft.error(f"{name} has {len(kinds)} elements, and {len(purity)} purities", label.line)
+        tracers[name] = blend(parts)
 
     def measurements(self, chosen: _Node, data: list[Datum]) -> None:
         measurement = chosen.one("measurement")

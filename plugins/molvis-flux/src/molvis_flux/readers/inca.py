@@ -16,6 +16,7 @@ from molvis.errors import ReadError
 from molvis.files import read_text
 from molvis_flux.network import Datum, Fragment, Metabolite, Participant, Reaction, Study, Tracer
 from molvis_flux.readers.draft import Draft
+from molvis_flux.readers.notation import blend
 from molvis_flux.readers.notation import reaction as parse_reaction
 from molvis_flux.readers.shared import settle_roles
 from molvis_flux.readers.tables import Row, number, numbers, rows
@@ -122,33 +123,34 @@ def _add(
     )  # fmt: skip
 
 
-def _mixture(draft: Draft, place: str, source: str, parts: list[tuple[tuple[int, ...], float, float]]) -> Tracer:
+def _mixture(
+    draft: Draft, source: str, parts: list[tuple[tuple[int, ...], float, float]], line: int | None, path: Path | None
+) -> Tracer:
     """A tracer of `(labelled atoms from 1, share, purity)`; the rest is unlabelled."""
-    metabolite = draft.known_metabolite(source, None, f"a tracer ({place})")
-    mixture: dict[str, float] = {}
-    purities = {purity for _, _, purity in parts}
-    if len(purities) > 1:
-        raise draft.error(f"{place}: the tracers of {source} differ in purity; write their isotopomers out")
-    for atoms, share, _ in parts:
-        if max(atoms, default=0) > len(metabolite.elements):
+    place = None if path is None else str(path)
+    metabolite = draft.known_metabolite(source, line, "a tracer", place)
+    count = len(metabolite.elements)
+    patterns: list[tuple[str, float, float]] = []
+    for atoms, share, purity in parts:
+        if max(atoms, default=0) > count:
             raise draft.error(
-                f"{place}: the tracer of {source} is labelled at atom {max(atoms)}, and {source} has "
-                f"{len(metabolite.elements)} atoms; correct the positions"
+                f"the tracer of {source!r} is labelled at atom {max(atoms)}, and {source} has {count} atoms; correct the "
+                "positions",
+                line,
+                place,
             )
-        pattern = "".join("1" if i + 1 in atoms else "0" for i in range(len(metabolite.elements)))
-        mixture[pattern] = mixture.get(pattern, 0.0) + share
-    total = sum(mixture.values())
+        patterns.append(("".join("1" if i + 1 in atoms else "0" for i in range(count)), share, purity))
+    total = sum(share for _, share, _ in patterns)
     if total > 1 + 1e-9:
-        raise draft.error(f"{place}: the tracers of {source} add up to {total:g}; shares sum to at most one")
+        raise draft.error(f"the tracers of {source!r} add up to {total:g}; shares sum to at most one", line, place)
     if total < 1 - 1e-9:
-        plain = "0" * len(metabolite.elements)
-        mixture[plain] = mixture.get(plain, 0.0) + 1 - total
-    return Tracer(tuple(mixture.items()), purities.pop())
+        patterns.append(("0" * count, 1 - total, 1.0))
+    return blend(patterns)
 
 
 def _tracers(path: Path, draft: Draft) -> None:
     found: dict[tuple[str, str], list[tuple[tuple[int, ...], float, float]]] = {}
-    places: dict[tuple[str, str], str] = {}
+    places: dict[tuple[str, str], int] = {}
     for row, cell in _table(path, ("experiment_id", "met_id", "atom_ids", "ratio", "atom_mdv", "enrichment")):
         draft.known_metabolite(cell["met_id"], row.line, "a tracer", str(path))
         atoms = tuple(int(a) for a in numbers(path, row, cell["atom_ids"], "an atom"))
@@ -158,9 +160,9 @@ def _tracers(path: Path, draft: Draft) -> None:
             raise draft.error(f"atom_mdv is {cell['atom_mdv']!r}; it has two numbers, for the light and the heavy atom", row.line, str(path))
         key = cell["experiment_id"], cell["met_id"]
         found.setdefault(key, []).append((atoms, ratio, mdv[1]))
-        places[key] = f"{path}:{row.line}"
+        places[key] = row.line
     for key, parts in found.items():
-        draft.tracers.setdefault(key[0], {})[key[1]] = _mixture(draft, places[key], key[1], parts)
+        draft.tracers.setdefault(key[0], {})[key[1]] = _mixture(draft, key[1], parts, places[key], path)
 
 
 def _mids(path: Path, draft: Draft) -> None:
@@ -204,16 +206,23 @@ def _mids(path: Path, draft: Draft) -> None:
         length = len(draft.fragments[name].elements) + 1 if bare[name] else max(masses) + 1
         length = max(length, max(masses) + 1)
         draft.data.setdefault(experiment, []).append(
-            Datum(
+            _normalised(
                 name,
-                "mid",
                 tuple(masses[m][0] if m in masses else math.nan for m in range(length)),
                 tuple(masses[m][1] if m in masses else math.nan for m in range(length)),
-                None if stationary else float(time or 0),
+                time=None if stationary else float(time or 0),
                 corrected=bare[name],
                 where=where[key],
             )
         )
+
+
+def _normalised(name: str, values: tuple[float, ...], sd: tuple[float, ...], **more: Any) -> Datum:
+    """Intensities are in any unit: a complete MID is made to sum to one, another has a scale to be fitted."""
+    total = sum(values)
+    if not total > 0:
+        return Datum(name, "mid", values, sd, scaled=True, **more)
+    return Datum(name, "mid", tuple(v / total for v in values), tuple(s / total for s in sd), **more)
 
 
 def _joined(formula: str) -> str:
@@ -245,7 +254,7 @@ def _json(path: Path, draft: Draft) -> None:
                 atoms = tuple(tracer["labelled_atom_positions"])
                 parts.setdefault(tracer["compound"], []).append((atoms, float(share), float(tracer["purity"])))
             for source, found in parts.items():
-                draft.tracers.setdefault(name, {})[source] = _mixture(draft, f"experiment {name!r}", source, found)
+                draft.tracers.setdefault(name, {})[source] = _mixture(draft, source, found, None, None)
         for item in model.get("flux_measurements", ()):
             draft.known_reaction(item["reaction_id"], None, "a measured flux")
             value, sd = float(item["measured_flux"]), float(item["measurement_error"])
@@ -258,7 +267,7 @@ def _json(path: Path, draft: Draft) -> None:
             parts_of = sorted(item["measured_components"], key=lambda c: int(c["mass_isotopomer_id"]))
             values = tuple(float(c["measured_intensity"]) for c in parts_of)
             sd = tuple(float(c["measured_std_dev"]) for c in parts_of)
-            draft.data.setdefault(item["experiment_id"], []).append(Datum(fragment.name, "mid", values, sd))
+            draft.data.setdefault(item["experiment_id"], []).append(_normalised(fragment.name, values, sd))
     except json.JSONDecodeError as error:
         raise ReadError(path, f"is no JSON: {error.msg}", line=error.lineno) from error
     except (KeyError, TypeError, AttributeError) as error:

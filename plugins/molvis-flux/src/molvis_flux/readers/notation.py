@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import re
@@ -20,13 +21,15 @@ _RELATION = re.compile(r"(<=|>=|==|=|<|>|≤|≥)")
 _POSITIONS = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
 _CARBONS = re.compile(r"\[?(?P<where>[Uu]|\d+(?:,\d+)*)-?13C\d*\]?(?:[-A-Za-z].*)?")
 
+_TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "≤": "≥", "≥": "≤"}
+
 Linear = dict[str, float]
 
 
 def split_atoms(text: str) -> tuple[str, ...]:
     """Labels of atoms: one letter each, or words where there are spaces or commas between them."""
     text = text.strip()
-    return tuple(re.split(r"[\s,]+", text)) if re.search(r"[\s,]", text) else tuple(text)
+    return tuple(filter(None, re.split(r"[\s,]+", text))) if re.search(r"[\s,]", text) else tuple(text)
 
 
 def participants(side: str) -> tuple[Participant, ...]:
@@ -177,8 +180,16 @@ def conditions(text: str, kind: str, where: str = "") -> list[Constraint]:
         pieces = _RELATION.split(part)
         if len(pieces) not in (3, 5):
             raise ValueError(f"{part!r} is no condition; write `v1 <= 10`, `v1 = 2*v2` or `0 <= v1 - v2 <= 5`")
-        for left, relation, right in zip(pieces[:-2:2], pieces[1::2], pieces[2::2], strict=True):
-            found.append(condition(linear(left), relation, linear(right), kind, where, part))
+        sides = [linear(piece) for piece in pieces[::2]]
+        several = [
+            condition(left, relation, right, kind, where, part)
+            for left, relation, right in zip(sides, pieces[1::2], sides[1:], strict=False)
+        ]
+        if len(several) == 2 and not sides[0][0] and not sides[2][0]:
+            # `0 <= v1 - v2 <= 5` is one condition with two ends.
+            first, second = several
+            several = [dataclasses.replace(first, low=max(first.low, second.low), high=min(first.high, second.high))]
+        found += several
     return found
 
 
@@ -190,6 +201,8 @@ def condition(
     Raises:
         ValueError: no flux is left in it.
     """
+    if not left[0]:  # `1 <= v1` is `v1 >= 1`
+        left, right, relation = right, left, _TURNED.get(relation, relation)
     terms = dict(left[0])
     for flux, value in right[0].items():
         terms[flux] = terms.get(flux, 0.0) - value
@@ -271,3 +284,14 @@ def impure(pattern: str, purities: Sequence[float]) -> dict[str, float]:
         if chance > 0:
             mixture["".join(marks)] = chance
     return mixture
+
+
+def blend(parts: Sequence[tuple[str, float, float]]) -> Tracer:
+    """A tracer of `(pattern, share, purity)`. Where purities differ the isotopomers are written out."""
+    purities = {purity for pattern, _, purity in parts if "1" in pattern}
+    mixture: dict[str, float] = {}
+    for pattern, share, purity in parts:
+        several = impure(pattern, [purity] * len(pattern)) if len(purities) > 1 else {pattern: 1.0}
+        for isotopomer, chance in several.items():
+            mixture[isotopomer] = mixture.get(isotopomer, 0.0) + share * chance
+    return Tracer(tuple(mixture.items()), purities.pop() if len(purities) == 1 else 1.0)

@@ -6,42 +6,81 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from molvis.errors import ReadError
+from molvis.errors import ReadError, did_you_mean
 from molvis.files import read_text
 from molvis_flux.network import Study
 from molvis_flux.readers.fluxml import read_fluxml
+from molvis_flux.readers.freeflux import read_freeflux
+from molvis_flux.readers.inca import read_inca
 from molvis_flux.readers.mfapy import read_mfapy
+from molvis_flux.readers.native import read_native
+from molvis_flux.readers.tables import rows
 
-READERS: dict[str, Callable[..., Study]] = {"fluxml": read_fluxml, "mfapy": read_mfapy}
+READERS: dict[str, Callable[..., Study]] = {
+    "native": read_native,
+    "fluxml": read_fluxml,
+    "mfapy": read_mfapy,
+    "freeflux": read_freeflux,
+    "inca": read_inca,
+}
 
 
-def read_study(path: str | Path, *, format: str | None = None, **options: Any) -> Study:
+def read_study(path: str | Path, *, format: str | None = None, strict: bool = True, **options: Any) -> Study:
     """A network model and its experiments, in any format that is known.
 
     Args:
-        path: the file.
-        format: `fluxml` or `mfapy`; by default found from what the file holds.
-        options: of the reader: see `read_fluxml` and `read_mfapy`.
+        path: the file; of FreeFlux and INCAWrapper also the folder.
+        format: `native` (TOML), `fluxml`, `mfapy`, `freeflux` or `inca`; by default found from what the file holds.
+        strict: refuse a study in which `molvis_flux.checking.check_structure` finds an error, such as an atom map that
+            does not balance.
+        options: of the reader: see `read_fluxml`, `read_mfapy`, `read_freeflux` and `read_inca`.
 
     Raises:
-        ReadError: the file cannot be read, or is of no known format.
+        ReadError: the file cannot be read, is of no known format, or says what cannot be; the message names the line.
         TypeError: the reader has no such option.
     """
+    from molvis_flux.checking import check_structure
+
     path = Path(path)
     if format is not None and format not in READERS:
-        raise ReadError(path, f"no format {format!r}; there are {', '.join(READERS)}")
-    return READERS[format or recognise(path)](path, **options)
+        raise ReadError(path, f"no format {format!r}.{did_you_mean(format, READERS)} There are {', '.join(READERS)}")
+    study = READERS[format or recognise(path)](path, **options)
+    errors = [finding for finding in check_structure(study) if finding.severity == "error"] if strict else []
+    if errors:
+        file, _, line = errors[0].where.rpartition(":")
+        more = f" ({len(errors) - 1} more: `molvis flux check` lists them.)" if len(errors) > 1 else ""
+        known = line.isdigit() and bool(file)
+        raise ReadError(file if known else path, errors[0].message + more, line=int(line) if known else None)
+    return study
 
 
 def recognise(path: Path) -> str:
-    """The format of a file.
+    """The format of a file or folder, by what it holds.
 
     Raises:
         ReadError: none that is known.
     """
-    text = read_text(path)
-    if "<fluxml" in text[:20_000]:
-        return "fluxml"
-    if "//Reactions" in text:
-        return "mfapy"
-    raise ReadError(path, f"is of no known format; give one of {', '.join(READERS)}")
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        for name, format in (("reactions.tsv", "freeflux"), ("reactions.xlsx", "freeflux"), ("model.json", "inca")):
+            if (path / name).is_file():
+                return format
+        path, suffix = path / "reactions.csv", ".csv"
+    if suffix == ".toml":
+        return "native"
+    if suffix in (".xlsx", ".xlsm", ".tsv", ".csv"):
+        head = next(rows(path), None)
+        cells = () if head is None else head.cells
+        if "rxn_eqn" in cells:
+            return "inca"
+        if any(cell.startswith(("reactant_IDs", "substrate_IDs")) for cell in cells):
+            return "freeflux"
+    else:
+        text = read_text(path)
+        if "<fluxml" in text:
+            return "fluxml"
+        if "//Reactions" in text:
+            return "mfapy"
+        if suffix == ".json":
+            return "inca"
+    raise ReadError(path, f"holds no network that is known; formats are {', '.join(READERS)}")
