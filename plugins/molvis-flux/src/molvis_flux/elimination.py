@@ -39,7 +39,7 @@ def solve(
     Returns:
         The rows of every unit that something depends on.
     """
-    values = dict(sources)
+    values: dict[Emu, Rows] = dict(sources)
     products: dict[tuple[Emu, ...], Rows] = {}
 
     def value(made_of: tuple[Emu, ...]) -> Rows:
@@ -53,10 +53,10 @@ def solve(
     users: dict[Emu, set[Emu]] = {}
     for unit, inflows in network.inflows.items():
         for made_of in inflows:
-            if len(made_of) > 1:
-                used.update(made_of)
-            else:
+            if len(made_of) == 1:
                 users.setdefault(made_of[0], set()).add(unit)
+            else:
+                used.update(made_of)
     for size in sorted({len(atoms) for _, atoms in network.inflows}):
         for block in _blocks([unit for unit in network.inflows if len(unit[1]) == size], network):
             inside = set(block)

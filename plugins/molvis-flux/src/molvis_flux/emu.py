@@ -117,8 +117,8 @@ def canonical(network: Network, emu: Emu) -> Emu:
     metabolite = network.metabolites[name]
     if not atoms or min(atoms) < 0 or max(atoms) >= len(metabolite.elements) or len(set(atoms)) < len(atoms):
         raise SimulationError(
-            f"atoms {[a + 1 for a in atoms]} of {name!r}, which has {len(metabolite.elements)} traced atoms: name some, "
-            "each once"
+            f"atoms {[a + 1 for a in atoms]} of {name!r}, which has {len(metabolite.elements)} traced atoms: name "
+            "some, each once"
         )
     return name, min(tuple(sorted(turn[atom] for atom in atoms)) for turn in orbit(metabolite))
 
@@ -162,7 +162,8 @@ def _trace(
         label = participant.atoms[atom]
         if label not in origin:
             raise SimulationError(
-                f"reaction {reaction.name!r}{where}: atom {label!r} of {participant.metabolite!r} stands on one side only"
+                f"reaction {reaction.name!r}{where}: atom {label!r} of {participant.metabolite!r} stands on one side "
+                "only; each label belongs once on each side"
             )
         which, position = origin[label]
         parts.setdefault(which, []).append(position)

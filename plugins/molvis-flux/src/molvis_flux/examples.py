@@ -23,7 +23,8 @@ def network(name: str, atoms: dict[str, int], equations: dict[str, str], sources
         name: for people.
         atoms: carbons of each metabolite.
         equations: by reaction, as `reaction` reads them; `<->` for a reversible one.
-        sources, sinks: names with blanks between; every other metabolite is balanced.
+        sources: names with blanks between.
+        sinks: the same; every other metabolite is balanced.
     """
     role = dict.fromkeys(sources.split(), "source") | dict.fromkeys(sinks.split(), "sink")
     return Network(
@@ -36,7 +37,7 @@ def network(name: str, atoms: dict[str, int], equations: dict[str, str], sources
 def antoniewicz() -> Study:
     """The network that the EMU paper explains its method on, with its fluxes and its tracer.
 
-    Fluxes and MID of F: table 1 and section 3.1. v2 and v3 there are the two directions of one reaction.
+    v2 and v3 there are the two directions of one reaction here.
 
     Reference: Antoniewicz, Kelleher and Stephanopoulos, Metab. Eng. 9 (2007) 68, doi:10.1016/j.ymben.2006.09.001
     """

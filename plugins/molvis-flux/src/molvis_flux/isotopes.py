@@ -34,6 +34,7 @@ def heavy_share(element: str) -> float:
     """
     if element not in MASS_SHIFT:
         raise SimulationError(
-            f"no tracer of element {element!r} is known; {', '.join(MASS_SHIFT)} are.{did_you_mean(element, MASS_SHIFT)}"
+            f"no tracer of element {element!r} is known; those of {', '.join(MASS_SHIFT)} are."
+            f"{did_you_mean(element, MASS_SHIFT)}"
         )
     return ABUNDANCE[element][MASS_SHIFT[element]]

@@ -44,8 +44,7 @@ def _pointer(context: Any, builder: Any, array_type: Any, array: Any, row: Any) 
     return builder.gep(builder.bitcast(data, vector.as_pointer()), [row]), vector
 
 
-@intrinsic
-def load(typing: Any, work: Any, row: Any) -> Any:
+def _load(_typing: Any, work: Any, _row: Any) -> Any:
     """Row `row` of a workspace."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -55,8 +54,7 @@ def load(typing: Any, work: Any, row: Any) -> Any:
     return Lanes(work.dtype)(work, types.intp), code
 
 
-@intrinsic
-def store(typing: Any, work: Any, row: Any, values: Any) -> Any:
+def _store(_typing: Any, work: Any, _row: Any, values: Any) -> Any:
     """Write row `row` of a workspace."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -67,11 +65,10 @@ def store(typing: Any, work: Any, row: Any, values: Any) -> Any:
     return types.void(work, types.intp, values), code
 
 
-@intrinsic
-def add_product(typing: Any, total: Any, left: Any, right: Any) -> Any:
+def _add_product(_typing: Any, total: Any, left: Any, right: Any) -> Any:
     """`total + left * right`, fused."""
 
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         total, left, right = arguments
         fuse = ("contract",)
         return builder.fadd(total, builder.fmul(left, right, flags=fuse), flags=fuse)
@@ -79,11 +76,10 @@ def add_product(typing: Any, total: Any, left: Any, right: Any) -> Any:
     return total(total, left, right), code
 
 
-@intrinsic
-def spread(typing: Any, work: Any, value: Any) -> Any:
+def _spread(_typing: Any, work: Any, _value: Any) -> Any:
     """One number in every lane of a row of `work`'s kind."""
 
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def code(_context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = signature.return_type
         return _splat(builder, arguments[1], ir.VectorType(_float(kind.dtype), kind.count), kind.count)
 
@@ -96,17 +92,23 @@ def _splat(builder: Any, value: Any, vector: Any, count: int) -> Any:
     return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), mask)
 
 
-@intrinsic
-def invert(typing: Any, values: Any) -> Any:
+def _invert(_typing: Any, values: Any) -> Any:
     """One over each; 0 for 0, where nothing flows."""
 
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         vector = ir.VectorType(_float(values.dtype), values.count)
         zero, one = (ir.Constant(vector, [number] * values.count) for number in (0.0, 1.0))
         none = builder.fcmp_ordered("==", arguments[0], zero)
         return builder.select(none, zero, builder.fdiv(one, builder.select(none, one, arguments[0])))
 
     return values(values), code
+
+
+load: Any = intrinsic(_load)
+store: Any = intrinsic(_store)
+add_product: Any = intrinsic(_add_product)
+spread: Any = intrinsic(_spread)
+invert: Any = intrinsic(_invert)
 
 
 def workspace(rows: int, dtype: Any) -> Any:
@@ -132,20 +134,31 @@ def run(work: Any, constants: Any, target: Any, init: Any, inverse: Any, start: 
 
 
 @numba.njit(nogil=True, cache=True)
-def fill(work: Any, values: Any, first: int, here: int, inputs: Any) -> None:
-    """Inputs of some flux vectors into the lanes."""
+def one_way(net: Any, exchange: Any, way: Any) -> Any:
+    """The flux of one direction of a reaction; `way`: its reaction, and whether it is forward and reversible."""
+    if not way[2]:
+        return net[way[0]]
+    return max(net[way[0]] if way[1] else -net[way[0]], 0) + exchange[way[0]]
+
+
+@numba.njit(nogil=True, cache=True)
+def fill(work: Any, net: Any, exchange: Any, first: int, here: int, ways: Any, inputs: Any) -> None:
+    """Fluxes of the directed reactions into the lanes."""
     for i in range(len(inputs)):
         if inputs[i] >= 0:
             for lane in range(work.shape[1]):
                 # The last block repeats its last vector, so that all lanes hold possible numbers.
-                work[inputs[i], lane] = values[first + min(lane, here - 1), i]
+                n = first + min(lane, here - 1)
+                work[inputs[i], lane] = one_way(net[n], exchange[n], ways[i])
 
 
 @numba.njit(nogil=True, cache=True)
 def simulate(
     work: Any,
-    values: Any,
+    net: Any,
+    exchange: Any,
     out: Any,
+    ways: Any,
     constants: Any,
     target: Any,
     init: Any,
@@ -156,11 +169,11 @@ def simulate(
     inputs: Any,
     outputs: Any,
 ) -> None:
-    """Run a program for every row of `values "n i"`, into `out "n d"`."""
-    count, block = len(values), work.shape[1]
+    """Run a program for every row of `net "n r"` and `exchange "n r"`, into `out "n d"`."""
+    count, block = len(net), work.shape[1]
     for first in range(0, count, block):
         here = min(block, count - first)
-        fill(work, values, first, here, inputs)
+        fill(work, net, exchange, first, here, ways, inputs)
         run(work, constants, target, init, inverse, start, left, right)
         for lane in range(here):
             for d in range(len(outputs)):
@@ -171,11 +184,13 @@ def simulate(
 def push(
     work: Any,
     change: Any,
-    values: Any,
-    ways: Any,
-    moved: Any,
+    net: Any,
+    exchange: Any,
+    moved_net: Any,
+    moved_exchange: Any,
     out: Any,
     slopes: Any,
+    ways: Any,
     constants: Any,
     target: Any,
     init: Any,
@@ -186,15 +201,14 @@ def push(
     inputs: Any,
     outputs: Any,
 ) -> None:
-    """Forward derivatives: run a program for every row of `values "n i"`, and how its results change, into
-    `slopes "n d k"`, where inputs change by `ways "n i"` times `moved[0] "i k"` plus `moved[1]`.
-
-    Lanes of `change` are directions.
+    """Forward derivatives: `simulate`, and how its results change, into `slopes "n d k"`, where net and exchange fluxes
+    move by `moved_net "r k"` and `moved_exchange "r k"`. Lanes of `change` are directions.
     """
-    count, block, directions = len(values), work.shape[1], moved.shape[2]
+    count, block, directions = len(net), work.shape[1], moved_net.shape[1]
+    nothing = spread(work, work.dtype.type(0))
     for first in range(0, count, block):
         here = min(block, count - first)
-        fill(work, values, first, here, inputs)
+        fill(work, net, exchange, first, here, ways, inputs)
         run(work, constants, target, init, inverse, start, left, right)
         for lane in range(here):
             for d in range(len(outputs)):
@@ -203,9 +217,10 @@ def push(
                 width = min(block, directions - k)
                 for i in range(len(inputs)):
                     if inputs[i] >= 0:
+                        place, slope = ways[i, 0], slope_of(net[first + lane], ways[i])
                         for j in range(width):
-                            slope = ways[first + lane, i]
-                            change[inputs[i], j] = slope * moved[0, i, k + j] + moved[1, i, k + j]
+                            both = moved_exchange[place, k + j] if ways[i, 2] else 0
+                            change[inputs[i], j] = slope * moved_net[place, k + j] + both
                 for op in range(len(target)):
                     total = load(change, init[op])
                     for q in range(start[op], start[op + 1]):
@@ -214,7 +229,6 @@ def push(
                         total = add_product(total, spread(work, work[a, lane]), load(change, b))
                     if inverse[op]:
                         value = work[target[op], lane]
-                        nothing = load(change, 0)
                         total = add_product(nothing, spread(work, -value * value), total)
                     store(change, target[op], total)
                 for d in range(len(outputs)):
@@ -223,13 +237,26 @@ def push(
 
 
 @numba.njit(nogil=True, cache=True)
+def slope_of(net: Any, way: Any) -> int:
+    """Derivative of the flux of one direction with respect to the net flux; at 0 that towards positive ones."""
+    if not way[2]:
+        return 1
+    if way[1]:
+        return 1 if net[way[0]] >= 0 else 0
+    return -1 if net[way[0]] < 0 else 0
+
+
+@numba.njit(nogil=True, cache=True)
 def pull(
     work: Any,
     change: Any,
-    values: Any,
+    net: Any,
+    exchange: Any,
     weights: Any,
     out: Any,
-    gradient: Any,
+    by_net: Any,
+    by_exchange: Any,
+    ways: Any,
     constants: Any,
     target: Any,
     init: Any,
@@ -240,13 +267,15 @@ def pull(
     inputs: Any,
     outputs: Any,
 ) -> None:
-    """Backward derivatives: of the sum of `weights "n d"` times the results, with respect to each number of
-    `values "n i"`, into `gradient "n i"`.
+    """Backward derivatives: `simulate`, and of the sum of `weights "n d"` times its results with respect to each flux,
+    added to `by_net "n r"` and `by_exchange "n r"`.
     """
-    count, block = len(values), work.shape[1]
+    count, block = len(net), work.shape[1]
+    nothing = spread(work, work.dtype.type(0))
+    one, minus = spread(work, work.dtype.type(1)), spread(work, work.dtype.type(-1))
     for first in range(0, count, block):
         here = min(block, count - first)
-        fill(work, values, first, here, inputs)
+        fill(work, net, exchange, first, here, ways, inputs)
         run(work, constants, target, init, inverse, start, left, right)
         change[:] = 0
         for lane in range(here):
@@ -257,17 +286,20 @@ def pull(
             pulled = load(change, target[op])
             if inverse[op]:
                 value = load(work, target[op])
-                nothing = spread(work, work.dtype.type(0))
                 pulled = add_product(nothing, add_product(nothing, value, value), pulled)
-                pulled = add_product(nothing, spread(work, work.dtype.type(-1)), pulled)
-            store(change, init[op], add_product(load(change, init[op]), pulled, spread(work, work.dtype.type(1))))
+                pulled = add_product(nothing, minus, pulled)
+            store(change, init[op], add_product(load(change, init[op]), pulled, one))
             for q in range(start[op], start[op + 1]):
                 a, b = left[q], right[q]
                 store(change, a, add_product(load(change, a), load(work, b), pulled))
                 store(change, b, add_product(load(change, b), load(work, a), pulled))
-        for lane in range(here):
-            for i in range(len(inputs)):
-                gradient[first + lane, i] = change[inputs[i], lane] if inputs[i] >= 0 else 0.0
+        for i in range(len(inputs)):
+            if inputs[i] >= 0:
+                for lane in range(here):
+                    n, here_pulled = first + lane, change[inputs[i], lane]
+                    by_net[n, ways[i, 0]] += here_pulled * slope_of(net[n], ways[i])
+                    if ways[i, 2]:
+                        by_exchange[n, ways[i, 0]] += here_pulled
 
 
 def arguments(program: Any, dtype: Any) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 """Straight-line programs: sums of products of rows, where a row holds one number for every flux vector of a batch.
 
-A labelling simulation is nothing else, once the order of elimination is settled: no branch, no loop, no pivot. What runs
-a program stands in `kernels` (Numba) and `torch_backend`.
+A labelling simulation is nothing else, once the order of elimination is settled: no branch, no loop, no pivot. What
+runs a program stands in `kernels` (Numba) and `torch_backend`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from jaxtyping import Float, Int
 from molvis.errors import did_you_mean
 from molvis_flux import isotopes
 from molvis_flux.elimination import Rows, convolve, mix, solve
-from molvis_flux.emu import MASS_SHIFT, Emu, SimulationError, Way, canonical, decompose, orbit, span
+from molvis_flux.emu import MASS_SHIFT, Emu, SimulationError, canonical, decompose, orbit, span
 from molvis_flux.network import Experiment, Fragment, Metabolite, Network, Tracer
 from molvis_flux.program import Builder, Program
 
@@ -43,6 +44,7 @@ class Plan:
         units: elementary metabolite units, sources not counted.
         program: what is run, every row written once.
         compact: the same in few rows.
+        ways: of each directed reaction: its reaction, whether it is forward, and whether the reaction is reversible.
     """
 
     reactions: tuple[str, ...]
@@ -50,10 +52,7 @@ class Plan:
     units: int
     program: Program = field(repr=False)
     compact: Program = field(repr=False)
-    ways: tuple[Way, ...] = field(repr=False)
-    place: Int[np.ndarray, " w"] = field(repr=False)
-    forward: Float[np.ndarray, " w"] = field(repr=False)
-    reversible: Float[np.ndarray, " w"] = field(repr=False)
+    ways: Int[np.ndarray, "w 3"] = field(repr=False)
 
     @property
     def size(self) -> int:
@@ -72,14 +71,6 @@ class Plan:
         known = [f"{slot.experiment}/{slot.fragment}" for slot in self.layout]
         asked = f"{experiment}/{fragment}"
         raise SimulationError(f"{asked!r} is not in the plan.{did_you_mean(asked, known)}")
-
-    def one_way(self, net: Float[np.ndarray, "n r"], exchange: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n w"]:
-        """Fluxes of each direction: net fluxes split, the exchange flux added to both.
-
-        A reaction that is not reversible carries its net flux as it is.
-        """
-        net, exchange = net[:, self.place], exchange[:, self.place]
-        return np.where(self.reversible, np.maximum(self.forward * net, 0) + exchange, net)
 
     def simulate(
         self,
@@ -103,11 +94,16 @@ class Plan:
         """
         from molvis_flux import kernels
 
-        values = self.one_way(*self._checked(net, exchange)).astype(dtype)
-        out = np.empty((len(values), self.size), dtype)
-        work = kernels.workspace(self.compact.rows, dtype)
-        kernels.simulate(work, values, out, *kernels.arguments(self.compact, dtype))
-        return out
+        net, exchange = self._checked(net, exchange, dtype)
+        found = np.empty((len(net), self.size), dtype)
+        last = (self.ways, *kernels.arguments(self.compact, dtype))
+
+        def part(rows: slice) -> None:
+            work = kernels.workspace(self.compact.rows, dtype)
+            kernels.simulate(work, net[rows], exchange[rows], found[rows], *last)
+
+        _in_threads(part, len(net), kernels.lanes(dtype))
+        return found
 
     def tangents(
         self,
@@ -123,20 +119,37 @@ class Plan:
         With the directions of a fit's free parameters this is its Jacobian, at a fraction of the cost of `jacobian`.
 
         Args:
-            net, exchange: as in `simulate`.
-            net_directions, exchange_directions: changes of the net and exchange fluxes.
+            net: as in `simulate`.
+            exchange: as in `simulate`.
+            net_directions: changes of the net fluxes.
+            exchange_directions: changes of the exchange fluxes; without, none.
             dtype: float64 or float32.
 
         Raises:
             SimulationError: as in `simulate`.
         """
-        net, exchange = self._checked(net, exchange)
-        ways, here = self._slopes(net), len(net_directions[0])
-        moved = np.zeros((2, len(self.ways), here))
-        moved[0] = net_directions[self.place]
-        if exchange_directions is not None:
-            moved[1] = exchange_directions[self.place] * self.reversible[:, None]
-        return self._push(self.one_way(net, exchange), ways, moved, dtype)
+        from molvis_flux import kernels
+
+        net, exchange = self._checked(net, exchange, dtype)
+        net_moves = np.ascontiguousarray(net_directions, dtype)
+        moves = np.zeros_like(net_moves) if exchange_directions is None else exchange_directions
+        exchange_moves = np.ascontiguousarray(moves, dtype)
+        if net_moves.shape != exchange_moves.shape or len(net_moves) != len(self.reactions):
+            raise SimulationError(
+                f"directions have shapes {net_moves.shape} and {exchange_moves.shape}; "
+                f"({len(self.reactions)}, k) is wanted"
+            )
+        found = np.empty((len(net), self.size), dtype)
+        slopes = np.empty((*found.shape, net_moves.shape[1]), dtype)
+        last = (self.ways, *kernels.arguments(self.program, dtype))
+
+        def part(rows: slice) -> None:
+            work, change = (kernels.workspace(self.program.rows, dtype) for _ in range(2))
+            given = (net[rows], exchange[rows], net_moves, exchange_moves)
+            kernels.push(work, change, *given, found[rows], slopes[rows], *last)
+
+        _in_threads(part, len(net), kernels.lanes(dtype))
+        return found, slopes
 
     def jacobian(
         self,
@@ -152,16 +165,15 @@ class Plan:
         Raises:
             SimulationError: as in `simulate`.
         """
-        net, exchange = self._checked(net, exchange)
-        moved = np.zeros((2, len(self.ways), len(self.ways)))
-        moved[1] = np.eye(len(self.ways))
-        found, slopes = self._push(self.one_way(net, exchange), np.zeros((len(net), len(self.ways))), moved, dtype)
-        by_net, by_exchange = np.zeros((2, *found.shape, len(self.reactions)), slopes.dtype)
-        for way, place in enumerate(self.place):
-            by_net[:, :, place] += slopes[:, :, way] * self._slopes(net)[:, None, way]
-            if self.reversible[way]:
-                by_exchange[:, :, place] += slopes[:, :, way]
-        return found, by_net, by_exchange
+        count = len(self.reactions)
+        backwards = np.unique(self.ways[self.ways[:, 2] > 0, 0])
+        moved = np.eye(count + len(backwards))
+        exchange_moves = np.zeros((count, len(moved)))
+        exchange_moves[backwards, count:] = np.eye(len(backwards))
+        found, slopes = self.tangents(net, exchange, moved[:count], exchange_moves, dtype=dtype)
+        by_exchange = np.zeros((*found.shape, count), slopes.dtype)
+        by_exchange[:, :, backwards] = slopes[:, :, count:]
+        return found, slopes[:, :, :count], by_exchange
 
     def gradient(
         self,
@@ -180,51 +192,49 @@ class Plan:
         """
         from molvis_flux import kernels
 
-        net, exchange = self._checked(net, exchange)
-        values = self.one_way(net, exchange).astype(dtype)
-        found, pulled = np.empty((len(net), self.size), dtype), np.empty(values.shape, dtype)
-        work, change = kernels.workspace(self.program.rows, dtype), kernels.workspace(self.program.rows, dtype)
+        net, exchange = self._checked(net, exchange, dtype)
         weights = np.ascontiguousarray(weights, dtype)
-        kernels.pull(work, change, values, weights, found, pulled, *kernels.arguments(self.program, dtype))
-        by_net, by_exchange = np.zeros((2, *net.shape), dtype)
-        np.add.at(by_net.T, self.place, (pulled * self._slopes(net)).T)
-        np.add.at(by_exchange.T, self.place, (pulled * self.reversible).T)
+        if weights.shape != (len(net), self.size):
+            raise SimulationError(f"weights have shape {weights.shape}; ({len(net)}, {self.size}) is wanted")
+        found = np.empty((len(net), self.size), dtype)
+        by_net, by_exchange = np.zeros_like(net), np.zeros_like(net)
+        last = (self.ways, *kernels.arguments(self.program, dtype))
+
+        def part(rows: slice) -> None:
+            work, change = (kernels.workspace(self.program.rows, dtype) for _ in range(2))
+            given = (net[rows], exchange[rows], weights[rows], found[rows])
+            kernels.pull(work, change, *given, by_net[rows], by_exchange[rows], *last)
+
+        _in_threads(part, len(net), kernels.lanes(dtype))
         return found, by_net, by_exchange
 
-    def _push(
-        self,
-        values: Float[np.ndarray, "n w"],
-        ways: Float[np.ndarray, "n w"],
-        moved: Float[np.ndarray, "2 w k"],
-        dtype: Any,
-    ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d k"]]:
-        from molvis_flux import kernels
-
-        found = np.empty((len(values), self.size), dtype)
-        slopes = np.empty((*found.shape, moved.shape[2]), dtype)
-        work, change = kernels.workspace(self.program.rows, dtype), kernels.workspace(self.program.rows, dtype)
-        moving = (values.astype(dtype), ways.astype(dtype), moved.astype(dtype))
-        kernels.push(work, change, *moving, found, slopes, *kernels.arguments(self.program, dtype))
-        return found, slopes
-
-    def _slopes(self, net: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n w"]:
-        """Derivatives of each way with respect to its reaction's net flux."""
-        net = net[:, self.place]
-        runs = np.where(self.forward > 0, net >= 0, net < 0)
-        return np.where(self.reversible, self.forward * runs, 1.0)
-
     def _checked(
-        self, net: Float[np.ndarray, "n r"], exchange: Float[np.ndarray, "n r"] | None
+        self, net: Any, exchange: Any, dtype: Any
     ) -> tuple[Float[np.ndarray, "n r"], Float[np.ndarray, "n r"]]:
-        net = _fluxes("net", net, self.reactions)
-        exchange = np.zeros_like(net) if exchange is None else _fluxes("exchange", exchange, self.reactions)
+        net = _fluxes("net", net, self.reactions, dtype)
+        if exchange is None:
+            return net, np.zeros_like(net)
+        exchange = _fluxes("exchange", exchange, self.reactions, dtype)
         if len(exchange) != len(net):
             raise SimulationError(f"{len(net)} vectors of net fluxes and {len(exchange)} of exchange fluxes")
         return net, exchange
 
 
-def _fluxes(name: str, values: Any, reactions: Sequence[str]) -> Float[np.ndarray, "n r"]:
-    values = np.asarray(values, dtype=np.float64)
+def _in_threads(part: Callable[[slice], None], count: int, block: int) -> None:
+    """Run slices of a batch side by side, where it is large enough to be worth it."""
+    import numba
+
+    threads = min(numba.get_num_threads(), count // (16 * block))
+    if threads < 2:
+        part(slice(0, count))
+        return
+    step = -(-count // (threads * block)) * block
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(part, [slice(first, first + step) for first in range(0, count, step)]))
+
+
+def _fluxes(name: str, values: Any, reactions: Sequence[str], dtype: Any) -> Float[np.ndarray, "n r"]:
+    values = np.ascontiguousarray(values, dtype)
     if values.ndim != 2 or values.shape[1] != len(reactions):
         raise SimulationError(
             f"{name} fluxes have shape {values.shape}; (n, {len(reactions)}) is wanted: a row for each flux vector, a "
@@ -271,17 +281,13 @@ def compile_plan(network: Network, experiments: Sequence[Experiment], fragments:
             layout.append(Slot(experiment.name, fragment.name, len(outputs), len(outputs) + len(rows)))
             outputs += rows
     program = builder.finish(outputs)
-    ways = balances.ways
     return Plan(
         tuple(network.reactions),
         tuple(layout),
         len(balances.inflows),
         program,
         program.reusing_rows(),
-        ways,
-        np.array([way.reaction for way in ways], dtype=np.int64),
-        np.array([1.0 if way.forward else -1.0 for way in ways]),
-        np.array([reactions[way.reaction].reversible for way in ways], dtype=bool),
+        np.array([(way.reaction, way.forward, reactions[way.reaction].reversible) for way in balances.ways], np.int32),
     )
 
 
