@@ -87,8 +87,8 @@ def _reaction(reaction: Reaction, network: Network) -> Iterator[Finding]:
                 continue
             if not participant.coefficient >= 0 or math.isinf(participant.coefficient):
                 yield _error(
-                    f"reaction {name!r}: the coefficient of {metabolite.name!r} is {participant.coefficient:g}; it is a "
-                    "positive number",
+                    f"reaction {name!r}: the coefficient of {metabolite.name!r} is {participant.coefficient:g}; it is "
+                    "a positive number",
                     where,
                 )
             if participant.atoms and len(participant.atoms) != len(metabolite.elements):
@@ -103,8 +103,8 @@ def _reaction(reaction: Reaction, network: Network) -> Iterator[Finding]:
                 if label in elements[side]:
                     sound = False
                     yield _error(
-                        f"reaction {name!r}: atom {label!r} stands twice among the {side} ({_equation(reaction)}); give "
-                        "each atom a label of its own",
+                        f"reaction {name!r}: atom {label!r} stands twice among the {side} ({_equation(reaction)}); "
+                        "give each atom a label of its own",
                         where,
                     )
                 elements[side][label] = (element, metabolite.name)
@@ -158,8 +158,8 @@ def _bounds(reaction: Reaction) -> Iterator[Finding]:
             yield _error(f"a bound of the {kind} flux of {reaction.name!r} is NaN; write a number", reaction.where)
         elif low > high:
             yield _error(
-                f"the {kind} flux of {reaction.name!r} is bounded by {low:g} from below and {high:g} from above; no flux "
-                "lies between. Swap or correct them",
+                f"the {kind} flux of {reaction.name!r} is bounded by {low:g} from below and {high:g} from above; no "
+                "flux lies between. Swap or correct them",
                 reaction.where,
             )
         elif kind == "exchange" and high < 0:
@@ -187,20 +187,20 @@ def _metabolites(network: Network) -> Iterator[Finding]:
             yield _warning(f"metabolite {name!r} is in no reaction; take it away, or add one")
         elif metabolite.role == "balanced" and name not in made:
             yield _error(
-                f"metabolite {name!r} is used by {used[name].name!r} and never made; make it a source, or add a reaction "
-                "that makes it",
+                f"metabolite {name!r} is used by {used[name].name!r} and never made; make it a source, or add a "
+                "reaction that makes it",
                 used[name].where,
             )
         elif metabolite.role == "balanced" and name not in used:
             yield _error(
-                f"metabolite {name!r} is made by {made[name].name!r} and never used, so that no flux can make it; make it "
-                f"a sink, or add a reaction that uses it, such as {name} -> ",
+                f"metabolite {name!r} is made by {made[name].name!r} and never used, so that no flux can make it; make "
+                f"it a sink, or add a reaction that uses it, such as {name} -> ",
                 made[name].where,
             )
         elif metabolite.role == "balanced" and metabolite.elements and name in bare:
             yield _warning(
-                f"reaction {bare[name].name!r} makes {name!r} without a map of its atoms; its labelling takes no part of "
-                "it. Write the map",
+                f"reaction {bare[name].name!r} makes {name!r} without a map of its atoms; its labelling takes no part "
+                "of it. Write the map",
                 bare[name].where,
             )
         for turn in metabolite.symmetries:
@@ -222,7 +222,9 @@ def _constraints(network: Network) -> Iterator[Finding]:
             if not math.isfinite(factor):
                 yield _error(f"{text!r} has the coefficient {factor} of {name!r}", constraint.where)
         if math.isnan(constraint.low) or math.isnan(constraint.high) or constraint.low > constraint.high:
-            yield _error(f"{text!r} lies between {constraint.low:g} and {constraint.high:g}; no flux does", constraint.where)
+            yield _error(
+                f"{text!r} lies between {constraint.low:g} and {constraint.high:g}; no flux does", constraint.where
+            )
 
 
 def _fragment(fragment: Fragment, network: Network) -> Iterator[Finding]:
@@ -250,7 +252,9 @@ def _experiment(experiment: Experiment, network: Network) -> Iterator[Finding]:
         metabolite = network.metabolites.get(source)
         sources = [m.name for m in network.metabolites.values() if m.role == "source" and m.elements]
         if metabolite is None:
-            yield _error(f"{label} has a tracer of the unknown metabolite {source!r}.{did_you_mean(source, network.metabolites)}")
+            yield _error(
+                f"{label} has a tracer of the unknown metabolite {source!r}.{did_you_mean(source, network.metabolites)}"
+            )
         elif metabolite.role != "source":
             yield _error(
                 f"{label} has a tracer of {source!r}, which is no source: what it is labelled with comes from its "
@@ -287,12 +291,15 @@ def _datum(datum: Datum, network: Network, label: str) -> Iterator[Finding]:
     where = datum.where
     known = {"mid": network.fragments, "pool": network.metabolites}.get(datum.kind, network.reactions)
     what = {"mid": "fragment", "pool": "metabolite"}.get(datum.kind, "reaction")
-    text = f"{label}: the {'MID' if datum.kind == 'mid' else datum.kind + ' flux' if what == 'reaction' else 'pool'} of {datum.target!r}"
+    called = {"mid": "MID", "pool": "pool"}.get(datum.kind, f"{datum.kind} flux")
+    text = f"{label}: the {called} of {datum.target!r}"
     if datum.kind not in ("mid", "net", "exchange", "pool"):
         yield _error(f"{text} is of the unknown kind {datum.kind!r}", where)
         return
     if datum.target not in known:
-        yield _error(f"{text} is measured, and the network has no such {what}.{did_you_mean(datum.target, known)}", where)
+        yield _error(
+            f"{text} is measured, and the network has no such {what}.{did_you_mean(datum.target, known)}", where
+        )
         return
     if len(datum.sd) != len(datum.values):
         yield _error(f"{text} has {len(datum.values)} values and {len(datum.sd)} standard deviations", where)
@@ -318,8 +325,8 @@ def _mid(datum: Datum, fragment: Fragment, text: str) -> Iterator[Finding]:
     wanted = len(fragment.channels) or len(fragment.elements) + 1
     if len(datum.values) != wanted and (datum.corrected or len(datum.values) < 2 or not fragment.formula):
         yield _error(
-            f"{text} has {len(datum.values)} fractions; the fragment has {wanted - 1} atoms that may be labelled, so M+0 to "
-            f"M+{wanted - 1} are {wanted}. Write NaN for what was not measured",
+            f"{text} has {len(datum.values)} fractions; the fragment has {wanted - 1} atoms that may be labelled, so "
+            f"M+0 to M+{wanted - 1} are {wanted}. Write NaN for what was not measured",
             where,
         )
         return
@@ -330,7 +337,8 @@ def _mid(datum: Datum, fragment: Fragment, text: str) -> Iterator[Finding]:
     total = sum(datum.values)
     if abs(total - 1) > _SUM_ERROR:
         yield _error(
-            f"{text} sums to {total:g}, not to 1; normalise it, write NaN for what was not measured, or mark it as scaled",
+            f"{text} sums to {total:g}, not to 1; normalise it, write NaN for what was not measured, or mark it as "
+            "scaled",
             where,
         )
     elif abs(total - 1) > _SUM_WARNING:
@@ -340,12 +348,16 @@ def _mid(datum: Datum, fragment: Fragment, text: str) -> Iterator[Finding]:
 def _values(study: Study) -> Iterator[Finding]:
     for (kind, name), value in study.fluxes.items():
         if name not in study.network.reactions:
-            yield _error(f"a flux of the unknown reaction {name!r} is given.{did_you_mean(name, study.network.reactions)}")
+            yield _error(
+                f"a flux of the unknown reaction {name!r} is given.{did_you_mean(name, study.network.reactions)}"
+            )
         elif not math.isfinite(value):
             yield _error(f"the {kind} flux of {name!r} is given as {value}", study.network.reactions[name].where)
     for name, value in study.pools.items():
         if name not in study.network.metabolites:
-            yield _error(f"the pool of the unknown metabolite {name!r} is given.{did_you_mean(name, study.network.metabolites)}")
+            yield _error(
+                f"the pool of the unknown metabolite {name!r} is given.{did_you_mean(name, study.network.metabolites)}"
+            )
         elif not value >= 0 or math.isinf(value):
             yield _error(f"the pool of {name!r} is given as {value}; it is a positive number")
 

@@ -15,4 +15,16 @@ def molvis_components() -> list[Component]:
             target="molvis_flux.modality:MID",
             summary="Mass isotopomer distributions of fragments.",
         ),
+        Component(
+            kind="command",
+            name="flux-check",
+            target="molvis_flux.commands.check:check",
+            summary="Find faults in a network and its data.",
+        ),
+        Component(
+            kind="command",
+            name="flux-compose",
+            target="molvis_flux.commands.compose:compose",
+            summary="Make one network of several tissues or strains.",
+        ),
     ]

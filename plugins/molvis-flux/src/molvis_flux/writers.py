@@ -196,7 +196,9 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
-        return str(value) if not math.isfinite(value) else repr(float(value)) if value != int(value) else str(int(value))
+        return (
+            str(value) if not math.isfinite(value) else repr(float(value)) if value != int(value) else str(int(value))
+        )
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, Mapping):

@@ -14,7 +14,6 @@ from molvis_flux.network import (
     Fragment,
     Metabolite,
     Network,
-    Participant,
     Reaction,
     Study,
     Tracer,
@@ -95,10 +94,10 @@ class Draft:
         """Add a condition. One on a single flux becomes its bound."""
         for _, name, _ in constraint.terms:
             self.known_reaction(name, line, f"the condition {constraint.name!r}")
-        if len(constraint.terms) > 1:
+        if len(constraint.terms) != 1:
             self.constraints.append(constraint)
             return
-        [(kind, name, factor)] = constraint.terms
+        kind, name, factor = constraint.terms[0]
         low, high = sorted((constraint.low / factor, constraint.high / factor))
         self.bound(kind, name, low, high, line)
 
@@ -114,7 +113,7 @@ class Draft:
             return
         old = reaction.net if kind == "net" else reaction.exchange
         new = (max(old[0], low), min(old[1], high))
-        if math.isfinite(low) and math.isfinite(high) and low > high or new[0] > new[1]:
+        if (math.isfinite(low) and math.isfinite(high) and low > high) or new[0] > new[1]:
             raise self.error(
                 f"the {kind} flux of {name!r} is to lie between {low:g} and {high:g}, and also between {old[0]:g} and "
                 f"{old[1]:g} ({reaction.where}); no value does both. Correct one of the two.",
@@ -135,7 +134,9 @@ class Draft:
         for name, reaction in self.reactions.items():
             net = (max(reaction.net[0], -limit), min(reaction.net[1], limit))
             exchange = (max(reaction.exchange[0], 0.0), min(reaction.exchange[1], limit))
-            exchange = exchange if reaction.reversible else (0.0, 1000.0)  # not used; one value makes networks comparable
+            exchange = (
+                exchange if reaction.reversible else (0.0, 1000.0)
+            )  # not used; one value makes networks comparable
             self.reactions[name] = dataclasses.replace(reaction, net=net, exchange=exchange)
 
     def finish(self) -> Study:
@@ -150,8 +151,6 @@ class Draft:
             pools=self.pools,
             notes=tuple(self.notes),
         )
-
-
 
 
 def reverse(elements: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:

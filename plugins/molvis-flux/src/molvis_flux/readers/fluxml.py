@@ -23,7 +23,9 @@ from molvis_flux.readers.tables import rows
 
 _GROUPS = {"MSgroup": "ms", "MSMSgroup": "msms", "NMR1Hgroup": "1h-nmr", "NMR13Cgroup": "13c-nmr", "group": ""}
 _RELATIONS = {"eq": "=", "leq": "<=", "geq": ">=", "lt": "<", "gt": ">"}
-_SPEC = re.compile(r"\s*(?P<pool>[^\[#\s]+)\s*(?:\[(?P<atoms>[^\]]*)\])?\s*#\s*(?P<kind>[A-Z]+)(?P<channels>.*)", re.DOTALL)
+_SPEC = re.compile(
+    r"\s*(?P<pool>[^\[#\s]+)\s*(?:\[(?P<atoms>[^\]]*)\])?\s*#\s*(?P<kind>[A-Z]+)(?P<channels>.*)", re.DOTALL
+)
 
 
 def read_fluxml(
@@ -104,7 +106,10 @@ class _Reader:
         self.network = root.one("reactionnetwork")
         self.chosen = self.choose(configuration)
         self.inputs = {
-            self.get(node, "pool") for chosen in self.chosen for node in chosen.all("input") if "pool" in node.attributes
+            self.get(node, "pool")
+            for chosen in self.chosen
+            for node in chosen.all("input")
+            if "pool" in node.attributes
         }
         self.with_exchange: set[str] = set()
 
@@ -170,7 +175,7 @@ class _Reader:
             elements = tuple(e for e, count in kinds for _ in range(int(count or 1))) or ("C",) * int(atoms)
             if "atoms" in node.attributes and len(elements) != int(atoms):
                 raise self.draft.error(
-                    f"pool {self.get(node, 'id')!r} has {atoms} atoms, but its elements are {len(elements)}; correct one",
+                    f"pool {self.get(node, 'id')!r} has {atoms} atoms, but {len(elements)} elements; correct one",
                     node.line,
                 )
             symmetric = node.attributes.get("symm") in ("180", "true", "yes")
@@ -212,7 +217,8 @@ class _Reader:
         reversible = text in ("true", "1", "yes") and bool(substrates and products)
         if "leak" in node.attributes:
             self.draft.notes.append(
-                f"{self.draft.where(node.line)}: reaction {name!r} leaks atom {node.attributes['leak']!r}; leaks are not used."
+                f"{self.draft.where(node.line)}: reaction {name!r} leaks atom {node.attributes['leak']!r}; "
+                "leaks are not used."
             )
         base = Reaction(
             name,
@@ -234,7 +240,9 @@ class _Reader:
         for number, (cfg, _) in enumerate(options):
             made = list(base.products)
             made[place] = dataclasses.replace(made[place], atoms=self.labels(cfg))
-            other = dataclasses.replace(base, name=name if number == 0 else f"{name}~{number + 1}", products=tuple(made))
+            other = dataclasses.replace(
+                base, name=name if number == 0 else f"{name}~{number + 1}", products=tuple(made)
+            )
             self.draft.add_reaction(other, node.line)
             if number:
                 for kind in ("net", "exchange"):
@@ -292,7 +300,9 @@ class _Reader:
             cells = [cell.strip("'\"") for cell in row.cells if cell]
             kind = "exchange" if row.sheet.startswith("xch") else "net"
             if len(cells) != 3:
-                raise self.draft.error(f"{row.cells!r}: a row is `reaction, low, high` or `v1, <=, 2`", row.line, str(path))
+                raise self.draft.error(
+                    f"{row.cells!r}: a row is `reaction, low, high` or `v1, <=, 2`", row.line, str(path)
+                )
             if cells[1] in ("<=", ">=", "==", "="):
                 text = " ".join(cells)
             else:
@@ -311,10 +321,10 @@ class _Reader:
             self.with_exchange |= {name for _, name, _ in constraint.terms}
 
     def pool_bound(self, constraint: Constraint, line: int) -> None:
-        if len(constraint.terms) > 1:
+        if len(constraint.terms) != 1:
             self.draft.notes.append(f"{constraint.where}: a condition on several pool sizes is not used.")
             return
-        [(_, name, factor)] = constraint.terms
+        _, name, factor = constraint.terms[0]
         metabolite = self.draft.known_metabolite(name, line, f"the condition {constraint.name!r}")
         low, high = sorted((constraint.low / factor, constraint.high / factor))
         old = metabolite.pool or (0.0, math.inf)
@@ -391,9 +401,13 @@ class _Reader:
         for parent in ("fluxratios", "poolsizeratios"):
             for node in model.one(parent).children:
                 known.pop(node.attributes.get("id", ""), None)
-                self.draft.notes.append(f"{self.draft.where(node.line)}: <{node.tag}> is not used: ratios are not fitted.")
+                self.draft.notes.append(
+                    f"{self.draft.where(node.line)}: <{node.tag}> is not used: ratios are not fitted."
+                )
         for name, line in known.items():
-            raise self.draft.error(f"the datum {name!r} belongs to no measurement of the model; add a group for it", line)
+            raise self.draft.error(
+                f"the datum {name!r} belongs to no measurement of the model; add a group for it", line
+            )
 
     def group(
         self,
@@ -438,7 +452,8 @@ class _Reader:
             line = next(iter(values.values()))[2]
             if unknown := [c for c in values if c not in wanted]:
                 raise self.draft.error(
-                    f"M+{unknown[0]} of group {name!r} is measured, and it has {', '.join(wanted)}", values[unknown[0]][2]
+                    f"M+{unknown[0]} of group {name!r} is measured, and it has {', '.join(wanted)}",
+                    values[unknown[0]][2],
                 )
             data.append(
                 Datum(
@@ -470,7 +485,9 @@ class _Reader:
                 continue
             value, spread, line = next(iter(values.values()))
             if len(terms) != 1 or constant:
-                self.draft.notes.append(f"{self.draft.where(node.line)}: {text!r}, a sum of fluxes, is not used as datum.")
+                self.draft.notes.append(
+                    f"{self.draft.where(node.line)}: {text!r}, a sum of fluxes, is not used as datum."
+                )
                 continue
             [(target, factor)] = terms.items()
             if kind == "pool":

@@ -115,7 +115,8 @@ class _Reader:
         for row, sides in read:
             followed = all(any(atoms for *_, atoms in side) for side in sides)
             participants = [
-                tuple(Participant(name, times, atoms if followed else ()) for name, times, atoms in side) for side in sides
+                tuple(Participant(name, times, atoms if followed else ()) for name, times, atoms in side)
+                for side in sides
             ]
             reversible = row.cells[3] in ("1", "1.0", "True", "TRUE")
             self.draft.add_reaction(
@@ -142,7 +143,8 @@ class _Reader:
                 turned = tuple(maps[0].index(atom) for atom in maps[1])
                 if self.symmetric.setdefault(match["name"], turned) != turned:
                     raise self.draft.error(
-                        f"{item.strip()!r} is turned another way than {match['name']} elsewhere; a molecule has one symmetry",
+                        f"{item.strip()!r} is turned another way than {match['name']} elsewhere; a molecule has "
+                        "one symmetry",
                         row.line,
                     )
             elif len(maps) > 1:
@@ -158,20 +160,26 @@ class _Reader:
             self.draft.metabolites[name] = found
         elif atoms and len(old.elements) != len(atoms):
             raise self.draft.error(
-                f"{name} has {len(atoms)} atoms in reaction {row.cells[0]!r}, and {len(old.elements)} before; correct one",
+                f"{name} has {len(atoms)} atoms in reaction {row.cells[0]!r}, and {len(old.elements)} before; "
+                "correct one",
                 row.line,
             )
 
     def mids(self, path: Path) -> list[Datum]:
         found = []
         for row in self.table(path, 3):
-            timed = len(row.cells) > 3 and row.cells[3] != ""
-            name, means, spreads = row.cells[0], row.cells[1 + timed], row.cells[2 + timed]
-            time = number(path, row, row.cells[1], f"the time of {name}") if timed else None
-            values, sd = numbers(path, row, means, f"the MID of {name}"), numbers(path, row, spreads, f"the sd of {name}")
+            cells = list(row.cells)
+            name, *moment, means, spreads = cells[: 4 if len(cells) > 3 and cells[3] else 3]
+            time = number(path, row, moment[0], f"the time of {name}") if moment else None
+            values, sd = (
+                numbers(path, row, means, f"the MID of {name}"),
+                numbers(path, row, spreads, f"the sd of {name}"),
+            )
             self.fragment(name, row, path)
             if len(sd) != len(values):
-                raise self.draft.error(f"{name} has {len(values)} fractions and {len(sd)} standard deviations", row.line, str(path))
+                raise self.draft.error(
+                    f"{name} has {len(values)} fractions and {len(sd)} standard deviations", row.line, str(path)
+                )
             found.append(Datum(name, "mid", values, sd, time, where=self.draft.where(row.line, str(path))))
         return found
 

@@ -39,7 +39,9 @@ def read_inca(
 
     Args:
         path: the table of reactions (`model, rxn_id, rxn_eqn`), a folder with `reactions.csv`, or a JSON file.
-        tracers, data, measured_fluxes: further tables; by default those beside the reactions.
+        tracers: a further table; by default the one beside the reactions.
+        data: the same, of measured intensities.
+        measured_fluxes: the same, of fluxes.
 
     Returns:
         The study. What no reaction makes is a source, what none uses leaves. Measured intensities with atoms beside the
@@ -50,7 +52,9 @@ def read_inca(
     """
     path = Path(path)
     if path.is_dir():
-        path = next((p for name in ("reactions.csv", "model.json") if (p := path / name).is_file()), path / "reactions.csv")
+        path = next(
+            (p for name in ("reactions.csv", "model.json") if (p := path / name).is_file()), path / "reactions.csv"
+        )
     draft = Draft(str(path), path.parent.name)
     if path.suffix.lower() == ".json":
         _json(path, draft)
@@ -65,7 +69,11 @@ def read_inca(
     settle_roles(draft)
 
     def beside(given: str | Path | None, kind: str) -> Path | None:
-        return Path(given) if given else next((p for n in _SIBLINGS[kind] if (p := path.with_name(f"{n}.csv")).is_file()), None)
+        return (
+            Path(given)
+            if given
+            else next((p for n in _SIBLINGS[kind] if (p := path.with_name(f"{n}.csv")).is_file()), None)
+        )
 
     if file := beside(tracers, "tracers"):
         _tracers(file, draft)
@@ -74,7 +82,9 @@ def read_inca(
     if file := beside(measured_fluxes, "measured_fluxes"):
         for row, cell in _table(file, ("rxn_id", "flux", "flux_std_error")):
             draft.known_reaction(cell["rxn_id"], row.line, "a measured flux", str(file))
-            value, sd = (number(file, row, cell[key], f"{key} of {cell['rxn_id']}") for key in ("flux", "flux_std_error"))
+            value, sd = (
+                number(file, row, cell[key], f"{key} of {cell['rxn_id']}") for key in ("flux", "flux_std_error")
+            )
             where = draft.where(row.line, str(file))
             draft.data.setdefault(cell.get("experiment_id", "default"), []).append(
                 Datum(cell["rxn_id"], "net", (value,), (sd,), where=where)
@@ -113,7 +123,9 @@ def _add(
                 line,
             )
         if old is None or (participant.atoms and not old.elements):
-            draft.metabolites[participant.metabolite] = Metabolite(participant.metabolite, ("C",) * len(participant.atoms))
+            draft.metabolites[participant.metabolite] = Metabolite(
+                participant.metabolite, ("C",) * len(participant.atoms)
+            )
     draft.add_reaction(
         Reaction(
             name, substrates, products, reversible,
@@ -134,8 +146,8 @@ def _mixture(
     for atoms, share, purity in parts:
         if max(atoms, default=0) > count:
             raise draft.error(
-                f"the tracer of {source!r} is labelled at atom {max(atoms)}, and {source} has {count} atoms; correct the "
-                "positions",
+                f"the tracer of {source!r} is labelled at atom {max(atoms)}, and {source} has {count} atoms; correct "
+                "the positions",
                 line,
                 place,
             )
@@ -157,7 +169,11 @@ def _tracers(path: Path, draft: Draft) -> None:
         ratio = number(path, row, cell["ratio"], "the ratio") * number(path, row, cell["enrichment"], "the enrichment")
         mdv = numbers(path, row, cell["atom_mdv"], "atom_mdv")
         if len(mdv) != 2:
-            raise draft.error(f"atom_mdv is {cell['atom_mdv']!r}; it has two numbers, for the light and the heavy atom", row.line, str(path))
+            raise draft.error(
+                f"atom_mdv is {cell['atom_mdv']!r}; it has two numbers, for the light and the heavy atom",
+                row.line,
+                str(path),
+            )
         key = cell["experiment_id"], cell["met_id"]
         found.setdefault(key, []).append((atoms, ratio, mdv[1]))
         places[key] = row.line
@@ -188,7 +204,11 @@ def _mids(path: Path, draft: Draft) -> None:
         rest = cell["unlabelled_atoms"]
         formula = f"C{len(atoms)}{rest}" if rest else ""
         fragment = Fragment(
-            name, ((1.0, metabolite.name, atoms),), ("C",) * len(atoms), _joined(formula), where=draft.where(line, str(path))
+            name,
+            ((1.0, metabolite.name, atoms),),
+            ("C",) * len(atoms),
+            _joined(formula),
+            where=draft.where(line, str(path)),
         )
         draft.fragments.setdefault(name, fragment)
         bare[name] = not rest

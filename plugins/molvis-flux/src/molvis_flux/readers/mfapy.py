@@ -119,8 +119,8 @@ class _Model:
     def metabolite(self, cells: list[str], number: int) -> None:
         if len(cells) < 5 or not cells[1].isdigit():
             raise self.draft.error(
-                f"{cells!r}: a metabolite has a name, a number of carbons, and whether it is symmetric, a carbon source "
-                "and excreted, with tabs between them",
+                f"{cells!r}: a metabolite has a name, a number of carbons, and whether it is symmetric, a carbon "
+                "source and excreted, with tabs between them",
                 number,
             )
         elements = ("C",) * int(cells[1])
@@ -153,7 +153,8 @@ class _Model:
     def reaction(self, cells: list[str], number: int) -> None:
         if len(cells) < 4:
             raise self.draft.error(
-                f"{cells!r}: a reaction has a name, its stoichiometry, and twice the atom mapping, with tabs between them",
+                f"{cells!r}: a reaction has a name, its stoichiometry, and twice the atom mapping, with tabs "
+                "between them",
                 number,
             )
         name, stoichiometry, mapping, atoms = cells[:4]
@@ -183,9 +184,7 @@ class _Model:
         bounds = self.bounds(cells[5:7], number)
         # Fluxes of mfapy have a direction; a lower bound below zero, which some files have, is never reached.
         net = (0.0, 1000.0) if bounds is None else (max(bounds[0], 0.0), bounds[1])
-        self.draft.add_reaction(
-            Reaction(name, sides[0], sides[1], net=net, where=self.draft.where(number)), number
-        )
+        self.draft.add_reaction(Reaction(name, sides[0], sides[1], net=net, where=self.draft.where(number)), number)
 
     def pair(self, cells: list[str], number: int) -> None:
         if len(cells) < 3:
@@ -195,7 +194,9 @@ class _Model:
 
     def fragment(self, cells: list[str], number: int) -> None:
         if len(cells) < 4:
-            raise self.draft.error(f"{cells!r}: a fragment has a name, a type, its atoms such as Ala_2:3, and use", number)
+            raise self.draft.error(
+                f"{cells!r}: a fragment has a name, a type, its atoms such as Ala_2:3, and use", number
+            )
         name, kind, where, use = cells[:4]
         if use != "use":
             self.unused.add(name)
@@ -235,14 +236,20 @@ class _Model:
             if len(cells) < 2 or cells[0] in ("State", "") or line.startswith("#"):
                 continue
             if len(cells) < 7:
-                raise self.draft.error(f"{line!r}: a line has state, id, type, value, sd, lower and upper bound", number, str(path))
+                raise self.draft.error(
+                    f"{line!r}: a line has state, id, type, value, sd, lower and upper bound", number, str(path)
+                )
             state, name, kind = cells[:3]
             value, spread, low, high = (
                 finite(c, self.draft, f"{what} of {name}", number, str(path))
-                for c, what in zip(cells[3:7], ("the value", "the sd", "the lower bound", "the upper bound"), strict=True)
+                for c, what in zip(
+                    cells[3:7], ("the value", "the sd", "the lower bound", "the upper bound"), strict=True
+                )
             )
             if low > high:
-                raise self.draft.error(f"{name!r}: its bounds {low:g} and {high:g} are the wrong way round", number, str(path))
+                raise self.draft.error(
+                    f"{name!r}: its bounds {low:g} and {high:g} are the wrong way round", number, str(path)
+                )
             where = self.draft.where(number, str(path))
             if state not in known:
                 raise self.draft.error(f"the state is {state!r}; it is {', '.join(known)}", number, str(path))
@@ -266,7 +273,9 @@ class _Model:
                     low = high = value
                 self.pairs[name] = (forward, backward, low, high, line_of)
         if foreign and not used:
-            raise self.draft.error("none of its lines belongs to the model; is it the status of another?", path=str(path))
+            raise self.draft.error(
+                "none of its lines belongs to the model; is it the status of another?", path=str(path)
+            )
         if foreign:
             self.draft.notes.append(f"{path}: not in the model, not used: {', '.join(foreign)}.")
         return measured
@@ -278,7 +287,9 @@ class _Model:
         path, number = place
         reaction = self.draft.reactions[name]
         if kind not in ("fixed", "free", "fitting", "pseudo"):
-            raise self.draft.error(f"{name!r} is of type {kind!r}; it is fixed, free, fitting or pseudo", number, str(path))
+            raise self.draft.error(
+                f"{name!r} is of type {kind!r}; it is fixed, free, fitting or pseudo", number, str(path)
+            )
         # mfapy holds fluxes off zero by a tiny bound that it does not enforce; its E. coli example cannot meet it.
         net = (value, value) if kind == "fixed" else (low if low > _FLOOR else 0.0, high)
         substrates = reaction.substrates
@@ -301,10 +312,15 @@ class _Model:
                 # mfapy passes over them, and the published whole-body model has them.
                 near = did_you_mean(unknown[0], self.draft.reactions)
                 self.draft.notes.append(
-                    f"{self.draft.where(number)}: pair {name!r} is not used: the model has no reaction {unknown[0]!r}.{near}"
+                    f"{self.draft.where(number)}: pair {name!r} is not used: the model has no reaction "
+                    f"{unknown[0]!r}.{near}"
                 )
                 continue
-            if merge and {forward, backward} <= set(self.draft.reactions) and self.merge(name, forward, backward, low, high):
+            if (
+                merge
+                and {forward, backward} <= set(self.draft.reactions)
+                and self.merge(name, forward, backward, low, high)
+            ):
                 continue
             # Bounds so wide that they exclude nothing would only slow down what samples.
             reach = [self.draft.reactions[r].net for r in terms]
@@ -326,7 +342,9 @@ class _Model:
             return False
         top = min(one.net[1], other.net[1])
         net = (max(low, -other.net[1], one.net[0] - other.net[1]), min(high, one.net[1], one.net[1] - other.net[0]))
-        merged = dataclasses.replace(one, name=name, reversible=True, net=net, exchange=(min(one.net[0], other.net[0]), top))
+        merged = dataclasses.replace(
+            one, name=name, reversible=True, net=net, exchange=(min(one.net[0], other.net[0]), top)
+        )
         kept = {}
         for key, reaction in self.draft.reactions.items():
             if key == forward:
@@ -348,7 +366,10 @@ def _shape(left: Sequence[Participant], right: Sequence[Participant]) -> object:
     for side in (left, right):
         ordered = sorted(side, key=lambda p: (p.metabolite, len(p.atoms)))
         found.append(
-            [(p.metabolite, p.coefficient, tuple(numbers.setdefault(a, len(numbers)) for a in p.atoms)) for p in ordered]
+            [
+                (p.metabolite, p.coefficient, tuple(numbers.setdefault(a, len(numbers)) for a in p.atoms))
+                for p in ordered
+            ]
         )
     return found
 
@@ -382,7 +403,8 @@ def _read_mids(path: Path, draft: Draft, unused: set[str], time: float | None) -
         length = len(draft.fragments[name].elements) + 1
         if max(used) >= length:
             raise draft.error(
-                f"M+{max(used)} of {name!r} is measured, but the fragment has {length - 1} carbons, M+0 to M+{length - 1}",
+                f"M+{max(used)} of {name!r} is measured, but the fragment has {length - 1} carbons, M+0 to "
+                f"M+{length - 1}",
                 lines[name],
                 str(path),
             )

@@ -15,12 +15,26 @@ from molvis.files import read_text
 from molvis_flux.network import Datum, Fragment, Metabolite, Reaction, Study
 from molvis_flux.readers.draft import Draft, reverse
 from molvis_flux.readers.notation import conditions, positions, reaction, tracer
+from molvis_flux.readers.plan import composed, differences
 from molvis_flux.readers.tables import Row, number, rows
 
-_SECTIONS = ("model", "network", "metabolites", "reactions", "constraints", "fragments", "fluxes", "pools", "experiments")
+_SECTIONS = (
+    "model",
+    "network",
+    "metabolites",
+    "reactions",
+    "constraints",
+    "fragments",
+    "fluxes",
+    "pools",
+    "experiments",
+)
 _HEADER = re.compile(r"\s*\[+([^\]]+)\]+\s*(?:#.*)?")
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
 _PART = re.compile(r"\s*(?:(?P<weight>[^*+\[\]]*?)\s+)?(?P<pool>[^\s\[\]]+)\s*(?:\[(?P<atoms>[^\]]*)\])?\s*")
+
+_WORDS: dict[type, str] = {str: "text", dict: "a table", list: "a list", bool: "true or false"}
+_PLAN = ("parts", "infusions", "mixtures")
 
 Where = Callable[..., int | None]
 
@@ -41,7 +55,7 @@ def read_native(path: str | Path) -> Study:
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
         raise ReadError(path, f"is no TOML: {error}", line=int(line[1]) if line else None) from error
-    return _Reader(path, table, _Lines(text)).read()
+    return NativeReader(path, table, _Lines(text)).read()
 
 
 class _Lines:
@@ -74,7 +88,7 @@ class _Lines:
         return start
 
 
-class _Reader:
+class NativeReader:
     """One section after the other."""
 
     def __init__(self, path: Path, table: dict[str, Any], line: Where) -> None:
@@ -82,15 +96,23 @@ class _Reader:
         self.draft = Draft(str(path), path.stem)
 
     def error(self, reason: str, *keys: str, text: str = "") -> ReadError:
+        """To be raised: the fault at the line of a key."""
         return self.draft.error(reason, self.line(*keys, text=text))
 
     def read(self) -> Study:
+        """Everything."""
         for name in self.table:
-            if name not in _SECTIONS:
-                raise self.error(f"there is no section {name!r}.{did_you_mean(name, _SECTIONS)}", name)
-        if "model" in self.table:
+            if name not in (*_SECTIONS, *_PLAN):
+                raise self.error(f"there is no section {name!r}.{did_you_mean(name, (*_SECTIONS, *_PLAN))}", name)
+        network = self.section("network", {"name": str, "limit": (int, float), "medium": str})
+        if "parts" in self.table:
+            if "model" in self.table:
+                raise self.error("a plan has parts, and a study a model; take one away", "model")
+            self.take(composed(self))
+        elif others := [name for name in _PLAN if name in self.table]:
+            raise self.error(f"{others[0]} belongs to a plan; add the section `parts`", others[0])
+        elif "model" in self.table:
             self.base()
-        network = self.section("network", {"name": str, "limit": (int, float)})
         self.draft.name = network.get("name", self.draft.name)
         self.limit = float(network.get("limit", 1000.0))
         self.reactions()
@@ -98,7 +120,8 @@ class _Reader:
         self.conditions()
         for name, spec in self.entries("fragments"):
             self.fragment(name, spec)
-        for section, kind in (("fluxes", "flux"), ("pools", "pool")):
+        # In a plan `pools` are those that circulate.
+        for section, kind in (("fluxes", "flux"), ("pools", "pool"))[: 1 if "parts" in self.table else 2]:
             for name, value in self.entries(section):
                 self.value(section, kind, name, value)
         for name, spec in self.entries("experiments"):
@@ -110,6 +133,7 @@ class _Reader:
         return self.checked(self.table.get(name, {}), keys, name)
 
     def checked(self, table: Any, keys: Mapping[str, Any], *where: str) -> dict[str, Any]:
+        """A table that has only these keys, of these types."""
         if not isinstance(table, dict):
             raise self.error(f"{'.'.join(where)} is {table!r}, not a table", *where)
         for key, value in table.items():
@@ -117,17 +141,19 @@ class _Reader:
                 raise self.error(f"{'.'.join(where)} has no key {key!r}.{did_you_mean(key, keys)}", *where, key)
             if not isinstance(value, keys[key]) or (isinstance(value, bool) and keys[key] is not bool):
                 kinds = keys[key] if isinstance(keys[key], tuple) else (keys[key],)
-                wanted = " or ".join({"str": "text", "dict": "a table", "list": "a list"}.get(k.__name__, k.__name__) for k in kinds)
+                wanted = " or ".join(_WORDS.get(k, "a number") for k in kinds)
                 raise self.error(f"{'.'.join(where)}.{key} is {value!r}; it is {wanted}", *where, key)
         return table
 
     def entries(self, section: str) -> list[tuple[str, Any]]:
+        """The entries of a section."""
         table = self.table.get(section, {})
         if not isinstance(table, dict):
             raise self.error(f"{section} is {table!r}, not a table", section)
         return list(table.items())
 
     def pair(self, value: Any, *where: str) -> tuple[float, float]:
+        """Bounds: `[low, high]`, or one number for both."""
         if isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value):
             return float(value), float(value)
         if (
@@ -144,8 +170,8 @@ class _Reader:
         """A model in another format, which the rest of the file adds to."""
         from molvis_flux.readers.study import read_study
 
-        spec = self.table["model"]
-        spec = {"file": spec} if isinstance(spec, str) else dict(spec)
+        given = self.table["model"]
+        spec: dict[str, Any] = {"file": given} if isinstance(given, str) else dict(given)
         if "file" not in spec:
             raise self.error("model lacks `file`", "model")
         file = self.path.parent / spec.pop("file")
@@ -156,6 +182,10 @@ class _Reader:
             base = read_study(file, strict=False, **spec)
         except TypeError as error:
             raise self.error(f"model has an option that its format has not: {error}", "model") from error
+        self.take(base)
+
+    def take(self, base: Study) -> None:
+        """Start from a study."""
         draft = self.draft
         draft.name = base.network.name
         draft.metabolites, draft.reactions = dict(base.network.metabolites), dict(base.network.reactions)
@@ -166,6 +196,7 @@ class _Reader:
             draft.data[experiment.name] = list(experiment.data)
 
     def reactions(self) -> None:
+        """New reactions, and new bounds of old ones."""
         keys = {"text": str, "net": (list, int, float), "exchange": (list, int, float)}
         for name, spec in self.entries("reactions"):
             where = ("reactions", name)
@@ -179,15 +210,18 @@ class _Reader:
                 net = (-self.limit if reversible else 0.0, self.limit)
                 old = Reaction(name, substrates, products, reversible, net, (0.0, self.limit))
             if old is None:
-                raise self.error(f"reaction {name!r} has no `text`, such as \"A(abc) -> B(abc)\"", *where)
+                raise self.error(f'reaction {name!r} has no `text`, such as "A(abc) -> B(abc)"', *where)
             if "exchange" in spec and not old.reversible:
-                raise self.error(f"reaction {name!r} has an exchange flux, but its arrow is ->; write <->", *where, "exchange")
+                raise self.error(
+                    f"reaction {name!r} has an exchange flux, but its arrow is ->; write <->", *where, "exchange"
+                )
             changes = {key: self.pair(spec[key], *where, key) for key in ("net", "exchange") if key in spec}
             if changes.get("exchange", (0.0, 0.0))[0] < 0:
                 raise self.error(f"the exchange flux of {name!r} cannot be negative", *where, "exchange")
             self.draft.reactions[name] = dataclasses.replace(old, where=self.draft.where(self.line(*where)), **changes)
 
     def metabolites(self) -> None:
+        """Those of the reactions, and what is said of them."""
         keys = {
             "atoms": (str, int), "role": str, "symmetric": (bool, list), "pool": (list, int, float), "formula": str,
         }  # fmt: skip
@@ -209,6 +243,7 @@ class _Reader:
             self.draft.metabolites[name] = self.metabolite(old, spec, where)
 
     def metabolite(self, old: Metabolite, spec: dict[str, Any], where: tuple[str, str]) -> Metabolite:
+        """One with what is said of it."""
         elements = old.elements
         if "atoms" in spec:
             atoms = spec["atoms"]
@@ -225,7 +260,8 @@ class _Reader:
             for turn in turns:
                 if sorted(turn) != list(range(1, len(elements) + 1)):
                     raise self.error(
-                        f"the symmetry of {old.name!r} is {turn}; it is an order of the atoms 1 to {len(elements)}", *where
+                        f"the symmetry of {old.name!r} is {turn}; it is an order of the atoms 1 to {len(elements)}",
+                        *where,
                     )
             symmetries = tuple(tuple(i - 1 for i in turn) for turn in turns)
         elif spec.get("symmetric") is False:
@@ -240,9 +276,10 @@ class _Reader:
         )
 
     def conditions(self) -> None:
+        """Linear conditions."""
         texts = self.table.get("constraints", [])
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise self.error(f"constraints is {texts!r}; it is a list of texts such as \"v1 = 2*v2\"", "constraints")
+            raise self.error(f'constraints is {texts!r}; it is a list of texts such as "v1 = 2*v2"', "constraints")
         for text in texts:
             line = self.line("constraints", text=text)
             try:
@@ -250,21 +287,27 @@ class _Reader:
             except ValueError as error:
                 raise self.draft.error(str(error), line) from error
             for constraint in found:
-                if any(kind == "exchange" and not self.draft.known_reaction(r, line, text).reversible for kind, r, _ in constraint.terms):
+                if any(
+                    kind == "exchange" and not self.draft.known_reaction(r, line, text).reversible
+                    for kind, r, _ in constraint.terms
+                ):
                     raise self.draft.error(f"{text!r} is about the exchange of an irreversible reaction", line)
                 self.draft.constrain(constraint, line)
 
     def fragment(self, name: str, spec: Any) -> None:
+        """One fragment."""
         where = ("fragments", name)
         keys = {"of": str, "formula": str, "mix": list, "kind": str, "channels": list}
         spec = self.checked({"of": spec} if isinstance(spec, str) else spec, keys, *where)
         if "of" not in spec:
-            raise self.error(f"fragment {name!r} lacks `of`, such as \"Ala[1-3]\"", *where)
+            raise self.error(f'fragment {name!r} lacks `of`, such as "Ala[1-3]"', *where)
         mixed, *joined = spec["of"].split("*")
         parts = [self.part(text, *where) for text in mixed.split("+")]
         convolved = [self.part(text, *where) for text in joined]
         if len({len(atoms) for _, _, atoms in parts}) > 1:
-            raise self.error(f"the parts of fragment {name!r} differ in their number of atoms; what mixes is alike", *where)
+            raise self.error(
+                f"the parts of fragment {name!r} differ in their number of atoms; what mixes is alike", *where
+            )
         elements = [
             self.draft.metabolites[pool].elements[i] for _, pool, atoms in (parts[0], *convolved) for i in atoms
         ]
@@ -285,6 +328,7 @@ class _Reader:
         )
 
     def part(self, text: str, *where: str) -> tuple[float, str, tuple[int, ...]]:
+        """Weight, metabolite and atoms of `0.3 Ala[1-3]`."""
         match = _PART.fullmatch(text)
         try:
             weight = float(match["weight"] or 1) if match else 0.0
@@ -305,6 +349,7 @@ class _Reader:
         return weight, metabolite.name, atoms
 
     def value(self, section: str, kind: str, name: str, value: Any) -> None:
+        """A flux or a pool that is stated."""
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise self.error(f"the {kind} {name!r} is {value!r}, no finite number", section, name)
         if section == "pools":
@@ -314,14 +359,16 @@ class _Reader:
             self.draft.fluxes[self.flux(name, section, name)] = float(value)
 
     def flux(self, text: str, *where: str) -> tuple[str, str]:
+        """Kind and reaction of `v1` or `exchange(v1)`."""
         match = re.fullmatch(r"(net|exchange)\((.+)\)", text)
         kind, name = (match[1], match[2]) if match else ("net", text)
         self.draft.known_reaction(name, self.line(*where), "a flux")
         return kind, name
 
     def experiment(self, name: str, spec: Any) -> None:
+        """Tracers and data."""
         where = ("experiments", name)
-        keys = {"tracers": dict, "mids": (str, list, dict), "fluxes": dict, "pools": dict}
+        keys = {"tracers": dict, "mids": (str, list, dict), "fluxes": dict, "pools": dict, "differences": dict}
         spec = self.checked(spec, keys, *where)
         tracers = self.draft.tracers.setdefault(name, {})
         data = self.draft.data.setdefault(name, [])
@@ -336,7 +383,10 @@ class _Reader:
         if isinstance(mids, str):
             data += self.table_of_mids(self.path.parent / mids, name)
         elif isinstance(mids, dict):
-            data += [self.mid({"fragment": fragment, **(m if isinstance(m, dict) else {"values": m})}, name) for fragment, m in mids.items()]
+            data += [
+                self.mid({"fragment": fragment, **(m if isinstance(m, dict) else {"values": m})}, name)
+                for fragment, m in mids.items()
+            ]
         else:
             data += [self.mid(m, name) for m in mids]
         for section in ("fluxes", "pools"):
@@ -355,13 +405,17 @@ class _Reader:
                 at = self.draft.where(self.line(*where, section, target))
                 data.append(Datum(of, kind, (value,), (sd,), where=at))
 
+        data += differences(self, name, spec.get("differences", {}))
+
     def measured(self, numbers: Any, *where: str) -> tuple[float, float]:
+        """A value with its standard deviation."""
         good = isinstance(numbers, list) and len(numbers) == 2 and all(isinstance(n, (int, float)) for n in numbers)
         if not good or not all(math.isfinite(n) for n in numbers) or numbers[1] <= 0:
             raise self.error(f"{'.'.join(where)} is {numbers!r}; write [value, standard deviation]", *where)
         return float(numbers[0]), float(numbers[1])
 
     def mid(self, spec: Any, experiment: str) -> Datum:
+        """One MID."""
         where = ("experiments", experiment, "mids")
         keys = {
             "fragment": str, "values": list, "sd": (list, int, float), "time": (int, float), "scaled": bool,
@@ -378,7 +432,9 @@ class _Reader:
         if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in (*values, *sd)):
             raise self.draft.error(f"the MID of {name!r} holds what is no number", line)
         if len(sd) != len(values):
-            raise self.draft.error(f"the MID of {name!r} has {len(values)} fractions and {len(sd)} standard deviations", line)
+            raise self.draft.error(
+                f"the MID of {name!r} has {len(values)} fractions and {len(sd)} standard deviations", line
+            )
         return Datum(
             name, "mid", tuple(map(float, values)), tuple(map(float, sd)),
             None if "time" not in spec else float(spec["time"]), spec.get("scaled", False), spec.get("corrected", True),
@@ -414,6 +470,13 @@ class _Reader:
             numbers = [masses.get(m, (math.nan, math.nan)) for m in range(length)]
             line = next(iter(masses.values()))[2].line
             data.append(
-                Datum(name, "mid", tuple(n[0] for n in numbers), tuple(n[1] for n in numbers), time, where=f"{path}:{line}")
+                Datum(
+                    name,
+                    "mid",
+                    tuple(n[0] for n in numbers),
+                    tuple(n[1] for n in numbers),
+                    time,
+                    where=f"{path}:{line}",
+                )
             )
         return data

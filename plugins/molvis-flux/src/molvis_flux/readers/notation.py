@@ -11,7 +11,9 @@ from typing import Any
 
 from molvis_flux.network import Constraint, Participant, Tracer
 
-_ITEM = re.compile(r"(?:(?P<times>\d+\.?\d*(?:[eE][-+]?\d+)?)(?:\s*\*\s*|\s+))?(?P<name>[^\s()+]+)\s*(?:\((?P<atoms>[^()]*)\))?")
+_ITEM = re.compile(
+    r"(?:(?P<times>\d+\.?\d*(?:[eE][-+]?\d+)?)(?:\s*\*\s*|\s+))?(?P<name>[^\s()+]+)\s*(?:\((?P<atoms>[^()]*)\))?"
+)
 _ARROW = re.compile(r"\s*(<=>|<->|<-->|-->|->|=>|→|⇌)\s*")
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)|(?P<name>[A-Za-z_][\w.:\[\]]*)|`(?P<quoted>[^`]+)`"
@@ -45,9 +47,7 @@ def participants(side: str) -> tuple[Participant, ...]:
         match = _ITEM.fullmatch(item.strip())
         if match is None:
             raise ValueError(f"{item.strip()!r} is no metabolite; write `name`, `name(abc)` or `2 name`")
-        found.append(
-            Participant(match["name"], float(match["times"] or 1), split_atoms(match["atoms"] or ""))
-        )
+        found.append(Participant(match["name"], float(match["times"] or 1), split_atoms(match["atoms"] or "")))
     return tuple(found)
 
 
@@ -241,7 +241,9 @@ def tracer(spec: Any, atoms: int) -> Tracer:
     if isinstance(spec, str):
         return Tracer(((_pattern(spec, atoms), 1.0),))
     if not isinstance(spec, Mapping):
-        raise ValueError(f"{spec!r} is no tracer; write a pattern such as '110000', or a table of patterns and fractions")
+        raise ValueError(
+            f"{spec!r} is no tracer; write a pattern such as '110000', or a table of patterns and fractions"
+        )
     mixture: dict[str, float] = {}
     for name, fraction in spec.items():
         if name in ("purity", "natural"):

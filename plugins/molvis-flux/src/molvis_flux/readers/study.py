@@ -25,12 +25,12 @@ READERS: dict[str, Callable[..., Study]] = {
 }
 
 
-def read_study(path: str | Path, *, format: str | None = None, strict: bool = True, **options: Any) -> Study:
+def read_study(path: str | Path, *, reader: str | None = None, strict: bool = True, **options: Any) -> Study:
     """A network model and its experiments, in any format that is known.
 
     Args:
         path: the file; of FreeFlux and INCAWrapper also the folder.
-        format: `native` (TOML), `fluxml`, `mfapy`, `freeflux` or `inca`; by default found from what the file holds.
+        reader: `native` (TOML), `fluxml`, `mfapy`, `freeflux` or `inca`; by default found from what the file holds.
         strict: refuse a study in which `molvis_flux.checking.check_structure` finds an error, such as an atom map that
             does not balance.
         options: of the reader: see `read_fluxml`, `read_mfapy`, `read_freeflux` and `read_inca`.
@@ -42,9 +42,9 @@ def read_study(path: str | Path, *, format: str | None = None, strict: bool = Tr
     from molvis_flux.checking import check_structure
 
     path = Path(path)
-    if format is not None and format not in READERS:
-        raise ReadError(path, f"no format {format!r}.{did_you_mean(format, READERS)} There are {', '.join(READERS)}")
-    study = READERS[format or recognise(path)](path, **options)
+    if reader is not None and reader not in READERS:
+        raise ReadError(path, f"no reader {reader!r}.{did_you_mean(reader, READERS)} There are {', '.join(READERS)}")
+    study = READERS[reader or recognise(path)](path, **options)
     errors = [finding for finding in check_structure(study) if finding.severity == "error"] if strict else []
     if errors:
         file, _, line = errors[0].where.rpartition(":")
@@ -62,9 +62,9 @@ def recognise(path: Path) -> str:
     """
     suffix = path.suffix.lower()
     if path.is_dir():
-        for name, format in (("reactions.tsv", "freeflux"), ("reactions.xlsx", "freeflux"), ("model.json", "inca")):
+        for name, kind in (("reactions.tsv", "freeflux"), ("reactions.xlsx", "freeflux"), ("model.json", "inca")):
             if (path / name).is_file():
-                return format
+                return kind
         path, suffix = path / "reactions.csv", ".csv"
     if suffix == ".toml":
         return "native"

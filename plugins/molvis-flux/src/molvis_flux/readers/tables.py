@@ -60,7 +60,9 @@ def _sheets(path: Path) -> Iterator[Row]:
         for sheet in book.worksheets:
             for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
                 if any(cell is not None for cell in cells):
-                    texts = tuple("" if c is None else repr(c) if isinstance(c, float) else str(c).strip() for c in cells)
+                    texts = tuple(
+                        "" if c is None else repr(c) if isinstance(c, float) else str(c).strip() for c in cells
+                    )
                     yield Row(texts, number, sheet.title)
 
 

@@ -1,0 +1,44 @@
+"""`molvis flux check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molvis import output
+
+
+def check(
+    network: Annotated[Path, typer.Argument(help="TOML, FluxML, mfapy, FreeFlux or INCAWrapper; a file or a folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the faults as JSON.")] = False,
+) -> None:
+    """Look for faults in a network and its data.
+
+    Atom maps that do not balance, metabolites that are never made or used, tracers and MIDs that cannot be, and bounds
+    and constraints that leave no flux, each with its place and what to change. Ends with 1 where there is an error.
+    """
+    from molvis_flux.checking import check as run
+    from molvis_flux.readers import read_study
+
+    study = read_study(network, strict=False)
+    found = run(study)
+    if as_json:
+        output.print_json(found)
+    else:
+        model = study.network
+        sizes = (
+            f"{len(model.reactions)} reactions, {len(model.metabolites)} metabolites, {len(model.fragments)} fragments"
+        )
+        output.note(f"{model.name}: {sizes}, {len(study.experiments)} experiments")
+        for note in study.notes:
+            output.note(note)
+        if found:
+            output.print_table(
+                ("severity", "where", "fault"), [[f.severity, f.where or None, f.message] for f in found]
+            )
+        else:
+            output.note("no faults")
+    if any(finding.severity == "error" for finding in found):
+        raise typer.Exit(1)

@@ -1,0 +1,35 @@
+"""`molvis flux compose`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molvis import output
+
+
+def compose(
+    plan: Annotated[Path, typer.Argument(help="TOML with parts and the pools that join them.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="TOML of the whole.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+) -> None:
+    """Make one network of several: tissues of a body, or strains of a co-culture."""
+    from molvis_flux.readers import read_study
+    from molvis_flux.writers import write_study
+
+    study = read_study(plan)
+    write_study(out, study)
+    network = study.network
+    sizes = {
+        "reactions": len(network.reactions),
+        "metabolites": len(network.metabolites),
+        "fragments": len(network.fragments),
+        "experiments": len(study.experiments),
+    }
+    if as_json:
+        output.print_json({"out": out, **sizes})
+        return
+    output.print_table(("what", "count"), list(sizes.items()))
+    output.note(f"{network.name}: {out}")
