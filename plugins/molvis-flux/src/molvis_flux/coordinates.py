@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from molvis_flux.polytope import FluxSpace
 Name = tuple[str, str]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Coordinates:
     """A map from k free numbers to all that a simulation wants.
 
@@ -51,16 +52,21 @@ class Coordinates:
             out[:, value] = np.exp(y[:, column])
         return np.clip(out, self.bounds[:, 0], self.bounds[:, 1])
 
-    def slopes(self, y: Float[np.ndarray, "n k"]) -> list[tuple[int, int, Float[np.ndarray, " n"]]]:
-        """`(value, coordinate, derivative)` of what is not linear."""
-        bent = [(value, column, b / (1.0 - y[:, column]) ** 2) for value, column, b in self.bent]
-        return bent + [(value, column, np.exp(y[:, column])) for value, column in self.logs]
+    @functools.cached_property
+    def directions(self) -> Float[np.ndarray, "v k"]:
+        """How the values move with the coordinates, up to `slopes`."""
+        out = self.basis.copy()
+        for value, column, *_ in (*self.bent, *self.logs):
+            out[value, column] = 1.0
+        return out
 
-    def chain(self, derivative: Float[np.ndarray, "n m v"], y: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n m k"]:
-        """Derivatives with respect to the values, turned into those with respect to the coordinates."""
-        out = np.matmul(derivative, self.basis)
-        for value, column, slope in self.slopes(y):
-            out[:, :, column] = derivative[:, :, value] * slope[:, None]
+    def slopes(self, y: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+        """Factors of `directions`; 1 where the map is linear."""
+        out = np.ones_like(y)
+        for _, column, b in self.bent:
+            out[:, column] = b / (1.0 - y[:, column]) ** 2
+        for _, column in self.logs:
+            out[:, column] = np.exp(y[:, column])
         return out
 
     def points(self, values: Float[np.ndarray, "n v"]) -> Float[np.ndarray, "n k"]:
@@ -74,16 +80,8 @@ class Coordinates:
             y[:, column] = np.log(values[:, value])
         return y
 
-    def direction(self, value: int) -> Float[np.ndarray, " k"]:
-        """The row that gives a value, or the coordinate that stands for it."""
-        row = self.basis[value].copy()
-        for special, column, *_ in (*self.bent, *self.logs):
-            if special == value:
-                row[column] = 1.0
-        return row
-
     def bend(self, value: int, x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Values of one quantity to what `direction(value) @ y` is there."""
+        """Values of one quantity to what `directions[value] @ y` is there."""
         for special, _, b in self.bent:
             if special == value:
                 return np.where(np.isinf(x), 1.0, x / (np.where(np.isinf(x), 0.0, x) + b))
@@ -105,7 +103,6 @@ class Coordinates:
 
 def coordinates(
     space: FluxSpace,
-    samples: Float[np.ndarray, "n v"],
     fragments: list[Fragment],
     pools: dict[str, tuple[float, float]],
 ) -> Coordinates:
@@ -113,11 +110,9 @@ def coordinates(
 
     Args:
         space: of the fluxes.
-        samples: some of its points; the net fluxes there say how large an exchange flux is large.
         fragments: those with mixing parameters; the weights of one add up to 1.
         pools: bounds of pool sizes that are to be fitted.
     """
-    index = {name: i for i, name in enumerate(space.parameters)}
     weights = list(dict.fromkeys(name for fragment in fragments for name in fragment.mix))
     equal = np.array([[float(name in fragment.mix) for name in weights] for fragment in fragments])
     equal = equal.reshape(len(fragments), len(weights))
@@ -136,7 +131,8 @@ def coordinates(
     extra[:, :k_flux] = space.rows @ space.basis
     offset = space.rows @ space.origin
     bent: list[tuple[int, int, float]] = []
-    net = np.abs(samples[:, [i for i, (kind, _) in enumerate(space.parameters) if kind == "net"]]).mean(axis=0)
+    # Net fluxes at the middle say from where on an exchange flux is large.
+    net = np.abs(space.values(space.center)[: len(space.reactions)])
     typical = float(np.median(net)) or 1.0
     touched = np.abs(basis) > 1e-12
     for i, (kind, reaction) in enumerate(space.parameters):
@@ -145,16 +141,15 @@ def coordinates(
             continue
         column = int(columns[0])
         if touched[:, column].sum() == 1 and not np.abs(extra[:, column]).any():
-            there = float(np.abs(samples[:, index["net", reaction]]).mean())
+            there = float(net[space.index["net", reaction]])
             bent.append((i, column, max(there, 0.1 * typical)))
     logs = [(len(names) - len(pools) + i, k - len(pools) + i) for i in range(len(pools))]
     for value, *_ in (*bent, *logs):
         origin[value] = basis[value] = 0.0
     plain = Coordinates(names, origin, basis, tuple(bent), tuple(logs), basis, origin, origin, bounds)
-    directions = [plain.direction(i) for i in range(len(names))]
     low = [float(plain.bend(i, bounds[i : i + 1, 0])[0]) for i in range(len(names))]
     high = [float(plain.bend(i, bounds[i : i + 1, 1])[0]) for i in range(len(names))]
-    rows = np.concatenate([np.array(directions).reshape(len(names), k), extra])
+    rows = np.concatenate([plain.directions, extra])
     lows, highs = np.concatenate([low, space.rows_lower - offset]), np.concatenate([high, space.rows_upper - offset])
     # A row without coordinates holds or the space would be empty; the range says which bounds can ever be met.
     reach = np.concatenate([space.ranges, np.full((len(names) - n_flux, 2), [-np.inf, np.inf])])

@@ -13,7 +13,6 @@ from molvis_flux import statistics, verdicts
 from molvis_flux.coordinates import Name
 from molvis_flux.levenberg import FitError, Minimum, minimise
 from molvis_flux.network import Study
-from molvis_flux.polytope import sample
 from molvis_flux.posterior import posterior
 from molvis_flux.problem import FluxProblem, flux_problem, starting_points
 
@@ -101,14 +100,14 @@ def multistart(
     tolerance: float = 1e-7,
     progress: Callable[[int, int], None] | None = None,
 ) -> Minimum:
-    """Fit from points drawn from the space of fluxes, and from the study's own fluxes where it states all of them.
+    """Fit from points drawn from the space of fluxes.
 
     Returns:
         All ends, the lowest sum of squared residuals first.
     """
-    samples = sample(problem.space, starts, seed)
-    y = starting_points(problem.map, problem.space, samples, np.random.default_rng(seed))
-    found = minimise(problem, y, limit=limit, tolerance=tolerance, progress=progress)
+    found = minimise(
+        problem, starting_points(problem, starts, seed), limit=limit, tolerance=tolerance, progress=progress
+    )
     order = np.argsort(found.ssr, kind="stable")
     return Minimum(*(getattr(found, name)[order] for name in Minimum.__slots__))
 

@@ -32,24 +32,22 @@ class Labelling:
         """Mass isotopomers in the plan's layout."""
         return self.plan.simulate(*self.space.net_and_exchange(values[:, : len(self.space.parameters)]))
 
-    def jacobian(self, values: Float[np.ndarray, "n v"]) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d v"]]:
-        """Mass isotopomers and their derivatives with respect to the values."""
-        if not hasattr(self.plan, "jacobian"):
-            base = self.simulate(values)
-            nv = len(self.space.parameters)
-            sl = np.zeros((*base.shape, values.shape[1]))
-            h = 1e-6 * max(1.0, np.abs(values[:, :nv]).mean())
-            for v in range(nv):
-                up = values.copy()
-                up[:, v] += h
-                sl[:, :, v] = (self.simulate(up) - base) / h
-            return base, sl
-        found, net, exchange = self.plan.jacobian(*self.space.net_and_exchange(values[:, : len(self.space.parameters)]))
-        slope = np.zeros((*found.shape, values.shape[1]))
-        reactions = net.shape[2]
-        slope[:, :, :reactions] = net
-        slope[:, :, reactions : reactions + len(self.backwards)] = exchange[:, :, self.backwards]
-        return found, slope
+    def tangents(
+        self, values: Float[np.ndarray, "n v"], directions: Float[np.ndarray, "v k"]
+    ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d k"]]:
+        """Mass isotopomers, and how they change along directions in the space of values."""
+        reactions, fluxes = len(self.space.reactions), len(self.space.parameters)
+        exchange = np.zeros((reactions, directions.shape[1]))
+        exchange[self.backwards] = directions[reactions:fluxes]
+        moving = np.flatnonzero(directions[:fluxes].any(axis=0))
+        found, slopes = self.plan.tangents(
+            *self.space.net_and_exchange(values[:, :fluxes]), directions[:reactions, moving], exchange[:, moving]
+        )
+        if len(moving) == directions.shape[1]:
+            return found, slopes
+        out = np.zeros((*found.shape, directions.shape[1]))
+        out[:, :, moving] = slopes
+        return found, out
 
     def observation(self, experiment: str, fragment: str, datum: Datum) -> tuple[list[int], Float[np.ndarray, "c d"]]:
         """Columns of the simulation that a fragment's measured numbers are made of, and with which weights.

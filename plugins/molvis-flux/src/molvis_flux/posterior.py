@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from numba import njit
 from scipy.special import ndtr, ndtri
 
 from molvis_flux.coordinates import Name
 from molvis_flux.levenberg import FitError
 from molvis_flux.polytope import exchange_start
 from molvis_flux.problem import FluxProblem
+from molvis_flux.walk import walk
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -187,62 +187,11 @@ def _truncated_normal(
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "n k"]:
     """Draws from the normal distribution at the best fit, cut to the polytope."""
-    k = len(y)
-    if not k:
-        return np.zeros((n, 0))
-    # Axes along which both the precision and the polytope's metric are diagonal.
-    factor = np.linalg.inv(np.linalg.cholesky(precision + problem.metric)).T
-    curvature, turn = np.linalg.eigh(factor.T @ precision @ factor)
-    axes = factor @ turn
     # The best fit may lie on a face, or below the least exchange flux: a little inside, a walk can leave it.
     toward = problem.middle - y
     at, along = problem.rows @ y, problem.rows @ toward
     with np.errstate(divide="ignore", invalid="ignore"):
         needed = np.where(at < low, (low - at) / along, np.where(at > high, (high - at) / along, 0.0))
-    start = y + min(max(float(needed.max()), 0.0) * 1.01 + 0.02, 1.0) * toward
-    g = problem.rows @ axes
-    at = problem.rows @ start
-    first = np.linalg.solve(axes, start - y)
-    walked = _walk(
-        np.ascontiguousarray(g.T),
-        at - low,
-        high - at,
-        first,
-        np.maximum(curvature, 0.0),
-        n,
-        2 * k + 4,
-        100 * k + 400,
-        rng,
-    )
-    return rng.permutation(y + walked @ axes.T)
-
-
-@njit(cache=True)
-def _walk(columns, below, above, start, curvature, n, thinning, burn, rng):
-    """Gibbs steps along each axis; a slice under the normal density, so that no tail is too far."""
-    k, c = columns.shape
-    at = start.copy()
-    below, above = below.copy(), above.copy()
-    kept = np.empty((n, k))
-    for turn in range(-burn, n * thinning):
-        j = rng.integers(0, k)
-        low, high = -np.inf, np.inf
-        for i in range(c):
-            slope = columns[j, i]
-            if slope > 1e-14:
-                high = min(high, max(above[i], 0.0) / slope)
-                low = max(low, -max(below[i], 0.0) / slope)
-            elif slope < -1e-14:
-                high = min(high, -max(below[i], 0.0) / slope)
-                low = max(low, max(above[i], 0.0) / slope)
-        if curvature[j] > 1e-12:
-            reach = np.sqrt(at[j] ** 2 - 2.0 * np.log(max(rng.random(), 1e-300)) / curvature[j])
-            low, high = max(low, -reach - at[j]), min(high, reach - at[j])
-        move = low + (high - low) * rng.random()
-        at[j] += move
-        for i in range(c):
-            below[i] += move * columns[j, i]
-            above[i] -= move * columns[j, i]
-        if turn >= 0 and (turn + 1) % thinning == 0:
-            kept[(turn + 1) // thinning - 1] = at
-    return kept
+    start = y + min(max(float(needed.max(initial=0.0)), 0.0) * 1.01 + 0.02, 1.0) * toward
+    seed = int(rng.integers(2**31))
+    return walk(problem.rows, low, high, problem.metric, start, n, seed=seed, peak=y, precision=precision)

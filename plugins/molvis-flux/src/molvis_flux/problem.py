@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,7 +13,8 @@ from molvis_flux.coordinates import Coordinates, coordinates, split
 from molvis_flux.labelling import Labelling, labelling
 from molvis_flux.levenberg import FitError
 from molvis_flux.network import Datum, Experiment, Network, Study
-from molvis_flux.polytope import FluxSpace, flux_space, sample
+from molvis_flux.polytope import FluxSpace, flux_space
+from molvis_flux.walk import walk
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -117,16 +118,16 @@ class FluxProblem:
         self, y: Float[np.ndarray, "n k"], lanes: Int[np.ndarray, " n"]
     ) -> tuple[Float[np.ndarray, "n m"], Float[np.ndarray, "n m k"]]:
         """Residuals and their derivatives."""
-        values, measured = self.map.values(y), self._data(lanes)
-        found = np.zeros((len(y), len(self.targets), values.shape[1]))
-        found[:, np.arange(len(self.targets)), self.targets] = 1.0
-        predicted, slope = values[:, self.targets], found
+        values, measured, slopes = self.map.values(y), self._data(lanes), self.map.slopes(y)
+        directions = self.map.directions
+        predicted = values[:, self.targets]
+        slope = np.broadcast_to(directions[self.targets], (len(y), len(self.targets), y.shape[1]))
         if self.labelling is not None:
-            simulated, derivative = self.labelling.jacobian(values)
-            observed = self._observe_derivative(simulated, derivative, values)
+            simulated, tangents = self.labelling.tangents(values, directions)
+            observed = self._observe_tangents(simulated, tangents, values)
             predicted = np.concatenate([self._observe(simulated, values), predicted], axis=1)
-            slope = np.concatenate([observed, found], axis=1)
-        slope = self.map.chain(slope, y)
+            slope = np.concatenate([observed, slope], axis=1)
+        slope = slope * slopes[:, None, :]
         for rows in self.scaled:
             p, m, w = predicted[:, rows], measured[:, rows], 1.0 / self.sd[rows] ** 2
             size = np.maximum((w * p * p).sum(axis=1), 1e-300)
@@ -157,6 +158,8 @@ class FluxProblem:
     def _observe(
         self, simulated: Float[np.ndarray, "n d"], values: Float[np.ndarray, "n v"]
     ) -> Float[np.ndarray, "n l"]:
+        if self._plain:
+            return simulated[:, self.columns[:, 0]]
         out = np.zeros((len(values), len(self.columns)))
         for term in range(self.columns.shape[1]):
             mix = self.mixes[:, term]
@@ -164,20 +167,28 @@ class FluxProblem:
             out += self.weights[:, term] * share * simulated[:, self.columns[:, term]]
         return out
 
-    def _observe_derivative(
+    def _observe_tangents(
         self,
         simulated: Float[np.ndarray, "n d"],
-        derivative: Float[np.ndarray, "n d v"],
+        tangents: Float[np.ndarray, "n d k"],
         values: Float[np.ndarray, "n v"],
-    ) -> Float[np.ndarray, "n l v"]:
-        out = np.zeros((len(values), len(self.columns), values.shape[1]))
+    ) -> Float[np.ndarray, "n l k"]:
+        if self._plain:
+            return tangents[:, self.columns[:, 0]]
+        out = np.zeros((len(values), len(self.columns), tangents.shape[2]))
         for term in range(self.columns.shape[1]):
             mix, column = self.mixes[:, term], self.columns[:, term]
             share = np.where(mix >= 0, values[:, mix], 1.0)
-            out += (self.weights[:, term] * share)[:, :, None] * derivative[:, column]
+            out += (self.weights[:, term] * share)[:, :, None] * tangents[:, column]
             mixed = np.flatnonzero(mix >= 0)
-            out[:, mixed, mix[mixed]] += self.weights[mixed, term] * simulated[:, column[mixed]]
+            moved = self.map.directions[mix[mixed]]
+            out[:, mixed] += (self.weights[mixed, term] * simulated[:, column[mixed]])[:, :, None] * moved
         return out
+
+    @property
+    def _plain(self) -> bool:
+        """Whether each labelling row is one number of the simulation."""
+        return self.columns.shape[1] == 1 and bool((self.weights == 1).all() and (self.mixes < 0).all())
 
 
 def flux_problem(
@@ -185,7 +196,6 @@ def flux_problem(
     *,
     fixed: Mapping[tuple[str, str], float] | None = None,
     space: FluxSpace | None = None,
-    samples: Float[np.ndarray, "n v"] | None = None,
     beliefs: Sequence[tuple[tuple[str, str], float, float]] = (),
 ) -> FluxProblem:
     """The least-squares problem of a study.
@@ -194,7 +204,6 @@ def flux_problem(
         study: network, experiments with data.
         fixed: `(kind, reaction)` to a flux held at a value.
         space: the network's, where it is known already; `fixed` is in it then.
-        samples: some of its points; drawn where not given.
         beliefs: `((kind, name), mean, sd)` that count as measurements of fluxes, weights or pools.
 
     Raises:
@@ -202,12 +211,11 @@ def flux_problem(
         FitError: there are no data, or a datum cannot be used: it names file and line.
     """
     space = space or flux_space(study.network, fixed=fixed)
-    samples = sample(space, 64) if samples is None else samples
     network, parts = split(study.network)
     data = _measurements(study)
     pools = _pools(study, data)
     mixed = [study.network.fragments[name] for name in parts if any(d.target == name for _, d in data)]
-    map_ = coordinates(space, samples, mixed, pools)
+    map_ = coordinates(space, mixed, pools)
     labelled = [(experiment, datum) for experiment, datum in data if datum.kind == "mid"]
     simulation = labelling(network, space, study.experiments, labelled, parts, tuple(pools)) if labelled else None
     placed: list[Measured] = []
@@ -255,7 +263,7 @@ def flux_problem(
         targets.append(where[name])
         values.append(mean)
         sds.append(sd)
-    middle = starting_points(map_, space, samples, np.random.default_rng(0)).mean(axis=0)
+    middle = _middle(map_, space)
     width = max((len(row) for row in terms), default=1) or 1
     columns, mixes_of = np.zeros((len(terms), width), int), np.full((len(terms), width), -1)
     weights = np.zeros((len(terms), width))
@@ -340,6 +348,16 @@ def _pools(study: Study, data: Sequence[tuple[Experiment, Datum]]) -> dict[str, 
     return out
 
 
+def _middle(map_: Coordinates, space: FluxSpace) -> Float[np.ndarray, " k"]:
+    """A point well inside: of the flux space its own; exchange fluxes, weights and pools halfway."""
+    middle = np.zeros(map_.basis.shape[1])
+    middle[: len(space)] = space.center
+    for value, column, *_ in (*map_.bent, *map_.logs):
+        middle[column] = map_.bend(value, map_.bounds[value]).mean()
+    drawn = walk(map_.rows, map_.low, map_.high, _metric(map_, middle), middle, 20 * len(middle) + 20, seed=0)
+    return drawn.mean(axis=0)
+
+
 def _metric(map_: Coordinates, middle: Float[np.ndarray, " k"]) -> Float[np.ndarray, "k k"]:
     """Hessian of the logarithmic barrier: 1 is about the size of the polytope."""
     k = len(middle)
@@ -351,23 +369,6 @@ def _metric(map_: Coordinates, middle: Float[np.ndarray, " k"]) -> Float[np.ndar
     return found + 1e-12 * np.trace(found) / max(k, 1) * np.eye(k)
 
 
-def starting_points(
-    map_: Coordinates, space: FluxSpace, samples: Float[np.ndarray, "n v"], rng: np.random.Generator
-) -> Float[np.ndarray, "n k"]:
-    """Coordinates of sampled fluxes; weights and pools are drawn."""
-    n, n_flux = len(samples), len(space.parameters)
-    values = np.concatenate([samples, np.zeros((n, len(map_.names) - n_flux))], axis=1)
-    mixes = [i for i, (kind, _) in enumerate(map_.names) if kind == "mix"]
-    if mixes:
-        # Weights of a fragment add up to 1: projected onto that, and mixed with the middle until none is negative.
-        drawn = rng.dirichlet(np.ones(len(mixes)), n) * len(mixes) / 2
-        basis, origin = map_.basis[mixes], map_.origin[mixes]
-        drawn = origin + (drawn - origin) @ np.linalg.pinv(basis).T @ basis.T
-        worst = np.minimum(drawn.min(axis=1), (1 - drawn).min(axis=1))
-        room = min(origin.min(), (1 - origin).min())
-        share = np.where(worst < 0, room / np.maximum(room - worst, 1e-300), 1.0) * 0.99
-        values[:, mixes] = origin + share[:, None] * (drawn - origin)
-    for value, _ in map_.logs:
-        low, high = np.log(map_.bounds[value])
-        values[:, value] = np.exp(rng.uniform(low, high, n))
-    return map_.points(values)
+def starting_points(problem: FluxProblem, n: int, seed: int) -> Float[np.ndarray, "n k"]:
+    """Points spread over the polytope, to start a fit from."""
+    return walk(problem.rows, problem.low, problem.high, problem.metric, problem.middle, n, seed=seed)

@@ -88,8 +88,7 @@ def covariance(
     problem: FluxProblem, y: Float[np.ndarray, " k"], jacobian: Float[np.ndarray, "m k"]
 ) -> Float[np.ndarray, "v v"]:
     """Of the values, to first order."""
-    v = len(problem.map.names)
-    slope = problem.map.chain(np.eye(v)[None], y[None])[0]
+    slope = problem.map.directions * problem.map.slopes(y[None])
     return slope @ coordinate_covariance(problem, jacobian) @ slope.T
 
 
@@ -125,7 +124,7 @@ def profile(
     map_, best = problem.map, found.y[0]
     rise = float(chi2.ppf(level, 1))
     out = ranges(problem)
-    directions = np.array([map_.direction(i) for i in range(len(map_.names))]).reshape(len(map_.names), len(best))
+    directions = map_.directions
     size = np.linalg.norm(directions, axis=1)
     ends = np.array([map_.bend(i, out[i]) for i in range(len(map_.names))]).reshape(-1, 2)
     open_ = np.flatnonzero((size > 1e-10) & (ends[:, 1] - ends[:, 0] > 1e-7 * (1 + np.abs(ends).max(axis=1))))

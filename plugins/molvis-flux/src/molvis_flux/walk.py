@@ -1,0 +1,79 @@
+"""Gibbs steps in a polytope under a uniform or a normal density: cheap, because nothing is simulated."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from numba import njit
+
+
+def walk(
+    rows: Float[np.ndarray, "c k"],
+    low: Float[np.ndarray, " c"],
+    high: Float[np.ndarray, " c"],
+    metric: Float[np.ndarray, "k k"],
+    start: Float[np.ndarray, " k"],
+    n: int,
+    *,
+    seed: int,
+    peak: Float[np.ndarray, " k"] | None = None,
+    precision: Float[np.ndarray, "k k"] | None = None,
+) -> Float[np.ndarray, "n k"]:
+    """Draw from `low <= rows @ y <= high`, uniformly or under a normal density.
+
+    Steps go along axes on which precision and metric are both diagonal, so that the density falls apart into one factor
+    for each.
+
+    Args:
+        rows, low, high: the polytope.
+        metric: 1 is about its size.
+        start: a point inside.
+        n: how many draws.
+        seed: of the draws.
+        peak, precision: of the normal density; without, it is flat.
+    """
+    k = len(start)
+    if not k:
+        return np.zeros((n, 0))
+    rng = np.random.default_rng(seed)
+    precision = np.zeros((k, k)) if precision is None else precision
+    peak = start if peak is None else peak
+    factor = np.linalg.inv(np.linalg.cholesky(precision + metric)).T
+    curvature, turn = np.linalg.eigh(factor.T @ precision @ factor)
+    axes = factor @ turn
+    at = rows @ start
+    walked = _gibbs(
+        np.ascontiguousarray((rows @ axes).T), at - low, high - at, np.linalg.solve(axes, start - peak),
+        np.maximum(curvature, 0.0), n, 2 * k + 4, 100 * k + 400, rng,
+    )  # fmt: skip
+    return rng.permutation(peak + walked @ axes.T)
+
+
+@njit(cache=True, nogil=True)
+def _gibbs(columns, below, above, start, curvature, n, thinning, burn, rng):
+    """One axis at a time; the normal density by a slice under it, so that no tail is too far."""
+    c, k = columns.shape[1], len(start)
+    at = start.copy()
+    kept = np.empty((n, k))
+    for turn in range(-burn, n * thinning):
+        j = rng.integers(0, k)
+        low, high = -np.inf, np.inf
+        for i in range(c):
+            slope = columns[j, i]
+            if slope > 1e-14:
+                high = min(high, max(above[i], 0.0) / slope)
+                low = max(low, -max(below[i], 0.0) / slope)
+            elif slope < -1e-14:
+                high = min(high, -max(below[i], 0.0) / slope)
+                low = max(low, max(above[i], 0.0) / slope)
+        if curvature[j] > 1e-12:
+            reach = np.sqrt(at[j] ** 2 - 2.0 * np.log(max(rng.random(), 1e-300)) / curvature[j])
+            low, high = max(low, -reach - at[j]), min(high, reach - at[j])
+        move = low + (high - low) * rng.random()
+        at[j] += move
+        for i in range(c):
+            below[i] += move * columns[j, i]
+            above[i] -= move * columns[j, i]
+        if turn >= 0 and (turn + 1) % thinning == 0:
+            kept[(turn + 1) // thinning - 1] = at
+    return kept
