@@ -27,4 +27,10 @@ def molvis_components() -> list[Component]:
             target="molvis_flux.commands.compose:compose",
             summary="Make one network of several tissues or strains.",
         ),
+        Component(
+            kind="command",
+            name="flux-sample",
+            target="molvis_flux.commands.sample:sample",
+            summary="Draw fluxes that a network allows.",
+        ),
     ]

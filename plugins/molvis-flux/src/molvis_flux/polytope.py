@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from molvis.errors import MolvisError, did_you_mean
+from molvis.files import write_text
 from molvis_flux.network import Network
 
 ZERO_WIDTH = 1e-7
@@ -217,18 +219,66 @@ def sample(
         raise ValueError(f"smallest_exchange is {smallest_exchange}; a positive number is wanted")
     rng = np.random.default_rng(seed)
     theta = np.empty((n, len(space)))
+    logs = logarithmic(space)
     for block in _blocks(space):
         row = space.free[block[0]]
         low, high = space.ranges[row]
-        kind, _ = space.parameters[row]
         if len(block) > 1:
             theta[:, block] = _hit_and_run(space, block, n, rng)
-        elif kind == "exchange" and high > 0:
+        elif logs[block[0]]:
             start = exchange_start(space, row, smallest_exchange)
             theta[:, block[0]] = np.exp(rng.uniform(np.log(start), np.log(high), n))
         else:
             theta[:, block[0]] = rng.uniform(low, high, n)
     return np.clip(space.values(theta), space.lower, space.upper)
+
+
+@dataclass(frozen=True, slots=True)
+class FluxRange:
+    """What a flux may be.
+
+    Attributes:
+        name: its path, such as `net/pgi`.
+        low, high: least and most.
+        q05, q50, q95: quantiles of draws.
+        free: it is a coordinate of the space.
+    """
+
+    name: str
+    low: float
+    high: float
+    q05: float
+    q50: float
+    q95: float
+    free: bool
+
+
+def summary(space: FluxSpace, values: Float[np.ndarray, "n v"]) -> list[FluxRange]:
+    """Range and quantiles of each flux of some draws."""
+    cuts = np.quantile(values, [0.05, 0.5, 0.95], axis=0).T
+    return [
+        FluxRange("/".join(parameter), float(low), float(high), float(a), float(b), float(c), i in space.free)
+        for i, (parameter, (low, high), (a, b, c)) in enumerate(zip(space.parameters, space.ranges, cuts, strict=True))
+    ]
+
+
+def write_fluxes(path: Path | str, space: FluxSpace, values: Float[np.ndarray, "n v"]) -> None:
+    """Draws as CSV, a column for each flux, named as `net/pgi`.
+
+    Raises:
+        WriteError: the file cannot be written; what was there before is kept.
+    """
+    lines = [",".join(f'"{kind}/{name}"' if "," in name else f"{kind}/{name}" for kind, name in space.parameters)]
+    lines += [",".join(f"{x:.9g}" for x in row) for row in values]
+    write_text(Path(path), "\n".join(lines) + "\n")
+
+
+def logarithmic(space: FluxSpace) -> Bool[np.ndarray, " k"]:
+    """Which coordinates are exchange fluxes that no constraint ties to another coordinate."""
+    logs = np.zeros(len(space), dtype=bool)
+    for block in _blocks(space):
+        logs[block] = len(block) == 1 and space.parameters[space.free[block[0]]][0] == "exchange"
+    return logs
 
 
 def exchange_start(space: FluxSpace, row: int, smallest: float | None = None) -> float:
@@ -376,7 +426,8 @@ def _ranges(
     if unlimited:
         shown = "; ".join(unlimited[:8]) + (f"; and {len(unlimited) - 8} more" if len(unlimited) > 8 else "")
         raise FluxSpaceError(f"{network.name or 'network'}: {shown}. Give bounds, or fix an uptake.", unlimited)
-    return np.clip(ranges, problem.lower[:, None], problem.upper[:, None]), row_ranges
+    # Adding 0 makes a negative zero a plain one.
+    return np.clip(ranges, problem.lower[:, None], problem.upper[:, None]) + 0.0, row_ranges
 
 
 def _clash(problem: _Problem) -> list[str]:

@@ -1,0 +1,40 @@
+"""`molvis flux sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molvis import output
+
+
+def sample(
+    network: Annotated[Path, typer.Argument(help="TOML, FluxML, mfapy, FreeFlux or INCAWrapper; a file or a folder.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV of the draws; a column for each flux.")] = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="Draws.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the ranges and quantiles as JSON.")] = False,
+) -> None:
+    """Draw fluxes that a network allows: net fluxes uniformly, exchange fluxes uniformly in their logarithm.
+
+    Prints what each flux may be, by its balances and bounds alone.
+    """
+    from molvis_flux.polytope import flux_space, summary, write_fluxes
+    from molvis_flux.polytope import sample as run
+    from molvis_flux.readers import read_study
+
+    space = flux_space(read_study(network).network)
+    values = run(space, n, seed)
+    rows = summary(space, values)
+    if out is not None:
+        write_fluxes(out, space, values)
+    if as_json:
+        output.print_json(rows)
+        return
+    columns = ("flux", "least", "most", "5%", "50%", "95%", "free")
+    output.print_table(columns, [
+        (r.name, *(f"{x:.4g}" for x in (r.low, r.high, r.q05, r.q50, r.q95)), "yes" if r.free else None) for r in rows
+    ])  # fmt: skip
+    output.note(f"{len(space.parameters)} fluxes, {len(space)} of them free" + (f"; {n} draws in {out}" if out else ""))
