@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from molvis.errors import RecordError
-from molvis_nmr.hamiltonian import Blocks, Part, Step, blocks, larmor, parts
+from molvis_nmr.hamiltonian import Blocks, Part, Step, blocks, components, larmor, parts
+from molvis_nmr.large import split
 from molvis_nmr.system import SpinSystem
+
+log = logging.getLogger("molvis")
 
 NEAR = 1e-3
 """Levels nearer than this, in Hz, mix as if they were this far apart: e of dE / (dE^2 + e^2)."""
@@ -67,31 +71,91 @@ def one_thread() -> AbstractContextManager[object]:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Task:
+    """A part to diagonalize, and whose magnetization to detect.
+
+    Attributes:
+        part: with the labels of a cluster in place of nuclei, where it is of a cluster.
+        observed: nucleus or label.
+        weak: J over the difference in frequency where a coupling has lost its flip-flop, "g g" of the system.
+        targets: groups to detect; None for all.
+    """
+
+    part: Part
+    observed: str
+    weak: Float[np.ndarray, "g g"] | None = None
+    targets: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Flips:
+    """I+ between the eigenstates of two blocks; rows are those of the higher one.
+
+    Attributes:
+        groups: the groups of the system it is given for.
+        each: of each of them. The first ones flip themselves, those that follow only lend intensity.
+        detected: of what is detected, together.
+        own: how many flip themselves.
+    """
+
+    groups: Int[np.ndarray, " o"]
+    each: Float[np.ndarray, "o n m"]
+    detected: Float[np.ndarray, "n m"]
+    own: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Solved:
     """A diagonalized part."""
 
-    part: Part
+    task: Task
     blocks: Blocks
     pair_index: Int[np.ndarray, "p 2"]
     levels: list[Float[np.ndarray, " n"]]
     vectors: list[Float[np.ndarray, "n n"]]
 
-    def flips(self, step: Step) -> Float[np.ndarray, "o n m"]:
-        """I+ of each observed group between the eigenstates of two blocks; rows are those of the higher one."""
-        high = self.vectors[step.high][step.rows] * step.amplitude[:, :, None]
+    def flips(self, step: Step) -> Flips:
+        """I+ from one block to the next."""
+        at = np.array(self.task.part.groups)
+        seen = self.blocks.seen
+        high = self.vectors[step.high][step.rows].transpose(0, 2, 1)
         low = self.vectors[step.low][step.columns]
-        return high.transpose(0, 2, 1) @ low
+        each = high @ (low * step.amplitude[:, :, None])
+        weak, targets = self.task.weak, self.task.targets
+        if weak is None or targets is None:
+            return Flips(at[seen], each, each.sum(axis=0), len(seen))
+        # Where a weak coupling is turned away, I+ becomes I+ (1 - J / difference Iz of the other), and what is started
+        # at the other appears here with the same factor: the roofs of multiplets.
+        others = np.delete(np.arange(len(at)), seen)
+        iz = self.blocks.iz[self.blocks.starts[step.low] :][step.columns][:, :, others]
+        lent = step.amplitude[:, :, None] * iz * -weak[at[seen]][:, None, at[others]]
+        lending = np.flatnonzero(np.abs(weak[np.ix_(at[seen], at[others])]).max(axis=0, initial=0) > 1e-5)
+        chosen = [i for i, k in enumerate(at[seen].tolist()) if k in targets]
+        detected = each[chosen].sum(axis=0)
+        roof = lent[chosen].sum(axis=2)
+        detected += (high[chosen] @ (low[chosen] * roof[:, :, None])).sum(axis=0)
+        extra = [(high @ (low * lent[:, :, i, None])).sum(axis=0) for i in lending]
+        groups = np.append(at[seen], at[others[lending]])
+        return Flips(groups, np.concatenate([each, *(e[None] for e in extra)]), detected, len(seen))
 
 
-def solve(
-    part: Part, observed: str, frequencies: Float[np.ndarray, " g"], couplings: Float[np.ndarray, "g g"]
-) -> Solved:
+def solve(task: Task, frequencies: Float[np.ndarray, " g"], couplings: Float[np.ndarray, "g g"]) -> Solved:
     """Levels and states of a part, from the frequencies and couplings of the system in Hz."""
-    operators = blocks(part.doubles, part.nuclei, observed)
+    part = task.part
+    operators = blocks(part.doubles, part.nuclei, task.observed)
     at = np.array(part.groups)
     index = at[operators.pairs]
-    found = [np.linalg.eigh(h) for h in operators.hamiltonian(frequencies[at], couplings[index[:, 0], index[:, 1]])]
-    return Solved(part, operators, index, [e for e, _ in found], [v for _, v in found])
+    j = couplings[index[:, 0], index[:, 1]]
+    further = 0.0
+    if task.weak is not None:
+        apart = np.array([part.nuclei[k] != part.nuclei[m] for k, m in operators.pairs.tolist()], dtype=bool)
+        first, second = operators.pairs[apart].T
+        spin = np.array(part.doubles) / 2
+        rest = spin * (spin + 1) - operators.iz**2
+        turned = operators.iz[:, first] * rest[:, second] - operators.iz[:, second] * rest[:, first]
+        further = turned @ (j[apart] * task.weak[at[first], at[second]] / 2)
+    found = [np.linalg.eigh(h) for h in operators.hamiltonian(frequencies[at], j, further)]
+    return Solved(task, operators, index, [e for e, _ in found], [v for _, v in found])
 
 
 def _frequencies(system: SpinSystem, frequency: float) -> Float[np.ndarray, " g"]:
@@ -104,13 +168,78 @@ def _check(system: SpinSystem, nucleus: str) -> None:
         raise RecordError(f"the spin system {system.name!r} has no {nucleus}; it has {present}")
 
 
-def _significant(flips: Float[np.ndarray, "o n m"], threshold: float) -> tuple[Int[np.ndarray, " l"], np.ndarray]:
-    total = flips.sum(axis=0)
-    height = np.abs(total) * np.abs(flips).max(axis=0)
-    return np.flatnonzero(height > threshold), total
+def _tasks(
+    system: SpinSystem, hertz: Float[np.ndarray, " g"], linked: Bool[np.ndarray, "g g"], nucleus: str, states: int
+) -> Iterator[Task]:
+    """What to diagonalize: whole components where they are small enough, clusters where they are not."""
+    multiplicity = system.multiplicity.tolist()
+    for members in components(linked):
+        at = np.array(members)
+        if np.prod(system.multiplicity[at] + 1.0) <= states:
+            yield from (
+                Task(part, nucleus)
+                for part in _placed(at, system.multiplicity[at], [system.nuclei[k] for k in members], linked, nucleus)
+            )
+            continue
+        clusters = split(hertz, system.couplings, multiplicity, system.nuclei, members, nucleus, (states / 5) ** 3)
+        log.info(
+            "%s: %d spins of %d groups are simulated in %d clusters, which leave out less than %.2g Hz",
+            system.name, sum(multiplicity[k] for k in members), len(members), len(clusters),
+            max(cluster.error for cluster in clusters),
+        )  # fmt: skip
+        gap = hertz[:, None] - hertz[None, :]
+        ratio = np.where(gap != 0, system.couplings / np.where(gap != 0, gap, 1), 0)
+        same = np.array([[a == b for b in system.nuclei] for a in system.nuclei])
+        for cluster in clusters:
+            label = cluster.labels[cluster.groups.index(cluster.targets[0])]
+            inside = np.array(cluster.groups)
+            for part in _placed(inside, system.multiplicity[inside], cluster.labels, linked, label):
+                if set(part.groups) & set(cluster.targets):
+                    yield Task(part, label, ratio * same, cluster.targets)
 
 
-def lines(system: SpinSystem, frequency: float, *, nucleus: str = "1H", threshold: float = 1e-6) -> Lines:
+def _placed(
+    at: Int[np.ndarray, " k"],
+    multiplicity: Int[np.ndarray, " k"],
+    nuclei: Sequence[str],
+    linked: Bool[np.ndarray, "g g"],
+    observed: str,
+) -> Iterator[Part]:
+    for part in parts(multiplicity.tolist(), nuclei, linked[np.ix_(at, at)], observed):
+        yield replace(part, groups=tuple(at[list(part.groups)].tolist()))
+
+
+def merged(system: SpinSystem) -> tuple[SpinSystem, Int[np.ndarray, " g"]]:
+    """The system with magnetically equivalent groups made one, and which of its groups each one became part of.
+
+    Groups are taken as one that have the same nucleus, shift, width and couplings to all others.
+    """
+    into = np.arange(len(system))
+    same = (np.abs(system.shifts[:, None] - system.shifts) < 1e-12) & (system.widths[:, None] == system.widths)
+    for k, m in np.argwhere(np.triu(same, 1)).tolist():
+        if into[k] == k and into[m] == m and system.nuclei[k] == system.nuclei[m]:
+            away = np.abs(system.couplings[k] - system.couplings[m])
+            away[[k, m]] = 0
+            if away.max() < 1e-12:
+                into[m] = k
+    kept, place = np.unique(into, return_inverse=True)
+    if len(kept) == len(system):
+        return system, place
+    return replace(
+        system,
+        names=tuple(system.names[k] for k in kept),
+        shifts=system.shifts[kept],
+        couplings=system.couplings[np.ix_(kept, kept)],
+        multiplicity=np.bincount(place, weights=system.multiplicity).astype(np.int64),
+        nuclei=tuple(system.nuclei[k] for k in kept),
+        widths=system.widths[kept],
+        intensities=system.intensities[kept],
+    ), place
+
+
+def lines(
+    system: SpinSystem, frequency: float, *, nucleus: str = "1H", threshold: float = 1e-6, states: int = 4096
+) -> Lines:
     """All lines of one nucleus, with full strong coupling.
 
     Args:
@@ -118,41 +247,78 @@ def lines(system: SpinSystem, frequency: float, *, nucleus: str = "1H", threshol
         frequency: of 1H in the same field, in MHz.
         nucleus: whose lines.
         threshold: lines weaker than this share of a spin's squared flip are left out.
+        states: coupled groups with more of them are simulated in overlapping clusters (see `molvis_nmr.large`); what
+            that may leave out goes to the log.
 
     Raises:
         RecordError: the system has no such nucleus, or a nucleus is not known.
     """
     _check(system, nucleus)
-    size = len(system)
-    hertz = _frequencies(system, frequency)
+    whole, place = merged(system)
+    size = len(whole)
+    hertz = _frequencies(whole, frequency)
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     with one_thread():
-        for part in parts(system.multiplicity.tolist(), system.nuclei, system.couplings != 0, nucleus):
-            solved = solve(part, nucleus, hertz, system.couplings)
+        for task in _tasks(whole, hertz, whole.couplings != 0, nucleus, states):
+            solved = solve(task, hertz, whole.couplings)
+            rows: list[tuple[np.ndarray, ...]] = []
             for step in solved.blocks.steps:
                 flips = solved.flips(step)
-                chosen, total = _significant(flips, threshold)
-                found.append(_gather(solved, step, flips, total, chosen, size))
+                rows.append(_gather(solved, step, flips, _significant(flips, threshold)))
+            found.append(_spread(_joined(rows, together=task.targets is not None), size))
     position, weight, share = (np.concatenate(column) for column in zip(*found, strict=True))
+    if size < len(system):
+        part = system.multiplicity / whole.multiplicity[place]
+        weight, share = weight[:, place] * part, share[:, place] * part
     return Lines(position, weight, share)
 
 
+def _significant(flips: Flips, threshold: float) -> Int[np.ndarray, " l"]:
+    return np.flatnonzero(np.abs(flips.detected) * np.abs(flips.each).max(axis=0) > threshold)
+
+
 def _gather(
-    solved: Solved,
-    step: Step,
-    flips: Float[np.ndarray, "o n m"],
-    total: Float[np.ndarray, "n m"],
-    chosen: Int[np.ndarray, " l"],
-    size: int,
-) -> tuple[Float[np.ndarray, " l"], Float[np.ndarray, "l s"], Float[np.ndarray, "l s"]]:
-    at = np.array(solved.part.groups)[solved.blocks.seen]
-    high, low = np.divmod(chosen, total.shape[1])
-    some = flips.reshape(len(at), -1)[:, chosen].T
-    weight, share = np.zeros((2, len(chosen), size))
-    weight[:, at] = solved.part.factor * total.ravel()[chosen, None] * some
-    square = some * some
-    share[:, at] = square / square.sum(axis=1, keepdims=True)
-    return solved.levels[step.high][high] - solved.levels[step.low][low], weight, share
+    solved: Solved, step: Step, flips: Flips, chosen: Int[np.ndarray, " l"]
+) -> tuple[Float[np.ndarray, " l"], Float[np.ndarray, "o l"], Float[np.ndarray, "s l"], Int[np.ndarray, " o"]]:
+    """Positions, weights and shares, of the groups that have any, and which groups these are."""
+    high, low = np.divmod(chosen, flips.detected.shape[1])
+    some = flips.each.reshape(len(flips.groups), -1)[:, chosen]
+    share = some[: flips.own] ** 2
+    share /= share.sum(axis=0)
+    some *= solved.task.part.factor * flips.detected.ravel()[chosen]
+    return solved.levels[step.high][high] - solved.levels[step.low][low], some, share, flips.groups
+
+
+def _joined(
+    rows: Sequence[tuple[np.ndarray, ...]], *, together: bool
+) -> tuple[Float[np.ndarray, " l"], Float[np.ndarray, "o l"], Float[np.ndarray, "s l"], Int[np.ndarray, " o"]]:
+    """The lines of one task; `together`, those within `NEAR` made one where their center is."""
+    position, weight, share = (np.concatenate(column, axis=-1) for column in list(zip(*rows, strict=True))[:3])
+    groups = rows[0][3]
+    if not together or len(position) == 0:
+        return position, weight, share, groups
+    order = np.argsort(position)
+    position, weight, share = position[order], weight[:, order], share[:, order]
+    starts = np.append(0, np.flatnonzero(np.diff(np.floor(position / NEAR))) + 1)
+    height = np.abs(weight).sum(axis=0)
+    total = np.add.reduceat(height, starts)
+    return (
+        np.add.reduceat(position * height, starts) / total,
+        np.add.reduceat(weight, starts, axis=1),
+        np.add.reduceat(share * height, starts, axis=1) / total,
+        groups,
+    )
+
+
+def _spread(
+    columns: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray], size: int
+) -> tuple[Float[np.ndarray, " l"], Float[np.ndarray, "l g"], Float[np.ndarray, "l g"]]:
+    """Weights and shares of all groups of the system, from those that have any."""
+    position, some, part, groups = columns
+    weight, share = np.zeros((2, len(position), size))
+    weight[:, groups] = some.T
+    share[:, groups[: len(part)]] = part.T
+    return position, weight, share
 
 
 def lines_and_derivatives(
@@ -163,6 +329,7 @@ def lines_and_derivatives(
     threshold: float = 1e-6,
     pairs: Sequence[tuple[int, int]] | None = None,
     intensities: Float[np.ndarray, " g"] | None = None,
+    states: int = 4096,
 ) -> LineDerivatives:
     """Lines, and their derivatives by shifts and couplings.
 
@@ -176,6 +343,7 @@ def lines_and_derivatives(
         threshold: lines weaker than this share of a spin's squared flip are left out.
         pairs: groups whose coupling to derive by, also where it is 0; without them, all that are not 0.
         intensities: r, of which `signal` is the derivative at; those of the system if not given.
+        states: coupled groups with more of them are simulated in clusters, whose derivatives these are.
 
     Raises:
         RecordError: the system has no such nucleus, or a nucleus is not known, or a pair is no pair of its groups.
@@ -198,10 +366,9 @@ def lines_and_derivatives(
     found: list[tuple[np.ndarray, ...]] = []
     width = size + len(wanted)
     with one_thread():
-        for part in parts(system.multiplicity.tolist(), system.nuclei, linked, nucleus):
-            solved = solve(part, nucleus, hertz, system.couplings)
-            at = np.array(part.groups)
-            seen_r = r[at[solved.blocks.seen]]
+        for task in _tasks(system, hertz, linked, nucleus, states):
+            solved = solve(task, hertz, system.couplings)
+            at = np.array(task.part.groups)
             index = column[solved.pair_index[:, 0], solved.pair_index[:, 1]]
             places = np.append(at, index[index >= 0])
             known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -210,23 +377,22 @@ def lines_and_derivatives(
                     if block not in known:
                         known[block] = _perturbed(solved, block, np.flatnonzero(index >= 0))
                 flips = solved.flips(step)
-                chosen, total = _significant(flips, threshold)
-                rows = _gather(solved, step, flips, total, chosen, size)
-                high, low = np.divmod(chosen, total.shape[1])
+                chosen = _significant(flips, threshold)
+                rows = _spread(_gather(solved, step, flips, chosen), size)
+                high, low = np.divmod(chosen, flips.detected.shape[1])
                 (rise_low, turn_low), (rise_high, turn_high) = known.pop(step.low), known[step.high]
                 position, signal = np.zeros((2, len(chosen), width))
                 position[:, places] = (rise_high[:, high] - rise_low[:, low]).T
-                by_r = np.tensordot(seen_r, flips, axes=1)
-                alike = bool(np.ptp(seen_r) == 0)
-                for some in _portions(len(places), total.size):
-                    change = _changed(total, turn_high[some], turn_low[some], chosen)
-                    product = change * by_r.ravel()[chosen]
-                    product += (
-                        product
-                        if alike
-                        else _changed(by_r, turn_high[some], turn_low[some], chosen) * total.ravel()[chosen]
-                    )
-                    signal[:, places[some]] = part.factor * product.T
+                started = np.tensordot(r[flips.groups], flips.each, axes=1)
+                alike = task.targets is None and np.ptp(r[flips.groups]) == 0
+                for some in _portions(len(places), started.size):
+                    turns = turn_high[some], turn_low[some], chosen
+                    product = _changed(flips.detected, *turns) * started.ravel()[chosen]
+                    if alike:
+                        product *= 2
+                    else:
+                        product += _changed(started, *turns) * flips.detected.ravel()[chosen]
+                    signal[:, places[some]] = task.part.factor * product.T
                 found.append((*rows, position, signal))
     position, weight, share, by_position, by_signal = (np.concatenate(c) for c in zip(*found, strict=True))
     by_position[:, :size] *= scale
