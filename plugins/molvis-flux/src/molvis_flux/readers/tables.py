@@ -137,8 +137,11 @@ def read_measured(path: str | Path) -> tuple[MeasuredMID, ...]:
             label = row.cells[start + 1] if start + 1 < len(row.cells) else ""
             if not re.fullmatch(r"\d+(?:\.0)?", label):
                 continue
-            compound = re.sub(r"^\d+\[13C\]", "", row.cells[start]).strip()
-            mass = int(float(label))
+            heavy = re.match(r"(\d+)\[13C\]", row.cells[start])
+            compound = row.cells[start][heavy.end() if heavy else 0 :].strip()
+            known, _ = current.get((row.sheet, start), ("", 0))
+            # Where names tell the mass, labels may count rows.
+            mass = int(heavy[1]) if heavy else int(float(label)) if compound == known else 0
             if mass == 0:
                 current[row.sheet, start] = compound, row.line
             name, first = current.get((row.sheet, start), (compound, row.line))
