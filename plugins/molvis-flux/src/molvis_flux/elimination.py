@@ -26,7 +26,11 @@ Rows: TypeAlias = tuple[tuple[int, ...], ...]
 
 
 def solve(
-    builder: Builder, network: Decomposition, sources: Mapping[Emu, Rows], wanted: Collection[Emu]
+    builder: Builder,
+    network: Decomposition,
+    sources: Mapping[Emu, Rows],
+    wanted: Collection[Emu],
+    stored: Mapping[Emu, tuple[int, Rows]] | None = None,
 ) -> dict[Emu, Rows]:
     """Write the program that finds the labelling of every unit.
 
@@ -35,6 +39,8 @@ def solve(
         network: the balances.
         sources: labelling of what comes from outside.
         wanted: units that are asked for.
+        stored: a further inflow of units, as its row and its labelling: what a pool holds from before, in a step of
+            time.
 
     Returns:
         The rows of every unit that something depends on.
@@ -61,7 +67,7 @@ def solve(
         for block in _blocks([unit for unit in network.inflows if len(unit[1]) == size], network):
             inside = set(block)
             needed = {unit for unit in block if unit in used or users.get(unit, inside) - inside}
-            values |= _solve_block(builder, network, block, needed, value)
+            values |= _solve_block(builder, network, block, needed, value, stored or {})
     return values
 
 
@@ -119,6 +125,7 @@ def _solve_block(
     units: list[Emu],
     needed: set[Emu],
     value: Callable[[tuple[Emu, ...]], Rows],
+    stored: Mapping[Emu, tuple[int, Rows]],
 ) -> dict[Emu, Rows]:
     number = {unit: i for i, unit in enumerate(units)}
     known: dict[Rows, int] = {}
@@ -133,6 +140,9 @@ def _solve_block(
             else:
                 place = known.setdefault(value(made_of), len(known))
                 outer.setdefault(place, []).extend(pairs)
+        if unit in stored:
+            flow, labelling = stored[unit]
+            outer.setdefault(known.setdefault(labelling, len(known)), []).append((flow, ONE))
     block.known = list(known)
     twin = _merge_copies(block)
     wanted = {twin[number[unit]] for unit in needed}

@@ -10,6 +10,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, models, register_model
 
+from molvis_flux.program import Program
+
 ALIGNMENT = 64
 BLOCK_BYTES = 256
 """Of one row of a workspace: four registers of AVX-512, eight of AVX2."""
@@ -104,11 +106,25 @@ def _invert(_typing: Any, values: Any) -> Any:
     return values(values), code
 
 
+def _furthest(_typing: Any, least: Any, values: Any) -> Any:
+    """The larger of `least` and the size of `values`."""
+
+    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        least, given = arguments
+        zero = ir.Constant(ir.VectorType(_float(values.dtype), values.count), [0.0] * values.count)
+        negative = builder.fcmp_ordered("<", given, zero)
+        size = builder.select(negative, builder.fsub(zero, given), given)
+        return builder.select(builder.fcmp_ordered(">", size, least), size, least)
+
+    return values(least, values), code
+
+
 load: Any = intrinsic(_load)
 store: Any = intrinsic(_store)
 add_product: Any = intrinsic(_add_product)
 spread: Any = intrinsic(_spread)
 invert: Any = intrinsic(_invert)
+furthest: Any = intrinsic(_furthest)
 
 
 def workspace(rows: int, dtype: Any) -> Any:
@@ -120,11 +136,18 @@ def workspace(rows: int, dtype: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True)
-def run(work: Any, constants: Any, target: Any, init: Any, inverse: Any, start: Any, left: Any, right: Any) -> None:
-    """All operations of a program over one block of lanes; inputs are in place already."""
+def set_constants(work: Any, program: Any) -> None:
+    """The rows that are the same for all."""
+    constants = program[0]
     for row in range(len(constants)):
         store(work, row, spread(work, constants[row]))
-    for op in range(len(target)):
+
+
+@numba.njit(nogil=True, cache=True)
+def run(work: Any, program: Any, first: int, last: int) -> None:
+    """Operations of a program from `first` up to `last`, over one block of lanes; inputs are in place already."""
+    _, target, init, inverse, start, left, right, _, _ = program
+    for op in range(first, last):
         total = load(work, init[op])
         for q in range(start[op], start[op + 1]):
             total = add_product(total, load(work, left[q]), load(work, right[q]))
@@ -144,7 +167,7 @@ def one_way(net: Any, exchange: Any, way: Any) -> Any:
 @numba.njit(nogil=True, cache=True)
 def fill(work: Any, net: Any, exchange: Any, first: int, here: int, ways: Any, inputs: Any) -> None:
     """Fluxes of the directed reactions into the lanes."""
-    for i in range(len(inputs)):
+    for i in range(len(ways)):
         if inputs[i] >= 0:
             for lane in range(work.shape[1]):
                 # The last block repeats its last vector, so that all lanes hold possible numbers.
@@ -159,22 +182,16 @@ def simulate(
     exchange: Any,
     out: Any,
     ways: Any,
-    constants: Any,
-    target: Any,
-    init: Any,
-    inverse: Any,
-    start: Any,
-    left: Any,
-    right: Any,
-    inputs: Any,
-    outputs: Any,
+    program: Any,
 ) -> None:
     """Run a program for every row of `net "n r"` and `exchange "n r"`, into `out "n d"`."""
+    _, target, _, _, _, _, _, inputs, outputs = program
     count, block = len(net), work.shape[1]
+    set_constants(work, program)
     for first in range(0, count, block):
         here = min(block, count - first)
         fill(work, net, exchange, first, here, ways, inputs)
-        run(work, constants, target, init, inverse, start, left, right)
+        run(work, program, 0, len(target))
         for lane in range(here):
             for d in range(len(outputs)):
                 out[first + lane, d] = work[outputs[d], lane]
@@ -191,25 +208,19 @@ def push(
     out: Any,
     slopes: Any,
     ways: Any,
-    constants: Any,
-    target: Any,
-    init: Any,
-    inverse: Any,
-    start: Any,
-    left: Any,
-    right: Any,
-    inputs: Any,
-    outputs: Any,
+    program: Any,
 ) -> None:
     """Forward derivatives: `simulate`, and how its results change, into `slopes "n d k"`, where net and exchange fluxes
     move by `moved_net "r k"` and `moved_exchange "r k"`. Lanes of `change` are directions.
     """
+    _, target, init, inverse, start, left, right, inputs, outputs = program
     count, block, directions = len(net), work.shape[1], moved_net.shape[1]
+    set_constants(work, program)
     nothing = spread(work, work.dtype.type(0))
     for first in range(0, count, block):
         here = min(block, count - first)
         fill(work, net, exchange, first, here, ways, inputs)
-        run(work, constants, target, init, inverse, start, left, right)
+        run(work, program, 0, len(target))
         for lane in range(here):
             for d in range(len(outputs)):
                 out[first + lane, d] = work[outputs[d], lane]
@@ -257,26 +268,20 @@ def pull(
     by_net: Any,
     by_exchange: Any,
     ways: Any,
-    constants: Any,
-    target: Any,
-    init: Any,
-    inverse: Any,
-    start: Any,
-    left: Any,
-    right: Any,
-    inputs: Any,
-    outputs: Any,
+    program: Any,
 ) -> None:
     """Backward derivatives: `simulate`, and of the sum of `weights "n d"` times its results with respect to each flux,
     added to `by_net "n r"` and `by_exchange "n r"`.
     """
+    _, target, init, inverse, start, left, right, inputs, outputs = program
     count, block = len(net), work.shape[1]
+    set_constants(work, program)
     nothing = spread(work, work.dtype.type(0))
     one, minus = spread(work, work.dtype.type(1)), spread(work, work.dtype.type(-1))
     for first in range(0, count, block):
         here = min(block, count - first)
         fill(work, net, exchange, first, here, ways, inputs)
-        run(work, constants, target, init, inverse, start, left, right)
+        run(work, program, 0, len(target))
         change[:] = 0
         for lane in range(here):
             for d in range(len(outputs)):
@@ -302,8 +307,8 @@ def pull(
                         by_exchange[n, ways[i, 0]] += here_pulled
 
 
-def arguments(program: Any, dtype: Any) -> tuple[Any, ...]:
-    """A program as the last arguments of the kernels."""
+def arguments(program: Program, dtype: Any) -> tuple[Any, ...]:
+    """A program as the kernels take it."""
     return (
         program.constants.astype(dtype),
         program.target,

@@ -32,6 +32,8 @@ class Program:
         start: its first pair; one more at the end.
         left, right: rows of the pairs.
         outputs: rows that are the result.
+        early: how many of the first operations do not depend on the inputs that are called late, and need not run again
+            when only those change.
     """
 
     rows: int
@@ -44,6 +46,7 @@ class Program:
     left: Int[np.ndarray, " q"]
     right: Int[np.ndarray, " q"]
     outputs: Int[np.ndarray, " d"]
+    early: int = 0
 
     def reusing_rows(self) -> Program:
         """The same program in as few rows as it goes, so that they stay in cache; without derivatives."""
@@ -55,7 +58,15 @@ class Program:
         kept = np.zeros(self.rows, dtype=bool)
         kept[: len(self.constants)] = kept[self.outputs] = kept[self.inputs[self.inputs >= 0]] = True
         place = np.full(self.rows, -1)
-        fixed = np.flatnonzero(kept & ~np.isin(np.arange(self.rows), self.target))
+        made = np.zeros(self.rows, dtype=bool)
+        made[self.target] = True
+        fixed = np.flatnonzero(kept & ~made)
+        # What the early operations leave for the late ones has to outlive those.
+        first = self.start[self.early]
+        lasting = np.zeros(self.rows, dtype=bool)
+        lasting[self.init[self.early :]] = lasting[self.left[first:]] = lasting[self.right[first:]] = True
+        lasting[self.target[self.early :]] = False
+        kept |= lasting & bool(self.early)
         place[fixed] = np.arange(len(fixed))
         used, free = len(fixed), []
         for op in range(len(self.target)):
@@ -79,6 +90,7 @@ class Program:
             place[self.left].astype(np.int32),
             place[self.right].astype(np.int32),
             place[self.outputs].astype(np.int32),
+            self.early,
         )
 
 
@@ -154,8 +166,8 @@ class Builder:
             self._count += 1
         return row
 
-    def finish(self, outputs: Sequence[int]) -> Program:
-        """The program that yields these rows."""
+    def finish(self, outputs: Sequence[int], late: Iterable[int] = ()) -> Program:
+        """The program that yields these rows; what depends on the rows of `late` inputs comes last."""
         needed = np.zeros(self._count, dtype=bool)
         needed[list(outputs)] = needed[[ZERO, ONE]] = True
         for row in reversed(self._nodes):
@@ -166,7 +178,13 @@ class Builder:
                     needed[left] = needed[right] = True
         constants = [row for row in self._value if needed[row]]
         inputs = [row for row in self.inputs if needed[row]]
+        moved = np.zeros(self._count, dtype=bool)
+        moved[list(late)] = True
+        for row, (_, init, pairs) in self._nodes.items():
+            moved[row] = moved[init] or any(moved[left] or moved[right] for left, right in pairs)
         nodes = [row for row in self._nodes if needed[row]]
+        early = [row for row in nodes if not moved[row]]
+        nodes = early + [row for row in nodes if moved[row]]
         place = np.full(self._count, -1, dtype=np.int32)
         order = constants + inputs + nodes
         place[order] = np.arange(len(order))
@@ -183,4 +201,5 @@ class Builder:
             place[flat[:, 0]],
             place[flat[:, 1]],
             place[list(outputs)],
+            len(early) if late else 0,
         )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,27 +10,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from molvis.errors import did_you_mean
-from molvis_flux import isotopes
-from molvis_flux.elimination import Rows, convolve, mix, solve
-from molvis_flux.emu import MASS_SHIFT, Emu, SimulationError, canonical, decompose, orbit, span
-from molvis_flux.network import Experiment, Fragment, Metabolite, Network, Tracer
+from molvis_flux.elimination import solve
+from molvis_flux.emu import SimulationError, decompose
+from molvis_flux.network import Experiment, Network
 from molvis_flux.program import Builder, Program
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """Where a fragment's mass isotopomers stand in a vector of simulated data.
-
-    Attributes:
-        experiment, fragment: names.
-        start, stop: M+0 up to the heaviest, one past the end.
-    """
-
-    experiment: str
-    fragment: str
-    start: int
-    stop: int
+from molvis_flux.tracing import Slot, chosen_fragments, observe, slot_of, source_rows, units_of, ways_of
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -65,12 +48,7 @@ class Plan:
         Raises:
             SimulationError: that fragment is not simulated in that experiment.
         """
-        for slot in self.layout:
-            if (slot.experiment, slot.fragment) == (experiment, fragment):
-                return slice(slot.start, slot.stop)
-        known = [f"{slot.experiment}/{slot.fragment}" for slot in self.layout]
-        asked = f"{experiment}/{fragment}"
-        raise SimulationError(f"{asked!r} is not in the plan.{did_you_mean(asked, known)}")
+        return slot_of(self.layout, experiment, fragment)
 
     def simulate(
         self,
@@ -94,15 +72,15 @@ class Plan:
         """
         from molvis_flux import kernels
 
-        net, exchange = self._checked(net, exchange, dtype)
+        net, exchange = checked(self.reactions, net, exchange, dtype)
         found = np.empty((len(net), self.size), dtype)
-        last = (self.ways, *kernels.arguments(self.compact, dtype))
+        last = (self.ways, kernels.arguments(self.compact, dtype))
 
         def part(rows: slice) -> None:
             work = kernels.workspace(self.compact.rows, dtype)
             kernels.simulate(work, net[rows], exchange[rows], found[rows], *last)
 
-        _in_threads(part, len(net), kernels.lanes(dtype))
+        in_threads(part, len(net), 16 * kernels.lanes(dtype))
         return found
 
     def tangents(
@@ -130,7 +108,7 @@ class Plan:
         """
         from molvis_flux import kernels
 
-        net, exchange = self._checked(net, exchange, dtype)
+        net, exchange = checked(self.reactions, net, exchange, dtype)
         net_moves = np.ascontiguousarray(net_directions, dtype)
         moves = np.zeros_like(net_moves) if exchange_directions is None else exchange_directions
         exchange_moves = np.ascontiguousarray(moves, dtype)
@@ -141,14 +119,14 @@ class Plan:
             )
         found = np.empty((len(net), self.size), dtype)
         slopes = np.empty((*found.shape, net_moves.shape[1]), dtype)
-        last = (self.ways, *kernels.arguments(self.program, dtype))
+        last = (self.ways, kernels.arguments(self.program, dtype))
 
         def part(rows: slice) -> None:
             work, change = (kernels.workspace(self.program.rows, dtype) for _ in range(2))
             given = (net[rows], exchange[rows], net_moves, exchange_moves)
             kernels.push(work, change, *given, found[rows], slopes[rows], *last)
 
-        _in_threads(part, len(net), kernels.lanes(dtype))
+        in_threads(part, len(net), 16 * kernels.lanes(dtype))
         return found, slopes
 
     def jacobian(
@@ -192,43 +170,49 @@ class Plan:
         """
         from molvis_flux import kernels
 
-        net, exchange = self._checked(net, exchange, dtype)
+        net, exchange = checked(self.reactions, net, exchange, dtype)
         weights = np.ascontiguousarray(weights, dtype)
         if weights.shape != (len(net), self.size):
             raise SimulationError(f"weights have shape {weights.shape}; ({len(net)}, {self.size}) is wanted")
         found = np.empty((len(net), self.size), dtype)
         by_net, by_exchange = np.zeros_like(net), np.zeros_like(net)
-        last = (self.ways, *kernels.arguments(self.program, dtype))
+        last = (self.ways, kernels.arguments(self.program, dtype))
 
         def part(rows: slice) -> None:
             work, change = (kernels.workspace(self.program.rows, dtype) for _ in range(2))
             given = (net[rows], exchange[rows], weights[rows], found[rows])
             kernels.pull(work, change, *given, by_net[rows], by_exchange[rows], *last)
 
-        _in_threads(part, len(net), kernels.lanes(dtype))
+        in_threads(part, len(net), 16 * kernels.lanes(dtype))
         return found, by_net, by_exchange
 
-    def _checked(
-        self, net: Any, exchange: Any, dtype: Any
-    ) -> tuple[Float[np.ndarray, "n r"], Float[np.ndarray, "n r"]]:
-        net = _fluxes("net", net, self.reactions, dtype)
-        if exchange is None:
-            return net, np.zeros_like(net)
-        exchange = _fluxes("exchange", exchange, self.reactions, dtype)
-        if len(exchange) != len(net):
-            raise SimulationError(f"{len(net)} vectors of net fluxes and {len(exchange)} of exchange fluxes")
-        return net, exchange
+
+def checked(
+    reactions: Sequence[str], net: Any, exchange: Any, dtype: Any
+) -> tuple[Float[np.ndarray, "n r"], Float[np.ndarray, "n r"]]:
+    """Net and exchange fluxes as arrays; no exchange flux is 0.
+
+    Raises:
+        SimulationError: the fluxes have another shape, or are not finite.
+    """
+    net = _fluxes("net", net, reactions, dtype)
+    if exchange is None:
+        return net, np.zeros_like(net)
+    exchange = _fluxes("exchange", exchange, reactions, dtype)
+    if len(exchange) != len(net):
+        raise SimulationError(f"{len(net)} vectors of net fluxes and {len(exchange)} of exchange fluxes")
+    return net, exchange
 
 
-def _in_threads(part: Callable[[slice], None], count: int, block: int) -> None:
-    """Run slices of a batch side by side, where it is large enough to be worth it."""
+def in_threads(part: Callable[[slice], None], count: int, least: int) -> None:
+    """Run slices of a batch side by side; `least`: how many are worth a thread."""
     import numba
 
-    threads = min(numba.get_num_threads(), count // (16 * block))
+    threads = min(numba.get_num_threads(), count // least)
     if threads < 2:
         part(slice(0, count))
         return
-    step = -(-count // (threads * block)) * block
+    step = -(-count // (threads * least)) * least
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(part, [slice(first, first + step) for first in range(0, count, step)]))
 
@@ -260,114 +244,19 @@ def compile_plan(network: Network, experiments: Sequence[Experiment], fragments:
         SimulationError: an unknown fragment or tracer, or labelling that cannot be followed.
     """
     names = None if fragments is None else list(fragments)
-    chosen = [_fragments(network, experiment, names) for experiment in experiments]
-    parts = {emu for some in chosen for f in some for emu in _units(network, f)}
-    balances = decompose(network, parts)
-    reactions = tuple(network.reactions.values())
+    chosen = [chosen_fragments(network, experiment, names) for experiment in experiments]
+    wanted = {unit for some in chosen for fragment in some for unit in units_of(network, fragment)}
+    balances = decompose(network, wanted)
     builder = Builder(len(balances.ways))
-    sources: dict[Emu, Rows] = {
-        (name, atoms): tuple(
-            tuple(builder.constant(float(x)) for x in source_mid(network, experiment, name, atoms))
-            for experiment in experiments
-        )
-        for name, atoms in balances.sources
-    }
-    values = solve(builder, balances, sources, parts)
-    outputs: list[int] = []
-    layout: list[Slot] = []
-    for e, (experiment, some) in enumerate(zip(experiments, chosen, strict=True)):
-        for fragment in some:
-            rows = _measured(builder, network, fragment, {emu: (values[emu][e],) for emu in _units(network, fragment)})
-            layout.append(Slot(experiment.name, fragment.name, len(outputs), len(outputs) + len(rows)))
-            outputs += rows
+    sources = source_rows(builder, network, experiments, balances.sources)
+    values = solve(builder, balances, sources, wanted)
+    outputs, layout = observe(builder, network, experiments, chosen, values)
     program = builder.finish(outputs)
     return Plan(
         tuple(network.reactions),
-        tuple(layout),
+        layout,
         len(balances.inflows),
         program,
         program.reusing_rows(),
-        np.array([(way.reaction, way.forward, reactions[way.reaction].reversible) for way in balances.ways], np.int32),
+        ways_of(network, balances),
     )
-
-
-def source_mid(network: Network, experiment: Experiment, name: str, atoms: Sequence[int]) -> Float[np.ndarray, " m"]:
-    """Mass isotopomers of some atoms of a source, as an experiment feeds it.
-
-    Raises:
-        SimulationError: a tracer whose patterns do not fit the metabolite, or whose fractions do not add up to one.
-    """
-    metabolite = network.metabolites[name]
-    tracer = experiment.tracers.get(name) or Tracer((("0" * len(metabolite.elements), 1.0),))
-    _check_tracer(experiment, metabolite, tracer)
-    total = np.zeros(span(metabolite, atoms) + 1)
-    for turn in orbit(metabolite):
-        for pattern, fraction in tracer.isotopomers:
-            mid = np.ones(1)
-            for atom in atoms:
-                element = metabolite.elements[atom]
-                light = isotopes.heavy_share(element) if tracer.natural else 0.0
-                heavy = tracer.purity if pattern[turn[atom]] == "1" else light
-                step = np.zeros(MASS_SHIFT.get(element, 1) + 1)
-                step[0], step[-1] = 1 - heavy, heavy
-                mid = np.convolve(mid, step)
-            total += fraction * mid / len(orbit(metabolite))
-    return total
-
-
-def _check_tracer(experiment: Experiment, metabolite: Metabolite, tracer: Tracer) -> None:
-    where = f"experiment {experiment.name!r}: tracer of {metabolite.name!r}"
-    for pattern, fraction in tracer.isotopomers:
-        if len(pattern) != len(metabolite.elements) or set(pattern) - set("01"):
-            raise SimulationError(
-                f"{where}: pattern {pattern!r}; {len(metabolite.elements)} digits 0 or 1 are wanted, one for each "
-                "traced atom"
-            )
-        if not 0 <= fraction <= 1:
-            raise SimulationError(f"{where}: a fraction of {fraction}; 0 to 1 is wanted")
-    total = math.fsum(fraction for _, fraction in tracer.isotopomers)
-    if abs(total - 1) > 1e-6:
-        raise SimulationError(f"{where}: its fractions add up to {total:g}, not to 1. Add the unlabelled rest")
-    if not 0 <= tracer.purity <= 1:
-        raise SimulationError(f"{where}: a purity of {tracer.purity}; 0 to 1 is wanted")
-
-
-def _fragments(network: Network, experiment: Experiment, names: Sequence[str] | None) -> list[Fragment]:
-    for source in experiment.tracers:
-        if source not in network.metabolites:
-            raise SimulationError(
-                f"experiment {experiment.name!r}: a tracer of {source!r}, which is no metabolite of "
-                f"{network.name!r}.{did_you_mean(source, network.metabolites)}"
-            )
-        if network.metabolites[source].role != "source":
-            raise SimulationError(
-                f"experiment {experiment.name!r}: a tracer of {source!r}, which the network makes itself. Its role "
-                "has to be 'source'"
-            )
-    if names is None:
-        measured = dict.fromkeys(datum.target for datum in experiment.data if datum.kind == "mid")
-        names = list(measured) or [name for name, f in network.fragments.items() if f.kind == "ms"]
-    for name in names:
-        if name not in network.fragments:
-            raise SimulationError(
-                f"experiment {experiment.name!r}: no fragment {name!r} in {network.name!r}."
-                f"{did_you_mean(name, network.fragments)}"
-            )
-        if (kind := network.fragments[name].kind) != "ms":
-            raise SimulationError(f"fragment {name!r} is measured by {kind}; only mass isotopomers (ms) are simulated")
-    return [network.fragments[name] for name in names]
-
-
-def _units(network: Network, fragment: Fragment) -> list[Emu]:
-    named = [(name, atoms) for _, name, atoms in fragment.parts] + list(fragment.convolved)
-    return [canonical(network, emu) for emu in named]
-
-
-def _measured(builder: Builder, network: Network, fragment: Fragment, values: Mapping[Emu, Rows]) -> tuple[int, ...]:
-    weights = [weight for weight, _, _ in fragment.parts]
-    shares = [builder.constant(weight / sum(weights)) for weight in weights]
-    units = _units(network, fragment)
-    rows = mix(builder, [(share, values[unit]) for share, unit in zip(shares, units, strict=False)])
-    for unit in units[len(shares) :]:
-        rows = convolve(builder, rows, values[unit])
-    return rows[0]
