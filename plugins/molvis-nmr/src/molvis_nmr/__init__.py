@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from molvis_nmr.autograd import lines_torch, simulate_torch
     from molvis_nmr.library import read_library
     from molvis_nmr.lines import LineDerivatives, Lines, lines_and_derivatives
     from molvis_nmr.simulation import simulate
@@ -20,11 +21,22 @@ _HOME = {
     "Lines": "lines",
     "SpinSystem": "system",
     "lines_and_derivatives": "lines",
+    "lines_torch": "autograd",
     "read_library": "library",
     "simulate": "simulation",
+    "simulate_torch": "autograd",
 }
 
-__all__ = ["LineDerivatives", "Lines", "SpinSystem", "lines_and_derivatives", "read_library", "simulate"]
+__all__ = [
+    "LineDerivatives",
+    "Lines",
+    "SpinSystem",
+    "lines_and_derivatives",
+    "lines_torch",
+    "read_library",
+    "simulate",
+    "simulate_torch",
+]
 
 
 def __getattr__(name: str) -> Any:

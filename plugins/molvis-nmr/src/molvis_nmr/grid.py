@@ -30,7 +30,7 @@ SPACING = 0.1
 
 
 @lru_cache(maxsize=32)
-def _kernel_transform(size: int) -> Float[np.ndarray, " f"]:
+def kernel_transform(size: int) -> Float[np.ndarray, " f"]:
     """The kernel's transform at the times of a grid of `size` points."""
     nodes, weights = np.polynomial.legendre.leggauss(48)
     nodes, weights = nodes[24:], weights[24:]  # it is even
@@ -84,7 +84,7 @@ class Grid:
             weight: of lines, in each of k sets.
         """
         spread = self._spreading(position) @ weight
-        return np.fft.rfft(np.ascontiguousarray(spread.T), axis=1) / _kernel_transform(self.size)
+        return np.fft.rfft(np.ascontiguousarray(spread.T), axis=1) / kernel_transform(self.size)
 
     def spectrum(self, signal: Complex[np.ndarray, "k f"]) -> Float[np.ndarray, "k x"]:
         """The spectra of signals in time, at the points of the measurement.
@@ -95,7 +95,7 @@ class Grid:
         if self.first is not None:
             full = np.fft.irfft(signal, n=self.size, axis=1) / self.step
             return full[:, self.first : self.first + self.stride * len(self.points) : self.stride]
-        full = np.fft.irfft(signal / _kernel_transform(self.size), n=self.size, axis=1) / self.step
+        full = np.fft.irfft(signal / kernel_transform(self.size), n=self.size, axis=1) / self.step
         return np.ascontiguousarray((self._spreading(self.points).T @ full.T).T)
 
     def decay(self, width: float) -> Float[np.ndarray, " f"]:
