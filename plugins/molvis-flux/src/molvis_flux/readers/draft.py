@@ -77,6 +77,24 @@ class Draft:
             raise self.error(f"{what} names metabolite {name!r}, which the network has not.{near}", line, path)
         return self.metabolites[name]
 
+    def known_source(self, name: str, experiment: str, line: int | None) -> Metabolite:
+        """A source of labelled atoms by name, or an error that says which there are."""
+        metabolite = self.known_metabolite(name, line, f"a tracer of experiment {experiment!r}")
+        sources = [m.name for m in self.metabolites.values() if m.role == "source" and m.elements]
+        if metabolite.role != "source":
+            raise self.error(
+                f"experiment {experiment!r} has a tracer of {name!r}, which is no source; sources are "
+                f"{', '.join(sources) or 'none'}. Make it one, or label another",
+                line,
+            )
+        if not metabolite.elements:
+            raise self.error(
+                f"experiment {experiment!r} has a tracer of {name!r}, of which no atom is followed; write its "
+                "atoms in the maps of the reactions that use it",
+                line,
+            )
+        return metabolite
+
     def known_fragment(self, name: str, line: int | None, path: str | None = None) -> Fragment:
         """A fragment by name, or an error that says which name was meant."""
         if name not in self.fragments:

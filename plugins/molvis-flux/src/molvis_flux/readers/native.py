@@ -225,12 +225,21 @@ class NativeReader:
         keys = {
             "atoms": (str, int), "role": str, "symmetric": (bool, list), "pool": (list, int, float), "formula": str,
         }  # fmt: skip
-        maps: dict[str, int] = {}
+        maps: dict[str, tuple[int, str]] = {}
         for item in self.draft.reactions.values():
             for participant in (*item.substrates, *item.products):
-                maps.setdefault(participant.metabolite, 0)
-                maps[participant.metabolite] = max(maps[participant.metabolite], len(participant.atoms))
-        for name, count in maps.items():
+                name, count = participant.metabolite, len(participant.atoms)
+                before, reaction_before = maps.setdefault(name, (count, item.name))
+                if before and count and before != count:
+                    raise self.error(
+                        f"reaction {item.name!r} maps {count} atoms of {name!r}, and {reaction_before!r} maps "
+                        f"{before}; correct one of the maps",
+                        "reactions",
+                        item.name,
+                    )
+                if count:
+                    maps[name] = (count, reaction_before if before else item.name)
+        for name, (count, _) in maps.items():
             self.draft.metabolites.setdefault(name, Metabolite(name, ("C",) * count))
         for name, spec in self.entries("metabolites"):
             where = ("metabolites", name)
@@ -374,7 +383,7 @@ class NativeReader:
         data = self.draft.data.setdefault(name, [])
         for source, labelling in spec.get("tracers", {}).items():
             line = self.line(*where, "tracers", source)
-            metabolite = self.draft.known_metabolite(source, line, f"a tracer of experiment {name!r}")
+            metabolite = self.draft.known_source(source, name, line)
             try:
                 tracers[source] = tracer(labelling, len(metabolite.elements))
             except ValueError as error:

@@ -252,6 +252,10 @@ def tracer(spec: Any, atoms: int) -> Tracer:
             raise ValueError(f"the fraction of {name!r} is {fraction!r}, no number")
         pattern = _pattern(name, atoms)
         mixture[pattern] = mixture.get(pattern, 0.0) + float(fraction)
+    if not abs(sum(mixture.values()) - 1) <= 1e-3:
+        raise ValueError(
+            f"its fractions sum to {sum(mixture.values()):g}, not to 1; add what is missing, such as unlabelled"
+        )
     return Tracer(tuple(mixture.items()), float(spec.get("purity", 1.0)), bool(spec.get("natural", False)))
 
 

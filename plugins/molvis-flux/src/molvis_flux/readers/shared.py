@@ -40,13 +40,7 @@ def assign_tracers(tracers: Mapping[str, Any], names: Sequence[str], draft: Draf
             raise draft.error(f"the tracers of {name!r} are {table!r}; give a table of sources, or a file")
         found[name] = {}
         for source, spec in table.items():
-            metabolite = draft.known_metabolite(source, None, f"a tracer of experiment {name!r}")
-            if metabolite.role != "source":
-                sources = [m.name for m in draft.metabolites.values() if m.role == "source"]
-                raise draft.error(
-                    f"experiment {name!r} has a tracer of {source!r}, which is no source; sources are "
-                    f"{', '.join(sources) or 'none'}"
-                )
+            metabolite = draft.known_source(source, name, None)
             try:
                 found[name][source] = tracer(spec, len(metabolite.elements))
             except ValueError as error:
