@@ -48,7 +48,7 @@ def retrieval() -> list[str]:
 
 def encoders() -> list[str]:
     lines = [
-        "| infrared | structure | hit@1 among all | hit@5 | hit@20 | hit@1, 10 ppm | time |",
+        "| infrared | structure | hit@1 among all | hit@5 | hit@20 | hit@1, 10 ppm | CPU time |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     done = json.loads((RESULTS / "encoders.json").read_text(encoding="utf-8"))
