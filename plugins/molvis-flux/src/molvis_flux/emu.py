@@ -6,6 +6,7 @@ Reference: Antoniewicz, Kelleher and Stephanopoulos, Metab. Eng. 9 (2007) 68, do
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -18,6 +19,9 @@ Emu: TypeAlias = tuple[str, tuple[int, ...]]
 
 MASS_SHIFT = {"H": 1, "C": 1, "N": 1, "O": 2, "S": 2}
 """Mass numbers between the light and the heavy isotope that tracers carry: 2H, 13C, 15N, 18O, 34S."""
+
+
+_LOG = logging.getLogger("molvis")
 
 
 class SimulationError(MolvisError, ValueError):
@@ -56,18 +60,24 @@ class Decomposition:
 def decompose(network: Network, wanted: Iterable[Emu]) -> Decomposition:
     """Follow the atoms of the wanted units back to the sources.
 
+    What a reaction makes without an atom map, such as what biomass gives back, is taken to be labelled like the rest of
+    its pool; that is logged.
+
     Raises:
-        SimulationError: a metabolite that nothing makes, an inflow without an atom map, or an atom that comes from
-            nowhere.
+        SimulationError: a metabolite that nothing makes, or an atom that comes from nowhere.
     """
     ways: list[Way] = []
     makers: dict[str, list[tuple[int, Participant, dict[str, tuple[int, int]]]]] = {}
+    unmapped: dict[str, list[str]] = {}
     inputs: list[tuple[Participant, ...]] = []
     for place, reaction in enumerate(network.reactions.values()):
         for forward in (True, False) if reaction.reversible else (True,):
             given, made = (reaction.substrates, reaction.products)[:: 1 if forward else -1]
             origin = {label: (which, atom) for which, p in enumerate(given) for atom, label in enumerate(p.atoms)}
             for participant in made:
+                if not participant.atoms:
+                    unmapped.setdefault(participant.metabolite, []).append(reaction.name)
+                    continue
                 makers.setdefault(participant.metabolite, []).append((len(ways), participant, origin))
             ways.append(Way(place, forward))
             inputs.append(given)
@@ -97,9 +107,11 @@ def decompose(network: Network, wanted: Iterable[Emu]) -> Decomposition:
                 share[way] = share.get(way, 0.0) + weight
         if not found:
             raise SimulationError(
-                f"metabolite {metabolite.name!r} is never made, and no source: its labelling cannot be followed. "
-                "Add a reaction that makes it, or give it the role 'source'"
+                f"no reaction makes metabolite {metabolite.name!r} with an atom map, and it is no source: its "
+                "labelling cannot be followed. Add the reaction or its map, or give it the role 'source'"
             )
+        for name in unmapped.pop(metabolite.name, ()):
+            _LOG.info("%s makes %s without an atom map: taken as labelled like the rest", name, metabolite.name)
         inflows[unit] = found
         open_units += [emu for made_of in found for emu in made_of]
     return Decomposition(tuple(ways), inflows, tuple(sources))
@@ -154,8 +166,8 @@ def _trace(
     where = f" ({reaction.where})" if reaction.where else ""
     if len(participant.atoms) <= max(atoms):
         raise SimulationError(
-            f"reaction {reaction.name!r}{where} makes {participant.metabolite!r} without a map of all its atoms; its "
-            "labelling is needed. Write the map, or make what comes from outside a source"
+            f"reaction {reaction.name!r}{where} makes {participant.metabolite!r} with a map of only "
+            f"{len(participant.atoms)} atoms; write the others"
         )
     parts: dict[int, list[int]] = {}
     for atom in atoms:

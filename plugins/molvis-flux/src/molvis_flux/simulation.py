@@ -55,6 +55,7 @@ class Plan:
         net: Float[np.ndarray, "n r"],
         exchange: Float[np.ndarray, "n r"] | None = None,
         *,
+        backend: str = "numba",
         dtype: Any = np.float64,
     ) -> Float[np.ndarray, "n d"]:
         """Mass isotopomer distributions in the stationary state.
@@ -62,17 +63,29 @@ class Plan:
         Args:
             net: net fluxes; only their proportions matter.
             exchange: exchange fluxes; without, no reaction runs backwards beside its net flux.
+            backend: `numba`, or `torch`: on a GPU where there is one. With gradients: `torch_backend.simulate`.
             dtype: float64, or float32, which is faster and right to some 1e-6.
 
         Returns:
             Fractions, in the order of `layout`. Those of a metabolite into which nothing flows are 0.
 
         Raises:
-            SimulationError: the fluxes have another shape, or are not finite.
+            SimulationError: the fluxes have another shape, or are not finite; or no such backend.
         """
         from molvis_flux import kernels
 
         net, exchange = checked(self.reactions, net, exchange, dtype)
+        if backend == "torch":
+            import torch
+
+            from molvis_flux import torch_backend
+
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            given = (torch.as_tensor(values, device=device) for values in (net, exchange))
+            with torch.no_grad():
+                return torch_backend.simulate(self, *given).cpu().numpy()
+        if backend != "numba":
+            raise SimulationError(f"no backend {backend!r}; 'numba' and 'torch' are known")
         found = np.empty((len(net), self.size), dtype)
         last = (self.ways, kernels.arguments(self.compact, dtype))
 
