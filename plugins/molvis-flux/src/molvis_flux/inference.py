@@ -328,3 +328,58 @@ def _refined(problem: object, values: Float[np.ndarray, "n v"]) -> FluxResult:
     order = np.argsort(ended.ssr, kind="stable")
     ended = Minimum(*(getattr(ended, name)[order] for name in Minimum.__slots__))
     return result(problem, ended, intervals="none", samples=0)
+
+
+@dataclass(frozen=True, slots=True)
+class FluxLine:
+    """One flux of a report.
+
+    Attributes:
+        name: its path, such as `net/pgi`.
+        median, low, high: of the posterior.
+        best: of the least-squares fit, or None.
+        verdict: identifiable, bounded, not identifiable or fixed; empty where no fit was made.
+    """
+
+    name: str
+    median: float
+    low: float
+    high: float
+    best: float | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An estimate in plain values.
+
+    Attributes:
+        fluxes: all of them.
+        method, effective, level, notes, problem: as in `Estimate`.
+        ssr, p: of the least-squares fit: the sum of squares, and the chance of a larger one; None where not made.
+    """
+
+    fluxes: tuple[FluxLine, ...]
+    method: str
+    effective: float
+    level: float
+    notes: tuple[str, ...]
+    problem: str
+    ssr: float | None
+    p: float | None
+
+
+def report(found: Estimate) -> Report:
+    """An estimate for printing."""
+    best = found.best
+    lines = tuple(
+        FluxLine(
+            "/".join(name), float(found.values[i]), float(found.intervals[i, 0]), float(found.intervals[i, 1]),
+            None if best is None else float(best.values[i]), found.verdicts[i].kind if found.verdicts else "",
+        )
+        for i, name in enumerate(found.names)
+    )  # fmt: skip
+    return Report(
+        lines, found.method, found.effective, found.level, found.notes, found.problem,
+        None if best is None else best.ssr, None if best is None else best.goodness.p,
+    )  # fmt: skip

@@ -33,4 +33,16 @@ def molvis_components() -> list[Component]:
             target="molvis_flux.commands.sample:sample",
             summary="Draw fluxes that a network allows.",
         ),
+        Component(
+            kind="command",
+            name="flux-train",
+            target="molvis_flux.commands.train:train",
+            summary="Train a neural estimator for a network and its tracers.",
+        ),
+        Component(
+            kind="command",
+            name="flux-estimate",
+            target="molvis_flux.commands.estimate:estimate",
+            summary="Fluxes of a sample by a trained estimator.",
+        ),
     ]

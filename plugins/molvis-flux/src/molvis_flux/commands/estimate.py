@@ -1,0 +1,57 @@
+"""`molvis flux estimate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molvis import output
+
+
+def estimate(
+    model: Annotated[Path, typer.Argument(help="Folder that `molvis flux train` made.")],
+    data: Annotated[Path, typer.Argument(help="A study of the same network with data; what is missing is left out.")],
+    level: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+    method: Annotated[str, typer.Option(help="auto, importance, sequential, or neural (milliseconds).")] = "auto",
+    draws: Annotated[int, typer.Option(min=100, help="From the posterior.")] = 2000,
+    refine: Annotated[bool, typer.Option(help="Fit by least squares and test whether the data are explained.")] = True,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV of the posterior's draws.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the estimate as JSON.")] = False,
+) -> None:
+    """Estimate fluxes of a sample with a trained estimator.
+
+    Ends with 1 where the network cannot explain the data.
+    """
+    from molvis_flux.estimator import load_estimator
+    from molvis_flux.inference import estimate as run
+    from molvis_flux.inference import report
+    from molvis_flux.polytope import write_fluxes
+    from molvis_flux.readers import read_study
+
+    estimator = load_estimator(model)
+    with output.progress("posterior") as show:
+        found = run(
+            estimator, read_study(data), level=level, method=method, draws=draws, refine=refine, seed=seed,
+            progress=show,
+        )  # fmt: skip
+    if out is not None:
+        write_fluxes(out, estimator.space, found.samples)
+    lines = report(found)
+    if as_json:
+        output.print_json(lines)
+    else:
+        columns = ("flux", "median", "low", "high", "least squares", "verdict")
+        output.print_table(columns, [
+            (f.name, *(f"{x:.4g}" for x in (f.median, f.low, f.high)), None if f.best is None else f"{f.best:.4g}",
+             f.verdict or None) for f in lines.fluxes
+        ])  # fmt: skip
+        for note in lines.notes:
+            output.note(note)
+        output.note(f"{lines.method}, {lines.effective:.0f} effective draws" + (
+            "" if lines.ssr is None else f"; sum of squares {lines.ssr:.4g}, p {lines.p:.3g}"))  # fmt: skip
+    if found.problem:
+        output.note(found.problem)
+        raise typer.Exit(1)

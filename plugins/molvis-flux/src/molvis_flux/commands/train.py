@@ -1,0 +1,47 @@
+"""`molvis flux train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molvis import output
+
+
+def train(
+    network: Annotated[Path, typer.Argument(help="TOML, FluxML, mfapy, FreeFlux or INCAWrapper; a file or a folder.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the estimator.")],
+    steps: Annotated[int, typer.Option(min=1, help="Of the training; 5,000 are some minutes.")] = 5000,
+    simulations: Annotated[int, typer.Option(min=1000, help="Flux vectors to learn from.")] = 200_000,
+    noise: Annotated[tuple[float, float], typer.Option(help="Least and greatest sd of a fraction.")] = (0.001, 0.03),
+    width: Annotated[int, typer.Option(min=8, help="Of the neural network.")] = 192,
+    seed: Annotated[int, typer.Option(help="Of everything drawn.")] = 0,
+    resume: Annotated[bool, typer.Option(help="Go on where the same training was interrupted.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train an estimator of fluxes for a network and its tracers.
+
+    The file's experiments say which tracers are fed and what may be measured; the data's values are not used. Run the
+    same command again after an interruption: it goes on.
+    """
+    from molvis_flux.estimator import Settings
+    from molvis_flux.readers import read_study
+    from molvis_flux.training import train as run
+
+    settings = Settings(noise=noise, steps=steps, simulations=simulations, width=width, seed=seed)
+    with output.progress("training") as show:
+        estimator = run(
+            read_study(network), out, settings=settings, resume=resume, progress=lambda done, all_, _: show(done, all_)
+        )
+    if as_json:
+        output.print_json({"folder": out, "measurements": len(estimator.measurements), "metrics": estimator.metrics})
+        return
+    columns = ("missing", "log density", "coverage of 90% intervals before calibration")
+    shares = [name.removeprefix("coverage_") for name in estimator.metrics if name.startswith("coverage_")]
+    output.print_table(columns, [
+        (f"{float(s):.0%}", f"{estimator.metrics[f'log_density_{s}']:.2f}", f"{estimator.metrics[f'coverage_{s}']:.3f}")
+        for s in shares
+    ])  # fmt: skip
+    output.note(f"{len(estimator.space)} free fluxes, {len(estimator.measurements)} measurements: {out}")
