@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from molvis.errors import MolvisError, did_you_mean
 from molvis_flux.network import (
@@ -26,7 +27,13 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class CompositionError(MolvisError, ValueError):
-    """Parts that do not fit together."""
+    """Parts that do not fit together.
+
+    Attributes:
+        place: `parts`, `pools`, `infusions` or `mixtures`, and which of them; empty where unknown.
+    """
+
+    place: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +132,19 @@ def compose(
             share is not positive.
     """
     whole = _Whole(name, parts, medium)
-    for prefix, part in parts.items():
-        whole.add(prefix, part)
-    for pool_name, pool in pools.items():
-        whole.join(pool_name, pool)
-    for pool_name, rate in (infusions or {}).items():
-        whole.infuse(pool_name, rate)
-    for mixture_name, mixture in (mixtures or {}).items():
-        whole.mix(mixture_name, mixture)
+    steps: tuple[tuple[str, Mapping[str, Any], Callable[[str, Any], None]], ...] = (
+        ("parts", parts, whole.add),
+        ("pools", pools, whole.join),
+        ("infusions", infusions or {}, whole.infuse),
+        ("mixtures", mixtures or {}, whole.mix),
+    )
+    for section, items, step in steps:
+        for item, value in items.items():
+            try:
+                step(item, value)
+            except CompositionError as error:
+                error.place = (section, item)
+                raise
     return whole.study()
 
 

@@ -68,7 +68,8 @@ class _Lines:
         for at, line in enumerate(self.lines, 1):
             if (header := _HEADER.fullmatch(line)) and "=" not in header[1]:
                 prefix = self.split(header[1])
-                self.found.setdefault(prefix, at)
+                for end in range(1, len(prefix) + 1):
+                    self.found.setdefault(prefix[:end], at)
             elif key := _KEY.match(line):
                 full = (*prefix, *self.split(key[1]))
                 for end in range(len(prefix) + 1, len(full) + 1):

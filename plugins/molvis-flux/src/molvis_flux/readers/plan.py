@@ -34,10 +34,7 @@ def composed(reader: NativeReader) -> Study:
     try:
         return compose(name, parts, pools, infusions=infusions, mixtures=mixtures, medium=medium)
     except CompositionError as error:
-        # The message names the item; its line is where the item's name first stands as a key.
-        words = [w for w in str(error).replace("'", " ' ").split("'")[1::2] if w.strip()]
-        places = [(s, w.strip()) for w in words for s in SECTIONS if w.strip() in reader.table.get(s, {})]
-        raise reader.error(str(error), *(places[0] if places else ("parts",))) from error
+        raise reader.error(str(error), *(error.place or ("parts",))) from error
 
 
 def _part(reader: NativeReader, name: str, spec: Any) -> Part:
@@ -65,7 +62,8 @@ def _part(reader: NativeReader, name: str, spec: Any) -> Part:
     if not Path(file).exists():
         raise reader.error(f"part {name!r} names the file {file}, which is not there", *where)
     try:
-        study = read_study(file, **options)
+        # A template has open ends that the whole closes; faults are told of the whole, with the template's lines.
+        study = read_study(file, strict=False, **options)
     except TypeError as error:
         raise reader.error(f"part {name!r} has an option that its format has not: {error}", *where) from error
     return Part(study, float(spec.get("mass", 1.0)), tuple(spec.get("without", ())))
