@@ -92,10 +92,12 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grad_outputs: Tensor
+    ) -> tuple[Tensor, None, None]:
         work, inputs = ctx.saved_tensors
         change = torch.zeros_like(work)
-        change.index_add_(0, torch.as_tensor(ctx.program.outputs.astype(np.int64), device=work.device), gradient)
+        change.index_add_(0, torch.as_tensor(ctx.program.outputs.astype(np.int64), device=work.device), grad_outputs[0])
         for level in reversed(ctx.levels):
             pulled = change[level.target]
             pulled[level.inverse] *= -(work[level.target[level.inverse]] ** 2)
