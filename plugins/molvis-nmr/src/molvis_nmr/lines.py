@@ -212,10 +212,12 @@ def _placed(
 def merged(system: SpinSystem) -> tuple[SpinSystem, Int[np.ndarray, " g"]]:
     """The system with magnetically equivalent groups made one, and which of its groups each one became part of.
 
-    Groups are taken as one that have the same nucleus, shift, width and couplings to all others.
+    Groups are taken as one that have the same nucleus, shift, width, intensity and couplings to all others.
     """
     into = np.arange(len(system))
-    same = (np.abs(system.shifts[:, None] - system.shifts) < 1e-12) & (system.widths[:, None] == system.widths)
+    same = np.abs(system.shifts[:, None] - system.shifts) < 1e-12
+    for values in (system.widths, system.intensities):
+        same &= values[:, None] == values
     for k, m in np.argwhere(np.triu(same, 1)).tolist():
         if into[k] == k and into[m] == m and system.nuclei[k] == system.nuclei[m]:
             away = np.abs(system.couplings[k] - system.couplings[m])
@@ -350,21 +352,40 @@ def lines_and_derivatives(
     """
     _check(system, nucleus)
     size = len(system)
-    hertz = _frequencies(system, frequency)
-    scale = np.array([larmor(n, frequency) for n in system.nuclei])
     if pairs is None:
         wanted = np.argwhere(np.triu(system.couplings) != 0)
     else:
         wanted = np.sort(np.array(pairs, dtype=np.int64).reshape(-1, 2), axis=1)
     if len(wanted) and (wanted.min() < 0 or wanted.max() >= size or (wanted[:, 0] == wanted[:, 1]).any()):
         raise RecordError(f"pairs holds what are no two of the {size} groups: {pairs}")
+    if intensities is not None:
+        system = replace(system, intensities=intensities)
+    # Of equivalent groups, which turn into each other, a line has no derivatives of its own; of all together it has.
+    whole, place = merged(system)
+    inner = np.sort(place[wanted], axis=1)
+    apart = inner[:, 0] != inner[:, 1]
+    unique, back = np.unique(inner[apart], axis=0, return_inverse=True)
+    found, by_position, by_signal = _derived(whole, frequency, nucleus, threshold, unique, states)
+    part = system.multiplicity / whole.multiplicity[place]
+    scale = np.array([larmor(n, frequency) for n in system.nuclei])
+    columns = np.concatenate([place, np.full(len(wanted), -1)])
+    columns[size:][apart] = len(whole) + back.ravel()
+    factor = np.concatenate([part * scale, np.where(apart, part[wanted[:, 0]] * part[wanted[:, 1]], 0)])
+    shown = Lines(found.position, found.weight[:, place] * part, found.share[:, place] * part)
+    return LineDerivatives(shown, wanted, by_position[:, columns] * factor, by_signal[:, columns] * factor)
+
+
+def _derived(
+    system: SpinSystem, frequency: float, nucleus: str, threshold: float, wanted: Int[np.ndarray, "p 2"], states: int
+) -> tuple[Lines, Float[np.ndarray, "l q"], Float[np.ndarray, "l q"]]:
+    """Lines, and the derivatives of their positions and signals by the groups' frequencies and by some couplings."""
+    size = len(system)
+    hertz = _frequencies(system, frequency)
     linked = system.couplings != 0
     linked[wanted[:, 0], wanted[:, 1]] = linked[wanted[:, 1], wanted[:, 0]] = True
-    r = system.intensities if intensities is None else intensities
     column = np.full((size, size), -1)
     column[wanted[:, 0], wanted[:, 1]] = size + np.arange(len(wanted))
     found: list[tuple[np.ndarray, ...]] = []
-    width = size + len(wanted)
     with one_thread():
         for task in _tasks(system, hertz, linked, nucleus, states):
             solved = solve(task, hertz, system.couplings)
@@ -376,15 +397,15 @@ def lines_and_derivatives(
                 for block in (step.low, step.high):
                     if block not in known:
                         known[block] = _perturbed(solved, block, np.flatnonzero(index >= 0))
+                (rise_low, turn_low), (rise_high, turn_high) = known.pop(step.low), known[step.high]
                 flips = solved.flips(step)
                 chosen = _significant(flips, threshold)
-                rows = _spread(_gather(solved, step, flips, chosen), size)
                 high, low = np.divmod(chosen, flips.detected.shape[1])
-                (rise_low, turn_low), (rise_high, turn_high) = known.pop(step.low), known[step.high]
-                position, signal = np.zeros((2, len(chosen), width))
+                position, signal = np.zeros((2, len(chosen), size + len(wanted)))
                 position[:, places] = (rise_high[:, high] - rise_low[:, low]).T
-                started = np.tensordot(r[flips.groups], flips.each, axes=1)
-                alike = task.targets is None and np.ptp(r[flips.groups]) == 0
+                r = system.intensities[flips.groups]
+                started = np.tensordot(r, flips.each, axes=1)
+                alike = task.targets is None and np.ptp(r) == 0
                 for some in _portions(len(places), started.size):
                     turns = turn_high[some], turn_low[some], chosen
                     product = _changed(flips.detected, *turns) * started.ravel()[chosen]
@@ -393,11 +414,9 @@ def lines_and_derivatives(
                     else:
                         product += _changed(started, *turns) * flips.detected.ravel()[chosen]
                     signal[:, places[some]] = task.part.factor * product.T
-                found.append((*rows, position, signal))
+                found.append((*_spread(_gather(solved, step, flips, chosen), size), position, signal))
     position, weight, share, by_position, by_signal = (np.concatenate(c) for c in zip(*found, strict=True))
-    by_position[:, :size] *= scale
-    by_signal[:, :size] *= scale
-    return LineDerivatives(Lines(position, weight, share), wanted, by_position, by_signal)
+    return Lines(position, weight, share), by_position, by_signal
 
 
 def _portions(count: int, size: int) -> Iterator[slice]:

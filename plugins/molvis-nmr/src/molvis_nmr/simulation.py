@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from jaxtyping import Float
 
@@ -27,6 +29,7 @@ def simulate(
     kernel: Float[np.ndarray, "o 2"] | None = None,
     nucleus: str = "1H",
     threshold: float = 1e-6,
+    states: int = 4096,
 ) -> Trace:
     """The spectrum of one nucleus of a spin system.
 
@@ -43,11 +46,14 @@ def simulate(
         kernel: an instrument's line shape: offsets in Hz and how much of the signal comes there; made to add up to 1.
         nucleus: whose spectrum.
         threshold: of lines to leave out, see `lines`.
+        states: beyond which coupled groups are simulated in clusters, see `lines`.
 
     Raises:
         RecordError: the system has no such nucleus, or a width, an axis or a kernel that cannot be.
     """
-    found = lines(system, frequency, nucleus=nucleus, threshold=threshold)
+    if not (0 <= gaussian < np.inf and 0 <= broadening < np.inf):
+        raise RecordError(f"gaussian is {gaussian:g} and broadening {broadening:g} Hz; 0 or more is wanted")
+    found = lines(system, frequency, nucleus=nucleus, threshold=threshold, states=states)
     mhz = larmor(nucleus, frequency)
     if axis is None:
         axis = _axis(system, found, mhz, window, points, gaussian + broadening)
@@ -95,10 +101,8 @@ def render(
     """Lines as a spectrum at the points `hertz`, ascending.
 
     Raises:
-        RecordError: a broadening that is negative, or a kernel that is none.
+        RecordError: the kernel is none.
     """
-    if not (0 <= gaussian < np.inf and 0 <= broadening < np.inf):
-        raise RecordError(f"gaussian is {gaussian:g} and broadening {broadening:g} Hz; 0 or more is wanted")
     signal = found.weight @ intensities
     width = found.share @ widths + broadening
     few, first, mixture = shares(width)
@@ -131,3 +135,29 @@ def line_shape(kernel: Float[np.ndarray, "o 2"], time: Float[np.ndarray, " f"]) 
     for offset, part in kernel / [1, kernel[:, 1].sum()]:
         shape += part * np.exp(-2j * np.pi * offset * time)
     return shape
+
+
+def simulate_all(
+    systems: Sequence[SpinSystem],
+    frequency: float,
+    axis: Float[np.ndarray, " t"],
+    *,
+    gaussian: float = 0.0,
+    broadening: float = 0.0,
+    kernel: Float[np.ndarray, "o 2"] | None = None,
+    nucleus: str = "1H",
+    progress: Callable[[int, int], None] | None = None,
+) -> Float[np.ndarray, "n t"]:
+    """Spectra of many spin systems on one axis, a row each. Arguments are those of `simulate`.
+
+    Raises:
+        RecordError: as `simulate`.
+    """
+    rows = np.empty((len(systems), len(axis)))
+    for i, system in enumerate(systems):
+        rows[i] = simulate(
+            system, frequency, axis=axis, gaussian=gaussian, broadening=broadening, kernel=kernel, nucleus=nucleus
+        ).y
+        if progress:
+            progress(i + 1, len(systems))
+    return rows
