@@ -1,6 +1,6 @@
 """`nmr-spin-system`: shifts, couplings, widths and intensities of a spin system from spectra, by least squares.
 
-The search goes from broad to sharp: the measurement and the model are broadened by 8, 3, 1 and 0 Hz, so that lines find
+The search goes from broad to sharp: the measurement and the model are broadened by 12, 4, 1 and 0 Hz, so that lines find
 each other. Where the answer does not explain the data, other starts are tried: other labels, other signs, shifts and
 couplings drawn from the prior. At the end residuals count by their absolute value, since a line shape that is a little
 wrong would otherwise pull at the rest, unless the noise is all that is left over.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from molvis.records import Record
 
 Progress = Callable[[int, int], None]
-LADDER = (8.0, 3.0, 1.0, 0.0)
+LADDER = (12.0, 4.0, 1.0, 0.0)
 """Hz of extra broadening, one stage after the other."""
 REACH = 40.0
 """Hz around each line that are fitted."""

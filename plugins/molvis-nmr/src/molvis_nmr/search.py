@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 
 import numpy as np
 from jaxtyping import Float
 from scipy.signal import fftconvolve
 
 from molvis_nmr.model import Window
-from molvis_nmr.squares import Problem, Stage, State
+from molvis_nmr.squares import TELLING, Problem, Stage, State
 
-ENOUGH = 0.1
-"""R factor below which an answer is taken for right without a look at others."""
+ENOUGH = 0.04
+"""R factor, at the last broadening but one, below which an answer is taken for right without a look at others."""
 
 WINGS = 25.0
 """Hz to both sides that an instrument line shape may reach."""
@@ -44,19 +44,99 @@ class Search:
         self.ended = False
 
     def run(self, theta: Float[np.ndarray, " k"], *, starts: int) -> None:
-        """Find the best fit from `theta` on, in at most so many starts."""
-        self.starts = min(starts, 1)
-        self._tick()
-        for broadening in self.ladder:
-            last = broadening == 0
-            stage = self.problem.stage(theta, broadening, self.reach)
-            if last:
-                theta = self._with_extras(theta)
-            self.state, self.ended = self.problem.descend(
-                theta, stage, tolerance=1e-4 if last else 1e-3, most=40 if last else 20
-            )
-            self.stage, theta = stage, self.state.theta
+        """Find the best fit from `theta` on, in at most so many starts.
+
+        Couplings that start at 0 join in at the end.
+        """
+        everything = self.problem.free.copy()
+        self.problem.free = everything & ~self._new_couplings()
+        first = theta
+        self.starts = 1
+        theta = self._anneal(first, self.ladder[:-1])
+        if starts > 1 and len(self.ladder) > 2 and self._error() > ENOUGH:
+            theta = self._explore(first, starts)
+        self.problem.free = everything
+        self._last(theta)
+
+    def _new_couplings(self) -> np.ndarray:
+        new = np.zeros(len(self.problem.names), dtype=bool)
+        for i, (k, m) in enumerate(self.problem.pairs):
+            new[i] = self.problem.systems[0].couplings[k, m] == 0 and self.problem.mean[i] == 0
+        return new
+
+    def _anneal(self, theta: Float[np.ndarray, " k"], ladder: Sequence[float]) -> Float[np.ndarray, " k"]:
+        for broadening in ladder:
+            self.stage = self.problem.stage(theta, broadening, self.reach)
+            self.state, _ = self.problem.descend(theta, self.stage, tolerance=1e-3, most=24)
+            theta = self.state.theta
             self._tick()
+        return theta
+
+    def _last(self, theta: Float[np.ndarray, " k"]) -> None:
+        self.stage = self.problem.stage(theta, 0.0, self.reach)
+        self.state, self.ended = self.problem.descend(self._with_extras(theta), self.stage, tolerance=1e-4, most=40)
+        self._tick()
+
+    def _error(self) -> float:
+        """R factor of the stage."""
+        left = sum(float(r[k] @ r[k]) for r, k in zip(self.state.residual, self.stage.keep, strict=True))
+        return (left / sum(float(y[k] @ y[k]) for y, k in zip(self.stage.data, self.stage.keep, strict=True))) ** 0.5
+
+    def _explore(self, first: Float[np.ndarray, " k"], starts: int) -> Float[np.ndarray, " k"]:
+        """Other starts until one explains the data: labels swapped from the best, then draws from the prior."""
+        problem, (coarse, fine) = self.problem, (self.ladder[0], self.ladder[-2])
+        middle = self.ladder[1] if len(self.ladder) > 3 else coarse
+        rough, closer = (problem.stage(first, b, self.reach + 10) for b in (coarse, middle))
+        best = problem.evaluate(self.state.theta, closer)
+        best = problem.evaluate(self.state.theta, closer, best)
+        answer, error = self.state, self._error()
+        swaps = self._swaps(best.theta)
+        while self.starts < starts:
+            self.starts += 1
+            self._tick()
+            if swaps:
+                k, m = swaps.pop(0)
+                theta = best.theta.copy()
+                for s in range(len(problem.measured)):
+                    at = problem.at(s, "shift").start
+                    theta[[at + k, at + m]] = theta[[at + m, at + k]]
+                state = problem.descend(theta, closer, tolerance=1e-3, most=24)[0]
+            else:
+                state = problem.descend(self._drawn(first), rough, tolerance=1e-3, most=24)[0]
+                state = problem.descend(state.theta, closer, tolerance=1e-3, most=24)[0]
+            if state.objective < best.objective - TELLING:
+                best = state
+                swaps = self._swaps(best.theta)
+                theta = self._anneal(best.theta, (fine,))
+                if self._error() < error:
+                    answer, error = self.state, self._error()
+                if error < ENOUGH:
+                    break
+        return answer.theta
+
+    def _swaps(self, theta: Float[np.ndarray, " k"]) -> list[tuple[int, int]]:
+        """Groups of one size that are near each other, the nearest first."""
+        problem = self.problem
+        at, sizes = problem.at(0, "shift"), problem.systems[0].multiplicity
+        shift = theta[at]
+        near = 3 * np.where(problem.free[at], np.minimum(problem.sd[at], 1.0), 0.0)
+        pairs = [
+            (abs(float(shift[k] - shift[m])), (k, m))
+            for i, k in enumerate(problem.observed)
+            for m in problem.observed[i + 1 :]
+            if sizes[k] == sizes[m] and abs(shift[k] - shift[m]) < min(near[k], near[m])
+        ]
+        return [pair for _, pair in sorted(pairs)]
+
+    def _drawn(self, first: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+        problem = self.problem
+        moved = np.where(problem.free, 0.6 * np.minimum(problem.sd, 3.0), 0.0)
+        for s in range(len(problem.measured)):
+            moved[problem.at(s, "width")] = moved[problem.at(s, "extra")] = 0
+        theta = first + moved * self.rng.standard_normal(len(first))
+        if problem.tie is not None:
+            theta = first + problem.tie @ (np.linalg.pinv(problem.tie) @ (theta - first))
+        return np.clip(theta, problem.low, problem.high)
 
     def _with_extras(self, theta: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
         """A Gaussian that is to be fitted does not start at 0, where it has no slope."""

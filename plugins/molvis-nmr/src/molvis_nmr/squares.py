@@ -25,6 +25,8 @@ from molvis_nmr.system import SpinSystem
 
 STRONG = 1e-4
 """Lines weaker than this share of a spin's are left out where signals are looked for."""
+TELLING = 6.0
+"""Two answers that differ by less than this in the objective (-2 log likelihood) are as good as each other."""
 WEAK = 1e-5
 """Lines weaker than this share of a spin's are left out of the model."""
 
@@ -383,6 +385,13 @@ class Problem:
             right[place] += factor * (down - weighted @ projected).T @ state.residual[s]
         return left, right
 
+    def searched(self) -> Float[np.ndarray, "k f"]:
+        """From the vector that is searched over to that of all parameters."""
+        if self.tie is None:
+            return np.eye(len(self.names))[:, self.free]
+        some = self.tie * self.free[:, None]
+        return some[:, some.any(axis=0)]
+
     def _limits(self, broadening: float) -> Float[np.ndarray, " k"]:
         """How far a parameter may go in one step."""
         limit = np.full(len(self.names), 1.0 + broadening / 4)
@@ -404,7 +413,7 @@ class Problem:
             tolerance: the end is reached where two steps in a row gain less than this share of the number of points.
             reuse: steps that share derivatives.
         """
-        tie = np.eye(len(theta))[:, self.free] if self.tie is None else self.tie
+        tie = self.searched()
         state = self.evaluate(theta, stage)
         state = self.evaluate(theta, stage, state)
         precision = np.where(self.free, 1 / self.sd**2, 0.0)

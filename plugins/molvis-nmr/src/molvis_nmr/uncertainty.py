@@ -10,12 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from molvis_nmr.squares import Problem, Stage, State
+from molvis_nmr.squares import TELLING, Problem, Stage, State
 
 FLAT = 0.7
 """A parameter whose error stays above this share of its prior's is one that the data tell nothing about."""
-TELLING = 6.0
-"""Two answers that differ by less than this in the objective (-2 log likelihood) are as good as each other."""
 
 
 def autocorrelation(residuals: Sequence[Float[np.ndarray, " t"]], longest: int) -> Float[np.ndarray, " lag"]:
@@ -51,7 +49,7 @@ def covariance(problem: Problem, state: State, stage: Stage) -> Float[np.ndarray
     was filled up with tell nothing new, and a wrong line shape is a correlated error too. The prior counts once.
     """
     k, g, spectra = len(problem.names), problem.groups, len(problem.measured)
-    tie = np.eye(k)[:, problem.free] if problem.tie is None else problem.tie
+    tie = problem.searched()
     searched = tie.shape[1]
     size = searched + spectra * g
     precision = np.zeros((size, size))
@@ -160,25 +158,26 @@ def profile(
     where = problem.names.index(name) if name in problem.names else None
     if where is None:
         raise KeyError(name)
-    was = problem.free.copy(), problem.tie
+    was = problem.free
     found = np.full(len(values), np.nan)
     try:
-        problem.free = was[0].copy()
-        problem.free[where] = False
-        if was[1] is not None:
-            problem.tie = was[1][:, ~(was[1][where] != 0)]
+        held = np.zeros(len(was), dtype=bool)
+        held[where] = True
+        if problem.tie is not None:
+            held |= (problem.tie[:, problem.tie[where] != 0] != 0).any(axis=1)
+        problem.free = was & ~held
         order = np.argsort(np.abs(np.array(values) - _shown(problem, state.theta, where)))
         ends = dict[bool, np.ndarray]()
         for i in order.tolist():  # outwards, each from its neighbour's answer
             aim = float(np.log(values[i])) if name.startswith("width/") else float(values[i])
             side = aim > state.theta[where]
             theta = ends.get(side, state.theta).copy()
-            theta[where] = aim
+            theta[held] = aim
             end, _ = problem.descend(theta, stage, most=12, tolerance=1e-5)
             ends[side] = end.theta
             found[i] = sum(n * np.log(x) for n, x in zip(stage.count, end.loss, strict=True))
     finally:
-        problem.free, problem.tie = was
+        problem.free = was
     return found - sum(n * np.log(x) for n, x in zip(stage.count, state.loss, strict=True))
 
 
