@@ -163,12 +163,16 @@ def measurements(study: Study, plan: Plan, noise: tuple[float, float]) -> tuple[
 
 
 def simulate(
-    space: FluxSpace, plan: Plan, parts: Sequence[Measurement], values: Float[np.ndarray, "n v"]
+    space: FluxSpace,
+    plan: Plan,
+    parts: Sequence[Measurement],
+    values: Float[np.ndarray, "n v"],
+    dtype: Any = np.float64,
 ) -> Float[np.ndarray, "n d"]:
     """Vectors of data without noise, of values of the space."""
-    labelling = plan.simulate(*space.net_and_exchange(values))
+    labelling = plan.simulate(*space.net_and_exchange(values), dtype=dtype)
     fluxes = [space.index[part.kind, part.target] for part in parts if part.kind != "mid"]
-    return np.concatenate([labelling, values[:, fluxes]], axis=1) if fluxes else labelling
+    return np.concatenate([labelling, values[:, fluxes].astype(dtype)], axis=1) if fluxes else labelling
 
 
 def features(

@@ -99,7 +99,14 @@ def neural_draws(estimator: Estimator, posterior: Mixture, n: int, seed: int) ->
 
 
 def weigh(
-    estimator: Estimator, data: Data, posterior: Mixture, *, draws: int = 2000, wanted: float = 400, seed: int = 0
+    estimator: Estimator,
+    data: Data,
+    posterior: Mixture,
+    *,
+    draws: int = 2000,
+    wanted: float = 400,
+    seed: int = 0,
+    belief: Callable[[Float[np.ndarray, "s k"]], Float[np.ndarray, " s"]] | None = None,
 ) -> Draws:
     """Importance sampling: draws from the neural posterior, weighed by the exact likelihood and the prior.
 
@@ -113,6 +120,7 @@ def weigh(
         draws: of a round.
         wanted: effective draws with which to stop.
         seed: of the draws.
+        belief: logarithm of a density over coordinates that multiplies the prior.
     """
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -127,6 +135,8 @@ def weigh(
         if len(inside):
             residuals = estimator.simulate(theta[inside]) * weights - measured
             out[inside] -= 0.5 * np.einsum("sd,sd->s", residuals, residuals)
+            if belief is not None:
+                out[inside] += belief(theta[inside])
         return theta, out
 
     def prior(z: Float[np.ndarray, "s k"]) -> Float[np.ndarray, " s"]:

@@ -16,6 +16,24 @@ def molvis_components() -> list[Component]:
             summary="Mass isotopomer distributions of fragments.",
         ),
         Component(
+            kind="fitter",
+            name="flux-neural",
+            target="molvis_flux.neural_fitter:NeuralFluxes",
+            summary="Fluxes and their posterior by an estimator trained for the network.",
+        ),
+        Component(
+            kind="fitter",
+            name="flux-fit",
+            target="molvis_flux.fitter:FluxFit",
+            summary="Fluxes by least squares from many starts, then draws from the posterior.",
+        ),
+        Component(
+            kind="command",
+            name="flux-fit",
+            target="molvis_flux.commands.fit:fit",
+            summary="Fluxes from labelling data, with intervals and a verdict on each.",
+        ),
+        Component(
             kind="command",
             name="flux-check",
             target="molvis_flux.commands.check:check",

@@ -83,14 +83,14 @@ def train(
         raise EstimatorError(f"{study.network.name or 'the study'} has no fragment that can be measured")
     values = sample(space, settings.simulations, settings.seed)
     copula = fit_copula(space, values)
-    simulated = simulate(space, plan, parts, values)
-    center, spread = simulated.mean(axis=0), np.maximum(simulated.std(axis=0), 1e-6)
+    simulated = simulate(space, plan, parts, values, np.float32)  # noise is a thousand times its rounding
+    center, spread = simulated.mean(axis=0, dtype=np.float64), np.maximum(simulated.std(axis=0, dtype=np.float64), 1e-6)
     labelled = np.concatenate([np.full(p.stop - p.start, p.kind == "mid") for p in parts])
     # A fraction that hardly varies must not be blown up into noise.
     spread = np.where(labelled, np.maximum(spread, 2 * settings.noise[0]), spread)
     goal = torch.from_numpy(copula.normal(space.coordinates(values))).float()
     model = make_model(parts, len(space), settings)
-    _descend(model, parts, torch.from_numpy(simulated).float(), goal, center, spread, study, settings,
+    _descend(model, parts, torch.from_numpy(simulated), goal, center, spread, study, settings,
              Path(folder), resume, progress)  # fmt: skip
     fresh = Estimator(study, settings, copula, model.eval(), center, spread)
     calibration, metrics = calibrate(fresh)
