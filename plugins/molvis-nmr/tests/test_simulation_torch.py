@@ -4,31 +4,34 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from molvis.errors import RecordError
+from molvis_nmr.autograd import StableEigh, lines_torch, simulate_torch
 from molvis_nmr.simulation import simulate
 from molvis_nmr.system import SpinSystem
-
-torch = pytest.importorskip("torch")
-
-from molvis_nmr.autograd import StableEigh, lines_torch, simulate_torch  # noqa: E402
 
 AXIS = np.linspace(0.5, 2.5, 1500)
 
 
-def system(size: int, multiplicity=None, seed: int = 0) -> SpinSystem:
+def system(size: int, multiplicity: list[int] | None = None, seed: int = 0) -> SpinSystem:
     draw = np.random.default_rng(seed)
     couplings = np.zeros((size, size))
     for k, m in combinations(range(size), 2):
         couplings[k, m] = couplings[m, k] = draw.uniform(2, 12)
     return SpinSystem(
-        tuple(f"H{k}" for k in range(size)), draw.uniform(1, 2, size), couplings, multiplicity=multiplicity,
-        widths=draw.uniform(0.6, 2, size), intensities=draw.uniform(0.7, 1, size),
+        tuple(f"H{k}" for k in range(size)), draw.uniform(1, 2, size), couplings,
+        multiplicity=np.array(multiplicity or [1] * size), widths=draw.uniform(0.6, 2, size),
+        intensities=draw.uniform(0.7, 1, size),
     )  # fmt: skip
 
 
-def tensors(of: SpinSystem) -> list[torch.Tensor]:
-    return [torch.tensor(a, requires_grad=True) for a in (of.shifts, of.couplings, of.widths, of.intensities)]
+def tensors(of: SpinSystem) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    shifts, couplings, widths, intensities = (
+        torch.tensor(a, requires_grad=True) for a in (of.shifts, of.couplings, of.widths, of.intensities)
+    )
+    return shifts, couplings, widths, intensities
 
 
 @pytest.mark.parametrize("multiplicity", [[1, 1, 1, 1], [1, 2, 3, 1]])
@@ -53,11 +56,12 @@ def test_gradients_agree_with_finite_differences(multiplicity):
     draw = np.random.default_rng(0)
     probe = torch.tensor(draw.normal(size=len(AXIS)))
 
-    def loss(*arguments):
-        return simulate_torch(*arguments, AXIS, 100.0, multiplicity=multiplicity) @ probe
+    def loss(arguments: list[Tensor]) -> Tensor:
+        shifts, couplings, widths, intensities = arguments
+        return simulate_torch(shifts, couplings, widths, intensities, AXIS, 100.0, multiplicity=multiplicity) @ probe
 
     free = [v.clone().requires_grad_() for v in values]
-    gradients = torch.autograd.grad(loss(*free), free)
+    gradients = torch.autograd.grad(loss(free), free)
     for i, (value, gradient) in enumerate(zip(values, gradients, strict=True)):
         direction = torch.tensor(draw.normal(size=value.shape))
         direction = direction.triu(1) if i == 1 else direction
@@ -65,7 +69,7 @@ def test_gradients_agree_with_finite_differences(multiplicity):
         for step in (1e-5, -1e-5):
             moved = list(values)
             moved[i] = value + step * direction
-            ends.append(loss(*moved))
+            ends.append(loss(moved))
         wanted = float(ends[0] - ends[1]) / 2e-5
         # What the grid leaves of a line, 1e-6 of it, jumps from point to point.
         assert float((gradient * direction).sum()) == pytest.approx(wanted, rel=2e-3, abs=2e-3)
@@ -113,12 +117,14 @@ def test_gradients_are_finite_where_levels_meet():
 
 def test_a_batch_is_its_members():
     several = [tensors(system(3, seed=seed)) for seed in range(3)]
-    together = simulate_torch(*(torch.stack(column) for column in zip(*several, strict=True)), AXIS, 100.0)
+    shifts, couplings, widths, intensities = (torch.stack(column) for column in zip(*several, strict=True))
+    together = simulate_torch(shifts, couplings, widths, intensities, AXIS, 100.0)
     for row, one in zip(together, several, strict=True):
         alone = simulate_torch(*one, AXIS, 100.0).detach()
         np.testing.assert_allclose(row.detach(), alone, atol=1e-5 * float(alone.max()))
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_what_does_not_fit_is_refused():
     one = tensors(system(3))
     with pytest.raises(RecordError, match="do not fit together"):

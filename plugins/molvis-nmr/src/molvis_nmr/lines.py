@@ -111,8 +111,8 @@ class Solved:
     task: Task
     blocks: Blocks
     pair_index: Int[np.ndarray, "p 2"]
-    levels: list[Float[np.ndarray, " n"]]
-    vectors: list[Float[np.ndarray, "n n"]]
+    levels: list[Float[np.ndarray, " _"]]
+    vectors: list[Float[np.ndarray, "_ _"]]
 
     def flips(self, step: Step) -> Flips:
         """I+ from one block to the next."""
