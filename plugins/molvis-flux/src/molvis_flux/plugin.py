@@ -53,6 +53,12 @@ def molvis_components() -> list[Component]:
         ),
         Component(
             kind="command",
+            name="flux-simulate",
+            target="molvis_flux.commands.simulate:simulate",
+            summary="Simulate labelling at given fluxes.",
+        ),
+        Component(
+            kind="command",
             name="flux-train",
             target="molvis_flux.commands.train:train",
             summary="Train a neural estimator for a network and its tracers.",
