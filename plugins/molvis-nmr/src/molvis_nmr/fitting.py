@@ -1,9 +1,9 @@
 """`nmr-spin-system`: shifts, couplings, widths and intensities of a spin system from spectra, by least squares.
 
-The search goes from broad to sharp: the measurement and the model are broadened by 12, 4, 1 and 0 Hz, so that lines find
-each other. Where the answer does not explain the data, other starts are tried: other labels, other signs, shifts and
-couplings drawn from the prior. At the end residuals count by their absolute value, since a line shape that is a little
-wrong would otherwise pull at the rest, unless the noise is all that is left over.
+The search goes from broad to sharp: measurement and model are broadened by 12, 4, 1 and 0 Hz, so that lines find each
+other. Where the answer does not explain the data, others are tried: labels and couplings that change places, then
+shifts and couplings drawn from the prior. At the end residuals count by their absolute value, since a line shape that
+is a little wrong would otherwise pull at the rest, unless the noise is all that is left over.
 """
 
 from __future__ import annotations

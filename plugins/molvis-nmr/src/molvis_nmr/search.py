@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Container, Sequence
 
 import numpy as np
@@ -14,6 +15,8 @@ from molvis_nmr.squares import TELLING, Problem, Stage, State
 ENOUGH = 0.04
 """R factor, at the last broadening but one, below which an answer is taken for right without a look at others."""
 
+MOVES = 40
+"""Most moves that are looked at from one answer."""
 WINGS = 25.0
 """Hz to both sides that an instrument line shape may reach."""
 STIFFNESS = 0.3
@@ -87,46 +90,58 @@ class Search:
         problem, (coarse, fine) = self.problem, (self.ladder[0], self.ladder[-2])
         middle = self.ladder[1] if len(self.ladder) > 3 else coarse
         rough, closer = (problem.stage(first, b, self.reach + 10) for b in (coarse, middle))
-        best = problem.evaluate(self.state.theta, closer)
-        best = problem.evaluate(self.state.theta, closer, best)
+        best = problem.descend(self.state.theta, closer, tolerance=1e-3, most=8)[0]
         answer, error = self.state, self._error()
-        swaps = self._swaps(best.theta)
+        moves = self._moves(best.theta, closer)
         while self.starts < starts:
             self.starts += 1
             self._tick()
-            if swaps:
-                k, m = swaps.pop(0)
-                theta = best.theta.copy()
-                for s in range(len(problem.measured)):
-                    at = problem.at(s, "shift").start
-                    theta[[at + k, at + m]] = theta[[at + m, at + k]]
-                state = problem.descend(theta, closer, tolerance=1e-3, most=24)[0]
+            if moves:
+                state = problem.descend(moves.pop(0), closer, tolerance=1e-3, most=24)[0]
             else:
                 state = problem.descend(self._drawn(first), rough, tolerance=1e-3, most=24)[0]
                 state = problem.descend(state.theta, closer, tolerance=1e-3, most=24)[0]
             if state.objective < best.objective - TELLING:
                 best = state
-                swaps = self._swaps(best.theta)
-                theta = self._anneal(best.theta, (fine,))
+                self._anneal(best.theta, (fine,))
                 if self._error() < error:
                     answer, error = self.state, self._error()
                 if error < ENOUGH:
                     break
+                moves = self._moves(best.theta, closer)
         return answer.theta
 
-    def _swaps(self, theta: Float[np.ndarray, " k"]) -> list[tuple[int, int]]:
-        """Groups of one size that are near each other, the nearest first."""
+    def _moves(self, theta: Float[np.ndarray, " k"], stage: Stage) -> list[Float[np.ndarray, " k"]]:
+        """The most promising of what comes from other labels, or from couplings that change places, after a few steps.
+
+        Two groups that are near each other change their shifts; or a group changes its couplings to two others.
+        """
         problem = self.problem
+        place = {frozenset(p): i for i, p in enumerate(problem.pairs)}
         at, sizes = problem.at(0, "shift"), problem.systems[0].multiplicity
-        shift = theta[at]
-        near = 3 * np.where(problem.free[at], np.minimum(problem.sd[at], 1.0), 0.0)
-        pairs = [
-            (abs(float(shift[k] - shift[m])), (k, m))
-            for i, k in enumerate(problem.observed)
-            for m in problem.observed[i + 1 :]
-            if sizes[k] == sizes[m] and abs(shift[k] - shift[m]) < min(near[k], near[m])
-        ]
-        return [pair for _, pair in sorted(pairs)]
+        free, near = problem.free[at], 3 * np.minimum(problem.sd[at], 1.0)
+        exchanges: list[list[tuple[int, int]]] = []
+        for k, m in itertools.combinations(problem.observed, 2):
+            if sizes[k] != sizes[m]:
+                continue
+            if free[k] and free[m] and abs(theta[at][k] - theta[at][m]) < min(near[k], near[m]):
+                starts = [problem.at(s, "shift").start for s in range(len(problem.measured))]
+                exchanges.append([(first + k, first + m) for first in starts])
+            for a in range(problem.groups):
+                i, j = place.get(frozenset((k, a)), -1), place.get(frozenset((m, a)), -1)
+                if a not in (k, m) and min(i, j) >= 0 and problem.free[i] and problem.free[j]:
+                    if theta[i] * theta[j] > 0 and abs(theta[i] - theta[j]) > 0.5:
+                        exchanges.append([(i, j)])
+        tried: list[State] = []
+        for pairs in exchanges[:MOVES]:
+            new = theta.copy()
+            for i, j in pairs:
+                new[[i, j]] = theta[[j, i]]
+            if problem.tie is not None:
+                new = theta + problem.tie @ (np.linalg.pinv(problem.tie) @ (new - theta))
+            tried.append(problem.descend(new, stage, tolerance=1e-3, most=3)[0])
+        tried.sort(key=lambda state: state.objective)
+        return [state.theta for state in tried[:3]]
 
     def _drawn(self, first: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
         problem = self.problem

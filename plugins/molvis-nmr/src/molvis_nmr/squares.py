@@ -326,7 +326,10 @@ class Problem:
         objective = float(off @ off)
         linear, columns, residual, weight, loss = [], [], [], [], []
         for s in range(len(self.measured)):
-            found = np.hstack([self.basis(theta, stage.windows[s], s, stage.broadening), stage.background[s]])
+            if before is not None and before.theta is theta:
+                found = before.columns[s]
+            else:
+                found = np.hstack([self.basis(theta, stage.windows[s], s, stage.broadening), stage.background[s]])
             w = stage.keep[s].astype(np.float64)
             variance = None
             if before is not None:
