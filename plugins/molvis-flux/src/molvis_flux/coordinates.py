@@ -160,7 +160,16 @@ def coordinates(
     norm = np.linalg.norm(rows, axis=1)
     used = (norm > 1e-10) & (np.isfinite(lows) | np.isfinite(highs))
     rows, lows, highs = rows[used] / norm[used, None], lows[used] / norm[used], highs[used] / norm[used]
-    return Coordinates(names, origin, basis, tuple(bent), tuple(logs), rows, lows, highs, bounds)
+    # Fluxes of one pathway are multiples of each other: one row with the narrowest bounds stands for all.
+    turn = np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)]) if len(rows) else np.ones(0)
+    lows, highs = np.where(turn > 0, lows, -highs), np.where(turn > 0, highs, -lows)
+    _, first, same = np.unique(np.round(rows * turn[:, None], 9), axis=0, return_index=True, return_inverse=True)
+    same = np.ravel(same)
+    low_of, high_of = np.full(len(first), -np.inf), np.full(len(first), np.inf)
+    np.maximum.at(low_of, same, lows)
+    np.minimum.at(high_of, same, highs)
+    rows = (rows * turn[:, None])[first]
+    return Coordinates(names, origin, basis, tuple(bent), tuple(logs), rows, low_of, high_of, bounds)
 
 
 def _affine(equal: Float[np.ndarray, "e w"]) -> tuple[Float[np.ndarray, " w"], Float[np.ndarray, "w f"]]:

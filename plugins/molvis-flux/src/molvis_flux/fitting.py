@@ -27,6 +27,7 @@ class Residual:
 
     Attributes:
         experiment, target, kind, time: of the datum.
+        channels: which of a distribution's mass isotopomers follow; others were not measured.
         measured, fitted, sd: its numbers; a fitted one of a datum in arbitrary units is scaled to it.
         ssr: sum of squared residuals over standard deviations.
         scale: of a datum in arbitrary units, else 1.
@@ -36,6 +37,7 @@ class Residual:
     target: str
     kind: str
     time: float | None
+    channels: tuple[int, ...]
     measured: Float[np.ndarray, " c"]
     fitted: Float[np.ndarray, " c"]
     sd: Float[np.ndarray, " c"]
@@ -174,7 +176,8 @@ def result(
     y = found.y[0]
     values = problem.map.values(y[None])[0]
     ranges = statistics.ranges(problem)
-    covariance = statistics.covariance(problem, y, found.jacobian[0])
+    slope = statistics.slope_at(problem, y)
+    covariance = statistics.covariance(problem, y, slope)
     draws = None
     if intervals == "posterior" or samples:
         draws = posterior(problem, y, n=samples or 1000, seed=seed, progress=progress).samples
@@ -204,7 +207,7 @@ def result(
         intervals=bounds,
         verdicts=verdicts.report(judged, draws, level),
         samples=draws,
-        goodness=statistics.goodness(problem, float(found.ssr[0]), found.jacobian[0]),
+        goodness=statistics.goodness(problem, float(found.ssr[0]), slope),
         residuals=_residuals(problem, y),
         starts=found.ssr,
         converged=found.converged,
@@ -224,5 +227,6 @@ def _residuals(problem: FluxProblem, y: Float[np.ndarray, " k"]) -> tuple[Residu
         sd, values = problem.sd[part.rows], measured[0, part.rows]
         datum = part.datum
         ssr = float((((fitted - values) / sd) ** 2).sum())
-        out.append(Residual(part.experiment, datum.target, datum.kind, datum.time, values, fitted, sd, ssr, scale))
+        named = (part.experiment, datum.target, datum.kind, datum.time, part.channels)
+        out.append(Residual(*named, values, fitted, sd, ssr, scale))
     return tuple(out)

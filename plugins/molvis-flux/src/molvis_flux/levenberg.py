@@ -1,7 +1,7 @@
 """Least squares under linear inequalities, many starts at once.
 
-Each step of Levenberg and Marquardt is a strictly convex quadratic program over the polytope, solved exactly by the dual
-active-set method of Goldfarb and Idnani, so that every iterate is feasible and a bound is met where it binds, not
+Each step of Levenberg and Marquardt is a strictly convex quadratic program over the polytope, solved exactly by the
+dual active-set method of Goldfarb and Idnani, so that every iterate is feasible and a bound is met where it binds, not
 approached.
 """
 
@@ -53,7 +53,7 @@ class Minimum:
     Attributes:
         y: coordinates.
         ssr: sums of squared residuals; infinite where a start could not be evaluated.
-        residuals, jacobian: there.
+        residuals: there.
         converged: whether no step could have lowered the sum by more than the tolerance.
         steps: taken by each.
     """
@@ -61,12 +61,15 @@ class Minimum:
     y: Float[np.ndarray, "n k"]
     ssr: Float[np.ndarray, " n"]
     residuals: Float[np.ndarray, "n m"]
-    jacobian: Float[np.ndarray, "n m k"]
     converged: Bool[np.ndarray, " n"]
     steps: Int[np.ndarray, " n"]
 
 
-@njit(cache=True, nogil=True)
+REORDER = {"reassoc", "contract", "nsz"}
+"""Sums may be reordered, which lets them use whole registers; NaN and infinity keep their meaning."""
+
+
+@njit(cache=True, nogil=True, fastmath=REORDER)
 def _quadratic_program(factor, gradient, rows, low, high, step):
     """Minimum of `1/2 s'Hs + g's` under `low <= rows s <= high`, H = factor factor'; True where solved.
 
@@ -78,12 +81,13 @@ def _quadratic_program(factor, gradient, rows, low, high, step):
     # Rows of `basis` are the columns of factor^-T, turned so that the first q span the active normals.
     basis = np.zeros((k, k))
     for i in range(k):
-        basis[i, i] = 1.0 / factor[i, i]
-        for j in range(i):
-            total = 0.0
-            for m in range(j, i):
-                total += factor[i, m] * basis[m, j]
-            basis[i, j] = -total / factor[i, i]
+        for m in range(i):
+            share = factor[i, m]
+            for j in range(m + 1):
+                basis[i, j] -= share * basis[m, j]
+        basis[i, i] = 1.0
+        for j in range(i + 1):
+            basis[i, j] /= factor[i, i]
     for j in range(k):
         step[j] = 0.0
     for i in range(k):
@@ -159,7 +163,11 @@ def _quadratic_program(factor, gradient, rows, low, high, step):
             full = gap / length if length > 1e-14 * whole else np.inf
             t = min(partial, full)
             if t == np.inf:
-                return False
+                if worst > 1e-6:
+                    return False
+                # It depends on active rows and is violated by their rounding only.
+                norm[p] = 0.0
+                break
             for i in range(q):
                 multiplier[i] -= t * r[i]
             new += t
@@ -212,7 +220,7 @@ def _quadratic_program(factor, gradient, rows, low, high, step):
     return False
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True, parallel=True, fastmath=REORDER)
 def _steps(hessian, gradient, damping, metric, rows, low, high, at):
     """The damped step of each lane, and whether its program was solved."""
     n, k = gradient.shape
@@ -244,6 +252,15 @@ def _steps(hessian, gradient, damping, metric, rows, low, high, at):
     return steps, solved
 
 
+def _expand(
+    problem: Problem, y: Float[np.ndarray, "n k"], lanes: Int[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "n m"], Float[np.ndarray, "n k"], Float[np.ndarray, "n k k"]]:
+    """Residuals, gradient of half their sum of squares, and its curvature by Gauss and Newton."""
+    residuals, jacobian = problem.jacobian(y, lanes)
+    gradient = np.matmul(residuals[:, None, :], jacobian)[:, 0, :]
+    return residuals, gradient, np.matmul(jacobian.transpose(0, 2, 1), jacobian)
+
+
 def minimise(
     problem: Problem,
     start: Float[np.ndarray, "n k"],
@@ -269,18 +286,18 @@ def minimise(
     n, k = start.shape
     y = start.copy()
     everyone = np.arange(n)
-    residuals, jacobian = problem.jacobian(y, everyone)
+    residuals, gradient, hessian = _expand(problem, y, everyone)
     cost = 0.5 * np.einsum("nm,nm->n", residuals, residuals)
-    bad = ~np.isfinite(cost) | ~np.isfinite(jacobian).all(axis=(1, 2))
+    bad = ~np.isfinite(cost) | ~np.isfinite(hessian).all(axis=(1, 2))
     if bad.all():
         raise FitError("no start of the fit could be simulated: every one gave NaN. Check the network with `check`.")
     if linear is not None:
         cost = cost + np.einsum("nk,nk->n", linear, y)
     cost[bad] = np.inf
-    residuals[bad] = jacobian[bad] = 0.0
+    residuals[bad] = gradient[bad] = hessian[bad] = 0.0
     # A first damping of a thousandth of the mean curvature, in the polytope's own units.
-    scale = np.einsum("nmi,ij,nmj->n", jacobian, np.linalg.inv(problem.metric), jacobian, optimize=True) / k
-    damping = 1e-3 * np.maximum(scale, 1e-3)
+    scale = np.maximum(np.einsum("nij,ij->n", hessian, np.linalg.inv(problem.metric)) / max(k, 1), 1e-3)
+    damping = 1e-3 * scale
     growth = np.full(n, 2.0)
     converged = np.zeros(n, bool)
     steps = np.zeros(n, int)
@@ -288,19 +305,17 @@ def minimise(
     for _ in range(limit):
         if not len(running):
             break
-        part = jacobian[running]
-        gradient = np.einsum("nmk,nm->nk", part, residuals[running], optimize=True)
+        slope, curve = gradient[running], hessian[running]
         if linear is not None:
-            gradient = gradient + linear[running]
-        hessian = np.matmul(part.transpose(0, 2, 1), part)
+            slope = slope + linear[running]
         at = y[running] @ problem.rows.T
         step, solved = _steps(
-            hessian, gradient, damping[running], problem.metric, problem.rows, problem.low, problem.high, at
+            curve, slope, damping[running], problem.metric, problem.rows, problem.low, problem.high, at
         )
         step[~solved] = 0.0
-        curvature = np.einsum("ni,nij,nj->n", step, hessian, step, optimize=True)
-        gain = -np.einsum("nk,nk->n", gradient, step) - 0.5 * curvature
-        length = np.einsum("ni,ij,nj->n", step, problem.metric, step, optimize=True)
+        curvature = np.einsum("nij,ni,nj->n", curve, step, step)
+        gain = -np.einsum("nk,nk->n", slope, step) - 0.5 * curvature
+        length = np.einsum("ni,ni->n", step @ problem.metric, step)
         size = 1.0 + np.abs(cost[running])
         small = solved & (gain + damping[running] * length < tolerance * size)
         trial = y[running] + step
@@ -320,19 +335,19 @@ def minimise(
         if len(lanes):
             y[lanes] = trial[better]
             cost[lanes] = fresh[better]
-            residuals[lanes], jacobian[lanes] = problem.jacobian(y[lanes], lanes)
+            residuals[lanes], gradient[lanes], hessian[lanes] = _expand(problem, y[lanes], lanes)
             # Nielsen's rule: less damping the better the model foretold the gain.
             shrink = np.clip(1.0 - (2.0 * ratio[better] - 1.0) ** 3, 1.0 / 10.0, 2.0)
-            damping[lanes] = np.maximum(damping[lanes] * shrink, 1e-12 * np.maximum(scale[lanes], 1e-3))
+            damping[lanes] = np.maximum(damping[lanes] * shrink, 1e-12 * scale[lanes])
             growth[lanes] = 2.0
         worse = running[~better & ~small]
         damping[worse] *= growth[worse]
         growth[worse] *= 2.0
         converged[running[small]] = True
-        stuck = damping[running] > 1e12 * np.maximum(scale[running], 1e-3)
+        stuck = damping[running] > 1e12 * scale[running]
         running = running[~small & ~stuck]
         if progress:
             progress(n - len(running), n)
     ssr = np.einsum("nm,nm->n", residuals, residuals)
     ssr[bad] = np.inf
-    return Minimum(y, ssr, residuals, jacobian, converged, steps)
+    return Minimum(y, ssr, residuals, converged, steps)

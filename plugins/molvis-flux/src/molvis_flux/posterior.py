@@ -151,7 +151,7 @@ def _next(gain: Float[np.ndarray, " n"], left: float) -> float:
 
 
 def _chord(problem, walkers, direction, low, high, length, rng):
-    """A step along each direction: normal, cut where the polytope ends; and what its being cut adds to the acceptance."""
+    """A normal step along each direction, cut where the polytope ends, and what the cut adds to its acceptance."""
     along = direction @ problem.rows.T
     at = walkers @ problem.rows.T
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -120,14 +120,14 @@ class FluxProblem:
         """Residuals and their derivatives."""
         values, measured, slopes = self.map.values(y), self._data(lanes), self.map.slopes(y)
         directions = self.map.directions
-        predicted = values[:, self.targets]
-        slope = np.broadcast_to(directions[self.targets], (len(y), len(self.targets), y.shape[1]))
+        labelled, total = len(self.columns), len(self.sd)
+        predicted, slope = np.empty((len(y), total)), np.empty((len(y), total, y.shape[1]))
+        predicted[:, labelled:], slope[:, labelled:] = values[:, self.targets], directions[self.targets]
         if self.labelling is not None:
             simulated, tangents = self.labelling.tangents(values, directions)
-            observed = self._observe_tangents(simulated, tangents, values)
-            predicted = np.concatenate([self._observe(simulated, values), predicted], axis=1)
-            slope = np.concatenate([observed, slope], axis=1)
-        slope = slope * slopes[:, None, :]
+            predicted[:, :labelled] = self._observe(simulated, values)
+            slope[:, :labelled] = self._observe_tangents(simulated, tangents, values)
+        slope *= slopes[:, None, :]
         for rows in self.scaled:
             p, m, w = predicted[:, rows], measured[:, rows], 1.0 / self.sd[rows] ** 2
             size = np.maximum((w * p * p).sum(axis=1), 1e-300)
@@ -213,11 +213,16 @@ def flux_problem(
     space = space or flux_space(study.network, fixed=fixed)
     network, parts = split(study.network)
     data = _measurements(study)
-    pools = _pools(study, data)
-    mixed = [study.network.fragments[name] for name in parts if any(d.target == name for _, d in data)]
-    map_ = coordinates(space, mixed, pools)
     labelled = [(experiment, datum) for experiment, datum in data if datum.kind == "mid"]
-    simulation = labelling(network, space, study.experiments, labelled, parts, tuple(pools)) if labelled else None
+    simulation = labelling(network, space, labelled, parts) if labelled else None
+    sizes = _pools(study, data, simulation)
+    free = {name: bounds for name, bounds in sizes.items() if bounds[0] < bounds[1]}
+    mixed = [study.network.fragments[name] for name in parts if any(d.target == name for _, d in data)]
+    map_ = coordinates(space, mixed, free)
+    if simulation is not None:
+        fitted = [map_.names.index(("pool", name)) if name in free else -1 for name in sizes]
+        fixed_sizes = np.array([low for low, _ in sizes.values()])
+        simulation = replace(simulation, sizes=fixed_sizes, fitted=np.array(fitted, int))
     placed: list[Measured] = []
     terms: list[list[tuple[int, float, int]]] = []
     values: list[float] = []
@@ -234,7 +239,7 @@ def flux_problem(
         fragment = study.network.fragments[datum.target]
         names = parts.get(datum.target, (datum.target,))
         mixes = [where["mix", name] for name in fragment.mix] or [-1]
-        matrices = [simulation.observation(experiment.name, name, datum) for name in names]
+        matrices = [simulation.observation(experiment, name, datum) for name in names]
         for channel in channels:
             terms.append([
                 (column, weight, mix)
@@ -252,6 +257,10 @@ def flux_problem(
         if datum.kind == "mid":
             continue
         placed.append(Measured(experiment.name, datum, slice(len(values), len(values) + 1), (0,)))
+        if (datum.kind, datum.target) not in where:
+            raise FitError(
+                f"{datum.where or experiment.name}: {datum.kind} of {datum.target!r} is measured, but not fitted"
+            )
         targets.append(where[datum.kind, datum.target])
         values.append(datum.values[0])
         sds.append(datum.sd[0])
@@ -330,21 +339,22 @@ def _check_fragment(network: Network, target: str, place: str) -> None:
         raise FitError(f"{place}: fragments of kind {fragment.kind!r} cannot be simulated; leave the measurement out")
 
 
-def _pools(study: Study, data: Sequence[tuple[Experiment, Datum]]) -> dict[str, tuple[float, float]]:
-    """Bounds of the pools to be fitted: those that measured labelling depends on, where it has times."""
-    measured = {datum.target for _, datum in data if datum.kind == "pool"}
-    if all(datum.time is None for _, datum in data if datum.kind == "mid"):
-        if measured:
-            name = sorted(measured)[0]
-            raise FitError(f"pool of {name!r} is measured, but no labelling has a time: nothing depends on pools")
-        return {}
+def _pools(
+    study: Study, data: Sequence[tuple[Experiment, Datum]], simulation: Labelling | None
+) -> dict[str, tuple[float, float]]:
+    """Bounds of the sizes of the pools that labelling in time depends on; equal where a pool is not fitted."""
+    needed = simulation.timed.pools if simulation is not None and simulation.timed is not None else ()
     out: dict[str, tuple[float, float]] = {}
-    for name, metabolite in study.network.metabolites.items():
-        if metabolite.role != "balanced" or not metabolite.elements:
-            continue
-        low, high = metabolite.pool or (1e-3, 1e3)
-        if low < high:
-            out[name] = (max(low, 1e-9 * high), high)
+    for name in needed:
+        given = study.pools.get(name)
+        bounds = study.network.metabolites[name].pool or ((1e-3, 1e3) if given is None else (given, given))
+        if not 0 <= bounds[0] <= bounds[1] < np.inf or bounds[1] == 0:
+            raise FitError(f"pool of {name!r} is bounded by {bounds}; positive numbers, the smaller first, are wanted")
+        out[name] = (max(bounds[0], 1e-6 * bounds[1]), bounds[1])
+    for _, datum in data:
+        if datum.kind == "pool" and datum.target not in out:
+            place = datum.where or "the data"
+            raise FitError(f"{place}: pool of {datum.target!r} is measured, but no labelling in time depends on it")
     return out
 
 

@@ -42,6 +42,17 @@ class Goodness:
         """Whether the sum is not too large."""
         return self.ssr <= self.high
 
+    @property
+    def summary(self) -> str:
+        """One sentence for people."""
+        if not self.freedom:
+            return f"sum of squares {self.ssr:.4g}; no degree of freedom is left to test it"
+        said = "the model is accepted" if self.accepted else "the model does not explain the data"
+        return (
+            f"sum of squares {self.ssr:.4g}, expected {self.low:.4g} to {self.high:.4g} "
+            f"({self.data} data, {self.seen} parameters seen): {said}"
+        )
+
 
 def goodness(problem: FluxProblem, ssr: float, jacobian: Float[np.ndarray, "m k"]) -> Goodness:
     """Compare a sum of squared residuals with its distribution."""
@@ -62,6 +73,11 @@ def goodness(problem: FluxProblem, ssr: float, jacobian: Float[np.ndarray, "m k"
         return Goodness(ssr, data, seen, 0, 0.0, 0.0, float("nan"))
     low, high = (float(x) for x in chi2.ppf([0.025, 0.975], freedom))
     return Goodness(ssr, data, seen, freedom, low, high, float(chi2.sf(ssr, freedom)))
+
+
+def slope_at(problem: FluxProblem, y: Float[np.ndarray, " k"]) -> Float[np.ndarray, "m k"]:
+    """Derivatives of the residuals at a point."""
+    return problem.jacobian(y[None], np.zeros(1, int))[1][0]
 
 
 def _seen(problem: FluxProblem, jacobian: Float[np.ndarray, "m k"]) -> int:
@@ -139,8 +155,8 @@ def profile(
     side = np.tile([-1.0, 1.0], len(chosen))
     at = directions[lanes] @ best
     end = np.where(side < 0, ends[lanes, 0], ends[lanes, 1])
-    deviation = np.sqrt(np.einsum("nk,kl,nl->n", directions[lanes], coordinate_covariance(problem, found.jacobian[0]),
-                                  directions[lanes], optimize=True))  # fmt: skip
+    spread = coordinate_covariance(problem, slope_at(problem, best))
+    deviation = np.sqrt(np.einsum("nk,nk->n", directions[lanes] @ spread, directions[lanes]))
     room = np.maximum(side * (end - at), 0.0)
     deviation = np.clip(deviation, 1e-9 * np.maximum(room, 1e-9), None)
     done = room <= 1e-6 * np.abs(ends[lanes, 1] - ends[lanes, 0])

@@ -25,12 +25,15 @@ def walk(
     for each.
 
     Args:
-        rows, low, high: the polytope.
-        metric: 1 is about its size.
+        rows: of the polytope.
+        low: what they are at least.
+        high: what they are at most.
+        metric: 1 is about the polytope's size.
         start: a point inside.
         n: how many draws.
         seed: of the draws.
-        peak, precision: of the normal density; without, it is flat.
+        peak: of the normal density.
+        precision: of the normal density; without, it is flat.
     """
     k = len(start)
     if not k:

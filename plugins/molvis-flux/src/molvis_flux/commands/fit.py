@@ -1,0 +1,52 @@
+"""`molvis flux fit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molvis import output
+
+
+def fit(
+    network: Annotated[Path, typer.Argument(help="Network with experiments: TOML, FluxML, mfapy, FreeFlux or INCA.")],
+    starts: Annotated[int, typer.Option(help="Points to start from.")] = 20,
+    intervals: Annotated[str, typer.Option(help="profile, covariance, monte-carlo, posterior or none.")] = "profile",
+    level: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+    samples: Annotated[
+        int, typer.Option(help="Draws from the posterior; 0: only where some flux is not identifiable.")
+    ] = 0,
+    parsimonious: Annotated[
+        bool, typer.Option(help="Also the fluxes of least total flux that the data allow.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the starts and the draws.")] = 0,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for tables, pictures and a report.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Fluxes of a network from its labelling data, with intervals and a verdict on each."""
+    from molvis_flux import tables
+    from molvis_flux.fitting import fit as run
+    from molvis_flux.parsimony import parsimonious as least
+    from molvis_flux.readers import read_study
+
+    study = read_study(network)
+    with output.progress("fitting") as advance:
+        found = run(study, starts=starts, seed=seed, level=level, intervals=intervals, samples=samples or None,
+                    progress=advance)  # fmt: skip
+    lean = least(found, level=level) if parsimonious else None
+    if out:
+        tables.save(found, out)
+    if as_json:
+        output.print_json(tables.plain(found) | ({"parsimonious": lean} if lean else {}))
+        return
+    output.print_table(*tables.rounded(tables.fluxes(found)))
+    if lean:
+        rows = [[*name, f"{x:.4g}"] for name, x in zip(lean.names, lean.values, strict=True)]
+        output.print_table(("kind", "name", "flux"), rows, title=f"least total flux, {lean.total:.4g}")
+    output.note(found.goodness.summary)
+    if found.message:
+        output.note(f"warning: {found.message}")
+    if out:
+        output.note(f"report: {out / 'report.html'}")

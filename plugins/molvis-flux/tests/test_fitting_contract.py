@@ -1,0 +1,71 @@
+"""The flux fitter keeps the contract of molvis's fitters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from molvis.records import Distribution
+from molvis.testing import FitterContract
+from molvis_flux.fitter import FluxFit
+from molvis_flux.network import Experiment, Fragment, Metabolite, Network, Participant, Reaction, Study, Tracer
+
+SD = 0.02
+
+
+def reaction(name: str, left: str, right: str, net: tuple[float, float], **more: Any) -> Reaction:
+    """`"A abc"` to `"B cba"`."""
+
+    def side(text: str) -> tuple[Participant, ...]:
+        parts = [part.split() for part in text.split("+") if part.strip()]
+        return tuple(Participant(metabolite, atoms=tuple(atoms)) for metabolite, atoms in parts)
+
+    return Reaction(name, side(left), side(right), net=net, **more)
+
+
+def two_routes() -> Study:
+    """A reaches B straight and turned round, B exchanges with a diluted pool; another path is not seen."""
+    reactions = [
+        reaction("straight", "A abc", "B abc", (0.0, 1.0)),
+        reaction("turned", "A abc", "B cba", (0.0, 1.0)),
+        reaction("swap", "B abc", "C abc", (1.0, 1.0), reversible=True, exchange=(0.0, 2.0)),
+        reaction("mix", "D abc", "C abc", (1.0, 1.0)),
+        reaction("out", "C abc", "F abc", (2.0, 2.0)),
+        reaction("elsewhere", "A abc", "E abc", (0.0, 3.0)),
+        reaction("gone", "E abc", "G abc", (0.0, 3.0)),
+    ]
+    role = {"A": "source", "D": "source", "F": "sink", "G": "sink"}
+    metabolites = {m: Metabolite(m, ("C",) * 3, role.get(m, "balanced")) for m in "ABCDEFG"}
+    fragments = {name: Fragment(name, ((1.0, name[0], atoms),)) for name, atoms in (("B", (0, 1, 2)), ("B12", (0, 1)))}
+    network = Network("two routes", metabolites, {r.name: r for r in reactions}, fragments)
+    return Study(network, (Experiment("one", {"A": Tracer((("100", 1.0),))}),))
+
+
+class TestFluxFit(FitterContract):
+    seeds = 30
+
+    @pytest.fixture
+    def fitter(self) -> FluxFit:
+        return FluxFit(two_routes(), samples=300, starts=4)
+
+    @pytest.fixture
+    def records(self) -> Sequence[Distribution]:
+        return [Distribution(np.eye(length)[0], np.full(length, SD), name) for name, length in (("B", 4), ("B12", 3))]
+
+    @pytest.fixture
+    def add_noise(self) -> Any:
+        def noisy(records: Sequence[Distribution], rng: np.random.Generator) -> list[Distribution]:
+            return [Distribution(r.fractions + SD * rng.standard_normal(len(r)), r.sd, r.identifier) for r in records]
+
+        return noisy
+
+    @pytest.fixture
+    def unseen(self) -> str:
+        return "net/gone"
+
+    @pytest.fixture
+    def impossible(self) -> Sequence[Distribution]:
+        return [Distribution([0.0, 0.0, 0.0, 1.0], [SD] * 4, "B")]
