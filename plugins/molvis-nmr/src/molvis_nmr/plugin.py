@@ -82,6 +82,12 @@ def molvis_components() -> list[Component]:
             summary="Turn a raw fid into a phased, referenced spectrum.",
         ),
         Component(
+            kind="command",
+            name="nmr-simulate",
+            target="molvis_nmr.commands.simulate:simulate",
+            summary="Simulate the spectrum of a spin system or of a structure.",
+        ),
+        Component(
             kind="fitter",
             name="nmr-spin-system",
             target="molvis_nmr.fitting:NmrSpinSystem",
