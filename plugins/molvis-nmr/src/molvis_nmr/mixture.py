@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, TypeAlias
 
@@ -18,6 +19,7 @@ from jaxtyping import Bool, Complex, Float, Int
 
 from molvis.errors import RecordError, did_you_mean
 from molvis.records import Trace
+from molvis_nmr.hamiltonian import components
 from molvis_nmr.lines import Lines, lines, lines_and_derivatives, one_thread
 from molvis_nmr.metrics import region, roi_iou
 from molvis_nmr.system import SpinSystem
@@ -32,11 +34,16 @@ STANDARDS = {"DSS": "trimethylsilyl of DSS", "TSP": "trimethylsilyl of TSP"}
 
 _SILICON = (0.0468, 6.6)  # share of 29Si, and its coupling to methyl protons in Hz
 _FINEST = 0.25  # Hz between points: finer spectra are averaged, for lines are wider
-_BROADENING = (8.0, 3.0, 1.0)  # Hz, half width at half height, of the stages with rigid multiplets
+# Half widths at half height in Hz that lines are broadened by, stage by stage: multiplets that move as they are, then
+# exact spin systems.
+_RIGID, _EXACT = (8.0, 4.0), (4.0, 1.0, 0.3)
+_EXPLORING = 0.3  # Hz; the stage after which other starts are tried
+_RESPONDING = 0.5  # Hz; a multiplet in the wrong place must not hide by responding less
 _EXACT_STATES = 2048  # larger systems keep their couplings and move their multiplets as they are
-_J_SD, _J_MOST = 0.3, 1.5  # Hz
+_J_SD, _J_MOST = 1.5, 8.0  # Hz
 _WIDTH_SD = 0.35  # of the logarithm of a multiplet's width relative to the shared one
-_RESPONSE_MOST = 0.3
+_RESPONSE = (-0.98, 0.5)
+_FREEDOM = 3.0  # of Student's t that responses follow: suppressed water takes a multiplet near it along
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -165,7 +172,7 @@ class _Axis:
     def __init__(self, start: float, step: float, points: int, average: int) -> None:
         from scipy.fft import next_fast_len
 
-        self.start, self.step, self.points = start, step, points
+        self.start, self.step, self.points, self.average = start, step, points, average
         self.hertz = start + step * np.arange(points)
         self.size = int(next_fast_len(points + round(60 / step), real=True))
         self.time = np.arange(self.size // 2 + 1) / (self.size * step)  # seconds
@@ -179,7 +186,10 @@ class _Axis:
         return np.exp(-2 * np.pi * np.asarray(width)[..., None] * self.time)
 
     def spread(
-        self, position: Float[np.ndarray, " l"], weight: Float[np.ndarray, "c l"], slope: Float[np.ndarray, "c l"] | None
+        self,
+        position: Float[np.ndarray, " l"],
+        weight: Float[np.ndarray, "c l"],
+        slope: Float[np.ndarray, "c l"] | None,
     ) -> Complex[np.ndarray, "c k"]:
         """Transform of lines, and of how they change when each moves at the rate `slope` (weight included)."""
         from scipy.fft import rfft
@@ -217,9 +227,7 @@ class _State:
     coupling: Float[np.ndarray, " p"]
 
     def copy(self) -> _State:
-        return _State(
-            self.amount, self.shift.copy(), self.response.copy(), self.width.copy(), self.coupling.copy()
-        )
+        return _State(self.amount, self.shift.copy(), self.response.copy(), self.width.copy(), self.coupling.copy())
 
 
 @dataclass(eq=False, slots=True)
@@ -303,8 +311,35 @@ class _Spins(_Compound):
     def __init__(self, system: SpinSystem, window: Float[np.ndarray, " g"]) -> None:
         super().__init__(system.name, system.identifier, system.names, system.shifts.copy(), window)
         self.system = system
-        self.pairs = np.argwhere(np.triu(system.couplings) != 0)
+        # Libraries leave small couplings out, and now and then one that is not small.
+        linked = np.zeros(system.couplings.shape, dtype=bool)
+        for members in components(system.couplings != 0):
+            linked[np.ix_(members, members)] = True
+        self.pairs = np.argwhere(np.triu(linked, 1))
         self.couplings = system.couplings[self.pairs[:, 0], self.pairs[:, 1]]
+
+    def other(self, state: _State, random: np.random.Generator, frequency: float) -> _State:
+        """Another start: two neighbors that are coupled change places, or shifts and couplings are drawn."""
+        new = state.copy()
+        new.response = np.zeros_like(state.response)
+        new.width = np.zeros_like(state.width)
+        near = [
+            (a, b)
+            for (a, b), j in zip(self.pairs, self.couplings, strict=True)
+            if j and abs(state.shift[a] - state.shift[b]) < 0.1
+        ]
+        if near and random.random() < 0.4:
+            a, b = near[random.integers(len(near))]
+            new.shift[[a, b]] = new.shift[[b, a]]
+        if random.random() < 0.3:
+            new.shift = self.shifts.copy()
+        new.shift = new.shift + random.normal(0, 3.0 / frequency, len(new.shift))
+        new.shift = np.clip(new.shift, self.shifts - self.window, self.shifts + self.window)
+        # Two protons on one saturated carbon have about -14 Hz, whatever a library's fit came out with.
+        drawn = np.where(new.coupling < -8, random.normal(-14, 1.0, len(new.coupling)), new.coupling)
+        drawn = drawn + random.normal(0, 1.0, len(drawn)) * (np.abs(self.couplings) > 2)
+        new.coupling = np.clip(drawn, self.couplings - _J_MOST, self.couplings + _J_MOST)
+        return new
 
     def refined(self, state: _State, width: float) -> SpinSystem:
         couplings = np.zeros_like(self.system.couplings)
@@ -323,7 +358,7 @@ class _Spins(_Compound):
         if not derivatives:
             value = _of_lines(axis, lines(system, frequency, threshold=1e-5)) * decay
             return _Rendered(value, value[:0], value[:0], value[:0])
-        found = lines_and_derivatives(system, frequency, threshold=1e-5)
+        found = lines_and_derivatives(system, frequency, threshold=1e-5, pairs=self.pairs)
         value = _of_lines(axis, found.lines) * decay
         height = found.lines.weight @ system.intensities
         moving = axis.spread(*_inside(axis, found.lines.position, found.signal.T, (found.position * height[:, None]).T))
@@ -375,13 +410,14 @@ class _Fit:
 
         self.axis, self.frequency, self.compounds = axis, frequency, list(compounds)
         self.states = [c.start() for c in compounds]
-        self.noise, self.mask = noise, mask
+        self.noise, self.floor, self.mask = noise, noise, mask
         self.width = 0.6  # Hz, half at half height
         self.kernel: Float[np.ndarray, " n"] | None = None
         self.model_error, self.response_sd, self.correlation = 0.3, 0.1, 1.0
         self.splines = _splines(axis.hertz, knots * frequency)
         self.base = np.linalg.lstsq(self.splines, np.full(len(y), np.median(y)), rcond=None)[0]
         self._y = rfft(np.append(y, np.linspace(y[-1], y[0], axis.size - len(y) + 2)[1:-1]))
+        self.spreads: list[np.ndarray] = []
         self.covariance = np.zeros((len(compounds), len(compounds)))
 
     def target(self, broadening: float) -> Float[np.ndarray, " t"]:
@@ -422,7 +458,7 @@ class _Fit:
         model = self.baseline()
         blocks, precision, pull = [], [], []
         by_shared = np.zeros(self.axis.points)
-        for c, s in zip(self.compounds, self.states, strict=True):
+        for c, s, spread in zip(self.compounds, self.states, self.spreads, strict=True):
             r = c.render(self.axis, self.frequency, s, self.width, True)
             g = len(c.groups)
             rows = [(1 + s.response)[None] @ r.value, s.amount * r.by_shift, s.amount * r.value]
@@ -433,7 +469,7 @@ class _Fit:
             model = model + s.amount * made[0]
             by_shared += made[-1]
             blocks.append(made[:-1][:, self.mask])
-            sd = np.concatenate([c.window / 2, np.full(g, self.response_sd)])
+            sd = np.concatenate([c.window / 2, spread])
             off = np.concatenate([s.shift - c.shifts, s.response])
             if exact:
                 sd = np.concatenate([sd, np.full(g, _WIDTH_SD), np.full(len(r.by_coupling), _J_SD)])
@@ -457,7 +493,7 @@ class _Fit:
             most = reach / self.frequency
             shift = s.shift + np.clip(step[at + 1 : at + 1 + g], -most, most)
             new.shift = np.clip(shift, c.shifts - c.window, c.shifts + c.window)
-            new.response = np.clip(s.response + step[at + 1 + g : at + 1 + 2 * g], -_RESPONSE_MOST, _RESPONSE_MOST)
+            new.response = np.clip(s.response + step[at + 1 + g : at + 1 + 2 * g], *_RESPONSE)
             at += 1 + 2 * g
             if exact:
                 new.width = np.clip(s.width + np.clip(step[at : at + g], -0.5, 0.5), -1.5, 1.5)
@@ -479,11 +515,13 @@ class _Fit:
         ]
         return np.cumsum([0, *sizes[:-1]]).astype(np.int64) if sizes else np.zeros(0, dtype=np.int64)
 
+    def around(self, broadening: float) -> Float[np.ndarray, " m"]:
+        """How strong the signal is near each fitted point: what is wrong about a line is wrong beside it, too."""
+        return np.abs(self.signals(2 * broadening + 2.0).sum(axis=0))[self.mask]
+
     def sigma(self, broadening: float) -> Float[np.ndarray, " m"]:
         """Standard deviation of each fitted point: noise, and what the model misses of strong signals."""
-        signal = np.abs(self.signals(broadening + 1.0).sum(axis=0))[self.mask]
-        noise = self.noise * np.sqrt((self.axis.decay(broadening) ** 2).mean())
-        return np.sqrt(noise**2 + (self.model_error * signal) ** 2)
+        return np.sqrt(self.floor**2 + (self.model_error * self.around(broadening)) ** 2)
 
     def improve(self, broadening: float, *, exact: bool, rounds: int, most: int) -> None:
         """Levenberg-Marquardt, with the sizes of the errors learned again before each round."""
@@ -494,22 +532,27 @@ class _Fit:
             self._descend(broadening, exact, most, target, deviation)
 
     def _learn(self, broadening: float, target: Float[np.ndarray, " m"]) -> None:
-        signals = self.signals(broadening)
-        off = target - (signals.sum(axis=0) + self.baseline())[self.mask]
-        strong = np.abs(self.signals(broadening + 1.0).sum(axis=0))[self.mask]
-        noise = self.noise * np.sqrt((self.axis.decay(broadening) ** 2).mean())
-        some = strong > 20 * noise
-        if some.sum() > 50:
+        """Sizes of the errors, from what is left over: of points without signal, and of those with."""
+        off = target - (self.signals(broadening).sum(axis=0) + self.baseline())[self.mask]
+        near = self.around(broadening)
+        noise = self.noise * float(np.sqrt((self.axis.decay(broadening) ** 2).mean()))
+        quiet = near < np.quantile(near, 0.3)
+        self.floor = max(noise, float(np.median(np.abs(off[quiet]))) / 0.6745) if quiet.any() else noise
+        strong = near > 10 * self.floor
+        if strong.sum() > 50:
             # The error by which half of the points lie within 0.67 standard deviations.
             low, high = 1e-5, 1.0
             for _ in range(40):
                 middle = np.sqrt(low * high)
-                beyond = np.median(off[some] ** 2 / (noise**2 + (middle * strong[some]) ** 2)) > 0.455
+                beyond = np.median(off[strong] ** 2 / (self.floor**2 + (middle * near[strong]) ** 2)) > 0.455
                 low, high = (middle, high) if beyond else (low, middle)
             self.model_error = float(np.sqrt(low * high))
-        scaled = np.zeros(self.axis.points)
-        scaled[self.mask] = np.clip(off / self.sigma(broadening), -5, 5)
-        self.correlation = _correlation(scaled, self.mask)
+        scaled = off / self.sigma(broadening)
+        known = self.mask.copy()
+        known[self.mask] = np.abs(scaled) < 5
+        values = np.zeros(self.axis.points)
+        values[self.mask] = scaled
+        self.correlation = _correlation(values, known)
 
     def _descend(
         self,
@@ -521,9 +564,15 @@ class _Fit:
     ) -> None:
         amounts = self.amounts_at(exact)
         damping = 1e-3
+        self.spreads = [
+            np.full(len(s.response), 1e-4)
+            if broadening > _RESPONDING
+            else self.response_sd * np.sqrt((_FREEDOM + (s.response / self.response_sd) ** 2) / (_FREEDOM + 1))
+            for s in self.states
+        ]
         model, jacobian, precision, pull = self.columns(broadening, exact)
         # A signal that nobody in the library has pulls at its neighbors: beyond 5 standard deviations less and less.
-        weight = 1 / (deviation**2 * self.correlation)
+        weight = 1 / (deviation**2 * (1.0 if exact else self.correlation))
         weight = weight / (1 + ((target - model) / (5 * deviation)) ** 2)
         cost = self._cost(model, target, weight, precision, pull)
         for _ in range(most):
@@ -561,9 +610,10 @@ class _Fit:
                 damping *= 8
                 if damping > 1e4:
                     break
-        normal = (jacobian * weight) @ jacobian.T + np.diag(precision)
+        normal = (jacobian * weight) @ jacobian.T / (self.correlation if exact else 1.0) + np.diag(precision)
         self.covariance = _inverse(normal)
-        self._spread_of_responses(exact)
+        if broadening <= _RESPONDING:
+            self._spread_of_responses(exact)
 
     def _cost(
         self, model: np.ndarray, target: np.ndarray, weight: np.ndarray, precision: np.ndarray, pull: np.ndarray
@@ -575,14 +625,14 @@ class _Fit:
         """By how much responses scatter beyond what noise explains, from all compounds that are clearly there."""
         variance = np.diag(self.covariance)
         found: list[tuple[float, float]] = []
-        for at, c, s in zip(self.amounts_at(exact), self.compounds, self.states, strict=True):
+        for at, c, s, spread in zip(self.amounts_at(exact), self.compounds, self.states, self.spreads, strict=True):
             g = len(c.groups)
             if g < 2 or s.amount < 5 * np.sqrt(variance[at]):
                 continue
             for i in range(g):
                 known = variance[at + 1 + g + i]
-                data = 1 / known - 1 / self.response_sd**2
-                if data > 1 / self.response_sd**2:
+                data = 1 / known - 1 / spread[i] ** 2
+                if data > 1 / spread[i] ** 2 and spread[i] < 3 * self.response_sd:
                     found.append((s.response[i] / (known * data), 1 / data))
         if len(found) < 3:
             return
@@ -590,6 +640,75 @@ class _Fit:
         weight = 1 / (error + self.response_sd**2) ** 2
         spread = float((weight * (raw**2 - error)).sum() / weight.sum())
         self.response_sd = float(np.clip(np.sqrt(max(spread, 0.0)), 0.002, 0.15))
+
+    def explore(self, broadening: float, seed: int, starts: int = 16, enough: float = 0.06) -> None:
+        """Other starts for compounds that explain their signals badly, one at a time, all else as it is.
+
+        Only the stretch of the spectrum that is explained worst is looked at, and the multiplets there.
+        """
+        random = np.random.default_rng(seed)
+        signals = self.signals()
+        for i, compound in enumerate(self.compounds):
+            if not isinstance(compound, _Spins):
+                continue
+            off = self.target(0.0) - signals.sum(axis=0) - self.baseline()
+            stretch = self._worst(signals[i], off, enough)
+            if stretch is None:
+                continue
+            found = self._elsewhere(compound, self.states[i], stretch, (off + signals[i])[stretch], broadening, random,
+                                    starts)  # fmt: skip
+            self.states[i] = found
+            value = (1 + found.response) @ compound.render(self.axis, self.frequency, found, self.width, False).value
+            signals[i] = found.amount * self.axis.back((value * self.transfer(0.0))[None])[0]
+
+    def _worst(self, signal: Float[np.ndarray, " t"], off: Float[np.ndarray, " t"], enough: float) -> slice | None:
+        """Where a compound's signals are explained worst, weighted by its own part in them; None if nowhere badly."""
+        inside = np.flatnonzero(self.mask & (signal > 0.02 * signal.max()))
+        if not len(inside) or signal.max() <= 0:
+            return None
+        runs = np.split(inside, np.flatnonzero(np.diff(inside) * self.axis.step > 0.15 * self.frequency) + 1)
+        wrong = [(signal[run] * np.abs(off[run])).sum() for run in runs]
+        worst = runs[int(np.argmax(wrong))]
+        if max(wrong) < enough * (signal[worst] ** 2).sum():
+            return None
+        margin = round(20 / self.axis.step)
+        return slice(max(0, worst[0] - margin), min(self.axis.points, worst[-1] + margin + 1))
+
+    def _elsewhere(
+        self,
+        compound: _Spins,
+        state: _State,
+        stretch: slice,
+        y: Float[np.ndarray, " s"],
+        broadening: float,
+        random: np.random.Generator,
+        starts: int,
+    ) -> _State:
+        axis = _Axis(float(self.axis.hertz[stretch.start]), self.axis.step, len(y), self.axis.average)
+        place = state.shift * self.frequency
+        seen = (place > axis.start) & (place < axis.hertz[-1])
+        there = copy(compound)
+        there.shifts = np.where(seen, compound.shifts, state.shift)
+        there.window = np.where(seen, compound.window, 1e-4)
+        alone = _Fit(axis, y, self.frequency, [there], np.inf, self.noise, self.mask[stretch])
+        alone.kernel, alone.floor, alone.base = self.kernel, self.floor, np.zeros_like(alone.base)
+        alone.model_error, alone.response_sd = self.model_error, self.response_sd
+        target = alone.target(broadening)[alone.mask]
+        alone.states, alone.width = [state], self.width
+        deviation = alone.sigma(broadening)
+        best, found = np.inf, state
+        for number in range(starts + 1):
+            alone.width, alone.base = self.width, np.zeros_like(alone.base)
+            if number:
+                alone.states = [there.other(found, random, self.frequency)]
+                for wide, most in ((6 * broadening, 4), (2 * broadening, 4)):
+                    alone._descend(wide, True, most, alone.target(wide)[alone.mask], alone.sigma(wide))
+            alone._descend(broadening, True, 6, target, deviation)
+            model, _, precision, pull = alone.columns(broadening, True)
+            cost = alone._cost(model, target, 1 / deviation**2, precision, pull)
+            if cost < 0.97 * best:
+                best, found = cost, alone.states[0]
+        return found
 
     def shape(self) -> None:
         """Fit the line shape that all lines share, as what to fold the model with."""
@@ -621,13 +740,12 @@ class _Fit:
 
 
 def _solve(matrix: Float[np.ndarray, "k k"], right: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
-    from scipy.linalg import LinAlgError, cho_factor, cho_solve
-
     scale = 1 / np.sqrt(np.diag(matrix))
+    scaled = matrix * scale * scale[:, None]
     try:
-        return scale * cho_solve(cho_factor(matrix * scale * scale[:, None]), scale * right)
-    except LinAlgError:
-        return scale * np.linalg.lstsq(matrix * scale * scale[:, None], scale * right, rcond=1e-12)[0]
+        return scale * np.linalg.solve(scaled, scale * right)
+    except np.linalg.LinAlgError:
+        return scale * np.linalg.lstsq(scaled, scale * right, rcond=1e-12)[0]
 
 
 def _inverse(matrix: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
@@ -639,7 +757,7 @@ def _splines(x: Float[np.ndarray, " t"], spacing: float) -> Float[np.ndarray, "t
     """Cubic splines with about so much between their knots."""
     from scipy.interpolate import BSpline
 
-    pieces = max(1, round((x[-1] - x[0]) / spacing))
+    pieces = max(1, round((x[-1] - x[0]) / spacing))  # one where the spacing is infinite
     inner = np.linspace(x[0], x[-1], pieces + 1)
     knots = np.concatenate([[inner[0]] * 3, inner, [inner[-1]] * 3])
     return np.asarray(BSpline.design_matrix(x, knots, 3).toarray())
@@ -673,6 +791,7 @@ def quantify(
     limit: float = 5.0,
     knots: float = 0.4,
     line_shape: bool = True,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> Quantification:
     """Which compounds of a library are in a mixture, and how much of each.
@@ -693,6 +812,7 @@ def quantify(
         limit: significance from which a compound counts as present.
         knots: of the baseline, in ppm.
         line_shape: fit a line shape that all lines share.
+        seed: of the starts that are drawn where a compound explains its signals badly.
         progress: called with stages done and in all.
 
     Raises:
@@ -715,7 +835,7 @@ def quantify(
     offset = _standard_at(measured, noise) if standard else None
     if offset:
         measured = replace(measured, x=measured.x - offset)
-    stages = len(_BROADENING) + 4
+    stages = len(_RIGID) + len(_EXACT) + 3
     with one_thread():
         tell = progress or (lambda done, total: None)
         compounds = _compounds(library, measured, window, windows or {}, exclude)
@@ -727,17 +847,21 @@ def quantify(
         if scale == 0:
             raise RecordError("the spectrum is zero wherever the library has signals; is it the right one?")
         y, sd = y / scale, max(noise / scale, 1e-7)
-        compounds = _possible(axis, y, sd, mask, compounds, measured.frequency)
+        compounds, mask = _possible(axis, y, sd, mask, compounds, measured.frequency)
         fit = _Fit(axis, y, measured.frequency, compounds, knots, sd, mask)
         tell(1, stages)
-        for stage, broadening in enumerate(_BROADENING):
-            fit.improve(broadening, exact=False, rounds=2, most=8)
-            _drop(fit, False, min(2.0, limit) if stage else 1.0)
+        for stage, broadening in enumerate(_RIGID):
+            fit.improve(broadening, exact=False, rounds=2, most=6)
+            _drop(fit, False, min(1.0 + stage, limit))
             tell(2 + stage, stages)
         _make_exact(fit, library, exclude)
-        fit.improve(0.5, exact=True, rounds=2, most=6)
-        _drop(fit, True, min(3.0, limit))
-        tell(stages - 2, stages)
+        for stage, broadening in enumerate(_EXACT):
+            fit.improve(broadening, exact=True, rounds=2, most=4)
+            _drop(fit, True, min(2.0 + stage, limit))
+            if broadening == _EXPLORING:
+                fit.explore(broadening, seed)
+                fit.improve(broadening, exact=True, rounds=1, most=4)
+            tell(2 + len(_RIGID) + stage, stages)
         for _ in range(3):
             if line_shape:
                 fit.shape()
@@ -869,7 +993,9 @@ def _multiplets_of_spectrum(
             f"{frequency:g} MHz; multiplets look different there: give a spin system, or a spectrum of the same field"
         )
     if entry.protons is not None and not 0 < entry.protons < np.inf:
-        raise RecordError(f"the reference spectrum {entry.name!r} has {entry.protons} protons; a positive number is wanted")
+        raise RecordError(
+            f"the reference spectrum {entry.name!r} has {entry.protons} protons; a positive number is wanted"
+        )
     from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
     noise = _noise(trace.y)
@@ -891,7 +1017,9 @@ def _multiplets_of_spectrum(
         part = slice(max(0, run[0] - margin), min(len(y), run[-1] + margin + 1))
         hertz, height = trace.x[part] * frequency, y[part]
         ends = minimum_filter1d(height, 3)
-        ramp = np.interp(np.arange(len(height)), [0, len(height) - 1], [ends[: margin // 2 + 1].mean(), ends[-margin // 2 :].mean()])
+        ramp = np.interp(
+            np.arange(len(height)), [0, len(height) - 1], [ends[: margin // 2 + 1].mean(), ends[-margin // 2 :].mean()]
+        )
         height = height - ramp
         pieces.append((float(np.average(hertz, weights=np.maximum(height, 0)) / frequency), hertz, height))
     area = sum(float(height.sum()) * step for _, _, height in pieces)
@@ -928,7 +1056,8 @@ def _axis(
         if not a < b:
             raise RecordError(f"exclude holds ({a}, {b}); a window in ppm from low to high is wanted")
         mask &= (ppm < a) | (ppm > b)
-    return axis, y, mask
+    # Broadened, water that is left in would reach everywhere.
+    return axis, np.interp(hertz, hertz[mask], y[mask]) if mask.any() else y, mask
 
 
 def _possible(
@@ -938,8 +1067,12 @@ def _possible(
     mask: Bool[np.ndarray, " t"],
     compounds: Sequence[_Compound],
     frequency: float,
-) -> list[_Compound]:
-    """Compounds that the spectrum has room for: each multiplet bounds the amount by the lowest of what it would hide."""
+) -> tuple[list[_Compound], Bool[np.ndarray, " t"]]:
+    """Compounds that the spectrum has room for: each multiplet bounds the amount by the lowest of what it would hide.
+
+    With them the points to fit: where they may have signal, and where nothing is. What only others can have is no
+    baseline.
+    """
     from scipy.fft import irfft, rfft
     from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
@@ -951,6 +1084,7 @@ def _possible(
     sd = noise * float(np.sqrt((decay**2).mean()))
     room = np.where(mask, np.maximum(signal - floor, 0) + 3 * sd, np.inf)
     kept: list[_Compound] = []
+    speaking = np.zeros(axis.points, dtype=bool)
     for compound in compounds:
         shapes = axis.back(compound.render(axis, frequency, compound.start(), 0.6, False).value * decay)
         bound, height = np.inf, 0.0
@@ -968,7 +1102,14 @@ def _possible(
         bound = bounds[len(bounds) // 4] if bounds else 0.0
         if compound.standard or bound * height > 6 * sd:
             kept.append(compound)
-    return kept
+            for shape, window in zip(shapes, compound.window, strict=True):
+                reach = window * frequency + 12
+                some = np.flatnonzero(shape > 0.02 * shape.max())
+                for run in np.split(some, np.flatnonzero(np.diff(some) * axis.step > reach) + 1) if len(some) else ():
+                    margin = round(reach / axis.step)
+                    speaking[max(0, run[0] - margin) : run[-1] + margin + 1] = True
+    quiet = signal - floor < 10 * sd
+    return kept, mask & (speaking | quiet)
 
 
 def _drop(fit: _Fit, exact: bool, limit: float) -> bool:
@@ -1049,7 +1190,11 @@ def _result(
             known = factor is not None and compound.concentrates
             found.append(
                 Metabolite(
-                    compound.name, compound.identifier, 0.0, error, False,
+                    compound.name,
+                    compound.identifier,
+                    0.0,
+                    error,
+                    False,
                     concentration=0.0 if known else None,
                     concentration_error=error * factor if known and factor is not None else None,
                 )  # fmt: skip
@@ -1065,7 +1210,13 @@ def _result(
             spread = float(np.sqrt(max(variance, 0.0))) * factor
         found.append(
             Metabolite(
-                c.name, c.identifier, value, error, value > limit * error, absolute, spread,
+                c.name,
+                c.identifier,
+                value,
+                error,
+                value > limit * error,
+                absolute,
+                spread,
                 shifts=dict(zip(c.groups, s.shift.tolist(), strict=True)),
                 moved=float(np.abs(s.shift - c.shifts).max()),
                 response=dict(zip(c.groups, (1 + s.response).tolist(), strict=True)),
@@ -1124,7 +1275,9 @@ def _told(
             some = shapes > 0.05 * shapes.max()
             position.append(native.hertz[some])
             strength.append(s.amount * shapes[some] / shapes[some].max())
-    mask = region(native.hertz, np.concatenate(position), np.concatenate(strength)) if position else native.hertz < -np.inf
+    mask = (
+        region(native.hertz, np.concatenate(position), np.concatenate(strength)) if position else native.hertz < -np.inf
+    )
     for a, b in exclude:
         mask &= (measured.x < a) | (measured.x > b)
     signals = fit.signals().sum(axis=0)
