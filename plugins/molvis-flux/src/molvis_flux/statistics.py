@@ -48,6 +48,8 @@ class Goodness:
         if not self.freedom:
             return f"sum of squares {self.ssr:.4g}; no degree of freedom is left to test it"
         said = "the model is accepted" if self.accepted else "the model does not explain the data"
+        if self.ssr < self.low:
+            said += ", and the stated errors look too large"
         return (
             f"sum of squares {self.ssr:.4g}, expected {self.low:.4g} to {self.high:.4g} "
             f"({self.data} data, {self.seen} parameters seen): {said}"
