@@ -11,7 +11,7 @@ import numpy as np
 from molvis.errors import ReadError, RecordError
 from molvis.records import Trace
 from molvis_nmr.processing import Fid
-from molvis_nmr.readers.sources import Folder, Found, Items, make_trace, measurements
+from molvis_nmr.readers.sources import Folder, Found, Items, is_zip, make_trace, measurements, stem
 
 
 def read_bruker(path: Path) -> Items:
@@ -57,7 +57,7 @@ def find_bruker(path: Path) -> Iterator[Found]:
             if fid is None and fault is None:
                 what = "a 2D experiment (ser)" if f"{root}ser" in folder else "neither fid nor pdata/1/1r"
                 fault = ReadError(folder.where(root), f"holds {what}; a 1D experiment is wanted")
-            yield Found(record.strip("/"), fid=fid, problem=fault, name=_title(folder, root))
+            yield Found(path, record.strip("/"), fid=fid, problem=fault, name=_title(folder, root))
             continue
         for name in processed:
             if only.startswith("pdata/") and name != root + only:
@@ -66,14 +66,14 @@ def find_bruker(path: Path) -> Iterator[Found]:
             try:
                 trace = _processed(folder, name)
             except ReadError as error:
-                yield Found(record, fid=fid, problem=error)
+                yield Found(path, record, fid=fid, problem=error)
             else:
-                yield Found(record, trace=trace, fid=fid, name=_title(folder, root))
+                yield Found(path, record, trace=trace, fid=fid, name=_title(folder, root))
 
 
 def _home(path: Path) -> tuple[Path, str]:
     """The folder or ZIP file, and which of an experiment's data a path within it names."""
-    if path.is_dir() or path.name.lower().endswith(".zip"):
+    if path.is_dir() or is_zip(path):
         return path, ""
     if path.name == "1r" and path.parent.parent.name == "pdata":
         return path.parents[2], f"pdata/{path.parent.name}/1r"
@@ -92,7 +92,7 @@ def _identifier(folder: Folder, root: str) -> str:
     home = folder.path
     # Experiments are numbered: the sample's name is that of the folder around them.
     above = home.absolute().parent.name if home.name.isdigit() else ""
-    return "/".join(part for part in (above, home.name.removesuffix(".zip"), root.strip("/")) if part)
+    return "/".join(part for part in (above, stem(home) if is_zip(home) else home.name, root.strip("/")) if part)
 
 
 # Parameters

@@ -59,9 +59,9 @@ def find_jcamp(path: Path, *, frequency: float | None = None) -> Iterator[Found]
             trace = None if fid else _spectrum(path, block, frequency)
         except (ReadError, RecordError) as error:
             problem = error if isinstance(error, ReadError) else ReadError(path, str(error), record=record)
-            yield Found(record, problem=problem)
+            yield Found(path, record, problem=problem)
         else:
-            yield Found(record, trace=trace, fid=made, name=record)
+            yield Found(path, record, trace=trace, fid=made, name=record)
 
 
 def _sound(path: Path, block: Block) -> None:

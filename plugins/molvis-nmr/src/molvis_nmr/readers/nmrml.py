@@ -53,26 +53,31 @@ def find_nmrml(path: Path) -> Iterator[Found]:
         raise ReadError(path, f"holds <{root.tag}>; <nmrML> is wanted")
     if root.find(".//acquisitionMultiD") is not None:
         raise ReadError(path, "holds a multidimensional experiment; a 1D experiment is wanted")
+    traces: dict[str, Trace | ReadError] = {}
+    for spectrum in root.iterfind(".//spectrum1D"):
+        record = spectrum.get("id") or spectrum.get("name") or stem(path)
+        try:
+            traces[record] = _spectrum(path, root, spectrum, record)
+        except ReadError as error:
+            traces[record] = error
     fid: Fid | None = None
     fault: ReadError | None = None
     try:
-        fid = _fid(path, root)
+        fid = _fid(path, root, next((t for t in traces.values() if isinstance(t, Trace)), None))
     except ReadError as error:
         fault = error
     except RecordError as error:
         fault = ReadError(path, str(error))
     name = next((e.get("name") for e in root.iterfind(".//chemicalCompound/identifierList/identifier")), None)
-    spectra = root.findall(".//spectrum1D")
-    for spectrum in spectra:
-        record = spectrum.get("id") or spectrum.get("name") or stem(path)
-        try:
-            yield Found(record, trace=_spectrum(path, root, spectrum, record), fid=fid, name=name)
-        except ReadError as error:
-            yield Found(record, fid=fid, problem=error)
-    if not spectra:
+    for record, made in traces.items():
+        if isinstance(made, Trace):
+            yield Found(path, record, trace=made, fid=fid, name=name)
+        else:
+            yield Found(path, record, fid=fid, problem=made)
+    if not traces:
         if fid is None and fault is None:
             fault = ReadError(path, "holds neither <fidData> nor <spectrum1D>")
-        yield Found(stem(path), fid=fid, problem=fault, name=name)
+        yield Found(path, stem(path), fid=fid, problem=fault, name=name)
 
 
 def _array(path: Path, element: ET.Element) -> np.ndarray:
@@ -129,7 +134,8 @@ def _frequencies(path: Path, root: ET.Element) -> tuple[float, float]:
     return carrier, zero if zero is not None and abs(zero / carrier - 1) < 1e-3 else carrier
 
 
-def _fid(path: Path, root: ET.Element) -> Fid | None:
+def _fid(path: Path, root: ET.Element, beside: Trace | None) -> Fid | None:
+    """The fid; a spectrum beside it says where its middle is, where nothing else does."""
     element = root.find(".//fidData")
     if element is None or not (element.text or "").strip():
         return None
@@ -143,8 +149,12 @@ def _fid(path: Path, root: ET.Element) -> Fid | None:
     known = {"hydrogen": "1H", "proton": "1H", "carbon": "13C", "fluorine": "19F", "phosphorus": "31P"}
     kind = next((value for key, value in known.items() if key in what.lower()), what)
     if zero == carrier:
-        log.warning("%s: where 0 ppm is is not stated; the carrier is taken to be on water, at %g ppm", path, WATER)
-        zero = carrier / (1 + WATER * 1e-6) if kind == "1H" else carrier
+        middle = WATER if kind == "1H" else 0.0
+        if beside is not None:
+            middle = 0.5 * float(beside.x[0] + beside.x[-1])
+        else:
+            log.warning("%s: where 0 ppm is is not stated; the middle is taken to be at %g ppm", path, middle)
+        zero = carrier / (1 + middle * 1e-6)
     points = numbers[0::2][: len(numbers) // 2] + 1j * numbers[1::2]
     if "Varian" in _software(root):
         points = points.conj()  # as in its own files

@@ -1,11 +1,10 @@
-"""NMRPipe's 1D files, fids and spectra, by nmrglue.
+"""NMRPipe's 1D files, fids and spectra; nmrglue knows the names in their header.
 
 Reference: F. Delaglio et al., J. Biomol. NMR 6 (1995) 277, doi:10.1007/BF00197809
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from molvis_nmr.processing import Fid
 from molvis_nmr.readers.sources import Found, Items, make_trace, measurements, stem
 
 _HEADER = 2048
-_ORDER = 2.345
+_MARK = 2.345
 
 
 def read_nmrpipe(path: Path) -> Items:
@@ -32,11 +31,15 @@ def read_nmrpipe(path: Path) -> Items:
 
 def is_nmrpipe(path: Path) -> bool:
     """Whether a file begins as NMRPipe's do: with 2.345 as its third number."""
-    if not path.is_file():
+    try:
+        return path.is_file() and _order(read_bytes(path)) is not None
+    except ReadError:
         return False
-    with path.open("rb") as file:
-        head = file.read(12)
-    return len(head) == 12 and any(abs(np.frombuffer(head, f"{o}f4")[2] - _ORDER) < 1e-3 for o in "<>")
+
+
+def _order(raw: bytes) -> str | None:
+    """Of its bytes, `<` or `>`; None of another file."""
+    return next((o for o in "<>" if len(raw) >= 12 and abs(np.frombuffer(raw[:12], f"{o}f4")[2] - _MARK) < 1e-3), None)
 
 
 def find_nmrpipe(path: Path) -> Iterator[Found]:
@@ -45,25 +48,28 @@ def find_nmrpipe(path: Path) -> Iterator[Found]:
     Raises:
         ReadError: the file cannot be read, is damaged, or none of NMRPipe's.
     """
-    if not is_nmrpipe(path):
+    raw = read_bytes(path)
+    order = _order(raw)
+    if order is None:
         raise ReadError(path, "does not begin as NMRPipe's files do; is it one?")
-    size = len(read_bytes(path))
-    if size <= _HEADER:
-        raise ReadError(path, f"holds {size} bytes, a header without points: it is cut off; get it whole")
+    if len(raw) <= _HEADER:
+        raise ReadError(path, f"holds {len(raw)} bytes, a header without points: it is cut off; get it whole")
     from nmrglue.fileio import pipe
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            header, data = pipe.read(str(path))
-        except Exception as error:  # what a damaged file raises in a stranger's code is not known
-            raise ReadError(path, f"damaged: {error}; get it whole") from error
-    if data.ndim != 1:
-        raise ReadError(path, f"holds data of {data.ndim} dimensions; a 1D experiment is wanted")
+    header = pipe.fdata2dic(np.frombuffer(raw[:_HEADER], f"{order}f4").astype(np.float32))
+    data = np.frombuffer(raw[_HEADER : len(raw) // 4 * 4], f"{order}f4").astype(np.float64)
+    if header["FDDIMCOUNT"] != 1:
+        raise ReadError(path, f"holds data of {header['FDDIMCOUNT']:g} dimensions; a 1D experiment is wanted")
+    count, parts = int(header["FDSIZE"]), 2 if header["FDF2QUADFLAG"] == 0 else 1
+    if len(data) < count * parts or count < 1:
+        reason = f"holds {len(data)} of {count * parts} numbers (FDSIZE): it is cut off; get it whole"
+        raise ReadError(path, reason)
+    # Real parts first, then imaginary ones.
+    points = data[:count] + 1j * data[count : 2 * count] if parts == 2 else data[:count]
     try:
-        yield _found(path, header, np.asarray(data))
-    except RecordError as error:
-        yield Found(stem(path), problem=ReadError(path, str(error)))
+        yield _found(path, header, points)
+    except (ReadError, RecordError) as error:
+        yield Found(path, stem(path), problem=error if isinstance(error, ReadError) else ReadError(path, str(error)))
 
 
 def _found(path: Path, header: dict[str, Any], data: np.ndarray) -> Found:
@@ -71,15 +77,14 @@ def _found(path: Path, header: dict[str, Any], data: np.ndarray) -> Found:
     if width <= 0 or observed <= 0:
         reason = f"states a sweep width of {width:g} Hz at {observed:g} MHz; positive numbers are wanted"
         raise ReadError(path, f"{reason}. Set FDF2SW and FDF2OBS")
-    stated = int(header["FDSIZE"])
-    if stated and stated != len(data):
-        raise ReadError(path, f"states {stated} points and holds {len(data)}: it is cut off; get it whole")
     nucleus = str(header.get("FDF2LABEL", "1H")).strip("\x00 ") or "1H"
     nucleus = {"H1": "1H", "1H": "1H", "HN": "1H", "H": "1H", "C13": "13C", "13C": "13C"}.get(nucleus.upper(), nucleus)
     if header["FDF2FTFLAG"] == 1:
         # The last point lies ORIG Hz above zero, the first a step less than the sweep width above that.
         x = (float(header["FDF2ORIG"]) + width * np.arange(len(data) - 1, -1, -1) / len(data)) / observed
-        return Found(stem(path), trace=make_trace(path, x, np.real(data).astype(np.float64), observed, stem(path)))
+        return Found(
+            path, stem(path), trace=make_trace(path, x, np.real(data).astype(np.float64), observed, stem(path))
+        )
     if not np.iscomplexobj(data):
         raise ReadError(path, "holds a real fid; one in quadrature is wanted")
     # Its transform runs from left to right, so that frequencies count down.
@@ -90,4 +95,6 @@ def _found(path: Path, header: dict[str, Any], data: np.ndarray) -> Found:
     if sign >= 16:
         points = points.conj()
     delay = float(header["FDDMXVAL"]) if header["FDDMXFLAG"] >= 0 else 0.0
-    return Found(stem(path), fid=Fid(points, width, observed, float(header["FDF2CAR"]), delay, nucleus, stem(path)))
+    return Found(
+        path, stem(path), fid=Fid(points, width, observed, float(header["FDF2CAR"]), delay, nucleus, stem(path))
+    )

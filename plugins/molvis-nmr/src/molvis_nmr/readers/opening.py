@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from molvis.errors import ReadError, RecordError, did_you_mean
+from molvis.errors import ReadError, did_you_mean
 from molvis.records import Trace
 from molvis_nmr.processing import Fid
 from molvis_nmr.readers import bruker, jcamp, nmrml, nmrpipe, text, varian
-from molvis_nmr.readers.sources import Found
+from molvis_nmr.readers.sources import Found, is_zip
 
 
 def read_spectrum(
@@ -34,11 +34,7 @@ def read_spectrum(
     Raises:
         ReadError: the file cannot be read, is no NMR spectrum, or holds several and `entry` does not say which.
     """
-    found = _one(path, entry, frequency=frequency, resample=resample)
-    try:
-        return found.spectrum(raw=raw)
-    except RecordError as error:
-        raise ReadError(path, str(error), record=found.record) from error
+    return _one(path, entry, frequency=frequency, resample=resample).spectrum(raw=raw)
 
 
 def read_fid(path: Path | str, entry: str | None = None, *, frequency: float | None = None) -> Fid:
@@ -90,13 +86,13 @@ def _find(path: Path, entry: str | None, frequency: float | None, resample: bool
         raise ReadError(path, "no such file or folder")
     name = path.name.lower().removesuffix(".gz")
     readers: tuple[tuple[bool, Callable[[], Iterator[Found]]], ...]
-    if path.is_dir() or name.endswith(".zip") or name in ("fid", "1r"):
+    if path.is_dir() or is_zip(path) or name in ("fid", "1r"):
         readers = (
             (bruker.is_bruker(path), lambda: bruker.find_bruker(path)),
             (varian.is_varian(path), lambda: varian.find_varian(path)),
         )
         wanted = "acqus or pdata/1/procs of Bruker, or procpar of Varian or Agilent"
-        if not path.is_dir() and not name.endswith(".zip"):
+        if not path.is_dir() and not is_zip(path):
             wanted += " beside it"
         if path.is_file() and name == "fid" and nmrpipe.is_nmrpipe(path):
             readers = ((True, lambda: nmrpipe.find_nmrpipe(path)),)

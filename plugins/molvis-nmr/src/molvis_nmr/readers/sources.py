@@ -27,13 +27,15 @@ class Found:
     """One spectrum of a file: processed, raw, or both.
 
     Attributes:
-        record: what the file calls it, such as `10/pdata/1`.
+        path: the file or folder.
+        record: what that calls it, such as `10/pdata/1`.
         trace: processed by the spectrometer's software or a person, where there is such.
         fid: raw, where there is such.
         problem: why there is neither.
         name, source, licence: as far as the file states them.
     """
 
+    path: Path
     record: str
     trace: Trace | None = None
     fid: Fid | None = None
@@ -52,7 +54,10 @@ class Found:
             raise self.problem
         if self.trace is not None and not raw:
             return self.trace
-        return process(self.raw()).trace
+        try:
+            return process(self.raw()).trace
+        except RecordError as error:
+            raise ReadError(self.path, str(error), record=self.record) from error
 
     def raw(self) -> Fid:
         """The fid.
@@ -63,8 +68,9 @@ class Found:
         if self.problem:
             raise self.problem
         if self.fid is None:
-            where = self.trace.identifier if self.trace is not None else self.record
-            raise ReadError(where, "holds a processed spectrum and no fid; leave out what asks for a raw one")
+            raise ReadError(
+                self.path, "holds a processed spectrum and no fid; one that is raw is wanted", record=self.record
+            )
         return self.fid
 
 
@@ -78,8 +84,6 @@ def measurements(found: Iterator[Found]) -> Items:
             trace = one.spectrum()
         except ReadError as error:
             yield error
-        except RecordError as error:
-            yield ReadError(one.record, str(error))
         else:
             yield Measurement(trace, None, "nmr", name=one.name, source=one.source, licence=one.licence)
 
@@ -209,6 +213,11 @@ def resampled(x: Float[np.ndarray, " t"], y: Float[np.ndarray, " t"]) -> tuple[n
     step = float(np.median(np.diff(places)))
     even = np.linspace(places[0], places[-1], round((places[-1] - places[0]) / step) + 1)
     return even, np.interp(even, places, values)
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a path ends as a ZIP file's does."""
+    return path.name.lower().removesuffix(".gz").endswith(".zip")
 
 
 def stem(path: Path) -> str:

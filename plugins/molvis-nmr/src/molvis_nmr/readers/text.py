@@ -86,7 +86,7 @@ def find_text(path: Path, *, frequency: float | None = None, resample: bool = Fa
     identifier = _stated(stated, "identifier") or stem(path)
     bad = np.flatnonzero(~finite)
     line = begin + int(bad[0]) if len(bad) else None
-    yield Found(stem(path), trace=make_trace(path, x, y, observed, identifier, line=line), name=name)
+    yield Found(path, stem(path), trace=make_trace(path, x, y, observed, identifier, line=line), name=name)
 
 
 def _stated(head: str, name: str) -> str | None:
@@ -165,11 +165,11 @@ def _from_row(path: Path, row: dict[str, Any], number: int) -> Found:
     told = {"name": row.get("compound"), "source": row.get("source"), "licence": row.get("licence")}
     if row["intensity"] is None or row["ppm_start"] is None or row["ppm_step"] is None:
         problem = ReadError(path, "ppm_start, ppm_step or intensity is missing", line=number, record=record)
-        return Found(record, problem=problem)
+        return Found(path, record, problem=problem)
     y = np.array(row["intensity"], dtype=np.float64)
     x = row["ppm_start"] + row["ppm_step"] * np.arange(len(y))
     try:
         trace = make_trace(path, x, y, row["field_MHz"], record, record=record, line=number)
     except ReadError as error:
-        return Found(record, problem=error)
-    return Found(record, trace=trace, **told)
+        return Found(path, record, problem=error)
+    return Found(path, record, trace=trace, **told)

@@ -12,7 +12,7 @@ import numpy as np
 
 from molvis.errors import ReadError, RecordError
 from molvis_nmr.processing import Fid
-from molvis_nmr.readers.sources import Folder, Found, Items, measurements
+from molvis_nmr.readers.sources import Folder, Found, Items, is_zip, measurements
 
 
 def read_varian(path: Path) -> Items:
@@ -46,13 +46,13 @@ def find_varian(path: Path) -> Iterator[Found]:
     for root in roots:
         record = root.strip("/") or home.name
         try:
-            yield Found(record, fid=_fid(folder, root), name=_comment(folder, root))
+            yield Found(path, record, fid=_fid(folder, root), name=_comment(folder, root))
         except ReadError as error:
-            yield Found(record, problem=error)
+            yield Found(path, record, problem=error)
 
 
 def _home(path: Path) -> Path:
-    if path.is_dir() or path.name.lower().endswith(".zip"):
+    if path.is_dir() or is_zip(path):
         return path
     if path.name == "fid":
         return path.parent
