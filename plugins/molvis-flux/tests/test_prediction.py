@@ -169,3 +169,18 @@ def test_a_bad_table_of_fluxes_is_named(tmp_path, text, message):
 def test_times_that_are_no_numbers_are_named():
     with pytest.raises(SimulationError, match="times '1,x'"):
         prediction.parse_times("1,x")
+
+
+def test_the_demonstration_finds_the_fluxes_of_the_paper(tmp_path):
+    from molvis_flux.commands.demo import demo
+    from molvis_flux.readers import read_study
+
+    app = typer.Typer()
+    app.command()(demo)
+    result = CliRunner().invoke(app, ["--out", str(tmp_path / "demo"), "--json"])
+    assert result.exit_code == 0, result.output
+    found = {(row["kind"], row["name"]): row for row in json.loads(result.stdout)["fluxes"]}
+    for (kind, name), value in antoniewicz().fluxes.items():
+        assert found[kind, name]["estimate"] == pytest.approx(value, rel=0.02), name
+    assert read_study(tmp_path / "demo" / "network.toml").network == antoniewicz().network
+    assert (tmp_path / "demo" / "report.html").is_file()

@@ -35,6 +35,12 @@ def molvis_components() -> list[Component]:
         ),
         Component(
             kind="command",
+            name="flux-design",
+            target="molvis_flux.commands.design:design",
+            summary="Which tracers and fragments would tell the fluxes that matter.",
+        ),
+        Component(
+            kind="command",
             name="flux-check",
             target="molvis_flux.commands.check:check",
             summary="Find faults in a network and its data.",
@@ -56,6 +62,12 @@ def molvis_components() -> list[Component]:
             name="flux-simulate",
             target="molvis_flux.commands.simulate:simulate",
             summary="Simulate labelling at given fluxes.",
+        ),
+        Component(
+            kind="command",
+            name="flux-demo",
+            target="molvis_flux.commands.demo:demo",
+            summary="Simulate and fit the network of the EMU paper.",
         ),
         Component(
             kind="command",
