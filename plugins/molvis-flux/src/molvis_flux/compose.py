@@ -132,12 +132,12 @@ def compose(
             share is not positive.
     """
     whole = _Whole(name, parts, medium)
-    steps: tuple[tuple[str, Mapping[str, Any], Callable[[str, Any], None]], ...] = (
+    steps: list[tuple[str, Mapping[str, Any], Callable[[str, Any], None]]] = [
         ("parts", parts, whole.add),
         ("pools", pools, whole.join),
         ("infusions", infusions or {}, whole.infuse),
         ("mixtures", mixtures or {}, whole.mix),
-    )
+    ]
     for section, items, step in steps:
         for item, value in items.items():
             try:

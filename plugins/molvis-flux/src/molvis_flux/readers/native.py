@@ -140,9 +140,9 @@ class NativeReader:
         for key, value in table.items():
             if key not in keys:
                 raise self.error(f"{'.'.join(where)} has no key {key!r}.{did_you_mean(key, keys)}", *where, key)
-            if not isinstance(value, keys[key]) or (isinstance(value, bool) and keys[key] is not bool):
-                kinds = keys[key] if isinstance(keys[key], tuple) else (keys[key],)
-                wanted = " or ".join(_WORDS.get(k, "a number") for k in kinds)
+            kinds = keys[key] if isinstance(keys[key], tuple) else (keys[key],)
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                wanted = " or ".join(dict.fromkeys(_WORDS.get(k, "a number") for k in kinds))
                 raise self.error(f"{'.'.join(where)}.{key} is {value!r}; it is {wanted}", *where, key)
         return table
 
