@@ -272,7 +272,7 @@ def flux_problem(
         targets.append(where[name])
         values.append(mean)
         sds.append(sd)
-    middle = _middle(map_, space)
+    center = middle(map_, space)
     width = max((len(row) for row in terms), default=1) or 1
     columns, mixes_of = np.zeros((len(terms), width), int), np.full((len(terms), width), -1)
     weights = np.zeros((len(terms), width))
@@ -281,7 +281,7 @@ def flux_problem(
             columns[i, j], weights[i, j], mixes_of[i, j] = column, weight, mix
     return FluxProblem(
         study, space, map_, simulation, tuple(placed), columns, weights, mixes_of, tuple(scaled),
-        np.array(targets, int), np.array(values, float), np.array(sds, float), middle, _metric(map_, middle),
+        np.array(targets, int), np.array(values, float), np.array(sds, float), center, barrier(map_, center),
     )  # fmt: skip
 
 
@@ -358,20 +358,20 @@ def _pools(
     return out
 
 
-def _middle(map_: Coordinates, space: FluxSpace) -> Float[np.ndarray, " k"]:
+def middle(map_: Coordinates, space: FluxSpace) -> Float[np.ndarray, " k"]:
     """A point well inside: of the flux space its own; exchange fluxes, weights and pools halfway."""
-    middle = np.zeros(map_.basis.shape[1])
-    middle[: len(space)] = space.center
+    start = np.zeros(map_.basis.shape[1])
+    start[: len(space)] = space.center
     for value, column, *_ in (*map_.bent, *map_.logs):
-        middle[column] = map_.bend(value, map_.bounds[value]).mean()
-    drawn = walk(map_.rows, map_.low, map_.high, _metric(map_, middle), middle, 20 * len(middle) + 20, seed=0)
+        start[column] = map_.bend(value, map_.bounds[value]).mean()
+    drawn = walk(map_.rows, map_.low, map_.high, barrier(map_, start), start, 20 * len(start) + 20, seed=0)
     return drawn.mean(axis=0)
 
 
-def _metric(map_: Coordinates, middle: Float[np.ndarray, " k"]) -> Float[np.ndarray, "k k"]:
+def barrier(map_: Coordinates, center: Float[np.ndarray, " k"]) -> Float[np.ndarray, "k k"]:
     """Hessian of the logarithmic barrier: 1 is about the size of the polytope."""
-    k = len(middle)
-    at = map_.rows @ middle
+    k = len(center)
+    at = map_.rows @ center
     width = np.where(np.isfinite(map_.low) & np.isfinite(map_.high), map_.high - map_.low, np.inf)
     least = 1e-6 * np.where(np.isfinite(width), width, 1.0)
     curvature = 1.0 / np.maximum(at - map_.low, least) ** 2 + 1.0 / np.maximum(map_.high - at, least) ** 2

@@ -11,12 +11,12 @@ from molvis_flux.fitting import FluxResult
 from molvis_flux.verdicts import BOUNDED, FIXED, IDENTIFIABLE, UNSEEN
 
 _STYLES = {IDENTIFIABLE: "identifiable", BOUNDED: "bounded", UNSEEN: "unseen", FIXED: "fixed"}
+_NETWORK = (
+    "Width: net flux; colour: verdict; ±: reversible. Broken arrows are not identifiable; their widths are the "
+    "posterior's means. Large networks leave out pools of one traced atom."
+)
 _CAPTIONS = {
-    "network": (
-        "Network",
-        "The width of an arrow is its net flux, its colour the verdict; ± marks reversible reactions. Broken arrows are "
-        + "not identifiable and drawn at the posterior's mean. Pools of one traced atom are left out of large networks.",
-    ),
+    "network": ("Network", _NETWORK),
     "intervals": ("Intervals", "Coloured: what the data leave. Grey: what the constraints allow without data."),
     "distributions": (
         "Measured and fitted distributions",
@@ -53,8 +53,8 @@ def report(result: FluxResult, *, title: str = "") -> str:
     drawings = picture.pictures(result)
     return environment.from_string(template).render(
         title=title or f"Fluxes of {network.name or 'a network'}",
-        subtitle=f"{len(network.reactions)} reactions, {len(network.metabolites)} metabolites, "
-        f"{len(result.problem.study.experiments)} experiments",
+        subtitle=f"{len(network.reactions)} reactions, {len(network.metabolites)} metabolites; experiments: "
+        f"{len(result.problem.study.experiments)}",
         message=result.message,
         good=good,
         facts=facts,
