@@ -167,7 +167,7 @@ class Quantification:
 
 
 class _Axis:
-    """A uniform axis in Hz, and the way to it from lines: gridded with cubic splines, broadened as a decaying signal."""
+    """A uniform axis in Hz, and the way to it from lines: cubic splines on a grid, broadening as decay in time."""
 
     def __init__(self, start: float, step: float, points: int, average: int) -> None:
         from scipy.fft import next_fast_len
@@ -261,7 +261,7 @@ class _Compound:
         """Transforms on an axis."""
         raise NotImplementedError
 
-    def refined(self, state: _State, width: float) -> SpinSystem | None:
+    def refined(self, state: _State, width: float) -> SpinSystem | None:  # noqa: ARG002 - of those that have one
         """The spin system that the state stands for."""
         return None
 
@@ -831,6 +831,7 @@ def quantify(
         raise RecordError("the library is empty; give at least one spin system or reference spectrum")
     measured = _uniform(spectrum)
     assert measured.frequency is not None
+    frequency = measured.frequency
     noise = _noise(measured.y)
     offset = _standard_at(measured, noise) if standard else None
     if offset:
@@ -838,23 +839,23 @@ def quantify(
     stages = len(_RIGID) + len(_EXACT) + 3
     with one_thread():
         tell = progress or (lambda done, total: None)
-        compounds = _compounds(library, measured, window, windows or {}, exclude)
+        compounds = _compounds(library, measured, window, windows or {})
         everything = list(compounds)
         if standard and offset is not None:
-            compounds = [*compounds, *_standard(standard, measured.frequency)]
+            compounds = [*compounds, *_standard(standard)]
         axis, y, mask = _axis(measured, compounds, exclude)
         scale = float(np.abs(y[mask]).max()) if mask.any() else 0.0
         if scale == 0:
             raise RecordError("the spectrum is zero wherever the library has signals; is it the right one?")
         y, sd = y / scale, max(noise / scale, 1e-7)
-        compounds, mask = _possible(axis, y, sd, mask, compounds, measured.frequency)
-        fit = _Fit(axis, y, measured.frequency, compounds, knots, sd, mask)
+        compounds, mask = _possible(axis, y, sd, mask, compounds, frequency)
+        fit = _Fit(axis, y, frequency, compounds, knots, sd, mask)
         tell(1, stages)
         for stage, broadening in enumerate(_RIGID):
             fit.improve(broadening, exact=False, rounds=2, most=6)
             _drop(fit, False, min(1.0 + stage, limit))
             tell(2 + stage, stages)
-        _make_exact(fit, library, exclude)
+        _make_exact(fit, library)
         for stage, broadening in enumerate(_EXACT):
             fit.improve(broadening, exact=True, rounds=2, most=4)
             _drop(fit, True, min(2.0 + stage, limit))
@@ -869,7 +870,7 @@ def quantify(
         tell(stages - 1, stages)
         if _drop(fit, True, limit):
             fit.improve(0.0, exact=True, rounds=2, most=6)
-        found = _result(fit, everything, measured, scale, exclude, standard if offset is not None else "",
+        found = _result(fit, everything, measured, scale, exclude, standard or "" if offset is not None else "",
                         concentration, unit, limit)  # fmt: skip
     tell(stages, stages)
     return found
@@ -918,7 +919,7 @@ def _standard_at(measured: Trace, noise: float) -> float | None:
     return float(measured.x[top] + (0.5 * (a - c) / bend if bend else 0.0) * (measured.x[1] - measured.x[0]))
 
 
-def _standard(name: str, frequency: float) -> list[_Compound]:
+def _standard(name: str) -> list[_Compound]:
     share, coupling = _SILICON
     methyl = Lines(
         np.array([0.0, -coupling / 2, coupling / 2]),
@@ -935,7 +936,6 @@ def _compounds(
     measured: Trace,
     window: float,
     windows: Mapping[str, float],
-    exclude: Sequence[tuple[float, float]],
 ) -> list[_Compound]:
     assert measured.frequency is not None
     made: list[_Compound] = []
@@ -946,7 +946,7 @@ def _compounds(
             entry = Reference(entry, entry.identifier or f"spectrum {number}", identifier=entry.identifier or "")
         if not isinstance(entry, (SpinSystem, Reference)):
             raise RecordError(
-                f"entry {number} of the library is a {type(entry).__name__}; a SpinSystem, a Reference or a Trace is wanted"
+                f"entry {number} of the library is a {type(entry).__name__}; a SpinSystem, Reference or Trace is wanted"
             )
         name = base = entry.name or entry.identifier or f"compound {number}"
         if name in names:
@@ -1139,7 +1139,7 @@ def _drop(fit: _Fit, exact: bool, limit: float) -> bool:
     return True
 
 
-def _make_exact(fit: _Fit, library: Sequence[Entry], exclude: Sequence[tuple[float, float]]) -> None:
+def _make_exact(fit: _Fit, library: Sequence[Entry]) -> None:
     """Spin systems in place of rigid multiplets, where they are small enough."""
     systems = {e.name or e.identifier: e for e in library if isinstance(e, SpinSystem)}
     for i, (compound, state) in enumerate(zip(fit.compounds, fit.states, strict=True)):
@@ -1197,7 +1197,7 @@ def _result(
                     False,
                     concentration=0.0 if known else None,
                     concentration_error=error * factor if known and factor is not None else None,
-                )  # fmt: skip
+                )
             )
             continue
         c, s = fit.compounds[i], fit.states[i]
@@ -1221,7 +1221,7 @@ def _result(
                 moved=float(np.abs(s.shift - c.shifts).max()),
                 response=dict(zip(c.groups, (1 + s.response).tolist(), strict=True)),
                 system=c.refined(s, fit.width),
-            )  # fmt: skip
+            )
         )
     found.sort(key=lambda m: (not m.present, -m.amount, m.error))
     order = [place[m.name] for m in found if m.present]
@@ -1261,7 +1261,7 @@ def _undetected(fit: _Fit, compounds: Sequence[_Compound]) -> Float[np.ndarray, 
 def _told(
     fit: _Fit, native: _Axis, measured: Trace, exclude: Sequence[tuple[float, float]]
 ) -> tuple[Bool[np.ndarray, " t"], float]:
-    """Points within 25 Hz of a line of what is present; share of the signal in the fitted windows that nothing explains."""
+    """Points within 25 Hz of a line of what is present; share of the fitted signal that nothing explains."""
     position: list[np.ndarray] = []
     strength: list[np.ndarray] = []
     for c, s in zip(fit.compounds, fit.states, strict=True):

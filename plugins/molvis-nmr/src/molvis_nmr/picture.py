@@ -25,6 +25,7 @@ COLORS = (
     "#35618f", "#c49a6c", "#1b7837", "#f4a582", "#762a83", "#80cdc1",
 )  # fmt: skip
 _POINTS = 500
+_LONGEST = 18
 _INK, _SOFT, _GRID = "#1f2933", "#7b8794", "#e4e7eb"
 # What stands for the page's own ink in an SVG that is shown on light and on dark paper.
 _PAGE_INK = "#010203"
@@ -185,8 +186,8 @@ def _thin(x: Float[np.ndarray, " t"], most: int, *signals: Float[np.ndarray, " t
         return [x, *signals]
     guide = np.nan_to_num(signals[-1])
     size = len(x) // most
-    blocks = guide[: size * most].reshape(most, size)
-    start = size * np.arange(most)
+    blocks = guide[: len(x) // size * size].reshape(-1, size)
+    start = size * np.arange(len(blocks))
     kept = np.unique(np.concatenate([start + blocks.argmin(1), start + blocks.argmax(1), [len(x) - 1]]))
     return [x[kept], *(signal[kept] for signal in signals)]
 
@@ -207,9 +208,18 @@ def _names(axes: Axes, names: Sequence[str], colors: Mapping[str, str]) -> None:
     """The parts of a panel, one beside the other above it, in their colors; only the first few where there are many."""
     from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
 
-    shown = [*names[:5], *(["…"] if len(names) > 5 else [])]
+    short = {n: n if len(n) <= _LONGEST else n[: _LONGEST - 1].rstrip(" -_") + "…" for n in names}
+    room = _LONGEST * 2
+    shown: list[str] = []
+    for name in names:
+        room -= len(short[name]) + 1
+        if room < 0 and shown:
+            shown.append("…")
+            break
+        shown.append(name)
     texts: list[Any] = [
-        TextArea(n, textprops={"color": colors.get(n, _SOFT), "fontweight": "bold", "size": 9}) for n in shown
+        TextArea(short.get(n, n), textprops={"color": colors.get(n, _SOFT), "fontweight": "bold", "size": 9})
+        for n in shown
     ]
     packed = HPacker(children=texts, align="baseline", pad=0, sep=7)
     axes.add_artist(AnchoredOffsetbox("upper left", child=packed, pad=0, borderpad=0.1, frameon=False))

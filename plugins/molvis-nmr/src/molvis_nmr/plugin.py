@@ -88,6 +88,24 @@ def molvis_components() -> list[Component]:
             summary="Simulate the spectrum of a spin system or of a structure.",
         ),
         Component(
+            kind="command",
+            name="nmr-fit",
+            target="molvis_nmr.commands.fit:fit",
+            summary="Fit a spin system to one spectrum or several.",
+        ),
+        Component(
+            kind="command",
+            name="nmr-quantify",
+            target="molvis_nmr.commands.quantify:quantify",
+            summary="Which compounds of a library are in a mixture, and how much.",
+        ),
+        Component(
+            kind="command",
+            name="nmr-demo",
+            target="molvis_nmr.commands.demo:demo",
+            summary="Fit a simulated spectrum of L-proline.",
+        ),
+        Component(
             kind="fitter",
             name="nmr-spin-system",
             target="molvis_nmr.fitting:NmrSpinSystem",

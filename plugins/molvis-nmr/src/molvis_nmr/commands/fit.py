@@ -1,0 +1,74 @@
+"""`molvis nmr fit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from molvis import output
+
+if TYPE_CHECKING:
+    from molvis_nmr.fitting import SpinSystemFit
+
+
+def fit(
+    spectra: Annotated[list[Path], typer.Argument(metavar="SPECTRUM...", help="Files or folders of one sample.")],
+    start: Annotated[str | None, typer.Option(help="Spin system: GISSMO XML, JSON, TOML; FILE#ENTRY.")] = None,
+    smiles: Annotated[str | None, typer.Option(help="A structure instead: shifts and couplings by rule.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for JSON, TOML, XML, picture, report.")
+    ] = None,
+    line_shape: Annotated[bool, typer.Option("--line-shape", help="Fit an instrument line shape, too.")] = False,
+    exclude: Annotated[list[str] | None, typer.Option(help="Window in ppm that does not count: 4.7:4.9.")] = None,
+    nucleus: Annotated[str, typer.Option(help="Observed nucleus.")] = "1H",
+    phase: Annotated[bool, typer.Option("--phase", help="Fit phase errors.")] = False,
+    baseline: Annotated[int | None, typer.Option(help="Degree of a polynomial under each multiplet.")] = None,
+    given_couplings: Annotated[bool, typer.Option("--given-couplings", help="Fit no coupling that is 0.")] = False,
+    starts: Annotated[int, typer.Option(help="Most starts to try where the first ends badly.")] = 24,
+    seed: Annotated[int, typer.Option(help="Of the starts that are drawn.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print parameters and figures as JSON.")] = False,
+) -> None:
+    """Fit a spin system to a spectrum, or to several spectra of one sample with one set of couplings."""
+    from molvis_nmr.report import fit_summary, write_fit
+    from molvis_nmr.studies import fit_files, read_window
+
+    windows = [read_window(text) for text in exclude or []]
+    with output.progress("fitting") as show:
+        found = fit_files(
+            spectra, system=start, smiles=smiles, nucleus=nucleus, exclude=windows, phase=phase, baseline=baseline,
+            line_shape=line_shape, couplings="given" if given_couplings else "all", starts=starts, seed=seed,
+            progress=show,
+        )  # fmt: skip
+    if out is not None:
+        told = {"spectra": ", ".join(p.name for p in spectra), "start": start or smiles}
+        write_fit(out, found, title=found.system.name, excluded=windows, settings=told)
+    if as_json:
+        output.print_json(fit_summary(found))
+        return
+    show_fit(found)
+    if out is not None:
+        output.note(f"the report to look at: {out / 'report.html'}")
+
+
+def show_fit(found: SpinSystemFit) -> None:
+    """Parameters with errors and flags, and how well they explain the spectrum."""
+    variance = found.fit.covariance.diagonal()
+    rows = [
+        [
+            name,
+            f"{value:.5g}" if unit != "ppm" else f"{value:.5f}",
+            f"{error**0.5:.2g}",
+            unit,
+            found.flags.get(name, ""),
+        ]
+        for name, value, error, unit in zip(found.fit.names, found.fit.values, variance, found.fit.units, strict=True)
+    ]
+    output.print_table(["parameter", "value", "error", "unit", "remark"], rows, title=found.system.name)
+    figures = found.metrics
+    output.note(
+        f"IoU {figures['iou']:.3f}, ROI IoU {figures['roi_iou']:.3f}, R factor {100 * figures['r_factor']:.2f}%"
+    )
+    if found.problem:
+        output.note(f"not to be trusted: {found.problem}")
