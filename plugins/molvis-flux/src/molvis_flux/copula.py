@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from molvis_flux.polytope import FluxSpace, exchange_start, logarithmic
+from molvis_flux.polytope import FluxSpace, blocks, exchange_start, logarithmic
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -76,12 +76,15 @@ def fit_copula(
     free = list(space.free)
     theta = space.coordinates(values)
     logs = logarithmic(space)
+    alone = {block[0] for block in blocks(space) if len(block) == 1}
     levels = np.linspace(0, 1, quantiles)
     knots = np.empty((len(free), quantiles))
     for j, row in enumerate(free):
         low, high = space.ranges[row]
         if logs[j]:
             knots[j] = np.linspace(np.log(exchange_start(space, row, smallest_exchange)), np.log(high), quantiles)
+        elif j in alone:
+            knots[j] = np.linspace(low, high, quantiles)
         else:
             inner = np.quantile(theta[:, j], levels)
             inner[[0, -1]] = low, high

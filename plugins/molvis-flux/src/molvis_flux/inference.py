@@ -161,7 +161,8 @@ def weigh(
         center = tempered @ z
         spread = (z - center).T @ ((z - center) * tempered[:, None]) + 1e-12 * np.eye(k)
         count = min(400, draws // 4)
-        width = (4 / (k + 2)) ** (1 / (k + 4)) * count ** (-1 / (k + 4))
+        worth = 1 / (tempered**2).sum()
+        width = ((k + 2) / 4 * min(worth, count)) ** (-1 / (k + 4))
         kernels = z[rng.choice(len(z), count, p=tempered)]
         # Shrunk towards their mean, kernels have the spread of what they stand for (West, 1993).
         kernels = center + np.sqrt(max(0.0, 1 - width**2)) * (kernels - center)

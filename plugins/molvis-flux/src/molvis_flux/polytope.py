@@ -220,7 +220,7 @@ def sample(
     rng = np.random.default_rng(seed)
     theta = np.empty((n, len(space)))
     logs = logarithmic(space)
-    for block in _blocks(space):
+    for block in blocks(space):
         row = space.free[block[0]]
         low, high = space.ranges[row]
         if len(block) > 1:
@@ -276,7 +276,7 @@ def write_fluxes(path: Path | str, space: FluxSpace, values: Float[np.ndarray, "
 def logarithmic(space: FluxSpace) -> Bool[np.ndarray, " k"]:
     """Which coordinates are exchange fluxes that no constraint ties to another coordinate."""
     logs = np.zeros(len(space), dtype=bool)
-    for block in _blocks(space):
+    for block in blocks(space):
         logs[block] = len(block) == 1 and space.parameters[space.free[block[0]]][0] == "exchange"
     return logs
 
@@ -510,7 +510,7 @@ def _coordinates(equalities: np.ndarray, targets: np.ndarray) -> tuple[np.ndarra
     return basis, origin, tuple(int(i) for i in free)
 
 
-def _blocks(space: FluxSpace) -> list[list[int]]:
+def blocks(space: FluxSpace) -> list[list[int]]:
     """Coordinates that share a half-space, together."""
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components

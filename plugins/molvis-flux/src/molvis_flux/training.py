@@ -190,7 +190,7 @@ def _descend(
             average[name].lerp_(tensor, 1 - keep)
         if progress:
             progress(step + 1, settings.steps, float(loss.detach()))
-        if (step + 1) % 500 == 0 and step + 1 < settings.steps:
+        if (step + 1) % min(500, max(1, settings.steps // 4)) == 0 and step + 1 < settings.steps:
             _keep(folder, stamp, step + 1, model, optimizer, average)
     model.load_state_dict(average)
 
