@@ -51,14 +51,23 @@ class Search:
 
         Couplings that start at 0 join in at the end.
         """
-        everything = self.problem.free.copy()
-        self.problem.free = everything & ~self._new_couplings()
+        problem = self.problem
+        kept = problem.free, problem.spread, problem.r_sd
+        problem.free = problem.free & ~self._new_couplings()
+        # While lines still look for each other, widths and intensities are no place to hide what does not fit.
+        problem.spread, problem.r_sd = min(problem.spread, 0.02), np.minimum(problem.r_sd, 0.1)
         first = theta
         self.starts = 1
         theta = self._anneal(first, self.ladder[:-1])
         if starts > 1 and len(self.ladder) > 2 and self._error() > ENOUGH:
             theta = self._explore(first, starts)
-        self.problem.free = everything
+        problem.free, problem.spread, problem.r_sd = kept
+        # Sharp lines find each other only in small steps.
+        sharp, broadening = self._narrowest(theta), self.ladder[-2] if len(self.ladder) > 1 else 0.0
+        while broadening > 4 * sharp:
+            broadening /= 3
+            theta = self._anneal(theta, (broadening,))
+            sharp = self._narrowest(theta)
         self._last(theta)
 
     def _new_couplings(self) -> np.ndarray:
@@ -75,9 +84,25 @@ class Search:
             self._tick()
         return theta
 
+    def _narrowest(self, theta: Float[np.ndarray, " k"]) -> float:
+        """Width of the narrowest line, as far as the points of the spectrum show it."""
+        problem = self.problem
+        return max(
+            min(float(np.exp(theta[problem.at(s, "width")][problem.observed]).min()) for s in range(len(problem.measured))),
+            min(m.step for m in problem.measured),
+        )
+
+    def _near(self, theta: Float[np.ndarray, " k"]) -> float:
+        """Hz around a line where its tail is above the threshold of the paper's mask."""
+        widths = np.exp(np.concatenate([theta[self.problem.at(s, "width")] for s in range(len(self.problem.measured))]))
+        return float(np.clip(45 * widths.max(), 10.0, 1.5 * self.reach))
+
     def _last(self, theta: Float[np.ndarray, " k"]) -> None:
-        self.stage = self.problem.stage(theta, 0.0, self.reach)
-        self.state, self.ended = self.problem.descend(self._with_extras(theta), self.stage, tolerance=1e-4, most=40)
+        self.stage = self.problem.stage(theta, 0.0, self._near(theta))
+        theta = self._with_extras(theta)
+        self.state, self.ended = self.problem.descend(theta, self.stage, tolerance=1e-3, most=12)
+        if self.only_noise():
+            self.state, self.ended = self.problem.descend(self.state.theta, self.stage, tolerance=1e-5, most=30)
         self._tick()
 
     def _error(self) -> float:
@@ -182,8 +207,9 @@ class Search:
 
     def absolute(self) -> None:
         """Go on with absolute deviations, on every point."""
-        stage = self.problem.stage(self.state.theta, 0.0, self.reach, fine=6.0, absolute=2e-4)
-        self.state, _ = self.problem.descend(self.state.theta, stage, most=15, tolerance=1e-4)
+        reach = self._near(self.state.theta)
+        stage = self.problem.stage(self.state.theta, 0.0, reach, fine=6.0, absolute=2e-4)
+        self.state, self.ended = self.problem.descend(self.state.theta, stage, most=24, tolerance=1e-4)
         self.stage = stage
         self._tick()
 

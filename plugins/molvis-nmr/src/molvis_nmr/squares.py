@@ -25,6 +25,10 @@ from molvis_nmr.system import SpinSystem
 
 STRONG = 1e-4
 """Lines weaker than this share of a spin's are left out where signals are looked for."""
+ONE_SHIFT = 0.01
+"""Groups of a kind that start nearer than this, in ppm, are taken to be alike."""
+ALIKE = 0.05
+"""By how much widths and intensities of such groups differ."""
 TELLING = 6.0
 """Two answers that differ by less than this in the objective (-2 log likelihood) are as good as each other."""
 WEAK = 1e-5
@@ -152,6 +156,7 @@ class Problem:
         pairs: groups whose coupling is a parameter.
         names: paths of the parameters.
         r_mean, r_sd: prior of the intensities, of each spectrum and group.
+        spread: of the logarithms of the widths of one spectrum around their mean.
         scale: of each spectrum, in its units: what an intensity of 1 gives; None where it is to be found.
     """
 
@@ -184,9 +189,10 @@ class Problem:
         self.mean, self.sd = np.zeros(size), np.full(size, np.inf)
         self.low, self.high = np.full(size, -np.inf), np.full(size, np.inf)
         self.free = np.ones(size, dtype=bool)
+        self.spread = 0.3
         self.tie: Float[np.ndarray, "k f"] | None = None
         self.r_mean = np.ones((len(self.measured), self.groups))
-        self.r_sd = np.full((len(self.measured), self.groups), 0.5)
+        self.r_sd = np.full((len(self.measured), self.groups), 0.25)
         self.scale: list[float | None] = [None] * len(self.measured)
         self.kernel: list[tuple[np.ndarray, float] | None] = [None] * len(self.measured)
         self.observed = [k for k in range(self.groups) if first.nuclei[k] == nucleus]
@@ -289,9 +295,17 @@ class Problem:
                 new[[at + k, at + m]] = theta[[at + m, at + k]]
         return new
 
-    def ridge(self, s: int, level: float, variance: float) -> tuple[np.ndarray, np.ndarray]:
-        """Prior of the linear intensities: precision, in units of 1 / variance, and mean."""
-        return variance / (self.r_sd[s] * level) ** 2, self.r_mean[s] * level
+    def likeness(self, s: int) -> Float[np.ndarray, "g g"]:
+        """Precision of the differences between groups that start at one shift: they are alike, and relax alike."""
+        shift, sizes = self.systems[s].shifts, self.systems[s].multiplicity
+        near = (np.abs(shift[:, None] - shift) < ONE_SHIFT) & (sizes[:, None] == sizes)
+        seen = np.isin(np.arange(self.groups), self.observed)
+        near &= seen[:, None] & seen & ~np.eye(self.groups, dtype=bool)
+        return (np.diag(near.sum(axis=1)) - near) / ALIKE**2
+
+    def ridge(self, s: int, level: float) -> tuple[Float[np.ndarray, "g g"], Float[np.ndarray, " g"]]:
+        """Prior of the linear intensities: precision and mean."""
+        return (np.diag(1 / self.r_sd[s] ** 2) + self.likeness(s)) / level**2, self.r_mean[s] * level
 
     def _solve(
         self, stage: Stage, s: int, columns: np.ndarray, weight: np.ndarray, variance: float | None
@@ -303,9 +317,10 @@ class Problem:
         level = self._level(s, data, columns[:, :g] @ self.r_mean[s], weight)
         if variance is None:
             variance = 1e-3 * float((weight * data) @ data) / max(float(weight.sum()), 1.0)
-        precision, mean = self.ridge(s, level, variance)
-        gram[range(g), range(g)] += precision
-        right[:g] += precision * mean
+        precision, mean = self.ridge(s, level)
+        precision *= variance
+        gram[:g, :g] += precision
+        right[:g] += precision @ mean
         diagonal = np.arange(len(gram))
         gram[diagonal, diagonal] += 1e-12 * np.trace(gram) / len(gram)
         found = np.linalg.solve(gram, right)
@@ -318,12 +333,12 @@ class Problem:
             found[open_] = np.linalg.solve(
                 gram[np.ix_(open_, open_)], right[open_] - gram[np.ix_(open_, fixed)] @ found[fixed]
             )
-        return found, float((precision * (found[:g] - mean) ** 2).sum())
+        return found, float((found[:g] - mean) @ precision @ (found[:g] - mean))
 
     def evaluate(self, theta: Float[np.ndarray, " k"], stage: Stage, before: State | None = None) -> State:
         """Model and objective. `before` tells how large the noise is, and where residuals are large."""
-        off = ((theta - self.mean) / self.sd)[self.free]
-        objective = float(off @ off)
+        off = np.where(self.free, theta - self.mean, 0.0)
+        objective = float(off @ self.precision() @ off)
         linear, columns, residual, weight, loss = [], [], [], [], []
         for s in range(len(self.measured)):
             if before is not None and before.theta is theta:
@@ -388,6 +403,19 @@ class Problem:
             right[place] += factor * (down - weighted @ projected).T @ state.residual[s]
         return left, right
 
+    def precision(self) -> Float[np.ndarray, "k k"]:
+        """Of the prior: of each parameter by itself, and of widths around their mean."""
+        found = np.diag(np.where(self.free, 1 / self.sd**2, 0.0))
+        if np.isfinite(self.spread):
+            for s in range(len(self.measured)):
+                at = np.arange(len(self.names))[self.at(s, "width")]
+                at = at[self.free[at]]
+                if len(at) > 1:
+                    found[np.ix_(at, at)] += (np.eye(len(at)) - 1 / len(at)) / self.spread**2
+                    some = at - self.at(s, "width").start
+                    found[np.ix_(at, at)] += self.likeness(s)[np.ix_(some, some)]
+        return found
+
     def searched(self) -> Float[np.ndarray, "k f"]:
         """From the vector that is searched over to that of all parameters."""
         if self.tie is None:
@@ -419,7 +447,7 @@ class Problem:
         tie = self.searched()
         state = self.evaluate(theta, stage)
         state = self.evaluate(theta, stage, state)
-        precision = np.where(self.free, 1 / self.sd**2, 0.0)
+        precision = self.precision()
         limit = self._limits(stage.broadening)
         damping, age, small = 1e-2, reuse, 0
         derived: list[np.ndarray] = []
@@ -428,8 +456,8 @@ class Problem:
                 derived, age = self.derive(state, stage), 0
             age += 1
             left, right = self.normal(state, stage, derived)
-            left = tie.T @ (left + np.diag(precision)) @ tie
-            right = tie.T @ (right - precision * (state.theta - self.mean))
+            left = tie.T @ (left + precision) @ tie
+            right = tie.T @ (right - precision @ np.where(self.free, state.theta - self.mean, 0.0))
             diagonal = np.diag(np.diag(left) + 1e-12)
             found = state
             for _ in range(6):

@@ -53,8 +53,7 @@ def covariance(problem: Problem, state: State, stage: Stage) -> Float[np.ndarray
     searched = tie.shape[1]
     size = searched + spectra * g
     precision = np.zeros((size, size))
-    prior = np.where(problem.free, 1 / problem.sd**2, 0.0)
-    precision[:searched, :searched] = tie.T @ (prior[:, None] * tie)
+    precision[:searched, :searched] = tie.T @ problem.precision() @ tie
     info, spread = np.zeros((size, size)), np.zeros((size, size))
     derived = problem.derive(state, stage)
     for s in range(spectra):
@@ -81,8 +80,7 @@ def covariance(problem: Problem, state: State, stage: Stage) -> Float[np.ndarray
             gram, mixed = swap @ gram @ swap.T, swap @ mixed @ swap.T
         info += gram
         spread += mixed
-        level = problem.level(s, state, stage)
-        precision[mine, mine] += 1 / (problem.r_sd[s] * level) ** 2
+        precision[np.ix_(mine, mine)] += problem.ridge(s, problem.level(s, state, stage))[0]
     inverse = np.linalg.pinv(info + precision, hermitian=True, rcond=1e-14)
     found = inverse @ (spread + precision) @ inverse
     full = np.zeros((k + spectra * g, size))
