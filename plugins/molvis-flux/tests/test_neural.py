@@ -30,12 +30,13 @@ from molvis_flux.estimator import (
     save_estimator,
 )
 from molvis_flux.examples import network
-from molvis_flux.inference import estimate, quantiles, report, weigh
+from molvis_flux.inference import estimate, report
 from molvis_flux.network import Datum, Experiment, Fragment, Network, Study, Tracer
 from molvis_flux.neural import Mixture, SetEncoder
 from molvis_flux.neural_fitter import NeuralFluxes
 from molvis_flux.polytope import flux_space, sample
 from molvis_flux.training import draw_missing, held_out, train, with_missing
+from molvis_flux.weighing import quantiles, weigh
 
 SMALL = Settings(noise=(0.005, 0.03), steps=120, batch=128, simulations=4000, width=32, depth=1, components=3)
 

@@ -13,7 +13,7 @@ from molvis.errors import MolvisError, did_you_mean
 from molvis.fitting import Fit, Fixed, Normal, Prior, Uniform
 from molvis.records import Distribution
 from molvis_flux.estimator import Data, Estimator, EstimatorError, Measurement, load_estimator
-from molvis_flux.inference import SURE, quantiles, weigh
+from molvis_flux.weighing import SURE, quantiles, weigh
 
 
 class NeuralFluxes:

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from molvis_flux.estimator import (
 from molvis_flux.network import Study
 from molvis_flux.polytope import flux_space, sample
 from molvis_flux.simulation import compile_plan
+from molvis_flux.weighing import neural_draws
 
 log = logging.getLogger("molvis")
 
@@ -69,6 +71,7 @@ def train(
         TrainingError: a loss that is not finite.
         WriteError: the folder cannot be written.
     """
+    began = time.process_time()
     settings = settings or Settings()
     _check(settings)
     study = without_data(study)
@@ -94,6 +97,7 @@ def train(
              Path(folder), resume, progress)  # fmt: skip
     fresh = Estimator(study, settings, copula, model.eval(), center, spread)
     calibration, metrics = calibrate(fresh)
+    metrics["cpu_seconds"] = time.process_time() - began  # since the last resumption, if there was one
     done = Estimator(study, settings, copula, model, center, spread, calibration, metrics)
     save_estimator(done, folder)
     shutil.rmtree(_checkpoint(Path(folder)), ignore_errors=True)
@@ -295,8 +299,6 @@ def calibrate(
     Returns:
         The factors, and the coverage of 90% intervals before and the mean log density of held-out fluxes.
     """
-    from molvis_flux.inference import neural_draws
-
     space, rng = estimator.space, np.random.default_rng(estimator.settings.seed + 1)
     values, clean = held_out(estimator, n, estimator.settings.seed)
     goal = torch.from_numpy(estimator.copula.normal(space.coordinates(values))).float()
