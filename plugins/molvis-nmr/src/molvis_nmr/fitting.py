@@ -143,7 +143,7 @@ def fit(
     """
     traces = [spectra] if isinstance(spectra, Trace) else list(spectra)
     given = [system] * len(traces) if isinstance(system, SpinSystem) else list(system)
-    _check(traces, given, nucleus, exclude, broadening)
+    check(traces, given, nucleus, exclude, broadening)
     if couplings not in ("all", "given"):
         raise RecordError(f"couplings is {couplings!r}; 'all' or 'given' is wanted")
     measured = [Measured(trace, nucleus, exclude) for trace in traces]
@@ -157,16 +157,17 @@ def fit(
     with one_thread():
         search = Search(problem, REACH, tuple(broadening), seed, progress)
         search.run(theta, starts=starts)
-        return _finish(search, absolute=absolute, line_shape=line_shape)
+        return finish(search, absolute=absolute, line_shape=line_shape)
 
 
-def _check(
+def check(
     traces: Sequence[Trace],
     systems: Sequence[SpinSystem],
     nucleus: str,
     exclude: Sequence[tuple[float, float]],
     broadening: Sequence[float],
 ) -> None:
+    """Refuse what cannot be fitted: see `fit`."""
     if not traces:
         raise RecordError("no spectrum is given")
     if len(systems) != len(traces):
@@ -306,7 +307,8 @@ def tie(problem: Problem, ties: Sequence[Sequence[str]], theta: Float[np.ndarray
     problem.tie = columns
 
 
-def _finish(search: Search, *, absolute: bool, line_shape: bool) -> SpinSystemFit:
+def finish(search: Search, *, absolute: bool, line_shape: bool) -> SpinSystemFit:
+    """From where a search ended to its result, by way of absolute deviations and a line shape where they are wanted."""
     problem = search.problem
     if absolute and not search.only_noise():
         search.absolute()
@@ -471,9 +473,9 @@ class NmrSpinSystem:
         return found
 
     def _problem(self, records: Sequence[Record]) -> tuple[Problem, Float[np.ndarray, " k"]]:
-        traces = [_trace(record) for record in records]
+        traces = [as_trace(record) for record in records]
         systems = [self.system] * len(traces)
-        _check(traces, systems, self.nucleus, self.exclude, LADDER)
+        check(traces, systems, self.nucleus, self.exclude, LADDER)
         measured = [Measured(trace, self.nucleus, self.exclude) for trace in traces]
         problem = Problem(
             measured,
@@ -507,7 +509,7 @@ class NmrSpinSystem:
         """Fit; what cannot be fitted comes back in `Fit.problem`."""
         try:
             return fit(
-                [_trace(record) for record in records],
+                [as_trace(record) for record in records],
                 self.system,
                 nucleus=self.nucleus,
                 prior=prior,
@@ -545,7 +547,8 @@ def _unit(name: str) -> str:
     return next((unit for kind, unit in kinds.items() if name.startswith(kind)), "")
 
 
-def _trace(record: Record) -> Trace:
+def as_trace(record: Record) -> Trace:
+    """The record, which has to be a spectrum."""
     if not isinstance(record, Trace):
         raise RecordError(f"a {type(record).__name__} is given; a Trace is wanted: an NMR spectrum")
     return record

@@ -112,6 +112,12 @@ def molvis_components() -> list[Component]:
             summary="Shifts, couplings, widths and intensities with errors from spectra, by least squares.",
             cite="10.1002/mrc.4689",
         ),
+        Component(
+            kind="fitter",
+            name="nmr-gradient",
+            target="molvis_nmr.gradient:NmrGradient",
+            summary="The same by gradient descent on the angle between spectra, for comparison.",
+        ),
     ]
 
 

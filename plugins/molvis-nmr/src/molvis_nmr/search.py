@@ -59,7 +59,7 @@ class Search:
         first = theta
         self.starts = 1
         theta = self._anneal(first, self.ladder[:-1])
-        if starts > 1 and len(self.ladder) > 2 and self._error() > ENOUGH:
+        if starts > 1 and len(self.ladder) > 2 and problem.pairs and self._error() > ENOUGH:
             theta = self._explore(first, starts)
         problem.free, problem.spread, problem.r_sd = kept
         # Sharp lines find each other only in small steps.
@@ -88,7 +88,10 @@ class Search:
         """Width of the narrowest line, as far as the points of the spectrum show it."""
         problem = self.problem
         return max(
-            min(float(np.exp(theta[problem.at(s, "width")][problem.observed]).min()) for s in range(len(problem.measured))),
+            min(
+                float(np.exp(theta[problem.at(s, "width")][problem.observed]).min())
+                for s in range(len(problem.measured))
+            ),
             min(m.step for m in problem.measured),
         )
 
@@ -154,9 +157,10 @@ class Search:
                 exchanges.append([(first + k, first + m) for first in starts])
             for a in range(problem.groups):
                 i, j = place.get(frozenset((k, a)), -1), place.get(frozenset((m, a)), -1)
-                if a not in (k, m) and min(i, j) >= 0 and problem.free[i] and problem.free[j]:
-                    if theta[i] * theta[j] > 0 and abs(theta[i] - theta[j]) > 0.5:
-                        exchanges.append([(i, j)])
+                if a in (k, m) or min(i, j) < 0 or not (problem.free[i] and problem.free[j]):
+                    continue
+                if theta[i] * theta[j] > 0 and abs(theta[i] - theta[j]) > 0.5:
+                    exchanges.append([(i, j)])
         tried: list[State] = []
         for pairs in exchanges[:MOVES]:
             new = theta.copy()
