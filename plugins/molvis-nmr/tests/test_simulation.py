@@ -87,7 +87,8 @@ def explicit(system: SpinSystem, frequency: float) -> tuple[np.ndarray, np.ndarr
     weight = np.zeros((len(system), *h.shape))
     for k, g in enumerate(owner):
         weight[g] += sum(flips) * flips[k] * 2 / 2**size
-    return (levels[:, None] - levels).ravel(), weight.reshape(len(system), -1).T
+    some = np.abs(weight).max(axis=0) > 1e-12
+    return (levels[:, None] - levels)[some], weight[:, some].T
 
 
 # Lines
@@ -148,7 +149,7 @@ def test_lines_of_each_group_are_those_of_the_whole_matrix(multiplicity):
     system = strong(4, multiplicity=multiplicity)
     position, weight = explicit(system, 60.0)
     found = lines(system, 60.0, threshold=0)
-    hertz = np.linspace(30, 110, 500)
+    hertz = np.linspace(30, 110, 100)
     for given, wanted in zip(
         (1 / (1 + (hertz[:, None] - found.position) ** 2) @ found.weight).T,
         (1 / (1 + (hertz[:, None] - position) ** 2) @ weight).T,
@@ -402,15 +403,15 @@ def test_clusters_of_a_chain_agree_with_the_whole(caplog):
     whole = lines(system, 600.0)
     with caplog.at_level(logging.INFO, "molvis"):
         few, more = (lines(system, 600.0, states=states) for states in (40, 160))
-    assert "clusters, which leave out less than" in caplog.text
+    assert "clusters; what is left out moves lines by" in caplog.text
     assert distance(system, more, whole) < 1e-2
     assert distance(system, more, whole) < distance(system, few, whole) < 3e-2
     np.testing.assert_allclose(more.weight.sum(axis=0), system.multiplicity, rtol=2e-3)
 
 
 def test_a_long_chain_is_simulated_in_clusters():
-    system = chain(12)  # 22 spins, 472,392 states
-    found = lines(system, 600.0)
+    system = chain(12)  # 24 spins, 472,392 states
+    found = lines(system, 600.0, states=1024)
     np.testing.assert_allclose(found.weight.sum(axis=0), system.multiplicity, rtol=2e-3)
     middle = chain(12).couplings[5, 4:7]
     near = found.position[np.abs(found.weight[:, 5]) > 1e-3]

@@ -97,11 +97,19 @@ class Blocks:
         frequencies: Float[np.ndarray, " g"],
         couplings: Float[np.ndarray, " p"],
         further: Float[np.ndarray, " n"] | float = 0.0,
+        flipping: Float[np.ndarray, " f"] | float = 0.0,
     ) -> list[Float[np.ndarray, "_ _"]]:
-        """Blocks of H in Hz, with something further on the diagonal. Only the lower triangle is filled."""
+        """Blocks of H in Hz. Only the lower triangle is filled.
+
+        Args:
+            frequencies: of the groups.
+            couplings: of the pairs.
+            further: what is added to the diagonal.
+            flipping: what is added to the couplings of the elements off it.
+        """
         flat = np.zeros(int((self.sizes**2).sum()))
         flat[self.diagonal_place] = self.iz @ frequencies + self.zz @ couplings + further
-        flat[self.flip_place] = self.flip_value * couplings[self.flip_pair]
+        flat[self.flip_place] = self.flip_value * (couplings[self.flip_pair] + flipping)
         ends = np.cumsum(self.sizes**2)
         return [
             flat[end - size * size : end].reshape(size, size)

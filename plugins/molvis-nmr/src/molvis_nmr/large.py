@@ -11,17 +11,19 @@ Reference: Castillo, Patiny and Wist, J. Magn. Reson. 209 (2011) 123, doi:10.101
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from molvis_nmr.hamiltonian import components
 
-WEAKEST = 0.15
-"""Couplings of which a larger share than this mixes states are never taken as weak."""
+WEAKEST = 0.1
+"""Couplings that mix states by more than this are never taken as weak."""
+TRIED = 16
+"""Limits of weakness that are tried, up to that one."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -100,19 +102,41 @@ def split(
     """
     mixed = mixing(hertz, couplings, nuclei)
     effect = influence(mixed, couplings)
+    inner = mixed[np.ix_(members, members)]
+    # What counts as weak is the same for all clusters: each coupling's share of intensity is counted once.
+    limits = np.unique(inner[inner < WEAKEST])
+    limits = limits[np.linspace(0, len(limits) - 1, min(len(limits), TRIED)).astype(int)]
+    targets = [k for k in members if nuclei[k] == observed]
+    best: list[Cluster] = []
+    least = np.inf
+    for limit in limits.tolist():
+        strong = mixed > limit
+        found = [_largest(k, strong, mixed, effect, couplings, multiplicity, nuclei, members, budget) for k in targets]
+        total = sum(cluster.error for cluster in found)
+        if total < least:
+            best, least = found, total
+    return _shared(best, mixed, effect, couplings, members)
+
+
+def _shared(
+    clusters: Sequence[Cluster],
+    mixed: Float[np.ndarray, "g g"],
+    effect: Float[np.ndarray, "g g"],
+    couplings: Float[np.ndarray, "g g"],
+    members: Sequence[int],
+) -> list[Cluster]:
+    """The clusters, fewer where what was made for a neighbour does for a group too."""
     found: list[Cluster] = []
-    for target in (k for k in members if nuclei[k] == observed):
-        best = _best(target, mixed, effect, couplings, multiplicity, nuclei, members, budget)
+    for cluster in clusters:
+        (target,) = cluster.targets
         for i, other in enumerate(found):
-            # What was made for a neighbour may do for this one too.
             if target in other.groups and _label(other, target) == _label(other, other.targets[0]):
                 error = _error(target, other.groups, other.labels, mixed, effect, couplings, members)
-                if error <= 1.1 * best.error:
-                    targets = (*other.targets, target)
-                    found[i] = Cluster(other.groups, other.labels, targets, max(error, other.error))
+                if error <= 1.1 * cluster.error:
+                    found[i] = replace(other, targets=(*other.targets, target), error=max(error, other.error))
                     break
         else:
-            found.append(best)
+            found.append(cluster)
     return found
 
 
@@ -129,8 +153,7 @@ def _error(
     couplings: Float[np.ndarray, "g g"],
     members: Sequence[int],
 ) -> float:
-    left = [k for k in members if k not in groups]
-    missing = float(effect[target, left].sum()) if left else 0.0
+    missing = float(effect[target, [k for k in members if k not in groups]].sum())
     at = np.array(groups)
     apart = np.array([[a != b for b in labels] for a in labels])
     # What second order leaves of a coupling is J (J / difference)^2, as far as the target feels its two ends.
@@ -140,8 +163,9 @@ def _error(
     return missing + float(np.triu(third * apart).sum())
 
 
-def _best(
+def _largest(
     target: int,
+    strong: Bool[np.ndarray, "g g"],
     mixed: Float[np.ndarray, "g g"],
     effect: Float[np.ndarray, "g g"],
     couplings: Float[np.ndarray, "g g"],
@@ -150,24 +174,24 @@ def _best(
     members: Sequence[int],
     budget: float,
 ) -> Cluster:
+    """The cluster of one group, of as many of the groups that matter to it as the budget allows."""
     others = sorted((k for k in members if k != target), key=lambda k: -effect[target, k])
-    best: Cluster | None = None
-    for count in range(len(others), -1, -1):
-        groups = (target, *others[:count])
-        at = np.array(groups)
-        inner = mixed[np.ix_(at, at)]
-        doubles = [multiplicity[k] for k in groups]
-        steps = np.unique(inner[inner < WEAKEST])
-        for threshold in steps[np.linspace(0, len(steps) - 1, min(len(steps), 12)).astype(int)].tolist():
-            labels = [""] * len(groups)
-            for number, piece in enumerate(components(inner > threshold)):
-                for i in piece:
-                    labels[i] = f"{nuclei[groups[i]]}/{number}"
-            if cost(doubles, labels) > budget:
-                continue
-            error = _error(target, groups, labels, mixed, effect, couplings, members)
-            if best is None or error < best.error:
-                best = Cluster(groups, tuple(labels), (target,), error)
-            break  # a higher threshold only takes more away
-    assert best is not None, "a single group costs less than any budget"
-    return best
+
+    def labels(count: int) -> list[str]:
+        groups = [target, *others[:count]]
+        given = [""] * len(groups)
+        for number, piece in enumerate(components(strong[np.ix_(groups, groups)])):
+            for i in piece:
+                given[i] = f"{nuclei[groups[i]]}/{number}"
+        return given
+
+    low, high = 0, len(others)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if cost([multiplicity[k] for k in (target, *others[:middle])], labels(middle)) <= budget:
+            low = middle
+        else:
+            high = middle - 1
+    groups = (target, *others[:low])
+    given = labels(low)
+    return Cluster(groups, tuple(given), (target,), _error(target, groups, given, mixed, effect, couplings, members))

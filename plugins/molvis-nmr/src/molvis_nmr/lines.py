@@ -16,6 +16,9 @@ from molvis_nmr.hamiltonian import Blocks, Part, Step, blocks, components, larmo
 from molvis_nmr.large import split
 from molvis_nmr.system import SpinSystem
 
+TOGETHER = 4e-3
+"""Lines of a cluster nearer than this, in Hz, are made one where their center is."""
+
 log = logging.getLogger("molvis")
 
 NEAR = 1e-3
@@ -120,15 +123,20 @@ class Solved:
         seen = self.blocks.seen
         high = self.vectors[step.high][step.rows].transpose(0, 2, 1)
         low = self.vectors[step.low][step.columns]
-        each = high @ (low * step.amplitude[:, :, None])
         weak, targets = self.task.weak, self.task.targets
         if weak is None or targets is None:
+            each = high @ (low * step.amplitude[:, :, None])
             return Flips(at[seen], each, each.sum(axis=0), len(seen))
         # Where a weak coupling is turned away, I+ becomes I+ (1 - J / difference Iz of the other), and what is started
-        # at the other appears here with the same factor: the roofs of multiplets.
+        # at the other appears here with the same factor: the roofs of multiplets. Second order keeps their sum.
         others = np.delete(np.arange(len(at)), seen)
-        iz = self.blocks.iz[self.blocks.starts[step.low] :][step.columns][:, :, others]
-        lent = step.amplitude[:, :, None] * iz * -weak[at[seen]][:, None, at[others]]
+        iz = self.blocks.iz[self.blocks.starts[step.low] :][step.columns]
+        own, iz = np.take_along_axis(iz, seen[:, None, None], axis=2), iz[:, :, others]
+        ratio = weak[at[seen]][:, None, at[others]]
+        spin = np.array(self.task.part.doubles)[others] / 2
+        second = (ratio**2 * (spin * (spin + 1) - iz**2 - iz + 2 * (own + 1) * iz)).sum(axis=2) / 4
+        each = high @ (low * (step.amplitude * (1 - second))[:, :, None])
+        lent = step.amplitude[:, :, None] * iz * -ratio
         lending = np.flatnonzero(np.abs(weak[np.ix_(at[seen], at[others])]).max(axis=0, initial=0) > 1e-5)
         chosen = [i for i, k in enumerate(at[seen].tolist()) if k in targets]
         detected = each[chosen].sum(axis=0)
@@ -146,15 +154,22 @@ def solve(task: Task, frequencies: Float[np.ndarray, " g"], couplings: Float[np.
     at = np.array(part.groups)
     index = at[operators.pairs]
     j = couplings[index[:, 0], index[:, 1]]
-    further = 0.0
+    further = flipping = 0.0
     if task.weak is not None:
-        apart = np.array([part.nuclei[k] != part.nuclei[m] for k, m in operators.pairs.tolist()], dtype=bool)
-        first, second = operators.pairs[apart].T
+        labels = np.array(part.nuclei)
+        apart = labels[:, None] != labels
+        weak, strength = task.weak[np.ix_(at, at)] * apart, couplings[np.ix_(at, at)] * apart
         spin = np.array(part.doubles) / 2
         rest = spin * (spin + 1) - operators.iz**2
+        first, second = operators.pairs.T
         turned = operators.iz[:, first] * rest[:, second] - operators.iz[:, second] * rest[:, first]
-        further = turned @ (j[apart] * task.weak[at[first], at[second]] / 2)
-    found = [np.linalg.eigh(h) for h in operators.hamiltonian(frequencies[at], j, further)]
+        further = turned @ (strength * weak / 2)[first, second]
+        # A third group that both of a pair are coupled to weakly makes them flip, one way or the other with its Iz.
+        lent = strength[:, first] * weak[:, second] + strength[:, second] * weak[:, first]
+        flipping = np.zeros(len(operators.flip_row))
+        for k in np.flatnonzero(np.abs(lent).max(axis=1, initial=0) > 0):
+            flipping += operators.iz[operators.flip_row, k] * lent[k, operators.flip_pair] / 2
+    found = [np.linalg.eigh(h) for h in operators.hamiltonian(frequencies[at], j, further, flipping)]
     return Solved(task, operators, index, [e for e, _ in found], [v for _, v in found])
 
 
@@ -181,9 +196,9 @@ def _tasks(
                 for part in _placed(at, system.multiplicity[at], [system.nuclei[k] for k in members], linked, nucleus)
             )
             continue
-        clusters = split(hertz, system.couplings, multiplicity, system.nuclei, members, nucleus, (states / 5) ** 3)
+        clusters = split(hertz, system.couplings, multiplicity, system.nuclei, members, nucleus, (states / 7) ** 3)
         log.info(
-            "%s: %d spins of %d groups are simulated in %d clusters, which leave out less than %.2g Hz",
+            "%s: %d spins of %d groups are simulated in %d clusters; what is left out moves lines by %.1g Hz at most",
             system.name, sum(multiplicity[k] for k in members), len(members), len(clusters),
             max(cluster.error for cluster in clusters),
         )  # fmt: skip
@@ -294,14 +309,14 @@ def _gather(
 def _joined(
     rows: Sequence[tuple[np.ndarray, ...]], *, together: bool
 ) -> tuple[Float[np.ndarray, " l"], Float[np.ndarray, "o l"], Float[np.ndarray, "s l"], Int[np.ndarray, " o"]]:
-    """The lines of one task; `together`, those within `NEAR` made one where their center is."""
+    """The lines of one task; `together`, near ones as one."""
     position, weight, share = (np.concatenate(column, axis=-1) for column in list(zip(*rows, strict=True))[:3])
     groups = rows[0][3]
     if not together or len(position) == 0:
         return position, weight, share, groups
     order = np.argsort(position)
     position, weight, share = position[order], weight[:, order], share[:, order]
-    starts = np.append(0, np.flatnonzero(np.diff(np.floor(position / NEAR))) + 1)
+    starts = np.append(0, np.flatnonzero(np.diff(np.floor(position / TOGETHER))) + 1)
     height = np.abs(weight).sum(axis=0)
     total = np.add.reduceat(height, starts)
     return (
