@@ -104,8 +104,11 @@ def test_parts_of_a_gissmo_file_without_the_whole_are_joined(tmp_path: Path):
     def part(names: str, ppm: float) -> str:
         spins = "".join(f'<spin index="{k}" name="{n}"/>' for k, n in enumerate(names, 1))
         shifts = "".join(f'<cs index="{k}" ppm="{ppm + k}"/>' for k, _ in enumerate(names, 1))
-        return (f"<coupling_matrix><spin_names>{spins}</spin_names><chemical_shifts_ppm>{shifts}</chemical_shifts_ppm>"
-                '<couplings_Hz><coupling from_index="1" to_index="2" value="8"/></couplings_Hz></coupling_matrix>')  # fmt: skip
+        couplings = '<coupling from_index="1" to_index="2" value="8"/>'
+        return (
+            f"<coupling_matrix><spin_names>{spins}</spin_names><chemical_shifts_ppm>{shifts}</chemical_shifts_ppm>"
+            f"<couplings_Hz>{couplings}</couplings_Hz></coupling_matrix>"
+        )
 
     path = _file(tmp_path / "a.xml", f"<spin_simulation>{part('ab', 1)}{part('cd', 5)}</spin_simulation>")
     system = read_system(path)

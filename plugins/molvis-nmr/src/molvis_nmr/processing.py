@@ -170,7 +170,8 @@ def autophase(spectrum: Complex[np.ndarray, " s"], sweep_width: float, *, avoid:
 
     Lines in pure absorption fall off with the square of the distance, in dispersion only with the distance: the right
     phase leaves the least outside the lines, whose sum of fourth roots of squares around every strong signal is
-    minimized. A change over the sweep width is held small, as a delay that is known has been taken out before.
+    minimized; then what lies below the baseline. A change over the sweep width is held small, as a delay that is known
+    has been taken out before.
 
     Args:
         spectrum: frequencies ascending, the carrier in the middle.
@@ -211,12 +212,36 @@ def autophase(spectrum: Complex[np.ndarray, " s"], sweep_width: float, *, avoid:
         real = (lines * np.exp(-1j * np.deg2rad(phase[0] + phase[1] * o))).real
         return float(np.sqrt(np.sqrt(real**2 + floor)).sum() * (1 + 0.1 * (phase[1] / 100) ** 2))
 
-    first = min(((p0, p1) for p1 in range(-90, 91, 15) for p0 in range(0, 180, 8)), key=cost)
+    first = min(((p0, p1) for p1 in range(-90, 91, 30) for p0 in range(0, 180, 12)), key=cost)
     corners = [first, (first[0] + 5, first[1]), (first[0], first[1] + 10)]
     found = so.minimize(cost, first, method="Nelder-Mead", options={"xatol": 0.02, "initial_simplex": corners})
     p0, p1 = (float(value) for value in found.x)
     upright = (lines * np.exp(-1j * np.deg2rad(p0 + p1 * o))).real.sum() >= 0
-    return (p0 if upright else p0 + 180) % 360, p1
+    return _less_negative(smooth, (p0 if upright else p0 + 180, p1), np.abs(offsets) > avoid)
+
+
+def _less_negative(
+    spectrum: Complex[np.ndarray, " s"], phase: tuple[float, float], counts: Bool[np.ndarray, " s"]
+) -> tuple[float, float]:
+    """A phase made better: nothing may lie deeper below the baseline than noise does."""
+    import scipy.optimize as so
+
+    step = max(1, len(spectrum) // 16384)
+    spectrum = spectrum[: len(spectrum) // step * step].reshape(-1, step).mean(axis=1)
+    offsets = _offsets(len(spectrum))
+    counts = counts[: len(spectrum) * step : step] & (np.abs(offsets) < 0.45)
+
+    def cost(angles: tuple[float, float]) -> float:
+        y = np.real(spectrum * np.exp(-1j * np.deg2rad(angles[0] + angles[1] * offsets)))
+        y = (y - find_baseline(y, bins=512))[counts]
+        size = np.abs(y)
+        below = np.minimum(y + 4.4 * float(np.median(size)), 0.0)  # three standard deviations of noise
+        return float(np.abs(below).sum() / size.sum()) * (1 + 0.05 * (angles[1] / 100) ** 2)
+
+    corners = [phase, (phase[0] + 3, phase[1]), (phase[0], phase[1] + 10)]
+    settings = {"xatol": 0.1, "fatol": 1e-6, "maxiter": 40, "initial_simplex": corners}
+    p0, p1 = (float(value) for value in so.minimize(cost, phase, method="Nelder-Mead", options=settings).x)
+    return p0 % 360, p1
 
 
 # Baseline
@@ -242,11 +267,8 @@ def find_baseline(y: Float[np.ndarray, " t"], *, bins: int = 2048, scale: float 
     weight = quiet.astype(np.float64)
     # Second differences times (scale in bins)^4: the Whittaker-Henderson smoother, doi:10.1021/ac034173t
     stiff = (scale * bins / (2 * np.pi)) ** 4 * 16
-    band = np.zeros((3, bins))
-    second = np.diff(np.eye(bins), 2, axis=0)
-    penalty = stiff * (second.T @ second)
-    for k in range(3):
-        band[2 - k, k:] = np.diag(penalty, k)
+    band = stiff * np.array([[1.0], [-4.0], [6.0]]) * np.ones(bins)
+    band[2, [0, -1]], band[2, [1, -2]], band[1, [1, -1]] = stiff, 5 * stiff, -2 * stiff
     curve = middle
     spread = 1.4826 * float(np.median(np.abs(np.diff(middle[quiet])))) + 1e-12 * float(np.abs(y).max() + 1e-300)
     for _ in range(20):

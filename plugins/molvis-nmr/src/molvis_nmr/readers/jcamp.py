@@ -173,6 +173,7 @@ def _fid(path: Path, block: Block, frequency: float | None) -> Fid:
     elif reference is not None:
         point, shift = reference
         carrier = shift + (point - 1 - len(real.y) / 2) / len(real.y) / dwell / zero
+        zero = observed / (1 + carrier * 1e-6)
     else:
         carrier = (parse_number(stated) or 0.0) - 0.5 / dwell / zero if stated else 0.0
     delay = 0.0

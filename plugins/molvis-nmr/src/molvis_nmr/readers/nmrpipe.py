@@ -83,7 +83,7 @@ def _found(path: Path, header: dict[str, Any], data: np.ndarray) -> Found:
         # The last point lies ORIG Hz above zero, the first a step less than the sweep width above that.
         x = (float(header["FDF2ORIG"]) + width * np.arange(len(data) - 1, -1, -1) / len(data)) / observed
         return Found(
-            path, stem(path), trace=make_trace(path, x, np.real(data).astype(np.float64), observed, stem(path))
+            path, stem(path), trace=make_trace(path, x, np.real(data), observed, stem(path), record=stem(path))
         )
     if not np.iscomplexobj(data):
         raise ReadError(path, "holds a real fid; one in quadrature is wanted")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from molvis.errors import ReadError, did_you_mean
 from molvis.records import Trace
+from molvis_nmr.entries import split_entry
 from molvis_nmr.processing import Fid
 from molvis_nmr.readers import bruker, jcamp, nmrml, nmrpipe, text, varian
 from molvis_nmr.readers.sources import Found, is_zip
@@ -56,10 +57,7 @@ def read_spectra(path: Path | str, *, frequency: float | None = None, resample: 
 
 
 def _one(path: Path | str, entry: str | None, *, frequency: float | None = None, resample: bool = False) -> Found:
-    path = Path(path)
-    if entry is None and "#" in path.name and not path.exists():
-        name, _, entry = path.name.partition("#")
-        path = path.with_name(name)
+    path, entry = split_entry(path, entry)
     found = list(_find(path, entry, frequency, resample))
     if entry is not None:
         named = [one for one in found if entry in (one.record, one.name)] or [

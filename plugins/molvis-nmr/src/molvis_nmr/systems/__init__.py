@@ -7,6 +7,7 @@ from pathlib import Path
 
 from molvis.errors import ReadError, WriteError
 from molvis.files import read_text, write_text
+from molvis_nmr.entries import split_entry
 from molvis_nmr.system import SpinSystem
 from molvis_nmr.systems.gissmo import from_gissmo, to_gissmo
 from molvis_nmr.systems.tables import from_table, parse_table, pick_entry, table_entries, to_json, to_toml
@@ -29,10 +30,7 @@ def read_system(path: Path | str, entry: str | None = None) -> SpinSystem:
     Raises:
         ReadError: the file cannot be read, is of another schema, holds what no spin system can be, or no such entry.
     """
-    path = Path(path)
-    if entry is None and "#" in path.name and not path.exists():
-        name, _, entry = path.name.partition("#")
-        path = path.with_name(name)
+    path, entry = split_entry(path, entry)
     kind, content = _content(path)
     if kind == "gissmo":
         system = from_gissmo(path, content)
