@@ -12,10 +12,11 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias, cast
 
 import numpy as np
 from jaxtyping import Bool, Complex, Float, Int
+from numpy.fft import irfft, rfft
 
 from molvis.errors import RecordError, did_you_mean
 from molvis.records import Trace
@@ -174,7 +175,7 @@ class _Axis:
 
         self.start, self.step, self.points, self.average = start, step, points, average
         self.hertz = start + step * np.arange(points)
-        self.size = int(next_fast_len(points + round(60 / step), real=True))
+        self.size = int(cast("int", next_fast_len(points + round(60 / step), real=True)))
         self.time = np.arange(self.size // 2 + 1) / (self.size * step)  # seconds
         self.turn = -2j * np.pi * self.time
         # Points were averaged over `average` of the spectrum's own: the model is, too.
@@ -192,8 +193,6 @@ class _Axis:
         slope: Float[np.ndarray, "c l"] | None,
     ) -> Complex[np.ndarray, "c k"]:
         """Transform of lines, and of how they change when each moves at the rate `slope` (weight included)."""
-        from scipy.fft import rfft
-
         at = (position - self.start) / self.step
         cell = np.floor(at).astype(np.int64)
         u = at - cell
@@ -211,8 +210,6 @@ class _Axis:
 
     def back(self, transform: Complex[np.ndarray, "c k"]) -> Float[np.ndarray, "c t"]:
         """Spectra from transforms."""
-        from scipy.fft import irfft
-
         return irfft(transform * self.sampling, n=self.size, axis=-1)[..., : self.points]
 
 
@@ -358,7 +355,7 @@ class _Spins(_Compound):
         if not derivatives:
             value = _of_lines(axis, lines(system, frequency, threshold=1e-5)) * decay
             return _Rendered(value, value[:0], value[:0], value[:0])
-        found = lines_and_derivatives(system, frequency, threshold=1e-5, pairs=self.pairs)
+        found = lines_and_derivatives(system, frequency, threshold=1e-5, pairs=[(a, b) for a, b in self.pairs.tolist()])
         value = _of_lines(axis, found.lines) * decay
         height = found.lines.weight @ system.intensities
         moving = axis.spread(*_inside(axis, found.lines.position, found.signal.T, (found.position * height[:, None]).T))
@@ -384,8 +381,6 @@ def _of_lines(axis: _Axis, found: Lines) -> Complex[np.ndarray, "g k"]:
 
 
 def _of_stretch(axis: _Axis, hertz: Float[np.ndarray, " s"], y: Float[np.ndarray, " s"]) -> Complex[np.ndarray, " k"]:
-    from scipy.fft import rfft
-
     # Averaged over a step by way of its integral, so that a coarser axis keeps the area.
     total = np.concatenate([[0.0], np.cumsum(y[1:] + y[:-1]) / 2 * np.diff(hertz).mean()])
     edges = axis.start + axis.step * (np.arange(axis.size + 1) - 0.5)
@@ -406,8 +401,6 @@ class _Fit:
         noise: float,
         mask: Bool[np.ndarray, " t"],
     ) -> None:
-        from scipy.fft import rfft
-
         self.axis, self.frequency, self.compounds = axis, frequency, list(compounds)
         self.states = [c.start() for c in compounds]
         self.noise, self.floor, self.mask = noise, noise, mask
@@ -422,8 +415,6 @@ class _Fit:
 
     def target(self, broadening: float) -> Float[np.ndarray, " t"]:
         """The spectrum, broadened."""
-        from scipy.fft import irfft
-
         return irfft(self._y * self.axis.decay(broadening), n=self.axis.size)[: self.axis.points]
 
     def transfer(self, broadening: float, axis: _Axis | None = None) -> Complex[np.ndarray, " k"]:
@@ -632,16 +623,16 @@ class _Fit:
             for i in range(g):
                 known = variance[at + 1 + g + i]
                 data = 1 / known - 1 / spread[i] ** 2
-                if data > 1 / spread[i] ** 2 and spread[i] < 3 * self.response_sd:
+                if data > 1 / spread[i] ** 2:
                     found.append((s.response[i] / (known * data), 1 / data))
         if len(found) < 3:
             return
         raw, error = np.array(found).T
-        weight = 1 / (error + self.response_sd**2) ** 2
-        spread = float((weight * (raw**2 - error)).sum() / weight.sum())
+        # Of Student's t with 3 degrees of freedom half lies within 0.765: what suppressed water does counts little.
+        spread = (float(np.median(np.abs(raw))) / 0.765) ** 2 - float(np.median(error))
         self.response_sd = float(np.clip(np.sqrt(max(spread, 0.0)), 0.002, 0.15))
 
-    def explore(self, broadening: float, seed: int, starts: int = 16, enough: float = 0.06) -> None:
+    def explore(self, broadening: float, seed: int, enough: float = 0.06) -> None:
         """Other starts for compounds that explain their signals badly, one at a time, all else as it is.
 
         Only the stretch of the spectrum that is explained worst is looked at, and the multiplets there.
@@ -655,8 +646,10 @@ class _Fit:
             stretch = self._worst(signals[i], off, enough)
             if stretch is None:
                 continue
-            found = self._elsewhere(compound, self.states[i], stretch, (off + signals[i])[stretch], broadening, random,
-                                    starts)  # fmt: skip
+            # As many as take about the same time, whatever the size.
+            starts = int(np.clip(1000 / np.prod(compound.system.multiplicity + 1.0), 2, 16))
+            signal = (off + signals[i])[stretch]
+            found = self._elsewhere(compound, self.states[i], stretch, signal, broadening, random, starts)
             self.states[i] = found
             value = (1 + found.response) @ compound.render(self.axis, self.frequency, found, self.width, False).value
             signals[i] = found.amount * self.axis.back((value * self.transfer(0.0))[None])[0]
@@ -857,7 +850,7 @@ def quantify(
             tell(2 + stage, stages)
         _make_exact(fit, library)
         for stage, broadening in enumerate(_EXACT):
-            fit.improve(broadening, exact=True, rounds=2, most=4)
+            fit.improve(broadening, exact=True, rounds=2 if stage else 1, most=4)
             _drop(fit, True, min(2.0 + stage, limit))
             if broadening == _EXPLORING:
                 fit.explore(broadening, seed)
@@ -1004,7 +997,7 @@ def _multiplets_of_spectrum(
     kept = np.ones(len(y), dtype=bool)
     for low, high in entry.excluded:
         kept &= (trace.x < low) | (trace.x > high)
-    smooth = uniform_filter1d(y, max(1, round(1.0 / step)))
+    smooth = np.asarray(uniform_filter1d(y, max(1, round(1.0 / step))))
     inside = np.flatnonzero(kept & (smooth > max(5 * noise, 2e-3 * float(y[kept].max(initial=0.0)))))
     if not len(inside):
         raise RecordError(f"the reference spectrum {entry.name!r} shows no signal outside {list(entry.excluded)}")
@@ -1073,14 +1066,13 @@ def _possible(
     With them the points to fit: where they may have signal, and where nothing is. What only others can have is no
     baseline.
     """
-    from scipy.fft import irfft, rfft
     from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
     broadening = 2.0
     decay = axis.decay(broadening)
     signal = irfft(rfft(y, axis.size) * decay, n=axis.size)[: axis.points]
     wide = max(3, round(100 / axis.step))
-    floor = uniform_filter1d(minimum_filter1d(signal, wide), wide)
+    floor = np.asarray(uniform_filter1d(minimum_filter1d(signal, wide), wide))
     sd = noise * float(np.sqrt((decay**2).mean()))
     room = np.where(mask, np.maximum(signal - floor, 0) + 3 * sd, np.inf)
     kept: list[_Compound] = []
