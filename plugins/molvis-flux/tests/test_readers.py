@@ -345,7 +345,7 @@ def test_variants_of_a_product_become_reactions_in_their_ratio(tmp_path: Path) -
         ('label cfg="10"', 'label cfg="100"', "has to be 2 digits 0 or 1", 11),
         ("in >= 1", "into >= 1", "names reaction 'into', which the network has not", 13),
         ("in >= 1", "in >= 5", "no value does both", 13),
-        ("B[1-2]#M", "B[1-3]#M", "measures atom 3 of B, which has 2", 15),
+        ("B[1-2]#M", "B[1-3]#M", "group 'g' has atom 3 of B, which has 2", 15),
         ("B[1-2]#M0,1,2", "B", "write `Pool[1-3]#M0,1,2,3`", 15),
         ('weight="2">0.4', 'weight="3">0.4', "M+3 of group 'g' is measured, and it has 0, 1, 2", 20),
         ('weight="2">0.4', 'weight="2">NaN', "the datum of g is 'NaN', no finite number", 20),

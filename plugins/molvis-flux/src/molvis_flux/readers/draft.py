@@ -18,6 +18,7 @@ from molvis_flux.network import (
     Study,
     Tracer,
 )
+from molvis_flux.readers.notation import positions
 
 
 @dataclass(slots=True)
@@ -107,6 +108,23 @@ class Draft:
                 path,
             )
         return self.fragments[name]
+
+    def atoms(
+        self, text: str, metabolite: Metabolite, what: str, line: int | None, path: str | None = None
+    ) -> tuple[int, ...]:
+        """Positions of atoms that a metabolite has; all of them where the text is empty."""
+        try:
+            found = positions(text) or tuple(range(len(metabolite.elements)))
+        except ValueError as error:
+            raise self.error(f"{what}: {error}", line, path) from error
+        count = len(metabolite.elements)
+        if max(found, default=0) >= count:
+            raise self.error(
+                f"{what} has atom {max(found, default=0) + 1} of {metabolite.name}, which has {count}",
+                line,
+                path,
+            )
+        return found
 
     def constrain(self, constraint: Constraint, line: int | None = None) -> None:
         """Add a condition. One on a single flux becomes its bound."""

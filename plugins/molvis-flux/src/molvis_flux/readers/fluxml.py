@@ -17,7 +17,7 @@ from molvis.errors import ReadError
 from molvis.files import read_bytes
 from molvis_flux.network import Constraint, Datum, Fragment, Metabolite, Participant, Reaction, Study, Tracer
 from molvis_flux.readers.draft import Draft, reverse
-from molvis_flux.readers.notation import Linear, blend, condition, conditions, impure, linear, positions
+from molvis_flux.readers.notation import Linear, blend, condition, conditions, impure, linear
 from molvis_flux.readers.shared import settle_roles
 from molvis_flux.readers.tables import rows
 
@@ -90,6 +90,8 @@ def _parse(path: Path) -> _Node:
     parser.CharacterDataHandler = text
     try:
         parser.Parse(re.sub(rb'encoding="utf8"', b'encoding="utf-8"', read_bytes(path), count=1), True)
+    except LookupError as error:
+        raise ReadError(path, f"is no XML: {error}; correct its first line", line=1) from error
     except expat.ExpatError as error:
         reason = expat.ErrorString(error.code)
         raise ReadError(path, f"is no XML: {reason}; correct the file", line=error.lineno) from error
@@ -172,6 +174,10 @@ class _Reader:
             kinds = re.findall(r"([A-Z][a-z]?)(\d*)", node.attributes.get("cfg", ""))
             # ML-Flux counts atoms by element: C="6" H="7".
             kinds = kinds or [(key, n) for key, n in node.attributes.items() if key in ("C", "H", "N", "O", "S")]
+            if not all(count.isdigit() or not count for _, count in kinds):
+                raise self.draft.error(
+                    f"pool {self.get(node, 'id')!r}: a number of atoms is no whole number", node.line
+                )
             elements = tuple(e for e, count in kinds for _ in range(int(count or 1))) or ("C",) * int(atoms)
             if "atoms" in node.attributes and len(elements) != int(atoms):
                 raise self.draft.error(
@@ -422,16 +428,7 @@ class _Reader:
             raise self.draft.error(f"group {name!r} measures {spec.strip()!r}; write `Pool[1-3]#M0,1,2,3`", node.line)
         metabolite = self.draft.known_metabolite(match["pool"], node.line, f"group {name!r}")
         tandem = ":" in (match["atoms"] or "")
-        try:
-            atoms = positions((match["atoms"] or "").split(":")[0]) or tuple(range(len(metabolite.elements)))
-        except ValueError as error:
-            raise self.draft.error(f"group {name!r}: {error}", node.line) from error
-        if max(atoms, default=0) >= len(metabolite.elements):
-            raise self.draft.error(
-                f"group {name!r} measures atom {max(atoms) + 1} of {metabolite.name}, which has "
-                f"{len(metabolite.elements)}",
-                node.line,
-            )
+        atoms = self.draft.atoms((match["atoms"] or "").split(":")[0], metabolite, f"group {name!r}", node.line)
         paired = re.findall(r"\(([^)]*)\)", match["channels"])
         channels = ["".join(c.split()) for c in (paired or match["channels"].split(","))]
         elements = tuple(metabolite.elements[i] for i in atoms)

@@ -13,7 +13,6 @@ from typing import Any
 
 from molvis_flux.network import Datum, Fragment, Metabolite, Participant, Reaction, Study
 from molvis_flux.readers.draft import Draft
-from molvis_flux.readers.notation import positions
 from molvis_flux.readers.shared import Data, assign_tracers, by_experiment, settle_roles
 from molvis_flux.readers.tables import Row, number, numbers, rows
 
@@ -186,13 +185,8 @@ class _Reader:
     def fragment(self, name: str, row: Row, path: Path) -> None:
         pool, _, digits = name.rpartition("_")
         metabolite = self.draft.known_metabolite(pool, row.line, f"fragment {name!r}", str(path))
-        atoms = positions(digits if re.search(r"\D", digits) else " ".join(digits))
-        if max(atoms, default=0) >= len(metabolite.elements):
-            raise self.draft.error(
-                f"fragment {name!r} has atom {max(atoms) + 1} of {pool}, which has {len(metabolite.elements)}",
-                row.line,
-                str(path),
-            )
+        text = digits if re.search(r"\D", digits) else " ".join(digits)
+        atoms = self.draft.atoms(text, metabolite, f"fragment {name!r}", row.line, str(path))
         self.draft.fragments.setdefault(
             name,
             Fragment(name, ((1.0, pool, atoms),), ("C",) * len(atoms), where=self.draft.where(row.line, str(path))),

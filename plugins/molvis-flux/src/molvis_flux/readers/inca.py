@@ -215,6 +215,8 @@ def _mids(path: Path, draft: Draft) -> None:
         mass = int(number(path, row, cell["mass_isotope"], "mass_isotope"))
         key = (cell["experiment_id"], name, cell.get("measurement_replicate", ""), cell.get("time", ""))
         times.add(key[3])
+        if key[3]:
+            number(path, row, key[3], "the time")
         values = tuple(number(path, row, cell[k], f"{k} of M+{mass}") for k in ("intensity", "intensity_std_error"))
         if mass in series.setdefault(key, {}):
             raise draft.error(f"M+{mass} of {name!r} is measured twice; take one line away", line, str(path))

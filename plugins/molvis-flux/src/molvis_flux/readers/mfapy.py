@@ -17,7 +17,6 @@ from molvis.errors import did_you_mean
 from molvis.files import read_text
 from molvis_flux.network import Constraint, Datum, Fragment, Metabolite, Participant, Reaction, Study
 from molvis_flux.readers.draft import Draft, reverse
-from molvis_flux.readers.notation import positions
 from molvis_flux.readers.shared import Data, assign_tracers, by_experiment, finite
 
 _FLOOR = 1e-3
@@ -207,13 +206,7 @@ class _Model:
             if match is None:
                 raise self.draft.error(f"fragment {name!r} consists of {text!r}; write atoms as in Ala_2:3", number)
             metabolite = self.draft.known_metabolite(match["pool"], number, f"fragment {name!r}")
-            atoms = positions(match["atoms"])
-            if max(atoms) >= len(metabolite.elements):
-                raise self.draft.error(
-                    f"fragment {name!r} has atom {max(atoms) + 1} of {metabolite.name}, which has "
-                    f"{len(metabolite.elements)}",
-                    number,
-                )
+            atoms = self.draft.atoms(match["atoms"], metabolite, f"fragment {name!r}", number)
             parts.append((metabolite.name, atoms))
         formula = cells[4] if len(cells) > 4 and re.fullmatch(r"(?:[A-Z][a-z]?\d*)+", cells[4]) else ""
         self.draft.fragments[name] = Fragment(

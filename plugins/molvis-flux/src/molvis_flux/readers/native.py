@@ -14,7 +14,7 @@ from molvis.errors import ReadError, did_you_mean
 from molvis.files import read_text
 from molvis_flux.network import Datum, Fragment, Metabolite, Reaction, Study
 from molvis_flux.readers.draft import Draft, reverse
-from molvis_flux.readers.notation import conditions, positions, reaction, tracer
+from molvis_flux.readers.notation import conditions, reaction, tracer
 from molvis_flux.readers.plan import composed, differences
 from molvis_flux.readers.tables import Row, number, rows
 
@@ -344,19 +344,11 @@ class NativeReader:
             weight = float(match["weight"] or 1) if match else 0.0
             if match is None or weight <= 0:
                 raise ValueError(f"{text.strip()!r} is no part of a fragment; write `Ala[1-3]` or `0.3 Ala[1-3]`")
-            metabolite = self.draft.known_metabolite(match["pool"], self.line(*where), f"fragment {where[-1]!r}")
-            atoms = positions(match["atoms"]) if match["atoms"] else tuple(range(len(metabolite.elements)))
         except ValueError as error:
-            if isinstance(error, ReadError):
-                raise
             raise self.error(f"fragment {where[-1]!r}: {error}", *where) from error
-        if max(atoms, default=0) >= len(metabolite.elements):
-            raise self.error(
-                f"fragment {where[-1]!r} has atom {max(atoms) + 1} of {metabolite.name}, which has "
-                f"{len(metabolite.elements)}",
-                *where,
-            )
-        return weight, metabolite.name, atoms
+        line, what = self.line(*where), f"fragment {where[-1]!r}"
+        metabolite = self.draft.known_metabolite(match["pool"], line, what)
+        return weight, metabolite.name, self.draft.atoms(match["atoms"] or "", metabolite, what, line)
 
     def value(self, section: str, kind: str, name: str, value: Any) -> None:
         """A flux or a pool that is stated."""
