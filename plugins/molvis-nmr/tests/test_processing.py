@@ -115,7 +115,7 @@ def test_no_reference_is_found_where_none_is():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"points": np.ones(4)}, "16 points or more are wanted"),
+        ({"points": np.ones(4)}, "one axis of 16 points or more is wanted"),
         ({"points": np.zeros(99)}, "every point of the fid is 0"),
         ({"points": np.full(99, np.nan)}, r"points\[0\] is \(?nan"),
         ({"sweep_width": 0.0}, "sweep_width is 0.0; a positive number"),

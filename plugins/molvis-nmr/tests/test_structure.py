@@ -120,11 +120,11 @@ def test_the_table_says_where_it_comes_from():
 def test_shifts_of_the_library_are_met():
     systems = [s for s in read_systems(DATA / "spin_systems.json") if s.inchi and s.identifier.startswith("gissmo")]
     worst: list[float] = []
-    for system in systems[::12]:
+    for system in systems[::30]:
         made = from_smiles(system.inchi)
         # Without an assignment: both sorted, where as many protons are told.
         if made.n_spins == system.n_spins:
             shifts = [np.sort(np.repeat(s.shifts, s.multiplicity)) for s in (made, system)]
             worst += np.abs(shifts[0] - shifts[1]).tolist()
-    assert len(worst) > 200
+    assert len(worst) > 90
     assert np.median(worst) < 0.08  # tools/make_environments.py --check: 0.12 for molecules held out
