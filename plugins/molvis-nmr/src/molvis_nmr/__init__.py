@@ -11,31 +11,61 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from molvis_nmr.autograd import lines_torch, simulate_torch
+    from molvis_nmr.conversion import convert
     from molvis_nmr.library import read_library
     from molvis_nmr.lines import LineDerivatives, Lines, lines_and_derivatives
+    from molvis_nmr.processing import Fid, Processed, process
+    from molvis_nmr.readers import read_fid, read_spectra, read_spectrum
     from molvis_nmr.simulation import simulate
+    from molvis_nmr.structure import from_smiles
     from molvis_nmr.system import SpinSystem
+    from molvis_nmr.systems import read_system, read_systems, write_system
+    from molvis_nmr.writers import write_spectrum
 
 _HOME = {
+    "Fid": "processing",
     "LineDerivatives": "lines",
     "Lines": "lines",
+    "Processed": "processing",
     "SpinSystem": "system",
+    "convert": "conversion",
+    "from_smiles": "structure",
     "lines_and_derivatives": "lines",
     "lines_torch": "autograd",
+    "process": "processing",
+    "read_fid": "readers",
     "read_library": "library",
+    "read_spectra": "readers",
+    "read_spectrum": "readers",
+    "read_system": "systems",
+    "read_systems": "systems",
     "simulate": "simulation",
     "simulate_torch": "autograd",
+    "write_spectrum": "writers",
+    "write_system": "systems",
 }
 
 __all__ = [
+    "Fid",
     "LineDerivatives",
     "Lines",
+    "Processed",
     "SpinSystem",
+    "convert",
+    "from_smiles",
     "lines_and_derivatives",
     "lines_torch",
+    "process",
+    "read_fid",
     "read_library",
+    "read_spectra",
+    "read_spectrum",
+    "read_system",
+    "read_systems",
     "simulate",
     "simulate_torch",
+    "write_spectrum",
+    "write_system",
 ]
 
 

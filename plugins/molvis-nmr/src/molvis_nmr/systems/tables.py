@@ -105,7 +105,7 @@ def from_table(path: Path, entry: Mapping[str, Any]) -> SpinSystem:
         if len(counts) != len(shifts):
             raise where.error(f"has {len(shifts)} shifts_ppm and {len(counts)} multiplicity; as many are wanted")
         names = _labelled(where, counts)
-        values = {"shifts": shifts, "multiplicity": counts}
+        values = {"shifts": shifts, "multiplicity": counts, "nuclei": tuple(map(str, where.get("nuclei", ())))}
         width = where.get("line_width_Hz")
         if width is not None:
             values["widths"] = where.numbers("line_width_Hz") if isinstance(width, list) else [width] * len(shifts)
@@ -140,6 +140,8 @@ def from_table(path: Path, entry: Mapping[str, Any]) -> SpinSystem:
 
 
 def _labelled(where: _Entry, counts: Sequence[int]) -> list[str]:
+    if names := where.get("labels"):
+        return [str(name) for name in names]
     labels = where.get("spin_labels")
     if not isinstance(labels, list) or len(labels) != sum(counts):
         return [f"H{k}" for k in range(1, len(counts) + 1)]
