@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -433,6 +435,9 @@ def test_tracers_read_as_people_write_them() -> None:
     assert tracer("[1,2-13C2]glucose", 3).isotopomers == (("110", 1.0),)
     mixed = tracer({"U-13C": 0.2, "unlabelled": 0.8, "purity": 0.99, "natural": True}, 2)
     assert mixed == Tracer((("11", 0.2), ("00", 0.8)), 0.99, True)
+    assert dict(tracer({"mid": [0.6, 0.4]}, 1).isotopomers) == pytest.approx({"0": 0.6, "1": 0.4})
+    with pytest.raises(ValueError, match=r"with the fractions M\+0 to M\+2"):
+        tracer({"mid": [0.6, 0.4]}, 2)
     with pytest.raises(ValueError, match="labels atom 4, and the source has 3"):
         tracer("4-13C", 3)
     with pytest.raises(ValueError, match="no tracer"):
@@ -456,6 +461,16 @@ def test_conditions_with_ends_on_both_sides_are_one() -> None:
     assert (tie.low, tie.high) == (-3.0, 4.0)
     [turned] = conditions("3 >= xch(a) + b", "net")
     assert (turned.terms[0], turned.low, turned.high) == (("exchange", "a", 1.0), -math.inf, 3.0)
+
+
+@given(
+    st.integers(0, TOY.count("\n")), st.integers(0, 40), st.sampled_from(["", "x", "9", "-", '"', "(", "nan", "=", "["])
+)
+def test_a_study_with_any_one_change_is_read_or_refused_with_a_message(line: int, column: int, text: str) -> None:
+    lines = TOY.split("\n")
+    lines[line] = lines[line][:column] + text + lines[line][column + 1 :]
+    with TemporaryDirectory() as folder, contextlib.suppress(ReadError):
+        assert read_study(written(Path(folder), "\n".join(lines))).network.reactions
 
 
 def test_positions_count_from_one() -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from molvis_flux.compose import spread_mid
 from molvis_flux.network import Constraint, Participant, Tracer
 
 _ITEM = re.compile(
@@ -230,7 +231,7 @@ def tracer(spec: Any, atoms: int) -> Tracer:
     Args:
         spec: a pattern such as `"110000"`; a name such as `"1,2-13C"`, `"U-13C"` or `"unlabelled"`; a table of
             patterns or names with their fractions, such as `{"U-13C": 0.2, "unlabelled": 0.8}`, which may also hold
-            `purity` and `natural`; or a `Tracer`.
+            `purity` and `natural`; `{"mid": [...]}`, a measured MID spread evenly over the positions; or a `Tracer`.
         atoms: how many traced atoms the source has.
 
     Raises:
@@ -244,6 +245,10 @@ def tracer(spec: Any, atoms: int) -> Tracer:
         raise ValueError(
             f"{spec!r} is no tracer; write a pattern such as '110000', or a table of patterns and fractions"
         )
+    if "mid" in spec:
+        if set(spec) != {"mid"} or not isinstance(spec["mid"], Sequence) or len(spec["mid"]) != atoms + 1:
+            raise ValueError(f"{spec!r} is no tracer; `mid` stands alone, with the fractions M+0 to M+{atoms}")
+        return spread_mid(spec["mid"])
     mixture: dict[str, float] = {}
     for name, fraction in spec.items():
         if name in ("purity", "natural"):
