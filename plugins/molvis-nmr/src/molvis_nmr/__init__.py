@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from molvis_nmr.autograd import lines_torch, simulate_torch
     from molvis_nmr.conversion import convert
+    from molvis_nmr.fitting import SpinSystemFit, fit
     from molvis_nmr.library import read_library
     from molvis_nmr.lines import LineDerivatives, Lines, lines_and_derivatives
+    from molvis_nmr.mixture import Metabolite, Quantification, Reference, quantify
+    from molvis_nmr.picture import draw_fit
     from molvis_nmr.processing import Fid, Processed, process
     from molvis_nmr.readers import read_fid, read_spectra, read_spectrum
+    from molvis_nmr.report import write_fit, write_quantification
     from molvis_nmr.simulation import simulate
     from molvis_nmr.structure import from_smiles
     from molvis_nmr.system import SpinSystem
@@ -26,13 +30,20 @@ _HOME = {
     "Fid": "processing",
     "LineDerivatives": "lines",
     "Lines": "lines",
+    "Metabolite": "mixture",
     "Processed": "processing",
+    "Quantification": "mixture",
+    "Reference": "mixture",
     "SpinSystem": "system",
+    "SpinSystemFit": "fitting",
     "convert": "conversion",
+    "draw_fit": "picture",
+    "fit": "fitting",
     "from_smiles": "structure",
     "lines_and_derivatives": "lines",
     "lines_torch": "autograd",
     "process": "processing",
+    "quantify": "mixture",
     "read_fid": "readers",
     "read_library": "library",
     "read_spectra": "readers",
@@ -41,6 +52,8 @@ _HOME = {
     "read_systems": "systems",
     "simulate": "simulation",
     "simulate_torch": "autograd",
+    "write_fit": "report",
+    "write_quantification": "report",
     "write_spectrum": "writers",
     "write_system": "systems",
 }
@@ -49,13 +62,20 @@ __all__ = [
     "Fid",
     "LineDerivatives",
     "Lines",
+    "Metabolite",
     "Processed",
+    "Quantification",
+    "Reference",
     "SpinSystem",
+    "SpinSystemFit",
     "convert",
+    "draw_fit",
+    "fit",
     "from_smiles",
     "lines_and_derivatives",
     "lines_torch",
     "process",
+    "quantify",
     "read_fid",
     "read_library",
     "read_spectra",
@@ -64,6 +84,8 @@ __all__ = [
     "read_systems",
     "simulate",
     "simulate_torch",
+    "write_fit",
+    "write_quantification",
     "write_spectrum",
     "write_system",
 ]

@@ -188,7 +188,8 @@ def _thin(x: Float[np.ndarray, " t"], most: int, *signals: Float[np.ndarray, " t
     size = len(x) // most
     blocks = guide[: len(x) // size * size].reshape(-1, size)
     start = size * np.arange(len(blocks))
-    kept = np.unique(np.concatenate([start + blocks.argmin(1), start + blocks.argmax(1), [len(x) - 1]]))
+    rest = np.arange(size * len(blocks), len(x))
+    kept = np.unique(np.concatenate([[0], start + blocks.argmin(1), start + blocks.argmax(1), rest, [len(x) - 1]]))
     return [x[kept], *(signal[kept] for signal in signals)]
 
 
@@ -254,8 +255,8 @@ def _legend(axes: Axes, ink: str, excluded: bool) -> None:
     )  # fmt: skip
 
 
-def save(figure: Figure, path: Path | str) -> None:
-    """Write a picture, whole or not at all; the ending says how: .png, .svg, .pdf.
+def save(figure: Figure, path: Path | str, *, dpi: float = 160.0) -> None:
+    """Write a picture, whole or not at all; the ending says how: .png, .svg, .pdf. PNG has `dpi` points to the inch.
 
     Raises:
         OSError: the file cannot be written; the old one is kept.
@@ -264,7 +265,7 @@ def save(figure: Figure, path: Path | str) -> None:
 
     path = Path(path)
     with replacing(path) as fresh, mpl.rc_context(_STYLE):
-        figure.savefig(fresh, format=path.suffix.lstrip(".") or "png", dpi=160, facecolor="white")
+        figure.savefig(fresh, format=path.suffix.lstrip(".") or "png", dpi=dpi, facecolor="white")
 
 
 def as_svg(

@@ -1,0 +1,233 @@
+"""Mixtures are taken apart: amounts with errors that hold, nothing that is not there, and clear words on bad input."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from molvis.errors import RecordError
+from molvis.records import Trace
+from molvis_nmr import report
+from molvis_nmr.lines import lines
+from molvis_nmr.mixture import Quantification, Reference, _Axis, _of_lines, quantify
+from molvis_nmr.simulation import simulate
+from molvis_nmr.system import SpinSystem
+
+FREQUENCY = 500.0
+AXIS = np.linspace(-0.3, 5.0, 20_000)
+
+
+def make(name: str, shifts: list[float], counts: list[int], couplings: list[tuple[int, int, float]]) -> SpinSystem:
+    size = len(shifts)
+    j = np.zeros((size, size))
+    for k, m, hertz in couplings:
+        j[k, m] = j[m, k] = hertz
+    return SpinSystem(
+        tuple(f"H{i}" for i in range(size)), np.array(shifts), j, np.array(counts), widths=np.full(size, 0.7), name=name
+    )
+
+
+LACTATE = make("lactate", [4.10, 1.32], [1, 3], [(0, 1, 6.9)])
+ALANINE = make("alanine", [3.77, 1.47], [1, 3], [(0, 1, 7.3)])
+ETHANOL = make("ethanol", [3.64, 1.17], [2, 3], [(0, 1, 7.1)])
+TAURINE = make("taurine", [3.42, 3.25], [2, 2], [(0, 1, 6.6)])
+ACETATE = make("acetate", [1.91], [3], [])
+LIBRARY = [LACTATE, ALANINE, ETHANOL, TAURINE, ACETATE]
+DSS = make("DSS", [0.0], [9], [])
+AREA = np.pi  # of a line of intensity 1
+
+
+def mixture(
+    amounts: dict[str, float], *, seed: int = 0, moved: float = 0.004, response: float = 0.0, noise: float = 0.02,
+    library: list[SpinSystem] | None = None, standard: float = 1.0,
+) -> Trace:  # fmt: skip
+    random = np.random.default_rng(seed)
+    y = standard * simulate(DSS, FREQUENCY, axis=AXIS).y + 0.05 * np.cos(AXIS)
+    for system in library or LIBRARY:
+        if amount := amounts.get(system.name):
+            off = replace(
+                system,
+                shifts=system.shifts + random.uniform(-moved, moved, len(system)),
+                intensities=1 + random.normal(0, response, len(system)),
+            )
+            y = y + amount * simulate(off, FREQUENCY, axis=AXIS).y
+    return Trace(AXIS, y + random.normal(0, noise, len(y)), frequency=FREQUENCY)
+
+
+TRUTH = {"lactate": 2.0, "alanine": 1.0, "taurine": 0.5}
+
+
+@pytest.fixture(scope="module")
+def found() -> Quantification:
+    return quantify(mixture(TRUTH), LIBRARY, concentration=1.0)
+
+
+def test_what_is_there_is_found_and_nothing_else(found: Quantification) -> None:
+    assert {m.name for m in found.present} == set(TRUTH)
+    assert [m.name for m in found.metabolites[:3]] == ["lactate", "alanine", "taurine"]
+    assert found.problem == ""
+
+
+def test_amounts_are_right_within_their_errors(found: Quantification) -> None:
+    for m in found.present:
+        truth = AREA * TRUTH[m.name]
+        assert m.amount == pytest.approx(truth, rel=0.03)
+        assert abs(m.amount - truth) < 4 * m.error
+        assert m.error < 0.05 * truth
+        low, high = m.interval(0.999)
+        assert low < truth < high
+
+
+def test_concentrations_are_relative_to_the_standard(found: Quantification) -> None:
+    assert (found.standard, found.unit) == ("DSS", "mM")
+    for m in found.present:
+        assert m.concentration is not None
+        assert m.concentration_error is not None
+        # 29Si's satellites are in the model and not in this standard: they hold a few percent of it.
+        assert m.concentration == pytest.approx(TRUTH[m.name], rel=0.08)
+
+
+def test_what_is_absent_has_an_error_to_say_what_would_be_seen(found: Quantification) -> None:
+    for m in found.metabolites:
+        if not m.present:
+            assert m.amount == 0
+            assert 0 < m.error < 0.05
+
+
+def test_multiplets_are_found_where_they_moved_to(found: Quantification) -> None:
+    spectrum = mixture(TRUTH)
+    for m in found.present:
+        for shift in m.shifts.values():
+            near = np.abs(spectrum.x - shift) < 0.03
+            assert spectrum.y[near].max() > 0.1
+        assert 0 < m.moved <= 0.005
+
+
+def test_the_parts_and_the_baseline_are_the_model(found: Quantification) -> None:
+    total = sum(found.parts.values()) + found.baseline
+    assert total == pytest.approx(found.fitted.y)
+    assert set(found.parts) == {*TRUTH, "DSS"}
+    assert found.roi_iou > 0.95
+
+
+def test_amounts_of_the_same_mixture_do_not_depend_on_its_unit(found: Quantification) -> None:
+    spectrum = mixture(TRUTH)
+    large = quantify(replace(spectrum, y=1e7 * spectrum.y), LIBRARY, concentration=1.0)
+    for a, b in zip(found.present, large.present, strict=True):
+        assert b.amount == pytest.approx(1e7 * a.amount, rel=1e-3)
+
+
+def test_errors_cover_the_truth_as_often_as_they_say() -> None:
+    pair = [LACTATE, ALANINE, ETHANOL]
+    off = []
+    for seed in range(12):
+        truth = {"lactate": 1.0, "alanine": 0.4, "ethanol": 0.7}
+        spectrum = mixture(truth, seed=seed, response=0.03, library=pair)
+        got = quantify(spectrum, pair, line_shape=False)
+        off += [(m.amount - AREA * truth[m.name]) / m.error for m in got.present]
+    assert len(off) == 36
+    # 36 normal deviates: 90% intervals hold 26 or more of them but once in some hundred thousand times.
+    assert sum(abs(z) < 1.645 for z in off) >= 26
+    assert np.std(off) > 0.2
+
+
+def test_a_reference_spectrum_serves_as_well_as_a_spin_system() -> None:
+    measured = simulate(ETHANOL, FREQUENCY, axis=AXIS)
+    noise = np.random.default_rng(5).normal(0, 0.005, len(AXIS))
+    ethanol = Reference(replace(measured, y=measured.y + noise), "ethanol", protons=5.0)
+    got = quantify(mixture({"lactate": 1.0, "ethanol": 0.5}), [LACTATE, ethanol, ALANINE])
+    assert {m.name for m in got.present} == {"lactate", "ethanol"}
+    amounts = {m.name: m.amount for m in got.present}
+    assert amounts["ethanol"] / amounts["lactate"] == pytest.approx(0.5, rel=0.08)
+
+
+def test_water_does_not_disturb() -> None:
+    spectrum = mixture(TRUTH)
+    water = 300 / (1 + ((spectrum.x - 4.79) * FREQUENCY / 1.0) ** 2)
+    got = quantify(replace(spectrum, y=spectrum.y - water), LIBRARY, exclude=[(4.5, 4.99)])
+    assert {m.name for m in got.present} == set(TRUTH)
+
+
+def test_without_a_standard_there_are_amounts_and_no_concentrations() -> None:
+    got = quantify(mixture(TRUTH), LIBRARY, standard=None)
+    assert got.standard == got.unit == ""
+    assert all(m.concentration is None for m in got.metabolites)
+    assert {m.name for m in got.present} == set(TRUTH)
+
+
+def test_a_wider_window_is_for_those_that_pH_moves() -> None:
+    far = [replace(ACETATE, shifts=ACETATE.shifts + 0.06), LACTATE]
+    spectrum = mixture({"acetate": 1.0, "lactate": 1.0}, moved=0.0)
+    assert {m.name for m in quantify(spectrum, far).present} == {"lactate"}
+    got = quantify(spectrum, far, windows={"acetate": 0.1})
+    assert {m.name for m in got.present} == {"lactate", "acetate"}
+    assert next(m for m in got.present if m.name == "acetate").moved == pytest.approx(0.06, abs=0.002)
+
+
+def test_noise_alone_holds_nothing_and_says_so() -> None:
+    noise = np.random.default_rng(3).normal(0, 1, len(AXIS))
+    got = quantify(Trace(AXIS, noise, frequency=FREQUENCY), LIBRARY)
+    assert got.present == ()
+    assert "stands out" in got.problem
+
+
+def test_the_same_seed_gives_the_same_amounts(found: Quantification) -> None:
+    again = quantify(mixture(TRUTH), LIBRARY, concentration=1.0)
+    assert [m.amount for m in again.present] == [m.amount for m in found.present]
+
+
+def test_progress_ends_where_it_said() -> None:
+    told: list[tuple[int, int]] = []
+    quantify(mixture({"acetate": 1.0}), [ACETATE], progress=lambda done, total: told.append((done, total)))
+    assert told[-1][0] == told[-1][1]
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+
+
+def test_lines_on_the_grid_are_the_lines() -> None:
+    axis = _Axis(100.0, 0.2, 8000, 1)
+    system = make("", [1.0, 2.0], [1, 2], [(0, 1, 8.0)])
+    shape = axis.back(_of_lines(axis, lines(system, FREQUENCY)) * axis.decay(np.array([0.5, 0.5]))).sum(axis=0)
+    truth = simulate(replace(system, widths=np.array([0.5, 0.5])), FREQUENCY, axis=axis.hertz / FREQUENCY).y / np.pi
+    assert np.abs(shape - truth).max() < 2e-3 * truth.max()
+
+
+def test_a_report_of_a_mixture_names_what_is_there_and_what_is_not(found: Quantification, tmp_path: Path) -> None:
+    written = report.write_quantification(tmp_path / "mix", found, title="a mixture")
+    assert [p.name for p in written] == ["amounts.json", "amounts.csv", "fitted.csv", "picture.png", "report.html"]
+    text = written[-1].read_text(encoding="utf-8")
+    assert "concentration, mM" in text
+    assert "<td>acetate</td>" in text
+    assert "<script" not in text
+    told = json.loads(written[0].read_text(encoding="utf-8"))
+    assert {m["name"] for m in told["metabolites"] if m["present"]} == set(TRUTH)
+
+
+SPECTRUM = Trace(AXIS, np.sin(AXIS * 50) ** 20, frequency=FREQUENCY)
+
+
+@pytest.mark.parametrize(
+    ("spectrum", "library", "settings", "words"),
+    [
+        (Trace(AXIS, SPECTRUM.y), LIBRARY, {}, "no frequency"),
+        (Trace(AXIS, 0 * AXIS, frequency=500.0), LIBRARY, {}, "same everywhere"),
+        (Trace(AXIS[:50], SPECTRUM.y[:50], frequency=500.0), LIBRARY, {}, "50 points"),
+        (SPECTRUM, [], {}, "library is empty"),
+        (SPECTRUM, ["lactate"], {}, "entry 1 of the library is a str"),
+        (SPECTRUM, LIBRARY, {"standard": "DDS"}, "Did you mean 'DSS'"),
+        (SPECTRUM, LIBRARY, {"concentration": -1.0}, "concentration is -1"),
+        (SPECTRUM, LIBRARY, {"window": 0.0}, "window is 0"),
+        (SPECTRUM, LIBRARY, {"windows": {"lactat": 0.1}}, "Did you mean 'lactate'"),
+        (SPECTRUM, LIBRARY, {"windows": {"lactate": -0.1}}, "positive number of ppm"),
+        (SPECTRUM, LIBRARY, {"exclude": [(5.0, 4.0)]}, "from low to high"),
+        (SPECTRUM, [make("far", [12.0], [1], [])], {"standard": None}, "reaches from"),
+        (SPECTRUM, [Reference(replace(SPECTRUM, frequency=600.0), "x")], {}, "600 MHz and the mixture at 500"),
+        (SPECTRUM, [Reference(SPECTRUM, "x", protons=0.0)], {}, "0.0 protons"),
+    ],
+)
+def test_bad_input_is_told_apart(spectrum: Trace, library: list, settings: dict, words: str) -> None:
+    with pytest.raises(RecordError, match=words):
+        quantify(spectrum, library, **settings)
