@@ -23,7 +23,7 @@ from molvis_nmr import metrics
 from molvis_nmr.hamiltonian import RATIOS
 from molvis_nmr.lines import lines, one_thread
 from molvis_nmr.model import Window
-from molvis_nmr.search import Search
+from molvis_nmr.search import Search, held_out
 from molvis_nmr.squares import Measured, Problem, Stage, State
 from molvis_nmr.system import SpinSystem
 from molvis_nmr.uncertainty import covariance, flags, profile
@@ -52,7 +52,7 @@ class SpinSystemFit:
         baseline: of each spectrum, where one was fitted; 0 outside of what was fitted.
         residual: measurement less simulation and baseline.
         metrics: `iou` (the paper's), `roi_iou`, `r_factor` (all of them in `molvis_nmr.metrics.agreement`); means over
-            the spectra.
+            the spectra. With a line shape also `held_out_iou`: of multiplets, with a line shape from the others alone.
         each: the same of each spectrum.
         parametric: the same as `metrics` before an instrument line shape was fitted; None without one.
         flags: what the data cannot tell, by parameter: `flat`, `sign-ambiguous`, `relabelling`.
@@ -154,6 +154,12 @@ def fit(
     if prior:
         theta = apply_prior(problem, prior, theta)
     tie(problem, ties, theta)
+    points = problem.stage(theta, 0.0, REACH).count
+    if sum(points) < int(problem.free.sum()) + len(traces) * len(problem.observed):
+        raise RecordError(
+            f"more parameters than points: {int(problem.free.sum())} shifts, couplings and widths for "
+            f"{sum(points):.0f} points near the lines; measure finer, or give a prior that fixes some"
+        )
     with one_thread():
         search = Search(problem, REACH, tuple(broadening), seed, progress)
         search.run(theta, starts=starts)
@@ -312,8 +318,9 @@ def finish(search: Search, *, absolute: bool, line_shape: bool) -> SpinSystemFit
     problem = search.problem
     if absolute and not search.only_noise():
         search.absolute()
-    parametric = None
+    parametric, held = None, None
     if line_shape:
+        held = held_out(problem, search.state, search.stage)
         parametric = metrics.mean([_agreement(problem, search.state, s)[0] for s in range(len(problem.measured))])
         search.shape_lines()
     state, stage = search.state, search.stage
@@ -321,29 +328,34 @@ def finish(search: Search, *, absolute: bool, line_shape: bool) -> SpinSystemFit
     spread = covariance(problem, state, stage)
     found = flags(problem, state, stage, np.sqrt(np.maximum(np.diag(spread)[:k], 0)))
     systems, simulated, residual, baselines, each, scales = [], [], [], [], [], []
-    names, units, values, factor = list(problem.names), list(problem.units), list(state.theta), np.ones(len(spread))
+    names, units, values = list(problem.names), list(problem.units), list(state.theta)
+    factor = np.eye(len(spread))
     for s, m in enumerate(problem.measured):
         r = state.linear[s][:g]
         given = problem.scale[s]
         scale = float(r[problem.observed].mean()) if given is None else given / m.unit
         systems.append(replace(problem.system(state.theta, s), intensities=r / scale))
         scales.append(scale * m.unit)
-        figures, y, base = _agreement(problem, state, s, stage)
-        each.append(figures)
+        one, y, base = _agreement(problem, state, s, stage)
+        each.append(one)
         baselines.append(base)
         simulated.append(replace(m.trace, y=y))
         residual.append(replace(m.trace, y=m.trace.y - y - base))
         names += [f"intensity/{name}{problem.mark(s)}" for name in problem.systems[s].names]
         units += [""] * g
         values += list(r / scale)
-        factor[k + s * g : k + (s + 1) * g] = 1 / scale
+        mine = slice(k + s * g, k + (s + 1) * g)
+        factor[mine, mine] /= scale
+        if given is None:  # where all are too high by as much, that is the scale's error
+            seen = np.isin(np.arange(g), problem.observed) / len(problem.observed)
+            factor[mine, mine] -= np.outer(r / scale, seen) / scale
     for i, name in enumerate(problem.names):
         if name.startswith("width/"):
-            values[i] = factor[i] = float(np.exp(state.theta[i]))
+            values[i] = factor[i, i] = float(np.exp(state.theta[i]))
     seen = np.isin(np.arange(g), problem.observed)
     wanted = np.concatenate([problem.free, np.tile(seen, len(problem.measured))])
     order = _in_order(names, wanted)
-    spread = factor[:, None] * spread * factor
+    spread = factor @ spread @ factor.T
     fitted = Fit(
         names=tuple(names[i] for i in order),
         units=tuple(units[i] for i in order),
@@ -353,6 +365,9 @@ def finish(search: Search, *, absolute: bool, line_shape: bool) -> SpinSystemFit
         simulated=tuple(simulated),
         problem=search.problem_found(),
     )
+    figures = metrics.mean(each)
+    if held is not None and parametric is not None:
+        parametric["held_out_iou"], figures["held_out_iou"] = held
     search.progress_ends()
     return SpinSystemFit(
         system=systems[0],
@@ -361,7 +376,7 @@ def finish(search: Search, *, absolute: bool, line_shape: bool) -> SpinSystemFit
         simulated=tuple(simulated),
         baseline=tuple(baselines),
         residual=tuple(residual),
-        metrics=metrics.mean(each),
+        metrics=figures,
         each=tuple(each),
         parametric=parametric,
         flags=found,

@@ -9,12 +9,15 @@ import numpy as np
 from jaxtyping import Float
 from scipy.signal import fftconvolve
 
+from molvis_nmr.metrics import roi_iou
 from molvis_nmr.model import Window
 from molvis_nmr.squares import TELLING, Problem, Stage, State
 
 ENOUGH = 0.04
 """R factor, at the last broadening but one, below which an answer is taken for right without a look at others."""
 
+HOPELESS = 0.5
+"""R factor above which a fit has failed."""
 MOVES = 40
 """Most moves that are looked at from one answer."""
 WINGS = 25.0
@@ -202,7 +205,8 @@ class Search:
             quiet = quiet[quiet != 0]
             if len(quiet) < 64:
                 return False
-            noise = 1.4826 * float(np.median(np.abs(np.diff(quiet)))) / 2**0.5
+            blocks = quiet[: len(quiet) // 64 * 64].reshape(-1, 64)
+            noise = 1.4826 * float(np.median(np.abs(blocks - np.median(blocks, axis=1, keepdims=True))))
             every = max(round(self.stage.windows[s][0].step / m.step), 1)
             rms = float(np.sqrt((self.state.residual[s] ** 2)[self.stage.keep[s]].mean()))
             if rms * every**0.5 > 1.5 * noise:
@@ -213,7 +217,7 @@ class Search:
         """Go on with absolute deviations, on every point."""
         reach = self._near(self.state.theta)
         stage = self.problem.stage(self.state.theta, 0.0, reach, fine=6.0, absolute=2e-4)
-        self.state, self.ended = self.problem.descend(self.state.theta, stage, most=24, tolerance=1e-4)
+        self.state, self.ended = self.problem.descend(self.state.theta, stage, most=40, tolerance=2e-4)
         self.stage = stage
         self._tick()
 
@@ -227,6 +231,12 @@ class Search:
 
     def problem_found(self) -> str:
         """Why the fit is not to be trusted; empty where it is."""
+        error = self._error()
+        if error > HOPELESS:
+            return (
+                f"the best of {self.starts} starts leaves {error:.0%} of the signal unexplained (R factor): the start "
+                f"values are too far off, or signals of something else are among those fitted"
+            )
         if not self.ended:
             return "the fit did not converge: more steps would still make it better"
         return ""
@@ -300,6 +310,32 @@ def line_shape(
     taps = hats @ found[:-1]
     taps[half] += 1 + found[-1]
     return taps / taps.sum(), step
+
+
+def held_out(problem: Problem, state: State, stage: Stage) -> tuple[float, float] | None:
+    """Mean IoU of multiplets without a line shape, and with one that was learned on the other multiplets alone.
+
+    Each multiplet is brought to unit area and counts by its points; None where there are no two.
+    """
+    plain, shaped, weight = [], [], []
+    for s, windows in enumerate(stage.windows):
+        if len(windows) < 2:
+            continue
+        ends = np.cumsum([len(w) for w in windows])[:-1]
+        g, kept = problem.groups, problem.kernel[s]
+        base = stage.background[s] @ state.linear[s][g:]
+        target = np.split(stage.data[s] - base, ends)
+        for i, window in enumerate(windows):
+            everywhere = np.ones(len(window), dtype=bool)
+            for kernel, figures in ((None, plain), (line_shape(problem, state, stage, s, without=(i,)), shaped)):
+                problem.kernel[s] = kernel
+                made = problem.basis(state.theta, [window], s, stage.broadening) @ state.linear[s][:g]
+                figures.append(roi_iou(made, target[i], everywhere))
+            weight.append(len(window))
+        problem.kernel[s] = kept
+    if not weight:
+        return None
+    return float(np.average(plain, weights=weight)), float(np.average(shaped, weights=weight))
 
 
 def _hats(

@@ -81,7 +81,9 @@ def covariance(problem: Problem, state: State, stage: Stage) -> Float[np.ndarray
         info += gram
         spread += mixed
         precision[np.ix_(mine, mine)] += problem.ridge(s, problem.level(s, state, stage))[0]
-    inverse = np.linalg.pinv(info + precision, hermitian=True, rcond=1e-14)
+    whole = info + precision
+    size_of = 1 / np.sqrt(np.maximum(np.diag(whole), 1e-300))  # parameters have units: hertz beside ppm
+    inverse = size_of[:, None] * np.linalg.pinv(size_of[:, None] * whole * size_of, hermitian=True) * size_of
     found = inverse @ (spread + precision) @ inverse
     full = np.zeros((k + spectra * g, size))
     full[:k, :searched] = tie
