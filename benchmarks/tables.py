@@ -1,4 +1,4 @@
-"""Write the tables of docs/results.md, docs/losses.md and docs/choosing.md from benchmarks/results.
+"""Write the tables of docs (results, losses, choosing, nmr-results) from benchmarks/results.
 
     python benchmarks/tables.py
 
@@ -191,6 +191,157 @@ def speed() -> list[str]:
     return lines
 
 
+def part(name: str, *keys: str) -> dict[str, Any]:
+    """A part of a file of results; empty where it was not measured."""
+    file = RESULTS / name
+    found: Any = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    for key in keys:
+        found = found.get(key, {})
+    return found
+
+
+def nmr_table4() -> list[str]:
+    lines = [
+        "| amino acid | GISSMO, paper | paper | ours | ROI IoU | with line shape | ROI IoU | time |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, row in part("nmr_fit.json", "table4", "rows").items():
+        plain, shaped = row["parametric"], row["line_shape"]
+        printed = f"{row['paper']['gissmo']:.3f} | {row['paper']['all_free']:.3f}"
+        lines.append(
+            f"| {name} | {printed} | {plain['iou']:.3f} | {plain['roi_iou']:.3f} | {shaped['iou']:.3f} | "
+            f"{shaped['roi_iou']:.3f} | {shaped['seconds']:.1f} s |"
+        )
+    if whole := part("nmr_fit.json", "table4"):
+        means = [f"{whole[f'mean_{k}_{f}']:.3f}" for k in ("parametric", "line_shape") for f in ("iou", "roi_iou")]
+        papers = [[row["paper"][k] for row in whole["rows"].values()] for k in ("gissmo", "all_free")]
+        printed = " | ".join(f"{sum(p) / len(p):.3f}" for p in papers)
+        lines.append(f"| mean of these | {printed} | {' | '.join(means)} | {whole['seconds']:.0f} s in all |")
+    return lines
+
+
+def nmr_proline() -> list[str]:
+    lines = [
+        "| proline's spectrum | paper | each by itself | one set of couplings | couplings fixed at the average |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    found = part("nmr_fit.json", "proline")
+    for name, row in found.get("full", {}).items():
+        shared, held = found["shared_couplings"]["each"][name], found["average_couplings"][name]
+        lines.append(f"| {name} | {row['paper']:.3f} | {row['iou']:.3f} | {shared['iou']:.3f} | {held['iou']:.3f} |")
+    return lines
+
+
+def nmr_modes() -> list[str]:
+    lines = ["| what is free | IoU | ROI IoU | R factor |", "| --- | --- | --- | --- |"]
+    for name, row in part("nmr_fit.json", "proline", "modes").items():
+        lines.append(f"| {name} | {row['iou']:.3f} | {row['roi_iou']:.3f} | {100 * row['r_factor']:.2f}% |")
+    return lines
+
+
+def nmr_starts() -> list[str]:
+    lines = ["| case | converged | median time |", "| --- | --- | --- |"]
+    for name, row in part("nmr_fit.json", "starts").items():
+        if "of" in row:
+            told = f"{row['converged']} of {row['of']} | {row['median_seconds']:.2f} s"
+            lines.append(f"| proline, simulated, S/N 1000, off by {name} | {told} |")
+    thf = part("nmr_fit.json", "anatolia", "thf_random_starts")
+    if thf:
+        told = f"{thf['converged']} of {thf['of']} | {thf['median_seconds']:.2f} s"
+        lines.append(f"| THF-2-carboxylic acid, 300 MHz, off by {thf['off_by']} | {told} |")
+    return lines
+
+
+def nmr_anatolia() -> list[str]:
+    lines = ["| spectrum | R factor | ANATOLIA 1.2 | time | ANATOLIA 1.2 |", "| --- | --- | --- | --- | --- |"]
+    found = part("nmr_fit.json", "anatolia")
+    for name, label, theirs, time in (
+        ("thf", "THF-2-carboxylic acid, 300 MHz, crude start", "43%", "76 s"),
+        ("odcb", "o-dichlorobenzene, 300 MHz", "12.04%", "0.5 s"),
+        ("odcb_phase", "the same with phase", "", ""),
+        ("odcb_line_shape", "the same with an instrument line shape", "", ""),
+    ):
+        if row := found.get(name):
+            value = f"{100 * row['r_factor_regions']:.2f}%"
+            lines.append(f"| {label} | {value} | {theirs} | {row['seconds']:.2f} s | {time} |")
+    return lines
+
+
+def nmr_coverage() -> list[str]:
+    lines = ["| simulated | intervals | 90% intervals that hold the truth |", "| --- | --- | --- |"]
+    for name, row in part("nmr_fit.json", "coverage").items():
+        if "all" in row:
+            lines.append(f"| {name} | {row['intervals']:,} | {share(row['all'])} |")
+    return lines
+
+
+def nmr_methods() -> list[str]:
+    lines = [
+        "| amino acid | paper | `nmr-gradient` | time | `nmr-spin-system` | time | times faster |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, row in part("nmr_fit.json", "paper").items():
+        if "nmr-gradient" in row:
+            theirs, ours = row["nmr-gradient"], row["nmr-spin-system"]
+            lines.append(
+                f"| {name} | {row['paper']:.3f} | {theirs['iou']:.3f} | {theirs['seconds']:.0f} s | "
+                f"{ours['iou']:.3f} | {ours['seconds']:.2f} s | {row['times_faster']:.0f} |"
+            )
+    return lines
+
+
+def nmr_lines() -> list[str]:
+    lines = [
+        "| coupled spins | lines | ours | nmrsim, the faster of its two | ratio | spectra apart, of the area |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in (part("nmr_simulation.json", "against_nmrsim") or {}).get("line_lists", []):
+        theirs = min(row["nmrsim_sparse_s"], row["nmrsim_dense_s"])
+        lines.append(
+            f"| {row['spins']} | {row['lines']:,} | {1000 * row['ours_s']:.2f} ms | {1000 * theirs:.0f} ms | "
+            f"{row['ratio']:.0f} | {row['apart']['area']:.1e} |"
+        )
+    return lines
+
+
+def nmr_library() -> list[str]:
+    lines = ["| line lists at 600 MHz | |", "| --- | --- |"]
+    if found := part("nmr_simulation.json", "library_at_600_MHz"):
+        lines += [
+            f"| systems | {found['systems']:,} |",
+            f"| of these exact | {found['exact']:,} |",
+            f"| in overlapping clusters | {', '.join(found['in_clusters']) or 'none'} |",
+            f"| time for all | {found['total_s']:.1f} s |",
+        ]
+    return lines
+
+
+def nmr_mixtures() -> list[str]:
+    lines = ["| mixture | present | ROI IoU | time |", "| --- | --- | --- | --- |"]
+    for name, row in part("nmr_mixture.json", "measured").items():
+        present = ", ".join(
+            f"{m['name']} {m['concentration']:.2f} ± {m['concentration_error']:.2f}"
+            for m in row["metabolites"]
+            if m["present"]
+        )
+        lines.append(f"| {name} | {present} | {row['roi_iou']:.3f} | {row['cpu_s']:.0f} s |")
+    return lines
+
+
+def nmr_simulated_mixtures() -> list[str]:
+    lines = ["| simulated mixtures of five of ten compounds | |", "| --- | --- |"]
+    if found := part("nmr_mixture.json", "simulated"):
+        lines += [
+            f"| mixtures | {found['mixtures']} |",
+            f"| amounts within their 90% interval | {share(found['covered90'])} of {found['compounds']} |",
+            f"| median error of an amount | {share(found['median_relative_error'])} |",
+            f"| present and missed | {found['missed']} of {found['compounds']} |",
+            f"| absent and found | {found['false']} of {found['absent']} |",
+            f"| median time | {found['median_cpu_s']:.1f} s |",
+        ]
+    return lines
+
+
 TABLES = {
     "retrieval": retrieval,
     "checks": checks,
@@ -198,17 +349,32 @@ TABLES = {
     "losses": losses,
     "encoders": encoders,
     "speed": speed,
+    "nmr-table4": nmr_table4,
+    "nmr-proline": nmr_proline,
+    "nmr-modes": nmr_modes,
+    "nmr-starts": nmr_starts,
+    "nmr-anatolia": nmr_anatolia,
+    "nmr-coverage": nmr_coverage,
+    "nmr-methods": nmr_methods,
+    "nmr-lines": nmr_lines,
+    "nmr-library": nmr_library,
+    "nmr-mixtures": nmr_mixtures,
+    "nmr-simulated-mixtures": nmr_simulated_mixtures,
 }
 
 
 def main() -> None:
-    for page in ("results.md", "losses.md", "choosing.md"):
+    for page in ("results.md", "losses.md", "choosing.md", "nmr-results.md"):
         file = ROOT / "docs" / page
         text = file.read_text(encoding="utf-8")
         for name, make in TABLES.items():
             pattern = re.compile(rf"(<!-- table {name} -->\n).*?(<!-- end -->)", re.DOTALL)
             if pattern.search(text):
-                body = "\n".join(make()) + "\n"
+                try:
+                    body = "\n".join(make()) + "\n"
+                except FileNotFoundError as error:
+                    print(f"{name} is left as it is: there is no {error.filename}")
+                    continue
                 text = pattern.sub(lambda m, body=body: m.group(1) + "\n" + body + "\n" + m.group(2), text)
         file.write_text(text, encoding="utf-8")
 
