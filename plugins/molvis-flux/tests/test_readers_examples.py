@@ -10,12 +10,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from molvis.errors import ReadError
 from molvis_flux.checking import check
 from molvis_flux.network import Study
 from molvis_flux.readers import read_measured, read_mfapy, read_study
+from molvis_flux.simulation import compile_plan
 from molvis_flux.writers import write_study
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "flux"
@@ -325,6 +327,39 @@ def test_labelling_of_mouse_tissues_reads_as_measured_tables() -> None:
     assert len(counts["M1_Lv", "alanine"].values) == 4
     with pytest.raises(ReadError, match="no table with the columns Compound"):
         read_measured(folder / "related_data_from_dan.xlsx")
+
+
+def simulated(
+    study: Study, experiment: str, fragment: str, net: dict[str, float], exchange: dict[str, float]
+) -> list[float]:
+    """A MID at stated fluxes."""
+    plan = compile_plan(study.network, [e for e in study.experiments if e.name == experiment], [fragment])
+    fluxes = [np.array([[of.get(name, 0.0) for name in study.network.reactions]]) for of in (net, exchange)]
+    return list(plan.simulate(*fluxes)[0][plan.slot(experiment, fragment)])
+
+
+def test_the_emu_paper_from_fluxml_gives_its_published_mid() -> None:
+    """The file states v1 = 100, v2 = 110 and v4 = 20; the paper has v3 = 50 beside them."""
+    study = example("antoniewicz_toy/antoniewicz_mininetwork.fml")
+    net = {name: value for (_, name), value in study.fluxes.items()}
+    net |= {
+        "v1": study.network.reactions["v1"].net[0],
+        "v3": 50.0,
+        "v5": 20.0,
+        "v6": 80.0,
+        "efflux_E": 60.0,
+        "efflux_F": 80.0,
+    }
+    assert simulated(study, "default", "m1", net, {}) == pytest.approx([0.0001, 0.8008, 0.1983, 0.0009], abs=5e-5)
+
+
+def test_freeflux_toy_gives_the_mid_that_freeflux_stated() -> None:
+    """Half of the acetyl-CoA is labelled, as in its tutorial; light atoms carry natural abundance; three decimals."""
+    tracers = {"AcCoA": {"01": 0.25, "11": 0.25, "00": 0.5, "natural": True}, "Asp": {"0000": 1.0, "natural": True}}
+    study = example("freeflux/toy", tracers=tracers)
+    net, exchange = ({name: v for (k, name), v in study.fluxes.items() if k == kind} for kind in ("net", "exchange"))
+    [stated] = [datum for datum in study.experiments[0].data if datum.kind == "mid"]
+    assert simulated(study, "stationary", "Glu_12345", net, exchange) == pytest.approx(stated.values, abs=5e-4)
 
 
 def test_a_time_course_keeps_its_times() -> None:
