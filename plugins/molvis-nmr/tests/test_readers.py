@@ -227,6 +227,7 @@ def test_a_fid_of_every_format_gives_the_same_spectrum(tmp_path: Path, make: Cal
         lambda path: processed(bruker(path / "7")),
         lambda path: processed(path / "7"),
         lambda path: processed(bruker(path / "7")) / "pdata" / "1" / "1r",
+        lambda path: processed(bruker(path / "7")) / "pdata" / "1",
         lambda path: packed(path / "a.zip", processed(bruker(path / "7"))),
         lambda path: nmrml(path / "a.nmrML"),
         lambda path: nmrpipe(path / "a.ft", time=False),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from molvis.errors import ReadError, WriteError
 from molvis_nmr.conversion import convert
 from molvis_nmr.system import SpinSystem
-from molvis_nmr.systems import is_gissmo, read_system, read_systems, write_system
+from molvis_nmr.systems import is_gissmo, read_regions, read_system, read_systems, write_system
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "nmr"
 with_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no NMR data in {DATA}: set MOLVIS_DATA")
@@ -92,6 +92,14 @@ def test_equivalent_spins_of_gissmo_become_groups(tmp_path: Path):
     assert system.widths.tolist() == [0.75, 0.75]  # lw is a full width
     assert (system.identifier, system.frequency) == ("bmse000297", 500.13)
     assert is_gissmo(tmp_path / "ethanol.xml")
+
+
+def test_regions_that_gissmo_leaves_out_are_told(tmp_path: Path):
+    water = "<water_region><min_ppm>4.6</min_ppm><max_ppm>5</max_ppm><remove_flag>1</remove_flag></water_region>"
+    other = "<DSS_region><min_ppm>-.1</min_ppm><max_ppm>.1</max_ppm><remove_flag>0</remove_flag></DSS_region>"
+    text = GISSMO.format(couplings=SEVEN).replace("<spin_names>", f"{water}{other}<spin_names>")
+    assert read_regions(_file(tmp_path / "a.xml", text)) == [(4.6, 5.0)]
+    assert read_regions(_file(tmp_path / "a.json", json.dumps(TABLE))) == []
 
 
 def test_spins_that_couple_differently_stay_apart(tmp_path: Path):

@@ -73,6 +73,8 @@ def find_bruker(path: Path) -> Iterator[Found]:
 
 def _home(path: Path) -> tuple[Path, str]:
     """The folder or ZIP file, and which of an experiment's data a path within it names."""
+    if (path / "1r").is_file():
+        path = path / "1r"
     if path.is_dir() or is_zip(path):
         return path, ""
     if path.name == "1r" and path.parent.parent.name == "pdata":

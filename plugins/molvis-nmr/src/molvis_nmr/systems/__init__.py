@@ -9,10 +9,10 @@ from molvis.errors import ReadError, WriteError
 from molvis.files import read_text, write_text
 from molvis_nmr.entries import split_entry
 from molvis_nmr.system import SpinSystem
-from molvis_nmr.systems.gissmo import from_gissmo, to_gissmo
+from molvis_nmr.systems.gissmo import from_gissmo, gissmo_regions, to_gissmo
 from molvis_nmr.systems.tables import from_table, parse_table, pick_entry, table_entries, to_json, to_toml
 
-__all__ = ["read_system", "read_systems", "write_system"]
+__all__ = ["read_regions", "read_system", "read_systems", "write_system"]
 
 SUFFIXES = (".xml", ".json", ".toml")
 
@@ -52,6 +52,17 @@ def read_systems(path: Path | str) -> list[SpinSystem]:
     if kind == "gissmo":
         return [from_gissmo(path, content)]
     return [from_table(path, entry) for entry in table_entries(path, parse_table(path, content, kind))]
+
+
+def read_regions(path: Path | str) -> list[tuple[float, float]]:
+    """What a file leaves out of the comparison with a spectrum, such as water: from and to, in ppm; only GISSMO's do.
+
+    Raises:
+        ReadError: the file cannot be read, or is XML of another schema.
+    """
+    path = Path(path)
+    kind, content = _content(path)
+    return gissmo_regions(path, content) if kind == "gissmo" else []
 
 
 def write_system(path: Path | str, system: SpinSystem, *, errors: Mapping[str, float] | None = None) -> None:

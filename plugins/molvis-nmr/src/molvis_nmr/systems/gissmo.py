@@ -31,12 +31,7 @@ def from_gissmo(path: Path, text: str, *, merge: bool = True) -> SpinSystem:
     Raises:
         ReadError: no XML, another schema, or a spin, shift or coupling that is missing, no number or contradicted.
     """
-    try:
-        root = ET.fromstring(text)  # noqa: S314 - Python's expat stops entities that expand without end
-    except ET.ParseError as error:
-        raise ReadError(path, f"is no XML: {error}; get the file whole", line=error.position[0]) from error
-    if root.tag != "spin_simulation":
-        raise ReadError(path, f"holds <{root.tag}>; GISSMO's <spin_simulation> is wanted")
+    root = _parsed(path, text)
     matrices = root.findall("coupling_matrix")
     if not matrices:
         raise ReadError(path, "has no <coupling_matrix>; a spin system is wanted")
@@ -95,6 +90,34 @@ def from_gissmo(path: Path, text: str, *, merge: bool = True) -> SpinSystem:
     if merge and len(groups) == len(order) and all(groups):
         return _grouped(path, system, [group or "" for group in groups])
     return merge_equivalent(system) if merge else system
+
+
+def gissmo_regions(path: Path, text: str) -> list[tuple[float, float]]:
+    """What a file of GISSMO's leaves out of the comparison, such as water and DSS: from and to, in ppm.
+
+    Raises:
+        ReadError: no XML, another schema, or a limit that is no number.
+    """
+    root = _parsed(path, text)
+    found: list[tuple[float, float]] = []
+    for kind in ("water_region", "DSS_region"):
+        for region in root.iterfind(f"coupling_matrix/{kind}"):
+            if (region.findtext("remove_flag") or "").strip() != "1":
+                continue
+            ends = [_number(path, f"{kind} {end}", region.findtext(end)) for end in ("min_ppm", "max_ppm")]
+            if (pair := (min(ends), max(ends))) not in found:
+                found.append(pair)
+    return found
+
+
+def _parsed(path: Path, text: str) -> ET.Element:
+    try:
+        root = ET.fromstring(text)  # noqa: S314 - Python's expat stops entities that expand without end
+    except ET.ParseError as error:
+        raise ReadError(path, f"is no XML: {error}; get the file whole", line=error.position[0]) from error
+    if root.tag != "spin_simulation":
+        raise ReadError(path, f"holds <{root.tag}>; GISSMO's <spin_simulation> is wanted")
+    return root
 
 
 def _grouped(path: Path, system: SpinSystem, groups: Sequence[str]) -> SpinSystem:
