@@ -50,6 +50,7 @@ class Step:
         low, high: the two blocks.
         rows, columns, amplitude: elements of I+ of each observed group, by states of `high` and `low`; filled up with
             zeros.
+        ones: whether every amplitude is 1, as among single spins.
     """
 
     low: int
@@ -57,6 +58,7 @@ class Step:
     rows: Int[np.ndarray, "o c"]
     columns: Int[np.ndarray, "o c"]
     amplitude: Float[np.ndarray, "o c"]
+    ones: bool
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -185,7 +187,7 @@ def blocks(doubles: tuple[int, ...], nuclei: tuple[str, ...], observed: str) -> 
             rows[i, : len(some)] = local[place[some + strides[k]]]
             columns[i, : len(some)] = local[place[some]]
             amplitude[i, : len(some)] = up[some, k]
-        steps.append(Step(low, low + 1, rows, columns, amplitude))
+        steps.append(Step(low, low + 1, rows, columns, amplitude, bool((amplitude == 1).all())))
     return Blocks(
         sizes=sizes,
         starts=starts,

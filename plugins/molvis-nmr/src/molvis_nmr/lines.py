@@ -125,7 +125,7 @@ class Solved:
         low = self.vectors[step.low][step.columns]
         weak, targets = self.task.weak, self.task.targets
         if weak is None or targets is None:
-            each = high @ (low * step.amplitude[:, :, None])
+            each = high @ (low if step.ones else low * step.amplitude[:, :, None])
             return Flips(at[seen], each, each.sum(axis=0), len(seen))
         # Where a weak coupling is turned away, I+ becomes I+ (1 - J / difference Iz of the other), and what is started
         # at the other appears here with the same factor: the roofs of multiplets. Second order keeps their sum.
@@ -332,6 +332,8 @@ def _spread(
 ) -> tuple[Float[np.ndarray, " l"], Float[np.ndarray, "l g"], Float[np.ndarray, "l g"]]:
     """Weights and shares of all groups of the system, from those that have any."""
     position, some, part, groups = columns
+    if len(part) == size and (np.diff(groups) > 0).all():
+        return position, some.T, part.T
     weight, share = np.zeros((2, len(position), size))
     weight[:, groups] = some.T
     share[:, groups[: len(part)]] = part.T
