@@ -112,6 +112,15 @@ def test_a_fixed_flux_is_no_coordinate() -> None:
     np.testing.assert_allclose(exchange[0], [0, 0, 2, 0])
 
 
+def test_coordinates_can_be_chosen() -> None:
+    chosen = (("net", "down"), ("exchange", "down"))
+    space = flux_space(branched(), free=chosen)
+    assert tuple(space.parameters[i] for i in space.free) == chosen
+    np.testing.assert_allclose(space.values(np.array([[0.25, 1.0]]))[0], [1, 0.75, 0.25, 1, 1])
+    with pytest.raises(FluxSpaceError, match="2 independent ones are wanted"):
+        flux_space(branched(), free=(("net", "in"), ("net", "out")))
+
+
 def test_an_impossible_problem_names_a_smallest_set_of_conditions() -> None:
     demand = Constraint((("net", "out", 1.0),), 4.0, math.inf, "model.xml:12")
     model = network({"in": "-> A", "side": "A ->", "ab": "A -> B", "out": "B ->"}, {"in": (0.0, 3.0)}, demand)

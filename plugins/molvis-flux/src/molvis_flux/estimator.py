@@ -20,7 +20,7 @@ from molvis.config import to_plain, write_toml
 from molvis.errors import BundleError, MolvisError, WriteError, did_you_mean
 from molvis.files import beside, swap_folder
 from molvis_flux.copula import Copula
-from molvis_flux.network import Experiment, Network, Study
+from molvis_flux.network import Experiment, Metabolite, Network, Reaction, Study
 from molvis_flux.neural import Mixture, SetEncoder
 from molvis_flux.polytope import FluxSpace, flux_space
 from molvis_flux.simulation import Plan, compile_plan
@@ -107,6 +107,7 @@ class Estimator:
         copula: coordinates of the posterior.
         model: the neural network.
         center, spread: of each number of a vector of data, over the training's fluxes.
+        free: `(kind, reaction)` of the coordinates.
         calibration: by interval level, factors by which the neural posterior's intervals are widened: rows of
             `MISSING`, columns of the space's parameters.
         metrics: of the training.
@@ -118,13 +119,14 @@ class Estimator:
     model: SetEncoder
     center: Float[np.ndarray, " d"]
     spread: Float[np.ndarray, " d"]
+    free: tuple[tuple[str, str], ...]
     calibration: dict[str, Float[np.ndarray, "l v"]] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
 
     @functools.cached_property
     def space(self) -> FluxSpace:
         """Of the network's fluxes."""
-        return flux_space(self.study.network)
+        return flux_space(self.study.network, free=self.free)
 
     @functools.cached_property
     def plan(self) -> Plan:
@@ -281,11 +283,18 @@ def _check_experiment(experiment: Experiment, known: Mapping[str, Experiment], p
 def network_digest(network: Network) -> str:
     """SHA-256 of all that fluxes and labelling depend on: not of lines of files, names for people, or fragments."""
     parts = [
-        *(dataclasses.replace(m, formula="") for m in sorted(network.metabolites.values(), key=lambda m: m.name)),
-        *(dataclasses.replace(r, where="") for r in network.reactions.values()),
+        *(_bare(m) for m in sorted(network.metabolites.values(), key=lambda m: m.name)),
+        *(_bare(r) for r in network.reactions.values()),
         *(dataclasses.replace(c, where="", name="") for c in network.constraints),
     ]
     return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()
+
+
+def _bare(part: Metabolite | Reaction) -> Metabolite | Reaction:
+    """A part of a network without what neither fluxes nor labelling depend on."""
+    if isinstance(part, Metabolite):
+        return dataclasses.replace(part, formula="")
+    return dataclasses.replace(part, where="", exchange=part.exchange if part.reversible else (0.0, 0.0))
 
 
 def check_network(estimator: Estimator, network: Network) -> None:
@@ -304,10 +313,7 @@ def check_network(estimator: Estimator, network: Network) -> None:
     for what in ("reactions", "metabolites"):
         ours, theirs = getattr(mine, what), getattr(network, what)
         for name in [*ours, *theirs]:
-            a, b = (
-                dataclasses.replace(x, **({"where": ""} if what == "reactions" else {"formula": ""})) if x else None
-                for x in (ours.get(name), theirs.get(name))
-            )
+            a, b = (_bare(part[name]) if name in part else None for part in (ours, theirs))
             if a != b:
                 raise EstimatorError(
                     f"the estimator was trained for another network: {what[:-1]} {name!r} is {b or 'absent'} here, and "
@@ -354,7 +360,8 @@ def save_estimator(estimator: Estimator, folder: Path | str) -> None:
             "format": FORMAT, "molvis": molvis.__version__, "network": estimator.study.network.name,
             "network_digest": network_digest(estimator.study.network),
             "weights": hashlib.sha256((fresh / "weights.safetensors").read_bytes()).hexdigest(),
-            "components": estimator.model.components, "settings": to_plain(estimator.settings),
+            "components": estimator.model.components, "free": [list(pair) for pair in estimator.free],
+            "settings": to_plain(estimator.settings),
             "metrics": estimator.metrics,
         }  # fmt: skip
         (fresh / "estimator.toml").write_text(write_toml(about), encoding="utf-8")
@@ -404,9 +411,11 @@ def load_estimator(folder: Path | str) -> Estimator:
         calibration = {
             n.removeprefix("calibration/"): array for n, array in arrays.items() if n.startswith("calibration/")
         }
+        free = tuple((str(kind), str(name)) for kind, name in about["free"])
         return Estimator(
-            study, settings, copula, model.eval(), arrays["center"], arrays["spread"], calibration, about["metrics"]
-        )
+            study, settings, copula, model.eval(), arrays["center"], arrays["spread"], free, calibration,
+            about["metrics"],
+        )  # fmt: skip
     except (OSError, KeyError, TypeError, SafetensorError, RuntimeError) as error:
         raise BundleError(f"{path}: damaged: {error}") from error
 

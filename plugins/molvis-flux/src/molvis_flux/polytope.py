@@ -154,7 +154,12 @@ class _Problem:
     upper_words: list[str]
 
 
-def flux_space(network: Network, *, fixed: Mapping[tuple[str, str], float] | None = None) -> FluxSpace:
+def flux_space(
+    network: Network,
+    *,
+    fixed: Mapping[tuple[str, str], float] | None = None,
+    free: Sequence[tuple[str, str]] | None = None,
+) -> FluxSpace:
     """The fluxes that a network allows.
 
     Redundant balances are dropped, and directions without width (two bounds that force a flux to a value) are found by
@@ -163,10 +168,11 @@ def flux_space(network: Network, *, fixed: Mapping[tuple[str, str], float] | Non
     Args:
         network: the model.
         fixed: `(kind, reaction)` to a value that the flux is held at; kind is `net` or `exchange`.
+        free: `(kind, reaction)` of the coordinates, where it matters which fluxes they are.
 
     Raises:
         FluxSpaceError: no flux vector is possible, and the message names a smallest set of conditions that clash; a
-            flux has no limit; or `fixed` or a constraint names a flux that does not exist.
+            flux has no limit; `fixed` or a constraint names a flux that does not exist; `free` does not span the space.
     """
     fixed = fixed or {}
     parameters = (
@@ -179,12 +185,13 @@ def flux_space(network: Network, *, fixed: Mapping[tuple[str, str], float] | Non
     flat_rows = row_ranges[:, 1] - row_ranges[:, 0] <= ZERO_WIDTH * (1 + np.abs(row_ranges).max(axis=1, initial=0))
     equalities = np.vstack([problem.equalities, np.eye(len(parameters))[flat], problem.rows[flat_rows]])
     targets = np.concatenate([problem.targets, ranges[flat].mean(axis=1), row_ranges[flat_rows].mean(axis=1)])
-    basis, origin, free = _coordinates(equalities, targets)
+    wanted = None if free is None else [parameters.index(parameter) for parameter in free if parameter in parameters]
+    basis, origin, chosen = _coordinates(equalities, targets, wanted)
     origin[flat] = ranges[flat].mean(axis=1)
     return FluxSpace(
         parameters=parameters,
         reactions=tuple(network.reactions),
-        free=free,
+        free=chosen,
         basis=basis,
         origin=origin,
         lower=np.where(flat, ranges[:, 0], problem.lower),
@@ -475,7 +482,9 @@ def _clash(problem: _Problem) -> list[str]:
     return list(dict.fromkeys(words[i] for i in keep))
 
 
-def _coordinates(equalities: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+def _coordinates(
+    equalities: np.ndarray, targets: np.ndarray, chosen: Sequence[int] | None = None
+) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
     """The solutions of equalities as an affine map of some of the unknowns themselves.
 
     The null space comes from a singular value decomposition of rows brought to norm 1; which unknowns become
@@ -495,8 +504,13 @@ def _coordinates(equalities: np.ndarray, targets: np.ndarray) -> tuple[np.ndarra
     null = vt[rank:].T
     if null.shape[1] == 0:
         return np.zeros((count, 0)), particular, ()
-    pivots = np.asarray(qr(null.T, pivoting=True, mode="r")[-1])
-    free = np.sort(pivots[: null.shape[1]])
+    if chosen is None:
+        pivots = np.asarray(qr(null.T, pivoting=True, mode="r")[-1])
+        free = np.sort(pivots[: null.shape[1]])
+    else:
+        free = np.array(chosen, dtype=int)
+        if len(free) != null.shape[1] or np.linalg.cond(null[free]) > 1e10:
+            raise FluxSpaceError(f"{len(free)} free fluxes are given; {null.shape[1]} independent ones are wanted")
     basis = np.asarray(solve(null[free].T, null.T)).T
     basis[np.abs(basis) < 1e-12 * max(1.0, np.abs(basis).max())] = 0
     # Stoichiometries are small numbers: rounding takes the decomposition's last digits off those that are exact.

@@ -95,10 +95,11 @@ def train(
     model = make_model(parts, len(space), settings)
     _descend(model, parts, torch.from_numpy(simulated), goal, center, spread, study, settings,
              Path(folder), resume, progress)  # fmt: skip
-    fresh = Estimator(study, settings, copula, model.eval(), center, spread)
+    free = tuple(space.parameters[row] for row in space.free)
+    fresh = Estimator(study, settings, copula, model.eval(), center, spread, free)
     calibration, metrics = calibrate(fresh)
     metrics["cpu_seconds"] = time.process_time() - began  # since the last resumption, if there was one
-    done = Estimator(study, settings, copula, model, center, spread, calibration, metrics)
+    done = Estimator(study, settings, copula, model, center, spread, free, calibration, metrics)
     save_estimator(done, folder)
     shutil.rmtree(_checkpoint(Path(folder)), ignore_errors=True)
     return done
