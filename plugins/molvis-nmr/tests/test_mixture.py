@@ -18,7 +18,7 @@ from molvis_nmr.simulation import simulate
 from molvis_nmr.system import SpinSystem
 
 FREQUENCY = 500.0
-AXIS = np.linspace(-0.3, 5.0, 20_000)
+AXIS = np.linspace(-0.3, 4.6, 9_000)
 
 
 def make(name: str, shifts: list[float], counts: list[int], couplings: list[tuple[int, int, float]]) -> SpinSystem:
@@ -37,8 +37,14 @@ ETHANOL = make("ethanol", [3.64, 1.17], [2, 3], [(0, 1, 7.1)])
 TAURINE = make("taurine", [3.42, 3.25], [2, 2], [(0, 1, 6.6)])
 ACETATE = make("acetate", [1.91], [3], [])
 LIBRARY = [LACTATE, ALANINE, ETHANOL, TAURINE, ACETATE]
-DSS = make("DSS", [0.0], [9], [])
 AREA = np.pi  # of a line of intensity 1
+
+
+def dss() -> np.ndarray:
+    """Nine protons at 0 ppm, 4.68% of them split by 29Si."""
+    parts = ((0.0, 0.9532), (-3.3, 0.0234), (3.3, 0.0234))
+    lines = [(share, make("", [hertz / FREQUENCY], [9], [])) for hertz, share in parts]
+    return np.sum([share * simulate(one, FREQUENCY, axis=AXIS).y for share, one in lines], axis=0)
 
 
 def mixture(
@@ -46,7 +52,7 @@ def mixture(
     library: list[SpinSystem] | None = None, standard: float = 1.0,
 ) -> Trace:  # fmt: skip
     random = np.random.default_rng(seed)
-    y = standard * simulate(DSS, FREQUENCY, axis=AXIS).y + 0.05 * np.cos(AXIS)
+    y = standard * dss() + 0.05 * np.cos(AXIS)
     for system in library or LIBRARY:
         if amount := amounts.get(system.name):
             off = replace(
@@ -87,8 +93,8 @@ def test_concentrations_are_relative_to_the_standard(found: Quantification) -> N
     for m in found.present:
         assert m.concentration is not None
         assert m.concentration_error is not None
-        # 29Si's satellites are in the model and not in this standard: they hold a few percent of it.
-        assert m.concentration == pytest.approx(TRUTH[m.name], rel=0.08)
+        assert m.concentration == pytest.approx(TRUTH[m.name], rel=0.03)
+        assert abs(m.concentration - TRUTH[m.name]) < 4 * m.concentration_error
 
 
 def test_what_is_absent_has_an_error_to_say_what_would_be_seen(found: Quantification) -> None:
@@ -111,7 +117,7 @@ def test_the_parts_and_the_baseline_are_the_model(found: Quantification) -> None
     total = sum(found.parts.values()) + found.baseline
     assert total == pytest.approx(found.fitted.y)
     assert set(found.parts) == {*TRUTH, "DSS"}
-    assert found.roi_iou > 0.95
+    assert found.roi_iou > 0.9  # of a spectrum whose weakest signals are 20 times the noise
 
 
 def test_amounts_of_the_same_mixture_do_not_depend_on_its_unit(found: Quantification) -> None:
@@ -121,17 +127,18 @@ def test_amounts_of_the_same_mixture_do_not_depend_on_its_unit(found: Quantifica
         assert b.amount == pytest.approx(1e7 * a.amount, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_errors_cover_the_truth_as_often_as_they_say() -> None:
-    pair = [LACTATE, ALANINE, ETHANOL]
+    few = [LACTATE, ALANINE, ETHANOL]
     off = []
-    for seed in range(12):
+    for seed in range(20):
         truth = {"lactate": 1.0, "alanine": 0.4, "ethanol": 0.7}
-        spectrum = mixture(truth, seed=seed, response=0.03, library=pair)
-        got = quantify(spectrum, pair, line_shape=False)
+        spectrum = mixture(truth, seed=seed, response=0.03, library=few)
+        got = quantify(spectrum, few)
         off += [(m.amount - AREA * truth[m.name]) / m.error for m in got.present]
-    assert len(off) == 36
-    # 36 normal deviates: 90% intervals hold 26 or more of them but once in some hundred thousand times.
-    assert sum(abs(z) < 1.645 for z in off) >= 26
+    assert len(off) == 60
+    # Of 60 right 90% intervals 47 or more hold the truth, but for once in 500 times.
+    assert sum(abs(z) < 1.645 for z in off) >= 47
     assert np.std(off) > 0.2
 
 
@@ -145,26 +152,21 @@ def test_a_reference_spectrum_serves_as_well_as_a_spin_system() -> None:
     assert amounts["ethanol"] / amounts["lactate"] == pytest.approx(0.5, rel=0.08)
 
 
-def test_water_does_not_disturb() -> None:
+def test_water_does_not_disturb_and_without_a_standard_there_are_no_concentrations() -> None:
     spectrum = mixture(TRUTH)
-    water = 300 / (1 + ((spectrum.x - 4.79) * FREQUENCY / 1.0) ** 2)
-    got = quantify(replace(spectrum, y=spectrum.y - water), LIBRARY, exclude=[(4.5, 4.99)])
+    water = 300 / (1 + ((spectrum.x - 4.5) * FREQUENCY) ** 2)
+    got = quantify(replace(spectrum, y=spectrum.y - water), LIBRARY, exclude=[(4.3, 4.59)], standard=None)
     assert {m.name for m in got.present} == set(TRUTH)
-
-
-def test_without_a_standard_there_are_amounts_and_no_concentrations() -> None:
-    got = quantify(mixture(TRUTH), LIBRARY, standard=None)
     assert got.standard == got.unit == ""
     assert all(m.concentration is None for m in got.metabolites)
-    assert {m.name for m in got.present} == set(TRUTH)
 
 
 def test_a_wider_window_is_for_those_that_pH_moves() -> None:
-    far = [replace(ACETATE, shifts=ACETATE.shifts + 0.06), LACTATE]
-    spectrum = mixture({"acetate": 1.0, "lactate": 1.0}, moved=0.0)
-    assert {m.name for m in quantify(spectrum, far).present} == {"lactate"}
+    far = [replace(ACETATE, shifts=ACETATE.shifts + 0.06)]
+    spectrum = mixture({"acetate": 1.0}, moved=0.0)
+    assert quantify(spectrum, far).present == ()
     got = quantify(spectrum, far, windows={"acetate": 0.1})
-    assert {m.name for m in got.present} == {"lactate", "acetate"}
+    assert {m.name for m in got.present} == {"acetate"}
     assert next(m for m in got.present if m.name == "acetate").moved == pytest.approx(0.06, abs=0.002)
 
 
@@ -173,11 +175,6 @@ def test_noise_alone_holds_nothing_and_says_so() -> None:
     got = quantify(Trace(AXIS, noise, frequency=FREQUENCY), LIBRARY)
     assert got.present == ()
     assert "stands out" in got.problem
-
-
-def test_the_same_seed_gives_the_same_amounts(found: Quantification) -> None:
-    again = quantify(mixture(TRUTH), LIBRARY, concentration=1.0)
-    assert [m.amount for m in again.present] == [m.amount for m in found.present]
 
 
 def test_progress_ends_where_it_said() -> None:

@@ -620,11 +620,15 @@ class _Fit:
             g = len(c.groups)
             if g < 2 or s.amount < 5 * np.sqrt(variance[at]):
                 continue
-            for i in range(g):
-                known = variance[at + 1 + g + i]
-                data = 1 / known - 1 / spread[i] ** 2
-                if data > 1 / spread[i] ** 2:
-                    found.append((s.response[i] / (known * data), 1 / data))
+            # About their mean: the mean itself is the amount.
+            block = slice(at + 1 + g, at + 1 + 2 * g)
+            center = np.eye(g) - 1 / g
+            known = np.diag(center @ self.covariance[block, block] @ center)
+            prior = np.diag(center @ np.diag(spread**2) @ center)
+            data = 1 / np.maximum(known, 1e-30) - 1 / prior
+            raw = (center @ s.response) / (known * np.maximum(data, 1e-30))
+            some = data > 1 / prior
+            found += list(zip(raw[some] / np.sqrt(1 - 1 / g), 1 / data[some] / (1 - 1 / g), strict=True))
         if len(found) < 3:
             return
         raw, error = np.array(found).T
@@ -1112,9 +1116,11 @@ def _drop(fit: _Fit, exact: bool, limit: float) -> bool:
     while True:
         variance = np.diag(covariance)
         significance = np.where(left, amounts / np.sqrt(np.maximum(variance, 1e-300)), np.inf)
-        for i, compound in enumerate(fit.compounds):
+        for i, (compound, state) in enumerate(zip(fit.compounds, fit.states, strict=True)):
             if compound.standard:
                 significance[i] = np.inf
+            elif left[i] and (np.abs(state.shift - compound.shifts) > 0.97 * compound.window).all():
+                significance[i] = 0.0  # pulled to the end of its windows by a signal beyond them
         worst = int(significance.argmin()) if len(significance) else 0
         if not len(significance) or significance[worst] >= limit:
             break
