@@ -45,11 +45,11 @@ def two_routes() -> Study:
 
 
 class TestFluxFit(FitterContract):
-    seeds = 30
+    seeds = 24
 
     @pytest.fixture
     def fitter(self) -> FluxFit:
-        return FluxFit(two_routes(), samples=300, starts=4)
+        return FluxFit(two_routes(), samples=200, starts=3)
 
     @pytest.fixture
     def records(self) -> Sequence[Distribution]:
@@ -68,4 +68,4 @@ class TestFluxFit(FitterContract):
 
     @pytest.fixture
     def impossible(self) -> Sequence[Distribution]:
-        return [Distribution([0.0, 0.0, 0.0, 1.0], [SD] * 4, "B")]
+        return [Distribution(np.eye(4)[3], np.full(4, SD), "B")]

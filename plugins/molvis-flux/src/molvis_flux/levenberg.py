@@ -30,10 +30,25 @@ class Problem(Protocol):
         metric: a positive definite matrix that measures steps: 1 is about the size of the polytope.
     """
 
-    rows: Float[np.ndarray, "c k"]
-    low: Float[np.ndarray, " c"]
-    high: Float[np.ndarray, " c"]
-    metric: Float[np.ndarray, "k k"]
+    @property
+    def rows(self) -> Float[np.ndarray, "c k"]:
+        """Of the polytope."""
+        ...
+
+    @property
+    def low(self) -> Float[np.ndarray, " c"]:
+        """What they are at least."""
+        ...
+
+    @property
+    def high(self) -> Float[np.ndarray, " c"]:
+        """What they are at most."""
+        ...
+
+    @property
+    def metric(self) -> Float[np.ndarray, "k k"]:
+        """Measures steps."""
+        ...
 
     def residuals(self, y: Float[np.ndarray, "n k"], lanes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n m"]:
         """Differences over their standard deviations; `lanes` says which start each row belongs to."""

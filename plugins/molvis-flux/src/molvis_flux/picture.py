@@ -182,7 +182,7 @@ def distributions(result: FluxResult) -> str:
         axes.tick_params(labelsize=5.5, length=2)
         if not i:
             figure.legend(
-                [bars, points[0]], ["measured", "fitted"], fontsize=6.5, frameon=False, ncols=2, loc="upper right"
+                [bars[0], points[0]], ["measured", "fitted"], fontsize=6.5, frameon=False, ncols=2, loc="upper right"
             )
     figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / figure.get_figheight()))
     return _svg(figure)

@@ -64,21 +64,24 @@ def posterior(
     if n < 2:
         raise FitError(f"n is {n}; at least 2 draws are wanted")
     rng = np.random.default_rng(seed)
-    low, high, prior = _prior(problem, uniform_exchange)
+    scale = _Scale(problem, uniform_exchange)
     everyone = np.zeros(n, int)
-    _, slope = problem.jacobian(y[None], np.zeros(1, int))
-    precision = slope[0].T @ slope[0]
+    peak = scale.to(y[None])[0]
+    inner = scale.back(peak[None])
+    slope = problem.jacobian(inner, everyone[:1])[1][0] * scale.slopes(inner)
+    precision = slope.T @ slope
     k = len(y)
-    walkers = _truncated_normal(problem, y, precision, low, high, n, rng)
+    walkers = _truncated_normal(scale, peak, precision, n, rng)
 
     def normal(at: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
-        return -0.5 * np.einsum("ni,ij,nj->n", at - y, precision, at - y, optimize=True)
+        return -0.5 * np.einsum("nk,nk->n", (at - peak) @ precision, at - peak)
 
     def target(at: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
-        r = problem.residuals(at, everyone[: len(at)])
-        return np.nan_to_num(-0.5 * np.einsum("nm,nm->n", r, r), nan=-np.inf) + prior(at)
+        r = problem.residuals(scale.back(at), everyone[: len(at)])
+        return np.nan_to_num(-0.5 * np.einsum("nm,nm->n", r, r), nan=-np.inf) + scale.log_prior(at)
 
     from_, to = normal(walkers), target(walkers)
+    axes = np.linalg.inv(np.linalg.cholesky(scale.metric)) if k else np.zeros((0, 0))
     share, stages, evidence, accepted = 0.0, 1, 0.0, 0.0
     while True:
         gain = to - from_
@@ -95,43 +98,79 @@ def posterior(
         edges = np.cumsum(weight) / weight.sum()
         drawn = np.minimum(np.searchsorted(edges, (np.arange(n) + rng.random()) / n), n - 1)
         walkers, from_, to = walkers[drawn], from_[drawn], to[drawn]
-        factor = np.linalg.cholesky(spread + (1e-12 * np.trace(spread) / k + 1e-300) * np.eye(k)) if k else spread
         length, accepted = 2.4 / np.sqrt(max(k, 1)), 0.0
-        moves = min(4 * k + 8, 120) * (2 if share == 1.0 else 1)
-        for _ in range(moves if k else 0):
-            direction = rng.standard_normal((n, k)) @ factor.T
-            step_, correction = _chord(problem, walkers, direction, low, high, length, rng)
+        moves = (3 * k + 8) * (3 if share == 1.0 else 1) if k else 0
+        for move in range(moves):
+            if move % (k + 1) == 0:
+                spread = np.cov(walkers.T).reshape(k, k) if move else spread
+                factor = np.linalg.cholesky(spread + (1e-12 * np.trace(spread) / k + 1e-300) * np.eye(k))
+            # Two moves of three go as the walkers spread; one goes along an axis of the space, at any length: where
+            # few walkers have been, their spread says too little.
+            wide = move % 3 == 2
+            if wide:
+                direction, far = axes[rng.integers(0, k, n)], 10.0 ** rng.uniform(-3.0, 0.5, n)
+            else:
+                direction, far = rng.standard_normal((n, k)) @ factor.T, np.full(n, length)
+            step_, correction = _chord(scale, walkers, direction, far, rng)
             trial = walkers + step_[:, None] * direction
             a, b = normal(trial), target(trial)
             rise = (1.0 - share) * (a - from_) + share * (b - to) + correction
             taken = np.log(rng.random(n)) < rise
             walkers[taken], from_[taken], to[taken] = trial[taken], a[taken], b[taken]
-            accepted = float(taken.mean())
-            length = float(np.clip(length * np.exp(0.5 * (accepted - 0.35)), 1e-3, 30.0))
+            if not wide:
+                accepted = float(taken.mean())
+                length = float(np.clip(length * np.exp(0.5 * (accepted - 0.35)), 1e-3, 30.0))
         stages += 1
         if share == 1.0:
             break
-    return Posterior(problem.map.names, problem.map.values(walkers), stages, accepted, float(evidence))
+    return Posterior(problem.map.names, problem.map.values(scale.back(walkers)), stages, accepted, float(evidence))
 
 
-def _prior(problem: FluxProblem, uniform: bool):
-    """Bounds of the rows with the least exchange flux in them, and the logarithm of the prior's density."""
-    map_ = problem.map
-    low, high = map_.low.copy(), map_.high.copy()
-    columns, scales = [column for _, column, _ in map_.bent], [b for *_, b in map_.bent]
-    if not uniform:
+class _Scale:
+    """Coordinates in which exchange fluxes have their logarithm, so that their prior is flat."""
+
+    def __init__(self, problem: FluxProblem, uniform: bool) -> None:
+        map_ = problem.map
+        self.rows, self.low, self.high = problem.rows, problem.low.copy(), problem.high.copy()
+        self.columns = np.array([column for _, column, _ in map_.bent], int)
+        self.uniform, self.metric = uniform, problem.metric.copy()
         for value, column, b in map_.bent:
-            start = exchange_start(problem.space, value)
-            alone = (map_.rows[:, column] != 0) & ((map_.rows != 0).sum(axis=1) == 1)
-            low[alone] = np.maximum(low[alone], start / (start + b))
+            start = exchange_start(problem.space, value, 1e-6 * b if uniform else None)
+            alone = np.flatnonzero((map_.rows[:, column] != 0) & ((map_.rows != 0).sum(axis=1) == 1))
+            z = np.clip([max(self.low[alone].max(), start / (start + b)), self.high[alone].min()], 1e-12, 1 - 1e-12)
+            low, high = np.log(z / (1 - z))
+            self.low[alone], self.high[alone] = low, high
+            self.metric[column], self.metric[:, column] = 0.0, 0.0
+            self.metric[column, column] = 8.0 / (high - low) ** 2
+        self.middle = self.to(problem.middle[None])[0]
 
-    def log_density(y: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
-        z = y[:, columns]
-        if uniform:
-            return -2.0 * np.log1p(-z).sum(axis=1) + float(np.log(scales).sum())
-        return -(np.log(np.maximum(z, 1e-300)) + np.log1p(-z)).sum(axis=1)
+    def to(self, y: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+        """From the coordinates of a fit."""
+        out, z = y.copy(), np.clip(y[:, self.columns], 1e-12, 1 - 1e-12)
+        out[:, self.columns] = np.log(z / (1 - z))
+        # The least exchange flux of the prior is more than none.
+        alone = (self.rows != 0).sum(axis=1) == 1
+        for row in np.flatnonzero(alone):
+            column = int(np.flatnonzero(self.rows[row])[0])
+            if column in self.columns:
+                out[:, column] = np.clip(out[:, column], self.low[row], self.high[row])
+        return out
 
-    return low, high, log_density
+    def back(self, u: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+        """To the coordinates of a fit."""
+        out = u.copy()
+        out[:, self.columns] = 1.0 / (1.0 + np.exp(-u[:, self.columns]))
+        return out
+
+    def slopes(self, y: Float[np.ndarray, "1 k"]) -> Float[np.ndarray, " k"]:
+        """Of `back` at a point of the fit's coordinates."""
+        out = np.ones(y.shape[1])
+        out[self.columns] = y[0, self.columns] * (1 - y[0, self.columns])
+        return out
+
+    def log_prior(self, u: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+        """Up to a constant."""
+        return u[:, self.columns].sum(axis=1) if self.uniform else np.zeros(len(u))
 
 
 def _next(gain: Float[np.ndarray, " n"], left: float) -> float:
@@ -150,12 +189,18 @@ def _next(gain: Float[np.ndarray, " n"], left: float) -> float:
     return max(a, 1e-6 * left)
 
 
-def _chord(problem, walkers, direction, low, high, length, rng):
+def _chord(
+    scale: _Scale,
+    walkers: Float[np.ndarray, "n k"],
+    direction: Float[np.ndarray, "n k"],
+    length: Float[np.ndarray, " n"],
+    rng: np.random.Generator,
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """A normal step along each direction, cut where the polytope ends, and what the cut adds to its acceptance."""
-    along = direction @ problem.rows.T
-    at = walkers @ problem.rows.T
+    along = direction @ scale.rows.T
+    at = walkers @ scale.rows.T
     with np.errstate(divide="ignore", invalid="ignore"):
-        one, two = (low - at) / along, (high - at) / along
+        one, two = (scale.low - at) / along, (scale.high - at) / along
     still = np.abs(along) < 1e-14
     ends_low = np.where(still, -np.inf, np.minimum(one, two)).max(axis=1)
     ends_high = np.where(still, np.inf, np.maximum(one, two)).min(axis=1)
@@ -178,20 +223,14 @@ def _cut_normal(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"], u: Float
 
 
 def _truncated_normal(
-    problem: FluxProblem,
-    y: Float[np.ndarray, " k"],
+    scale: _Scale,
+    peak: Float[np.ndarray, " k"],
     precision: Float[np.ndarray, "k k"],
-    low: Float[np.ndarray, " c"],
-    high: Float[np.ndarray, " c"],
     n: int,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "n k"]:
     """Draws from the normal distribution at the best fit, cut to the polytope."""
-    # The best fit may lie on a face, or below the least exchange flux: a little inside, a walk can leave it.
-    toward = problem.middle - y
-    at, along = problem.rows @ y, problem.rows @ toward
-    with np.errstate(divide="ignore", invalid="ignore"):
-        needed = np.where(at < low, (low - at) / along, np.where(at > high, (high - at) / along, 0.0))
-    start = y + min(max(float(needed.max(initial=0.0)), 0.0) * 1.01 + 0.02, 1.0) * toward
+    # The best fit may lie on a face: a little inside, a walk can leave it.
+    start = peak + 0.02 * (scale.middle - peak)
     seed = int(rng.integers(2**31))
-    return walk(problem.rows, low, high, problem.metric, start, n, seed=seed, peak=y, precision=precision)
+    return walk(scale.rows, scale.low, scale.high, scale.metric, start, n, seed=seed, peak=peak, precision=precision)

@@ -168,7 +168,7 @@ def profile(
     trial = np.minimum(np.sqrt(rise) * deviation, room)
     start = np.tile(best, (len(lanes), 1))
     bound = room.copy()
-    wanted = np.sqrt(rise)
+    wanted, share = np.sqrt(rise), 0.5
     for turn in range(rounds):
         todo = np.flatnonzero(~done)
         if progress:
@@ -212,7 +212,7 @@ def profile(
         ratio = float(directions[i] @ directions[leader] / (directions[leader] @ directions[leader]))
         here = float(directions[i] @ best)
         moved = np.sort(here + ratio * (edge[group] - origin[group]))
-        out[i] = np.clip(map_.unbend(i, np.clip(moved, ends[i, 0], ends[i, 1])), out[i, 0], out[i, 1])
+        out[i] = np.clip(map_.unbend(int(i), np.clip(moved, ends[i, 0], ends[i, 1])), out[i, 0], out[i, 1])
     return out
 
 

@@ -1,0 +1,144 @@
+"""Tables, pictures and reports of fits; designs of experiments; the commands."""
+
+from __future__ import annotations
+
+import csv
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from molvis_flux import picture, tables
+from molvis_flux.design import design
+from molvis_flux.examples import antoniewicz
+from molvis_flux.fitting import FluxResult, fit
+from molvis_flux.levenberg import FitError
+from molvis_flux.network import Tracer
+from molvis_flux.report import report
+from molvis_flux.verdicts import UNSEEN
+from molvis_flux.writers import write_study
+
+
+@pytest.fixture(scope="module")
+def found() -> FluxResult:
+    return fit(antoniewicz(), samples=100, starts=4)
+
+
+@pytest.fixture(scope="module")
+def blind() -> FluxResult:
+    """A fit to measured fluxes alone: nothing sees the exchange flux."""
+    from dataclasses import replace
+
+    model = antoniewicz()
+    kept = tuple(datum for datum in model.experiments[0].data if datum.kind != "mid")
+    return fit(replace(model, experiments=(replace(model.experiments[0], data=kept),)), starts=2)
+
+
+def test_a_flux_that_is_not_seen_has_no_estimate_in_any_table(blind: FluxResult) -> None:
+    columns, rows = tables.fluxes(blind)
+    [row] = [row for row in rows if row[:2] == ["exchange", "v2"]]
+    found = dict(zip(columns, row, strict=True))
+    assert found["verdict"] == UNSEEN
+    assert found["estimate"] is None
+    assert found["sd"] is None
+    assert found["posterior mean"] is not None
+
+
+def test_every_picture_is_an_svg(found: FluxResult) -> None:
+    drawn = picture.pictures(found)
+    assert set(drawn) == {"network", "intervals", "distributions", "posterior"}
+    for text in drawn.values():
+        assert ET.fromstring(text).tag.endswith("svg")
+
+
+def test_the_picture_of_the_network_names_every_metabolite_and_flux(found: FluxResult) -> None:
+    text = picture.network(found)
+    for name in (*found.problem.study.network.metabolites, "v1", "v2", "v4", "v5", "v6"):
+        assert f">{name}" in text
+
+
+def test_metabolites_lie_below_what_they_are_made_from() -> None:
+    place = picture.layout(antoniewicz().network)
+    assert place["A"][1] < place["B"][1] < place["D"][1] < place["F"][1]
+    assert len(set(place.values())) == len(place)
+
+
+def test_a_report_loads_nothing_and_says_what_was_found(found: FluxResult, blind: FluxResult) -> None:
+    page = report(found, title="A & B")
+    assert "A &amp; B" in page
+    for loaded in ("<script", "<link", "src=", "@import"):
+        assert loaded not in page
+    assert "identifiable" in page
+    assert UNSEEN in report(blind)
+
+
+def test_a_folder_holds_tables_pictures_and_the_report(found: FluxResult, tmp_path: Path) -> None:
+    tables.save(found, tmp_path / "out")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names >= {"fluxes.csv", "data.csv", "starts.csv", "posterior.csv", "network.svg", "report.html"}
+    with (tmp_path / "out" / "fluxes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == [name for _, name in found.names]
+    assert float(rows[0]["estimate"]) == pytest.approx(100, rel=1e-3)
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
+
+
+def test_the_tracer_that_tells_a_turned_route_apart_is_preferred() -> None:
+    chosen = design(
+        antoniewicz(),
+        fluxes=[("exchange", "v2")],
+        candidates=[{"A": Tracer((("111", 1.0),))}, {"A": Tracer((("010", 1.0),))}],
+    )
+    # Wholly labelled, every molecule looks the same whatever its way.
+    assert chosen.tracers[0].name == "A 010"
+    assert chosen.tracers[1].gain == pytest.approx(0.0, abs=1e-6)
+    assert chosen.tracers[1].left == pytest.approx(1.0, abs=1e-6)
+    assert chosen.tracers[0].left < 0.9
+
+
+def test_more_experiments_and_fragments_never_tell_less() -> None:
+    chosen = design(antoniewicz(), experiments=3, draws=8)
+    gains = [option.gain for option in chosen.experiments]
+    assert gains == sorted(gains)
+    assert len(chosen.fragments) == 1
+    assert any("%" in option.name for option in chosen.tracers)
+    ranked = [option.gain for option in chosen.tracers]
+    assert ranked == sorted(ranked, reverse=True)
+
+
+def test_a_design_for_what_does_not_exist_is_refused() -> None:
+    with pytest.raises(FitError, match="Did you mean 'v4'"):
+        design(antoniewicz(), fluxes=[("net", "v44")])
+    with pytest.raises(FitError, match="no fragment"):
+        design(antoniewicz(), fragments=["G"])
+    with pytest.raises(FitError, match="'A' or 'D'"):
+        design(antoniewicz(), criterion="E")
+
+
+def test_the_commands_fit_and_design_print_json(tmp_path: Path) -> None:
+    import typer
+
+    from molvis_flux.commands.design import design as design_command
+    from molvis_flux.commands.fit import fit as fit_command
+
+    path = tmp_path / "network.toml"
+    write_study(path, antoniewicz())
+    app = typer.Typer()
+    app.command("fit")(fit_command)
+    app.command("design")(design_command)
+    run = CliRunner().invoke(app, ["fit", str(path), "--starts", "3", "--json", "--parsimonious"])
+    assert run.exit_code == 0, run.output
+    told = json.loads(run.stdout)
+    values = {"/".join(row["name"]): row["value"] for row in told["fluxes"]}
+    assert values["net/v4"] == pytest.approx(20, rel=1e-3)
+    assert told["parsimonious"]["total"] < told["parsimonious"]["total_of_fit"]
+    run = CliRunner().invoke(app, ["design", str(path), "--draws", "4", "--json"])
+    assert run.exit_code == 0, run.output
+    assert np.isfinite([option["gain"] for option in json.loads(run.stdout)["tracers"]]).all()
+    run = CliRunner().invoke(app, ["fit", str(path), "--starts", "2", "--out", str(tmp_path / "out")])
+    assert run.exit_code == 0, run.output
+    assert "identifiable" in run.stdout
+    assert (tmp_path / "out" / "report.html").is_file()
