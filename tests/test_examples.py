@@ -39,6 +39,12 @@ def test_the_neighbours_example_names_a_neighbour_for_each_spectrum(
     assert lines[0].split(" at ")[0] == lines[0].split(": ")[1].split(" at ")[0]
 
 
+def test_the_fit_of_a_spectrum_leaves_a_report(tmp_path: Path) -> None:
+    said = pages.run(f"python {EXAMPLES / 'fit_spectrum.py'} {tmp_path / 'fit'}")
+    assert "shift/H2: 4.12" in said
+    assert (tmp_path / "fit" / "report.html").exists()
+
+
 def test_every_example_is_run_by_a_test() -> None:
     tested = Path(__file__).read_text(encoding="utf-8")
     started = (EXAMPLES / "getting_started.py").read_text(encoding="utf-8")

@@ -89,7 +89,7 @@ def main() -> None:
     draw("proline", "L-proline, 500 MHz, simulated with noise", demo.spectrum(), demo.start())
     draw(
         "2-ketobutyrate", "2-Ketobutyric acid, 500 MHz", spectrum(folder, "nrml:2-ketobutyric acid"),
-        systems["gissmo:bmse000325:simulation_1"], exclude=[(4.5, 5.1), (-0.5, 0.3)],
+        systems["gissmo:bmse000325:simulation_1"], exclude=[(4.5, 5.1), (-0.5, 0.3)], phase=True,
     )  # fmt: skip
     mixture(folder, systems)
 
