@@ -37,7 +37,7 @@ from molvis_nmr.writers import write_jcamp, write_spectrum, write_text_spectrum
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "nmr"
 with_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no NMR data in {DATA}: set MOLVIS_DATA")
 
-MHZ, WIDTH, CARRIER, POINTS = 500.0, 5000.0, 4.7, 8192
+MHZ, WIDTH, CARRIER, POINTS = 500.0, 5000.0, 4.7, 4096
 LINES = {0.0: 3.0, 1.2: 3.0, 2.5: 1.0, 7.3: 2.0}
 """Heights by shift in ppm: a reference at 0 and three signals."""
 
@@ -49,7 +49,7 @@ def _signal(delay: float = 0.0, turn: float = 0.7) -> np.ndarray:
     points = 5.0 * (rng.normal(size=POINTS) + 1j * rng.normal(size=POINTS))
     for ppm, height in LINES.items():
         hertz = (ppm - CARRIER) * MHZ
-        points += 1e4 * height * np.where(time >= 0, np.exp((2j * np.pi * hertz - 4) * time + 1j * turn), 0)
+        points += 1e4 * height * np.where(time >= 0, np.exp((2j * np.pi * hertz - 7) * time + 1j * turn), 0)
     return points
 
 
@@ -275,7 +275,7 @@ def _fault(make: Callable[[Path], Path], path: Path, **options: Any) -> ReadErro
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda p: bruker(p / "7", acqus="$TD=99999"), "holds 16384 of 99999 numbers.*cut off; get it whole"),
+        (lambda p: bruker(p / "7", acqus="$TD=99999"), "holds 8192 of 99999 numbers.*cut off; get it whole"),
         (lambda p: bruker(p / "7", acqus="$SW_h="), r"##\$SW_h= is missing; a number is wanted"),
         (lambda p: bruker(p / "7", acqus="$SW_h=wide"), r"##\$SW_h= is 'wide'"),
         (lambda p: bruker(p / "7", acqus="$AQ_mod=2"), "acquired in alternating channels"),
