@@ -22,6 +22,8 @@ from molvis_nmr.hamiltonian import components
 
 WEAKEST = 0.1
 """Couplings that mix states by more than this are never taken as weak."""
+SMALLEST = 1e-4
+"""Effects below this, in Hz, are left out."""
 TRIED = 16
 """Limits of weakness that are tried, up to that one."""
 
@@ -192,6 +194,12 @@ def _largest(
             low = middle
         else:
             high = middle - 1
-    groups = (target, *others[:low])
-    given = labels(low)
-    return Cluster(groups, tuple(given), (target,), _error(target, groups, given, mixed, effect, couplings, members))
+
+    def error(count: int) -> float:
+        return _error(target, (target, *others[:count]), labels(count), mixed, effect, couplings, members)
+
+    # Groups at the far end that do less than what is left out anyway only cost time.
+    bound = 1.1 * error(low) + SMALLEST
+    while low and error(low - 1) <= bound:
+        low -= 1
+    return Cluster((target, *others[:low]), tuple(labels(low)), (target,), error(low))
