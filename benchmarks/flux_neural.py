@@ -193,6 +193,7 @@ def central_results(estimator: Estimator, cases: int) -> dict[str, Any]:
     values, clean = held_out(estimator, cases, 1)
     width = space.ranges[:, 1] - space.ranges[:, 0]
     moving = width > 1e-9
+    width = np.where(moving, width, 1.0)
     out: dict[str, Any] = {"free fluxes": len(space), "numbers measured": int(estimator.measurements[-1].stop)}
     for missing in (0.0, 0.25, 0.5, 0.75, 0.9):
         rng = np.random.default_rng([5, round(100 * missing)])

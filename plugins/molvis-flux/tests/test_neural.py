@@ -36,6 +36,7 @@ from molvis_flux.neural import Mixture, SetEncoder
 from molvis_flux.neural_fitter import NeuralFluxes
 from molvis_flux.polytope import flux_space, sample
 from molvis_flux.training import draw_missing, held_out, train, with_missing
+from molvis_flux.walkers import walk
 from molvis_flux.weighing import quantiles, weigh
 
 SMALL = Settings(noise=(0.005, 0.03), steps=120, batch=128, simulations=4000, width=32, depth=1, components=3)
@@ -169,6 +170,19 @@ def test_an_estimator_comes_back_from_its_folder(folder: Path, trained: Estimato
     assert values.shape == (3, len(trained.space.parameters))
 
 
+def test_what_does_not_matter_is_not_in_the_digest_and_does_not_move_coordinates(trained: Estimator) -> None:
+    network = trained.study.network
+    reactions = {n: dataclasses.replace(r, where="x.toml:1") for n, r in network.reactions.items()}
+    reactions["v1"] = dataclasses.replace(reactions["v1"], exchange=(0.0, 7.0))  # it is not reversible
+    metabolites = dict(reversed(network.metabolites.items()))
+    other = dataclasses.replace(network, name="other", metabolites=metabolites, reactions=reactions)
+    assert network_digest(other) == network_digest(network)
+    turned = dataclasses.replace(trained, study=dataclasses.replace(trained.study, network=other))
+    assert [turned.space.parameters[i] for i in turned.space.free] == list(trained.free)
+    reactions["v2"] = dataclasses.replace(reactions["v2"], exchange=(1e-3, 2.0))
+    assert network_digest(other) != network_digest(network)
+
+
 def test_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
     short = dataclasses.replace(SMALL, steps=40, simulations=1000)
     whole = train(study(), tmp_path / "whole", settings=short)
@@ -206,6 +220,29 @@ def test_importance_sampling_gives_the_posterior_of_a_grid(trained: Estimator) -
         width = wanted[2] - wanted[0]
         np.testing.assert_allclose((got - wanted) / width, 0, atol=0.06)
     assert len(space) == 2
+
+
+def test_walkers_and_importance_sampling_agree(trained: Estimator) -> None:
+    _, clean = held_out(trained, 2, seed=2)
+    for truth, missing in zip(clean, (0.0, 0.75), strict=True):
+        data = with_missing(trained, truth, missing, np.random.default_rng(3), sd=0.03)
+        posterior = trained.posterior([data])
+        wanted, walked = (f(trained, data, posterior, draws=4000, seed=1) for f in (weigh, walk))
+        assert walked.effective > 400
+        one, other = (quantiles(d.theta, d.weight, (0.05, 0.5, 0.95)) for d in (wanted, walked))
+        np.testing.assert_allclose((other - one) / (one[2] - one[0]), 0, atol=0.12)
+        again = walk(trained, data, posterior, draws=4000, seed=1)
+        np.testing.assert_array_equal(walked.theta, again.theta)
+
+
+@pytest.mark.parametrize("method", ["walkers", "sequential"])
+def test_every_method_holds_the_truth(trained: Estimator, method: str) -> None:
+    values, clean = held_out(trained, 1, seed=8)
+    found = estimate(trained, measured(trained, clean[0]), method=method, draws=400)
+    row = trained.space.index["net", "v4"]
+    assert found.method == method
+    assert found.intervals[row, 0] <= values[0, row] <= found.intervals[row, 1]
+    assert np.ptp(found.intervals[row]) < 0.2
 
 
 def test_an_estimate_holds_the_truth_and_agrees_with_the_data(trained: Estimator) -> None:

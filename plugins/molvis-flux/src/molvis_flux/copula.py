@@ -61,6 +61,17 @@ class Copula:
         log_prior[(theta @ self.g.T > self.h).any(axis=1)] = -np.inf
         return theta, log_prior
 
+    def slopes(self, z: Float[np.ndarray, "n k"]) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n k"]]:
+        """Coordinates of the flux space, and their derivatives with respect to the normal ones."""
+        from scipy.special import ndtr
+
+        theta, _ = self.theta(z)
+        steps = self.knots.shape[1] - 1
+        cell = np.clip((ndtr(z) * steps).astype(int), 0, steps - 1)
+        width = np.take_along_axis(np.diff(self.knots, axis=1).T, cell, axis=0) * steps
+        slope = width * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+        return theta, np.where(self.logs, slope * theta, slope)
+
 
 def fit_copula(
     space: FluxSpace, values: Float[np.ndarray, "n v"], *, smallest_exchange: float | None = None, quantiles: int = 65

@@ -13,12 +13,16 @@ from molvis_flux.estimator import Estimator, EstimatorError, collect
 from molvis_flux.fitting import FluxResult, result
 from molvis_flux.levenberg import Minimum, minimise
 from molvis_flux.network import Study
+from molvis_flux.posterior import posterior as sequential
 from molvis_flux.problem import FluxProblem, flux_problem
+from molvis_flux.walkers import walk
 from molvis_flux.weighing import SURE, Draws, neural_draws, quantiles, weigh, widened
 
-METHODS = ("auto", "importance", "sequential", "neural")
+METHODS = ("auto", "importance", "walkers", "sequential", "neural")
 WIDEST = 12
 """Free fluxes up to which importance sampling is tried first."""
+ENOUGH = 100
+"""Effective draws below which an estimate says so."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -31,8 +35,8 @@ class Estimate:
         intervals: of the posterior.
         level: probability of the intervals.
         samples: equally weighted draws from the posterior.
-        method: `importance` or `sequential`: draws weighed by the exact likelihood; `neural`: draws from the network,
-            with intervals calibrated on held-out fluxes.
+        method: `importance`, `walkers` or `sequential`: draws from the exact posterior; `neural`: draws from the
+            network, with intervals calibrated on held-out fluxes.
         effective: how many independent draws the posterior rests on.
         best: the least-squares fit that started from the posterior, or None where it was not asked for.
         verdicts: what may be said of each flux.
@@ -75,13 +79,14 @@ def estimate(
         study: the same network, and experiments with data; any measurement may be missing.
         level: probability of the intervals.
         draws: from the posterior.
-        method: `importance`: neural draws weighed by the exact likelihood; `sequential`: walkers from the least-squares
-            fit, for many free fluxes; `neural`: the network alone, with calibrated intervals, in milliseconds; `auto`:
-            the first where it gives enough effective draws, else the second.
+        method: `importance`: neural draws weighed by the exact likelihood; `walkers`: neural draws led to the exact
+            posterior, for many free fluxes; `sequential`: the same from the least-squares fit; `neural`: the network
+            alone, with calibrated intervals, in milliseconds; `auto`: the first where it gives enough effective draws,
+            else the second.
         refine: fit by least squares from the best draws; without it data that the network cannot explain are not
             noticed.
         seed: of the draws.
-        progress: called with thousandths of the way of `sequential`.
+        progress: called with what is done of the walkers' way.
 
     Raises:
         EstimatorError: the data are not of the network or the tracers of the training, or a setting means nothing.
@@ -96,44 +101,33 @@ def estimate(
     space = estimator.space
     posterior = estimator.posterior([data])
     neural = neural_draws(estimator, posterior, draws, seed)[0]
-    found: Draws | None = None
+    found, used = Draws(neural, np.full(draws, 1 / draws), float(draws)), method
     if method == "importance" or (method == "auto" and len(space) <= WIDEST):
-        found = weigh(estimator, data, posterior, draws=draws, wanted=draws / 5, seed=seed)
-    used = "neural" if method == "neural" else "importance"
-    if method == "sequential" or (method == "auto" and (found is None or found.effective < 100)):
-        used = "sequential"
+        found, used = weigh(estimator, data, posterior, draws=draws, wanted=draws / 5, seed=seed), "importance"
+    if method == "walkers" or (method == "auto" and (used == "auto" or found.effective < ENOUGH)):
+        found, used = walk(estimator, data, posterior, draws=draws, seed=seed, progress=progress), "walkers"
     problem = flux_problem(study, space=space) if refine or used == "sequential" else None
     best = None
     if problem is not None:
-        pool = found.theta[np.argsort(-found.weight)[:8]] if found is not None and found.effective > 1 else neural[:8]
+        pool = found.theta[np.argsort(-found.weight, kind="stable")[:8]]
         best = result(problem, least_squares(problem, space.values(pool)), intervals="none", samples=0)
     notes = list(data.notes)
     if used == "sequential":
-        from molvis_flux.posterior import posterior as walk
-
         assert problem is not None
         assert best is not None
-        samples = walk(problem, best.y[0], n=draws, seed=seed, progress=progress).samples[:, : len(space.parameters)]
-        effective = float(draws)
-    elif used == "importance":
-        assert found is not None
-        edges = np.cumsum(found.weight)
-        chosen = np.searchsorted(edges / edges[-1], (np.arange(draws) + 0.5) / draws)
-        samples, effective = space.values(found.theta[chosen]), found.effective
-        if effective < 100:
-            notes.append(f"the posterior rests on {effective:.0f} effective draws; use the method 'sequential'")
-    else:
-        samples, effective = space.values(neural), float(draws)
-    if used == "importance":
-        assert found is not None
-        low, values, high = quantiles(space.values(found.theta), found.weight, ((1 - level) / 2, 0.5, (1 + level) / 2))
-        intervals = np.stack([low, high], axis=1)
-    elif used == "neural":
+        values = sequential(problem, best.y[0], n=draws, seed=seed, progress=progress).samples
+        found = Draws(space.coordinates(values[:, : len(space.parameters)]), np.full(draws, 1 / draws), float(draws))
+    if used != "neural" and found.effective < ENOUGH:
+        notes.append(f"the posterior rests on {found.effective:.0f} effective draws; ask for more, or another method")
+    edges = np.cumsum(found.weight)
+    chosen = np.searchsorted(edges / edges[-1], (np.arange(draws) + 0.5) / draws)
+    samples = space.values(found.theta[np.minimum(chosen, len(found.theta) - 1)])
+    if used == "neural":
         missing = 1 - np.mean([data.there[m.start : m.stop].any() for m in estimator.measurements])
         values, intervals = widened(estimator, samples, float(missing), level)
     else:
-        values = np.median(samples, axis=0)
-        intervals = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0).T
+        low, values, high = quantiles(space.values(found.theta), found.weight, ((1 - level) / 2, 0.5, (1 + level) / 2))
+        intervals = np.stack([low, high], axis=1)
     trouble, judged = "", ()
     if best is not None and problem is not None:
         count = len(space.parameters)
@@ -151,8 +145,9 @@ def estimate(
                 f"the network cannot explain the data: the least sum of squares is {best.ssr:.4g}, where "
                 f"{test.low:.4g} to {test.high:.4g} are expected. Look at the residuals, the errors and the model"
             )
-    return Estimate(space.parameters, values, intervals, level, samples, used, effective, best, judged, tuple(notes),
-                    trouble)  # fmt: skip
+    return Estimate(
+        space.parameters, values, intervals, level, samples, used, found.effective, best, judged, tuple(notes), trouble
+    )
 
 
 def least_squares(problem: FluxProblem, values: Float[np.ndarray, "n v"]) -> Minimum:
