@@ -99,11 +99,11 @@ def posterior(
         drawn = np.minimum(np.searchsorted(edges, (np.arange(n) + rng.random()) / n), n - 1)
         walkers, from_, to = walkers[drawn], from_[drawn], to[drawn]
         length, accepted = 2.4 / np.sqrt(max(k, 1)), 0.0
+        factor = _factor(spread)
         moves = (3 * k + 8) * (3 if share == 1.0 else 1) if k else 0
         for move in range(moves):
-            if move % (k + 1) == 0:
-                spread = np.cov(walkers.T).reshape(k, k) if move else spread
-                factor = np.linalg.cholesky(spread + (1e-12 * np.trace(spread) / k + 1e-300) * np.eye(k))
+            if move and move % (k + 1) == 0:
+                factor = _factor(np.cov(walkers.T).reshape(k, k))
             # Two moves of three go as the walkers spread; one goes along an axis of the space, at any length: where
             # few walkers have been, their spread says too little.
             wide = move % 3 == 2
@@ -124,6 +124,12 @@ def posterior(
         if share == 1.0:
             break
     return Posterior(problem.map.names, problem.map.values(scale.back(walkers)), stages, accepted, float(evidence))
+
+
+def _factor(spread: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
+    """Cholesky factor of a covariance that may lack directions."""
+    k = len(spread)
+    return np.linalg.cholesky(spread + (1e-12 * np.trace(spread) / max(k, 1) + 1e-300) * np.eye(k))
 
 
 class _Scale:
