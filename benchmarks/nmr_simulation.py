@@ -161,7 +161,7 @@ def clusters(systems: list[SpinSystem]) -> list[dict[str, Any]]:
     )  # fmt: skip
     cases = [(by_name[name], 400, 10**6) for name in ("Suberic-acid", "Palmitic-acid", "3-Methyladipic-acid")]
     cases += [(shorter, 2048, 10**6), (shorter, 4096, 10**6)]
-    cases += [(by_name[LARGE[0]], 2048, 4096), (by_name[LARGE[1]], 1024, 4096)]
+    cases += [(by_name[name], 4096, 8192) for name in LARGE]
     rows = []
     for system, states, reference in cases:
         hertz = np.arange(system.shifts.min() * FREQUENCY - 60, system.shifts.max() * FREQUENCY + 60, 0.1)

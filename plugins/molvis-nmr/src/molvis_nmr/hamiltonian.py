@@ -126,7 +126,7 @@ def _ladder(double: int) -> Float[np.ndarray, " d"]:
     return np.sqrt(np.maximum(spin * (spin + 1) - m * (m + 1), 0))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def blocks(doubles: tuple[int, ...], nuclei: tuple[str, ...], observed: str) -> Blocks:
     """Blocks of spins `doubles` / 2.
 
