@@ -39,7 +39,7 @@ from molvis_flux.training import draw_missing, held_out, train, with_missing
 from molvis_flux.walkers import walk
 from molvis_flux.weighing import quantiles, weigh
 
-SMALL = Settings(noise=(0.005, 0.03), steps=120, batch=128, simulations=4000, width=32, depth=1, components=3)
+SMALL = Settings(noise=(0.005, 0.03), steps=120, batch=128, simulations=3000, width=32, depth=1, components=3)
 
 
 def model() -> Network:
@@ -360,6 +360,17 @@ def test_a_study_without_experiments_or_free_fluxes_cannot_be_learned(tmp_path: 
         train(Study(model()), tmp_path / "x", settings=SMALL)
     with pytest.raises(TrainingError, match="lower the learning rate"):
         train(study(), tmp_path / "x", settings=dataclasses.replace(SMALL, rate=1e30))
+
+
+def test_labelling_in_time_and_unknown_mixtures_cannot_be_learned(tmp_path: Path) -> None:
+    base = study()
+    late = dataclasses.replace(base.experiments[0], data=(Datum("C", "mid", (1.0, 0.0, 0.0), (0.01,) * 3, time=5.0),))
+    with pytest.raises(EstimatorError, match="stationary state"):
+        train(dataclasses.replace(base, experiments=(late,)), tmp_path / "x", settings=SMALL)
+    both = Fragment("both", ((0.5, "B", (0, 1, 2)), (0.5, "D", (0, 1, 2))), ("C",) * 3, mix=("b", "d"))
+    network = dataclasses.replace(base.network, fragments={"both": both})
+    with pytest.raises(EstimatorError, match="'both' mixes in unknown proportions"):
+        train(dataclasses.replace(base, network=network), tmp_path / "x", settings=SMALL)
 
 
 def test_measured_fluxes_count(tmp_path: Path) -> None:

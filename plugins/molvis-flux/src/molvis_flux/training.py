@@ -80,10 +80,20 @@ def train(
     space = flux_space(study.network)
     if not len(space):
         raise EstimatorError(f"{study.network.name or 'the network'} leaves no flux free: there is nothing to estimate")
+    for experiment in study.experiments:
+        for datum in experiment.data:
+            if datum.time is not None or datum.kind == "pool":
+                place = datum.where or f"experiment {experiment.name!r}"
+                raise EstimatorError(f"{place}: the estimator is for the stationary state; fit this with flux-fit")
     plan = compile_plan(study.network, study.experiments)
     parts = measurements(study, plan, settings.noise)
     if not parts:
         raise EstimatorError(f"{study.network.name or 'the study'} has no fragment that can be measured")
+    for part in parts:
+        if part.kind == "mid" and study.network.fragments[part.target].mix:
+            raise EstimatorError(
+                f"fragment {part.target!r} mixes in unknown proportions; give its weights, or fit it with flux-fit"
+            )
     values = sample(space, settings.simulations, settings.seed)
     copula = fit_copula(space, values)
     simulated = simulate(space, plan, parts, values, np.float32)  # noise is a thousand times its rounding
@@ -97,7 +107,7 @@ def train(
              Path(folder), resume, progress)  # fmt: skip
     free = tuple(space.parameters[row] for row in space.free)
     fresh = Estimator(study, settings, copula, model.eval(), center, spread, free)
-    calibration, metrics = calibrate(fresh)
+    calibration, metrics = calibrate(fresh, n=min(300, settings.simulations // 20))
     metrics["cpu_seconds"] = time.process_time() - began  # since the last resumption, if there was one
     done = Estimator(study, settings, copula, model, center, spread, free, calibration, metrics)
     save_estimator(done, folder)
