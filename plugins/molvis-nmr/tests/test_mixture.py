@@ -170,6 +170,12 @@ def test_a_wider_window_is_for_those_that_pH_moves() -> None:
     assert next(m for m in got.present if m.name == "acetate").moved == pytest.approx(0.06, abs=0.002)
 
 
+def test_a_compound_of_which_half_is_missing_is_not_there() -> None:
+    half = replace(ACETATE, shifts=np.array([1.32]), name="something at 1.32 ppm")
+    got = quantify(mixture({half.name: 1.0}, library=[half]), [LACTATE])
+    assert got.present == ()
+
+
 def test_noise_alone_holds_nothing_and_says_so() -> None:
     noise = np.random.default_rng(3).normal(0, 1, len(AXIS))
     got = quantify(Trace(AXIS, noise, frequency=FREQUENCY), LIBRARY)

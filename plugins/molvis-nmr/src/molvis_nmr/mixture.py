@@ -855,7 +855,7 @@ def quantify(
         _make_exact(fit, library)
         for stage, broadening in enumerate(_EXACT):
             fit.improve(broadening, exact=True, rounds=2 if stage else 1, most=4)
-            _drop(fit, True, min(2.0 + stage, limit))
+            _drop(fit, True, min(2.0 + stage, limit), silent=broadening <= _RESPONDING)
             if broadening == _EXPLORING:
                 fit.explore(broadening, seed)
                 fit.improve(broadening, exact=True, rounds=1, most=4)
@@ -865,7 +865,7 @@ def quantify(
                 fit.shape()
             fit.improve(0.0, exact=True, rounds=1, most=6)
         tell(stages - 1, stages)
-        if _drop(fit, True, limit):
+        if _drop(fit, True, limit, silent=True):
             fit.improve(0.0, exact=True, rounds=2, most=6)
         found = _result(fit, everything, measured, scale, exclude, standard or "" if offset is not None else "",
                         concentration, unit, limit)  # fmt: skip
@@ -1108,8 +1108,11 @@ def _possible(
     return kept, mask & (speaking | quiet)
 
 
-def _drop(fit: _Fit, exact: bool, limit: float) -> bool:
-    """Leave out what does not stand out, the least significant first: what is left then takes its place."""
+def _drop(fit: _Fit, exact: bool, limit: float, *, silent: bool = False) -> bool:
+    """Leave out what does not stand out, the least significant first: what is left then takes its place.
+
+    Where `silent`, what is hardly there by its responses is left out as well.
+    """
     amounts, covariance = fit.amounts(exact)
     amounts, covariance = amounts.copy(), covariance.copy()
     left = np.ones(len(amounts), dtype=bool)
@@ -1119,8 +1122,8 @@ def _drop(fit: _Fit, exact: bool, limit: float) -> bool:
         for i, (compound, state) in enumerate(zip(fit.compounds, fit.states, strict=True)):
             if compound.standard:
                 significance[i] = np.inf
-            elif left[i] and (np.abs(state.shift - compound.shifts) > 0.97 * compound.window).all():
-                significance[i] = 0.0  # pulled to the end of its windows by a signal beyond them
+            elif silent and left[i] and _silent(compound, state):
+                significance[i] = 0.0
         worst = int(significance.argmin()) if len(significance) else 0
         if not len(significance) or significance[worst] >= limit:
             break
@@ -1135,6 +1138,15 @@ def _drop(fit: _Fit, exact: bool, limit: float) -> bool:
     for state, amount in zip(fit.states, amounts[left], strict=True):
         state.amount = max(float(amount), 0.0)
     return True
+
+
+def _silent(compound: _Compound, state: _State) -> bool:
+    """More than a third of the multiplets hardly respond, or were pulled to the end of their window by something else.
+
+    Suppressed water takes a multiplet or two along; a compound that is there shows the others.
+    """
+    pulled = np.abs(state.shift - compound.shifts) > 0.97 * compound.window
+    return float(((state.response < -0.5) | pulled).mean()) > 1 / 3
 
 
 def _make_exact(fit: _Fit, library: Sequence[Entry]) -> None:
