@@ -375,6 +375,13 @@ def test_an_infeasible_problem_says_which_conditions_clash() -> None:
         fit(routes(), fixed={("net", "turned"): 0.8, ("net", "straight"): 0.8})
 
 
+def test_fluxes_that_are_all_held_are_compared_with_the_data() -> None:
+    found = fit(routes(), fixed={("net", "turned"): 0.4, ("net", "aside"): 1.0}, starts=2)
+    assert {verdict.kind for verdict in found.verdicts} == {FIXED}
+    assert found.ssr == pytest.approx(200.0)  # two fractions are off by ten standard deviations
+    assert not found.goodness.accepted
+
+
 def test_numbers_that_were_not_measured_are_left_out() -> None:
     found = fit(_changed(values=(0.3, float("nan"), 0.0)), starts=2)
     assert found.residuals[0].channels == (0, 2)

@@ -128,6 +128,9 @@ def fit(
 ) -> FluxResult:
     """Fluxes, mixing weights and pool sizes of a study from its data.
 
+    Pools matter where labelling has times. Those with bounds are fitted; others have the size that the study gives, and
+    are fitted between 0.001 and 1,000 where it gives none.
+
     Args:
         study: network and experiments; labelling and measured fluxes count together.
         starts: points to start from; drawn from the feasible fluxes.
