@@ -37,7 +37,7 @@ class FluxFit:
 
     Raises:
         FluxSpaceError: no flux vector is possible, or some flux has no limit.
-        FitError: the study has no experiment.
+        RecordError: the study has no experiment.
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -68,8 +68,6 @@ def judge(
 
 def report(judged: tuple[Verdict, ...], samples: Float[np.ndarray, "s v"] | None, level: float) -> tuple[Verdict, ...]:
     """The same verdicts, where the data see nothing with the posterior's mean and interval."""
-    from dataclasses import replace
-
     if samples is None:
         return judged
     bounds = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0)
