@@ -293,7 +293,12 @@ def anatolia() -> dict[str, Any]:
         ["shift/H3", "shift/H6"], ["shift/H4", "shift/H5"], ["width/H3", "width/H6", "width/H4", "width/H5"],
         ["coupling/H3-H4", "coupling/H6-H5"], ["coupling/H3-H5", "coupling/H6-H4"],
     ]  # fmt: skip
-    for name, more in (("odcb", {}), ("odcb_phase", {"phase": True}), ("odcb_line_shape", {"line_shape": True})):
+    variants: dict[str, dict[str, Any]] = {
+        "odcb": {},
+        "odcb_phase": {"phase": True},
+        "odcb_line_shape": {"line_shape": True},
+    }
+    for name, more in variants.items():
         seconds, one = timed(lambda more=more: fit(dichlorobenzene, start, ties=ties, absolute=False, **more))
         regions = {"r_factor_regions": inside(one, dichlorobenzene, ((7.2, 7.62),))}
         found[name] = {**regions, **figures(one, seconds), "parameters": parameters(one)}
