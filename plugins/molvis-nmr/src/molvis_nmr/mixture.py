@@ -40,6 +40,7 @@ _FINEST = 0.25  # Hz between points: finer spectra are averaged, for lines are w
 _RIGID, _EXACT = (8.0, 4.0), (4.0, 1.0, 0.3)
 _EXPLORING = 0.3  # Hz; the stage after which other starts are tried
 _RESPONDING = 0.5  # Hz; a multiplet in the wrong place must not hide by responding less
+_ALL_PAIRS_STATES = 200  # larger systems keep couplings of 0 at 0: each costs a derivative
 _EXACT_STATES = 2048  # larger systems keep their couplings and move their multiplets as they are
 _J_SD, _J_MOST = 1.5, 8.0  # Hz
 _WIDTH_SD = 0.35  # of the logarithm of a multiplet's width relative to the shared one
@@ -309,9 +310,10 @@ class _Spins(_Compound):
         super().__init__(system.name, system.identifier, system.names, system.shifts.copy(), window)
         self.system = system
         # Libraries leave small couplings out, and now and then one that is not small.
-        linked = np.zeros(system.couplings.shape, dtype=bool)
-        for members in components(system.couplings != 0):
-            linked[np.ix_(members, members)] = True
+        linked = system.couplings != 0
+        if np.prod(system.multiplicity + 1.0) <= _ALL_PAIRS_STATES:
+            for members in components(linked):
+                linked[np.ix_(members, members)] = True
         self.pairs = np.argwhere(np.triu(linked, 1))
         self.couplings = system.couplings[self.pairs[:, 0], self.pairs[:, 1]]
 
@@ -641,7 +643,6 @@ class _Fit:
 
         Only the stretch of the spectrum that is explained worst is looked at, and the multiplets there.
         """
-        random = np.random.default_rng(seed)
         signals = self.signals()
         for i, compound in enumerate(self.compounds):
             if not isinstance(compound, _Spins):
@@ -651,7 +652,8 @@ class _Fit:
             if stretch is None:
                 continue
             # As many as take about the same time, whatever the size.
-            starts = int(np.clip(1000 / np.prod(compound.system.multiplicity + 1.0), 2, 16))
+            starts = int(np.clip(2000 / np.prod(compound.system.multiplicity + 1.0), 2, 32))
+            random = np.random.default_rng([seed, i])
             signal = (off + signals[i])[stretch]
             found = self._elsewhere(compound, self.states[i], stretch, signal, broadening, random, starts)
             self.states[i] = found
@@ -705,6 +707,9 @@ class _Fit:
             cost = alone._cost(model, target, 1 / deviation**2, precision, pull)
             if cost < 0.97 * best:
                 best, found = cost, alone.states[0]
+                wrong = (np.abs(target - model) * np.abs(model)).sum() / (model**2).sum()
+                if wrong < 0.03:
+                    break
         return found
 
     def shape(self) -> None:
