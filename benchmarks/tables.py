@@ -371,7 +371,8 @@ def main() -> None:
             pattern = re.compile(rf"(<!-- table {name} -->\n).*?(<!-- end -->)", re.DOTALL)
             if pattern.search(text):
                 try:
-                    body = "\n".join(make()) + "\n"
+                    rows = make()
+                    body = "\n".join(rows if len(rows) > 2 else ["Not measured yet."]) + "\n"
                 except FileNotFoundError as error:
                     print(f"{name} is left as it is: there is no {error.filename}")
                     continue
