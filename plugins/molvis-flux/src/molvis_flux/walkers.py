@@ -11,7 +11,7 @@ from molvis_flux.estimator import Data, Estimator
 from molvis_flux.neural import Mixture
 from molvis_flux.weighing import Draws, neural_draws
 
-WALL = 0.02
+WALL = 0.2
 """Weight of the barrier that keeps least squares inside the space."""
 
 
@@ -73,7 +73,7 @@ def walk(
     *,
     draws: int = 2000,
     walkers: int = 160,
-    moves: int = 300,
+    moves: int = 150,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Draws:
