@@ -106,7 +106,7 @@ def write_fit(
     """Everything about a fit into a folder, which is made: what was written.
 
     `fit.json` (parameters, errors, figures, flags), `system.json`, `system.toml`, `system.xml` (GISSMO), of each
-    spectrum `simulated.csv` and `picture.png`, and `report.html`. Of several spectra, names of files end in `-1`, `-2`, ...
+    spectrum `simulated.csv` and `picture.png`, and `report.html`. Of several spectra, names of these end in `-1`, ...
 
     Raises:
         OSError: the folder or a file cannot be written.
