@@ -174,7 +174,9 @@ def ours(name: str, peer: dict[str, Any], data: Path) -> dict[str, Any]:
     experiments = study.experiments[:1]
     if name in mixture:
         source, share = mixture[name]
-        experiments = (Experiment("one", {source: Tracer((("100000", share), ("111111", 1 - share)))}),)
+        experiments = (
+            Experiment("one", {source: Tracer((("100000", share), ("111111", 1 - share)), natural=name == "freeflux")}),
+        )
     known = {("net", r): value for r, value in peer.get("fluxes", {}).items()} or study.fluxes
     net, exchange = complete_fluxes(study.network, known)
     fragments = [f for f in peer["mids"] if f in study.network.fragments]
