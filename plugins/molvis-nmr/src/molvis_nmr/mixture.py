@@ -634,8 +634,8 @@ class _Fit:
         if len(found) < 3:
             return
         raw, error = np.array(found).T
-        # Of Student's t with 3 degrees of freedom half lies within 0.765: what suppressed water does counts little.
-        spread = (float(np.median(np.abs(raw))) / 0.765) ** 2 - float(np.median(error))
+        # Half of a normal distribution lies within 0.6745: the median leaves out what suppressed water does.
+        spread = (float(np.median(np.abs(raw))) / 0.6745) ** 2 - float(np.median(error))
         self.response_sd = float(np.clip(np.sqrt(max(spread, 0.0)), 0.002, 0.15))
 
     def explore(self, broadening: float, seed: int, enough: float = 0.06) -> None:
