@@ -101,8 +101,9 @@ def _group_help(group: str) -> str:
     from molvis.registry import components
 
     offering = {c.distribution for c in components("command") if c.name.startswith(f"{group}-")}
-    summaries = [importlib.metadata.metadata(name).get("Summary", "") for name in sorted(offering)]
-    return " ".join(filter(None, summaries)) or f"Commands of {', '.join(sorted(offering))}."
+    described = [importlib.metadata.metadata(name) for name in sorted(offering)]
+    summaries = [data["Summary"] for data in described if "Summary" in data]
+    return " ".join(summaries) or f"Commands of {', '.join(sorted(offering))}."
 
 
 def _quick(option: Any) -> Any:
