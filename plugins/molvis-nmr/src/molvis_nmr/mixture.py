@@ -233,8 +233,8 @@ class _Rendered:
     """Transforms of a compound of amount 1: its multiplets, and how their sum changes."""
 
     value: Complex[np.ndarray, "g k"]
-    by_shift: Complex[np.ndarray, "g k"]
-    by_width: Complex[np.ndarray, "g k"]
+    by_shift: Complex[np.ndarray, "d k"]
+    by_width: Complex[np.ndarray, "d k"]
     by_coupling: Complex[np.ndarray, "p k"]
 
 
