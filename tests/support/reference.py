@@ -26,7 +26,17 @@ SECTIONS = {
     "negatives": config.NegativesConfig,
     "train": config.TrainConfig,
 }
-OURS = ("molvis-ccs", "molvis-core", "molvis-ir", "molvis-losses", "molvis-models", "molvis-msms", "molvis-structure")
+OURS = (
+    "molvis-ccs",
+    "molvis-core",
+    "molvis-flux",
+    "molvis-ir",
+    "molvis-losses",
+    "molvis-models",
+    "molvis-msms",
+    "molvis-nmr",
+    "molvis-structure",
+)
 CONFIGURED = ("encoder", "loss", "target", "scorer", "predictor", "fitter")
 _MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _TOP_LEVEL = {
@@ -123,7 +133,8 @@ def component_table(kind: str) -> str:
 
 
 def _arguments(c: Component) -> str:
-    meaning = attributes(registry.load(c.kind, c.name), heading="Args")
+    thing = registry.load(c.kind, c.name)
+    meaning = attributes(thing) | attributes(thing, heading="Args")  # a dataclass describes its fields
     lines = [f"\n### `{c.name}`\n"]
     for name, p in registry.parameters(c.kind, c.name).items():
         given = f"`{name} = {_toml(p.default)}`"

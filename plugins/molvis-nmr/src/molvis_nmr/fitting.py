@@ -440,7 +440,12 @@ class NmrSpinSystem:
         shift_sd, coupling_sd, width_sd, intensity_sd: of the prior around the start values: in ppm, in Hz, relative.
         couplings: `all` between spins that are linked, or only those `given`.
         exclude: windows in ppm that do not count.
-        gaussian, phase, baseline, line_shape, absolute, starts: see `fit`.
+        gaussian: whether a Gaussian width that all lines share is fitted.
+        phase: whether phase errors of order 0 and 1 are fitted.
+        baseline: degree of a polynomial under each multiplet; None for no baseline.
+        line_shape: whether an instrument line shape that all lines share is fitted at the end.
+        absolute: whether the end is on absolute deviations where more is left over than noise.
+        starts: most starts to try where the first ends badly.
     """
 
     system: SpinSystem

@@ -197,7 +197,11 @@ class NmrGradient:
 
     Attributes:
         system: groups of spins with start values.
-        mode, nucleus, epochs, learning_rate, exclude: see `fit_gradient`.
+        mode: what is free: `free`, or one of the others of `fit_gradient`.
+        nucleus: observed.
+        epochs: steps at each broadening.
+        learning_rate: of Adam, to begin with.
+        exclude: windows in ppm that do not count.
     """
 
     system: SpinSystem
