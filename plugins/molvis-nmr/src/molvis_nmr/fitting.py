@@ -67,7 +67,7 @@ class SpinSystemFit:
     systems: tuple[SpinSystem, ...]
     fit: Fit
     simulated: tuple[Trace, ...]
-    baseline: tuple[Float[np.ndarray, " t"], ...]
+    baseline: tuple[Float[np.ndarray, " _t"], ...]
     residual: tuple[Trace, ...]
     metrics: dict[str, float]
     each: tuple[dict[str, float], ...]
@@ -75,7 +75,7 @@ class SpinSystemFit:
     flags: dict[str, str]
     scale: tuple[float, ...]
     gaussian: tuple[float, ...]
-    line_shape: tuple[tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]] | None, ...]
+    line_shape: tuple[tuple[Float[np.ndarray, " _m"], Float[np.ndarray, " _m"]] | None, ...]
     starts: int
     problem: str
     _search: Any = field(default=None, repr=False)

@@ -115,9 +115,9 @@ class Stage:
 
     broadening: float
     windows: list[list[Window]]
-    data: list[Float[np.ndarray, " t"]]
-    keep: list[Bool[np.ndarray, " t"]]
-    background: list[Float[np.ndarray, "t b"]]
+    data: list[Float[np.ndarray, " _t"]]
+    keep: list[Bool[np.ndarray, " _t"]]
+    background: list[Float[np.ndarray, "_t _b"]]
     count: list[float]
     absolute: float = 0.0
 
@@ -137,10 +137,10 @@ class State:
     """
 
     theta: Float[np.ndarray, " k"]
-    linear: list[Float[np.ndarray, " c"]]
-    columns: list[Float[np.ndarray, "t c"]]
-    residual: list[Float[np.ndarray, " t"]]
-    weight: list[Float[np.ndarray, " t"]]
+    linear: list[Float[np.ndarray, " _c"]]
+    columns: list[Float[np.ndarray, "_t _c"]]
+    residual: list[Float[np.ndarray, " _t"]]
+    weight: list[Float[np.ndarray, " _t"]]
     loss: list[float]
     objective: float
 
@@ -367,7 +367,7 @@ class Problem:
             loss.append(total)
         return State(theta, linear, columns, residual, weight, loss, objective)
 
-    def derive(self, state: State, stage: Stage) -> list[Float[np.ndarray, "t k"]]:
+    def derive(self, state: State, stage: Stage) -> list[Float[np.ndarray, "_t _k"]]:
         """Derivatives of each spectrum by its own nonlinear parameters, at the state's intensities."""
         g, p = self.groups, len(self.pairs)
         found: list[np.ndarray] = []
@@ -384,7 +384,7 @@ class Problem:
         return found
 
     def normal(
-        self, state: State, stage: Stage, derived: list[Float[np.ndarray, "t k"]]
+        self, state: State, stage: Stage, derived: list[Float[np.ndarray, "_t _k"]]
     ) -> tuple[Float[np.ndarray, "k k"], Float[np.ndarray, " k"]]:
         """Normal equations of the nonlinear parameters, with the linear ones projected out."""
         size = len(self.names)

@@ -16,7 +16,7 @@ FLAT = 0.7
 """A parameter whose error stays above this share of its prior's is one that the data tell nothing about."""
 
 
-def autocorrelation(residuals: Sequence[Float[np.ndarray, " t"]], longest: int) -> Float[np.ndarray, " lag"]:
+def autocorrelation(residuals: Sequence[Float[np.ndarray, " _t"]], longest: int) -> Float[np.ndarray, " lag"]:
     """Of residuals in several windows, up to the first lag at which it is lost in its own error; 1 at lag 0."""
     power = sum(float(r @ r) for r in residuals)
     count = sum(len(r) for r in residuals)
