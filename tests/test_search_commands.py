@@ -101,7 +101,7 @@ def test_calibrate_stores_weights_and_leaves_the_index_valid(capsys: pytest.Capt
     said = json.loads(capsys.readouterr().out)
     after = load_bundle("bundle")
     assert after.calibration.weights == said["weights"]
-    assert after.calibration.fitted_on == "fold val of data"
+    assert after.calibration.fitted_on == "fold val of data (msms)"
     assert (before.calibration.weights, before.digest) == ({}, after.digest)
     assert run("identify unknown.codes --bundle bundle --library index") == 0
 
