@@ -73,17 +73,17 @@ class FluxSpace:
         where = {name: i for i, name in enumerate(self.reactions)}
         return [where[name] for _, name in self.parameters[len(self.reactions) :]]
 
-    def values(self, theta: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n v"]:
+    def values(self, theta: Float[np.ndarray, "*n k"]) -> Float[np.ndarray, "*n v"]:
         """All fluxes of coordinates; one vector gives one vector."""
         return self.origin + theta @ self.basis.T
 
-    def coordinates(self, values: Float[np.ndarray, "n v"]) -> Float[np.ndarray, "n k"]:
+    def coordinates(self, values: Float[np.ndarray, "*n v"]) -> Float[np.ndarray, "*n k"]:
         """Coordinates of fluxes that lie in the space."""
         return values[..., list(self.free)]
 
     def net_and_exchange(
-        self, values: Float[np.ndarray, "n v"]
-    ) -> tuple[Float[np.ndarray, "n r"], Float[np.ndarray, "n r"]]:
+        self, values: Float[np.ndarray, "*n v"]
+    ) -> tuple[Float[np.ndarray, "*n r"], Float[np.ndarray, "*n r"]]:
         """Values apart, in the order of the network's reactions; the exchange flux of an irreversible one is 0."""
         count = len(self.reactions)
         net = values[..., :count]
@@ -126,7 +126,7 @@ class FluxSpace:
         )
         return low + (high - low) * np.asarray(found.x)[:-1]
 
-    def contains(self, theta: Float[np.ndarray, "n k"], tolerance: float = 1e-6) -> Bool[np.ndarray, " n"]:
+    def contains(self, theta: Float[np.ndarray, "*n k"], tolerance: float = 1e-6) -> Bool[np.ndarray, "*n"]:
         """Whether coordinates lie inside, up to a tolerance relative to the range of each flux."""
         values = self.values(theta)
         rows = values @ self.rows.T
