@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from jaxtyping import Float
@@ -16,7 +17,9 @@ from molvis_nmr.squares import TELLING, Problem, Stage, State
 ENOUGH = 0.04
 """R factor, at the last broadening but one, below which an answer is taken for right without a look at others."""
 
-HOPELESS = 0.5
+AGAIN = 5
+"""Most starts, all near the first, before others are looked for."""
+HOPELESS = 0.2
 """R factor above which a fit has failed."""
 MOVES = 40
 """Most moves that are looked at from one answer."""
@@ -54,24 +57,61 @@ class Search:
 
         Couplings that start at 0 join in at the end.
         """
+        problem, first, self.starts = self.problem, theta, 1
+        theta = self._sharpened(first, self.ladder[:-1])
+        if starts > 1 and len(self.ladder) > 2 and problem.pairs and self._error() > ENOUGH:
+            theta = self._again(first, min(AGAIN, starts))
+            if self._error() > ENOUGH and self.starts < starts:
+                before, error = theta, self._error()
+                with self._held_back():
+                    theta = self._explore(first, starts)
+                theta = self._sharpened(theta, ())
+                if self._error() > error:
+                    theta = before
+        self._last(theta)
+
+    @contextmanager
+    def _held_back(self) -> Iterator[None]:
+        """While lines still look for each other, widths and intensities are no place to hide what does not fit."""
         problem = self.problem
         kept = problem.free, problem.spread, problem.r_sd
         problem.free = problem.free & ~self._new_couplings()
-        # While lines still look for each other, widths and intensities are no place to hide what does not fit.
         problem.spread, problem.r_sd = min(problem.spread, 0.02), np.minimum(problem.r_sd, 0.1)
-        first = theta
-        self.starts = 1
-        theta = self._anneal(first, self.ladder[:-1])
-        if starts > 1 and len(self.ladder) > 2 and problem.pairs and self._error() > ENOUGH:
-            theta = self._explore(first, starts)
-        problem.free, problem.spread, problem.r_sd = kept
-        # Sharp lines find each other only in small steps.
-        sharp, broadening = self._narrowest(theta), self.ladder[-2] if len(self.ladder) > 1 else 0.0
+        try:
+            yield
+        finally:
+            problem.free, problem.spread, problem.r_sd = kept
+
+    def _sharpened(
+        self, theta: Float[np.ndarray, " k"], ladder: Sequence[float], factor: float = 3.0
+    ) -> Float[np.ndarray, " k"]:
+        """Down the ladder, and on in small steps to the width of the lines: sharp ones find each other only so."""
+        with self._held_back():
+            theta = self._anneal(theta, ladder)
+        broadening = self.ladder[-2] if len(self.ladder) > 1 else 0.0
+        sharp = self._narrowest(theta)
         while broadening > 4 * sharp:
-            broadening /= 3
+            broadening /= factor
             theta = self._anneal(theta, (broadening,))
             sharp = self._narrowest(theta)
-        self._last(theta)
+        return theta
+
+    def _again(self, first: Float[np.ndarray, " k"], starts: int) -> Float[np.ndarray, " k"]:
+        """Down once more from the broadest, in smaller steps: as it was, then from places nearby."""
+        answer, error = self.state, self._error()
+        coarse, fine = self.ladder[0], self.ladder[-2]
+        steps = [coarse]
+        while fine > 0 and steps[-1] / 2 > fine:
+            steps.append(steps[-1] / 2)
+        start, stage = first, self.stage
+        while self.starts < starts and error > ENOUGH:
+            self.starts += 1
+            self._sharpened(start, (*steps, fine), 2.0)
+            if self._error() < error:
+                answer, error, stage = self.state, self._error(), self.stage
+            start = first + 0.3 * (self._drawn(first) - first)
+        self.state, self.stage = answer, stage
+        return answer.theta
 
     def _new_couplings(self) -> np.ndarray:
         new = np.zeros(len(self.problem.names), dtype=bool)
