@@ -122,6 +122,7 @@ def test_the_paper_s_iou_is_the_share_that_two_boxes_have_in_common() -> None:
     assert metrics.roi_iou(a, b, np.ones(100, dtype=bool)) == pytest.approx(1 / 3)
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_spectra_of_different_lengths_cannot_be_compared() -> None:
     with pytest.raises(RecordError, match=r"\(3,\).*\(4,\)"):
         metrics.iou(np.ones(3), np.ones(4))
