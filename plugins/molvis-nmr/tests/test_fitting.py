@@ -170,6 +170,21 @@ def test_a_fit_finds_the_truth_from_a_start_that_is_off() -> None:
     assert set(found.fit.names) >= {"shift/H1", "coupling/H2-H3", "width/H3", "intensity/H1", "gaussian"}
 
 
+def test_lines_that_are_all_displaced_are_found() -> None:
+    found = fit(measured(axis=np.arange(3.3, 4.6, 0.0005)), replace(ABX, shifts=ABX.shifts - 0.1))
+    assert found.problem == ""
+    assert np.abs(found.system.shifts - ABX.shifts).max() * FIELD < 0.05
+
+
+def test_sharp_lines_are_found_from_a_start_that_is_off() -> None:
+    sharp = replace(ABX, widths=np.full(3, 0.1))
+    axis = np.arange(3.6, 4.2, 0.0001)
+    for seed in range(3):
+        found = fit(measured(sharp, axis=axis), moved(sharp, 0.02, 1.5, seed))
+        assert found.problem == ""
+        assert np.abs(found.system.shifts - sharp.shifts).max() * FIELD < 0.02
+
+
 def test_several_fields_share_their_couplings() -> None:
     other = replace(ABX, shifts=ABX.shifts + 0.01)
     axis = np.arange(3.6, 4.2, 0.0004)

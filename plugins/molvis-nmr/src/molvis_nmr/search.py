@@ -19,6 +19,8 @@ ENOUGH = 0.04
 
 AGAIN = 5
 """Most starts, all near the first, before others are looked for."""
+DISPLACED = 0.15
+"""Most ppm by which all shifts are moved together."""
 HOPELESS = 0.2
 """R factor above which a fit has failed."""
 MOVES = 40
@@ -97,21 +99,43 @@ class Search:
         return theta
 
     def _again(self, first: Float[np.ndarray, " k"], starts: int) -> Float[np.ndarray, " k"]:
-        """Down once more from the broadest, in smaller steps: as it was, then from places nearby."""
+        """Down once more from the broadest, in smaller steps: as it was, all shifts displaced, then places nearby."""
         answer, error = self.state, self._error()
         coarse, fine = self.ladder[0], self.ladder[-2]
         steps = [coarse]
         while fine > 0 and steps[-1] / 2 > fine:
             steps.append(steps[-1] / 2)
-        start, stage = first, self.stage
+        base, stage, displaced = first, self.stage, self._displaced(first)
+        others = [first] if np.array_equal(displaced, first) else [first, displaced]
         while self.starts < starts and error > ENOUGH:
             self.starts += 1
+            start = others.pop(0) if others else base + 0.3 * (self._drawn(first) - first)
             self._sharpened(start, (*steps, fine), 2.0)
             if self._error() < error:
                 answer, error, stage = self.state, self._error(), self.stage
-            start = first + 0.3 * (self._drawn(first) - first)
+                base = displaced if start is displaced else base
         self.state, self.stage = answer, stage
         return answer.theta
+
+    def _displaced(self, first: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+        """All shifts of a spectrum moved together to where they fit best: another reference, temperature or pH."""
+        problem, width, theta = self.problem, self.ladder[0], first.copy()
+        for s, m in enumerate(problem.measured):
+            every = max(int(width / 4 / m.step), 1)
+            data = np.where(m.keep, m.broadened(width), 0.0)[::every]
+            axis = Window(float(m.hertz[0]), m.step * every, data, m.keep[::every])
+            model = problem.basis(theta, [axis], s, width) @ problem.r_mean[s]
+            mask = (model > 0.02 * model.max()).astype(np.float64)
+            most = min(int(DISPLACED * m.observed / axis.step), len(data) // 4)
+            padded = np.pad(data, most)
+            score = np.correlate(padded, model) / np.sqrt(np.maximum(np.correlate(padded**2, mask), 1e-300))
+            offset = (int(score.argmax()) - most) * axis.step / m.observed
+            if score.max() > 1.02 * score[most]:
+                at = problem.at(s, "shift")
+                theta[at] += np.where(problem.free[at], offset, 0.0)
+        if problem.tie is not None:
+            theta = first + problem.tie @ (np.linalg.pinv(problem.tie) @ (theta - first))
+        return np.clip(theta, problem.low, problem.high)
 
     def _new_couplings(self) -> np.ndarray:
         new = np.zeros(len(self.problem.names), dtype=bool)
