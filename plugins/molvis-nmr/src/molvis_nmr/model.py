@@ -184,19 +184,23 @@ def _columns(
         near = (position > axis[0] - reach) & (position < axis[-1] + reach)
         some = columns[near]
         narrow = some[:, groups:].astype(np.float32) if derived is not None else None
+        strength = some[:, :groups].astype(np.float32)
         angle = shape.phase[0] + shape.phase[1] * axis / 1000
         turned = np.cos(angle), np.sin(angle)
         values = np.empty((len(axis), groups + count))
         for first in range(0, len(axis), _CHUNK):
             at = slice(first, min(first + _CHUNK, len(axis)))
             turn = turned[0][at], turned[1][at]
-            even = np.empty((at.stop - first, int(near.sum())))
-            _lines_on(axis[at], position[near], width[near], *turn, even)
-            values[at, :groups] = even @ some[:, :groups]
-            if narrow is not None:
+            size = at.stop - first, int(near.sum())
+            if narrow is None:
+                even = np.empty(size)
+                _lines_on(axis[at], position[near], width[near], *turn, even)
+                values[at, :groups] = even @ some
+            else:
                 # Single precision is enough for the direction of a step, and twice as fast.
-                parts = np.empty((4, *even.shape), dtype=np.float32)
+                parts = np.empty((4, *size), dtype=np.float32)
                 _slopes_on(axis[at], position[near], width[near], *turn, parts)
+                values[at, :groups] = parts[0] @ strength
                 values[at, groups:] = 0
                 values[at, groups : groups + q] = parts[0] @ narrow[:, :q] + parts[1] @ narrow[:, q : 2 * q]
                 values[at, groups + q : -3] = parts[2] @ narrow[:, 2 * q : -1]
