@@ -219,6 +219,11 @@ def central_results(estimator: Estimator, cases: int) -> dict[str, Any]:
             found = space.values(walked.theta)
             low, middle, high = np.quantile(found, [0.05, 0.5, 0.95], axis=0)
             note("CPU seconds, posterior", time.process_time() - start)
+            fair = widened(estimator, found, missing, 0.9, walked=True)[1]
+            held = (fair[:, 0] - 1e-9 <= truth) & (truth <= fair[:, 1] + 1e-9)
+            note("calibrated 90% intervals of the posterior hold", held[moving].mean())
+            note("width of the posterior's calibrated intervals, share of the range",
+                 (np.ptp(fair, axis=1) / width)[moving].mean())  # fmt: skip
             note("90% intervals of the posterior hold", ((low <= truth) & (truth <= high))[moving].mean())
             note("error of the posterior's median, share of the range", (np.abs(middle - truth) / width)[moving].mean())
             note("width of the posterior's intervals, share of the range", ((high - low) / width)[moving].mean())

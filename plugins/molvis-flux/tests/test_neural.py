@@ -35,7 +35,7 @@ from molvis_flux.network import Datum, Experiment, Fragment, Network, Study, Tra
 from molvis_flux.neural import Mixture, SetEncoder
 from molvis_flux.neural_fitter import NeuralFluxes
 from molvis_flux.polytope import flux_space, sample
-from molvis_flux.training import draw_missing, held_out, train, with_missing
+from molvis_flux.training import calibrate_walkers, draw_missing, held_out, train, with_missing
 from molvis_flux.walkers import walk
 from molvis_flux.weighing import quantiles, weigh
 
@@ -235,6 +235,24 @@ def test_walkers_and_importance_sampling_agree(trained: Estimator) -> None:
         np.testing.assert_array_equal(walked.theta, again.theta)
 
 
+def test_intervals_of_walkers_are_calibrated_for_nets_and_exchanges(trained: Estimator) -> None:
+    factors = calibrate_walkers(trained, n=2, draws=200)
+    assert list(factors) == ["walkers/0.5", "walkers/0.8", "walkers/0.9", "walkers/0.95"]
+    wide = dataclasses.replace(trained, calibration={"walkers/0.9": np.full_like(factors["walkers/0.9"], 3.0)})
+    space = trained.space
+    net, back = space.index["net", "v4"], space.index["exchange", "v2"]
+    for table in factors.values():
+        assert table.shape == (5, len(space.parameters))
+        assert (table[:, net] > 0).all()
+        assert (table[:, net] != table[:, back]).any()
+        assert (table[:, space.index["net", "v1"]] == 1).all()  # a fixed flux has no interval to widen
+    _, clean = held_out(trained, 1, seed=8)
+    data = measured(trained, clean[0], sd=0.005)
+    plain, fair = (estimate(e, data, method="walkers", draws=400, refine=False) for e in (trained, wide))
+    np.testing.assert_array_equal(plain.samples, fair.samples)
+    np.testing.assert_allclose(np.ptp(fair.intervals[net]), 3 * np.ptp(plain.intervals[net]), rtol=1e-6)
+
+
 @pytest.mark.parametrize("method", ["walkers", "sequential"])
 def test_every_method_holds_the_truth(trained: Estimator, method: str) -> None:
     values, clean = held_out(trained, 1, seed=8)
@@ -348,6 +366,7 @@ def test_damaged_folders_are_refused(folder: Path, trained: Estimator, tmp_path:
         (dataclasses.replace(SMALL, noise=(0.03, 0.005)), "the smaller one first"),
         (dataclasses.replace(SMALL, steps=0), "steps is 0"),
         (dataclasses.replace(SMALL, simulations=10), "at least 1,000"),
+        (dataclasses.replace(SMALL, walked=-1), "walked is -1"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(tmp_path: Path, settings: Settings, message: str) -> None:

@@ -47,6 +47,8 @@ class Settings:
         width, depth, components: of the network; no components means as many as suit the number of free fluxes.
         rate: greatest learning rate.
         seed: of everything that is drawn.
+        walked: held-out fluxes at each share of missing measurements on which the intervals of `walkers` are
+            calibrated, where that is the method: each takes as long as an estimate. 0: they are not.
     """
 
     noise: tuple[float, float] = (0.001, 0.03)
@@ -58,6 +60,7 @@ class Settings:
     components: int = 0
     rate: float = 1e-3
     seed: int = 0
+    walked: int = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class Estimator:
         center, spread: of each number of a vector of data, over the training's fluxes.
         free: `(kind, reaction)` of the coordinates.
         calibration: by interval level, factors by which the neural posterior's intervals are widened: rows of
-            `MISSING`, columns of the space's parameters.
+            `MISSING`, columns of the space's parameters; for those of walkers by `walkers/` and the level.
         metrics: of the training.
     """
 

@@ -36,7 +36,8 @@ class Estimate:
         level: probability of the intervals.
         samples: equally weighted draws from the posterior.
         method: `importance`, `walkers` or `sequential`: draws from the exact posterior; `neural`: draws from the
-            network, with intervals calibrated on held-out fluxes.
+            network. Intervals of `neural` are calibrated on held-out fluxes, and those of `walkers` where the training
+            did so.
         effective: how many independent draws the posterior rests on.
         best: the least-squares fit that started from the posterior, or None where it was not asked for.
         verdicts: what may be said of each flux.
@@ -122,9 +123,9 @@ def estimate(
     edges = np.cumsum(found.weight)
     chosen = np.searchsorted(edges / edges[-1], (np.arange(draws) + 0.5) / draws)
     samples = space.values(found.theta[np.minimum(chosen, len(found.theta) - 1)])
-    if used == "neural":
+    if used in ("neural", "walkers"):
         missing = 1 - np.mean([data.there[m.start : m.stop].any() for m in estimator.measurements])
-        values, intervals = widened(estimator, samples, float(missing), level)
+        values, intervals = widened(estimator, samples, float(missing), level, walked=used == "walkers")
     else:
         low, values, high = quantiles(space.values(found.theta), found.weight, ((1 - level) / 2, 0.5, (1 + level) / 2))
         intervals = np.stack([low, high], axis=1)

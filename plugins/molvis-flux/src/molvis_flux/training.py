@@ -34,9 +34,11 @@ from molvis_flux.estimator import (
     simulate,
     without_data,
 )
+from molvis_flux.inference import WIDEST
 from molvis_flux.network import Study
 from molvis_flux.polytope import flux_space, sample
 from molvis_flux.simulation import compile_plan
+from molvis_flux.walkers import walk
 from molvis_flux.weighing import neural_draws
 
 log = logging.getLogger("molvis")
@@ -108,6 +110,8 @@ def train(
     free = tuple(space.parameters[row] for row in space.free)
     fresh = Estimator(study, settings, copula, model.eval(), center, spread, free)
     calibration, metrics = calibrate(fresh, n=min(300, settings.simulations // 20))
+    if settings.walked and len(space) > WIDEST:
+        calibration |= calibrate_walkers(fresh, n=settings.walked)
     metrics["cpu_seconds"] = time.process_time() - began  # since the last resumption, if there was one
     done = Estimator(study, settings, copula, model, center, spread, free, calibration, metrics)
     save_estimator(done, folder)
@@ -122,6 +126,8 @@ def _check(settings: Settings) -> None:
     for name in ("steps", "batch", "simulations", "width", "depth"):
         if getattr(settings, name) < 1:
             raise EstimatorError(f"{name} is {getattr(settings, name)}; at least 1 is wanted")
+    if settings.walked < 0:
+        raise EstimatorError(f"walked is {settings.walked}; 0 or more are wanted")
     if settings.simulations < 1000:
         raise EstimatorError(f"simulations is {settings.simulations}; at least 1,000 are wanted")
 
@@ -325,11 +331,56 @@ def calibrate(
         ])  # fmt: skip
         for level in LEVELS:
             low, middle, high = np.quantile(found, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=1)
-            away = values - middle
-            reach = np.where(away > 0, high - middle, middle - low)
-            ratio = np.abs(away) / np.maximum(reach, 1e-12)
+            ratio = _reaches(values, low, middle, high)
             rank = min(1.0, math.ceil((n + 1) * level) / n)
             factors[f"{level:g}"][row, moving] = np.quantile(ratio[:, moving], rank, axis=0, method="higher")
             if level == 0.9:
                 metrics[f"coverage_{missing:g}"] = float((ratio[:, moving] <= 1).mean())
     return factors, metrics
+
+
+def calibrate_walkers(estimator: Estimator, *, n: int = 24, draws: int = 2000) -> dict[str, Float[np.ndarray, "l v"]]:
+    """Factors for the intervals of walkers, as `calibrate` finds them for the neural posterior.
+
+    Walkers that have not mixed make intervals too narrow. As each case takes as long as an estimate there are few: net
+    fluxes share a factor at each level, whatever is missing, and so do exchange fluxes. Intervals then hold as often as
+    they say on average over fluxes, not for each.
+
+    Args:
+        estimator: with more free fluxes than importance sampling can do.
+        n: held-out fluxes at each share of missing measurements.
+        draws: of each.
+
+    Returns:
+        The factors, by `walkers/` and the level.
+    """
+    space, rng = estimator.space, np.random.default_rng(estimator.settings.seed + 2)
+    values, clean = held_out(estimator, n * len(MISSING), estimator.settings.seed)
+    edges = [0.5, *(share for level in LEVELS for share in ((1 - level) / 2, (1 + level) / 2))]
+    found = np.empty((len(values), len(edges), len(space.parameters)))
+    for i, truth in enumerate(clean):
+        data = with_missing(estimator, truth, MISSING[i % len(MISSING)], rng)
+        theta = walk(estimator, data, estimator.posterior([data]), draws=draws, seed=i).theta
+        found[i] = np.quantile(space.values(theta), edges, axis=0)
+    moving = space.ranges[:, 1] > space.ranges[:, 0]
+    exchange = np.array([kind == "exchange" for kind, _ in space.parameters])
+    out: dict[str, Float[np.ndarray, "l v"]] = {}
+    for which, level in enumerate(LEVELS):
+        factors = out[f"walkers/{level:g}"] = np.ones((len(MISSING), len(space.parameters)))
+        ratio = _reaches(values, found[:, 1 + 2 * which], found[:, 0], found[:, 2 + 2 * which])
+        for chosen in (moving & exchange, moving & ~exchange):
+            if chosen.any():
+                factors[:, chosen] = np.quantile(ratio[:, chosen], level)
+    return out
+
+
+def _reaches(
+    values: Float[np.ndarray, "n v"],
+    low: Float[np.ndarray, "n v"],
+    middle: Float[np.ndarray, "n v"],
+    high: Float[np.ndarray, "n v"],
+) -> Float[np.ndarray, "n v"]:
+    """Factors by which intervals would have to be widened about their middle to hold values."""
+    away = values - middle
+    reach = np.where(away > 0, high - middle, middle - low)
+    return np.abs(away) / np.maximum(reach, 1e-12)

@@ -175,12 +175,12 @@ def quantiles(
 
 
 def widened(
-    estimator: Estimator, values: Float[np.ndarray, "s v"], missing: float, level: float
+    estimator: Estimator, values: Float[np.ndarray, "s v"], missing: float, level: float, *, walked: bool = False
 ) -> tuple[Float[np.ndarray, " v"], Float[np.ndarray, "v 2"]]:
-    """Medians of neural draws, and their intervals with the calibration for a share of missing measurements."""
+    """Medians of draws, neural or of walkers, and intervals calibrated for a share of missing measurements."""
     low, middle, high = np.quantile(values, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=0)
-    if f"{level:g}" in estimator.calibration:
-        table = estimator.calibration[f"{level:g}"]
+    table = estimator.calibration.get(f"walkers/{level:g}" if walked else f"{level:g}")
+    if table is not None:
         factor = np.array([np.interp(missing, MISSING, table[:, i]) for i in range(table.shape[1])])
         low, high = middle - factor * (middle - low), middle + factor * (high - middle)
     ranges = estimator.space.ranges
