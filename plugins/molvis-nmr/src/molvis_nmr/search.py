@@ -60,7 +60,7 @@ class Search:
         Couplings that start at 0 join in at the end.
         """
         problem, first, self.starts = self.problem, theta, 1
-        theta = self._sharpened(first, self.ladder[:-1])
+        plain = theta = self._sharpened(first, self.ladder[:-1])
         if starts > 1 and len(self.ladder) > 2 and problem.pairs and self._error() > ENOUGH:
             theta = self._again(first, min(AGAIN, starts))
             if self._error() > ENOUGH and self.starts < starts:
@@ -71,6 +71,12 @@ class Search:
                 if self._error() > error:
                     theta = before
         self._last(theta)
+        if not np.array_equal(theta, plain):
+            # The lower of two at the last broadening need not be the lower without.
+            other, error = (self.state, self.stage, self.ended), self._error()
+            self._last(plain)
+            if self._error() > error:
+                self.state, self.stage, self.ended = other
 
     @contextmanager
     def _held_back(self) -> Iterator[None]:
