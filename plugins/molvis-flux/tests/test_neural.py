@@ -230,7 +230,9 @@ def test_walkers_and_importance_sampling_agree(trained: Estimator) -> None:
         wanted, walked = (f(trained, data, posterior, draws=4000, seed=1) for f in (weigh, walk))
         assert walked.effective > 400
         one, other = (quantiles(d.theta, d.weight, (0.05, 0.5, 0.95)) for d in (wanted, walked))
-        np.testing.assert_allclose((other - one) / (one[2] - one[0]), 0, atol=0.12)
+        off = (other - one) / (one[2] - one[0])
+        np.testing.assert_allclose(off[1], 0, atol=0.12)
+        np.testing.assert_allclose(off, 0, atol=0.25)  # tails of walkers are known less well than their middle
         again = walk(trained, data, posterior, draws=4000, seed=1)
         np.testing.assert_array_equal(walked.theta, again.theta)
 
