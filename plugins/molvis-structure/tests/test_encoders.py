@@ -55,7 +55,7 @@ def test_what_was_featurised_is_not_made_again(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_it_keeps_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_KEPT", 4)
+    monkeypatch.setattr(module.FingerprintEncoder, "most_kept", 4)
     encoder = _small()
     encoder.featurise(synthetic_structures(12))
     assert len(encoder._kept) == 4

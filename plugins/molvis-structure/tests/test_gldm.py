@@ -124,7 +124,7 @@ def _same(a: object, b: object) -> bool:
 
 
 def test_what_it_keeps_is_bounded(encoder: GLDMEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_KEPT", 4)
+    monkeypatch.setattr(GLDMEncoder, "most_kept", 4)
     encoder.featurise(synthetic_structures(12))
     assert len(encoder._kept) == 4
     assert len(encoder.collate(synthetic_structures(12))) == 12

@@ -18,14 +18,13 @@ from torch_geometric.nn.models import AttentiveFP
 from molvis.errors import ConfigError, did_you_mean
 from molvis.records import Structure
 from molvis_structure.attentivefp_layers import AttentiveFPLayers
-from molvis_structure.fingerprints import in_parallel
+from molvis_structure.featurising import Featurising
 from molvis_structure.graphs import EDGE_FEATURES, NODE_FEATURES, GraphBatch, collate, featurise
 
-_KEPT = 100_000
 Form = Literal["torch-geometric", "dgl-lifesci"]
 
 
-class AttentiveFPEncoder(nn.Module):
+class AttentiveFPEncoder(Featurising[tuple[np.ndarray, np.ndarray, np.ndarray]]):
     """Structures to unit vectors by graph attention.
 
     Args:
@@ -39,6 +38,7 @@ class AttentiveFPEncoder(nn.Module):
     """
 
     accepts = Structure
+    most_kept = 100_000
 
     def __init__(
         self,
@@ -73,32 +73,9 @@ class AttentiveFPEncoder(nn.Module):
             )
         self._kept: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
-    def __getstate__(self) -> dict[str, object]:
-        return {**super().__getstate__(), "_kept": {}}
-
-    def featurise(
-        self,
-        structures: Sequence[Structure],
-        *,
-        processes: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> None:
-        """Prepare graphs of many structures by several processes, for `collate` to look up.
-
-        Args:
-            structures: those to come.
-            processes: how many; all processors by default.
-            progress: called with the structures done and in all.
-
-        Raises:
-            molvis.errors.StructureError: RDKit refuses a SMILES.
-        """
-        wanted = [s for s in dict.fromkeys(s.smiles for s in structures) if s not in self._kept][:_KEPT]
-        if len(self._kept) + len(wanted) > _KEPT:
-            self._kept.clear()
-        self._kept |= dict(
-            zip(wanted, in_parallel(featurise, wanted, processes=processes, progress=progress), strict=True)
-        )
+    @property
+    def _featurise_one(self) -> Callable[[str], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        return featurise
 
     def collate(self, records: Sequence[Structure]) -> GraphBatch:
         """Graphs of structures; each is featurised once.
@@ -108,13 +85,6 @@ class AttentiveFPEncoder(nn.Module):
         """
         batch = collate([self._features(r.smiles) for r in records])
         return batch.with_self_loops() if self.self_loops else batch
-
-    def _features(self, smiles: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        if smiles not in self._kept:
-            if len(self._kept) >= _KEPT:
-                self._kept.clear()
-            self._kept[smiles] = featurise(smiles)
-        return self._kept[smiles]
 
     def forward(self, batch: GraphBatch) -> Float[Tensor, "n dim"]:
         """Unit vectors."""

@@ -15,9 +15,8 @@ from molvis.collate import TensorBatch
 from molvis.errors import ConfigError
 from molvis.records import Structure
 from molvis_structure.features import DESCRIPTORS, ELEMENTS, check_descriptors, features
-from molvis_structure.fingerprints import in_parallel, length
-
-_KEPT = 600_000
+from molvis_structure.featurising import Featurising
+from molvis_structure.fingerprints import length
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +50,7 @@ def _store(kinds: tuple[str, ...], bits: int, descriptors: tuple[str, ...]) -> d
     return {}
 
 
-class FingerprintEncoder(nn.Module):
+class FingerprintEncoder(Featurising[tuple[np.ndarray, np.ndarray]]):
     """Structures to unit vectors from fingerprints, element counts and descriptors.
 
     Args:
@@ -66,6 +65,7 @@ class FingerprintEncoder(nn.Module):
     """
 
     accepts = Structure
+    most_kept = 600_000
 
     def __init__(
         self,
@@ -95,37 +95,9 @@ class FingerprintEncoder(nn.Module):
         self._kept = _store(self.kinds, bits, self.descriptors)
         self._featurise_one("C")  # a misspelt fingerprint is told here, not in a worker
 
-    def __getstate__(self) -> dict[str, object]:
-        return {**super().__getstate__(), "_kept": {}}
-
     @property
     def _featurise_one(self) -> Callable[[str], tuple[np.ndarray, np.ndarray]]:
         return functools.partial(features, kinds=self.kinds, bits=self.bits, descriptors=self.descriptors)
-
-    def featurise(
-        self,
-        structures: Sequence[Structure],
-        *,
-        processes: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> None:
-        """Prepare features of many structures by several processes, for `collate` to look up.
-
-        Args:
-            structures: those to come.
-            processes: how many; all processors by default.
-            progress: called with the structures done and in all.
-
-        Raises:
-            molvis.errors.StructureError: RDKit refuses a SMILES.
-        """
-        wanted = [s for s in dict.fromkeys(s.smiles for s in structures) if s not in self._kept][:_KEPT]
-        if len(self._kept) + len(wanted) > _KEPT:
-            self._kept.clear()
-        if progress and not wanted:
-            progress(len(structures), len(structures))
-        made = in_parallel(self._featurise_one, wanted, processes=processes, progress=progress)
-        self._kept |= dict(zip(wanted, made, strict=True))
 
     def collate(self, records: Sequence[Structure]) -> FingerprintBatch:
         """Features of structures; those prepared before are looked up.
@@ -133,7 +105,7 @@ class FingerprintEncoder(nn.Module):
         Raises:
             molvis.errors.StructureError: RDKit refuses a SMILES.
         """
-        made = [self._kept.get(s.smiles) or self._keep(s.smiles) for s in records]
+        made = [self._features(s.smiles) for s in records]
         bits = [m[0] for m in made] or [np.empty(0, np.uint8)]
         numbers = [m[1] for m in made] or [np.empty(0, np.float32)]
         shape = len(made), (self.count + 7) // 8
@@ -141,12 +113,6 @@ class FingerprintEncoder(nn.Module):
             torch.from_numpy(np.concatenate(bits).reshape(shape)),
             torch.from_numpy(np.concatenate(numbers).reshape(len(made), len(ELEMENTS) + len(self.descriptors))),
         )
-
-    def _keep(self, smiles: str) -> tuple[np.ndarray, np.ndarray]:
-        if len(self._kept) >= _KEPT:
-            self._kept.clear()
-        self._kept[smiles] = self._featurise_one(smiles)
-        return self._kept[smiles]
 
     def forward(self, batch: FingerprintBatch) -> Float[Tensor, "n dim"]:
         """Unit vectors."""

@@ -20,10 +20,9 @@ from torch_geometric.utils import scatter, softmax
 
 from molvis.errors import ConfigError
 from molvis.records import Structure
-from molvis_structure.fingerprints import in_parallel
+from molvis_structure.featurising import Featurising
 from molvis_structure.motifs import ATOMS, FIRST_TYPE, RELATIONS, TypedMolecule, Vocabulary, typed
 
-_KEPT = 200_000
 _HEADS = 2
 """Heads of the pooling for each layer."""
 
@@ -127,7 +126,7 @@ class FiLMConvolution(nn.Module):
         return own.float().index_add(0, batch.edges[1], heard)
 
 
-class GLDMEncoder(nn.Module):
+class GLDMEncoder(Featurising[TypedMolecule]):
     """Structures to unit vectors by FiLM convolution over atoms and bonds typed by motifs.
 
     Args:
@@ -172,35 +171,9 @@ class GLDMEncoder(nn.Module):
         self.register_load_state_dict_pre_hook(_check_vocabulary)
         self._kept: dict[str, TypedMolecule] = {}
 
-    def __getstate__(self) -> dict[str, object]:
-        return {**super().__getstate__(), "_kept": {}}
-
     @property
     def _featurise_one(self) -> Callable[[str], TypedMolecule]:
         return functools.partial(typed, place=self.place)
-
-    def featurise(
-        self,
-        structures: Sequence[Structure],
-        *,
-        processes: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> None:
-        """Prepare graphs of many structures by several processes, for `collate` to look up.
-
-        Args:
-            structures: those to come.
-            processes: how many; all processors by default.
-            progress: called with the structures done and in all.
-
-        Raises:
-            molvis.errors.StructureError: RDKit refuses a SMILES.
-        """
-        wanted = [s for s in dict.fromkeys(s.smiles for s in structures) if s not in self._kept][:_KEPT]
-        if len(self._kept) + len(wanted) > _KEPT:
-            self._kept.clear()
-        made = in_parallel(self._featurise_one, wanted, processes=processes, progress=progress)
-        self._kept |= dict(zip(wanted, made, strict=True))
 
     def collate(self, records: Sequence[Structure]) -> MotifBatch:
         """Graphs of structures; each is featurised once.
@@ -208,13 +181,7 @@ class GLDMEncoder(nn.Module):
         Raises:
             molvis.errors.StructureError: RDKit refuses a SMILES.
         """
-        return collate([self._kept.get(s.smiles) or self._keep(s.smiles) for s in records])
-
-    def _keep(self, smiles: str) -> TypedMolecule:
-        if len(self._kept) >= _KEPT:
-            self._kept.clear()
-        self._kept[smiles] = self._featurise_one(smiles)
-        return self._kept[smiles]
+        return collate([self._features(s.smiles) for s in records])
 
     def forward(self, batch: MotifBatch) -> Float[Tensor, "n dim"]:
         """Unit vectors."""
