@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from molvis.files import write_text
+from molvis_core.files import write_text
 from molvis_flux.fitting import multistart
 from molvis_flux.levenberg import minimise
 from molvis_flux.network import Datum, Experiment, Fragment, Network, Study, Tracer

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from molvis.errors import BundleError
-from molvis.files import write_text
+from molvis_core.errors import BundleError
+from molvis_core.files import write_text
 from molvis_flux.estimator import Data, Estimator, Settings, load_estimator
 from molvis_flux.network import Experiment, Fragment, Network, Study, Tracer
 from molvis_flux.readers import read_study

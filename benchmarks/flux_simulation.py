@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from molvis.files import write_text
+from molvis_core.files import write_text
 from molvis_flux.examples import antoniewicz
 from molvis_flux.instationary import compile_instationary
 from molvis_flux.network import Experiment, Fragment, Network, Tracer

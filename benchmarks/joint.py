@@ -28,10 +28,10 @@ from typing import Any
 
 import torch
 
-from molvis import training
-from molvis.config import JointConfig, RunConfig, parse_config
-from molvis.dataset import Dataset, import_files
-from molvis.training import Progress, train
+from molvis_core import training
+from molvis_core.config import JointConfig, RunConfig, parse_config
+from molvis_core.dataset import Dataset, import_files
+from molvis_core.training import Progress, train
 
 WARM = 2
 """Steps of each pairing that are not counted: allocators and caches fill."""

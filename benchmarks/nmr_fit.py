@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from molvis.files import write_text
-from molvis.fitting import Fixed
-from molvis.records import Trace
+from molvis_core.files import write_text
+from molvis_core.fitting import Fixed
+from molvis_core.records import Trace
 from molvis_nmr import metrics
 from molvis_nmr.fitting import SpinSystemFit, fit
 from molvis_nmr.gradient import fit_gradient

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from molvis.output import to_plain
-from molvis.records import Trace
+from molvis_core.output import to_plain
+from molvis_core.records import Trace
 from molvis_nmr.library import read_library
 from molvis_nmr.mixture import quantify
 from molvis_nmr.report import quantification_summary

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from molvis.files import write_text
+from molvis_core.files import write_text
 from molvis_nmr.library import read_library
 from molvis_nmr.lines import Lines, lines, lines_and_derivatives, merged
 from molvis_nmr.simulation import render, simulate

@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 import torch
 
-import molvis
-from molvis import registry
-from molvis.dataset import Dataset
-from molvis.library import Index
-from molvis.training import Progress, find_config, train
+import molvis_core
+from molvis_core import registry
+from molvis_core.dataset import Dataset
+from molvis_core.library import Index
+from molvis_core.training import Progress, find_config, train
 
 WARM = 5
 """Steps of a training run that are not counted: allocators and caches fill."""
@@ -120,7 +120,7 @@ def training(dataset: Dataset, rounds: int) -> dict[str, float]:
     return {"ours_per_s": seen / a, "peer_per_s": seen / b, "ratio": ratio}
 
 
-def embedding(bundle: molvis.Bundle, modality: str, records: list[Any], rounds: int) -> dict[str, float]:
+def embedding(bundle: molvis_core.Bundle, modality: str, records: list[Any], rounds: int) -> dict[str, float]:
     """Records a second of `Bundle.embed` and of a bare loop."""
     encoder = bundle.encoder(modality)
 
@@ -133,7 +133,9 @@ def embedding(bundle: molvis.Bundle, modality: str, records: list[Any], rounds: 
     return {"ours_per_s": len(records) / a, "peer_per_s": len(records) / b, "ratio": ratio}
 
 
-def searching(bundle: molvis.Bundle, index: Index, dataset: Dataset, rows: np.ndarray, rounds: int) -> dict[str, float]:
+def searching(
+    bundle: molvis_core.Bundle, index: Index, dataset: Dataset, rows: np.ndarray, rounds: int
+) -> dict[str, float]:
     """Seconds to identify one spectrum, the index being open; and of a process that starts, loads and identifies."""
     queries = [dataset.measurement("msms", int(r)) for r in rows[: 4 * rounds]]
     mass = statistics.median(timed(lambda q=q: bundle.identify([q], index)) for q in queries)
@@ -141,8 +143,8 @@ def searching(bundle: molvis.Bundle, index: Index, dataset: Dataset, rows: np.nd
         timed(lambda q=q: bundle.identify([q], index, candidates="all")) for q in queries[:rounds]
     )
     script = (
-        "import molvis, sys; from molvis.library import Index; from molvis.dataset import Dataset\n"
-        "b = molvis.load_bundle(sys.argv[1]); i = Index.open(sys.argv[2])\n"
+        "import molvis_core, sys; from molvis_core.library import Index; from molvis_core.dataset import Dataset\n"
+        "b = molvis_core.load_bundle(sys.argv[1]); i = Index.open(sys.argv[2])\n"
         "m = Dataset.open(sys.argv[3]).measurement('msms', int(sys.argv[4]))\n"
         "assert not b.identify([m], i)[0].problem\n"
         "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
@@ -190,7 +192,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     dataset, index = Dataset.open(options.dataset), Index.open(options.index)
-    bundle = molvis.load_bundle(options.bundle)
+    bundle = molvis_core.load_bundle(options.bundle)
     rows = dataset.rows("msms", fold="test", adducts=("[M+H]+", "[M-H]-"), min_peaks=2)
     rows = np.random.default_rng(0).permutation(rows)[:2000]
     spectra = [dataset.record("msms", int(r)) for r in rows]
@@ -210,7 +212,7 @@ def main() -> None:
         "embed_structures_cached": embedding(bundle, "structure", structures, options.rounds),
         "identify": searching(bundle, index, dataset, rows, options.rounds),
     }
-    fresh = molvis.load_bundle(options.bundle)
+    fresh = molvis_core.load_bundle(options.bundle)
     fresh.encoder("structure")
     results["embed_structures_new_per_s"] = len(structures) / timed(lambda: fresh.embed("structure", structures))
     results["peak_memory_of_this_run_MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

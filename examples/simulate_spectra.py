@@ -18,9 +18,9 @@ from rdkit import Chem
 from rdkit.Chem.rdchem import Mol
 from rdkit.Chem.rdMolDescriptors import CalcExactMolWt
 
-import molvis
-from molvis.adducts import ion_mz
-from molvis.library import Library
+import molvis_core
+from molvis_core.adducts import ion_mz
+from molvis_core.library import Library
 
 BREAKABLE = Chem.MolFromSmarts("[!#1]-&!@[!#1]")
 
@@ -38,7 +38,7 @@ def pieces(mol: Mol, most: int = 40) -> Iterator[float]:
             yield CalcExactMolWt(piece) + cut_bonds * 1.00782503
 
 
-def spectrum(structure: molvis.Structure, energy: float, rng: random.Random) -> str:
+def spectrum(structure: molvis_core.Structure, energy: float, rng: random.Random) -> str:
     """One spectrum as a block of an MGF file."""
     precursor = ion_mz(structure.exact_mass, "[M+H]+")
     masses = sorted(
@@ -74,7 +74,7 @@ def main() -> None:
     options = parser.parse_args()
     rng = random.Random(options.seed)
     # A library is sorted by mass: neighbours in it are what a search in a mass window has to tell apart.
-    library = Library.read(molvis.load("example", "demo-library"))
+    library = Library.read(molvis_core.load("example", "demo-library"))
     around = [s for s in library.structures(range(2000, 2000 + 4 * options.compounds)) if s.charge == 0]
     compounds = rng.sample(around, options.compounds)
     blocks = [spectrum(s, energy, rng) for s in compounds for energy in (20.0, 40.0)]

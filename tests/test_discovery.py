@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from molvis import plugins as discovery
-from molvis import registry
-from molvis.errors import ComponentError, PluginError
+from molvis_core import plugins as discovery
+from molvis_core import registry
+from molvis_core.errors import ComponentError, PluginError
 
 Install = Callable[..., None]
 
 MANIFEST = """
-from molvis import Component, hookimpl
+from molvis_core import Component, hookimpl
 
 @hookimpl
 def molvis_components():
@@ -67,13 +67,13 @@ def test_an_installed_distribution_is_found_with_its_origin(install: Install) ->
         ("def f(:", "SyntaxError"),
         ("", "no function molvis_components"),
         (
-            "from molvis import hookimpl\n@hookimpl\ndef molvis_components():\n    return ['clerms']",
-            "not a molvis.Comp",
+            "from molvis_core import hookimpl\n@hookimpl\ndef molvis_components():\n    return ['clerms']",
+            "not a molvis_core.Comp",
         ),
         (MANIFEST.format(name="Fake_Loss", target="math:sqrt"), "lowercase letters"),
         (MANIFEST.format(name="fake-loss", target="math.sqrt"), "module:attribute"),
         (
-            "from molvis import hookimpl\n@hookimpl\ndef molvis_components(settings):\n    return []",
+            "from molvis_core import hookimpl\n@hookimpl\ndef molvis_components(settings):\n    return []",
             "settings",
         ),
     ],

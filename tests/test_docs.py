@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import reference
 
-from molvis import registry
-from molvis.testing import checks
 from molvis_cli.app import commands
+from molvis_core import registry
+from molvis_core.testing import checks
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("**/*.md"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pages
 import pytest
 
-import molvis
+import molvis_core
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -23,7 +23,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_first_example_leaves_a_bundle_that_opens(workplace: Path) -> None:
-    bundle = molvis.load_bundle(workplace / "runs" / "quick" / "bundle")
+    bundle = molvis_core.load_bundle(workplace / "runs" / "quick" / "bundle")
     assert bundle.name == "quick"
     assert bundle.modalities == ("msms", "structure")
 

@@ -43,7 +43,7 @@ def test_the_layers_hold(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 def test_every_package_of_the_repository_has_its_place_in_the_layers() -> None:
     (contract,) = SETTINGS["contracts"]
     above, core = contract["layers"]
-    assert core == "molvis"
+    assert core == "molvis_core"
     assert {*above.split(" | "), core} == import_packages() == set(SETTINGS["root_packages"])
 
 

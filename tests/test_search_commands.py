@@ -9,18 +9,18 @@ from pathlib import Path
 import barcode
 import pytest
 
-from molvis import dataset as datasets
-from molvis.bundle import load_bundle
-from molvis.plugins import plugins
 from molvis_cli import app
+from molvis_core import dataset as datasets
+from molvis_core.bundle import load_bundle
+from molvis_core.plugins import plugins
 
 
 @pytest.fixture(autouse=True)
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a bundle, its index, a dataset and unknowns, one of which is no molecule."""
     found = (*plugins(), barcode.PLUGIN)
-    monkeypatch.setattr("molvis.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis.bundle.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.bundle.plugins", lambda: found)
     monkeypatch.chdir(tmp_path)
     bundle = barcode.make_bundle(tmp_path / "bundle")
     barcode.make_index(bundle, tmp_path / "index")

@@ -18,7 +18,7 @@ import pages
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
-from molvis import plugins as discovery
+from molvis_core import plugins as discovery
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "tutorial-raman.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -122,10 +122,10 @@ def test_its_tests_and_the_contract_kit_pass(reader: Reader) -> None:
 
 
 def test_training_ends_and_leaves_a_bundle_of_both_encoders(reader: Reader) -> None:
-    import molvis
+    import molvis_core
 
     assert "best epoch" in reader.said["molvis train raman.toml --out runs/raman"]
-    assert molvis.load_bundle("runs/raman/bundle").modalities == ("raman", "structure")
+    assert molvis_core.load_bundle("runs/raman/bundle").modalities == ("raman", "structure")
 
 
 def test_the_truth_is_among_the_first_five_far_more_often_than_by_chance(reader: Reader) -> None:

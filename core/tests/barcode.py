@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from toy import Features
 
-from molvis.adducts import ion_mz
-from molvis.bundle import Bundle, Calibration, save_bundle
-from molvis.config import parse_config
-from molvis.dataset import Measurement
-from molvis.identity import structure
-from molvis.library import Index, Library, build_index
-from molvis.plugins import Component, Plugin
-from molvis.records import PeakList, Structure
+from molvis_core.adducts import ion_mz
+from molvis_core.bundle import Bundle, Calibration, save_bundle
+from molvis_core.config import parse_config
+from molvis_core.dataset import Measurement
+from molvis_core.identity import structure
+from molvis_core.library import Index, Library, build_index
+from molvis_core.plugins import Component, Plugin
+from molvis_core.records import PeakList, Structure
 
 DIM = 16
 BUTANOLS = ("CCCCO", "CCC(C)O", "CC(C)CO", "CC(C)(C)O", "CCOCC", "COCCC", "COC(C)C")
@@ -99,7 +99,7 @@ class Favours:
 
 def read_codes(path: Path) -> Iterable[Measurement]:
     """One SMILES a line; what is none is a bad record."""
-    from molvis.errors import MolvisError, ReadError
+    from molvis_core.errors import MolvisError, ReadError
 
     for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:

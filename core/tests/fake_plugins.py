@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from molvis.plugins import plugins
+from molvis_core.plugins import plugins
 
 Install = Callable[..., None]
 
 MANIFEST = """
-from molvis import Component, hookimpl
+from molvis_core import Component, hookimpl
 
 @hookimpl
 def molvis_components():

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from molvis.adducts import COMMON_ADDUCTS, Adduct, ion_mz, neutral_mass, parse_adduct
-from molvis.errors import AdductError
+from molvis_core.adducts import COMMON_ADDUCTS, Adduct, ion_mz, neutral_mass, parse_adduct
+from molvis_core.errors import AdductError
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from molvis import bundle as bundles
-from molvis.bundle import Bundle, Calibration, load_bundle, save_bundle, write_calibration
-from molvis.config import RunConfig, parse_config
-from molvis.errors import BundleError, RecordError
-from molvis.identity import structure
-from molvis.plugins import plugins
-from molvis.records import PeakList
+from molvis_core import bundle as bundles
+from molvis_core.bundle import Bundle, Calibration, load_bundle, save_bundle, write_calibration
+from molvis_core.config import RunConfig, parse_config
+from molvis_core.errors import BundleError, RecordError
+from molvis_core.identity import structure
+from molvis_core.plugins import plugins
+from molvis_core.records import PeakList
 
 sys.path.insert(0, str(Path(__file__).parent))
 import toy
@@ -42,8 +42,8 @@ loss = "toy-softmax"
 @pytest.fixture(autouse=True)
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     found = (*plugins(), toy.PLUGIN)
-    monkeypatch.setattr("molvis.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis.bundle.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.bundle.plugins", lambda: found)
 
 
 @pytest.fixture
@@ -125,8 +125,8 @@ def test_missing_weights_are_named(saved: Bundle) -> None:
 
 
 def test_a_missing_plugin_comes_with_its_pip_line(saved: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("molvis.registry.plugins", plugins)
-    monkeypatch.setattr("molvis.bundle.plugins", plugins)
+    monkeypatch.setattr("molvis_core.registry.plugins", plugins)
+    monkeypatch.setattr("molvis_core.bundle.plugins", plugins)
     with pytest.raises(BundleError, match="pip install .*molvis-toy"):
         load_bundle(saved.path)
 

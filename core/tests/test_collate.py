@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from molvis.collate import TensorBatch, pad
+from molvis_core.collate import TensorBatch, pad
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from molvis.adducts import ion_mz
-from molvis.compose import Joined, NeutralMass
-from molvis.errors import ConfigError
-from molvis.identity import structure
-from molvis.records import PeakList
+from molvis_core.adducts import ion_mz
+from molvis_core.compose import Joined, NeutralMass
+from molvis_core.errors import ConfigError
+from molvis_core.identity import structure
+from molvis_core.records import PeakList
 
 
 def ion(smiles: str, adduct: str | None = "[M+H]+") -> PeakList:
@@ -86,10 +86,10 @@ class Half(torch.nn.Module):
 
 
 def test_each_part_of_a_joined_vector_is_judged_as_if_it_stood_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from molvis.compose import EachPart
+    from molvis_core.compose import EachPart
 
     torch.manual_seed(0)
-    monkeypatch.setattr("molvis.registry.build", lambda kind, spec, where="": Half(spec["scale"]))
+    monkeypatch.setattr("molvis_core.registry.build", lambda kind, spec, where="": Half(spec["scale"]))
     loss = EachPart([3, 2], {"use": "half", "scale": 0.5})
     a, b = (torch.nn.functional.normalize(torch.randn(2, 4, d), dim=-1) for d in (3, 2))
     joined = torch.cat([0.6 * a, 0.8 * b], dim=-1)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from fake_plugins import Install, install, manifest
 
-from molvis.config import config_path, fill, parse_config, read_config, write_toml
-from molvis.errors import ComponentError, ConfigError, MolvisError
+from molvis_core.config import config_path, fill, parse_config, read_config, write_toml
+from molvis_core.errors import ComponentError, ConfigError, MolvisError
 
 __all__ = ["install"]
 

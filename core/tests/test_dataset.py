@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from molvis import dataset as datasets
-from molvis.dataset import Dataset, Measurement, describe, import_files, split, write
-from molvis.errors import ComponentError, DatasetError, ReadError
-from molvis.identity import structure
-from molvis.plugins import Component, Plugin
-from molvis.records import Distribution, PeakList, Record, Structure, Trace, Value
+from molvis_core import dataset as datasets
+from molvis_core.dataset import Dataset, Measurement, describe, import_files, split, write
+from molvis_core.errors import ComponentError, DatasetError, ReadError
+from molvis_core.identity import structure
+from molvis_core.plugins import Component, Plugin
+from molvis_core.records import Distribution, PeakList, Record, Structure, Trace, Value
 
 
 def spectrum(smiles: str | None = "CCO", **origin: Any) -> Measurement:
@@ -48,8 +48,8 @@ def read_good(path: Path) -> Iterator[Measurement | ReadError]:
 @pytest.fixture(autouse=True)
 def reader(monkeypatch: pytest.MonkeyPatch) -> None:
     component = Component("reader", "toy", "test_dataset:read_good", "Lines.", "msms", (".toy",))
-    monkeypatch.setattr("molvis.registry.plugins", lambda: (Plugin("toy", "toy", "1", "toy", (component,)),))
-    monkeypatch.setattr("molvis.registry.load", lambda kind, name: read_good)
+    monkeypatch.setattr("molvis_core.registry.plugins", lambda: (Plugin("toy", "toy", "1", "toy", (component,)),))
+    monkeypatch.setattr("molvis_core.registry.load", lambda kind, name: read_good)
 
 
 def file(tmp_path: Path, *lines: str) -> Path:
@@ -105,8 +105,8 @@ def test_a_table_that_may_hold_measurements_or_structures_is_read_as_measurement
         asked.append(name)
         return read_good
 
-    monkeypatch.setattr("molvis.registry.plugins", lambda: (Plugin("toy", "toy", "1", "toy", (measured, listed)),))
-    monkeypatch.setattr("molvis.registry.load", load)
+    monkeypatch.setattr("molvis_core.registry.plugins", lambda: (Plugin("toy", "toy", "1", "toy", (measured, listed)),))
+    monkeypatch.setattr("molvis_core.registry.load", load)
     import_files([file(tmp_path, "CCO")], tmp_path / "a")
     import_files([file(tmp_path, "CCO")], tmp_path / "b", modality="structure")
     assert asked == ["toy", "toy-table"]

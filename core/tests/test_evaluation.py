@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from molvis import dataset as datasets
-from molvis import metrics
-from molvis.bundle import Bundle, Calibration
-from molvis.dataset import Dataset
-from molvis.errors import ConfigError, DatasetError, IndexFileError, ScoreError
-from molvis.evaluation import Evaluation, Figure, evaluate, headline
-from molvis.library import Index
-from molvis.plugins import plugins
+from molvis_core import dataset as datasets
+from molvis_core import metrics
+from molvis_core.bundle import Bundle, Calibration
+from molvis_core.dataset import Dataset
+from molvis_core.errors import ConfigError, DatasetError, IndexFileError, ScoreError
+from molvis_core.evaluation import Evaluation, Figure, evaluate, headline
+from molvis_core.library import Index
+from molvis_core.plugins import plugins
 
 sys.path.insert(0, str(Path(__file__).parent))
 import barcode
@@ -27,8 +27,8 @@ from barcode import BUTANOLS, STRUCTURES, make_bundle, make_index, measurement
 @pytest.fixture(autouse=True)
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     found = (*plugins(), barcode.PLUGIN)
-    monkeypatch.setattr("molvis.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis.bundle.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.bundle.plugins", lambda: found)
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_scorers_are_measured_beside_the_embedding_alone(tmp_path: Path) -> None
 def test_honest_probabilities_have_a_smaller_error_than_boastful_ones(
     bundle: Bundle, index: Index, tmp_path: Path
 ) -> None:
-    from molvis.identification import calibrate
+    from molvis_core.identification import calibrate
 
     data = write(tmp_path / "noisy", noise=0.8, spectra=6)
     fitted = calibrate(bundle, [data.measurement("msms", int(r)) for r in data.rows("msms", fold="test")], index)

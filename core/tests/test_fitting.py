@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from molvis.errors import RecordError
-from molvis.fitting import Fit, Normal, Uniform
+from molvis_core.errors import RecordError
+from molvis_core.fitting import Fit, Normal, Uniform
 
 
 def fit(**changes: object) -> Fit:

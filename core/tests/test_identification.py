@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from molvis.bundle import Bundle, Calibration
-from molvis.errors import ConfigError, DatasetError, IndexFileError, RecordError
-from molvis.identification import (
+from molvis_core.bundle import Bundle, Calibration
+from molvis_core.errors import ConfigError, DatasetError, IndexFileError, RecordError
+from molvis_core.identification import (
     START_WEIGHT,
     Identification,
     calibrate,
@@ -26,11 +26,11 @@ from molvis.identification import (
     write_file,
     write_json,
 )
-from molvis.identity import structure
-from molvis.library import Index
-from molvis.plugins import plugins
-from molvis.reading import read_queries
-from molvis.records import PeakList
+from molvis_core.identity import structure
+from molvis_core.library import Index
+from molvis_core.plugins import plugins
+from molvis_core.reading import read_queries
+from molvis_core.records import PeakList
 
 sys.path.insert(0, str(Path(__file__).parent))
 import barcode
@@ -42,8 +42,8 @@ BUTANOL = STRUCTURES[0]
 @pytest.fixture(autouse=True)
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     found = (*plugins(), barcode.PLUGIN)
-    monkeypatch.setattr("molvis.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis.bundle.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.bundle.plugins", lambda: found)
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 from rdkit import Chem
 
-from molvis import structure
-from molvis.errors import MolvisError, StructureError
-from molvis.formula import formula_mass
-from molvis.identity import parse_mol, structure_of
-from molvis.testing.synthetic import synthetic_structures
+from molvis_core import structure
+from molvis_core.errors import MolvisError, StructureError
+from molvis_core.formula import formula_mass
+from molvis_core.identity import parse_mol, structure_of
+from molvis_core.testing.synthetic import synthetic_structures
 
 # Names, SMILES, InChIKeys, formulas and monoisotopic masses as PubChem gives them (CID 702, 2244, 2519, 5793).
 KNOWN = [

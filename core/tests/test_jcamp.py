@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from molvis.errors import ReadError
-from molvis.jcamp import Block, Table, parse_blocks, parse_number, read_blocks, refusal
+from molvis_core.errors import ReadError
+from molvis_core.jcamp import Block, Table, parse_blocks, parse_number, read_blocks, refusal
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[2] / ".." / "shared" / "data")) / "jcamp"
 EXPECTED: dict[str, list[dict[str, Any]]] = (

@@ -15,18 +15,18 @@ import torch
 import toy
 from safetensors.torch import load_file
 
-from molvis import training
-from molvis.adducts import ion_mz
-from molvis.config import RunConfig, fill, pairs_of, parse_config, write_toml
-from molvis.dataset import Measurement, write
-from molvis.errors import BundleError, ConfigError, DatasetError, RecordError, TrainingError
-from molvis.fusion import Fused, Vectors, collate_measured
-from molvis.identity import structure
-from molvis.library import Library
-from molvis.plugins import plugins
-from molvis.records import PeakList, Structure, Trace, Value
-from molvis.testing import EncoderContract
-from molvis.training import Progress, load_trained, train
+from molvis_core import training
+from molvis_core.adducts import ion_mz
+from molvis_core.config import RunConfig, fill, pairs_of, parse_config, write_toml
+from molvis_core.dataset import Measurement, write
+from molvis_core.errors import BundleError, ConfigError, DatasetError, RecordError, TrainingError
+from molvis_core.fusion import Fused, Vectors, collate_measured
+from molvis_core.identity import structure
+from molvis_core.library import Library
+from molvis_core.plugins import plugins
+from molvis_core.records import PeakList, Structure, Trace, Value
+from molvis_core.testing import EncoderContract
+from molvis_core.training import Progress, load_trained, train
 
 CONFIG = """
 [data]
@@ -57,8 +57,8 @@ SMILES = ["C" * n + tail for n in range(1, 9) for tail in ("O", "N", "S", "Cl", 
 @pytest.fixture(autouse=True)
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     found = (*plugins(), toy.PLUGIN)
-    monkeypatch.setattr("molvis.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis.bundle.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.bundle.plugins", lambda: found)
 
 
 def spectrum(known: Structure, rng: np.random.Generator) -> PeakList:

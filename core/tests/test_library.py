@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from molvis import library as libraries
-from molvis.dataset import Dataset, Measurement, write
-from molvis.errors import IndexFileError, ReadError
-from molvis.identity import structure
-from molvis.library import Index, Library, build_index, describe_index
-from molvis.records import PeakList, Structure
+from molvis_core import library as libraries
+from molvis_core.dataset import Dataset, Measurement, write
+from molvis_core.errors import IndexFileError, ReadError
+from molvis_core.identity import structure
+from molvis_core.library import Index, Library, build_index, describe_index
+from molvis_core.records import PeakList, Structure
 
 SMILES = ("CCO", "COC", "CCN", "c1ccccc1", "CC(=O)O", "C(=O)OC", "CCCCO", "OCC", "ClCCl", "CC(C)O")
 
@@ -111,7 +111,7 @@ def test_refused_structures_are_kept_as_problems(tmp_path: Path, monkeypatch: py
     path.write_text("x")
     known = structure("CCO")
     items = [ReadError(path, "refused", line=1), Measurement(known, known, "structure")]
-    monkeypatch.setattr("molvis.library.registry.load", lambda kind, name: lambda file: iter(items))
+    monkeypatch.setattr("molvis_core.library.registry.load", lambda kind, name: lambda file: iter(items))
     found = Library.read(path, reader="any")
     assert (len(found), [p.line for p in found.problems]) == (1, [1])
     del items[1]

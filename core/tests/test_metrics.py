@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from molvis import metrics
-from molvis.errors import ScoreError
+from molvis_core import metrics
+from molvis_core.errors import ScoreError
 
 
 def test_the_best_score_has_rank_1() -> None:

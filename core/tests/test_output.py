@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from molvis import output
+from molvis_core import output
 
 
 def test_json_holds_no_number_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:

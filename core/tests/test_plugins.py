@@ -8,9 +8,9 @@ import sys
 import pytest
 from fake_plugins import Install, install, manifest
 
-from molvis.errors import PluginError
-from molvis.plugins import Component, Plugin, plugins
-from molvis.registry import components, load
+from molvis_core.errors import PluginError
+from molvis_core.plugins import Component, Plugin, plugins
+from molvis_core.registry import components, load
 
 __all__ = ["install"]
 
@@ -22,7 +22,7 @@ def found(name: str) -> Plugin:
 
 def test_core_itself_is_a_plugin() -> None:
     core = found("core")
-    assert (core.distribution, core.module, core.problem) == ("molvis-core", "molvis.builtin", "")
+    assert (core.distribution, core.module, core.problem) == ("molvis-core", "molvis_core.builtin", "")
     assert {"structure", "same-compound"} <= {c.name for c in core.components}
 
 
@@ -41,17 +41,17 @@ def test_a_plugin_on_the_path_is_found_with_its_origin(install: Install) -> None
         ("import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("def broken(:", "SyntaxError"),
-        ("x = 1", "has no function molvis_components marked with @molvis.hookimpl"),
+        ("x = 1", "has no function molvis_components marked with @molvis_core.hookimpl"),
         (
-            "from molvis import hookimpl\n@hookimpl\ndef molvis_components(extra): return []",
+            "from molvis_core import hookimpl\n@hookimpl\ndef molvis_components(extra): return []",
             "Argument(s) {'extra'} are declared in the hookimpl but can not be found in the hookspec",
         ),
         (
-            "from molvis import hookimpl\n@hookimpl\ndef molvis_components(): return ['raman']",
-            "returned 'raman', which is not a molvis.Component",
+            "from molvis_core import hookimpl\n@hookimpl\ndef molvis_components(): return ['raman']",
+            "returned 'raman', which is not a molvis_core.Component",
         ),
         (
-            "from molvis import hookimpl\n@hookimpl\ndef molvis_components(): return None",
+            "from molvis_core import hookimpl\n@hookimpl\ndef molvis_components(): return None",
             "TypeError: 'NoneType' object is not iterable",
         ),
         (manifest("encoder Raman acme:CNN"), "component name 'Raman': lowercase letters"),
@@ -95,7 +95,7 @@ def test_loading_a_component_imports_its_module_and_no_other(install: Install) -
 
 def test_importing_molvis_and_listing_components_brings_in_no_torch_and_no_rdkit() -> None:
     script = (
-        "import sys, molvis; molvis.components(); "
+        "import sys, molvis; molvis_core.components(); "
         "print([m for m in ('torch', 'rdkit', 'pyarrow', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -103,9 +103,9 @@ def test_importing_molvis_and_listing_components_brings_in_no_torch_and_no_rdkit
 
 
 def test_a_public_name_that_is_none_offers_the_nearest() -> None:
-    import molvis
+    import molvis_core
 
     with pytest.raises(AttributeError, match="Did you mean 'PeakList'"):
-        _ = molvis.PeakLst
-    for name in set(molvis.__all__) & set(dir(molvis)):
-        assert name in dir(molvis)
+        _ = molvis_core.PeakLst
+    for name in set(molvis_core.__all__) & set(dir(molvis_core)):
+        assert name in dir(molvis_core)

@@ -11,10 +11,10 @@ import torch
 import toy
 import toy_pretrainer
 
-from molvis.errors import BundleError, ComponentError, ConfigError, ReadError, WriteError
-from molvis.plugins import plugins
-from molvis.pretrained import find_spec, load_state, pretrain, save_state
-from molvis.registry import build
+from molvis_core.errors import BundleError, ComponentError, ConfigError, ReadError, WriteError
+from molvis_core.plugins import plugins
+from molvis_core.pretrained import find_spec, load_state, pretrain, save_state
+from molvis_core.registry import build
 
 SPEC: dict[str, Any] = {"use": "toy-letters", "dim": 4}
 
@@ -22,7 +22,7 @@ SPEC: dict[str, Any] = {"use": "toy-letters", "dim": 4}
 @pytest.fixture(autouse=True)
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     found = (*plugins(), toy.PLUGIN, toy_pretrainer.PLUGIN)
-    monkeypatch.setattr("molvis.registry.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from molvis.errors import RecordError
-from molvis.records import Distribution, PeakList, Trace, Value
+from molvis_core.errors import RecordError
+from molvis_core.records import Distribution, PeakList, Trace, Value
 
 
 def test_peaks_are_put_in_order_of_mz_with_their_intensities() -> None:

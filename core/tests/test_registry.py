@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from fake_plugins import Install, install, manifest
 
-from molvis.errors import ComponentError, ConfigError, PluginError
-from molvis.registry import build, check_arguments, clashes, component, for_suffix, load, parameters
+from molvis_core.errors import ComponentError, ConfigError, PluginError
+from molvis_core.registry import build, check_arguments, clashes, component, for_suffix, load, parameters
 
 __all__ = ["install"]
 
@@ -124,7 +124,7 @@ def test_arguments_can_be_checked_without_building(acme: Install) -> None:
 
 
 READERS = """
-from molvis import Component, hookimpl
+from molvis_core import Component, hookimpl
 
 def reader(name, modality, *suffixes):
     return Component(kind="reader", name=name, target="acme:read", summary="x", modality=modality, suffixes=suffixes)
@@ -152,7 +152,7 @@ def test_a_reader_is_chosen_by_the_files_longest_ending(install: Install) -> Non
 
 
 RECOGNISING = """
-from molvis import Component, hookimpl
+from molvis_core import Component, hookimpl
 
 def reader(name, **more):
     said = dict(name=name, target="acme:read", summary="x", modality=name, suffixes=(".acme",))

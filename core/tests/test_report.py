@@ -13,14 +13,14 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from molvis.bundle import Bundle, Calibration
-from molvis.errors import DatasetError
-from molvis.identification import Identification, identify
-from molvis.identity import structure
-from molvis.library import Index
-from molvis.plugins import plugins
-from molvis.records import PeakList, Trace, Value
-from molvis.report import draw_record, draw_structure, render_report, write_report
+from molvis_core.bundle import Bundle, Calibration
+from molvis_core.errors import DatasetError
+from molvis_core.identification import Identification, identify
+from molvis_core.identity import structure
+from molvis_core.library import Index
+from molvis_core.plugins import plugins
+from molvis_core.records import PeakList, Trace, Value
+from molvis_core.report import draw_record, draw_structure, render_report, write_report
 
 sys.path.insert(0, str(Path(__file__).parent))
 import barcode
@@ -32,8 +32,8 @@ NOON = dt.datetime(2026, 3, 1, 12, 0)
 @pytest.fixture(autouse=True)
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     found = (*plugins(), barcode.PLUGIN)
-    monkeypatch.setattr("molvis.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis.bundle.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.bundle.plugins", lambda: found)
 
 
 @pytest.fixture

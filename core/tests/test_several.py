@@ -14,18 +14,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from molvis.bundle import Bundle, Calibration, load_bundle, save_bundle, write_calibration
-from molvis.combined import evaluate_combined
-from molvis.config import parse_config
-from molvis.dataset import Dataset, Measurement
-from molvis.errors import ConfigError, DatasetError, RecordError
-from molvis.evaluation import evaluate, usable_modalities
-from molvis.identification import calibrate, identify, to_json
-from molvis.library import Index
-from molvis.modality import Modality
-from molvis.plugins import Component, Plugin, plugins
-from molvis.reading import cross_section, modality_files, read_unknown
-from molvis.records import PeakList, Structure, Trace, Value
+from molvis_core.bundle import Bundle, Calibration, load_bundle, save_bundle, write_calibration
+from molvis_core.combined import evaluate_combined
+from molvis_core.config import parse_config
+from molvis_core.dataset import Dataset, Measurement
+from molvis_core.errors import ConfigError, DatasetError, RecordError
+from molvis_core.evaluation import evaluate, usable_modalities
+from molvis_core.identification import calibrate, identify, to_json
+from molvis_core.library import Index
+from molvis_core.modality import Modality
+from molvis_core.plugins import Component, Plugin, plugins
+from molvis_core.reading import cross_section, modality_files, read_unknown
+from molvis_core.records import PeakList, Structure, Trace, Value
 
 sys.path.insert(0, str(Path(__file__).parent))
 import barcode
@@ -89,8 +89,8 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "test_several", sys.modules[__name__])
     ours = ("molvis-ir", "molvis-ccs")
     found = (*(p for p in plugins() if p.distribution not in ours), barcode.PLUGIN, PLUGIN)
-    monkeypatch.setattr("molvis.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis.bundle.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.bundle.plugins", lambda: found)
 
 
 TEXT = """
@@ -273,7 +273,7 @@ def test_measurements_that_only_repeat_each_other_add_nothing_and_fresh_ones_do(
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
-    from molvis.dataset import write
+    from molvis_core.dataset import write
 
     write(noisy(repeats=2), tmp_path / "data")
     return Dataset.open(tmp_path / "data")
@@ -347,7 +347,7 @@ def test_an_unknown_is_read_from_several_files(tmp_path: Path) -> None:
 
 
 def test_a_fused_vector_is_evidence_where_there_is_more_than_one_measurement(tmp_path: Path) -> None:
-    from molvis.fusion import Fused
+    from molvis_core.fusion import Fused
 
     fused = Fused(of=("msms", "ir"), dim=barcode.DIM, heads=2)
     states = {
@@ -365,7 +365,7 @@ def test_a_fused_vector_is_evidence_where_there_is_more_than_one_measurement(tmp
     found = calibrate(bundle, noisy(), index, per_compound=6)
     assert {"fused", "fused.alone"} <= set(found.weights)
     write_calibration(bundle, found)
-    from molvis.dataset import write
+    from molvis_core.dataset import write
 
     write(noisy(), tmp_path / "data")
     opened = Dataset.open(tmp_path / "data")
@@ -374,7 +374,7 @@ def test_a_fused_vector_is_evidence_where_there_is_more_than_one_measurement(tmp
 
 
 def test_the_report_shows_every_measurement_and_what_was_not_used(bundle: Bundle, index: Index) -> None:
-    from molvis.report import render_report
+    from molvis_core.report import render_report
 
     raman = dataclasses.replace(trace(BUTANOL), modality="raman")
     spectra = [measurement(BUTANOL, seed=i) for i in range(5)]

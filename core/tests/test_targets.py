@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from molvis.identity import structure
-from molvis.targets import SameCompound
-from molvis.testing import TargetContract, synthetic_structures
+from molvis_core.identity import structure
+from molvis_core.targets import SameCompound
+from molvis_core.testing import TargetContract, synthetic_structures
 
 
 class TestSameCompound(TargetContract):
@@ -27,7 +27,7 @@ def test_stereoisomers_are_the_same_compound_and_others_are_not() -> None:
 
 def test_keys_are_the_same_in_every_process() -> None:
     script = (
-        "from molvis.testing import synthetic_structures; from molvis.targets import SameCompound; "
+        "from molvis_core.testing import synthetic_structures; from molvis_core.targets import SameCompound; "
         "print(SameCompound().collate(synthetic_structures()).key.tolist())"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -16,12 +16,12 @@ import torch
 from fake_plugins import Install, install, manifest
 from torch import Tensor, nn
 
-from molvis.collate import TensorBatch, pad
-from molvis.errors import ComponentError, ReadError
-from molvis.fitting import Fit, Fixed, Normal, Prior
-from molvis.plugins import plugins
-from molvis.records import RECORD_TYPES, PeakList, Structure, Trace, Value
-from molvis.testing import (
+from molvis_core.collate import TensorBatch, pad
+from molvis_core.errors import ComponentError, ReadError
+from molvis_core.fitting import Fit, Fixed, Normal, Prior
+from molvis_core.plugins import plugins
+from molvis_core.records import RECORD_TYPES, PeakList, Structure, Trace, Value
+from molvis_core.testing import (
     ContractError,
     EncoderContract,
     FitterContract,
@@ -346,8 +346,8 @@ def read_lines(path: Path) -> Any:
     """A reader of structures, one SMILES a line; `.gz` too."""
     import gzip
 
-    from molvis.errors import StructureError
-    from molvis.identity import structure
+    from molvis_core.errors import StructureError
+    from molvis_core.identity import structure
 
     try:
         content = path.read_bytes()
@@ -450,8 +450,8 @@ def test_synthetic_records_have_the_sizes_asked_for() -> None:
 
 CHECKED = """
 import sys
-from molvis.modality import Modality
-from molvis.records import PeakList
+from molvis_core.modality import Modality
+from molvis_core.records import PeakList
 
 ACME = Modality(name="other", record=PeakList)
 parts = sys.modules[{module!r}]
@@ -515,7 +515,9 @@ def test_checking_what_is_not_installed_offers_the_nearest() -> None:
 
 
 def test_the_kit_is_imported_without_pytest() -> None:
-    script = "import sys; from molvis.testing import check_installed, synthetic_peaks; print('pytest' in sys.modules)"
+    script = (
+        "import sys; from molvis_core.testing import check_installed, synthetic_peaks; print('pytest' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

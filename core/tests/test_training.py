@@ -14,17 +14,17 @@ import torch
 import toy
 from safetensors.torch import load_file
 
-from molvis import training
-from molvis.adducts import ion_mz
-from molvis.config import NegativesConfig, RunConfig, parse_config
-from molvis.dataset import Measurement, write
-from molvis.errors import BundleError, ConfigError, TrainingError
-from molvis.identity import structure
-from molvis.library import Library
-from molvis.plugins import plugins
-from molvis.pretrained import save_state
-from molvis.records import PeakList
-from molvis.training import Progress, load_trained, train
+from molvis_core import training
+from molvis_core.adducts import ion_mz
+from molvis_core.config import NegativesConfig, RunConfig, parse_config
+from molvis_core.dataset import Measurement, write
+from molvis_core.errors import BundleError, ConfigError, TrainingError
+from molvis_core.identity import structure
+from molvis_core.library import Library
+from molvis_core.plugins import plugins
+from molvis_core.pretrained import save_state
+from molvis_core.records import PeakList
+from molvis_core.training import Progress, load_trained, train
 
 CONFIG = """
 name = "tiny"
@@ -50,8 +50,8 @@ devices = 1
 @pytest.fixture(autouse=True)
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     found = (*plugins(), toy.PLUGIN)
-    monkeypatch.setattr("molvis.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis.bundle.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
+    monkeypatch.setattr("molvis_core.bundle.plugins", lambda: found)
 
 
 @pytest.fixture

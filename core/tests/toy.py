@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from molvis.collate import TensorBatch
-from molvis.plugins import Component, Plugin
-from molvis.records import PeakList, Structure, Trace, Value
+from molvis_core.collate import TensorBatch
+from molvis_core.plugins import Component, Plugin
+from molvis_core.records import PeakList, Structure, Trace, Value
 
 
 @dataclass(frozen=True, eq=False)

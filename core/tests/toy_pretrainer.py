@@ -1,18 +1,18 @@
-"""A toy pretrainer and a reader of SMILES for tests of `molvis.pretrained`."""
+"""A toy pretrainer and a reader of SMILES for tests of `molvis_core.pretrained`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from molvis import registry
-from molvis.dataset import Measurement
-from molvis.identity import structure
-from molvis.interfaces import Spec
-from molvis.plugins import Component, Plugin
-from molvis.pretrained import PretrainResult, save_state
-from molvis.records import Structure
-from molvis.training import Progress
+from molvis_core import registry
+from molvis_core.dataset import Measurement
+from molvis_core.identity import structure
+from molvis_core.interfaces import Spec
+from molvis_core.plugins import Component, Plugin
+from molvis_core.pretrained import PretrainResult, save_state
+from molvis_core.records import Structure
+from molvis_core.training import Progress
 
 
 def read(path: Path) -> Iterator[Measurement]:

@@ -8,8 +8,8 @@ import warnings
 
 import pytest
 
-from molvis.errors import MolvisError
 from molvis_cli import app
+from molvis_core.errors import MolvisError
 
 
 def run(*arguments: str) -> int:

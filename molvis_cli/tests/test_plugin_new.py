@@ -12,8 +12,8 @@ import pytest
 from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
-from molvis.errors import PluginError
 from molvis_cli.scaffold import new_plugin, template_folder
+from molvis_core.errors import PluginError
 
 
 def install(package: Path, site: Path) -> None:

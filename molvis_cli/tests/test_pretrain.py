@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from molvis import pretrained
-from molvis.errors import ConfigError
-from molvis.pretrained import PretrainResult
 from molvis_cli import app
+from molvis_core import pretrained
+from molvis_core.errors import ConfigError
+from molvis_core.pretrained import PretrainResult
 
 
 def _run(*arguments: str) -> int:

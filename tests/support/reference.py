@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from molvis import config, registry
-from molvis.plugins import KINDS, Component
+from molvis_core import config, registry
+from molvis_core.plugins import KINDS, Component
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = {

@@ -10,7 +10,7 @@ function that it calls.
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         '''What is in a dataset.'''
-        from molvis.dataset import Dataset, describe
+        from molvis_core.dataset import Dataset, describe
 
         report = describe(Dataset.open(path))
         output.print_json(report) if as_json else output.print_table(...)
@@ -18,7 +18,7 @@ function that it calls.
 A plugin adds a command of its own as a component of kind `command`, such as `nmr-fit` for `molvis nmr fit`: its target
 is a function of the same form.
 
-A command parses, calls one library function and prints with `molvis.output`: results to standard output, progress
+A command parses, calls one library function and prints with `molvis_core.output`: results to standard output, progress
 and notes to standard error. It lets `MolvisError` pass: `main` prints `error: ...` and exits with 1. To end with
 another code, `raise typer.Exit(code)`.
 """
@@ -37,7 +37,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from molvis import output
+from molvis_core import output
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def commands() -> dict[str, Command]:
     A plugin cannot take a word that is in use here. Of two plugins that offer one command, none is chosen: the registry
     names both when it is asked for.
     """
-    from molvis.registry import components
+    from molvis_core.registry import components
 
     found = dict(COMMANDS)
     taken = {path.split()[0] for path in COMMANDS}
@@ -98,7 +98,7 @@ def _group_help(group: str) -> str:
         return GROUPS[group]
     import importlib.metadata
 
-    from molvis.registry import components
+    from molvis_core.registry import components
 
     offering = {c.distribution for c in components("command") if c.name.startswith(f"{group}-")}
     described = [importlib.metadata.metadata(name) for name in sorted(offering)]
@@ -138,8 +138,8 @@ class _LazyGroup(TyperGroup):
 
 
 def _load(path: str) -> Any:
-    from molvis.errors import PluginError
-    from molvis.registry import load
+    from molvis_core.errors import PluginError
+    from molvis_core.registry import load
 
     module, _, function = commands()[path].target.partition(":")
     if module == "command":
@@ -176,8 +176,8 @@ _session = _Session()
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from molvis import __version__ as core
         from molvis_cli import __version__ as cli
+        from molvis_core import __version__ as core
 
         typer.echo(f"molvis-cli {cli}, molvis-core {core}, Python {sys.version.split()[0]}")
         raise typer.Exit
@@ -246,6 +246,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _expected(error: Exception) -> bool:
-    from molvis.errors import MolvisError
+    from molvis_core.errors import MolvisError
 
     return isinstance(error, (MolvisError, OSError))

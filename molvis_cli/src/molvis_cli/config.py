@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from molvis import output
+from molvis_core import output
 
 
 def fill(
@@ -18,7 +18,7 @@ def fill(
 
     The filled file means the same run, and goes on meaning it when a default changes.
     """
-    from molvis import config as configs
+    from molvis_core import config as configs
 
     text = configs.write_toml(configs.fill(configs.read_config(configs.config_path(config))))
     if out is None:
@@ -32,8 +32,8 @@ def presets(
     name: Annotated[str, typer.Argument(help="Print this one; without a name, all are listed.")] = "",
 ) -> None:
     """List the presets that plugins ship, or print one to start from."""
-    from molvis import config as configs
-    from molvis import registry
+    from molvis_core import config as configs
+    from molvis_core import registry
 
     if name:
         print(configs.config_path(name).read_text(encoding="utf-8"), end="")

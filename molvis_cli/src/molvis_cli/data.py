@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from molvis import output
+from molvis_core import output
 
 
 def import_(
@@ -24,7 +24,7 @@ def import_(
     A bad record is counted, skipped, and listed with its file, line and reason in problems.csv; with --strict it stops
     the import. An interrupted import leaves nothing behind.
     """
-    from molvis.dataset import import_files
+    from molvis_core.dataset import import_files
 
     with output.progress("importing") as show:
         report = import_files(files, out, modality=modality, reader=reader, strict=strict, append=append, progress=show)
@@ -43,8 +43,8 @@ def describe(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what is in a dataset: compounds, folds, adducts, instruments, licences."""
-    from molvis.dataset import Dataset
-    from molvis.dataset import describe as count
+    from molvis_core.dataset import Dataset
+    from molvis_core.dataset import describe as count
 
     found = count(Dataset.open(path))
     if as_json:
@@ -75,8 +75,8 @@ def split(
 
     By cluster, no near twin of a test compound is in training.
     """
-    from molvis.dataset import Dataset
-    from molvis.dataset import split as assign
+    from molvis_core.dataset import Dataset
+    from molvis_core.dataset import split as assign
 
     done = assign(Dataset.open(path), by=by, fractions=fractions, seed=seed, similarity=similarity)
     rows = [(m, f, n) for m, entry in done.metadata["modalities"].items() for f, n in entry["folds"].items()]

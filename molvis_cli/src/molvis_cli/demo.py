@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from molvis import output
+from molvis_core import output
 
 
 def demo(
@@ -19,12 +19,12 @@ def demo(
 
     Nothing is fetched: bundle, spectra and library come with molvis-models. The bundle has seen none of the compounds.
     """
-    from molvis import load_bundle, registry
-    from molvis.identification import identify, summary
-    from molvis.library import Library, build_index
-    from molvis.reading import read_queries
-    from molvis.report import write_report
     from molvis_cli.identify import show_table
+    from molvis_core import load_bundle, registry
+    from molvis_core.identification import identify, summary
+    from molvis_core.library import Library, build_index
+    from molvis_core.reading import read_queries
+    from molvis_core.report import write_report
 
     bundle = load_bundle("massbank")
     spectra = Path(registry.load("example", "demo-spectra"))

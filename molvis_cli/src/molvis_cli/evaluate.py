@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molvis import output
+from molvis_core import output
 
 if TYPE_CHECKING:
-    from molvis.combined import Combined
-    from molvis.evaluation import Evaluation
+    from molvis_core.combined import Combined
+    from molvis_core.evaluation import Evaluation
 
 
 def evaluate(
@@ -49,11 +49,11 @@ def evaluate(
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
 ) -> None:
     """Measure how often bundles rank the truth first, with 95% intervals."""
-    from molvis import load_bundle
-    from molvis.dataset import Dataset
-    from molvis.errors import ConfigError
-    from molvis.evaluation import evaluate as measure
-    from molvis.library import Index
+    from molvis_core import load_bundle
+    from molvis_core.dataset import Dataset
+    from molvis_core.errors import ConfigError
+    from molvis_core.evaluation import evaluate as measure
+    from molvis_core.library import Index
 
     names = [*(bundles or []), *(bundle or [])]
     if not names:
@@ -62,7 +62,7 @@ def evaluate(
         raise ConfigError(f"{len(names)} bundles and {len(library)} indexes: give --library once for each bundle")
     dataset = Dataset.open(data)
     if together:
-        from molvis.combined import evaluate_combined
+        from molvis_core.combined import evaluate_combined
 
         joint: list[Combined] = []
         for name, path in zip(names, library, strict=True):

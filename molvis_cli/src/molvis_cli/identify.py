@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from molvis import output
+from molvis_core import output
 
 if TYPE_CHECKING:
-    from molvis.identification import Identification
+    from molvis_core.identification import Identification
 
 
 def identify(
@@ -58,12 +58,12 @@ def identify(
     What cannot be read or searched is reported, and the rest goes on. The probability of a candidate is that it is the
     truth, given that the truth is in the library.
     """
-    from molvis import load_bundle
-    from molvis.errors import ConfigError
-    from molvis.identification import identify as search
-    from molvis.identification import to_json, write_csv, write_json
-    from molvis.library import Index
-    from molvis.reading import modality_files, read_queries, read_unknown
+    from molvis_core import load_bundle
+    from molvis_core.errors import ConfigError
+    from molvis_core.identification import identify as search
+    from molvis_core.identification import to_json, write_csv, write_json
+    from molvis_core.library import Index
+    from molvis_core.reading import modality_files, read_queries, read_unknown
 
     outputs = [p for p in (csv, html, None if json in (None, "-") else Path(json)) if p is not None]
     if missing := [p for p in outputs if not p.parent.is_dir()]:
@@ -97,7 +97,7 @@ def identify(
     if csv:
         write_csv(csv, found)
     if html:
-        from molvis.report import write_report
+        from molvis_core.report import write_report
 
         scope = {
             "auto": f"within {ppm:g} ppm" if mass or not formula else f"of {formula}",
@@ -156,13 +156,13 @@ def calibrate(
     """Fit the weights of the evidence, so that probabilities mean what they say."""
     import shutil
 
-    from molvis import load_bundle
-    from molvis.bundle import write_calibration
-    from molvis.dataset import Dataset
-    from molvis.errors import BundleError
-    from molvis.evaluation import MAIN_ADDUCTS, usable_modalities
-    from molvis.identification import calibrate as fit
-    from molvis.library import Index
+    from molvis_core import load_bundle
+    from molvis_core.bundle import write_calibration
+    from molvis_core.dataset import Dataset
+    from molvis_core.errors import BundleError
+    from molvis_core.evaluation import MAIN_ADDUCTS, usable_modalities
+    from molvis_core.identification import calibrate as fit
+    from molvis_core.library import Index
 
     opened, dataset, index = load_bundle(bundle), Dataset.open(data), Index.open(library)
     if out and out.exists():

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from molvis import output
+from molvis_core import output
 
 
 def build(
@@ -26,10 +26,10 @@ def build(
 
     Structures that RDKit refuses are counted and passed over. An interrupted build goes on where it was.
     """
-    from molvis import load_bundle
-    from molvis.dataset import Dataset
-    from molvis.errors import ConfigError
-    from molvis.library import Library, build_index, describe_index
+    from molvis_core import load_bundle
+    from molvis_core.dataset import Dataset
+    from molvis_core.errors import ConfigError
+    from molvis_core.library import Library, build_index, describe_index
 
     if not files and dataset is None:
         raise ConfigError("nothing to embed: name files of structures, or a dataset with --dataset")
@@ -53,7 +53,7 @@ def describe(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what is in an index: how many structures, by which bundle, from where."""
-    from molvis.library import Index, describe_index
+    from molvis_core.library import Index, describe_index
 
     _show(describe_index(Index.open(path)), as_json)
 

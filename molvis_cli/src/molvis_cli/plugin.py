@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from molvis import output
+from molvis_core import output
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -18,8 +18,8 @@ def plugins(as_json: Json = False) -> None:
 
     A broken plugin is listed with what is wrong with it; it stops nobody.
     """
-    from molvis.plugins import plugins as installed
-    from molvis.registry import clashes
+    from molvis_core.plugins import plugins as installed
+    from molvis_core.registry import clashes
 
     found, clashing = installed(), clashes()
     states = {p: p.problem or "; ".join(clashing.get(p.name, ())) or "ok" for p in found}
@@ -39,8 +39,8 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List components: what configurations and command lines can name."""
-    from molvis.errors import ComponentError, did_you_mean
-    from molvis.registry import components
+    from molvis_core.errors import ComponentError, did_you_mean
+    from molvis_core.registry import components
 
     kinds = list(dict.fromkeys(c.kind for c in components()))
     kind = kind if kind in kinds else kind.removesuffix("s")
@@ -65,7 +65,7 @@ def check(
 
     Every component is imported, built with its defaults and run on made-up records. A broken contract is exit code 1.
     """
-    from molvis.testing import check_installed
+    from molvis_core.testing import check_installed
 
     with output.progress(f"checking {name}", quiet=as_json) as advance:
         results = check_installed(name, progress=advance)

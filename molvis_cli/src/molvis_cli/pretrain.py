@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from molvis import output
 from molvis_cli.train import training_bar
+from molvis_core import output
 
 
 def pretrain(
@@ -29,7 +29,7 @@ def pretrain(
     Leaves the weights, config.toml, metrics.csv and a checkpoint in the folder. Run the same command again after an
     interruption: it goes on, and ends as if nothing had happened.
     """
-    from molvis.pretrained import pretrain as run
+    from molvis_core.pretrained import pretrain as run
 
     with training_bar("structures") as show:
         result = run(

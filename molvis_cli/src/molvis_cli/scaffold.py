@@ -9,8 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from molvis.errors import PluginError
-from molvis.registry import components
+from molvis_core.errors import PluginError
+from molvis_core.registry import components
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from molvis import output
+from molvis_core import output
 
 if TYPE_CHECKING:
-    from molvis.training import Progress
+    from molvis_core.training import Progress
 
 
 def train(
@@ -33,8 +33,8 @@ def train(
     Leaves the bundle of the best epoch, metrics.csv, TensorBoard events and a checkpoint in the folder. Run the same
     command again after an interruption: it goes on, and ends as if nothing had happened.
     """
-    from molvis.training import find_config
-    from molvis.training import train as run
+    from molvis_core.training import find_config
+    from molvis_core.training import train as run
 
     wanted = find_config(config, data=data, negatives=negatives, epochs=epochs, seed=None if seed < 0 else seed)
     with training_bar() as show:

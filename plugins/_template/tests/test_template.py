@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from molvis_template.encoders import TraceCNN
 
-from molvis.errors import ConfigError
-from molvis.testing import EncoderContract, PluginContract
+from molvis_core.errors import ConfigError
+from molvis_core.testing import EncoderContract, PluginContract
 
 
 class TestPlugin(PluginContract):

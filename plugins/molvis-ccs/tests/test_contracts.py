@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from molvis.testing import EncoderContract, PluginContract, ReaderContract
 from molvis_ccs.encoders import CcsEncoder
 from molvis_ccs.readers import read_csv, read_parquet
+from molvis_core.testing import EncoderContract, PluginContract, ReaderContract
 
 HEADER = "name,smiles,adduct,charge,m/z,CCS"
 GOOD = f"{HEADER}\ncaffeine,Cn1c(=O)c2c(ncn2C)n(C)c1=O,[M+H]+,1,195.0877,138.2\nethanol,CCO,[M+Na]+,1,,110\n"

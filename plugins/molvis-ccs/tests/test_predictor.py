@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from molvis.adducts import ion_mz
-from molvis.dataset import Measurement
-from molvis.errors import AdductError, BundleError, ConfigError, RecordError, StructureError, TrainingError
-from molvis.identity import structure
-from molvis.records import Structure, Value
-from molvis.testing import PredictorContract, ScorerContract, synthetic_structures
 from molvis_ccs.evaluation import accuracy
 from molvis_ccs.features import SIZE, describe_all
 from molvis_ccs.likelihood import CcsLikelihood
 from molvis_ccs.predictor import ADDUCTS, SHIPPED, CcsEnsemble, load
 from molvis_ccs.training import calibrate, fit, gather, redistributable
 from molvis_ccs.trend import usual_ccs
+from molvis_core.adducts import ion_mz
+from molvis_core.dataset import Measurement
+from molvis_core.errors import AdductError, BundleError, ConfigError, RecordError, StructureError, TrainingError
+from molvis_core.identity import structure
+from molvis_core.records import Structure, Value
+from molvis_core.testing import PredictorContract, ScorerContract, synthetic_structures
 
 shipped = pytest.mark.skipif(not SHIPPED.is_file(), reason="no weights come with this checkout")
 

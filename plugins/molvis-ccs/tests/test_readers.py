@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from molvis.dataset import Dataset, Measurement, import_files
-from molvis.errors import ReadError
-from molvis.records import Value
-from molvis.registry import for_suffix
 from molvis_ccs.readers import is_ccs_csv, is_ccs_table, read_csv, read_parquet
+from molvis_core.dataset import Dataset, Measurement, import_files
+from molvis_core.errors import ReadError
+from molvis_core.records import Value
+from molvis_core.registry import for_suffix
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "ccs"
 with_tables = pytest.mark.skipif(not DATA.is_dir(), reason=f"no tables of cross sections in {DATA}: set MOLVIS_DATA")

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis.dataset import Measurement
-from molvis.files import write_text
 from molvis_ccs.evaluation import Accuracy, accuracy
 from molvis_ccs.predictor import INSTRUMENTS, SHIPPED, CcsEnsemble
 from molvis_ccs.readers import read_parquet
 from molvis_ccs.training import fit, redistributable, usable
+from molvis_core.dataset import Measurement
+from molvis_core.files import write_text
 
 MAIN = ("[M+H]+", "[M-H]-", "[M+Na]+")
 CARD = """# ccs-ensemble

@@ -13,7 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from molvis.errors import ReadError
+from molvis_core.errors import ReadError
 from molvis_flux.checking import check
 from molvis_flux.commands.compose import compose as command
 from molvis_flux.compose import CompositionError, Mixture, Part, Pool, Port, arterio_venous, compose, spread_mid, uptake

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from molvis.records import Distribution
-from molvis.testing import FitterContract
+from molvis_core.records import Distribution
+from molvis_core.testing import FitterContract
 from molvis_flux.fitter import FluxFit
 from molvis_flux.network import Experiment, Fragment, Metabolite, Network, Participant, Reaction, Study, Tracer
 

@@ -13,10 +13,10 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from molvis.errors import BundleError, TrainingError
-from molvis.fitting import Fixed, Normal
-from molvis.records import Distribution
-from molvis.testing import FitterContract
+from molvis_core.errors import BundleError, TrainingError
+from molvis_core.fitting import Fixed, Normal
+from molvis_core.records import Distribution
+from molvis_core.testing import FitterContract
 from molvis_flux.commands.estimate import estimate as estimate_command
 from molvis_flux.commands.train import train as train_command
 from molvis_flux.copula import fit_copula

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from molvis.errors import ReadError
+from molvis_core.errors import ReadError
 from molvis_flux import prediction
 from molvis_flux.commands.simulate import simulate
 from molvis_flux.emu import SimulationError

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from molvis.errors import ReadError
+from molvis_core.errors import ReadError
 from molvis_flux.network import Tracer
 from molvis_flux.readers import read_freeflux, read_inca, read_mfapy, read_native, read_study
 from molvis_flux.readers.notation import conditions, linear, participants, positions, tracer

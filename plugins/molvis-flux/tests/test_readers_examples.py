@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from molvis.errors import ReadError
+from molvis_core.errors import ReadError
 from molvis_flux.checking import check
 from molvis_flux.network import Study
 from molvis_flux.readers import read_measured, read_mfapy, read_study

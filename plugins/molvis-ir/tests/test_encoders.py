@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from molvis.errors import ConfigError, RecordError
-from molvis.records import Trace
-from molvis.testing import EncoderContract, synthetic_traces
+from molvis_core.errors import ConfigError, RecordError
+from molvis_core.records import Trace
+from molvis_core.testing import EncoderContract, synthetic_traces
 from molvis_ir.encoders import IrBands, IrLocal, IrResNet, IrTimm, IrViT, IrXception, TraceBatch
 from molvis_ir.one_dimensional import OneDimensional, one_dimensional
 from molvis_ir.preparation import augment, channels, grid, prepare

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from molvis.dataset import Dataset, Measurement, import_files
-from molvis.errors import ReadError, RecordError, WriteError
-from molvis.identity import structure
-from molvis.records import PeakList, Trace
-from molvis.registry import for_suffix
-from molvis.testing import ReaderContract
+from molvis_core.dataset import Dataset, Measurement, import_files
+from molvis_core.errors import ReadError, RecordError, WriteError
+from molvis_core.identity import structure
+from molvis_core.records import PeakList, Trace
+from molvis_core.registry import for_suffix
+from molvis_core.testing import ReaderContract
 from molvis_ir.readers import is_ir_table, is_xy, read_jcamp, read_opus, read_parquet, read_spc, read_xy
 from molvis_ir.units import FLOOR, absorbance, axis_kind, signal_kind, wavenumbers
 from molvis_ir.writers import write_jcamp

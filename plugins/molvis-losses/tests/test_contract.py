@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from molvis.registry import build
-from molvis.testing import PairLossContract, PluginContract
+from molvis_core.registry import build
+from molvis_core.testing import PairLossContract, PluginContract
 
 
 class TestPlugin(PluginContract):

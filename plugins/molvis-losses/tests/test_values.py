@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from molvis.errors import ConfigError
-from molvis.registry import build
+from molvis_core.errors import ConfigError
+from molvis_core.registry import build
 
 # Cosines of the two queries with the two references: (1, 0.6), (0, 0.8).
 QUERY = torch.tensor([[1.0, 0.0], [0.0, 1.0]])

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import molvis
-from molvis.adducts import neutral_mass
-from molvis.bundle import Bundle
-from molvis.config import fill, from_mapping, read_config
-from molvis.dataset import Measurement
-from molvis.library import Library
-from molvis.reading import read_queries
-from molvis.testing import PluginContract
+import molvis_core
+from molvis_core.adducts import neutral_mass
+from molvis_core.bundle import Bundle
+from molvis_core.config import fill, from_mapping, read_config
+from molvis_core.dataset import Measurement
+from molvis_core.library import Library
+from molvis_core.reading import read_queries
+from molvis_core.testing import PluginContract
 
 
 class TestPlugin(PluginContract):
@@ -25,32 +25,32 @@ class TestPlugin(PluginContract):
 
 @pytest.fixture(scope="module")
 def spectra() -> list[Measurement]:
-    found, unreadable = read_queries(molvis.load("example", "demo-spectra"))
+    found, unreadable = read_queries(molvis_core.load("example", "demo-spectra"))
     assert unreadable == []
     return found
 
 
 @pytest.fixture(scope="module")
 def library() -> Library:
-    return Library.read(molvis.load("example", "demo-library"))
+    return Library.read(molvis_core.load("example", "demo-library"))
 
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return molvis.load_bundle("massbank")
+    return molvis_core.load_bundle("massbank")
 
 
 @pytest.mark.parametrize("name", ["default", "ir", "joint", "pnnl-2024"])
 def test_a_preset_is_a_configuration_that_survives_being_filled(name: str) -> None:
-    config = read_config(molvis.load("preset", name))
+    config = read_config(molvis_core.load("preset", name))
     assert config.name == name
     filled = fill(config)
-    assert fill(from_mapping(molvis.RunConfig, filled)) == filled
+    assert fill(from_mapping(molvis_core.RunConfig, filled)) == filled
 
 
 def test_the_report_is_quoted_with_its_own_settings() -> None:
     # Settings of the Molecular Vision report: Adam, 5e-6, times 0.999 an epoch, batches of 64, 300 epochs.
-    train = read_config(molvis.load("preset", "pnnl-2024")).train
+    train = read_config(molvis_core.load("preset", "pnnl-2024")).train
     assert (train.optimizer, train.learning_rate, train.schedule, train.decay) == ("adam", 5e-6, "exponential", 0.999)
     assert (train.batch, train.epochs, train.select) == (64, 300, "loss")
 
@@ -66,7 +66,7 @@ def test_the_demo_has_ten_spectra_with_their_compounds_and_terms(spectra: list[M
 
 def test_precursors_of_the_demo_agree_with_their_compounds(spectra: list[Measurement]) -> None:
     for item in spectra:
-        assert isinstance(item.record, molvis.PeakList)
+        assert isinstance(item.record, molvis_core.PeakList)
         assert item.structure is not None
         assert item.record.precursor_mz is not None
         assert item.record.adduct is not None
@@ -115,7 +115,7 @@ def test_the_card_says_data_licences_figures_and_limits(bundle: Bundle) -> None:
 
 
 def test_nothing_that_ships_names_a_folder_of_the_machine_that_made_it() -> None:
-    home = Path(molvis.load("preset", "default")).parents[1]
+    home = Path(molvis_core.load("preset", "default")).parents[1]
     for path in home.rglob("*"):
         if path.suffix in (".toml", ".md"):
             assert '= "/' not in path.read_text(encoding="utf-8"), path

@@ -14,13 +14,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from molvis import load_bundle
-from molvis.bundle import Bundle, save_bundle, write_calibration
-from molvis.dataset import Dataset, import_files
-from molvis.evaluation import MAIN_ADDUCTS
-from molvis.identification import calibrate
-from molvis.library import Index, Library, build_index
-from molvis.training import Progress, find_config, train
+from molvis_core import load_bundle
+from molvis_core.bundle import Bundle, save_bundle, write_calibration
+from molvis_core.dataset import Dataset, import_files
+from molvis_core.evaluation import MAIN_ADDUCTS
+from molvis_core.identification import calibrate
+from molvis_core.library import Index, Library, build_index
+from molvis_core.training import Progress, find_config, train
 
 OUT = Path(__file__).parents[1] / "src" / "molvis_models" / "massbank"
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from molvis.errors import ConfigError
-from molvis.records import PeakList
-from molvis.testing import EncoderContract, synthetic_peaks
+from molvis_core.errors import ConfigError
+from molvis_core.records import PeakList
+from molvis_core.testing import EncoderContract, synthetic_peaks
 from molvis_msms.clerms import Clerms
 from molvis_msms.embedding import sinusoidal
 from molvis_msms.peak_bag import PeakBag

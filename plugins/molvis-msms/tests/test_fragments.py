@@ -7,12 +7,12 @@ import itertools
 import numpy as np
 import pytest
 
-from molvis.adducts import ion_mz
-from molvis.errors import ConfigError, StructureError
-from molvis.formula import ELECTRON_MASS, ISOTOPE_MASS, formula_mass, parse_formula
-from molvis.identity import structure
-from molvis.records import PeakList
-from molvis.testing import PluginContract, ScorerContract, synthetic_peaks, synthetic_structures
+from molvis_core.adducts import ion_mz
+from molvis_core.errors import ConfigError, StructureError
+from molvis_core.formula import ELECTRON_MASS, ISOTOPE_MASS, formula_mass, parse_formula
+from molvis_core.identity import structure
+from molvis_core.records import PeakList
+from molvis_core.testing import PluginContract, ScorerContract, synthetic_peaks, synthetic_structures
 from molvis_msms import fragments as cuts
 from molvis_msms.explained import ExplainedPeaks
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from molvis.errors import RecordError
-from molvis.records import PeakList
+from molvis_core.errors import RecordError
+from molvis_core.records import PeakList
 from molvis_msms.preparation import highest_peaks, neutral_losses, prepare
 
 SPECTRUM = PeakList(

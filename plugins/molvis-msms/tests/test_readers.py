@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from molvis import structure
-from molvis.adducts import ion_mz
-from molvis.dataset import Measurement
-from molvis.errors import ReadError, WriteError
-from molvis.records import PeakList
-from molvis.registry import for_suffix
-from molvis.testing import ReaderContract
+from molvis_core import structure
+from molvis_core.adducts import ion_mz
+from molvis_core.dataset import Measurement
+from molvis_core.errors import ReadError, WriteError
+from molvis_core.records import PeakList
+from molvis_core.registry import for_suffix
+from molvis_core.testing import ReaderContract
 from molvis_msms.fields import collision_energy, ionmode, parse_charge, peak
 from molvis_msms.readers import (
     is_massbank,

@@ -11,8 +11,8 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from molvis.errors import ConfigError, ReadError
-from molvis.records import Trace
+from molvis_core.errors import ConfigError, ReadError
+from molvis_core.records import Trace
 from molvis_nmr import demo as example
 from molvis_nmr.commands.demo import demo
 from molvis_nmr.commands.fit import fit

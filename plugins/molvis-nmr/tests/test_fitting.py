@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from molvis.errors import RecordError
-from molvis.fitting import Fixed, Normal, Uniform
-from molvis.records import Trace
-from molvis.testing import FitterContract
+from molvis_core.errors import RecordError
+from molvis_core.fitting import Fixed, Normal, Uniform
+from molvis_core.records import Trace
+from molvis_core.testing import FitterContract
 from molvis_nmr import metrics
 from molvis_nmr.fitting import NmrSpinSystem, fit
 from molvis_nmr.gradient import NmrGradient, fit_gradient

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from molvis.errors import RecordError
-from molvis.records import Trace
+from molvis_core.errors import RecordError
+from molvis_core.records import Trace
 from molvis_nmr import report
 from molvis_nmr.lines import lines
 from molvis_nmr.mixture import Quantification, Reference, _Axis, _of_lines, quantify

@@ -14,8 +14,8 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from molvis.errors import RecordError
-from molvis.records import Trace
+from molvis_core.errors import RecordError
+from molvis_core.records import Trace
 from molvis_nmr import report
 from molvis_nmr.fitting import SpinSystemFit, fit
 from molvis_nmr.picture import as_svg, draw_fit, multiplets, save

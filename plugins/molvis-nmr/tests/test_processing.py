@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from molvis.errors import RecordError
-from molvis.records import Trace
+from molvis_core.errors import RecordError
+from molvis_core.records import Trace
 from molvis_nmr.processing import Fid, apodize, autophase, find_baseline, find_reference, process, transform
 
 MHZ, WIDTH, CARRIER, POINTS = 500.0, 6000.0, 4.7, 8192

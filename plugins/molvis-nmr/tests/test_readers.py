@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from molvis.dataset import Measurement
-from molvis.errors import ConfigError, ReadError, WriteError
-from molvis.reading import read_queries
-from molvis.records import PeakList, Trace
-from molvis.registry import for_suffix
-from molvis.testing import ReaderContract
+from molvis_core.dataset import Measurement
+from molvis_core.errors import ConfigError, ReadError, WriteError
+from molvis_core.reading import read_queries
+from molvis_core.records import PeakList, Trace
+from molvis_core.registry import for_suffix
+from molvis_core.testing import ReaderContract
 from molvis_nmr.commands.convert import convert as convert_command
 from molvis_nmr.commands.process import process as process_command
 from molvis_nmr.conversion import convert, process_file
@@ -646,7 +646,7 @@ def test_readers_of_folders_take_zip_files(tmp_path: Path):
 
 
 def test_a_fid_that_cannot_be_is_refused():
-    from molvis.errors import RecordError
+    from molvis_core.errors import RecordError
 
     with pytest.raises(RecordError, match="fewer|16 points or more"):
         Fid(np.ones(3), 1000.0, 500.0, 4.7)

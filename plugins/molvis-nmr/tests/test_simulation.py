@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import wofz
 
-from molvis.errors import ReadError, RecordError
+from molvis_core.errors import ReadError, RecordError
 from molvis_nmr.hamiltonian import larmor
 from molvis_nmr.library import read_library
 from molvis_nmr.lines import Lines, lines, lines_and_derivatives, merged

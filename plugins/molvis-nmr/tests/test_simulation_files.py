@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from molvis.errors import ConfigError, RecordError, WriteError
+from molvis_core.errors import ConfigError, RecordError, WriteError
 from molvis_nmr.simulated import simulate_file
 from molvis_nmr.system import SpinSystem
 from molvis_nmr.systems import write_system

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from molvis.errors import RecordError
+from molvis_core.errors import RecordError
 from molvis_nmr.autograd import StableEigh, lines_torch, simulate_torch
 from molvis_nmr.simulation import simulate
 from molvis_nmr.system import SpinSystem

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from molvis.errors import StructureError
+from molvis_core.errors import StructureError
 from molvis_nmr.environments import learned
 from molvis_nmr.structure import from_smiles
 from molvis_nmr.system import SpinSystem

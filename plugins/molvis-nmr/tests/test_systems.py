@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from molvis.errors import ReadError, WriteError
+from molvis_core.errors import ReadError, WriteError
 from molvis_nmr.conversion import convert
 from molvis_nmr.system import SpinSystem
 from molvis_nmr.systems import is_gissmo, read_regions, read_system, read_systems, write_system

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from molvis.records import Trace
+from molvis_core.records import Trace
 from molvis_nmr import demo, report
 from molvis_nmr.fitting import fit
 from molvis_nmr.library import read_library

@@ -13,10 +13,10 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from molvis.errors import ConfigError
-from molvis.registry import build
-from molvis.testing import EncoderContract
-from molvis.testing.synthetic import synthetic_structures
+from molvis_core.errors import ConfigError
+from molvis_core.registry import build
+from molvis_core.testing import EncoderContract
+from molvis_core.testing.synthetic import synthetic_structures
 from molvis_structure.attentivefp import AttentiveFPEncoder
 from molvis_structure.attentivefp_dgl import attentivefp_dgl, from_dgl, to_dgl
 from molvis_structure.graphs import GraphBatch, collate, featurise

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from molvis.registry import build, load
-from molvis.testing import EncoderContract, PluginContract, ReaderContract, TargetContract
+from molvis_core.registry import build, load
+from molvis_core.testing import EncoderContract, PluginContract, ReaderContract, TargetContract
 
 MOLFILE = """{title}
      molvis

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from molvis.errors import ConfigError, StructureError
-from molvis.records import Structure
-from molvis.testing.synthetic import synthetic_structures
+from molvis_core.errors import ConfigError, StructureError
+from molvis_core.records import Structure
+from molvis_core.testing.synthetic import synthetic_structures
 from molvis_structure import encoders as module
 from molvis_structure.encoders import FingerprintEncoder
 from molvis_structure.fingerprints import fingerprint

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from rdkit import Chem, DataStructs
 from rdkit.Chem import AllChem
 
-from molvis import structure
-from molvis.errors import ConfigError, StructureError
-from molvis.testing.synthetic import synthetic_structures
+from molvis_core import structure
+from molvis_core.errors import ConfigError, StructureError
+from molvis_core.testing.synthetic import synthetic_structures
 from molvis_structure.features import DESCRIPTORS, ELEMENTS, features
 from molvis_structure.fingerprints import KINDS, fingerprint, fingerprints, length, tanimoto
 from molvis_structure.targets import Tanimoto

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch_geometric.nn import FiLMConv
 
-from molvis import structure
-from molvis.errors import ConfigError, StructureError
-from molvis.records import Structure
-from molvis.registry import build
-from molvis.testing import EncoderContract
-from molvis.testing.synthetic import synthetic_structures
+from molvis_core import structure
+from molvis_core.errors import ConfigError, StructureError
+from molvis_core.records import Structure
+from molvis_core.registry import build
+from molvis_core.testing import EncoderContract
+from molvis_core.testing.synthetic import synthetic_structures
 from molvis_structure import gldm as module
 from molvis_structure.gldm import FiLMConvolution, GLDMEncoder, MotifBatch
 from molvis_structure.motifs import ATOMS, FIRST_TYPE, RELATIONS

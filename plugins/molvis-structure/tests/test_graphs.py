@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from molvis import structure
-from molvis.errors import ConfigError, StructureError
-from molvis.testing.synthetic import synthetic_structures
+from molvis_core import structure
+from molvis_core.errors import ConfigError, StructureError
+from molvis_core.testing.synthetic import synthetic_structures
 from molvis_structure.attentivefp import AttentiveFPEncoder
 from molvis_structure.graphs import EDGE_FEATURES, NODE_FEATURES, collate, featurise
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from molvis.errors import ConfigError, ReadError, StructureError
-from molvis.testing.synthetic import synthetic_structures
+from molvis_core.errors import ConfigError, ReadError, StructureError
+from molvis_core.testing.synthetic import synthetic_structures
 from molvis_structure.molecules import mol_of
 from molvis_structure.motifs import (
     ATOMS,

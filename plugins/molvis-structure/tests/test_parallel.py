@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from molvis.errors import StructureError
+from molvis_core.errors import StructureError
 from molvis_structure import fingerprints as module
 from molvis_structure.fingerprints import in_parallel
 
@@ -78,6 +78,6 @@ def test_a_script_without_a_guard_is_not_run_again_by_other_processes(
     monkeypatch.setattr(module, "_FEW", 1)
     script = types.ModuleType("__main__")
     script.__file__ = str(tmp_path / "script.py")
-    (tmp_path / "script.py").write_text("import molvis\n")
+    (tmp_path / "script.py").write_text("import molvis_core\n")
     monkeypatch.setitem(sys.modules, "__main__", script)
     assert {process for _, process in in_parallel(_process, SMILES, processes=2)} == {os.getpid()}

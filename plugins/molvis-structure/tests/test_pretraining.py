@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from molvis import structure
-from molvis.errors import ConfigError, StructureError, TrainingError
-from molvis.pretrained import load_state
-from molvis.records import Structure
-from molvis.registry import build, load
-from molvis.training import Progress
+from molvis_core import structure
+from molvis_core.errors import ConfigError, StructureError, TrainingError
+from molvis_core.pretrained import load_state
+from molvis_core.records import Structure
+from molvis_core.registry import build, load
+from molvis_core.training import Progress
 from molvis_structure.fingerprints import fingerprints
 from molvis_structure.pretraining import _MOST_ASIDE, Maskable, _Heads, _rates, _Tasks, pretrain
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from molvis import structure
-from molvis.dataset import Measurement
-from molvis.errors import ReadError
-from molvis.library import Library
-from molvis.registry import for_suffix
+from molvis_core import structure
+from molvis_core.dataset import Measurement
+from molvis_core.errors import ReadError
+from molvis_core.library import Library
+from molvis_core.registry import for_suffix
 from molvis_structure.readers import read_sdf, read_smiles, read_table, resolve_synonyms
 
 # InChIKeys as PubChem gives them: ethanol (CID 702), benzene (241), caffeine (2519).

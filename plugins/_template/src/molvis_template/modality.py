@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from molvis.modality import Modality
-from molvis.records import Trace
+from molvis_core.modality import Modality
+from molvis_core.records import Trace
 
 MODALITY = Modality(
     name="template",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from molvis.adducts import Adduct, ion_mz, parse_adduct
-from molvis.errors import AdductError, RecordError
-from molvis.records import Structure
 from molvis_ccs.trend import usual_ccs
+from molvis_core.adducts import Adduct, ion_mz, parse_adduct
+from molvis_core.errors import AdductError, RecordError
+from molvis_core.records import Structure
 
 LEAST = 30.0
 """In A^2: helium's own cross section with N2 is about this, so that no ion is smaller."""

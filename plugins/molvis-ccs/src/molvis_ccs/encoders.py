@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from molvis.adducts import parse_adduct
-from molvis.collate import TensorBatch
-from molvis.errors import AdductError, ConfigError
-from molvis.records import Value
 from molvis_ccs.trend import TRENDS, usual_ccs
+from molvis_core.adducts import parse_adduct
+from molvis_core.collate import TensorBatch
+from molvis_core.errors import AdductError, ConfigError
+from molvis_core.records import Value
 
 ADDUCTS = (*TRENDS, "[M+2H]2+", "[M-2H]2-", "[2M+Na]+", "[2M-H]-", "[M]-", "[M+Br]-")
 INSTRUMENTS = ("DT", "TIMS", "TW")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from molvis.errors import RecordError
 from molvis_ccs.training import NORMAL_QUANTILE
+from molvis_core.errors import RecordError
 
 Interval = tuple[float, float]
 

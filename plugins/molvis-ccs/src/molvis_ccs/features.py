@@ -11,7 +11,7 @@ from jaxtyping import Float
 from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 from rdkit.Chem.rdmolops import GetDistanceMatrix
 
-from molvis.identity import parse_mol
+from molvis_core.identity import parse_mol
 
 PAIRS, CIRCLES, TORSIONS = 1024, 1024, 512
 _STEPS = 24
@@ -46,7 +46,7 @@ def describe(smiles: str) -> Float[np.ndarray, " f"]:
     """Numbers of a structure, most of them on a logarithmic scale; see the module.
 
     Raises:
-        molvis.errors.StructureError: RDKit refuses it.
+        molvis_core.errors.StructureError: RDKit refuses it.
     """
     mol = parse_mol(smiles)
     far = GetDistanceMatrix(mol)
@@ -74,7 +74,7 @@ def describe_all(smiles: Sequence[str]) -> Float[np.ndarray, "n f"]:
     """`describe` of each.
 
     Raises:
-        molvis.errors.StructureError: RDKit refuses one.
+        molvis_core.errors.StructureError: RDKit refuses one.
     """
     rows = [describe(text) for text in smiles]
     return np.stack(rows) if rows else np.empty((0, SIZE), dtype=np.float32)

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from molvis.adducts import parse_adduct
-from molvis.errors import AdductError, ConfigError
-from molvis.records import Structure, Value
 from molvis_ccs.predictor import ADDUCTS, INSTRUMENTS, CcsEnsemble, load
 from molvis_ccs.training import NORMAL_QUANTILE
+from molvis_core.adducts import parse_adduct
+from molvis_core.errors import AdductError, ConfigError
+from molvis_core.records import Structure, Value
 
 _REMEMBERED = 500_000
 _TAILS, _T_QUANTILE = 4, 2.1318467863266490
@@ -48,8 +48,8 @@ class CcsLikelihood:
         """One row for each candidate.
 
         Raises:
-            molvis.errors.StructureError: RDKit refuses a candidate.
-            molvis.errors.BundleError: the predictor's file cannot be read.
+            molvis_core.errors.StructureError: RDKit refuses a candidate.
+            molvis_core.errors.BundleError: the predictor's file cannot be read.
         """
         out = np.zeros((len(candidates), len(self.features)))
         adduct = _adduct(query)

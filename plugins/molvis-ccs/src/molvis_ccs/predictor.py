@@ -18,13 +18,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from molvis.adducts import parse_adduct
-from molvis.collate import TensorBatch
-from molvis.errors import AdductError, BundleError, ConfigError, RecordError, did_you_mean
-from molvis.files import replacing
-from molvis.records import Structure
 from molvis_ccs.features import NUMBERS, SIZE, describe_all
 from molvis_ccs.trend import TRENDS
+from molvis_core.adducts import parse_adduct
+from molvis_core.collate import TensorBatch
+from molvis_core.errors import AdductError, BundleError, ConfigError, RecordError, did_you_mean
+from molvis_core.files import replacing
+from molvis_core.records import Structure
 
 ADDUCTS = tuple(TRENDS)
 INSTRUMENTS = ("DT", "TIMS", "TW")
@@ -120,7 +120,7 @@ class CcsEnsemble(nn.Module):
         """Features of each structure, and the m/z of its ions.
 
         Raises:
-            molvis.errors.StructureError: RDKit refuses a structure.
+            molvis_core.errors.StructureError: RDKit refuses a structure.
         """
         features = describe_all([record.smiles for record in records])
         masses = np.array([record.exact_mass for record in records], dtype=np.float64)
@@ -219,7 +219,7 @@ class CcsEnsemble(nn.Module):
         Raises:
             AdductError: an adduct that the predictor does not know.
             RecordError: not as many adducts or instrument types as structures.
-            molvis.errors.StructureError: RDKit refuses a structure.
+            molvis_core.errors.StructureError: RDKit refuses a structure.
         """
         count = len(structures)
         adduct = np.array([_place(a) for a in _each("adducts", adducts, count)], dtype=np.int64)
@@ -253,11 +253,11 @@ class CcsEnsemble(nn.Module):
             card: what it was trained on, its licence and its figures.
 
         Raises:
-            molvis.errors.WriteError: it cannot be written.
+            molvis_core.errors.WriteError: it cannot be written.
         """
         from safetensors.torch import save_file
 
-        from molvis.errors import WriteError
+        from molvis_core.errors import WriteError
 
         state = packed(self.state_dict())
         about = {k: str(v) for k, v in self.arguments.items()}

@@ -15,14 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from molvis.dataset import Measurement
-from molvis.errors import MolvisError, ReadError, RecordError
-from molvis.files import parquet_columns, read_bytes, read_text
-from molvis.records import Structure, Value
 from molvis_ccs import checks
+from molvis_core.dataset import Measurement
+from molvis_core.errors import MolvisError, ReadError, RecordError
+from molvis_core.files import parquet_columns, read_bytes, read_text
+from molvis_core.records import Structure, Value
 
 if TYPE_CHECKING:
-    from molvis.adducts import Adduct
+    from molvis_core.adducts import Adduct
 
 Items = Iterator[Measurement | ReadError]
 
@@ -334,7 +334,7 @@ def _number(text: str) -> float:
 @functools.lru_cache(maxsize=20_000)
 def _known(text: str, inchikey: str | None) -> Structure:
     """The structure; the source's own InChIKey stands, as other tables key on it."""
-    from molvis.identity import structure
+    from molvis_core.identity import structure
 
     if re.match(r"1S?/", text):
         text = f"InChI={text}"

@@ -18,12 +18,12 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
-from molvis.adducts import parse_adduct
-from molvis.dataset import Measurement
-from molvis.errors import TrainingError
-from molvis.records import Structure, Value
 from molvis_ccs.features import NUMBERS, describe
 from molvis_ccs.predictor import ADDUCTS, INSTRUMENTS, CcsEnsemble, packed, unpacked
+from molvis_core.adducts import parse_adduct
+from molvis_core.dataset import Measurement
+from molvis_core.errors import TrainingError
+from molvis_core.records import Structure, Value
 
 log = logging.getLogger("molvis")
 Progress = Callable[[int, int], None]
@@ -132,7 +132,7 @@ def fit(
 
     Raises:
         TrainingError: no ions to learn from, or a loss that is not finite.
-        molvis.errors.StructureError: RDKit refuses a structure.
+        molvis_core.errors.StructureError: RDKit refuses a structure.
     """
     ions = gather(measurements)
     train = [ion for ion in ions if ion.fold == "train"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from molvis.errors import did_you_mean
+from molvis_core.errors import did_you_mean
 from molvis_flux.network import Datum, Experiment, Fragment, Network, Participant, Reaction, Study, Tracer
 
 _SUM_ERROR = 0.05

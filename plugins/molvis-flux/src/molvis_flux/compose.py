@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from molvis.errors import MolvisError, did_you_mean
+from molvis_core.errors import MolvisError, did_you_mean
 from molvis_flux.network import (
     Constraint,
     Datum,

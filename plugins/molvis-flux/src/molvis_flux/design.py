@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from molvis.errors import did_you_mean
+from molvis_core.errors import did_you_mean
 from molvis_flux.coordinates import Coordinates, coordinates
 from molvis_flux.labelling import labelling
 from molvis_flux.levenberg import FitError

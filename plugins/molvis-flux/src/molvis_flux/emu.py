@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from molvis.errors import MolvisError, did_you_mean
+from molvis_core.errors import MolvisError, did_you_mean
 from molvis_flux.network import Metabolite, Network, Participant, Reaction
 
 Emu: TypeAlias = tuple[str, tuple[int, ...]]

@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from molvis.config import to_plain, write_toml
-from molvis.errors import BundleError, MolvisError, WriteError, did_you_mean
-from molvis.files import beside, swap_folder
+from molvis_core.config import to_plain, write_toml
+from molvis_core.errors import BundleError, MolvisError, WriteError, did_you_mean
+from molvis_core.files import beside, swap_folder
 from molvis_flux.copula import Copula
 from molvis_flux.network import Experiment, Metabolite, Network, Reaction, Study
 from molvis_flux.neural import Mixture, SetEncoder
@@ -341,7 +341,7 @@ def save_estimator(estimator: Estimator, folder: Path | str) -> None:
     """
     from safetensors.torch import save_file
 
-    import molvis
+    import molvis_core
     from molvis_flux.writers import write_study
 
     path = Path(folder)
@@ -360,7 +360,7 @@ def save_estimator(estimator: Estimator, folder: Path | str) -> None:
         save_file(tensors, fresh / "weights.safetensors")
         write_study(fresh / "study.toml", estimator.study)
         about = {
-            "format": FORMAT, "molvis": molvis.__version__, "network": estimator.study.network.name,
+            "format": FORMAT, "molvis": molvis_core.__version__, "network": estimator.study.network.name,
             "network_digest": network_digest(estimator.study.network),
             "weights": hashlib.sha256((fresh / "weights.safetensors").read_bytes()).hexdigest(),
             "components": estimator.model.components, "free": [list(pair) for pair in estimator.free],

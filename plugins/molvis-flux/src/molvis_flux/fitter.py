@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from molvis.errors import MolvisError, RecordError, did_you_mean
-from molvis.fitting import Fit, Fixed, Normal, Prior, Uniform
-from molvis.records import Distribution, Record
+from molvis_core.errors import MolvisError, RecordError, did_you_mean
+from molvis_core.fitting import Fit, Fixed, Normal, Prior, Uniform
+from molvis_core.records import Distribution, Record
 from molvis_flux.fitting import multistart
 from molvis_flux.network import Datum, Network, Study
 from molvis_flux.polytope import FluxSpaceError, flux_space

@@ -17,8 +17,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from molvis.errors import did_you_mean
-from molvis.formula import parse_formula
+from molvis_core.errors import did_you_mean
+from molvis_core.formula import parse_formula
 from molvis_flux.emu import MASS_SHIFT, SimulationError
 from molvis_flux.network import Datum, Experiment, Fragment, Network
 

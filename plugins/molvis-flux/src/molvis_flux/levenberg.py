@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numba import njit, prange
 
-from molvis.errors import MolvisError
+from molvis_core.errors import MolvisError
 
 
 class FitError(MolvisError, ValueError):

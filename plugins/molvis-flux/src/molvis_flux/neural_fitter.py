@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from molvis.errors import MolvisError, did_you_mean
-from molvis.fitting import Fit, Fixed, Normal, Prior, Uniform
-from molvis.records import Distribution
+from molvis_core.errors import MolvisError, did_you_mean
+from molvis_core.fitting import Fit, Fixed, Normal, Prior, Uniform
+from molvis_core.records import Distribution
 from molvis_flux.estimator import Data, Estimator, EstimatorError, Measurement, load_estimator
 from molvis_flux.weighing import SURE, quantiles, weigh
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from molvis import Component, hookimpl
+from molvis_core import Component, hookimpl
 
 
 @hookimpl

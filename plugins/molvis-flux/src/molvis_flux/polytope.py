@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from molvis.errors import MolvisError, did_you_mean
-from molvis.files import write_text
+from molvis_core.errors import MolvisError, did_you_mean
+from molvis_core.files import write_text
 from molvis_flux.network import Network
 
 ZERO_WIDTH = 1e-7

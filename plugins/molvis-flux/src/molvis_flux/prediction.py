@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from molvis.errors import ReadError, did_you_mean
-from molvis.files import read_text, write_text
+from molvis_core.errors import ReadError, did_you_mean
+from molvis_core.files import read_text, write_text
 from molvis_flux.emu import SimulationError
 from molvis_flux.instationary import compile_instationary
 from molvis_flux.network import Experiment, Network, Study, Tracer

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from molvis.errors import did_you_mean
+from molvis_core.errors import did_you_mean
 from molvis_flux.coordinates import Coordinates, coordinates, split
 from molvis_flux.labelling import Labelling, labelling
 from molvis_flux.levenberg import FitError

@@ -35,7 +35,7 @@ def report(result: FluxResult, *, title: str = "") -> str:
     """
     from jinja2 import Environment, StrictUndefined
 
-    import molvis
+    import molvis_core
 
     good, network = result.goodness, result.problem.study.network
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -86,7 +86,7 @@ def report(result: FluxResult, *, title: str = "") -> str:
             }
             for part in sorted(result.residuals, key=lambda part: -part.ssr)
         ],
-        version=molvis.__version__,
+        version=molvis_core.__version__,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis.files import swap_folder, write_text
+from molvis_core.files import swap_folder, write_text
 from molvis_flux.fitting import FluxResult
 from molvis_flux.verdicts import UNSEEN
 

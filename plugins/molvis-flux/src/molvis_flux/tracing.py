@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from molvis.errors import did_you_mean
+from molvis_core.errors import did_you_mean
 from molvis_flux import isotopes
 from molvis_flux.elimination import Rows, convolve, mix
 from molvis_flux.emu import MASS_SHIFT, Decomposition, Emu, SimulationError, canonical, orbit, span

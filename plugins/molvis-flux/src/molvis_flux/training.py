@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from molvis.config import to_plain
-from molvis.errors import TrainingError, WriteError
-from molvis.files import replacing
+from molvis_core.config import to_plain
+from molvis_core.errors import TrainingError, WriteError
+from molvis_core.files import replacing
 from molvis_flux.copula import fit_copula
 from molvis_flux.estimator import (
     MISSING,

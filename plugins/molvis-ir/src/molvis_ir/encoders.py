@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from molvis.collate import TensorBatch
-from molvis.errors import ConfigError
-from molvis.records import Trace
+from molvis_core.collate import TensorBatch
+from molvis_core.errors import ConfigError
+from molvis_core.records import Trace
 from molvis_ir.preparation import HIGH, LOW, STEP, augment, channels, grid, prepare
 
 CHANNELS = 2
@@ -69,7 +69,7 @@ class TraceEncoder(nn.Module):
         """Spectra on the grid.
 
         Raises:
-            molvis.errors.RecordError: a spectrum that is zero on the grid, or covers too little of it.
+            molvis_core.errors.RecordError: a spectrum that is zero on the grid, or covers too little of it.
         """
         return TraceBatch(torch.from_numpy(prepare(records, LOW, HIGH, STEP)))
 
@@ -183,7 +183,7 @@ class IrBands(nn.Module):
         """Spectra on the grid.
 
         Raises:
-            molvis.errors.RecordError: a spectrum that is zero on the grid, or covers too little of it.
+            molvis_core.errors.RecordError: a spectrum that is zero on the grid, or covers too little of it.
         """
         return TraceBatch(torch.from_numpy(prepare(records, LOW, HIGH, STEP)))
 

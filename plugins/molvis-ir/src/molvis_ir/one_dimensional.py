@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from molvis.errors import ConfigError, did_you_mean
+from molvis_core.errors import ConfigError, did_you_mean
 
 _HALVED = 32
 

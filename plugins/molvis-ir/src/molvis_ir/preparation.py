@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from molvis.errors import RecordError
-from molvis.records import Trace
+from molvis_core.errors import RecordError
+from molvis_core.records import Trace
 
 LOW, HIGH, STEP = 550.0, 3846.0, 4.0
 """The reference design's grid in cm^-1: 825 points."""

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from molvis.dataset import Measurement
-from molvis.errors import ReadError, RecordError, StructureError
-from molvis.files import parquet_columns, read_bytes, read_text
-from molvis.formula import parse_formula
-from molvis.jcamp import Block, Table, read_blocks, refusal
-from molvis.records import Structure, Trace
+from molvis_core.dataset import Measurement
+from molvis_core.errors import ReadError, RecordError, StructureError
+from molvis_core.files import parquet_columns, read_bytes, read_text
+from molvis_core.formula import parse_formula
+from molvis_core.jcamp import Block, Table, read_blocks, refusal
+from molvis_core.records import Structure, Trace
 from molvis_ir.units import absorbance, axis_kind, signal_kind, wavenumbers
 
 Items = Iterator[Measurement | ReadError]
@@ -422,7 +422,7 @@ def _measurement(
 @functools.lru_cache(maxsize=20_000)
 def _known(text: str, inchikey: str | None) -> Structure:
     """The structure; the source's own InChIKey stands, as other tables key on it."""
-    from molvis.identity import structure
+    from molvis_core.identity import structure
 
     found = structure(text)
     return dataclasses.replace(found, inchikey=inchikey) if inchikey else found

@@ -7,7 +7,7 @@ import re
 import numpy as np
 from jaxtyping import Float
 
-from molvis.errors import RecordError
+from molvis_core.errors import RecordError
 
 FLOOR = 1e-4
 """Transmittance below which nothing is told apart: an absorbance of 4 is more than instruments measure."""

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis.dataset import Measurement
-from molvis.errors import WriteError
-from molvis.files import write_text
-from molvis.records import Trace
+from molvis_core.dataset import Measurement
+from molvis_core.errors import WriteError
+from molvis_core.files import write_text
+from molvis_core.records import Trace
 
 
 def write_jcamp(path: Path, measurements: Iterable[Measurement]) -> None:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from molvis.errors import ConfigError
+from molvis_core.errors import ConfigError
 from molvis_losses.parts import Temperature, check_positive_weight, check_shapes, matching, scores, weighted_mean
 
 Distance = Literal["cosine", "l2", "learned"]
@@ -197,6 +197,6 @@ class Contrastive(nn.Module):
 
 def _one_of(loss: str, key: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        from molvis.errors import did_you_mean
+        from molvis_core.errors import did_you_mean
 
         raise ConfigError(f"{loss}: {key} = {value!r}.{did_you_mean(value, known)} It is one of {', '.join(known)}.")

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from molvis.errors import ConfigError
+from molvis_core.errors import ConfigError
 
 MATCH = 0.999
 """From this target on a pair counts as the same compound; below it a target is a degree of likeness."""

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from molvis.errors import ConfigError, did_you_mean
+from molvis_core.errors import ConfigError, did_you_mean
 from molvis_losses.parts import (
     Temperature,
     check_positive_weight,

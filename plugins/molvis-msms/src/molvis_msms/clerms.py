@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from molvis.collate import TensorBatch, pad
-from molvis.errors import ConfigError
-from molvis.records import PeakList
+from molvis_core.collate import TensorBatch, pad
+from molvis_core.errors import ConfigError
+from molvis_core.records import PeakList
 from molvis_msms.embedding import sinusoidal
 from molvis_msms.preparation import highest_peaks
 

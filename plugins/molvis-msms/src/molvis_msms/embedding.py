@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from molvis.errors import ConfigError
+from molvis_core.errors import ConfigError
 
 
 def sinusoidal(

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from molvis.errors import ConfigError
-from molvis.formula import ELECTRON_MASS, ISOTOPE_MASS
-from molvis.records import PeakList, Structure
+from molvis_core.errors import ConfigError
+from molvis_core.formula import ELECTRON_MASS, ISOTOPE_MASS
+from molvis_core.records import PeakList, Structure
 from molvis_msms import fragments as cuts
 
 _COSTS = (0.8, 1.3, 2.1, 3.2)
@@ -49,7 +49,7 @@ class ExplainedPeaks:
         """One row for each candidate. `standing` compares it with the others of this call.
 
         Raises:
-            molvis.errors.StructureError: RDKit refuses a candidate.
+            molvis_core.errors.StructureError: RDKit refuses a candidate.
         """
         out = np.zeros((len(candidates), len(self.features)))
         sign = -1 if query.ionmode == "negative" else 1
@@ -96,6 +96,6 @@ class ExplainedPeaks:
         """Which peaks, and by which substructures: for reports.
 
         Raises:
-            molvis.errors.StructureError: RDKit refuses the structure.
+            molvis_core.errors.StructureError: RDKit refuses the structure.
         """
         return cuts.explain(query, structure, ppm=self.ppm)

@@ -16,11 +16,11 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from molvis.adducts import ion_mz, parse_adduct
-from molvis.dataset import Measurement
-from molvis.errors import AdductError, ReadError, RecordError, StructureError
-from molvis.identity import structure
-from molvis.records import PeakList, Structure
+from molvis_core.adducts import ion_mz, parse_adduct
+from molvis_core.dataset import Measurement
+from molvis_core.errors import AdductError, ReadError, RecordError, StructureError
+from molvis_core.identity import structure
+from molvis_core.records import PeakList, Structure
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "name": ("name", "title", "compound_name", "compoundname", "compound", "ch$name"),

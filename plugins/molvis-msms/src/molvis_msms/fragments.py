@@ -17,9 +17,9 @@ from jaxtyping import Float, Int64, UInt64
 from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
-from molvis.errors import StructureError
-from molvis.formula import ELECTRON_MASS, ISOTOPE_MASS
-from molvis.records import PeakList, Structure
+from molvis_core.errors import StructureError
+from molvis_core.formula import ELECTRON_MASS, ISOTOPE_MASS
+from molvis_core.records import PeakList, Structure
 
 MAX_ATOMS = 63
 """Heavy atoms of a molecule that can be broken: one bit each."""

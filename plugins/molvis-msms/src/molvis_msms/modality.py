@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from molvis import Modality
-from molvis.records import PeakList
+from molvis_core import Modality
+from molvis_core.records import PeakList
 
 MSMS = Modality(
     name="msms",

@@ -20,10 +20,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from molvis.adducts import neutral_mass
-from molvis.collate import TensorBatch
-from molvis.errors import AdductError, ConfigError
-from molvis.records import PeakList
+from molvis_core.adducts import neutral_mass
+from molvis_core.collate import TensorBatch
+from molvis_core.errors import AdductError, ConfigError
+from molvis_core.records import PeakList
 from molvis_msms.preparation import highest_peaks
 
 ADDUCTS = (

@@ -11,8 +11,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from molvis.errors import RecordError
-from molvis.records import PeakList
+from molvis_core.errors import RecordError
+from molvis_core.records import PeakList
 
 
 def highest_peaks(

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from molvis.adducts import parse_adduct
-from molvis.dataset import Measurement
-from molvis.errors import AdductError, ReadError, RecordError, StructureError
-from molvis.files import parquet_columns
-from molvis.records import PeakList, Structure
+from molvis_core.adducts import parse_adduct
+from molvis_core.dataset import Measurement
+from molvis_core.errors import AdductError, ReadError, RecordError, StructureError
+from molvis_core.files import parquet_columns
+from molvis_core.records import PeakList, Structure
 from molvis_msms.fields import DAMAGE, known_structure, lines, measurement, open_bytes, peak
 
 Items = Iterator[Measurement | ReadError]

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from molvis.dataset import Measurement
-from molvis.errors import WriteError
-from molvis.files import write_text
-from molvis.records import PeakList
+from molvis_core.dataset import Measurement
+from molvis_core.errors import WriteError
+from molvis_core.files import write_text
+from molvis_core.records import PeakList
 
 
 def write_mgf(path: Path, measurements: Iterable[Measurement]) -> None:

@@ -94,7 +94,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(f"molvis_nmr.{_HOME[name]}"), name)
-    from molvis.errors import did_you_mean
+    from molvis_core.errors import did_you_mean
 
     raise AttributeError(f"module 'molvis_nmr' has no attribute {name!r}.{did_you_mean(name, _HOME)}")
 

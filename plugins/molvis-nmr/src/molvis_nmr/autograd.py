@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from molvis.errors import RecordError
+from molvis_core.errors import RecordError
 from molvis_nmr.grid import REACH, SHARPNESS, SPACING, grid, kernel_transform
 from molvis_nmr.hamiltonian import blocks, larmor, parts
 from molvis_nmr.lines import NEAR

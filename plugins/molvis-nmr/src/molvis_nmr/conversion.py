@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from molvis.errors import ConfigError
+from molvis_core.errors import ConfigError
 from molvis_nmr import systems, writers
 from molvis_nmr.processing import Processed, process
 from molvis_nmr.readers import read_fid, read_spectrum

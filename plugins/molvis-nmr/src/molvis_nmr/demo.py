@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from molvis.records import Trace
+from molvis_core.records import Trace
 from molvis_nmr.simulation import simulate
 from molvis_nmr.system import SpinSystem
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from jaxtyping import Float
 
-from molvis.errors import MolvisError, RecordError, did_you_mean
-from molvis.fitting import Fit, Fixed, Normal, Prior, Uniform
-from molvis.records import Trace
+from molvis_core.errors import MolvisError, RecordError, did_you_mean
+from molvis_core.fitting import Fit, Fixed, Normal, Prior, Uniform
+from molvis_core.records import Trace
 from molvis_nmr import metrics
 from molvis_nmr.hamiltonian import RATIOS
 from molvis_nmr.lines import lines, one_thread
@@ -29,7 +29,7 @@ from molvis_nmr.system import SpinSystem
 from molvis_nmr.uncertainty import covariance, flags, profile
 
 if TYPE_CHECKING:
-    from molvis.records import Record
+    from molvis_core.records import Record
 
 Progress = Callable[[int, int], None]
 LADDER = (12.0, 4.0, 1.0, 0.0)

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from molvis.errors import MolvisError, RecordError, did_you_mean
-from molvis.fitting import Fit, Fixed, Prior
-from molvis.records import Trace
+from molvis_core.errors import MolvisError, RecordError, did_you_mean
+from molvis_core.fitting import Fit, Fixed, Prior
+from molvis_core.records import Trace
 from molvis_nmr.autograd import simulate_torch
 from molvis_nmr.fitting import (
     LADDER,
@@ -39,7 +39,7 @@ from molvis_nmr.squares import Measured, Problem
 from molvis_nmr.system import SpinSystem
 
 if TYPE_CHECKING:
-    from molvis.records import Record
+    from molvis_core.records import Record
 
 MODES = {
     "free": (),

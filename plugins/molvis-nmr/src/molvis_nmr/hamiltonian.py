@@ -16,7 +16,7 @@ from math import comb
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from molvis.errors import RecordError, did_you_mean
+from molvis_core.errors import RecordError, did_you_mean
 
 # Frequencies of the spins 1/2 relative to 1H of TMS = 100: doi:10.1351/pac200173111795
 RATIOS = {

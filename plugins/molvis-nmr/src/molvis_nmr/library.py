@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from molvis.errors import MolvisError, ReadError
-from molvis.files import read_text
+from molvis_core.errors import MolvisError, ReadError
+from molvis_core.files import read_text
 from molvis_nmr.system import SpinSystem
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from molvis.errors import RecordError
+from molvis_core.errors import RecordError
 from molvis_nmr.hamiltonian import Blocks, Part, Step, blocks, components, larmor, parts
 from molvis_nmr.large import split
 from molvis_nmr.system import SpinSystem

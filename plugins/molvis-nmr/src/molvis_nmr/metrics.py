@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from molvis.errors import RecordError
+from molvis_core.errors import RecordError
 
 
 def _checked(simulated: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float, Int
 from numpy.fft import irfft, rfft
 
-from molvis.errors import RecordError, did_you_mean
-from molvis.records import Trace
+from molvis_core.errors import RecordError, did_you_mean
+from molvis_core.records import Trace
 from molvis_nmr.hamiltonian import components
 from molvis_nmr.lines import Lines, lines, lines_and_derivatives, one_thread
 from molvis_nmr.metrics import region, roi_iou

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from molvis import Modality
-from molvis.records import Trace
+from molvis_core import Modality
+from molvis_core.records import Trace
 
 NMR = Modality(
     name="nmr",

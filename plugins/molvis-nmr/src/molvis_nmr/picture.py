@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from molvis.errors import RecordError
-from molvis.files import replacing
-from molvis.records import Trace
+from molvis_core.errors import RecordError
+from molvis_core.files import replacing
+from molvis_core.records import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

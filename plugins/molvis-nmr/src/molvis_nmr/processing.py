@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Bool, Complex, Float
 
-from molvis.errors import RecordError
-from molvis.records import Trace
+from molvis_core.errors import RecordError
+from molvis_core.records import Trace
 
 log = logging.getLogger("molvis")
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from molvis.errors import RecordError
-from molvis.files import write_text
-from molvis.output import to_plain
-from molvis.records import Trace
+from molvis_core.errors import RecordError
+from molvis_core.files import write_text
+from molvis_core.output import to_plain
+from molvis_core.records import Trace
 from molvis_nmr.hamiltonian import RATIOS
 from molvis_nmr.lines import lines
 from molvis_nmr.picture import as_svg, draw_fit, save
@@ -372,7 +372,7 @@ def _render(
 ) -> str:
     from jinja2 import Environment, StrictUndefined
 
-    import molvis
+    import molvis_core
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     text = resources.files("molvis_nmr").joinpath("templates", "report.html").read_text(encoding="utf-8")
@@ -385,5 +385,5 @@ def _render(
         problem=problem,
         notes=notes,
         date=(date or dt.datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M"),
-        version=molvis.__version__,
+        version=molvis_core.__version__,
     )

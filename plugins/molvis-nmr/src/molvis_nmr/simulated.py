@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis.errors import ConfigError, WriteError
-from molvis.files import replacing, write_text
-from molvis.output import to_plain
-from molvis.records import Trace
+from molvis_core.errors import ConfigError, WriteError
+from molvis_core.files import replacing, write_text
+from molvis_core.output import to_plain
+from molvis_core.records import Trace
 from molvis_nmr.lines import Lines, lines
 from molvis_nmr.simulation import simulate
 from molvis_nmr.system import SpinSystem

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from molvis.errors import RecordError
-from molvis.records import Trace
+from molvis_core.errors import RecordError
+from molvis_core.records import Trace
 from molvis_nmr.grid import grid, shares
 from molvis_nmr.hamiltonian import larmor
 from molvis_nmr.lines import Lines, lines

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from molvis.records import Trace
+from molvis_core.records import Trace
 from molvis_nmr import metrics
 from molvis_nmr.hamiltonian import RATIOS, components
 from molvis_nmr.lines import lines, lines_and_derivatives

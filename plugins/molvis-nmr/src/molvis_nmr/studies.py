@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from molvis.errors import ConfigError, ReadError
+from molvis_core.errors import ConfigError, ReadError
 from molvis_nmr.mixture import WATER, Entry, Quantification, Reference, quantify
 from molvis_nmr.readers import read_spectrum
 from molvis_nmr.system import SpinSystem
@@ -132,7 +132,7 @@ def quantify_file(
     if only:
         known = {key for e in entries for key in _keys(e)}
         if missing := [name for name in only if name.lower() not in known]:
-            from molvis.errors import did_you_mean
+            from molvis_core.errors import did_you_mean
 
             raise ConfigError(f"the library has no {missing[0]!r}.{did_you_mean(missing[0].lower(), known)}")
         wanted = {name.lower() for name in only}

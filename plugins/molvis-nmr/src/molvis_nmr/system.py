@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float, Int
 
-from molvis.errors import RecordError
+from molvis_core.errors import RecordError
 
 _FILLED: Any = None  # filled in by __post_init__, so that no reader of a field meets None
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis.dataset import Measurement
-from molvis.errors import WriteError
-from molvis.files import write_text
-from molvis.records import Trace
+from molvis_core.dataset import Measurement
+from molvis_core.errors import WriteError
+from molvis_core.files import write_text
+from molvis_core.records import Trace
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jdx", ".dx", ".jcamp")
 

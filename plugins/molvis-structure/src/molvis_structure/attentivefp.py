@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.nn.models import AttentiveFP
 
-from molvis.errors import ConfigError, did_you_mean
-from molvis.records import Structure
+from molvis_core.errors import ConfigError, did_you_mean
+from molvis_core.records import Structure
 from molvis_structure.attentivefp_layers import AttentiveFPLayers
 from molvis_structure.featurising import Featurising
 from molvis_structure.graphs import EDGE_FEATURES, NODE_FEATURES, GraphBatch, collate, featurise
@@ -81,7 +81,7 @@ class AttentiveFPEncoder(Featurising[tuple[np.ndarray, np.ndarray, np.ndarray]])
         """Graphs of structures; each is featurised once.
 
         Raises:
-            molvis.errors.StructureError: RDKit refuses a SMILES.
+            molvis_core.errors.StructureError: RDKit refuses a SMILES.
         """
         batch = collate([self._features(r.smiles) for r in records])
         return batch.with_self_loops() if self.self_loops else batch

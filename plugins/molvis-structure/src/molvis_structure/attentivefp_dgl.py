@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from molvis.errors import ConfigError
+from molvis_core.errors import ConfigError
 from molvis_structure.attentivefp import AttentiveFPEncoder
 from molvis_structure.graphs import EDGE_FEATURES, NODE_FEATURES
 

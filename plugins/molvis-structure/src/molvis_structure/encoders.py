@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from molvis.collate import TensorBatch
-from molvis.errors import ConfigError
-from molvis.records import Structure
+from molvis_core.collate import TensorBatch
+from molvis_core.errors import ConfigError
+from molvis_core.records import Structure
 from molvis_structure.features import DESCRIPTORS, ELEMENTS, check_descriptors, features
 from molvis_structure.featurising import Featurising
 from molvis_structure.fingerprints import length
@@ -103,7 +103,7 @@ class FingerprintEncoder(Featurising[tuple[np.ndarray, np.ndarray]]):
         """Features of structures; those prepared before are looked up.
 
         Raises:
-            molvis.errors.StructureError: RDKit refuses a SMILES.
+            molvis_core.errors.StructureError: RDKit refuses a SMILES.
         """
         made = [self._features(s.smiles) for s in records]
         bits = [m[0] for m in made] or [np.empty(0, np.uint8)]

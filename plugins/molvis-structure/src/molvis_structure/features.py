@@ -9,7 +9,7 @@ from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
 from rdkit.Chem.rdchem import Mol
 
-from molvis.errors import ConfigError, did_you_mean
+from molvis_core.errors import ConfigError, did_you_mean
 from molvis_structure.fingerprints import packed_of
 from molvis_structure.molecules import mol_of
 
@@ -48,7 +48,7 @@ def features(
     """Packed fingerprints, and logarithms of element counts and descriptors, of one molecule.
 
     Raises:
-        molvis.errors.StructureError: RDKit refuses the SMILES.
+        molvis_core.errors.StructureError: RDKit refuses the SMILES.
     """
     mol = mol_of(smiles)
     numbers = np.zeros(len(ELEMENTS) + len(descriptors), dtype=np.float32)

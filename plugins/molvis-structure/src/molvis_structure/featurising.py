@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from torch import nn
 
-from molvis.records import Structure
+from molvis_core.records import Structure
 from molvis_structure.fingerprints import in_parallel
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Featurising(nn.Module, ABC, Generic[T]):
             progress: called with the structures done and in all.
 
         Raises:
-            molvis.errors.StructureError: RDKit refuses a SMILES.
+            molvis_core.errors.StructureError: RDKit refuses a SMILES.
         """
         wanted = [s for s in dict.fromkeys(s.smiles for s in structures) if s not in self._kept][: self.most_kept]
         if len(self._kept) + len(wanted) > self.most_kept:

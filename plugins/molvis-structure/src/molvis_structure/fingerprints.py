@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, UInt8
 from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 from rdkit.Chem.rdchem import Mol
 
-from molvis.errors import ConfigError, did_you_mean
+from molvis_core.errors import ConfigError, did_you_mean
 from molvis_structure.molecules import mol_of
 
 log = logging.getLogger("molvis")
@@ -83,8 +83,8 @@ def fingerprint(smiles: str, kind: str = "rdkit", bits: int = 2048) -> Bool[np.n
         bits: length of a hashed fingerprint.
 
     Raises:
-        molvis.errors.ConfigError: no such kind, or a length that is not positive.
-        molvis.errors.StructureError: RDKit refuses the SMILES.
+        molvis_core.errors.ConfigError: no such kind, or a length that is not positive.
+        molvis_core.errors.StructureError: RDKit refuses the SMILES.
     """
     return _generator(kind, bits)(mol_of(smiles)).astype(bool)
 
@@ -93,7 +93,7 @@ def packed_of(mol: Mol, kinds: Sequence[str], bits: int) -> UInt8[np.ndarray, " 
     """Several fingerprints of a molecule end to end, eight bits to a byte.
 
     Raises:
-        molvis.errors.ConfigError: no such kind, or a length that is not positive.
+        molvis_core.errors.ConfigError: no such kind, or a length that is not positive.
     """
     return np.packbits(np.concatenate([_generator(kind, bits)(mol) for kind in kinds]).astype(bool))
 
@@ -120,8 +120,8 @@ def fingerprints(
         progress: called with the molecules done and in all.
 
     Raises:
-        molvis.errors.ConfigError: no such kind, or a length that is not positive.
-        molvis.errors.StructureError: RDKit refuses a SMILES.
+        molvis_core.errors.ConfigError: no such kind, or a length that is not positive.
+        molvis_core.errors.StructureError: RDKit refuses a SMILES.
     """
     for kind in kinds:
         _generator(kind, bits)

@@ -18,8 +18,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch_geometric.utils import scatter, softmax
 
-from molvis.errors import ConfigError
-from molvis.records import Structure
+from molvis_core.errors import ConfigError
+from molvis_core.records import Structure
 from molvis_structure.featurising import Featurising
 from molvis_structure.motifs import ATOMS, FIRST_TYPE, RELATIONS, TypedMolecule, Vocabulary, typed
 
@@ -179,7 +179,7 @@ class GLDMEncoder(Featurising[TypedMolecule]):
         """Graphs of structures; each is featurised once.
 
         Raises:
-            molvis.errors.StructureError: RDKit refuses a SMILES.
+            molvis_core.errors.StructureError: RDKit refuses a SMILES.
         """
         return collate([self._features(s.smiles) for s in records])
 

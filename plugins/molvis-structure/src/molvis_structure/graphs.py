@@ -86,7 +86,7 @@ def featurise(smiles: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Node features "a 30", edge features "b 11" and edges "2 b" of one molecule.
 
     Raises:
-        molvis.errors.StructureError: RDKit refuses the SMILES.
+        molvis_core.errors.StructureError: RDKit refuses the SMILES.
     """
     mol = mol_of(smiles)
     bonding = {

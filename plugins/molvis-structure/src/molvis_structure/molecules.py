@@ -6,7 +6,7 @@ from rdkit import Chem
 from rdkit.Chem.rdchem import Mol
 from rdkit.rdBase import BlockLogs
 
-from molvis.errors import StructureError
+from molvis_core.errors import StructureError
 
 
 def mol_of(smiles: str) -> Mol:

@@ -21,9 +21,9 @@ from jaxtyping import Int16
 from rdkit import Chem
 from rdkit.Chem.rdchem import Atom, Mol
 
-from molvis.config import write_toml
-from molvis.errors import ConfigError, ReadError, did_you_mean
-from molvis.files import write_text
+from molvis_core.config import write_toml
+from molvis_core.errors import ConfigError, ReadError, did_you_mean
+from molvis_core.files import write_text
 from molvis_structure.fingerprints import in_parallel
 from molvis_structure.molecules import mol_of
 
@@ -77,7 +77,7 @@ class Vocabulary:
         """Write it as TOML, whole or not at all.
 
         Raises:
-            molvis.errors.WriteError: it cannot be written; what was there before is kept.
+            molvis_core.errors.WriteError: it cannot be written; what was there before is kept.
         """
         values = {"structures": self.structures, "digest": self.digest}
         write_text(path, write_toml({**values, "motifs": self.motifs, "counts": self.counts}))
@@ -137,7 +137,7 @@ def extract(
 
     Raises:
         ConfigError: a number of motifs that is not positive.
-        molvis.errors.StructureError: RDKit refuses a SMILES.
+        molvis_core.errors.StructureError: RDKit refuses a SMILES.
     """
     if count < 1 or smallest < 1:
         raise ConfigError(f"motifs: count = {count}, smallest = {smallest}; positive whole numbers are wanted")
@@ -196,7 +196,7 @@ def typed(smiles: str, place: Mapping[str, int]) -> TypedMolecule:
         place: number of each motif.
 
     Raises:
-        molvis.errors.StructureError: RDKit refuses the SMILES.
+        molvis_core.errors.StructureError: RDKit refuses the SMILES.
     """
     mol = mol_of(smiles)
     count = mol.GetNumAtoms()

@@ -30,14 +30,14 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 
-from molvis import registry
-from molvis.config import fill_spec, write_toml
-from molvis.errors import ConfigError, TrainingError
-from molvis.files import replacing
-from molvis.interfaces import Spec
-from molvis.pretrained import PretrainResult, save_state
-from molvis.records import Structure
-from molvis.training import Progress
+from molvis_core import registry
+from molvis_core.config import fill_spec, write_toml
+from molvis_core.errors import ConfigError, TrainingError
+from molvis_core.files import replacing
+from molvis_core.interfaces import Spec
+from molvis_core.pretrained import PretrainResult, save_state
+from molvis_core.records import Structure
+from molvis_core.training import Progress
 from molvis_structure.fingerprints import fingerprints
 
 log = logging.getLogger("molvis")
@@ -178,7 +178,7 @@ def pretrain(
 
     Raises:
         ConfigError: the encoder does not take structures, or a setting that cannot be.
-        molvis.errors.StructureError: RDKit refuses a SMILES.
+        molvis_core.errors.StructureError: RDKit refuses a SMILES.
         TrainingError: too few structures, a loss that is not finite, a full disk, or a checkpoint of other settings.
     """
     settings = {

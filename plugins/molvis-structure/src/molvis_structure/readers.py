@@ -16,11 +16,11 @@ from typing import Any
 from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
-from molvis.dataset import Measurement
-from molvis.errors import ReadError, StructureError, did_you_mean
-from molvis.formula import parse_formula
-from molvis.identity import structure, structure_of
-from molvis.records import Structure
+from molvis_core.dataset import Measurement
+from molvis_core.errors import ReadError, StructureError, did_you_mean
+from molvis_core.formula import parse_formula
+from molvis_core.identity import structure, structure_of
+from molvis_core.records import Structure
 
 _STRUCTURE = ("smiles", "canonical_smiles", "isomeric_smiles", "structure", "inchi", "standard_inchi")
 _NAME = ("name", "title", "compound_name", "compound", "preferred_name", "iupac_name", "id", "identifier")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from molvis import output
+from molvis_core import output
 
 
 def estimate(

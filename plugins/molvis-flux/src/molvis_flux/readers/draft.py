@@ -6,7 +6,7 @@ import dataclasses
 import math
 from dataclasses import dataclass, field
 
-from molvis.errors import ReadError, did_you_mean
+from molvis_core.errors import ReadError, did_you_mean
 from molvis_flux.network import (
     Constraint,
     Datum,

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
 
-from molvis.errors import ReadError
-from molvis.files import read_bytes
+from molvis_core.errors import ReadError
+from molvis_core.files import read_bytes
 from molvis_flux.network import Constraint, Datum, Fragment, Metabolite, Participant, Reaction, Study, Tracer
 from molvis_flux.readers.draft import Draft, reverse
 from molvis_flux.readers.notation import Linear, blend, condition, conditions, impure, linear

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from molvis.errors import ReadError
-from molvis.files import read_text
+from molvis_core.errors import ReadError
+from molvis_core.files import read_text
 from molvis_flux.network import Datum, Fragment, Metabolite, Participant, Reaction, Study, Tracer
 from molvis_flux.readers.draft import Draft
 from molvis_flux.readers.notation import blend

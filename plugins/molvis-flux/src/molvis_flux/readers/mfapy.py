@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from molvis.errors import did_you_mean
-from molvis.files import read_text
+from molvis_core.errors import did_you_mean
+from molvis_core.files import read_text
 from molvis_flux.network import Constraint, Datum, Fragment, Metabolite, Participant, Reaction, Study
 from molvis_flux.readers.draft import Draft, reverse
 from molvis_flux.readers.shared import Data, assign_tracers, by_experiment, finite

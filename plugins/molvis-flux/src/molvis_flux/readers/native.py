@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from molvis.errors import ReadError, did_you_mean
-from molvis.files import read_text
+from molvis_core.errors import ReadError, did_you_mean
+from molvis_core.files import read_text
 from molvis_flux.network import Datum, Fragment, Metabolite, Reaction, Study
 from molvis_flux.readers.draft import Draft, reverse
 from molvis_flux.readers.notation import conditions, reaction, tracer

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from molvis.files import read_text
+from molvis_core.files import read_text
 from molvis_flux.network import Tracer
 from molvis_flux.readers.draft import Draft
 from molvis_flux.readers.notation import tracer

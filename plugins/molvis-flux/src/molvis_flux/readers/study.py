@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from molvis.errors import ReadError, did_you_mean
-from molvis.files import read_text
+from molvis_core.errors import ReadError, did_you_mean
+from molvis_core.files import read_text
 from molvis_flux.network import Study
 from molvis_flux.readers.fluxml import read_fluxml
 from molvis_flux.readers.freeflux import read_freeflux

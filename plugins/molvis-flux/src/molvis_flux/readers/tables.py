@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from molvis.errors import ReadError
-from molvis.files import read_bytes, read_text
+from molvis_core.errors import ReadError
+from molvis_core.files import read_bytes, read_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molvis import output
+from molvis_core import output
 
 if TYPE_CHECKING:
     from molvis_nmr.fitting import SpinSystemFit

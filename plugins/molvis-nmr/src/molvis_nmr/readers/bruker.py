@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis.errors import ReadError, RecordError
-from molvis.records import Trace
+from molvis_core.errors import ReadError, RecordError
+from molvis_core.records import Trace
 from molvis_nmr.processing import Fid
 from molvis_nmr.readers.sources import Folder, Found, Items, is_zip, make_trace, measurements, stem
 

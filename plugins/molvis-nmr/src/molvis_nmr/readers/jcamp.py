@@ -1,4 +1,4 @@
-"""JCAMP-DX of NMR: spectra and fids, as XYDATA or NTUPLES. Decoded by molvis.jcamp.
+"""JCAMP-DX of NMR: spectra and fids, as XYDATA or NTUPLES. Decoded by molvis_core.jcamp.
 
 Reference: A. N. Davies and P. Lampen, Appl. Spectrosc. 47 (1993) 1093, doi:10.1366/0003702934067874
 """
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis.errors import ReadError, RecordError
-from molvis.files import read_text
-from molvis.jcamp import Block, Problem, Table, parse_number, read_blocks
-from molvis.records import Trace
+from molvis_core.errors import ReadError, RecordError
+from molvis_core.files import read_text
+from molvis_core.jcamp import Block, Problem, Table, parse_number, read_blocks
+from molvis_core.records import Trace
 from molvis_nmr.processing import Fid
 from molvis_nmr.readers.bruker import Parameters, group_delay
 from molvis_nmr.readers.sources import Found, Items, make_trace, measurements, stem

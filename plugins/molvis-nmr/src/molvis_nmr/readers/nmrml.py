@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis.errors import ReadError, RecordError
-from molvis.files import read_text
-from molvis.records import Trace
+from molvis_core.errors import ReadError, RecordError
+from molvis_core.files import read_text
+from molvis_core.records import Trace
 from molvis_nmr.processing import Fid
 from molvis_nmr.readers.sources import Found, Items, make_trace, measurements, stem
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from molvis.errors import ReadError, RecordError
-from molvis.files import read_bytes
+from molvis_core.errors import ReadError, RecordError
+from molvis_core.files import read_bytes
 from molvis_nmr.processing import Fid
 from molvis_nmr.readers.sources import Found, Items, make_trace, measurements, stem
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from molvis.errors import ReadError, did_you_mean
-from molvis.records import Trace
+from molvis_core.errors import ReadError, did_you_mean
+from molvis_core.records import Trace
 from molvis_nmr.entries import split_entry
 from molvis_nmr.processing import Fid
 from molvis_nmr.readers import bruker, jcamp, nmrml, nmrpipe, text, varian

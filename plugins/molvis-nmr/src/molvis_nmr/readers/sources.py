@@ -12,10 +12,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jaxtyping import Float
 
-from molvis.dataset import Measurement
-from molvis.errors import ReadError, RecordError
-from molvis.files import read_bytes
-from molvis.records import Trace
+from molvis_core.dataset import Measurement
+from molvis_core.errors import ReadError, RecordError
+from molvis_core.files import read_bytes
+from molvis_core.records import Trace
 from molvis_nmr.processing import Fid, process
 
 UNEVEN = 0.1

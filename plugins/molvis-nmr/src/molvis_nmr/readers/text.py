@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from molvis.errors import ReadError
-from molvis.files import parquet_columns, read_bytes, read_text
+from molvis_core.errors import ReadError
+from molvis_core.files import parquet_columns, read_bytes, read_text
 from molvis_nmr.readers.sources import Found, Items, make_trace, measurements, resampled, stem
 
 

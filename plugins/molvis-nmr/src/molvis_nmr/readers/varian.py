@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis.errors import ReadError, RecordError
+from molvis_core.errors import ReadError, RecordError
 from molvis_nmr.processing import Fid
 from molvis_nmr.readers.sources import Folder, Found, Items, is_zip, measurements
 

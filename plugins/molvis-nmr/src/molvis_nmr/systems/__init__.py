@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from molvis.errors import ReadError, WriteError
-from molvis.files import read_text, write_text
+from molvis_core.errors import ReadError, WriteError
+from molvis_core.files import read_text, write_text
 from molvis_nmr.entries import split_entry
 from molvis_nmr.system import SpinSystem
 from molvis_nmr.systems.gissmo import from_gissmo, gissmo_regions, to_gissmo

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis.errors import ReadError, RecordError
+from molvis_core.errors import ReadError, RecordError
 from molvis_nmr.system import SpinSystem
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from molvis.config import write_toml
-from molvis.errors import ReadError, RecordError, WriteError, did_you_mean
+from molvis_core.config import write_toml
+from molvis_core.errors import ReadError, RecordError, WriteError, did_you_mean
 from molvis_nmr.system import SpinSystem
 from molvis_nmr.systems.gissmo import join_names
 

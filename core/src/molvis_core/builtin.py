@@ -1,0 +1,49 @@
+"""What core itself offers: the modality of structures, and components that combine others."""
+
+from __future__ import annotations
+
+from molvis_core.plugins import Component, hookimpl
+
+
+@hookimpl
+def molvis_components() -> list[Component]:
+    """Core's own components."""
+    return [
+        Component(
+            kind="modality",
+            name="structure",
+            target="molvis_core.modality:STRUCTURE",
+            summary="A molecule: SMILES, InChIKey, formula and mass.",
+        ),
+        Component(
+            kind="target",
+            name="same-compound",
+            target="molvis_core.targets:SameCompound",
+            summary="Pairs of equal InChIKey (first block) match; others do not.",
+        ),
+        Component(
+            kind="encoder",
+            name="joined",
+            target="molvis_core.compose:Joined",
+            summary="Several encoders side by side, their vectors joined with given weights.",
+        ),
+        Component(
+            kind="loss",
+            name="each-part",
+            target="molvis_core.compose:EachPart",
+            summary="Another loss for each part of joined vectors, so that the parts learn as an ensemble.",
+        ),
+        Component(
+            kind="encoder",
+            name="neutral-mass",
+            target="molvis_core.compose:NeutralMass",
+            summary="The neutral mass as a fixed block of sines and cosines; learns nothing.",
+        ),
+        Component(
+            kind="encoder",
+            name="fused",
+            target="molvis_core.fusion:Fused",
+            summary="All measurements of an unknown as one vector, from the vectors of their own encoders.",
+            cite="10.48550/arXiv.1810.00825",
+        ),
+    ]

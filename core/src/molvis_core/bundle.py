@@ -1,0 +1,412 @@
+"""Bundles: trained encoders as a folder that anybody can open without running its author's code.
+
+`bundle.toml` holds the format number, the filled configuration, plugin versions, the digest of the data, licences and
+citations; each encoder's weights are a safetensors file; `CARD.md` is for people. There is no pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from jaxtyping import Float
+
+from molvis_core import registry
+from molvis_core.config import RunConfig, Spec, check, fill, from_mapping, is_fused, parts_of, to_plain, write_toml
+from molvis_core.errors import BundleError, MolvisError, RecordError, did_you_mean
+from molvis_core.files import beside, replacing, swap_folder
+from molvis_core.plugins import plugins
+from molvis_core.records import Structure
+
+if TYPE_CHECKING:
+    import torch
+
+    from molvis_core.identification import Identification
+    from molvis_core.library import Index
+
+FORMAT = 1
+"""Number of the format that this molvis writes. Older ones are upgraded step by step on opening."""
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""From a format to the next: `upgrade_v1_v2` goes under 1. A tiny bundle of every old format stays in the tests."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Weights that turn evidence for a candidate into the logit of a calibrated probability.
+
+    Attributes:
+        weights: by feature: a modality's name weighs the cosine of its encoder, `<scorer>.<feature>` a scorer's column.
+        shortlist: how many of the best candidates by embedding get the scorers' evidence.
+        fitted_on: what the weights were fitted on, for people; empty where they are only a starting point.
+        repeats: n records of one modality say n to this power times what one says: 0 where they only repeat it, 1
+            where each is evidence of its own.
+    """
+
+    weights: dict[str, float] = field(default_factory=dict)
+    shortlist: int = 256
+    fitted_on: str = ""
+    repeats: float = 0.0
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Encoders of one shared space, and how to weigh what they say.
+
+    Attributes:
+        path: the folder.
+        config: of the training run, every default filled in.
+        calibration: weights of the evidence.
+        digest: of configuration and weights; an index remembers it.
+        metadata: the rest of `bundle.toml`: name, data, licences, metrics, citations.
+    """
+
+    path: Path
+    config: RunConfig
+    calibration: Calibration
+    digest: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+    _encoders: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return str(self.metadata.get("name") or self.path.name)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Keys that `embed` takes."""
+        return tuple(self.config.encoders)
+
+    def encoder(self, key: str) -> Any:
+        """The encoder of one modality, in evaluation mode; loaded when first asked for.
+
+        Raises:
+            BundleError: the bundle has no such encoder, or its weights are damaged.
+        """
+        if key not in self.config.encoders:
+            raise BundleError(
+                f"bundle {self.name!r} has no encoder for {key!r}.{did_you_mean(key, self.modalities)} "
+                f"It has: {', '.join(self.modalities)}."
+            )
+        if key not in self._encoders:
+            self._encoders[key] = _load_encoder(self.path, key, self.config.encoders[key])
+        return self._encoders[key]
+
+    @cached_property
+    def scorers(self) -> dict[str, Any]:
+        """Further evidence, by name."""
+        return {k: registry.build("scorer", s, where=f"scorers.{k}") for k, s in self.config.scorers.items()}
+
+    def with_calibration(self, calibration: Calibration) -> Bundle:
+        """The same bundle with other weights of the evidence. Embeddings, and so the digest, stay as they are."""
+        return replace(self, calibration=calibration)
+
+    def embed(
+        self,
+        modality: str,
+        records: Sequence[Any],
+        *,
+        batch_size: int = 256,
+        device: torch.device | str | None = None,
+        progress: Progress | None = None,
+    ) -> Float[np.ndarray, "n dim"]:
+        """Records of one modality to unit vectors, float32.
+
+        Args:
+            modality: a key of the bundle's encoders, such as `msms` or `structure`.
+            records: of the type that the encoder accepts.
+            batch_size: records at a time.
+            device: where to compute; a GPU if there is one, else the CPU.
+            progress: called with the records done and the records in all.
+
+        Raises:
+            BundleError: the bundle has no such encoder.
+            RecordError: a record of another type, or one whose vector is not finite.
+        """
+        import torch
+
+        encoder = self.encoder(modality)
+        for number, record in enumerate(records):
+            if not isinstance(record, encoder.accepts):
+                raise RecordError(
+                    f"record {number} is a {type(record).__name__}; the {modality!r} encoder takes "
+                    f"{encoder.accepts.__name__}"
+                )
+        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        encoder.to(place)
+        vectors = np.empty((len(records), encoder.dim), dtype=np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(records), batch_size):
+                stop = min(start + batch_size, len(records))
+                out = encoder(encoder.collate(records[start:stop]).to(place))
+                vectors[start:stop] = out.float().cpu().numpy()
+                if progress:
+                    progress(stop, len(records))
+        bad = ~np.isfinite(vectors).all(axis=1)
+        if bad.any():
+            where = int(np.flatnonzero(bad)[0])
+            raise RecordError(f"the {modality!r} encoder gave a vector that is not finite for record {where}")
+        return vectors
+
+    def embed_fused(
+        self, unknowns: Sequence[Mapping[str, Sequence[Any]]], *, key: str = "", **options: Any
+    ) -> Float[np.ndarray, "n dim"]:
+        """All that was measured of each unknown to one unit vector, float32.
+
+        Args:
+            unknowns: for each its records by modality; what the fused encoder does not take is left out.
+            key: of the fused encoder in `[encoders]`; the bundle's only one if empty.
+            options: as in `embed`.
+
+        Raises:
+            BundleError: the bundle has no fused encoder, or several and none is named.
+            RecordError: an unknown has no record that the fused encoder takes, or one of another type.
+        """
+        from molvis_core.fusion import Vectors
+
+        found = [key] if key else [k for k in self.config.encoders if is_fused(self.config, k)]
+        if len(found) != 1 or not is_fused(self.config, found[0]):
+            raise BundleError(
+                f"bundle {self.name!r} has {'no' if not found or key else 'more than one'} fused encoder"
+                f"{f' {key!r}' if key else ''}; it has: {', '.join(self.modalities)}"
+            )
+        parts = parts_of(self.config, found[0])
+        rows: list[list[np.ndarray]] = [[] for _ in unknowns]
+        names: list[list[str]] = [[] for _ in unknowns]
+        for part in parts:
+            owners = [n for n, one in enumerate(unknowns) for _ in one.get(part, ())]
+            records = [record for one in unknowns for record in one.get(part, ())]
+            for owner, vector in zip(owners, self.embed(part, records, **options), strict=True):
+                rows[owner].append(vector)
+                names[owner].append(part)
+        if empty := [n for n, mine in enumerate(rows) if not mine]:
+            raise RecordError(f"unknown {empty[0]} has no record of {', '.join(parts)}")
+        measured = [Vectors(np.stack(v), tuple(n)) for v, n in zip(rows, names, strict=True)]
+        return self.embed(found[0], measured, **options)
+
+    def embed_structures(self, structures: Sequence[Structure], **options: Any) -> Float[np.ndarray, "n dim"]:
+        """`embed("structure", ...)`."""
+        return self.embed("structure", structures, **options)
+
+    def identify(self, queries: Sequence[Any], index: Index, **options: Any) -> list[Identification]:
+        """Rank candidate structures for each query; see `molvis_core.identify`."""
+        from molvis_core.identification import identify
+
+        return identify(self, queries, index, **options)
+
+
+def load_bundle(path: Path | str) -> Bundle:
+    """Open a bundle: a folder, or the name of one that an installed plugin ships.
+
+    Weights are read when an encoder is first used. Nothing in the bundle is executed.
+
+    Raises:
+        BundleError: no bundle there, one that is damaged or incomplete, or one of a newer format.
+    """
+    path = find_bundle(path)
+    file = path / "bundle.toml"
+    try:
+        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(f"{path}: no bundle here: bundle.toml is missing") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BundleError(f"{file}: damaged: {error}") from error
+    found = raw.get("format")
+    if not isinstance(found, int) or found < 1:
+        raise BundleError(f"{file}: 'format' is {found!r}; a number from 1 to {FORMAT} is wanted")
+    if found > FORMAT:
+        raise BundleError(
+            f"{file}: made by molvis {raw.get('molvis', '?')} in format {found}; this molvis reads up to {FORMAT}. "
+            "Upgrade it: pip install --upgrade molvis-core"
+        )
+    for step in range(found, FORMAT):
+        raw = UPGRADES[step](raw)
+    try:
+        config = from_mapping(RunConfig, raw["config"])
+        check(config)
+        calibration = from_mapping(Calibration, raw.get("calibration", {}))
+        stored: Mapping[str, str] = raw["weights"]
+    except KeyError as error:
+        raise BundleError(f"{file}: damaged: {error} is missing") from error
+    except MolvisError as error:
+        raise BundleError(f"{file}: {error}{_missing_plugins(raw)}") from error
+    for key in config.encoders:
+        weights = path / f"{key}.safetensors"
+        if key not in stored:
+            raise BundleError(f"{file}: damaged: [weights] has no digest for {key!r}")
+        if not weights.is_file():
+            raise BundleError(f"{path}: incomplete: {weights.name} is missing")
+        if (actual := _sha256(weights)) != stored[key]:
+            raise BundleError(f"{weights}: damaged: its digest is {actual[:12]}, bundle.toml says {stored[key][:12]}")
+    known = {"format", "config", "calibration", "weights"}
+    return Bundle(
+        path=path,
+        config=config,
+        calibration=calibration,
+        digest=_digest(raw["config"]["encoders"], stored),
+        metadata={k: v for k, v in raw.items() if k not in known},
+    )
+
+
+def find_bundle(path: Path | str) -> Path:
+    """The folder of a bundle: a path as it is, or the name of a component of kind `bundle`.
+
+    Raises:
+        BundleError: there is neither.
+    """
+    if (folder := Path(path)).is_dir():
+        return folder
+    shipped = {c.name for c in registry.components("bundle")}
+    if str(path) in shipped:
+        return Path(registry.load("bundle", str(path)))
+    raise BundleError(
+        f"{path}: no such folder, and no installed plugin ships a bundle of this name."
+        f"{did_you_mean(str(path), shipped)} Shipped: {', '.join(sorted(shipped)) or 'none'}."
+    )
+
+
+def save_bundle(
+    path: Path | str,
+    config: RunConfig,
+    states: Mapping[str, Mapping[str, torch.Tensor]],
+    *,
+    calibration: Calibration | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    card: str = "",
+    half: bool = False,
+) -> Bundle:
+    """Write a bundle, whole or not at all, and open it.
+
+    Args:
+        path: the folder; one that exists is replaced when the new one is complete.
+        config: of the run; it is stored filled.
+        states: state dict of each encoder, by its key in the configuration.
+        calibration: weights of the evidence.
+        metadata: name, data digest, licences, citations, metrics: plain TOML values.
+        card: text of `CARD.md`.
+        half: store floating point weights as 16 bits, half the size; they are read back as 32 bits.
+
+    Raises:
+        BundleError: an encoder has no weights, or the disk is full; what was there before stays.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    import molvis_core
+
+    path = Path(path)
+    if missing := [k for k in config.encoders if k not in states]:
+        raise BundleError(f"{path}: no weights for {', '.join(missing)}")
+    fresh = beside(path)
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        digests: dict[str, str] = {}
+        for key in config.encoders:
+            tensors: dict[str, torch.Tensor] = {}
+            for name, tensor in states[key].items():
+                kept = tensor.detach().cpu().contiguous().clone()
+                tensors[name] = kept.half() if half and kept.dtype == torch.float32 else kept
+            save_file(tensors, fresh / f"{key}.safetensors")
+            digests[key] = _sha256(fresh / f"{key}.safetensors")
+        filled = fill(config)
+        content = {
+            "format": FORMAT,
+            "molvis": molvis_core.__version__,
+            **dict(metadata or {}),
+            "plugins": {p.distribution: p.version for p in plugins() if not p.problem},
+            "weights": digests,
+            "calibration": to_plain(calibration or Calibration()),
+            "config": filled,
+        }
+        (fresh / "bundle.toml").write_text(write_toml(content), encoding="utf-8")
+        (fresh / "CARD.md").write_text(card or default_card(config, metadata or {}), encoding="utf-8")
+        swap_folder(fresh, path)
+    except OSError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise BundleError(f"{path}: the bundle cannot be written: {error}. What was there before is kept.") from error
+    return load_bundle(path)
+
+
+def write_calibration(bundle: Bundle, calibration: Calibration) -> Bundle:
+    """Store new weights of the evidence in a bundle's folder.
+
+    Raises:
+        BundleError: the file cannot be written; the old one is kept.
+    """
+    file = bundle.path / "bundle.toml"
+    raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    raw["calibration"] = to_plain(calibration)
+    try:
+        with replacing(file) as fresh:
+            fresh.write_text(write_toml(raw), encoding="utf-8")
+    except OSError as error:
+        raise BundleError(f"{file}: cannot be written: {error}") from error
+    return bundle.with_calibration(calibration)
+
+
+def default_card(config: RunConfig, metadata: Mapping[str, Any]) -> str:
+    """What a card says when its author says nothing more."""
+    lines = [f"# {metadata.get('name') or config.name or 'A molvis bundle'}", ""]
+    for key, spec in config.encoders.items():
+        lines.append(f"- `{key}`: encoder `{spec['use']}`")
+    for pair in config.pairs:
+        lines.append(f"- trained {pair.query} : {pair.reference} with loss `{pair.loss['use']}`")
+    for title in ("data", "licence", "metrics", "citations"):
+        if value := metadata.get(title):
+            lines += ["", f"## {title.capitalize()}", ""]
+            entries = (
+                value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+            )
+            lines += [f"- {v}" if isinstance(k, int) else f"- {k}: {v}" for k, v in entries] or [str(value)]
+    lines += ["", "Weights are as good as the data they saw; see `bundle.toml` for every setting.", ""]
+    return "\n".join(lines)
+
+
+def _load_encoder(path: Path, key: str, spec: Spec) -> Any:
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    encoder = cast("torch.nn.Module", registry.build("encoder", spec, where=f"encoders.{key}"))
+    file = path / f"{key}.safetensors"
+    try:
+        state = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"{file}: damaged: {error}") from error
+    state = {k: v.float() if v.dtype == torch.float16 else v for k, v in state.items()}
+    try:
+        encoder.load_state_dict(state)
+    except RuntimeError as error:
+        raise BundleError(
+            f"{file}: its weights do not fit encoder {spec['use']!r} of the installed plugin: "
+            f"{str(error).splitlines()[-1].strip()}"
+        ) from error
+    return encoder.eval().requires_grad_(False)
+
+
+def _digest(encoders: Mapping[str, Any], weights: Mapping[str, str]) -> str:
+    text = json.dumps([encoders, dict(weights)], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _missing_plugins(raw: Mapping[str, Any]) -> str:
+    installed = {p.distribution for p in plugins()}
+    missing = [d for d in raw.get("plugins", {}) if d not in installed]
+    return f" It was made with plugins that are not installed: pip install {' '.join(missing)}" if missing else ""

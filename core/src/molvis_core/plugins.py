@@ -1,0 +1,148 @@
+"""The one hook: a plugin returns a list of components.
+
+A plugin is a distribution with an entry point in the group `molvis`. The module it names is the plugin's manifest: it
+imports next to nothing and returns data, so that listing what is installed costs no torch, no RDKit and no JAX.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import pluggy
+
+from molvis_core.errors import PluginError
+
+GROUP = "molvis"
+KINDS = (
+    "modality",
+    "encoder",
+    "loss",
+    "target",
+    "predictor",
+    "fitter",
+    "scorer",
+    "reader",
+    "writer",
+    "preset",
+    "bundle",
+    "pretrainer",
+    "command",
+)
+"""The kinds of component that core knows what to do with. A new kind is a string and a contract, not a new hook."""
+
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One thing a plugin offers.
+
+    Attributes:
+        kind: one of `KINDS`, or a kind of the plugin's own.
+        name: lowercase with hyphens; what configurations and command lines say. That of a command begins with its
+            group: `nmr-fit` runs as `molvis nmr fit`.
+        target: `module:attribute`, imported when first asked for.
+        summary: one sentence for people.
+        modality: of a reader or a writer: the modality of what it reads.
+        suffixes: of a reader or a writer: the file endings it claims, lowercase, with the dot.
+        recognises: of a reader whose endings others claim too: `module:function` that says whether the file at a path
+            is its own. It is asked only where several readers claim an ending.
+        cite: DOI of the work behind it.
+        plugin, distribution, version: who offers it; filled in on loading.
+
+    Raises:
+        PluginError: a name that is not lowercase with hyphens, or a target that is not `module:attribute`.
+    """
+
+    kind: str
+    name: str
+    target: str
+    summary: str
+    modality: str = ""
+    suffixes: tuple[str, ...] = ()
+    cite: str = ""
+    recognises: str = ""
+    plugin: str = ""
+    distribution: str = ""
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise PluginError(f"component name {self.name!r}: lowercase letters, digits and single hyphens are wanted")
+        for what, target in (("target", self.target), ("recognises", self.recognises or self.target)):
+            if not _TARGET.fullmatch(target):
+                raise PluginError(f"component {self.name!r}: {what} {target!r} is not of the form 'module:attribute'")
+        if not self.summary.strip():
+            raise PluginError(f"component {self.name!r} has no summary; one sentence for people is wanted")
+
+
+class HookSpec:
+    """The hooks that a plugin may implement."""
+
+    @hookspec
+    def molvis_components(self) -> list[Component]:  # pyright: ignore[reportReturnType]
+        """Everything this plugin offers. Data only: nothing heavy is imported here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One installed plugin, healthy or not.
+
+    Attributes:
+        name: of its entry point.
+        distribution, version: what pip installed.
+        module: its manifest.
+        components: what it offers; empty when broken.
+        problem: empty when healthy; else what went wrong.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    module: str
+    components: tuple[Component, ...] = ()
+    problem: str = ""
+
+
+def _load(entry: importlib.metadata.EntryPoint) -> Plugin:
+    distribution = entry.dist.name if entry.dist else "?"
+    version = entry.dist.version if entry.dist else "?"
+    plugin = Plugin(entry.name, distribution, version, entry.module)
+    # A manager for each plugin: registering checks the hook's signature, and nobody else's fault can interfere.
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(HookSpec)
+    try:
+        module: Any = entry.load()
+        manager.register(module, name=entry.name)
+        implementations = manager.hook.molvis_components.get_hookimpls()
+        if not implementations:
+            raise PluginError(f"{entry.module} has no function molvis_components marked with @molvis_core.hookimpl")
+        found = cast("Iterable[Any]", implementations[0].function())
+        components: list[Component] = []
+        for component in found:
+            if not isinstance(component, Component):
+                raise PluginError(f"molvis_components returned {component!r}, which is not a molvis_core.Component")
+            components.append(replace(component, plugin=entry.name, distribution=distribution, version=version))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's manifest may raise anything; it stops nobody
+        return replace(plugin, problem=f"{type(error).__name__}: {error}")
+    return replace(plugin, components=tuple(components))
+
+
+@functools.cache
+def plugins() -> tuple[Plugin, ...]:
+    """Every installed plugin, broken ones too, sorted by distribution and name.
+
+    Read once for each process: installing a plugin wants a new one, or `plugins.cache_clear()`.
+    """
+    entries = importlib.metadata.entry_points(group=GROUP)
+    unique = {(e.name, e.value, e.dist.name if e.dist else ""): e for e in entries}
+    return tuple(sorted((_load(e) for e in unique.values()), key=lambda p: (p.distribution, p.name)))

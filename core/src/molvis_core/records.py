@@ -1,0 +1,235 @@
+"""Records: what instruments measured, and the structures behind it, as frozen dataclasses of NumPy arrays.
+
+They live in core so that two plugins for one modality share them without importing each other. Numbers are always in
+the units given here; only readers convert. A field that is not known is None, never a made-up value.
+
+A record converts and checks its arrays itself, so that a bad one is a `RecordError` which names the field:
+`__no_type_check__` keeps the checker of shapes that our tests run under from answering first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from jaxtyping import Float
+
+from molvis_core.errors import RecordError
+
+
+def _vector(record: object, name: str, dtype: type) -> np.ndarray:
+    given = getattr(record, name)
+    try:
+        values = np.ascontiguousarray(given, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"{type(record).__name__}.{name} is not an array of numbers: {error}") from error
+    if values.ndim != 1:
+        raise RecordError(f"{type(record).__name__}.{name} has shape {values.shape}; one axis is wanted")
+    bad = ~np.isfinite(values)
+    if bad.any():
+        where = int(np.flatnonzero(bad)[0])
+        raise RecordError(f"{type(record).__name__}.{name}[{where}] is {values[where]}; finite numbers are wanted")
+    if isinstance(given, np.ndarray) and values.flags.writeable and np.may_share_memory(values, given):
+        # Frozen means that nobody else holds a way to change it either. A read-only array, such as a view of a
+        # memory-mapped file, is taken as it is.
+        values = values.copy()
+    values.flags.writeable = False
+    object.__setattr__(record, name, values)
+    return values
+
+
+def _same_length(record: object, **arrays: np.ndarray) -> None:
+    lengths = {name: len(values) for name, values in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise RecordError(f"{type(record).__name__} has arrays of different lengths: {lengths}")
+
+
+def _finite(record: object, name: str, *, positive: bool = False) -> None:
+    value = getattr(record, name)
+    if value is None:
+        return
+    if not np.isfinite(value) or (positive and value <= 0):
+        wanted = "a positive number" if positive else "a finite number"
+        raise RecordError(f"{type(record).__name__}.{name} is {value}; {wanted} is wanted, or None where unknown")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PeakList:
+    """Peaks of one mass spectrum with the ion that gave them.
+
+    Attributes:
+        mz: mass-to-charge ratios, ascending.
+        intensity: heights in any linear unit, not negative.
+        precursor_mz: m/z of the isolated ion.
+        adduct: such as `[M+H]+`.
+        charge: of the precursor, signed.
+        ionmode: `positive` or `negative`.
+        collision_energy: in eV.
+        instrument_type: as MassBank spells it, such as `LC-ESI-QTOF`.
+        ms_level: 2 for MS/MS.
+        identifier: what the source calls this spectrum.
+
+    Raises:
+        RecordError: arrays of different lengths, NaN, an m/z that is not positive, a negative intensity, or a
+            precursor or collision energy that cannot be.
+    """
+
+    __no_type_check__: ClassVar[bool] = True
+    mz: Float[np.ndarray, " p"]
+    intensity: Float[np.ndarray, " p"]
+    precursor_mz: float | None = None
+    adduct: str | None = None
+    charge: int | None = None
+    ionmode: str | None = None
+    collision_energy: float | None = None
+    instrument_type: str | None = None
+    ms_level: int | None = None
+    identifier: str | None = None
+
+    def __post_init__(self) -> None:
+        mz = _vector(self, "mz", np.float64)
+        intensity = _vector(self, "intensity", np.float32)
+        _same_length(self, mz=mz, intensity=intensity)
+        if (mz <= 0).any():
+            raise RecordError(f"PeakList.mz holds {mz[mz <= 0][0]}; an m/z is positive")
+        if (intensity < 0).any():
+            where = int(np.flatnonzero(intensity < 0)[0])
+            raise RecordError(f"PeakList.intensity[{where}] is {intensity[where]}; an intensity is not negative")
+        _finite(self, "precursor_mz", positive=True)
+        _finite(self, "collision_energy")
+        if self.ionmode not in (None, "positive", "negative"):
+            raise RecordError(f"PeakList.ionmode is {self.ionmode!r}; 'positive', 'negative' or None is wanted")
+        if (np.diff(mz) < 0).any():
+            order = np.argsort(mz, kind="stable")
+            for name, values in (("mz", mz[order]), ("intensity", intensity[order])):
+                values.flags.writeable = False
+                object.__setattr__(self, name, values)
+
+    def __len__(self) -> int:
+        return len(self.mz)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Trace:
+    """A signal along an axis: an infrared spectrum, a Raman spectrum, a 1D NMR spectrum.
+
+    Attributes:
+        x: the axis in the modality's unit, ascending.
+        y: the signal in the modality's unit.
+        frequency: of the spectrometer in MHz, for NMR.
+        identifier: what the source calls this trace.
+
+    Raises:
+        RecordError: arrays of different lengths, NaN, or an axis that is not strictly monotonic.
+    """
+
+    __no_type_check__: ClassVar[bool] = True
+    x: Float[np.ndarray, " t"]
+    y: Float[np.ndarray, " t"]
+    frequency: float | None = None
+    identifier: str | None = None
+
+    def __post_init__(self) -> None:
+        x, y = _vector(self, "x", np.float64), _vector(self, "y", np.float64)
+        _same_length(self, x=x, y=y)
+        _finite(self, "frequency", positive=True)
+        step = np.diff(x)
+        if (step < 0).all() and len(step):
+            for name, values in (("x", x[::-1].copy()), ("y", y[::-1].copy())):
+                values.flags.writeable = False
+                object.__setattr__(self, name, values)
+        elif not (step > 0).all():
+            where = int(np.flatnonzero(step <= 0)[0])
+            raise RecordError(f"Trace.x turns round or repeats at point {where + 1} ({x[where]} to {x[where + 1]})")
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Value:
+    """One measured number: a collision cross section, a retention index.
+
+    Attributes:
+        value: in the modality's unit.
+        sd: its standard deviation, same unit.
+        precursor_mz, adduct, charge: the ion it was measured on, where there was one.
+        gas: the drift gas, such as `N2`.
+        instrument_type: such as `DT`, `TIMS`, `TW`.
+        identifier: what the source calls this measurement.
+
+    Raises:
+        RecordError: a value or a standard deviation that is not finite and positive.
+    """
+
+    value: float
+    sd: float | None = None
+    precursor_mz: float | None = None
+    adduct: str | None = None
+    charge: int | None = None
+    gas: str | None = None
+    instrument_type: str | None = None
+    identifier: str | None = None
+
+    def __post_init__(self) -> None:
+        _finite(self, "value", positive=True)
+        _finite(self, "sd", positive=True)
+        _finite(self, "precursor_mz", positive=True)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Distribution:
+    """Fractions that add up to one: a mass isotopomer distribution of one fragment.
+
+    Attributes:
+        fractions: M+0, M+1, ...
+        sd: their standard deviations.
+        identifier: the fragment or metabolite.
+
+    Raises:
+        RecordError: arrays of different lengths or numbers that are not finite.
+    """
+
+    __no_type_check__: ClassVar[bool] = True
+    fractions: Float[np.ndarray, " k"]
+    sd: Float[np.ndarray, " k"] | None = None
+    identifier: str | None = None
+
+    def __post_init__(self) -> None:
+        fractions = _vector(self, "fractions", np.float64)
+        if self.sd is not None:
+            _same_length(self, fractions=fractions, sd=_vector(self, "sd", np.float64))
+
+    def __len__(self) -> int:
+        return len(self.fractions)
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """One molecule. Make it with `molvis_core.structure("CCO")`, which fills in what follows from the SMILES.
+
+    Attributes:
+        smiles: canonical, as RDKit writes it.
+        inchikey: standard InChIKey, 27 characters.
+        formula: Hill order, such as `C2H6O`.
+        exact_mass: monoisotopic mass in Da.
+        charge: net formal charge.
+        name: for people.
+    """
+
+    smiles: str
+    inchikey: str
+    formula: str
+    exact_mass: float
+    charge: int = 0
+    name: str | None = None
+
+    @property
+    def inchikey14(self) -> str:
+        """First block of the InChIKey: the connectivity, without stereo. By default compounds match on it."""
+        return self.inchikey[:14]
+
+
+Record: TypeAlias = PeakList | Trace | Value | Distribution | Structure
+RECORD_TYPES: dict[str, type[Any]] = {t.__name__: t for t in (PeakList, Trace, Value, Distribution, Structure)}

@@ -1,0 +1,186 @@
+"""Find, import and build components by kind and name."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import logging
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from molvis_core.errors import ComponentError, ConfigError, PluginError, did_you_mean
+from molvis_core.plugins import Component, plugins
+
+log = logging.getLogger("molvis")
+
+
+def components(kind: str | None = None) -> tuple[Component, ...]:
+    """Everything that healthy plugins offer, of one kind or of all. Imports manifests only."""
+    return tuple(c for p in plugins() for c in p.components if kind is None or c.kind == kind)
+
+
+def component(kind: str, name: str) -> Component:
+    """The one component of this kind and name.
+
+    Raises:
+        ComponentError: there is none, or several plugins offer one: nothing wins by luck.
+    """
+    of_kind = components(kind)
+    found = [c for c in of_kind if c.name == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        offers = " and ".join(f"{c.distribution} ({c.target})" for c in found)
+        raise ComponentError(f"{len(found)} plugins offer a {kind} named {name!r}: {offers}. Uninstall all but one.")
+    names = sorted({c.name for c in of_kind})
+    broken = [p for p in plugins() if p.problem]
+    message = f"no {kind} named {name!r}.{did_you_mean(name, names)} Installed: {', '.join(names) or 'none'}."
+    if broken:
+        message += " Broken plugins: " + "; ".join(f"{p.distribution} ({p.problem})" for p in broken) + "."
+    raise ComponentError(message)
+
+
+def clashes() -> dict[str, tuple[str, ...]]:
+    """By plugin: which of its components another one offers too. They work only when nobody asks for them by name."""
+    offers: dict[tuple[str, str], list[Component]] = {}
+    for found in components():
+        offers.setdefault((found.kind, found.name), []).append(found)
+    clashing: dict[str, tuple[str, ...]] = {}
+    for (kind, name), several in offers.items():
+        for one in several if len(several) > 1 else ():
+            others = " and ".join(sorted({c.distribution for c in several if c is not one}))
+            clashing[one.plugin] = (*clashing.get(one.plugin, ()), f"{kind} {name!r} is offered by {others} too")
+    return clashing
+
+
+def load(kind: str, name: str) -> Any:
+    """Import what a component names, and return it.
+
+    Raises:
+        ComponentError: see `component`.
+        PluginError: its module cannot be imported, or lacks the attribute.
+    """
+    found = component(kind, name)
+    return _import(found, found.target)
+
+
+def recogniser(found: Component) -> Callable[[Path], bool] | None:
+    """What says whether a file is a reader's own; None where the component names nothing.
+
+    Raises:
+        PluginError: see `load`.
+    """
+    return _import(found, found.recognises) if found.recognises else None
+
+
+def _import(found: Component, target: str) -> Any:
+    module_name, _, attribute = target.partition(":")
+    try:
+        return functools.reduce(getattr, attribute.split("."), importlib.import_module(module_name))
+    except (ImportError, AttributeError) as error:
+        raise PluginError(
+            f"{found.kind} {found.name!r} of {found.distribution} {found.version} cannot be loaded from {target}: "
+            f"{error}. Reinstall it: pip install --force-reinstall {found.distribution}"
+        ) from error
+
+
+def parameters(kind: str, name: str) -> dict[str, inspect.Parameter]:
+    """The arguments of a component's constructor: its configuration schema."""
+    target = load(kind, name)
+    return {
+        p.name: p
+        for p in inspect.signature(target).parameters.values()
+        if p.name != "self" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    }
+
+
+def check_arguments(kind: str, name: str, given: Mapping[str, Any], *, where: str = "") -> None:
+    """Raise `ConfigError` when a key is no argument of the component, or one without a default is missing."""
+    known = parameters(kind, name)
+    place = where or f"{kind} {name!r}"
+    for key in given:
+        if key not in known:
+            raise ConfigError(
+                f"{place}: {kind} {name!r} has no argument {key!r}.{did_you_mean(key, known)} "
+                f"It takes: {', '.join(known) or 'none'}."
+            )
+    missing = [k for k, p in known.items() if p.default is p.empty and k not in given]
+    if missing:
+        raise ConfigError(f"{place}: {kind} {name!r} needs {', '.join(missing)}.")
+
+
+def spec_name(spec: Mapping[str, Any] | str, *, where: str = "") -> tuple[str, dict[str, Any]]:
+    """`{"use": "infonce", "temperature": 0.07}` or `"infonce"` to the name and the arguments."""
+    if isinstance(spec, str):
+        return spec, {}
+    if not isinstance(spec.get("use"), str):
+        raise ConfigError(
+            f"{where or 'component'}: the key 'use' with a component's name is wanted, found {dict(spec)}"
+        )
+    return spec["use"], {k: v for k, v in spec.items() if k != "use"}
+
+
+def build(kind: str, spec: Mapping[str, Any] | str, *, where: str = "") -> Any:
+    """Build a component: `build("loss", {"use": "infonce", "temperature": 0.07})`.
+
+    Raises:
+        ComponentError, PluginError: see `load`.
+        ConfigError: an argument that the constructor does not have, lacks, or refuses.
+    """
+    name, arguments = spec_name(spec, where=where)
+    target: Callable[..., Any] = load(kind, name)
+    check_arguments(kind, name, arguments, where=where)
+    try:
+        return target(**arguments)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{where or kind}: {kind} {name!r} refused {arguments}: {error}") from error
+
+
+def for_suffix(kind: str, path: Path | str, *, modality: str | Collection[str] | None = None) -> Component:
+    """The reader or writer that claims a file's ending; `.gz` behind it does not matter.
+
+    The longest ending wins, so that `.mb.txt` goes before `.txt`. Where several readers claim it and the file is there,
+    the one that recognises what is in it is taken.
+
+    Args:
+        kind: `reader` or `writer`.
+        path: the file.
+        modality: take only those of this one, or of one of these.
+
+    Raises:
+        ComponentError: none does, or several do: name one with `--reader`.
+        PluginError: the function that recognises a reader's files cannot be imported.
+    """
+    name = Path(path).name.lower().removesuffix(".gz")
+    wanted = {modality} if isinstance(modality, str) else modality
+    claims = [
+        (len(suffix), c)
+        for c in components(kind)
+        if wanted is None or c.modality in wanted
+        for suffix in c.suffixes
+        if name.endswith(suffix)
+    ]
+    longest = max((length for length, _ in claims), default=0)
+    fitting = [c for length, c in claims if length == longest]
+    if kind == "reader" and len(fitting) > 1 and Path(path).is_file():
+        asked = [(c, recognise(Path(path)) if (recognise := recogniser(c)) else None) for c in fitting]
+        # Who has nothing to say stands back behind who knows the file, and before who does not.
+        known = [c for c, knows in asked if knows] or [c for c, knows in asked if knows is None]
+        if not known:
+            names = ", ".join(c.name for c in fitting)
+            raise ComponentError(
+                f"{path}: of the readers that claim this ending none recognises it: {names}. Name one."
+            )
+        fitting = known
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise ComponentError(
+            f"{path}: several {kind}s claim this ending: {', '.join(c.name for c in fitting)}. Name one."
+        )
+    known = sorted({s for c in components(kind) for s in c.suffixes})
+    raise ComponentError(f"{path}: no {kind} claims this ending. Known endings: {', '.join(known) or 'none'}.")

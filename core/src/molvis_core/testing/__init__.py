@@ -1,0 +1,64 @@
+"""The contract kit: what every plugin must keep, as functions, as pytest classes, and as `molvis check`.
+
+A plugin's tests inherit a contract and supply fixtures:
+
+    class TestResNet(EncoderContract):
+        @pytest.fixture
+        def encoder(self): return ResNet1D(dim=8, width=4).eval()
+
+        @pytest.fixture
+        def records(self): return synthetic_traces(sizes=(300, 500, 900))
+
+Names are imported when first used: pytest is needed for the classes alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from molvis_core.testing.checks import ContractError
+    from molvis_core.testing.contracts import (
+        EncoderContract,
+        FitterContract,
+        PairLossContract,
+        PluginContract,
+        PredictorContract,
+        ReaderContract,
+        ScorerContract,
+        TargetContract,
+    )
+    from molvis_core.testing.installed import CheckResult, check_installed
+    from molvis_core.testing.synthetic import (
+        synthetic_distributions,
+        synthetic_peaks,
+        synthetic_records,
+        synthetic_structures,
+        synthetic_traces,
+        synthetic_values,
+    )
+
+_HOME = {
+    "ContractError": "checks", "EncoderContract": "contracts", "FitterContract": "contracts",
+    "PairLossContract": "contracts", "PluginContract": "contracts", "PredictorContract": "contracts",
+    "ReaderContract": "contracts", "ScorerContract": "contracts", "TargetContract": "contracts",
+    "CheckResult": "installed", "check_installed": "installed", "synthetic_distributions": "synthetic",
+    "synthetic_peaks": "synthetic", "synthetic_records": "synthetic", "synthetic_structures": "synthetic",
+    "synthetic_traces": "synthetic", "synthetic_values": "synthetic",
+}  # fmt: skip
+
+__all__ = [
+    "CheckResult", "ContractError", "EncoderContract", "FitterContract", "PairLossContract", "PluginContract",
+    "PredictorContract", "ReaderContract", "ScorerContract", "TargetContract", "check_installed",
+    "synthetic_distributions", "synthetic_peaks", "synthetic_records", "synthetic_structures", "synthetic_traces",
+    "synthetic_values",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"molvis_core.testing.{_HOME[name]}"), name)
+    from molvis_core.errors import did_you_mean
+
+    raise AttributeError(f"module 'molvis_core.testing' has no attribute {name!r}.{did_you_mean(name, _HOME)}")

@@ -1,0 +1,247 @@
+"""The contract kit on what is installed, without its test files: `molvis check NAME`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from molvis_core import registry
+from molvis_core.errors import ComponentError, ConfigError, did_you_mean
+from molvis_core.plugins import Component, Plugin, plugins
+from molvis_core.testing import checks
+from molvis_core.testing.synthetic import synthetic_records, synthetic_structures
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What one check of one component said.
+
+    Attributes:
+        component: kind and name, such as `encoder ir-resnet`; `plugin` and its name for the manifest.
+        check: what was checked, in words.
+        ok: False if the contract is broken; None if it could not be run without being told more.
+        problem: what went wrong, or why it was not run.
+    """
+
+    component: str
+    check: str
+    ok: bool | None
+    problem: str = ""
+
+
+def check_installed(name: str, *, progress: Progress | None = None) -> list[CheckResult]:
+    """Run what can be run of the contracts on an installed plugin.
+
+    Components are built with their defaults and run on synthetic records. One that needs arguments is only imported:
+    its own tests, which inherit the contracts, know more.
+
+    Args:
+        name: of a distribution, such as `molvis-losses`, or of a plugin's entry point.
+        progress: called with the checks done and the checks in all.
+
+    Raises:
+        ComponentError: nothing of this name is installed.
+    """
+    chosen = [p for p in plugins() if name in (p.name, p.distribution) or _same_project(name, p.distribution)]
+    if not chosen:
+        known = sorted({p.distribution for p in plugins()} | {p.name for p in plugins()})
+        raise ComponentError(
+            f"no plugin named {name!r} is installed.{did_you_mean(name, known)} "
+            f"Installed: {', '.join(known) or 'none'}. "
+            f"If it is a distribution on its way: pip install {name}"
+        )
+    planned = [step for plugin in chosen for step in _plan(plugin)]
+    results: list[CheckResult] = []
+    left: set[str] = set()
+    for number, (subject, label, check) in enumerate(planned, start=1):
+        if subject not in left:
+            results.append(result := _run(subject, label, check))
+            if result.ok is None:  # what stops one check of a component stops the rest
+                left.add(subject)
+        if progress:
+            progress(number, len(planned))
+    return results
+
+
+def _same_project(a: str, b: str) -> bool:
+    return a.lower().replace("_", "-") == b.lower().replace("_", "-")
+
+
+class _NotRun(Exception):  # noqa: N818 - not an error: it says why a check cannot be run without being told more
+    """Left to the plugin's own tests."""
+
+
+def _run(subject: str, label: str, check: Callable[[], None]) -> CheckResult:
+    try:
+        check()
+    except _NotRun as reason:
+        return CheckResult(subject, "contract of its kind", None, str(reason))
+    except Exception as error:  # noqa: BLE001 - a stranger's component may raise anything: it is what is being checked
+        plain = isinstance(error, checks.ContractError)
+        return CheckResult(subject, label, False, str(error) if plain else f"{type(error).__name__}: {error}")
+    return CheckResult(subject, label, True)
+
+
+_Step = tuple[str, str, Callable[[], None]]
+
+
+def _plan(plugin: Plugin) -> Iterator[_Step]:
+    subject = f"plugin {plugin.name}"
+    yield subject, "loads and offers something", partial(checks.plugin_is_healthy, plugin)
+    if plugin.problem:
+        return
+    yield subject, "manifest brings in nothing heavy", partial(checks.manifest_is_light, plugin)
+    for component in plugin.components:
+        subject = f"{component.kind} {component.name}"
+        yield subject, "is described", partial(checks.component_is_described, component)
+        yield subject, "can be imported, and no other has its name", partial(checks.component_resolves, component)
+        for label, check in _OF_KIND.get(component.kind, lambda _: [])(component):
+            yield subject, label, check
+
+
+_Checks = list[tuple[str, Callable[[], None]]]
+
+
+class _Built:
+    """Built once, when the first check asks for it."""
+
+    def __init__(self, component: Component) -> None:
+        self.component = component
+        self._made: Any = None
+
+    def __call__(self) -> Any:
+        if self._made is None:
+            kind, name = self.component.kind, self.component.name
+            needed = [n for n, p in registry.parameters(kind, name).items() if p.default is p.empty]
+            if needed:
+                raise _NotRun(f"needs {', '.join(needed)}: left to the plugin's own tests")
+            try:
+                self._made = registry.build(kind, name)
+            except ConfigError as error:
+                raise _NotRun(f"its defaults do not build it, {error}: left to the plugin's own tests") from error
+        return self._made
+
+    def records(self) -> list[Any]:
+        return synthetic_records(self().accepts)
+
+
+def _modality(component: Component) -> _Checks:
+    return [("is a Modality", partial(checks.modality_is_a_value, component))]
+
+
+def _encoder(component: Component) -> _Checks:
+    built = _Built(component)
+    return [
+        ("gives unit rows", lambda: checks.encoder_gives_unit_rows(built(), built.records())),
+        ("same alone and among neighbours", lambda: checks.encoder_ignores_neighbours(built(), built.records())),
+        ("keeps the order of records", lambda: checks.encoder_keeps_order(built(), built.records())),
+        ("batch pickles and moves", lambda: checks.encoder_batch_travels(built(), built.records())),
+        ("every parameter gets a gradient", lambda: checks.encoder_parameters_learn(built(), built.records())),
+        ("deterministic", lambda: checks.encoder_is_deterministic(built(), built.records())),
+        (
+            "survives a bundle exactly",
+            lambda: checks.encoder_survives_a_bundle(built(), built.records(), {"use": component.name}),
+        ),
+    ]
+
+
+def _loss(component: Component) -> _Checks:
+    built = _Built(component)
+    return [
+        ("finite gradients", lambda: checks.loss_has_finite_gradients(built())),
+        ("order of pairs does not matter", lambda: checks.loss_ignores_the_order_of_pairs(built())),
+        ("weight 0 hides a pair", lambda: checks.loss_hides_pairs_of_weight_zero(built())),
+        ("nothing known costs nothing", lambda: checks.loss_of_nothing_is_zero(built())),
+        ("matches cost less", lambda: checks.loss_prefers_matches(built())),
+        ("every parameter gets a gradient", lambda: checks.loss_parameters_learn(built())),
+    ]
+
+
+def _target(component: Component) -> _Checks:
+    built = _Built(component)
+    return [
+        ("a likeness between 0 and 1", lambda: checks.target_is_a_likeness(built(), synthetic_structures())),
+        ("batch pickles and moves", lambda: checks.target_batch_travels(built(), synthetic_structures())),
+    ]
+
+
+def _predictor(component: Component) -> _Checks:
+    built = _Built(component)
+    return [
+        ("means and positive deviations", lambda: checks.predictor_gives_mean_and_sd(built(), built.records())),
+        ("same alone and among neighbours", lambda: checks.predictor_ignores_neighbours(built(), built.records())),
+        ("batch pickles and moves", lambda: checks.predictor_batch_travels(built(), built.records())),
+        ("every parameter gets a gradient", lambda: checks.predictor_parameters_learn(built(), built.records())),
+    ]
+
+
+def _scorer(component: Component) -> _Checks:
+    built = _Built(component)
+
+    def with_query(check: Callable[[Any, Any, Any], None]) -> Callable[[], None]:
+        return lambda: check(built(), built.records()[-1], synthetic_structures())
+
+    return [
+        ("finite features", with_query(checks.scorer_gives_features)),
+        ("order of candidates does not matter", with_query(checks.scorer_ignores_the_order_of_candidates)),
+    ]
+
+
+def _reader(component: Component) -> _Checks:
+    def any_bytes() -> None:
+        read = registry.load("reader", component.name)
+        for suffix in component.suffixes or ("",):
+            checks.reader_survives_any_bytes(read, suffix)
+
+    return [("any bytes give a ReadError at worst", any_bytes)]
+
+
+def _writer(component: Component) -> _Checks:
+    return [("can be called", lambda: checks.is_callable(registry.load("writer", component.name)))]
+
+
+def _fitter(component: Component) -> _Checks:
+    built = _Built(component)
+    return [("has prior, simulate and fit", lambda: checks.is_fitter(built()))]
+
+
+def _preset(component: Component) -> _Checks:
+    from molvis_core.config import read_config
+
+    def reads() -> None:
+        read_config(Path(registry.load("preset", component.name)))
+
+    return [("is a configuration that reads", reads)]
+
+
+def _bundle(component: Component) -> _Checks:
+    def opens() -> None:
+        from molvis_core.bundle import load_bundle
+        from molvis_core.config import is_fused
+
+        bundle = load_bundle(component.name)
+        for key in bundle.modalities:
+            if not is_fused(bundle.config, key):
+                bundle.embed(key, synthetic_records(bundle.encoder(key).accepts))
+
+    return [("opens, and embeds synthetic records", opens)]
+
+
+_OF_KIND: dict[str, Callable[[Component], _Checks]] = {
+    "modality": _modality,
+    "encoder": _encoder,
+    "loss": _loss,
+    "target": _target,
+    "predictor": _predictor,
+    "scorer": _scorer,
+    "reader": _reader,
+    "writer": _writer,
+    "fitter": _fitter,
+    "preset": _preset,
+    "bundle": _bundle,
+}
