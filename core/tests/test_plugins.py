@@ -95,7 +95,7 @@ def test_loading_a_component_imports_its_module_and_no_other(install: Install) -
 
 def test_importing_molvis_and_listing_components_brings_in_no_torch_and_no_rdkit() -> None:
     script = (
-        "import sys, molvis; molvis_core.components(); "
+        "import sys, molvis_core; molvis_core.components(); "
         "print([m for m in ('torch', 'rdkit', 'pyarrow', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -140,7 +140,7 @@ def test_list_prints_components_for_people_and_for_scripts(capsys: pytest.Captur
 
 def test_plugins_says_where_each_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("plugins") == 0
-    assert re.search(r"^core +molvis-core \S+ +molvis\.builtin .* ok$", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^core +molvis-core \S+ +molvis_core\.builtin .* ok$", capsys.readouterr().out, re.MULTILINE)
     assert run("plugins", "--json") == 0
     assert "core" in [p["name"] for p in json.loads(capsys.readouterr().out)]
 

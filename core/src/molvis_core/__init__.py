@@ -45,7 +45,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(importlib.import_module(f"molvis.{_HOME[name]}"), name)
+        return getattr(importlib.import_module(f"molvis_core.{_HOME[name]}"), name)
     from molvis_core.errors import did_you_mean
 
     raise AttributeError(f"module 'molvis_core' has no attribute {name!r}.{did_you_mean(name, _HOME)}")
