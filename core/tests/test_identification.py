@@ -15,12 +15,15 @@ import pytest
 from molvis_core.bundle import Bundle, Calibration
 from molvis_core.errors import ConfigError, DatasetError, IndexFileError, RecordError
 from molvis_core.identification import (
+    COLUMNS,
     START_WEIGHT,
     Identification,
+    Searched,
     calibrate,
     check_ion,
     identify,
     summary,
+    to_json,
     to_rows,
     write_csv,
     write_file,
@@ -30,7 +33,8 @@ from molvis_core.identity import structure
 from molvis_core.library import Index
 from molvis_core.plugins import plugins
 from molvis_core.reading import read_queries
-from molvis_core.records import PeakList
+from molvis_core.records import Origin, PeakList
+from molvis_core.report import render_report
 
 sys.path.insert(0, str(Path(__file__).parent))
 import barcode
@@ -355,7 +359,7 @@ def test_rows_are_flat_and_a_problem_has_one_too(some: list[Identification]) -> 
     assert [r.get("rank") for r in rows] == [1, 2, 3, None]
     assert rows[0]["smiles"] == BUTANOL.smiles
     assert rows[0]["mass_error_ppm"] == pytest.approx(0, abs=0.01)
-    assert rows[0]["evidence_msms"] == pytest.approx(rows[0]["score"])
+    assert rows[0]["evidence"] == f"msms {rows[0]['score']:.4g}"
     assert "ion mode is positive" in rows[3]["problem"]
 
 
@@ -370,6 +374,45 @@ def test_what_is_written_says_the_same(some: list[Identification], tmp_path: Pat
     assert read[0]["candidates"][0]["evidence"] == some[0].candidates[0].evidence
     assert read[1]["problem"] == some[1].problem
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ["found.csv", "found.json"]
+
+
+def test_tables_have_the_same_columns_whatever_was_found(some: list[Identification], tmp_path: Path) -> None:
+    headers = set()
+    for number, found in enumerate((some, some[1:], [])):
+        write_csv(tmp_path / f"{number}.csv", found)
+        headers.add((tmp_path / f"{number}.csv").read_text(encoding="utf-8").splitlines()[0])
+    assert headers == {",".join(COLUMNS)}
+    assert {tuple(row) for row in to_rows(some)} == {COLUMNS}
+
+
+def test_where_a_query_was_measured_comes_back_in_every_output(bundle: Bundle, index: Index, tmp_path: Path) -> None:
+    origin = Origin("F12", "392-397", 1.9305, "features.mgf")
+    query = dataclasses.replace(measurement(BUTANOL), origin=origin)
+    bad = dataclasses.replace(changed(adduct="[M-H]-"), origin=origin)
+    found = identify(bundle, [query, bad], index, top=1)
+    for row in (*to_rows(found), *to_json(found)):
+        assert [row[n] for n in ("feature_id", "scans", "rt_min", "source_file")] == list(dataclasses.astuple(origin))
+    page = render_report(found, bundle=bundle, index=index)
+    assert page.count("file features.mgf · feature F12 · scan 392-397 · retention time 1.93 min") == 2
+
+
+def test_each_query_says_among_what_it_was_searched(bundle: Bundle, index: Index) -> None:
+    (found,) = identify(bundle, [measurement(BUTANOL)], index, ppm=5)
+    assert found.searched == Searched(index.path.name, len(STRUCTURES), "mass", 5, None, ("[M+H]+",))
+    page = render_report([found], bundle=bundle, index=index)
+    assert f"searched index ({len(STRUCTURES)} structures) · within 5 ppm · as [M+H]+" in page
+    (found,) = identify(bundle, [measurement(BUTANOL)], index, candidates="formula")
+    assert found.searched is not None
+    assert found.searched.words[1] == "of formula C4H10O"
+
+
+def test_the_measurements_of_one_unknown_name_all_their_scans_once(bundle: Bundle, index: Index) -> None:
+    one, two = (
+        dataclasses.replace(measurement(BUTANOL), origin=Origin("7", scans, minutes, "a.mgf"))
+        for scans, minutes in (("10", 1.0), ("12", 2.0))
+    )
+    (found,) = identify(bundle, [[one, two]], index)
+    assert found.origin == Origin("7", "10, 12", 1.5, "a.mgf")
 
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ from molvis_core import registry
 from molvis_core.config import write_toml
 from molvis_core.errors import DatasetError, ReadError, did_you_mean
 from molvis_core.files import beside, swap_folder
-from molvis_core.records import Record, Structure
+from molvis_core.records import NO_ORIGIN, Origin, Record, Structure
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,6 +53,7 @@ class Measurement:
         cluster: of structurally similar compounds, as the source numbers them.
         name: of the compound or the query, for people.
         source, licence, contributor, authors: where it comes from and on what terms.
+        origin: where in which file it was found. A dataset does not keep it.
     """
 
     record: Record
@@ -65,6 +66,7 @@ class Measurement:
     licence: str | None = None
     contributor: str | None = None
     authors: str | None = None
+    origin: Origin = NO_ORIGIN
 
 
 @dataclass(frozen=True, slots=True)

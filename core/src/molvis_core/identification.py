@@ -13,8 +13,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,7 +29,7 @@ from molvis_core.dataset import Measurement
 from molvis_core.errors import AdductError, BundleError, ConfigError, DatasetError, MolvisError, RecordError, ScoreError
 from molvis_core.files import replacing
 from molvis_core.formula import formula_mass, parse_formula
-from molvis_core.records import Record, Structure
+from molvis_core.records import NO_ORIGIN, Origin, Record, Structure
 
 if TYPE_CHECKING:
     from molvis_core.library import Index
@@ -53,6 +53,8 @@ class Candidate:
         score: logit; differences matter, not its height.
         probability: that it is the truth, given that the truth is among the candidates.
         evidence: what each piece adds to the score.
+        adduct: as which ion it was taken; None where no ion was measured.
+        mass: measured neutral mass in Da under that adduct.
     """
 
     rank: int
@@ -60,6 +62,41 @@ class Candidate:
     score: float
     probability: float
     evidence: dict[str, float] = field(default_factory=dict)
+    adduct: str | None = None
+    mass: float | None = None
+
+    @property
+    def mass_error(self) -> float | None:
+        """Calculated less measured mass in ppm, where the mass was measured."""
+        return (self.structure.exact_mass - self.mass) / self.mass * 1e6 if self.mass else None
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """Among what the candidates of an unknown were looked for.
+
+    Attributes:
+        library: name of the index.
+        structures: that it holds.
+        scope: `mass`, `formula` or `all`.
+        ppm: half width of the mass window, for `mass`.
+        formula: for `formula`.
+        adducts: that were tried: the one that the query or the caller names, or the likely ones of its polarity.
+    """
+
+    library: str
+    structures: int
+    scope: str
+    ppm: float | None = None
+    formula: str | None = None
+    adducts: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> list[str]:
+        """The same for people."""
+        window = {"mass": f"within {self.ppm or 0:g} ppm", "formula": f"of formula {self.formula}", "all": "all of it"}
+        tried = [("as " if len(self.adducts) == 1 else "tried as ") + ", ".join(self.adducts)] if self.adducts else []
+        return [f"searched {self.library} ({self.structures:,} structures)", window[self.scope], *tried]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +106,7 @@ class Identification:
     Attributes:
         query: its name.
         problem: empty when it was searched; else why it could not be.
-        precursor_mz, adduct: of its first spectrum.
+        precursor_mz, adduct: of its first spectrum; where the spectrum names no adduct, that of the best candidate.
         mass: neutral mass in Da.
         spectra: how many were used.
         n_candidates: that were ranked.
@@ -80,6 +117,8 @@ class Identification:
         records: what was measured, for reports.
         modalities: of the records, in their order.
         notes: what of it could not be used, and why.
+        origin: where in which file it was found.
+        searched: among what candidates were looked for; None where nothing could be searched.
     """
 
     query: str
@@ -96,6 +135,8 @@ class Identification:
     records: tuple[Record, ...] = field(default=(), repr=False)
     modalities: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    origin: Origin = NO_ORIGIN
+    searched: Searched | None = None
 
 
 def identify(
@@ -172,7 +213,8 @@ def identify(
                 rows = scope_rows(index, unknown, scope, ppm, formula)
                 cosine = whole.get(id(unknown)) or {m: cosines(v, index, rows) for m, v in mine.items()}
                 weigh = weighers[rerank and scope != "all"]
-                found[id(unknown)] = _rank(unknown, cosine, index, rows, weigh, top)
+                ranked = _rank(unknown, cosine, index, rows, weigh, top)
+                found[id(unknown)] = replace(ranked, searched=_searched(index, unknown, scope, ppm, formula))
             except MolvisError as error:
                 found[id(unknown)] = unknown.failed(str(error))
             if progress:
@@ -191,6 +233,7 @@ class Unknown:
         mass: neutral mass in Da, where an ion tells it or it was given.
         truth: the true structure, where it is known.
         notes: what of it is not used, and why.
+        origin: where in which file it was found.
     """
 
     name: str
@@ -199,6 +242,7 @@ class Unknown:
     mass: float | None = None
     truth: Structure | None = None
     notes: tuple[str, ...] = ()
+    origin: Origin = NO_ORIGIN
 
     @property
     def records(self) -> tuple[Any, ...]:
@@ -224,6 +268,7 @@ class Unknown:
             records=self.records,
             modalities=tuple(m for m, records in self.measured.items() for _ in records),
             notes=self.notes,
+            origin=self.origin,
         )
 
 
@@ -354,6 +399,17 @@ def _scope(candidates: Scope, unknown: Unknown, formula: str | None, mass: float
     return "mass" if ion or mass is not None else "all"
 
 
+def _searched(index: Index, unknown: Unknown, scope: Scope, ppm: float, formula: str | None) -> Searched:
+    return Searched(
+        index.path.name,
+        len(index.library),
+        scope,
+        ppm if scope == "mass" else None,
+        formula or (unknown.truth.formula if unknown.truth else None) if scope == "formula" else None,
+        tuple(dict.fromkeys(a for r in unknown.records if (a := getattr(r, "adduct", None)))),
+    )
+
+
 def scope_rows(
     index: Index, unknown: Unknown, scope: Scope, ppm: float, formula: str | None
 ) -> Int64[np.ndarray, " m"] | None:
@@ -434,7 +490,10 @@ def _rank(
         for key, values in scored.scorers.items():
             evidence[key] = float(values[where[0]]) if len(where) else float(values.min(initial=0.0))
         score = float(total[place])
-        found.append(Candidate(rank, structure, score, math.exp(score - norm), evidence))
+        probability = math.exp(score - norm)
+        found.append(
+            Candidate(rank, structure, score, probability, evidence, getattr(unknown.ion, "adduct", None), unknown.mass)
+        )
     truth_rank = None
     if unknown.truth is not None:
         own_row = index.library.rows_of(unknown.truth.inchikey14)
@@ -530,6 +589,7 @@ class _Item:
     modality: str
     label: str | None
     truth: Structure | None
+    origin: Origin = NO_ORIGIN
 
 
 def _unknowns(
@@ -558,7 +618,7 @@ def _unknowns(
 def _item(bundle: Bundle, part: Measurement | Record, number: int, modality: str | None) -> _Item:
     if isinstance(part, Measurement):
         label = part.name or getattr(part.record, "identifier", None)
-        return _Item(part.record, part.modality, label, part.structure)
+        return _Item(part.record, part.modality, label, part.structure, part.origin)
     return _Item(part, modality or _modality_of(bundle, part, number), getattr(part, "identifier", None), None)
 
 
@@ -620,6 +680,22 @@ def _unknown(
         mass,
         truth,
         tuple(notes if measured else ()),
+        _one_origin([i.origin for i in group]),
+    )
+
+
+def _one_origin(origins: Sequence[Origin]) -> Origin:
+    """Where the measurements of one unknown were found: their names side by side, the middle of their times."""
+
+    def names(every: Iterable[str | None]) -> str | None:
+        return ", ".join(dict.fromkeys(n for n in every if n)) or None
+
+    times = [o.rt_min for o in origins if o.rt_min is not None]
+    return Origin(
+        names(o.feature_id for o in origins),
+        names(o.scans for o in origins),
+        float(np.median(times)) if times else None,
+        names(o.source_file for o in origins),
     )
 
 
@@ -947,32 +1023,50 @@ def _conditional_logit(cases: Sequence[tuple[np.ndarray, int, float]], penalty: 
     return weights / scale
 
 
+COLUMNS: tuple[str, ...] = (
+    "query", "feature_id", "scans", "rt_min", "source_file", "precursor_mz", "adduct", "mass", "n_candidates", "rank",
+    "inchikey", "smiles", "name", "formula", "mass_error_ppm", "score", "probability", "margin", "evidence", "problem",
+)  # fmt: skip
+"""Of every table of identifications, in this order, whatever was found."""
+
+
 def to_rows(found: Sequence[Identification]) -> list[dict[str, Any]]:
-    """One flat row for each candidate, and one for each query that has none: ready for `pandas.DataFrame`."""
+    """One flat row for each candidate, and one for each query that has none, with the keys `COLUMNS`."""
     rows: list[dict[str, Any]] = []
     for one in found:
-        head = {"query": one.query, "precursor_mz": one.precursor_mz, "adduct": one.adduct, "mass": one.mass}
-        tail = {"n_candidates": one.n_candidates, "margin": one.margin, "problem": one.problem}
-        for c in one.candidates:
-            error = (c.structure.exact_mass - one.mass) / one.mass * 1e6 if one.mass else None
-            rows.append(
-                head
-                | {
-                    "rank": c.rank,
-                    "inchikey": c.structure.inchikey,
-                    "smiles": c.structure.smiles,
-                    "name": c.structure.name,
-                    "formula": c.structure.formula,
-                    "mass_error_ppm": error,
-                    "score": c.score,
-                    "probability": c.probability,
-                    **{f"evidence_{k}": v for k, v in c.evidence.items()},
-                }
-                | tail
-            )
-        if not one.candidates:
-            rows.append(head | tail)
+        own = dict.fromkeys(COLUMNS) | {
+            "query": one.query,
+            "feature_id": one.origin.feature_id,
+            "scans": one.origin.scans,
+            "rt_min": one.origin.rt_min,
+            "source_file": one.origin.source_file,
+            "precursor_mz": one.precursor_mz,
+            "adduct": one.adduct,
+            "mass": one.mass,
+            "n_candidates": one.n_candidates,
+            "margin": one.margin,
+            "problem": one.problem,
+        }
+        rows += [own | _cells(one, c) for c in one.candidates] or [own]
     return rows
+
+
+def _cells(one: Identification, c: Candidate) -> dict[str, Any]:
+    """What a candidate adds to the row of its query."""
+    mass = c.mass or one.mass
+    return {
+        "adduct": c.adduct or one.adduct,
+        "mass": mass,
+        "rank": c.rank,
+        "inchikey": c.structure.inchikey,
+        "smiles": c.structure.smiles,
+        "name": c.structure.name,
+        "formula": c.structure.formula,
+        "mass_error_ppm": replace(c, mass=mass).mass_error,
+        "score": c.score,
+        "probability": c.probability,
+        "evidence": "; ".join(f"{name} {value:.4g}" for name, value in c.evidence.items()),
+    }
 
 
 def to_json(found: Sequence[Identification]) -> list[dict[str, Any]]:
@@ -987,6 +1081,8 @@ def to_json(found: Sequence[Identification]) -> list[dict[str, Any]]:
                 "name": c.structure.name,
                 "formula": c.structure.formula,
                 "exact_mass": c.structure.exact_mass,
+                "adduct": c.adduct,
+                "mass_error_ppm": c.mass_error,
                 "score": c.score,
                 "probability": c.probability,
                 "evidence": c.evidence,
@@ -996,6 +1092,10 @@ def to_json(found: Sequence[Identification]) -> list[dict[str, Any]]:
         out.append(
             {
                 "query": one.query,
+                "feature_id": one.origin.feature_id,
+                "scans": one.origin.scans,
+                "rt_min": one.origin.rt_min,
+                "source_file": one.origin.source_file,
                 "problem": one.problem,
                 "precursor_mz": one.precursor_mz,
                 "adduct": one.adduct,
@@ -1007,6 +1107,7 @@ def to_json(found: Sequence[Identification]) -> list[dict[str, Any]]:
                 "truth_rank": one.truth_rank,
                 "modalities": list(one.modalities),
                 "notes": list(one.notes),
+                "searched": asdict(one.searched) if one.searched else None,
                 "candidates": candidates,
             }
         )
@@ -1019,11 +1120,10 @@ def write_csv(path: Path | str, found: Sequence[Identification]) -> None:
     Raises:
         DatasetError: the file cannot be written; the old one is kept.
     """
-    rows = to_rows(found)
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(dict.fromkeys(k for r in rows for k in r)))
+    writer = csv.DictWriter(text, fieldnames=COLUMNS)
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(to_rows(found))
     write_file(path, text.getvalue())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from molvis_core import registry
@@ -11,7 +12,7 @@ from molvis_core.adducts import parse_adduct
 from molvis_core.dataset import Measurement
 from molvis_core.errors import ConfigError, MolvisError, ReadError
 from molvis_core.identification import Identification
-from molvis_core.records import Value
+from molvis_core.records import Origin, Value
 
 
 def read_queries(
@@ -37,9 +38,10 @@ def read_queries(
     bad: list[Identification] = []
     for number, item in enumerate(registry.load("reader", name)(path), start=1):
         if isinstance(item, ReadError):
-            bad.append(Identification(str(item.record or f"record {number}"), str(item), spectra=0))
+            name = str(item.record or f"record {number}")
+            bad.append(Identification(name, str(item), spectra=0, origin=Origin(source_file=path.name)))
         else:
-            good.append(item)
+            good.append(replace(item, origin=replace(item.origin, source_file=item.origin.source_file or path.name)))
     return good, bad
 
 

@@ -231,5 +231,26 @@ class Structure:
         return self.inchikey[:14]
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a measurement was found: what leads from a result back to the feature table and the chromatogram.
+
+    Attributes:
+        feature_id: that the feature finder gave, MZmine's `FEATURE_ID`.
+        scans: numbers of the scans, as the file writes them: `17` or `392-397`.
+        rt_min: retention time in minutes.
+        source_file: name of the file that was read.
+    """
+
+    feature_id: str | None = None
+    scans: str | None = None
+    rt_min: float | None = None
+    source_file: str | None = None
+
+    def __post_init__(self) -> None:
+        _finite(self, "rt_min")
+
+
+NO_ORIGIN = Origin()
 Record: TypeAlias = PeakList | Trace | Value | Distribution | Structure
 RECORD_TYPES: dict[str, type[Any]] = {t.__name__: t for t in (PeakList, Trace, Value, Distribution, Structure)}

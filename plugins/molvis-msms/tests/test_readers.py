@@ -20,7 +20,7 @@ from molvis_core import structure
 from molvis_core.adducts import ion_mz
 from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError, WriteError
-from molvis_core.records import PeakList
+from molvis_core.records import Origin, PeakList
 from molvis_core.registry import for_suffix
 from molvis_core.testing import ReaderContract
 from molvis_msms.fields import collision_energy, ionmode, parse_charge, peak
@@ -916,3 +916,35 @@ def test_energies_as_stated_agree_with_the_tables_of_massbank(massbank: Path) ->
         wanted = row["ce_ev"]
         agree += found == wanted if found is None or wanted is None else abs(found - wanted) < 0.01 * wanted + 0.01
     assert agree > 0.999 * len(rows)
+
+
+@pytest.mark.parametrize(
+    ("lines", "origin"),
+    [
+        ("FEATURE_ID=17\nSCANS=392-397\nRTINSECONDS=115.83", Origin("17", "392-397", 115.83 / 60)),
+        ("RETENTION_TIME=120.0", Origin(rt_min=2.0)),
+        ("RTINSECONDS=PT90.5S", Origin(rt_min=90.5 / 60)),
+        ("RT=1.9112366", Origin(rt_min=1.9112366)),
+        ("RETENTIONTIME=-1", Origin()),
+        ("TITLE=none", Origin()),
+    ],
+    ids=["mzmine", "matchms", "duration", "minutes", "unknown", "none"],
+)
+def test_feature_scans_and_retention_time_are_kept(tmp_path: Path, lines: str, origin: Origin) -> None:
+    text = f"BEGIN IONS\n{lines}\nPEPMASS=195.0877\nCHARGE=1+\n110.07 5\nEND IONS\n"
+    (found,), problems = _all(read_mgf, _write(tmp_path / "a.mgf", text))
+    assert not problems
+    assert found.origin == origin
+    write_mgf(tmp_path / "b.mgf", [found])
+    (again,), _ = _all(read_mgf, tmp_path / "b.mgf")
+    assert again.origin.rt_min == pytest.approx(origin.rt_min)
+    assert (again.origin.feature_id, again.origin.scans) == (origin.feature_id, origin.scans)
+
+
+@pytest.mark.parametrize(("unit", "minutes"), [("UO:0000031", 4.5), ("UO:0000010", 4.5 / 60)])
+def test_mzml_scans_keep_their_number_and_their_time_in_minutes(tmp_path: Path, unit: str, minutes: float) -> None:
+    start = f'<scan><cvParam accession="MS:1000016" value="4.5" unitAccession="{unit}"/></scan>'
+    scan = _scan(381).replace("<precursorList", f"<scanList>{start}</scanList><precursorList")
+    (found,), _ = _all(read_mzml, _write(tmp_path / "a.mzML", _mzml(scan)))
+    assert found.origin.scans == "381"
+    assert found.origin.rt_min == pytest.approx(minutes)

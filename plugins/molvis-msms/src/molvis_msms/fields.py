@@ -20,11 +20,11 @@ from molvis_core.adducts import ion_mz, parse_adduct
 from molvis_core.dataset import Measurement
 from molvis_core.errors import AdductError, ReadError, RecordError, StructureError
 from molvis_core.identity import structure
-from molvis_core.records import PeakList, Structure
+from molvis_core.records import Origin, PeakList, Structure
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "name": ("name", "title", "compound_name", "compoundname", "compound", "ch$name"),
-    "identifier": ("spectrumid", "spectrum_id", "accession", "db#", "dbid", "scans", "id", "feature_id"),
+    "identifier": ("spectrumid", "spectrum_id", "accession", "db#", "dbid", "id", "scans", "feature_id"),
     "precursor_mz": (
         "pepmass", "precursor_mz", "precursormz", "precursor_m/z", "precursor", "ms$focused_ion:precursor_m/z",
     ),
@@ -36,6 +36,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "instrument_type": ("instrument_type", "instrumenttype", "source_instrument", "instrument", "ac$instrument_type"),
     "ms_level": ("ms_level", "mslevel", "spectrum_type", "ac$mass_spectrometry:ms_type"),
+    "feature_id": ("feature_id", "featureid", "feature"),
+    "scans": ("scans", "scan", "scan_number", "scannumber", "scan_id"),
     "smiles": ("smiles", "ch$smiles", "computed_smiles"),
     "inchi": ("inchi", "ch$iupac", "computed_inchi"),
     "inchikey": ("inchikey", "inchi_key", "inchiaux", "ch$link:inchikey"),
@@ -46,6 +48,11 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "fold": ("fold",),
     "cluster": ("cluster",),
 }  # fmt: skip
+_TIMES = {
+    "rtinseconds": "s", "retention_time": "s", "rt_in_seconds": "s", "rtinminutes": "min", "rt": "min",
+    "retentiontime": "min", "ac$chromatography:retention_time": "min",
+}  # fmt: skip
+"""Fields of the retention time, and their unit where the text names none: matchms's are seconds, MSP's minutes."""
 _EMPTY = {"", "n/a", "na", "none", "null", "unknown", "-", "?"}
 # One energy, or several: 20-40, 20,40,60, 20/40/60, 10 to 40. What stands before the first is no sign.
 _ENERGIES = r"\d+\.?\d*%?(?:\s*(?:-|\u2013|/|,|to)\s*\d+\.?\d*%?)*"
@@ -146,6 +153,18 @@ def ionmode(text: str) -> str | None:
         return "positive"
     if low in ("-", "n", "-1", "0", "1-", "esi-") or low.startswith("neg"):
         return "negative"
+    return None
+
+
+def retention_time(fields: Mapping[str, str]) -> float | None:
+    """In minutes; None where it is not stated, or stated as what cannot be, such as -1."""
+    for key, unit in _TIMES.items():
+        found = re.match(rf"\s*P?T?({_NUMBER})\s*([A-Za-z]*)", fields.get(key, ""))
+        if found is None:
+            continue
+        value, unit = float(found.group(1)), found.group(2).lower() or unit
+        if value >= 0 and math.isfinite(value):
+            return value if unit.startswith("m") else value * 60 if unit.startswith("h") else value / 60
     return None
 
 
@@ -253,6 +272,7 @@ def measurement(
         licence=find(fields, "licence"),
         contributor=find(fields, "contributor"),
         authors=find(fields, "authors"),
+        origin=Origin(find(fields, "feature_id"), find(fields, "scans"), retention_time(fields)),
     )
 
 

@@ -171,7 +171,7 @@ def read_massbank(path: Path) -> Items:
             key, _, value = line.partition(":")
             key, value = key.strip().lower(), value.strip()
             in_peaks = key == "pk$peak"
-            if key in ("ac$mass_spectrometry", "ms$focused_ion", "ch$link"):
+            if key in ("ac$mass_spectrometry", "ac$chromatography", "ms$focused_ion", "ch$link"):
                 # AC$MASS_SPECTROMETRY: ION_MODE POSITIVE
                 sub, _, value = value.partition(" ")
                 key = f"{key}:{sub.lower()}"
@@ -226,6 +226,7 @@ _TAGS = ("{*}spectrum", "{*}referenceableParamGroup")
 _LEVEL, _PROFILE, _NEGATIVE, _POSITIVE = "MS:1000511", "MS:1000128", "MS:1000129", "MS:1000130"
 _SELECTED, _TARGET, _CHARGE = "MS:1000744", "MS:1000827", "MS:1000041"
 _ENERGY, _NORMALIZED = "MS:1000045", "MS:1000138"
+_TIME, _MINUTE = "MS:1000016", "UO:0000031"
 _MZ, _INTENSITY, _ZLIB, _PLAIN = "MS:1000514", "MS:1000515", "MS:1000574", "MS:1000576"
 _TYPES = {"MS:1000521": "<f4", "MS:1000523": "<f8", "MS:1000519": "<i4", "MS:1000522": "<i8"}
 
@@ -265,6 +266,11 @@ def _scan(path: Path, scan: Any, terms: Terms, groups: Mapping[str, Terms], numb
         reason = f"the scan has {lengths[0]} m/z values and {lengths[1]} intensities"
         return ReadError(path, reason, line=line, record=identifier)
     fields = {"id": identifier, "precursor_mz": selected, "ms_level": "2"}
+    if scan_number := re.search(r"\b(?:scan|index|spectrum)=(\d+)", identifier):
+        fields["scans"] = scan_number.group(1)
+    time = scan.find(f"{{*}}scanList/{{*}}scan/{{*}}cvParam[@accession='{_TIME}']")
+    if time is not None:
+        fields["retention_time"] = f"{time.get('value')} {'min' if time.get('unitAccession') == _MINUTE else 's'}"
     if _NEGATIVE in terms or _POSITIVE in terms:
         fields["ionmode"] = "negative" if _NEGATIVE in terms else "positive"
     if _CHARGE in ion:

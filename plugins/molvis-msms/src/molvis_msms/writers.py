@@ -75,6 +75,9 @@ def _fields(item: Measurement) -> dict[str, Any]:
     found = {
         "title": item.name,
         "spectrumid": spectrum.identifier,
+        "feature_id": item.origin.feature_id,
+        "scans": item.origin.scans,
+        "rtinseconds": None if item.origin.rt_min is None else round(60 * item.origin.rt_min, 6),
         "pepmass": spectrum.precursor_mz,
         "adduct": spectrum.adduct,
         "charge": None if charge is None else f"{abs(charge)}{'+' if charge > 0 else '-'}",
