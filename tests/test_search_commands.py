@@ -90,7 +90,7 @@ def test_calibrate_can_leave_the_bundle_and_write_a_copy(capsys: pytest.CaptureF
     assert run("calibrate bundle data --library index --out copy") == 0
     assert load_bundle("bundle").calibration == before
     assert load_bundle("copy").calibration != before
-    assert load_bundle("copy").digest == load_bundle("bundle").digest
+    assert load_bundle("copy").encoders_digest == load_bundle("bundle").encoders_digest
     assert run("calibrate bundle data --library index --out copy") == 1
     assert "copy exists" in capsys.readouterr().err
 
@@ -102,8 +102,20 @@ def test_calibrate_stores_weights_and_leaves_the_index_valid(capsys: pytest.Capt
     after = load_bundle("bundle")
     assert after.calibration.weights == said["weights"]
     assert after.calibration.fitted_on == "fold val of data (msms)"
-    assert (before.calibration.weights, before.digest) == ({}, after.digest)
+    assert (before.calibration.weights, before.encoders_digest) == ({}, after.encoders_digest)
     assert run("identify unknown.codes --bundle bundle --library index") == 0
+
+
+def test_a_bundle_is_verified_and_an_edit_by_hand_accepted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("bundle verify bundle --json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["digest"], said["intact"]) == (load_bundle("bundle").digest, True)
+    file = Path("bundle/bundle.toml")
+    file.write_text(file.read_text().replace("shortlist = 256", "shortlist = 255"))
+    assert run("bundle verify bundle") == 1
+    assert "edited by hand" in capsys.readouterr().err
+    assert run("bundle verify bundle --accept") == 0
+    assert load_bundle("bundle").calibration.shortlist == 255
 
 
 def test_evaluate_compares_bundles_side_by_side(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:

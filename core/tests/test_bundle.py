@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from molvis_core import bundle as bundles
-from molvis_core.bundle import Bundle, Calibration, load_bundle, save_bundle, write_calibration
+from molvis_core.bundle import Bundle, Calibration, load_bundle, save_bundle, verify_bundle, write_calibration
 from molvis_core.config import RunConfig, parse_config
 from molvis_core.errors import BundleError, RecordError
 from molvis_core.identity import structure
@@ -93,11 +93,59 @@ def test_the_card_and_the_metadata_say_what_is_in_it(saved: Bundle) -> None:
     assert load_bundle(saved.path).metadata["plugins"]["molvis-toy"] == "1.0"
 
 
-def test_calibration_is_stored_and_does_not_change_the_digest(saved: Bundle) -> None:
+def test_calibration_is_stored_and_changes_the_digest_of_the_bundle_but_not_of_its_encoders(saved: Bundle) -> None:
     found = write_calibration(saved, Calibration({"msms": 20.0}, 64, "val"))
     again = load_bundle(saved.path)
     assert again.calibration == found.calibration == Calibration({"msms": 20.0}, 64, "val")
-    assert again.digest == saved.digest
+    assert again.encoders_digest == found.encoders_digest == saved.encoders_digest
+    assert again.digest == found.digest != saved.digest
+    assert saved.with_calibration(again.calibration).digest == again.digest
+
+
+def test_one_flipped_bit_of_a_bundle_does_not_go_unnoticed(saved: Bundle) -> None:
+    rng = np.random.default_rng(0)
+    for file in ("bundle.toml", "msms.safetensors", "structure.safetensors"):
+        good = (saved.path / file).read_bytes()
+        for place in rng.integers(len(good), size=40):
+            bad = bytearray(good)
+            bad[place] ^= 1 << int(rng.integers(8))
+            (saved.path / file).write_bytes(bad)
+            with pytest.raises(BundleError):
+                load_bundle(saved.path)
+        (saved.path / file).write_bytes(good)
+    assert load_bundle(saved.path).digest == saved.digest
+
+
+def test_a_calibration_changed_by_hand_is_refused_until_it_is_accepted(saved: Bundle) -> None:
+    write_calibration(saved, Calibration({"msms": 20.0}))
+    file = saved.path / "bundle.toml"
+    file.write_text(file.read_text().replace("msms = 20.0", "msms = 21.0"))
+    with pytest.raises(BundleError, match=r"edited by hand: .* molvis bundle verify .*tiny --accept"):
+        verify_bundle(saved.path)
+    assert verify_bundle(saved.path, accept=True).calibration.weights == {"msms": 21.0}
+    assert load_bundle(saved.path).calibration.weights == {"msms": 21.0}
+
+
+def test_an_edit_is_not_accepted_over_damaged_weights(saved: Bundle) -> None:
+    file, weights = saved.path / "bundle.toml", saved.path / "msms.safetensors"
+    file.write_text(file.read_text().replace("CC0", "CC1"))
+    before = file.read_bytes()
+    weights.write_bytes(b"x" + weights.read_bytes()[1:])
+    with pytest.raises(BundleError, match=r"msms\.safetensors: damaged"):
+        verify_bundle(saved.path, accept=True)
+    assert file.read_bytes() == before
+
+
+def test_a_bundle_of_format_1_opens_and_is_written_anew_in_the_present_one(tmp_path: Path) -> None:
+    path = shutil.copytree(Path(__file__).parent / "bundles" / "v1", tmp_path / "v1")
+    old = load_bundle(path)
+    assert (old.calibration, old.metadata["licence"]) == (Calibration({"msms": 7.5}, 32, "val"), "CC0")
+    assert np.linalg.norm(old.embed("msms", SPECTRA), axis=1) == pytest.approx([1, 1], abs=1e-6)
+    # What molvis of format 1 called the bundle's digest: the indexes that people have stay valid.
+    assert old.encoders_digest == "e5f42caa44471444ccdafca97646066867f062e34d6738034db84cfe4dfca288"
+    new = write_calibration(old, Calibration({"msms": 8.0}))
+    assert (path / "bundle.toml").read_text().startswith(f'format = 2\nchecksum = "{new.digest}"\n')
+    assert load_bundle(path).encoders_digest == old.encoders_digest
 
 
 def test_nothing_is_pickled(saved: Bundle) -> None:
@@ -106,8 +154,8 @@ def test_nothing_is_pickled(saved: Bundle) -> None:
 
 def test_a_bundle_of_a_newer_format_asks_for_an_upgrade(saved: Bundle) -> None:
     file = saved.path / "bundle.toml"
-    file.write_text(file.read_text().replace("format = 1", "format = 99"))
-    with pytest.raises(BundleError, match=r"format 99; this molvis reads up to 1\. Upgrade it: pip install"):
+    file.write_text(file.read_text().replace("format = 2", "format = 99"))
+    with pytest.raises(BundleError, match=r"format 99; this molvis reads up to 2\. Upgrade it: pip install"):
         load_bundle(saved.path)
 
 
@@ -140,10 +188,10 @@ def test_a_folder_without_a_bundle_and_a_name_nobody_ships_are_refused(tmp_path:
 
 def test_an_old_format_is_upgraded_step_by_step(saved: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     def upgrade(raw: dict) -> dict:
-        return {**raw, "format": 2, "licence": raw["licence"] + ", upgraded"}
+        return {**raw, "format": 3, "licence": raw["licence"] + ", upgraded"}
 
-    monkeypatch.setattr(bundles, "FORMAT", 2)
-    monkeypatch.setitem(bundles.UPGRADES, 1, upgrade)
+    monkeypatch.setattr(bundles, "FORMAT", 3)
+    monkeypatch.setitem(bundles.UPGRADES, 2, upgrade)
     assert load_bundle(saved.path).metadata["licence"] == "CC0, upgraded"
 
 

@@ -24,7 +24,7 @@ SMILES = ("CCO", "COC", "CCN", "c1ccccc1", "CC(=O)O", "C(=O)OC", "CCCCO", "OCC",
 class Hashed:
     """A bundle whose vectors follow from the SMILES, and that can be told to fail."""
 
-    digest, name, path = "d" * 64, "hashed", Path("hashed")
+    encoders_digest, name, path = "d" * 64, "hashed", Path("hashed")
 
     def __init__(self, fail_after: int | None = None) -> None:
         self.done, self.fail_after = 0, fail_after
@@ -161,7 +161,7 @@ def test_a_killed_build_goes_on_to_the_same_bytes(
 
 def test_another_bundle_or_library_is_refused(library: Library, index: Index) -> None:
     other = Hashed()
-    other.digest = "e" * 64
+    other.encoders_digest = "e" * 64
     with pytest.raises(IndexFileError, match="made by bundle 'hashed'.*Build another"):
         index.require(other)  # pyright: ignore[reportArgumentType]
     with pytest.raises(IndexFileError, match="holds another index"):

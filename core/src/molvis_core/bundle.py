@@ -1,7 +1,12 @@
 """Bundles: trained encoders as a folder that anybody can open without running its author's code.
 
-`bundle.toml` holds the format number, the filled configuration, plugin versions, the digest of the data, licences and
-citations; each encoder's weights are a safetensors file; `CARD.md` is for people. There is no pickle.
+`bundle.toml` holds the format number, the filled configuration, the calibration, plugin versions, the digest of the
+data, licences and citations; each encoder's weights are a safetensors file; `CARD.md` is for people. There is no
+pickle.
+
+Format 2 keeps a checksum of all of `bundle.toml`, and so, through the digests of the weights in it, of everything that
+changes a result. `write_calibration` and `save_bundle` write it. Who edits the file by hand accepts the edit with
+`molvis bundle verify PATH --accept`.
 """
 
 from __future__ import annotations
@@ -20,7 +25,8 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis_core import registry
-from molvis_core.config import RunConfig, Spec, check, fill, from_mapping, is_fused, parts_of, to_plain, write_toml
+from molvis_core.checksums import KEY, checksum, is_intact, sealed
+from molvis_core.config import RunConfig, Spec, check, fill, from_mapping, is_fused, parts_of, to_plain
 from molvis_core.errors import BundleError, MolvisError, RecordError, did_you_mean
 from molvis_core.files import beside, replacing, swap_folder
 from molvis_core.plugins import plugins
@@ -32,10 +38,17 @@ if TYPE_CHECKING:
     from molvis_core.identification import Identification
     from molvis_core.library import Index
 
-FORMAT = 1
+FORMAT = 2
 """Number of the format that this molvis writes. Older ones are upgraded step by step on opening."""
 
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+def upgrade_v1_v2(raw: dict[str, Any]) -> dict[str, Any]:
+    """Format 1 had no checksum of `bundle.toml`: what it says now is taken as it is."""
+    raw = {**raw, "format": 2}
+    return {**raw, KEY: checksum(raw)}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: upgrade_v1_v2}
 """From a format to the next: `upgrade_v1_v2` goes under 1. A tiny bundle of every old format stays in the tests."""
 
 Progress = Callable[[int, int], None]
@@ -67,7 +80,9 @@ class Bundle:
         path: the folder.
         config: of the training run, every default filled in.
         calibration: weights of the evidence.
-        digest: of configuration and weights; an index remembers it.
+        digest: SHA-256 of all that changes a result, the calibration included, and of the metadata.
+        encoders_digest: SHA-256 of the encoders alone, their configuration and weights. An index remembers it: a new
+            calibration leaves its vectors as they are.
         metadata: the rest of `bundle.toml`: name, data, licences, metrics, citations.
     """
 
@@ -75,7 +90,9 @@ class Bundle:
     config: RunConfig
     calibration: Calibration
     digest: str
+    encoders_digest: str
     metadata: dict[str, Any] = field(default_factory=dict)
+    _content: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _encoders: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -109,8 +126,9 @@ class Bundle:
         return {k: registry.build("scorer", s, where=f"scorers.{k}") for k, s in self.config.scorers.items()}
 
     def with_calibration(self, calibration: Calibration) -> Bundle:
-        """The same bundle with other weights of the evidence. Embeddings, and so the digest, stay as they are."""
-        return replace(self, calibration=calibration)
+        """The same bundle with other weights of the evidence. Embeddings stay as they are, and so do indexes."""
+        content = {**self._content, "calibration": to_plain(calibration)}
+        return replace(self, calibration=calibration, digest=checksum(content), _content=content)
 
     def embed(
         self,
@@ -215,23 +233,11 @@ def load_bundle(path: Path | str) -> Bundle:
         BundleError: no bundle there, one that is damaged or incomplete, or one of a newer format.
     """
     path = find_bundle(path)
+    return _opened(path, _content(path / "bundle.toml"))
+
+
+def _opened(path: Path, raw: dict[str, Any]) -> Bundle:
     file = path / "bundle.toml"
-    try:
-        raw = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BundleError(f"{path}: no bundle here: bundle.toml is missing") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BundleError(f"{file}: damaged: {error}") from error
-    found = raw.get("format")
-    if not isinstance(found, int) or found < 1:
-        raise BundleError(f"{file}: 'format' is {found!r}; a number from 1 to {FORMAT} is wanted")
-    if found > FORMAT:
-        raise BundleError(
-            f"{file}: made by molvis {raw.get('molvis', '?')} in format {found}; this molvis reads up to {FORMAT}. "
-            "Upgrade it: pip install --upgrade molvis-core"
-        )
-    for step in range(found, FORMAT):
-        raw = UPGRADES[step](raw)
     try:
         config = from_mapping(RunConfig, raw["config"])
         check(config)
@@ -249,14 +255,63 @@ def load_bundle(path: Path | str) -> Bundle:
             raise BundleError(f"{path}: incomplete: {weights.name} is missing")
         if (actual := _sha256(weights)) != stored[key]:
             raise BundleError(f"{weights}: damaged: its digest is {actual[:12]}, bundle.toml says {stored[key][:12]}")
-    known = {"format", "config", "calibration", "weights"}
+    known = {"format", "config", "calibration", "weights", KEY}
     return Bundle(
         path=path,
         config=config,
         calibration=calibration,
-        digest=_digest(raw["config"]["encoders"], stored),
+        digest=raw[KEY],
+        encoders_digest=_digest(raw["config"]["encoders"], stored),
         metadata={k: v for k, v in raw.items() if k not in known},
+        _content=raw,
     )
+
+
+def _content(file: Path, *, accept: bool = False) -> dict[str, Any]:
+    """What `bundle.toml` says, upgraded to this molvis's format, if it is what was written."""
+    try:
+        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(f"{file.parent}: no bundle here: bundle.toml is missing") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BundleError(f"{file}: damaged: {error}") from error
+    found = raw.get("format")
+    if not isinstance(found, int) or found < 1:
+        raise BundleError(f"{file}: 'format' is {found!r}; a number from 1 to {FORMAT} is wanted")
+    if found > FORMAT:
+        raise BundleError(
+            f"{file}: made by molvis {raw.get('molvis', '?')} in format {found}; this molvis reads up to {FORMAT}. "
+            "Upgrade it: pip install --upgrade molvis-core"
+        )
+    if found > 1 and not accept and not is_intact(raw):
+        raise BundleError(
+            f"{file}: damaged, or edited by hand: its content does not match its checksum. Copy the bundle again; if "
+            f"you edited it on purpose: molvis bundle verify {file.parent} --accept"
+        )
+    for step in range(found, FORMAT):
+        raw = UPGRADES[step](raw)
+    return raw
+
+
+def verify_bundle(path: Path | str, *, accept: bool = False) -> Bundle:
+    """Check every file of a bundle against the digests that it keeps.
+
+    Args:
+        path: its folder, or the name of one that an installed plugin ships.
+        accept: take `bundle.toml` as it is now, after an edit by hand or in an old format, and write its checksum. The
+            weights must be those that it names.
+
+    Raises:
+        BundleError: something is damaged, missing, or cannot be written; names the file.
+    """
+    if not accept:
+        return load_bundle(path)
+    path = find_bundle(path)
+    file = path / "bundle.toml"
+    content = _content(file, accept=True)
+    opened = _opened(path, {**content, KEY: checksum(content)})
+    _write(file, content)
+    return opened
 
 
 def find_bundle(path: Path | str) -> Path:
@@ -330,7 +385,7 @@ def save_bundle(
             "calibration": to_plain(calibration or Calibration()),
             "config": filled,
         }
-        (fresh / "bundle.toml").write_text(write_toml(content), encoding="utf-8")
+        (fresh / "bundle.toml").write_text(sealed(content), encoding="utf-8")
         (fresh / "CARD.md").write_text(card or default_card(config, metadata or {}), encoding="utf-8")
         swap_folder(fresh, path)
     except OSError as error:
@@ -346,14 +401,17 @@ def write_calibration(bundle: Bundle, calibration: Calibration) -> Bundle:
         BundleError: the file cannot be written; the old one is kept.
     """
     file = bundle.path / "bundle.toml"
-    raw = tomllib.loads(file.read_text(encoding="utf-8"))
-    raw["calibration"] = to_plain(calibration)
+    content = {**_content(file), "calibration": to_plain(calibration)}
+    _write(file, content)
+    return replace(bundle, calibration=calibration, digest=checksum(content), _content=content)
+
+
+def _write(file: Path, content: Mapping[str, Any]) -> None:
     try:
         with replacing(file) as fresh:
-            fresh.write_text(write_toml(raw), encoding="utf-8")
+            fresh.write_text(sealed(content), encoding="utf-8")
     except OSError as error:
-        raise BundleError(f"{file}: cannot be written: {error}") from error
-    return bundle.with_calibration(calibration)
+        raise BundleError(f"{file}: cannot be written: {error}. The old one is kept.") from error
 
 
 def default_card(config: RunConfig, metadata: Mapping[str, Any]) -> str:

@@ -229,7 +229,7 @@ class Index:
         path: the folder.
         library: the structures.
         vectors: float16, memory-mapped; unit rows.
-        bundle_digest: of the bundle that made them.
+        bundle_digest: of the encoders of the bundle that made them; calibrating it leaves them as they are.
         bundle_name: what people call it.
     """
 
@@ -267,10 +267,10 @@ class Index:
 
     def require(self, bundle: Bundle) -> None:
         """Raise `IndexFileError` unless this bundle made the index: vectors of two models do not compare."""
-        if bundle.digest != self.bundle_digest:
+        if bundle.encoders_digest != self.bundle_digest:
             raise IndexFileError(
                 f"{self.path}: made by bundle {self.bundle_name!r} ({self.bundle_digest[:12]}), not by {bundle.name!r} "
-                f"({bundle.digest[:12]}). Build another: molvis library build {bundle.path} FILES --out DIR"
+                f"({bundle.encoders_digest[:12]}). Build another: molvis library build {bundle.path} FILES --out DIR"
             )
 
     def take(self, rows: np.ndarray) -> Float32[np.ndarray, "m dim"]:
@@ -354,7 +354,7 @@ def build_index(
     path = Path(path)
     head = {
         "format": FORMAT,
-        "bundle_digest": bundle.digest,
+        "bundle_digest": bundle.encoders_digest,
         "bundle_name": bundle.name,
         "library_digest": library.digest,
         "count": len(library),

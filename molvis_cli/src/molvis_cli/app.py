@@ -51,6 +51,7 @@ class Command:
 GROUPS: dict[str, str] = {
     "data": "Measurements: import files, describe, split.",
     "library": "Libraries of candidate structures, embedded for search.",
+    "bundle": "Trained bundles.",
     "config": "Configurations of training runs.",
     "plugin": "Write a plugin.",
 }
@@ -63,6 +64,7 @@ COMMANDS: dict[str, Command] = {
     "pretrain": Command("molvis_cli.pretrain:pretrain", "Pretrain an encoder on structures alone."),
     "library build": Command("molvis_cli.library:build", "Embed a structure library into an index."),
     "library describe": Command("molvis_cli.library:describe", "Say what is in an index."),
+    "bundle verify": Command("molvis_cli.bundle:verify", "Check a bundle against its digests."),
     "identify": Command("molvis_cli.identify:identify", "Rank candidate structures for unknown spectra."),
     "calibrate": Command("molvis_cli.identify:calibrate", "Fit the probabilities that a bundle's scores stand for."),
     "evaluate": Command("molvis_cli.evaluate:evaluate", "Measure how often bundles rank the truth first."),

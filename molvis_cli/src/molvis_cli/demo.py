@@ -33,7 +33,7 @@ def demo(
     library = Library.read(structures)
     output.note(f"library   {len(library):,} structures ({structures.name})")
     with output.progress("embedding structures") as show:
-        index = build_index(bundle, library, out / f"index-{bundle.digest[:12]}", progress=show)
+        index = build_index(bundle, library, out / f"index-{bundle.encoders_digest[:12]}", progress=show)
     queries, _ = read_queries(spectra)
     output.note(f"spectra   {len(queries)} of compounds that the bundle has not seen ({spectra.name})")
     found = identify(bundle, queries, index)

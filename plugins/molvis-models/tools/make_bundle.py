@@ -51,7 +51,7 @@ def main() -> None:
     trained = load_bundle(options.work / "run" / "bundle")
     bundle = _ship(trained, dataset)
     library = Library.read(options.structures).merge(Library.from_dataset(dataset))
-    index = build_index(bundle, _near(library, dataset, "val"), options.work / f"val-{bundle.digest[:12]}")
+    index = build_index(bundle, _near(library, dataset, "val"), options.work / f"val-{bundle.encoders_digest[:12]}")
     bundle = _calibrated(bundle, dataset, index)
     print(f"{time.monotonic() - began:.0f} s calibrated: {bundle.calibration.weights}", flush=True)
 

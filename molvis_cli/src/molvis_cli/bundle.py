@@ -1,0 +1,30 @@
+"""`molvis bundle`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from molvis_core import output
+
+
+def verify(
+    bundle: Annotated[str, typer.Argument(help="Folder or name of a bundle.")],
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Take bundle.toml as it is now, after an edit by hand.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check that a bundle's settings, calibration and weights are what was written.
+
+    Every opening of a bundle checks this as well. Exit code 1 and the file's name where something is damaged.
+    """
+    from molvis_core.bundle import verify_bundle
+
+    found = verify_bundle(bundle, accept=accept)
+    facts = {"path": str(found.path), "digest": found.digest, "encoders_digest": found.encoders_digest, "intact": True}
+    if as_json:
+        output.print_json(facts)
+    else:
+        output.print_table(["bundle", found.name], [(k.replace("_", " "), v) for k, v in facts.items()])
