@@ -97,12 +97,12 @@ def test_ranks_in_the_whole_library_are_those_of_the_full_score_matrix(
     truths = [data.structure("msms", int(r)).inchikey14 for r in rows]
     queries = bundle.embed("msms", [data.record("msms", int(r)) for r in rows])
     columns = np.array([index.library.rows_of(k)[0] for k in truths])
-    rank = metrics.rank_of_truth((queries @ index.take(np.arange(len(index.library))).T).astype(np.float64), columns)
-    assert 0.1 < metrics.hits(rank, 1).mean() < 0.9
-    expected = metrics.retrieval(rank, truths)
+    rank, tied = metrics.rank_of_truth(queries @ index.take(np.arange(len(index.library))).T, columns)
+    assert 0.1 < metrics.hits(rank, 1, tied).mean() < 0.9
+    expected = metrics.retrieval(rank, truths, tied=tied)
     for name, estimate in figure(found, "all").estimates.items():
         assert estimate.value == pytest.approx(expected[name].value)
-    by_spectrum = metrics.retrieval(rank, truths, by="spectrum")
+    by_spectrum = metrics.retrieval(rank, truths, by="spectrum", tied=tied)
     assert value(found, "all", by="spectrum") == pytest.approx(by_spectrum["hit1"].value)
 
 

@@ -91,6 +91,28 @@ def test_probabilities_are_the_softmax_of_the_weighted_evidence(bundle: Bundle, 
     assert scores[0] == pytest.approx(START_WEIGHT * float((query @ best.T)[0, 0]), rel=1e-3)
 
 
+def test_a_record_is_prepared_once(bundle: Bundle, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[PeakList] = []
+    collate = barcode.Spelled.collate
+
+    def counted(self: Any, records: Any) -> Any:
+        prepared.extend(records)
+        return collate(self, records)
+
+    monkeypatch.setattr(barcode.Spelled, "collate", counted)
+    queries = [measurement(s) for s in STRUCTURES[:5]]
+    identify(bundle, queries, index)
+    assert len(prepared) == 5
+
+
+def test_what_ties_with_the_truth_counts_half_as_in_evaluation(tmp_path: Path) -> None:
+    blind = make_bundle(tmp_path / "blind", same=True)
+    (found,) = identify(blind, [measurement(BUTANOL)], make_index(blind, tmp_path / "blind-index"))
+    assert found.truth_rank == (1 + len(barcode.BUTANOLS)) / 2
+    order = [c.structure.smiles for c in found.candidates]
+    assert order == [s.smiles for s in STRUCTURES if s.smiles in set(order)]  # as the library has them
+
+
 def test_the_mass_window_is_as_wide_as_asked_for(bundle: Bundle, index: Index) -> None:
     wide = identify(bundle, [measurement(BUTANOL)], index, ppm=2e5)[0]
     assert wide.n_candidates > len(barcode.BUTANOLS)

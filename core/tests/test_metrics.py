@@ -11,12 +11,35 @@ from molvis_core.errors import ScoreError
 
 def test_the_best_score_has_rank_1() -> None:
     scores = np.array([[0.1, 0.9, 0.5], [0.3, 0.2, 0.1]])
-    np.testing.assert_array_equal(metrics.rank_of_truth(scores, np.array([1, 2])), [1, 3])
+    np.testing.assert_array_equal(metrics.rank_of_truth(scores, np.array([1, 2])).rank, [1, 3])
 
 
 def test_ties_count_half() -> None:
     scores = np.array([[0.5, 0.5, 0.1], [0.5, 0.5, 0.5], [0.9, 0.5, 0.5]])
-    np.testing.assert_array_equal(metrics.rank_of_truth(scores, np.array([0, 1, 2])), [1.5, 2, 2.5])
+    np.testing.assert_array_equal(metrics.rank_of_truth(scores, np.array([0, 1, 2])).rank, [1.5, 2, 2.5])
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 40.0])
+def test_scores_that_differ_by_rounding_alone_tie_whatever_their_size(size: float) -> None:
+    scores = size * np.array([[0.5, 0.5 + 1e-8, 0.5 - 1e-8, 0.9, 0.1]])
+    rank, tied = metrics.rank_of_truth(scores, np.array([2]))
+    assert (rank[0], tied[0]) == (3, 2)
+
+
+def test_a_library_in_blocks_is_ranked_as_the_whole() -> None:
+    scores = np.round(np.random.default_rng(0).normal(size=(6, 90)), 1).clip(-1, 1)  # with many ties
+    own = scores[:, 7]
+    blocks = [metrics.compare(scores[:, start : start + 25], own) for start in range(0, 90, 25)]
+    above, level = (sum(b[i] for b in blocks) for i in (0, 1))
+    whole = metrics.rank_of_truth(scores, np.full(6, 7))
+    np.testing.assert_array_equal(metrics.ranks(above, level - 1).rank, whole.rank)
+    np.testing.assert_array_equal(level - 1, whole.tied)
+
+
+def test_what_ties_keeps_its_order_and_the_rest_is_sorted() -> None:
+    scores = np.array([0.3, 0.9 - 1e-9, 0.9, 0.1, 0.9 + 1e-9, 0.3 + 1e-9])
+    assert metrics.in_order(scores).tolist() == [1, 2, 4, 0, 5, 3]
+    assert metrics.in_order(np.empty(0)).tolist() == []
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -45,7 +68,7 @@ def test_a_tie_across_the_cutoff_counts_as_often_as_it_would_hit() -> None:
 @pytest.mark.parametrize("cutoff", metrics.CUTOFFS)
 def test_scoring_everything_the_same_gets_what_chance_gets(cutoff: int) -> None:
     candidates = np.array([1, 4, 20, 333])
-    rank, tied = metrics.ranks(np.zeros(4), candidates - 1), candidates - 1
+    rank, tied = metrics.ranks(np.zeros(4, dtype=np.int64), candidates - 1)
     np.testing.assert_allclose(metrics.hits(rank, cutoff, tied), metrics.chance(candidates, cutoff))
 
 

@@ -137,10 +137,8 @@ def evaluate_combined(
                 logits = sum((_sum(weigh, [kept[m, r] for r in chosen[m]]) for m in subset), np.zeros(1))
                 taken = {m: [dataset.record(m, r) for r in chosen[m]] for m in subset}
                 logits = logits + _fused(bundle, weigh, taken, vectors)
-                own = logits[-1]
-                tied[place, number, draw] = int((np.abs(logits - own) <= _SLACK).sum()) - 1
-                above = int((logits > own + _SLACK).sum())
-                ranks[place, number, draw] = 1 + above + tied[place, number, draw] / 2
+                placed = metrics.rank_of_truth(logits[None], np.array([len(logits) - 1]))
+                (ranks[place, number, draw],), (tied[place, number, draw],) = placed
         if progress:
             progress(number + 1, len(compounds))
     owners = np.repeat(np.arange(len(compounds)), draws)
@@ -160,9 +158,6 @@ def evaluate_combined(
         subsets=figures,
         error_reduction=_reduction(1 - hits[: len(names)], 1 - hits[-1], seed),
     )
-
-
-_SLACK = 1e-5  # what differs by the order of a summation alone is a tie
 
 
 def _evidence(

@@ -166,14 +166,12 @@ def evaluate(
         if scope == "all":
             above, tied = _whole(queries, owner, truth_vectors, index, missing, say)
             counts = np.full(len(rows), len(index.library) + len(missing))
-            figures += _figures(scope, "embedding", metrics.ranks(above, tied), tied, keys, counts, groups)
+            figures += _figures(scope, "embedding", *metrics.ranks(above, tied), keys, counts, groups)
             mean = np.zeros_like(truth_vectors)
             np.add.at(mean, owner, queries / np.bincount(owner)[owner, None].astype(np.float32))
             above, tied = _whole(mean, np.arange(len(compounds)), truth_vectors, index, missing, say)
             counts = counts[: len(compounds)]
-            figures.append(
-                _figure(scope, "embedding", "consensus", "", metrics.ranks(above, tied), tied, compounds, counts)
-            )
+            figures.append(_figure(scope, "embedding", "consensus", "", *metrics.ranks(above, tied), compounds, counts))
             continue
         ranked = _window(
             bundle, records, queries, owner, truths, truth_vectors, places, index, scope, ppm, rerank, modality, say
@@ -319,22 +317,16 @@ def _window(
                 full = np.full(len(structures), logits.min())
                 full[inside] = logits
                 summed += full
-                out.rank[i], out.tied[i] = _place(logits, full[own])
+                (out.rank[i],), (out.tied[i],) = metrics.rank_of_truth(logits[None], np.array([len(inside) - 1]))
                 out.count[i] = len(inside)
                 best = int(inside[logits.argmax()])
                 out.first[i] = structures[best].smiles
                 out.probability[i] = 1 / np.exp(logits - logits.max()).sum()
-            out.consensus[compound], out.consensus_tied[compound] = _place(summed, summed[own])
+            placed = metrics.rank_of_truth(summed[None], np.array([own]))
+            (out.consensus[compound],), (out.consensus_tied[compound],) = placed
             out.consensus_count[compound] = len(structures)
         say(compound + 1, total, f"ranking candidates of equal {scope}")
     return made
-
-
-def _place(logits: np.ndarray, own: float) -> tuple[float, int]:
-    """Rank of the truth, ties half, and how many tie with it. Equal vectors may score apart by rounding alone."""
-    slack = 1e-5
-    tied = int((np.abs(logits - own) <= slack).sum()) - 1
-    return 1 + int((logits > own + slack).sum()) + tied / 2, tied
 
 
 def _pick(candidates: Sequence[Structure], chosen: np.ndarray) -> list[Structure]:
@@ -365,17 +357,14 @@ def _whole(
     metrics.finite(own, "the true structures")
     above, tied = np.zeros(len(queries), dtype=np.int64), np.zeros(len(queries), dtype=np.int64)
     total = len(index.library)
-    # The truth scores itself in another order of summation: what differs by rounding alone is the truth, or ties.
-    slack = 1e-6
 
     def count(block: np.ndarray) -> None:
         metrics.finite(block, "the library")
         for start in range(0, len(queries), 2048):
             part = slice(start, start + 2048)
-            scores = queries[part] @ block.T
-            higher = (scores > own[part, None] + slack).sum(axis=1)
+            higher, level = metrics.compare(queries[part] @ block.T, own[part])
             above[part] += higher
-            tied[part] += (scores >= own[part, None] - slack).sum(axis=1) - higher
+            tied[part] += level
 
     for start, block in index.blocks():
         count(block)

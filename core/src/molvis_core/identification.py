@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float, Int64
 
-from molvis_core import registry
+from molvis_core import metrics, registry
 from molvis_core.adducts import neutral_mass, parse_adduct
 from molvis_core.bundle import Bundle, Calibration
 from molvis_core.config import is_fused, parts_of
@@ -195,9 +195,8 @@ def identify(
         except ValueError as error:
             raise ConfigError(str(error)) from error
     index.require(bundle)
-    unknowns = _unknowns(bundle, queries, adduct, consensus, modality, mass)
+    unknowns, vectors = _embedded(bundle, _unknowns(bundle, queries, adduct, consensus, modality, mass), device)
     good = [u for u in unknowns if not u.problem]
-    vectors = _vectors(bundle, good, device)
     weighers = {reranked: Weigher(bundle, rerank=reranked) for reranked in {rerank, False}}
     found: dict[int, Identification] = {}
     scopes: dict[int, Scope] = {id(u): _scope(candidates, u, formula, mass) for u in good}
@@ -481,7 +480,8 @@ def _rank(
     norm = peak + math.log(np.exp(total - peak).sum())
     count = min(top, len(total))
     best = np.argpartition(-total, count - 1)[:count]
-    best = best[np.lexsort((places[best], -total[best]))]
+    best = np.sort(best)  # in the library's order, which ties keep
+    best = best[metrics.in_order(total[best])]
     structures = index.library.structures(places[best])
     found: list[Candidate] = []
     for rank, (place, structure) in enumerate(zip(best, structures, strict=True), start=1):
@@ -499,8 +499,7 @@ def _rank(
         own_row = index.library.rows_of(unknown.truth.inchikey14)
         where = np.flatnonzero(np.isin(places, own_row))
         if len(where):
-            score = total[where[0]]
-            truth_rank = float(1 + (total > score).sum() + ((total == score).sum() - 1) / 2)
+            truth_rank = float(metrics.rank_of_truth(total[None], where[:1]).rank[0])
     margin = found[0].probability - (found[1].probability if len(found) > 1 else 0.0)
     return replace(
         unknown.failed(""),
@@ -552,6 +551,47 @@ def _whole(
         out.setdefault(owner, {})[modality] = product[start : start + len(v)]
         start += len(v)
     return out
+
+
+def _embedded(
+    bundle: Bundle, unknowns: Sequence[Unknown], device: str | None
+) -> tuple[list[Unknown], dict[int, dict[str, np.ndarray]]]:
+    """The unknowns with their embedded records; what an encoder cannot prepare is left out of them and noted.
+
+    Records are prepared once, together. Only where that fails are they tried one by one, to tell which is at fault.
+    """
+    found = list(unknowns)
+    try:
+        return found, _vectors(bundle, [u for u in found if not u.problem], device)
+    except MolvisError:
+        kept = [u if u.problem else _prepared(bundle, u) for u in found]
+        if kept == found:
+            raise
+    return kept, _vectors(bundle, [u for u in kept if not u.problem], device)
+
+
+def _prepared(bundle: Bundle, unknown: Unknown) -> Unknown:
+    """An unknown without the records that their encoder cannot prepare."""
+    measured: dict[str, tuple[Any, ...]] = {}
+    notes: list[str] = []
+    several = len(unknown.records) + len(unknown.notes) > 1
+    for modality, records in unknown.measured.items():
+        kept: list[Any] = []
+        for record in records:
+            try:
+                if modality in bundle.modalities:
+                    bundle.encoder(modality).collate([record])
+            except MolvisError as error:
+                notes.append(f"{modality}: {error}" if several else str(error))
+            else:
+                kept.append(record)
+        if kept:
+            measured[modality] = tuple(kept)
+    if not notes:
+        return unknown
+    if not measured:
+        return replace(unknown, problem=notes[0], notes=())
+    return replace(unknown, measured=measured, notes=(*notes, *unknown.notes))
 
 
 def _vectors(bundle: Bundle, unknowns: Sequence[Unknown], device: str | None) -> dict[int, dict[str, np.ndarray]]:
@@ -727,9 +767,7 @@ def _checked(
             raise RecordError(
                 f"a {type(item.record).__name__}; the {item.modality!r} encoder takes {encoder.accepts.__name__}"
             )
-        found = check_ion(item.record, adduct)
-        encoder.collate([found[0]])  # a record that cannot be prepared is told from the others here
-        return found
+        return check_ion(item.record, adduct)
     if any(isinstance(item.record, kind) and only in ("", item.modality) for kind, only in scorers):
         return check_ion(item.record, adduct)
     raise BundleError(

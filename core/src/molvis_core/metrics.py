@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
@@ -44,22 +45,77 @@ def finite(scores: np.ndarray, what: object = "") -> np.ndarray:
     return scores
 
 
-def rank_of_truth(
-    scores: Float[np.ndarray, "n m"], truth: Int64[np.ndarray, " n"], what: object = ""
-) -> Float[np.ndarray, " n"]:
-    """Rank of the true column in each row, from 1. Candidates that tie with it count half.
+TIE = 1e-6
+"""Scores nearer to each other than this share of the largest of them, or of 1, tie.
+
+What is equal may score apart by rounding alone: in another order of summation, at another place of a block, on another
+processor. A rank that followed such differences would be luck."""
+
+
+class Ranks(NamedTuple):
+    """Where the truth came.
+
+    Attributes:
+        rank: from 1; candidates that tie with the truth count half.
+        tied: how many candidates tie with the truth.
+    """
+
+    rank: Float[np.ndarray, " n"]
+    tied: Int64[np.ndarray, " n"]
+
+
+def rank_of_truth(scores: Float[np.ndarray, "n m"], truth: Int64[np.ndarray, " n"], what: object = "") -> Ranks:
+    """Rank of the true column in each row: the one rule for ranks and ties (`TIE`), wherever a truth is ranked.
 
     Raises:
         ScoreError: a score is not finite.
     """
     finite(scores, what)
-    own = np.take_along_axis(scores, truth[:, None], axis=1)
-    return ranks((scores > own).sum(axis=1), (scores == own).sum(axis=1) - 1)
+    scores = np.asarray(scores, dtype=np.float64)
+    own = np.take_along_axis(scores, truth[:, None], axis=1)[:, 0]
+    above, level = compare(scores, own, slack(scores))
+    return ranks(above, level - 1)
 
 
-def ranks(above: np.ndarray, tied: np.ndarray) -> Float[np.ndarray, " n"]:
+def slack(scores: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " n"]:
+    """How far apart scores of each row tie; see `TIE`."""
+    return TIE * np.maximum(1.0, np.abs(scores).max(axis=1, initial=0.0))
+
+
+def compare(
+    scores: Float[np.ndarray, "n m"], own: Float[np.ndarray, " n"], width: Float[np.ndarray, " n"] | float = TIE
+) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+    """How many of each row's scores are above the truth's own, and how many are level with it.
+
+    Both add up over blocks of candidates, so that a library of any size is ranked in pieces.
+
+    Args:
+        scores: of candidates.
+        own: score of the truth.
+        width: how far apart scores tie, the same for all blocks; `TIE` is that of cosines, whose size is at most 1.
+    """
+    width = np.broadcast_to(np.asarray(width), own.shape)
+    above = (scores > (own + width)[:, None]).sum(axis=1)
+    return above, (scores >= (own - width)[:, None]).sum(axis=1) - above
+
+
+def ranks(above: Int64[np.ndarray, " n"], tied: Int64[np.ndarray, " n"]) -> Ranks:
     """Ranks from the numbers of candidates above the truth and tied with it; a tie counts half."""
-    return 1 + above + tied / 2
+    return Ranks(1 + above + tied / 2, tied)
+
+
+def in_order(scores: Float[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+    """Places from the best score to the worst; scores that tie keep the order in which they stand."""
+    width = float(slack(scores[None])[0])
+    order = np.argsort(-scores, kind="stable")
+    # A group of ties begins with its best score and ends where a score is further than the slack from that.
+    groups = np.empty(len(order), dtype=np.int64)
+    best, group = np.inf, -1
+    for place, score in enumerate(scores[order].tolist()):
+        if not best - score <= width:
+            best, group = score, group + 1
+        groups[place] = group
+    return order[np.lexsort((order, groups))]
 
 
 def hits(rank: Float[np.ndarray, " n"], cutoff: int, tied: np.ndarray | None = None) -> Float[np.ndarray, " n"]:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from molvis_core import registry
+from molvis_core import metrics, registry
 from molvis_core.bundle import Bundle, save_bundle
 from molvis_core.config import PairConfig, RunConfig, check, fill, is_fused, pairs_of, parts_of, write_toml
 from molvis_core.errors import ConfigError, ScoreError, TrainingError, did_you_mean
@@ -836,7 +836,7 @@ def _validate_pairing(
             queries.append(dataset.record(pairing.query, int(row)))
             owners.append(owner)
     query, owner = _embed_queries(config, pairing, encoders, queries, fabric), torch.tensor(owners)
-    ranks = np.empty(len(queries))
+    ranks, tied = np.empty(len(queries)), np.zeros(len(queries), dtype=np.int64)
     if library is not None and pairing.reference == "structure":
         rows = sorted({int(r) for key in pairing.compounds for r in pools[key]})
         place = {row: i for i, row in enumerate(rows)}
@@ -844,9 +844,10 @@ def _validate_pairing(
         for index, key in enumerate(pairing.compounds):
             mine = owner == index
             candidates = torch.cat([truth[index : index + 1], others[[place[int(r)] for r in pools[key]]]])
-            ranks[mine.numpy()] = _ranks(query[mine] @ candidates.T, torch.zeros(int(mine.sum()), dtype=torch.int64))
+            placed = _ranks(query[mine] @ candidates.T, torch.zeros(int(mine.sum()), dtype=torch.int64))
+            ranks[mine.numpy()], tied[mine.numpy()] = placed
     else:
-        ranks = _ranks(query @ truth.T, owner)
+        ranks, tied = _ranks(query @ truth.T, owner)
     first = [owners.index(i) for i in range(len(structures))]
     size = config.train.batch
     total: list[float] = []
@@ -862,19 +863,16 @@ def _validate_pairing(
         return float((values * per_compound).sum() / len(structures))
 
     return {
-        "hit1": mean(ranks <= 1),
-        "hit5": mean(ranks <= 5),
-        "hit20": mean(ranks <= 20),
-        "mrr": mean(1 / ranks),
+        **{f"hit{k}": mean(metrics.hits(ranks, k, tied)) for k in metrics.CUTOFFS},
+        "mrr": mean(metrics.reciprocal(ranks)),
         "loss": float(np.mean(total)),
     }
 
 
-def _ranks(scores: Tensor, truth: Tensor) -> np.ndarray:
+def _ranks(scores: Tensor, truth: Tensor) -> metrics.Ranks:
     if not torch.isfinite(scores).all():
         raise ScoreError("validation gave scores that are not finite; lower the learning rate")
-    own = scores.gather(1, truth[:, None])
-    return (1 + (scores > own).sum(1) + ((scores == own).sum(1) - 1) / 2).double().numpy()
+    return metrics.rank_of_truth(scores.double().numpy(), truth.numpy())
 
 
 def _having(pairing: _Pairing, key: str) -> list[str]:
