@@ -6,7 +6,7 @@ from rdkit import Chem
 from molvis_core import structure
 from molvis_core.errors import MolvisError, StructureError
 from molvis_core.formula import formula_mass
-from molvis_core.identity import parse_mol, structure_of
+from molvis_core.identity import _count_smiles, parse_mol, structure_of
 from molvis_core.testing.synthetic import synthetic_structures
 
 # Names, SMILES, InChIKeys, formulas and monoisotopic masses as PubChem gives them (CID 702, 2244, 2519, 5793).
@@ -106,8 +106,49 @@ def test_a_refused_structure_says_why(text: str, reason: str, capfd: pytest.Capt
 
 def test_a_long_refused_structure_is_quoted_in_part() -> None:
     with pytest.raises(StructureError) as caught:
-        structure("C" * 5000 + "(")
+        structure("C" * 900 + "(")
     assert len(str(caught.value)) < 250
+    assert "(901 characters)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("C" * 1001, "about 1,001 heavy atoms, at most 1,000"),
+        ("C" * 50_001, "too long"),
+        ("[U]" + "([2H])" * 4000, "about 4,001 atoms"),
+        ("InChI=1S/2C600H1202/c1-2/h1H", "about 1,200 heavy atoms"),
+        ("InChI=1S/CH4/c1-99999999/h1H4", "about 99,999,999 atoms"),
+    ],
+)
+def test_a_structure_beyond_the_sizes_is_refused_before_rdkit_sees_it(
+    text: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("RDKit saw it")
+
+    monkeypatch.setattr(Chem, "MolFromSmiles", never)
+    monkeypatch.setattr(Chem, "MolFromInchi", never)
+    with pytest.raises(StructureError, match=reason):
+        structure(text)
+
+
+def test_the_largest_structures_are_read() -> None:
+    assert structure("C" * 1000).formula == "C1000H2002"
+    peptide = structure("N[C@@H](C)C(=O)" * 199 + "O")
+    assert peptide.formula == "C597H997N199O200"
+    assert structure(f"[H]{'C([H])([H])' * 900}[H]").formula == "C900H1802"
+
+
+def test_the_count_of_a_smiles_is_never_below_that_of_its_molecule() -> None:
+    odd = ["[13CH3]Br", "Cl[Fe@TH](Br)(I)F", "c1cc[nH]c1", "[H][H]", "[2H]O[2H]", "C%10CC%10", "C%(123)CC%(123)", "*C",
+           "[se]1cccc1", "[Na+].[Cl-]", "OB(O)O", "CC(C)(C)[Si](C)(C)C"]  # fmt: skip
+    for smiles in [*odd, *(s.smiles for s in synthetic_structures(12))]:
+        mol = Chem.MolFromSmiles(smiles)
+        heavy, atoms, rings = _count_smiles(smiles)
+        assert heavy == sum(a.GetAtomicNum() != 1 for a in mol.GetAtoms()), smiles
+        assert atoms >= mol.GetNumAtoms(), smiles
+        assert rings == mol.GetRingInfo().NumRings(), smiles
 
 
 def test_a_molecule_without_an_inchikey_is_refused() -> None:

@@ -621,11 +621,13 @@ def _full(path: Path, error: Exception) -> DatasetError:
 
 def _clusters(smiles: Sequence[str], similarity: float) -> list[int]:
     """Single-linkage clusters: numbers, the same for compounds joined by a chain of similar pairs."""
-    from rdkit import Chem, DataStructs
+    from rdkit import DataStructs
     from rdkit.Chem import rdFingerprintGenerator
 
+    from molvis_core.identity import parse_smiles
+
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
-    bits = [generator.GetFingerprint(Chem.MolFromSmiles(s)) for s in smiles]
+    bits = [generator.GetFingerprint(parse_smiles(s)) for s in smiles]
     parent = list(range(len(bits)))
 
     def root(i: int) -> int:

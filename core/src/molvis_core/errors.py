@@ -9,9 +9,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from molvis_core.text import shortened, visible
+
 
 class MolvisError(Exception):
-    """Base of every error that molvis raises on purpose."""
+    """Base of every error that molvis raises on purpose.
+
+    Messages quote what files hold: escape sequences in them are shown, and one of millions of characters is cut.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(_safe(a) if isinstance(a, str) else a for a in args))
+
+
+def _safe(message: str) -> str:
+    return visible(shortened(message), lines=True)
 
 
 class RecordError(MolvisError, ValueError):
@@ -29,8 +41,10 @@ class ReadError(MolvisError, ValueError):
     """
 
     def __init__(self, path: object, reason: str, *, line: int | None = None, record: str | int | None = None) -> None:
-        self.path, self.line, self.record, self.reason = str(path), line, record, reason
+        self.path, self.line, self.reason = str(path), line, _safe(reason)
+        self.record = record = visible(shortened(record, 120)) if isinstance(record, str) else record
         place = self.path if line is None else f"{self.path}:{line}"
+        reason = self.reason
         super().__init__(f"{place}: {reason}" if record is None else f"{place}: record {record}: {reason}")
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -86,7 +100,13 @@ class ScoreError(MolvisError, ValueError):
     """Scores that are not finite. They must never be ranked: NaN > x is False and would look like a perfect hit."""
 
 
+_LONGEST_WORD = 200
+"""Characters. No name has more, and comparing long ones takes minutes."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`" Did you mean 'infonce'?"`, or nothing when no known word is near."""
+    if len(word) > _LONGEST_WORD:
+        return ""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""

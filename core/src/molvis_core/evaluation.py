@@ -441,11 +441,13 @@ def _pairwise(
 
 
 def _similarity(first: Sequence[str], owner: np.ndarray, truths: Sequence[Structure]) -> np.ndarray:
-    from rdkit import Chem, DataStructs
+    from rdkit import DataStructs
     from rdkit.Chem import rdFingerprintGenerator
 
+    from molvis_core.identity import parse_smiles
+
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
-    made = {s: generator.GetFingerprint(Chem.MolFromSmiles(s)) for s in {*first, *(t.smiles for t in truths)}}
+    made = {s: generator.GetFingerprint(parse_smiles(s)) for s in {*first, *(t.smiles for t in truths)}}
     return np.array(
         [DataStructs.TanimotoSimilarity(made[f], made[truths[o].smiles]) for f, o in zip(first, owner, strict=True)]
     )

@@ -435,14 +435,17 @@ _COLOURS = {
 @functools.lru_cache(maxsize=4096)
 def draw_structure(smiles: str) -> str:
     """A structure as an SVG whose colours the page chooses; empty where RDKit refuses the SMILES."""
-    from rdkit import Chem
     from rdkit.Chem.Draw import rdMolDraw2D
     from rdkit.rdBase import BlockLogs
 
+    from molvis_core.errors import StructureError
+    from molvis_core.identity import parse_smiles
+
+    try:
+        mol = parse_smiles(smiles)
+    except StructureError:
+        return ""
     with BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
-        if mol is None:
-            return ""
         drawing = rdMolDraw2D.MolDraw2DSVG(*_DRAWING)
         options = drawing.drawOptions()
         options.clearBackground = False

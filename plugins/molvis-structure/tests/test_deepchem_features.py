@@ -118,5 +118,5 @@ def test_unknown_and_other_stereo_have_their_places(
     mol = Chem.MolFromSmiles("CC=CC")
     mol.GetBondWithIdx(1).SetStereoAtoms(0, 3)
     mol.GetBondWithIdx(1).SetStereo(stereo)
-    monkeypatch.setattr("molvis_structure.graphs.mol_of", lambda _: mol)
+    monkeypatch.setattr("molvis_structure.graphs.parse_smiles", lambda _: mol)
     assert featurise("CC=CC")[1][2, 6:].tolist() == _hot(5, place)

@@ -7,8 +7,8 @@ import pytest
 from rdkit import Chem
 
 from molvis_core.errors import ConfigError, ReadError, StructureError
+from molvis_core.identity import parse_smiles
 from molvis_core.testing.synthetic import synthetic_structures
-from molvis_structure.molecules import mol_of
 from molvis_structure.motifs import (
     ATOMS,
     FEATURES,
@@ -25,7 +25,7 @@ SMILES = [s.smiles for s in synthetic_structures(12)]
 
 
 def _pieces(smiles: str) -> list[str]:
-    return sorted(name for name, _ in split(mol_of(smiles)))
+    return sorted(name for name, _ in split(parse_smiles(smiles)))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_piece_is_called_the_same_however_it_was_bound() -> None:
 def test_every_atom_is_in_one_piece_whatever_the_order_of_atoms() -> None:
     rng = np.random.default_rng(0)
     for smiles in SMILES:
-        mol = mol_of(smiles)
+        mol = parse_smiles(smiles)
         shuffled = Chem.RenumberAtoms(mol, rng.permutation(mol.GetNumAtoms()).tolist())
         found, again = split(mol), split(shuffled)
         assert sorted(a for _, atoms in found for a in atoms) == list(range(mol.GetNumAtoms()))

@@ -15,10 +15,9 @@ import numba
 import numpy as np
 from jaxtyping import Float, Int64, UInt64
 from rdkit import Chem
-from rdkit.rdBase import BlockLogs
 
-from molvis_core.errors import StructureError
 from molvis_core.formula import ELECTRON_MASS, ISOTOPE_MASS
+from molvis_core.identity import parse_smiles
 from molvis_core.records import PeakList, Structure
 
 MAX_ATOMS = 63
@@ -84,10 +83,7 @@ def fragments(smiles: str) -> Fragments:
     Raises:
         StructureError: RDKit refuses the SMILES.
     """
-    with BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
-    if mol is None or mol.GetNumAtoms() == 0:
-        raise StructureError(f"RDKit refuses the SMILES {smiles!r}")
+    mol = parse_smiles(smiles)
     symbols = [a.GetSymbol() for a in mol.GetAtoms()]
     carried = [a.GetTotalNumHs() for a in mol.GetAtoms()]
     masses = np.array([ISOTOPE_MASS.get(s, 0.0) + h * _HYDROGEN for s, h in zip(symbols, carried, strict=True)])
@@ -305,7 +301,7 @@ def explain(query: PeakList, structure: Structure, *, ppm: float = 10.0) -> list
     )  # fmt: skip
     if found.size > MAX_ATOMS:
         return []
-    mol = Chem.MolFromSmiles(structure.smiles)
+    mol = parse_smiles(structure.smiles)
     out: list[PeakExplanation] = []
     for peak in np.flatnonzero(number >= 0).tolist():
         atoms = [i for i in range(found.size) if (int(found.atoms[number[peak]]) >> i) & 1]

@@ -10,8 +10,8 @@ from rdkit.Chem import rdMolDescriptors
 from rdkit.Chem.rdchem import Mol
 
 from molvis_core.errors import ConfigError, did_you_mean
+from molvis_core.identity import parse_smiles
 from molvis_structure.fingerprints import packed_of
-from molvis_structure.molecules import mol_of
 
 ELEMENTS = ("C", "H", "N", "O", "S", "P", "F", "Cl", "Br", "I", "Na", "Si", "B", "Se")
 
@@ -50,7 +50,7 @@ def features(
     Raises:
         molvis_core.errors.StructureError: RDKit refuses the SMILES.
     """
-    mol = mol_of(smiles)
+    mol = parse_smiles(smiles)
     numbers = np.zeros(len(ELEMENTS) + len(descriptors), dtype=np.float32)
     for atom in mol.GetAtoms():
         if (symbol := atom.GetSymbol()) in ELEMENTS:

@@ -20,7 +20,7 @@ from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 from rdkit.Chem.rdchem import Mol
 
 from molvis_core.errors import ConfigError, did_you_mean
-from molvis_structure.molecules import mol_of
+from molvis_core.identity import parse_smiles
 
 log = logging.getLogger("molvis")
 
@@ -86,7 +86,7 @@ def fingerprint(smiles: str, kind: str = "rdkit", bits: int = 2048) -> Bool[np.n
         molvis_core.errors.ConfigError: no such kind, or a length that is not positive.
         molvis_core.errors.StructureError: RDKit refuses the SMILES.
     """
-    return _generator(kind, bits)(mol_of(smiles)).astype(bool)
+    return _generator(kind, bits)(parse_smiles(smiles)).astype(bool)
 
 
 def packed_of(mol: Mol, kinds: Sequence[str], bits: int) -> UInt8[np.ndarray, " bytes"]:
@@ -99,7 +99,7 @@ def packed_of(mol: Mol, kinds: Sequence[str], bits: int) -> UInt8[np.ndarray, " 
 
 
 def _packed(smiles: str, kinds: Sequence[str], bits: int) -> np.ndarray:
-    return packed_of(mol_of(smiles), kinds, bits)
+    return packed_of(parse_smiles(smiles), kinds, bits)
 
 
 def fingerprints(

@@ -21,7 +21,7 @@ from rdkit import RDConfig
 from rdkit.Chem import ChemicalFeatures
 from torch import Tensor
 
-from molvis_structure.molecules import mol_of
+from molvis_core.identity import parse_smiles
 
 ATOMS = ("C", "N", "O", "F", "P", "S", "Cl", "Br", "I")
 _HYBRIDIZATIONS = ("SP", "SP2", "SP3")
@@ -88,7 +88,7 @@ def featurise(smiles: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Raises:
         molvis_core.errors.StructureError: RDKit refuses the SMILES.
     """
-    mol = mol_of(smiles)
+    mol = parse_smiles(smiles)
     bonding = {
         (atom, feature.GetFamily())
         for feature in _hydrogen_bonding().GetFeaturesForMol(mol)

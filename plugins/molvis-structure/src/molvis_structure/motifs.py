@@ -24,8 +24,8 @@ from rdkit.Chem.rdchem import Atom, Mol
 from molvis_core.config import write_toml
 from molvis_core.errors import ConfigError, ReadError, did_you_mean
 from molvis_core.files import write_text
+from molvis_core.identity import parse_smiles
 from molvis_structure.fingerprints import in_parallel
-from molvis_structure.molecules import mol_of
 
 ATOMS = (
     "C", "N", "O", "S", "P", "F", "Cl", "Br", "I", "B", "Si", "Se", "As", "Na", "K",
@@ -150,7 +150,7 @@ def extract(
 
 
 def _names(smiles: str) -> list[tuple[str, int]]:
-    return [(name, len(atoms)) for name, atoms in split(mol_of(smiles))]
+    return [(name, len(atoms)) for name, atoms in split(parse_smiles(smiles))]
 
 
 def split(mol: Mol) -> list[tuple[str, tuple[int, ...]]]:
@@ -198,7 +198,7 @@ def typed(smiles: str, place: Mapping[str, int]) -> TypedMolecule:
     Raises:
         molvis_core.errors.StructureError: RDKit refuses the SMILES.
     """
-    mol = mol_of(smiles)
+    mol = parse_smiles(smiles)
     count = mol.GetNumAtoms()
     piece, motif = np.zeros(count, np.int16), np.full(count, -1, np.int16)
     for number, (name, members) in enumerate(split(mol)):
