@@ -65,7 +65,7 @@ def test_identify_writes_csv_json_and_a_report(workplace: Path, capsys: pytest.C
     [
         ("identify nowhere.codes --bundle bundle --library index", "nowhere.codes: no such file"),
         ("identify unknown.codes --bundle nowhere --library index", "nowhere: no such folder"),
-        ("identify unknown.codes --bundle bundle --library nowhere", "no index here"),
+        ("identify unknown.codes --bundle bundle --library nowhere", "nowhere: no such file or folder"),
         ("identify unknown.codes --bundle bundle --library index --csv no/found.csv", "there is no folder no"),
         ("identify unknown.codes --bundle bundle --library index --formula C4Q", "'Q' is not an element"),
         ("evaluate data --library index", "no bundle to evaluate: molvis evaluate BUNDLE data"),
@@ -83,6 +83,17 @@ def test_what_cannot_be_is_one_clear_line(line: str, message: str, capsys: pytes
     assert shown.err.startswith("error: ")
     assert message in shown.err
     assert len(shown.err.splitlines()) == 1
+
+
+def test_a_file_of_structures_is_a_library_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("alcohols.smi").write_text("\n".join(s.smiles for s in barcode.STRUCTURES), encoding="utf-8")
+    assert run("identify unknown.codes --bundle bundle --library alcohols.smi --json -") == 0
+    by_file = json.loads(capsys.readouterr().out)
+    assert run("identify unknown.codes --bundle bundle --library index --json -") == 0
+    assert by_file == json.loads(capsys.readouterr().out)
+    assert run("calibrate bundle data --library alcohols.smi --out copy") == 0
+    assert run("evaluate bundle copy data --library alcohols.smi --scope mass") == 0
+    assert len(list(Path("alcohols.smi.index").iterdir())) == 1  # the copy embeds as the bundle does
 
 
 def test_calibrate_can_leave_the_bundle_and_write_a_copy(capsys: pytest.CaptureFixture[str]) -> None:

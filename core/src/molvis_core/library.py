@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64
@@ -24,6 +24,7 @@ from molvis_core.config import write_toml
 from molvis_core.errors import IndexFileError, ReadError
 from molvis_core.files import beside, replacing
 from molvis_core.records import Structure
+from molvis_core.vectors import LazyVectors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -228,16 +229,22 @@ class Index:
     Attributes:
         path: the folder.
         library: the structures.
-        vectors: float16, memory-mapped; unit rows.
+        vectors: float16, unit rows: memory-mapped, or embedded as they are looked at.
         bundle_digest: of the encoders of the bundle that made them; calibrating it leaves them as they are.
         bundle_name: what people call it.
     """
 
     path: Path
     library: Library
-    vectors: Float[np.ndarray, "N dim"] = field(repr=False)
+    vectors: Float[np.ndarray, "N dim"] | LazyVectors = field(repr=False)
     bundle_digest: str
     bundle_name: str = ""
+
+    @property
+    def name(self) -> str:
+        """What people call it: the file of structures that it is kept beside, or its folder."""
+        kept = self.path.parent.name
+        return kept.removesuffix(".index") if kept.endswith(".index") else self.path.name
 
     @classmethod
     def open(cls, path: Path | str) -> Index:
@@ -287,7 +294,7 @@ class Index:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that the map is read-only: so it should be
-            source = torch.from_numpy(self.vectors)
+            source = torch.from_numpy(np.asarray(self.vectors))
         buffer = torch.empty((size, source.shape[1]), dtype=torch.float32)
         for start in range(0, len(source), size):
             part = source[start : start + size]
@@ -352,14 +359,7 @@ def build_index(
         IndexFileError: the folder holds another index, or the disk is full; what is embedded so far is kept.
     """
     path = Path(path)
-    head = {
-        "format": FORMAT,
-        "bundle_digest": bundle.encoders_digest,
-        "bundle_name": bundle.name,
-        "library_digest": library.digest,
-        "count": len(library),
-        "dim": int(bundle.encoder("structure").dim),
-    }
+    head = _head(bundle, library)
     done = _begin(path, head, library)
     row_bytes = head["dim"] * 2
     file = path / "vectors.f16"
@@ -389,6 +389,41 @@ def build_index(
             f"{path}: cannot be written: {full}. {done} structures are embedded; run the same command to go on."
         ) from error
     return Index.open(path)
+
+
+def begin_index(path: Path | str, bundle: Bundle, library: Library) -> None:
+    """Write an index that holds its structures and no vectors yet; `build_index` goes on from there.
+
+    Raises:
+        IndexFileError: the folder holds another index, or cannot be written.
+    """
+    _begin(Path(path), _head(bundle, library), library)
+
+
+def index_state(path: Path | str, bundle: Bundle) -> Literal["none", "begun", "complete"]:
+    """How far an index by this bundle has come.
+
+    Raises:
+        IndexFileError: it is damaged, or another bundle made it.
+    """
+    path = Path(path)
+    if not (path / "index.toml").is_file():
+        return "none"
+    metadata = _metadata(path)
+    if metadata["bundle_digest"] != bundle.encoders_digest:
+        raise IndexFileError(f"{path}: made by another bundle. Choose another folder, or delete it.")
+    return "complete" if metadata.get("complete") else "begun"
+
+
+def _head(bundle: Bundle, library: Library) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "bundle_digest": bundle.encoders_digest,
+        "bundle_name": bundle.name,
+        "library_digest": library.digest,
+        "count": len(library),
+        "dim": int(bundle.encoder("structure").dim),
+    }
 
 
 def _begin(path: Path, head: dict[str, Any], library: Library) -> int:

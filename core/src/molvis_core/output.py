@@ -6,16 +6,20 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from molvis_core.metrics import Estimate
 
-Progress = Callable[[int, int], None]
+
+class Progress(Protocol):
+    """What is done, what is in all (0 where it is not known yet), and what is being done, where that changes."""
+
+    def __call__(self, done: int, total: int, what: str = "") -> None: ...  # noqa: D102
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -96,30 +100,41 @@ def print_table(
 
 @contextlib.contextmanager
 def progress(description: str, *, quiet: bool = False) -> Iterator[Progress]:
-    """A bar on standard error: yields a function of what is done and of what is in all (0 where not known yet).
+    """A bar on standard error, from the first call of the function that it yields.
 
     Without a terminal there is no bar, so that logs stay readable.
     """
     if quiet or not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda done, total, what="": None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+    with contextlib.ExitStack() as shown:
+        bar: Any = None
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console(stderr=True)) as bar:
-        task = bar.add_task(description, total=None)
-
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total or None)
+        def advance(done: int, total: int, what: str = "") -> None:
+            nonlocal bar
+            bar = bar or shown.enter_context(_bar(description))
+            bar.update(bar.task_ids[0], completed=done, total=total or None, description=what or description)
 
         yield advance
+
+
+def _bar(description: str) -> Any:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    named = TextColumn("{task.description}")
+    bar = Progress(
+        named, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        console=console(stderr=True),
+    )  # fmt: skip
+    bar.add_task(description, total=None)
+    return bar
 
 
 def write_text(path: Path, text: str) -> None:

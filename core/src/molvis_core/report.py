@@ -191,7 +191,7 @@ def _facts(bundle: Bundle | None, index: Index | None, settings: Mapping[str, ob
     if bundle is not None:
         facts.append(("bundle", bundle.name, bundle.digest[:12]))
     if index is not None:
-        facts.append(("library", f"{len(index.library):,} structures", index.path.name))
+        facts.append(("library", f"{len(index.library):,} structures", index.name))
     return facts + [(name, str(value), "") for name, value in settings.items()]
 
 

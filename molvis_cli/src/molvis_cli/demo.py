@@ -21,8 +21,8 @@ def demo(
     """
     from molvis_cli.identify import show_table
     from molvis_core import load_bundle, registry
+    from molvis_core.candidates import open_candidates
     from molvis_core.identification import identify, summary
-    from molvis_core.library import Library, build_index
     from molvis_core.reading import read_queries
     from molvis_core.report import write_report
 
@@ -30,10 +30,9 @@ def demo(
     spectra = Path(registry.load("example", "demo-spectra"))
     structures = Path(registry.load("example", "demo-library"))
     output.note(f"bundle    {bundle.name}: {', '.join(bundle.modalities)}")
-    library = Library.read(structures)
-    output.note(f"library   {len(library):,} structures ({structures.name})")
-    with output.progress("embedding structures") as show:
-        index = build_index(bundle, library, out / f"index-{bundle.encoders_digest[:12]}", progress=show)
+    with output.progress("opening the library") as show:
+        index = open_candidates(structures, bundle, keep=out, progress=show)
+    output.note(f"library   {len(index.library):,} structures ({structures.name})")
     queries, _ = read_queries(spectra)
     output.note(f"spectra   {len(queries)} of compounds that the bundle has not seen ({spectra.name})")
     found = identify(bundle, queries, index)

@@ -22,7 +22,8 @@ def evaluate(
     *,
     data: Annotated[Path, typer.Argument(help="Dataset with the true structures.")],
     library: Annotated[
-        list[Path], typer.Option("--library", "-l", help="Index of the candidates; one for each bundle, in order.")
+        list[Path],
+        typer.Option("--library", "-l", help="Structures, or an index made of some; one for each bundle, in order."),
     ],
     bundle: Annotated[
         list[str] | None, typer.Option("--bundle", "-b", help="A further bundle; several, to compare them.")
@@ -49,29 +50,33 @@ def evaluate(
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
 ) -> None:
     """Measure how often bundles rank the truth first, with 95% intervals."""
+    from molvis_cli.identify import open_library
     from molvis_core import load_bundle
     from molvis_core.dataset import Dataset
     from molvis_core.errors import ConfigError
     from molvis_core.evaluation import evaluate as measure
-    from molvis_core.library import Index
 
     names = [*(bundles or []), *(bundle or [])]
     if not names:
         raise ConfigError(f"no bundle to evaluate: molvis evaluate BUNDLE {data} --library INDEX")
+    if len(library) == 1 and library[0].is_file():
+        library = library * len(names)  # an index belongs to one bundle; structures are for all
     if len(names) != len(library):
         raise ConfigError(f"{len(names)} bundles and {len(library)} indexes: give --library once for each bundle")
     dataset = Dataset.open(data)
+    opened = [load_bundle(name) for name in names]
+    indexes = [open_library(path, one) for path, one in zip(library, opened, strict=True)]
     if together:
         from molvis_core.combined import evaluate_combined
 
         joint: list[Combined] = []
-        for name, path in zip(names, library, strict=True):
+        for name, one, index in zip(names, opened, indexes, strict=True):
             with output.progress(f"evaluating {name}") as show:
                 joint.append(
                     evaluate_combined(
-                        load_bundle(name),
+                        one,
                         dataset,
-                        Index.open(path),
+                        index,
                         together,
                         fold=fold,
                         ppm=ppm,
@@ -86,13 +91,13 @@ def evaluate(
             show_combined(joint)
         return
     found: list[Evaluation] = []
-    for name, path in zip(names, library, strict=True):
+    for name, one, index in zip(names, opened, indexes, strict=True):
         with output.progress(f"evaluating {name}") as show:
             found.append(
                 measure(
-                    load_bundle(name),
+                    one,
                     dataset,
-                    Index.open(path),
+                    index,
                     fold=fold,
                     ppm=ppm,
                     min_peaks=min_peaks,
@@ -102,7 +107,7 @@ def evaluate(
                     precursor_error=precursor_error,
                     modality=modality,
                     device=device,
-                    progress=lambda done, total, what, show=show: show(done, total),
+                    progress=show,
                 )
             )
     if as_json:

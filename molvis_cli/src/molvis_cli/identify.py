@@ -11,7 +11,9 @@ import typer
 from molvis_core import output
 
 if TYPE_CHECKING:
+    from molvis_core.bundle import Bundle
     from molvis_core.identification import Identification
+    from molvis_core.library import Index
 
 
 def identify(
@@ -20,7 +22,9 @@ def identify(
         typer.Argument(metavar="[FILE]...", help="Spectra: MGF, MSP, mzML, JCAMP-DX, ... Each is an unknown."),
     ] = None,
     *,
-    library: Annotated[Path, typer.Option("--library", "-l", help="Index made by molvis library build.")],
+    library: Annotated[
+        Path, typer.Option("--library", "-l", help="Structures (SMILES, SDF, CSV, Parquet), or an index made of some.")
+    ],
     msms: Annotated[list[Path] | None, typer.Option(help="MS/MS spectra of one unknown; several files.")] = None,
     ir: Annotated[list[Path] | None, typer.Option(help="Infrared spectrum of the same unknown.")] = None,
     ccs: Annotated[
@@ -59,10 +63,10 @@ def identify(
     truth, given that the truth is in the library.
     """
     from molvis_core import load_bundle
+    from molvis_core.candidates import looks_everywhere
     from molvis_core.errors import ConfigError
     from molvis_core.identification import identify as search
     from molvis_core.identification import to_json, write_csv, write_json
-    from molvis_core.library import Index
     from molvis_core.reading import modality_files, read_queries, read_unknown
 
     outputs = [p for p in (csv, html, None if json in (None, "-") else Path(json)) if p is not None]
@@ -77,7 +81,7 @@ def identify(
             "name either files of many unknowns (molvis identify a.mgf), or the measurements of one unknown "
             "(molvis identify --msms a.mgf --ir b.jdx --ccs 145.2)"
         )
-    opened, index = load_bundle(bundle), Index.open(library)
+    opened = load_bundle(bundle)
     queries: list[Any] = []
     problems: list[Identification] = []
     if files:
@@ -88,6 +92,10 @@ def identify(
     else:
         measured, problems = read_unknown(one, cross_sections=ccs or [], adduct=adduct)
         queries = [measured] if measured else []
+    given = mass is not None or formula is not None
+    index = open_library(
+        library, opened, looks_everywhere(queries, candidates=candidates, ppm=ppm, known=given), device
+    )
     with output.progress("identifying") as show:
         found = search(
             opened, queries, index, candidates=candidates, ppm=ppm, mass=mass, formula=formula, adduct=adduct, top=top,
@@ -112,6 +120,14 @@ def identify(
         output.print_json(to_json(found))
     else:
         show_table(found)
+
+
+def open_library(path: Path, bundle: Bundle, whole: bool = True, device: str | None = None) -> Index:
+    """What `--library` names, with a bar while structures are read and embedded."""
+    from molvis_core.candidates import open_candidates
+
+    with output.progress("opening the library") as show:
+        return open_candidates(path, bundle, whole=whole, device=device, progress=show)
 
 
 def show_table(found: Sequence[Identification], most: int = 3) -> None:
@@ -140,7 +156,9 @@ def show_table(found: Sequence[Identification], most: int = 3) -> None:
 def calibrate(
     bundle: Annotated[str, typer.Argument(help="Folder or name of a bundle.")],
     data: Annotated[Path, typer.Argument(help="Dataset with compounds that the bundle was not trained on.")],
-    library: Annotated[Path, typer.Option("--library", "-l", help="Index made by molvis library build.")],
+    library: Annotated[
+        Path, typer.Option("--library", "-l", help="Structures (SMILES, SDF, CSV, Parquet), or an index made of some.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder of a calibrated copy; without it the bundle itself is changed."),
@@ -162,11 +180,11 @@ def calibrate(
     from molvis_core.errors import BundleError
     from molvis_core.evaluation import MAIN_ADDUCTS, usable_modalities
     from molvis_core.identification import calibrate as fit
-    from molvis_core.library import Index
 
-    opened, dataset, index = load_bundle(bundle), Dataset.open(data), Index.open(library)
+    opened, dataset = load_bundle(bundle), Dataset.open(data)
     if out and out.exists():
         raise BundleError(f"{out} exists. Choose another folder, or delete it first.")
+    index = open_library(library, opened)
     names = modality or usable_modalities(opened, dataset)
     measurements = [
         dataset.measurement(name, int(row))
