@@ -400,7 +400,7 @@ def _scope(candidates: Scope, unknown: Unknown, formula: str | None, mass: float
 
 def _searched(index: Index, unknown: Unknown, scope: Scope, ppm: float, formula: str | None) -> Searched:
     return Searched(
-        index.path.name,
+        index.name,
         len(index.library),
         scope,
         ppm if scope == "mass" else None,
