@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from molvis_core.adducts import COMMON_ADDUCTS, Adduct, ion_mz, neutral_mass, parse_adduct
+from molvis_core.adducts import (
+    COMMON_ADDUCTS,
+    Adduct,
+    ion_mz,
+    likely_adducts,
+    neutral_mass,
+    parse_adduct,
+    unknown_charge,
+)
 from molvis_core.errors import AdductError
 
 
@@ -60,6 +68,25 @@ def test_common_adducts_keep_their_names_and_signs(adduct: str) -> None:
         ("[M+FA-H]-", "[M+HCOO]-"),
         ("[M+OAc]-", "[M+CH3COO]-"),
         ("[M-H2O+H]+", "[M+H-H2O]+"),
+        ("M+H-H2O", "[M+H-H2O]+"),
+        ("[M+H]1+", "[M+H]+"),
+        ("[M+H]+1", "[M+H]+"),
+        ("[M+H]", "[M+H]+"),
+        ("(M+H)+", "[M+H]+"),
+        ("MH+", "[M+H]+"),
+        ("M-H1", "[M-H]-"),
+        ("[M+H]⁺", "[M+H]+"),
+        ("[M−H]⁻", "[M-H]-"),
+        ("[M+2H]++", "[M+2H]2+"),
+        ("[M+2H]+2", "[M+2H]2+"),
+        ("2M+Na", "[2M+Na]+"),
+        ("M-2H", "[M-2H]2-"),
+        ("[M]+*", "[M]+"),
+        ("M+•", "[M]+"),
+        ("[M-NH3+H]+", "[M+H-NH3]+"),
+        ("[M+NH3+H]+", "[M+NH4]+"),
+        ("[M+HCOOH-H]-", "[M+HCOO]-"),
+        ("M+H-C6H10O5", "[M+H-C6H10O5]+"),
     ],
 )
 def test_other_spellings_are_understood(written: str, name: str) -> None:
@@ -75,7 +102,7 @@ def test_the_order_and_the_name_of_a_solvent_do_not_matter_to_the_mass(one: str,
     ("written", "message"),
     [
         ("[M+H", "not understood. Did you mean '[M+H]+'?"),
-        ("[M+H]", "Did you mean '[M+H]+'?"),
+        ("[M]", "does not say its charge"),
         ("M+Nna", "Write it like [M+H]+"),
         ("", "Write it like [M+H]+"),
         ("[M+Xx]+", "'Xx' is not an element"),
@@ -98,3 +125,40 @@ def test_an_adduct_object_does_as_well_as_its_name() -> None:
     ion = Adduct("[M+X]+", 1, 1, 10.0)
     assert ion_mz(100.0, ion) == 110.0
     assert neutral_mass(110.0, ion) == 100.0
+
+
+@pytest.mark.parametrize(
+    ("written", "charge"),
+    [("[M+?]+", 1), ("[M + ?]-", -1), ("[M?]+", 1), ("[M+?]2+", 2), ("[M]?", 0), ("[M+H]+", None), ("M", None)],
+)
+def test_an_adduct_that_is_left_open_says_its_charge(written: str, charge: int | None) -> None:
+    assert unknown_charge(written) == charge
+
+
+@pytest.mark.parametrize("mode", ["positive", "negative"])
+def test_the_likely_adducts_of_a_polarity_are_of_it_and_their_shares_add_up(mode: str) -> None:
+    found = likely_adducts(mode)
+    assert sum(found.values()) == pytest.approx(1)
+    assert {parse_adduct(name).ionmode for name in found} == {mode}
+    assert next(iter(found)) == max(found, key=lambda name: found[name])
+    assert set(found) <= set(COMMON_ADDUCTS)
+
+
+def test_a_known_charge_leaves_the_adducts_of_that_charge() -> None:
+    assert list(likely_adducts("positive", 2)) == ["[M+2H]2+"]
+    assert "[M+2H]2+" not in likely_adducts("positive", 1)
+    with pytest.raises(AdductError, match=r"no adduct to try is positive and charge \+3.*--adducts"):
+        likely_adducts("positive", 3)
+
+
+def test_without_polarity_the_adducts_of_both_are_tried() -> None:
+    both = likely_adducts(None)
+    assert set(both) == set(likely_adducts("positive")) | set(likely_adducts("negative"))
+    assert both["[M+H]+"] == pytest.approx(likely_adducts("positive")["[M+H]+"] / 2, rel=0.05)
+
+
+def test_adducts_to_try_can_be_named_in_any_spelling() -> None:
+    assert list(likely_adducts("positive", names=["M+Na", "[M+Cs]+", "[M-H]-"])) == ["[M+Na]+", "[M+Cs]+"]
+    assert likely_adducts(None, names=["negative"]) == likely_adducts("negative")
+    with pytest.raises(AdductError, match="'M-Q'"):
+        likely_adducts("positive", names=["M-Q"])

@@ -6,7 +6,10 @@ In core because mass spectra and collision cross sections both need it, and a se
 from __future__ import annotations
 
 import functools
+import math
 import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from molvis_core.errors import AdductError, did_you_mean
@@ -25,13 +28,28 @@ _ALIASES = {
     "iPrOH": "C3H8O", "FA": "CH2O2", "HAc": "C2H4O2", "Hac": "C2H4O2", "Ac": "C2H3O2", "OAc": "C2H3O2",
     "TFA": "C2HF3O2", "HCOO": "CHO2", "HCOOH": "CH2O2", "CH3COO": "C2H3O2", "NH4": "NH4", "Hex": "C6H10O5",
 }  # fmt: skip
-_SHORTHAND = {
-    "M+H": "[M+H]+", "M-H": "[M-H]-", "M+Na": "[M+Na]+", "M+K": "[M+K]+", "M+NH4": "[M+NH4]+", "M+Cl": "[M+Cl]-",
-    "[M]+.": "[M]+", "[M].+": "[M]+", "[M]+*": "[M]+", "[M]-.": "[M]-", "M+": "[M]+", "[M+FA-H]-": "[M+HCOO]-",
-    "[M+H2CO2-H]-": "[M+HCOO]-", "[M+Hac-H]-": "[M+CH3COO]-", "[M+OAc]-": "[M+CH3COO]-", "M-H1": "[M-H]-",
-    "[M+CHO2]-": "[M+HCOO]-", "[M+C2H3O2]-": "[M+CH3COO]-", "[M+H-H2O]+": "[M+H-H2O]+", "[M-H2O+H]+": "[M+H-H2O]+",
-}  # fmt: skip
-_SHAPE = re.compile(r"\[(\d*)M([^\]]*)\](\d*)([+-])(\d*)")
+_CLEAN = str.maketrans(
+    {
+        "⁺": "+",
+        "⁻": "-",
+        "−": "-",
+        "–": "-",
+        "²": "2",
+        "³": "3",
+        "•": ".",
+        "·": ".",
+        "˙": ".",
+        "∙": ".",
+        "(": "[",
+        ")": "]",
+    }
+)
+_SHAPE = re.compile(r"\[(\d*)M([^\]]*)\](\d*)([+-]?)(\d*)")
+_BARE = re.compile(r"(?:(\d*M(?:[+-]\d*[A-Z][A-Za-z0-9]*)*)|M(H|Na|K|NH4|Li))(\d*[+-]\d*)?")
+_RADICAL = re.compile(r"[.*](?=[+-]?\]?\d*[+-]?\d*$)")
+_UNKNOWN = re.compile(r"\[?M(?:[+-]?\?)?\]?(?:\?|(\d*)([+-])(\d*)\??)")
+_CARRIERS = {"H": 1, "H1": 1, "Na": 1, "K": 1, "Li": 1, "NH4": 1, "Cl": -1, "Br": -1, "CHO2": -1, "C2H3O2": -1}
+"""Charges of what makes a molecule an ion, to tell the charge of a spelling that leaves it out."""
 _PART = re.compile(r"([+-])(\d*)([A-Z][A-Za-z0-9]*)")
 
 
@@ -59,37 +77,97 @@ class Adduct:
 
 @functools.cache
 def parse_adduct(text: str) -> Adduct:
-    """Read an adduct such as `[M+H]+`, `[2M+Na]+`, `[M+H-C6H10O5]+` or the shorthand `M+H`.
+    """Read an adduct such as `[M+H]+`, `[2M+Na]+` or `[M+H-C6H10O5]+`, in the notations that programs use for it.
+
+    `M+H`, `MH+`, `(M+H)+`, `[M+H]1+`, `[M+H]+1`, `[M+H]⁺`, `[M]+*` and `[M-H2O+H]+` are understood. An ion of the same
+    composition as one of `COMMON_ADDUCTS` has its name.
 
     Raises:
         AdductError: it cannot be read; the message offers the nearest that can.
     """
-    name = text.strip().replace(" ", "")
-    name = _SHORTHAND.get(name, name)
-    name = name.removesuffix(".").removesuffix("*")
-    match = _SHAPE.fullmatch(name)
+    written = _written(text)
+    match = _SHAPE.fullmatch(written)
     if match is None:
         raise AdductError(
-            f"adduct {text!r} is not understood.{did_you_mean(name, COMMON_ADDUCTS)} "
+            f"adduct {text!r} is not understood.{did_you_mean(written, COMMON_ADDUCTS)} "
             "Write it like [M+H]+, [M-H]-, [2M+Na]+ or [M+H-H2O]+."
         )
     molecules, changes, before, sign, after = match.groups()
-    size = int(before or after or 1)
-    charge = size if sign == "+" else -size
-    shift = -ELECTRON_MASS * charge
-    position = 0
+    added, carried = _changes(text, changes)
+    if sign:
+        charge = int(before or after or 1) * (1 if sign == "+" else -1)
+    elif carried:
+        charge = carried
+    else:
+        raise AdductError(f"adduct {text!r} does not say its charge; write it like [M+H]+ or [M-H]-.")
+    count = int(molecules or 1)
+    key = count, charge, _key(added)
+    size = "" if abs(charge) == 1 else str(abs(charge))
+    name = _common().get(key) or f"[{molecules}M{changes}]{size}{'+' if charge > 0 else '-'}"
+    return Adduct(name, count, charge, _shift(added, charge))
+
+
+def _written(text: str) -> str:
+    """An adduct in brackets with its charge behind them, whichever way it was written."""
+    name = text.strip().replace(" ", "").translate(_CLEAN)
+    # The dot or star of a radical says nothing that the charge does not.
+    name = _RADICAL.sub("", name, count=1)
+    name = re.sub(r"(\+{2,}|-{2,})$", lambda signs: f"{len(signs.group())}{signs.group()[0]}", name)
+    if bare := _BARE.fullmatch(name):
+        inside, added, charge = bare.groups()
+        return f"[{inside or f'M+{added}'}]{charge or ''}"
+    return name
+
+
+def _changes(text: str, changes: str) -> tuple[Counter[str], int]:
+    """Atoms that are added to the molecules, and the charge that what is added usually carries."""
+    added: Counter[str] = Counter()
+    carried = position = 0
     while position < len(changes):
         part = _PART.match(changes, position)
         if part is None:
             raise AdductError(f"adduct {text!r}: {changes[position:]!r} is not understood; write it like +H or -H2O.")
-        plus, count, formula = part.groups()
+        sign, number, formula = part.groups()
         try:
-            mass = formula_mass(parse_formula(_ALIASES.get(formula, formula)))
+            atoms = parse_formula(_ALIASES.get(formula, formula))
         except ValueError as error:
-            raise AdductError(f"adduct {text!r}: {error}") from error
-        shift += (1 if plus == "+" else -1) * int(count or 1) * mass
+            raise AdductError(f"adduct {text!r}: {error}. Write it like [M+H]+ or [M+H-H2O]+.") from error
+        times = int(number or 1) * (1 if sign == "+" else -1)
+        for element, count in atoms.items():
+            added[element] += times * count
+        carried += times * _CARRIERS.get(_ALIASES.get(formula, formula), 0)
         position = part.end()
-    return Adduct(name, int(molecules or 1), charge, shift)
+    return added, carried
+
+
+def _key(added: Mapping[str, int]) -> frozenset[tuple[str, int]]:
+    return frozenset((element, count) for element, count in added.items() if count)
+
+
+def _shift(added: Mapping[str, int], charge: int) -> float:
+    return formula_mass(added) - ELECTRON_MASS * charge
+
+
+@functools.cache
+def _common() -> dict[tuple[int, int, frozenset[tuple[str, int]]], str]:
+    """Names of the common adducts by what they are made of."""
+    found: dict[tuple[int, int, frozenset[tuple[str, int]]], str] = {}
+    for name in COMMON_ADDUCTS:
+        match = _SHAPE.fullmatch(name)
+        assert match is not None
+        molecules, changes, before, sign, _ = match.groups()
+        charge = int(before or 1) * (1 if sign == "+" else -1)
+        found[int(molecules or 1), charge, _key(_changes(name, changes)[0])] = name
+    return found
+
+
+def unknown_charge(text: str) -> int | None:
+    """The charge of an ion whose adduct is left open, such as `[M+?]+`: 0 where that is open too, None for others."""
+    match = _UNKNOWN.fullmatch(text.strip().replace(" ", "").translate(_CLEAN))
+    if match is None or "?" not in text:
+        return None
+    before, sign, after = match.groups()
+    return int(before or after or 1) * {"+": 1, "-": -1}[sign] if sign else 0
 
 
 def ion_mz(exact_mass: float, adduct: str | Adduct) -> float:
@@ -115,3 +193,52 @@ def neutral_mass(precursor_mz: float, adduct: str | Adduct) -> float:
             f"precursor m/z {precursor_mz} is too small for adduct {ion.name}: M would weigh {mass:.4f} Da"
         )
     return mass
+
+
+ADDUCT_SHARES: dict[str, dict[str, float]] = {
+    "positive": {
+        "[M+H]+": 3545, "[M+Na]+": 96, "[M]+": 61, "[M+H-H2O]+": 32, "[M+NH4]+": 21, "[M+K]+": 9, "[M+2H]2+": 3,
+    },
+    "negative": {
+        "[M-H]-": 2910, "[M+CH3COO]-": 454, "[M+HCOO]-": 140, "[M]-": 10, "[M-2H]2-": 7, "[M+Cl]-": 0, "[M-H-H2O]-": 0,
+    },
+}  # fmt: skip
+"""Likely adducts of each polarity: how many neutral compounds of MassBank's training fold have a spectrum of it."""
+LEAST_SHARE = 0.01
+"""Of an adduct that is tried: MassBank holds ions that people chose to isolate, a survey run holds the others too."""
+
+
+def likely_adducts(ionmode: str | None, charge: int | None = None, names: Sequence[str] = ()) -> dict[str, float]:
+    """Adducts to try for an ion that names none, and how probable each is before its spectrum is looked at.
+
+    Args:
+        ionmode: `positive` or `negative`; None for both.
+        charge: of the ion, where it is known; adducts of another are left out.
+        names: to try in place of the usual ones: adducts, or `positive` and `negative` for the usual ones of either.
+
+    Raises:
+        AdductError: one of the names cannot be read, or none of them fits the polarity and the charge.
+    """
+    usual = {mode: _shares(mode) for mode in ADDUCT_SHARES}
+    chosen: dict[str, float] = {}
+    for name in names or usual:
+        every = usual["positive"] | usual["negative"]
+        chosen |= usual[name] if name in usual else {(a := parse_adduct(name).name): every.get(a, LEAST_SHARE)}
+    fitting = {
+        name: share
+        for name, share in chosen.items()
+        if ionmode in (None, (ion := parse_adduct(name)).ionmode) and charge in (None, ion.charge)
+    }
+    if not fitting:
+        known = " and ".join(text for text in (ionmode, f"charge {charge:+d}" if charge else "") if text)
+        raise AdductError(
+            f"no adduct to try is {known}: {', '.join(chosen)}; name others with --adducts, or correct the charge"
+        )
+    total = math.fsum(fitting.values())
+    return {name: share / total for name, share in fitting.items()}
+
+
+def _shares(mode: str) -> dict[str, float]:
+    counts = ADDUCT_SHARES[mode]
+    total = sum(counts.values())
+    return {name: max(count / total, LEAST_SHARE) for name, count in counts.items()}
