@@ -48,7 +48,7 @@ class Spelled(nn.Module):
     def collate(self, records: Sequence[PeakList]) -> Features:
         rows = torch.zeros(len(records), DIM)
         for row, record in zip(rows, records, strict=True):
-            row[torch.from_numpy(record.mz.astype(int) - 10)] = torch.from_numpy(record.intensity.copy())
+            row[torch.from_numpy((record.mz.astype(int) - 10) % DIM)] = torch.from_numpy(record.intensity.copy())
         return Features(rows)
 
     def forward(self, batch: Features) -> Tensor:

@@ -30,6 +30,7 @@ from molvis_core.config import RunConfig, Spec, check, fill, from_mapping, is_fu
 from molvis_core.errors import BundleError, MolvisError, RecordError, did_you_mean
 from molvis_core.files import beside, replacing, swap_folder
 from molvis_core.plugins import plugins
+from molvis_core.presence import Presence
 from molvis_core.records import Structure
 
 if TYPE_CHECKING:
@@ -64,12 +65,14 @@ class Calibration:
         fitted_on: what the weights were fitted on, for people; empty where they are only a starting point.
         repeats: n records of one modality say n to this power times what one says: 0 where they only repeat it, 1
             where each is evidence of its own.
+        presence: how probable it is that the truth is among the candidates at all.
     """
 
     weights: dict[str, float] = field(default_factory=dict)
     shortlist: int = 256
     fitted_on: str = ""
     repeats: float = 0.0
+    presence: Presence = field(default_factory=Presence)
 
 
 @dataclass(frozen=True)

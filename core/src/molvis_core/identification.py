@@ -4,7 +4,7 @@ An unknown is whatever was measured of one compound: MS/MS spectra of several io
 cross section, in any subset. Every piece of evidence is a number for each candidate: the cosine of its embedding with a
 measurement's, and what scorers such as `explained-peaks` add. A calibrated weight turns each into a share of a logit,
 evidence adds up, and a softmax over the candidates gives the probability that a candidate is the truth, given that the
-truth is among them.
+truth is among them. How probable that is, `molvis_core.presence` says.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from molvis_core.dataset import Measurement
 from molvis_core.errors import AdductError, BundleError, ConfigError, DatasetError, MolvisError, RecordError, ScoreError
 from molvis_core.files import replacing
 from molvis_core.formula import formula_mass, parse_formula
+from molvis_core.presence import describe
 from molvis_core.records import NO_ORIGIN, Origin, Record, Structure
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ class Identification:
         n_candidates: that were ranked.
         candidates: the best, in order.
         margin: probability of the first less that of the second.
+        probability_among: that the truth is among the candidates at all; None where the bundle was not calibrated for
+            that, or not for what was measured and searched here.
         truth: the true structure, where the query came with one.
         truth_rank: where that came, ties half; None where it is no candidate or not known.
         records: what was measured, for reports.
@@ -137,6 +140,11 @@ class Identification:
     notes: tuple[str, ...] = ()
     origin: Origin = NO_ORIGIN
     searched: Searched | None = None
+    probability_among: float | None = None
+
+    def joint(self, candidate: Candidate) -> float | None:
+        """Probability of a candidate, all told: that the truth is among the candidates and that it is this one."""
+        return None if self.probability_among is None else self.probability_among * candidate.probability
 
 
 def identify(
@@ -284,12 +292,14 @@ class Scored:
         cosines: what each modality's embedding adds, for all candidates.
         near: which candidates scorers looked at, best embedding first.
         scorers: what each scorer adds, for those.
+        columns: of each scorer by the name of the feature, before they are weighed.
     """
 
     logits: Float[np.ndarray, " m"]
     cosines: dict[str, Float[np.ndarray, " m"]]
     near: Int64[np.ndarray, " s"]
     scorers: dict[str, Float[np.ndarray, " s"]]
+    columns: dict[str, dict[str, Float[np.ndarray, " s"]]] = field(default_factory=dict)
 
 
 class Weigher:
@@ -297,6 +307,7 @@ class Weigher:
 
     def __init__(self, bundle: Bundle, *, rerank: bool = True) -> None:
         self.calibration = bundle.calibration
+        self.complete = rerank or not bundle.scorers
         self.scorers = bundle.scorers if rerank and bundle.calibration.weights else {}
         self._only = {
             key: registry.component("scorer", registry.spec_name(bundle.config.scorers[key])[0]).modality
@@ -306,6 +317,10 @@ class Weigher:
     def takes(self, key: str, modality: str, record: Any) -> bool:
         """Whether a scorer has something to say about a record."""
         return isinstance(record, self.scorers[key].accepts) and self._only[key] in ("", modality)
+
+    def taken(self, key: str, records: Mapping[str, Sequence[Any]]) -> list[Any]:
+        """The records that a scorer has something to say about."""
+        return [r for m, some in records.items() for r in some if self.takes(key, m, r)]
 
     def weight(self, modality: str) -> float:
         """Of a cosine. In the company of scorers it has another weight than among embeddings alone."""
@@ -323,7 +338,7 @@ class Weigher:
         """
         columns: dict[str, np.ndarray] = {}
         for key, scorer in self.scorers.items():
-            mine = [r for m, some in records.items() for r in some if self.takes(key, m, r)]
+            mine = self.taken(key, records)
             if not mine:
                 continue
             values = np.mean([np.asarray(scorer(r, structures), dtype=np.float64) for r in mine], axis=0)
@@ -380,12 +395,16 @@ class Weigher:
         if not self.scorers or not count:
             return Scored(logits, shares, near, {})
         added: dict[str, np.ndarray] = {}
+        columns: dict[str, dict[str, np.ndarray]] = {}
         for key, values in self.features(records, structures(near)).items():
+            # For what is asked of one candidate alone: a mean over the records, however many there are.
+            mean = values / self.gain(len(self.taken(key, records)))
+            columns[key] = dict(zip(self.scorers[key].features, mean.T, strict=True))
             weights = [self.calibration.weights.get(f"{key}.{f}", 0.0) for f in self.scorers[key].features]
             added[key] = values @ np.array(weights)
         total = logits + sum(v.min() for v in added.values())
         total[near] = logits[near] + sum(added.values(), np.zeros(1))
-        return Scored(total, shares, near, added)
+        return Scored(total, shares, near, added, columns)
 
 
 def _scope(candidates: Scope, unknown: Unknown, formula: str | None, mass: float | None) -> Scope:
@@ -501,8 +520,13 @@ def _rank(
         if len(where):
             truth_rank = float(metrics.rank_of_truth(total[None], where[:1]).rank[0])
     margin = found[0].probability - (found[1].probability if len(found) > 1 else 0.0)
+    # Among the whole library nothing was fitted, and without the scorers half of what was fitted is missing.
+    among, presence = None, weigh.calibration.presence
+    if rows is not None and weigh.complete and presence.takes(tuple(unknown.measured)):
+        among = presence.probability(describe(unknown.measured, cosine, scored, int(best[0]), structures[0]))
     return replace(
         unknown.failed(""),
+        probability_among=among,
         n_candidates=len(total),
         candidates=tuple(found),
         margin=margin,
@@ -920,25 +944,9 @@ def _cases(
     rng: np.random.Generator,
 ) -> tuple[list[_Case], list[_Case]]:
     """Cases of one compound with one record of each modality that they hold, and one with several."""
-    records: dict[str, list[Any]] = {}
-    masses: list[float] = []
     structure = next(i.structure for items in found.values() for i in items)
     assert structure is not None
-    for modality, items in found.items():
-        for place in rng.permutation(len(items))[:per_compound]:
-            try:
-                record, mass = check_ion(items[place].record)
-            except AdductError:
-                continue
-            if mass is None and hasattr(record, "mz"):
-                continue  # a spectrum whose mass nobody knows has no candidates of equal mass
-            records.setdefault(modality, []).append(record)
-            masses += [mass] if mass is not None else []
-    records = {
-        m: r
-        for m, r in records.items()
-        if m in embedded or any(weigh.takes(k, m, one) for k in weigh.scorers for one in r)
-    }
+    records, masses = usable_records(weigh, embedded, found, per_compound, rng)
     if not records:
         return [], []
     # One window for all of a compound's measurements: infrared spectra know no mass of their own.
@@ -969,7 +977,7 @@ def _cases(
                 first = columns.index(f"{name}.{weigh.scorers[name].features[0]}")
                 values[:, first : first + block.shape[1]] = block
             single.setdefault(modality, []).append(values)
-    draws = _draws({m: len(v) for m, v in single.items()}, per_compound, rng)
+    draws = draw_subsets({m: len(v) for m, v in single.items()}, per_compound, rng)
     cases: list[_Case] = []
     for draw in draws:
         values = sum((single[m][i] for m, i in draw.items()), np.zeros((len(near), len(columns))))
@@ -989,7 +997,35 @@ def _cases(
     return cases, several
 
 
-def _draws(counts: Mapping[str, int], most: int, rng: np.random.Generator) -> list[dict[str, int]]:
+def usable_records(
+    weigh: Weigher,
+    embedded: Sequence[str],
+    found: Mapping[str, Sequence[Measurement]],
+    per_compound: int,
+    rng: np.random.Generator,
+) -> tuple[dict[str, list[Any]], list[float]]:
+    """Up to so many records of each modality that an encoder or a scorer takes, drawn; and the masses they tell."""
+    records: dict[str, list[Any]] = {}
+    masses: list[float] = []
+    for modality, items in found.items():
+        for place in rng.permutation(len(items))[:per_compound]:
+            try:
+                record, mass = check_ion(items[place].record)
+            except AdductError:
+                continue
+            if mass is None and hasattr(record, "mz"):
+                continue  # a spectrum whose mass nobody knows has no candidates of equal mass
+            records.setdefault(modality, []).append(record)
+            masses += [mass] if mass is not None else []
+    taken = {
+        m: r
+        for m, r in records.items()
+        if m in embedded or any(weigh.takes(k, m, one) for k in weigh.scorers for one in r)
+    }
+    return taken, masses
+
+
+def draw_subsets(counts: Mapping[str, int], most: int, rng: np.random.Generator) -> list[dict[str, int]]:
     """Which record of which modality the cases of a compound hold: every second case all, the others some."""
     names = list(counts)
     if len(names) == 1:
@@ -1062,8 +1098,9 @@ def _conditional_logit(cases: Sequence[tuple[np.ndarray, int, float]], penalty: 
 
 
 COLUMNS: tuple[str, ...] = (
-    "query", "feature_id", "scans", "rt_min", "source_file", "precursor_mz", "adduct", "mass", "n_candidates", "rank",
-    "inchikey", "smiles", "name", "formula", "mass_error_ppm", "score", "probability", "margin", "evidence", "problem",
+    "query", "feature_id", "scans", "rt_min", "source_file", "precursor_mz", "adduct", "mass", "n_candidates",
+    "probability_among", "rank", "inchikey", "smiles", "name", "formula", "mass_error_ppm", "score", "probability",
+    "probability_joint", "margin", "evidence", "problem",
 )  # fmt: skip
 """Of every table of identifications, in this order, whatever was found."""
 
@@ -1082,6 +1119,7 @@ def to_rows(found: Sequence[Identification]) -> list[dict[str, Any]]:
             "adduct": one.adduct,
             "mass": one.mass,
             "n_candidates": one.n_candidates,
+            "probability_among": one.probability_among,
             "margin": one.margin,
             "problem": one.problem,
         }
@@ -1103,6 +1141,7 @@ def _cells(one: Identification, c: Candidate) -> dict[str, Any]:
         "mass_error_ppm": replace(c, mass=mass).mass_error,
         "score": c.score,
         "probability": c.probability,
+        "probability_joint": one.joint(c),
         "evidence": "; ".join(f"{name} {value:.4g}" for name, value in c.evidence.items()),
     }
 
@@ -1123,6 +1162,7 @@ def to_json(found: Sequence[Identification]) -> list[dict[str, Any]]:
                 "mass_error_ppm": c.mass_error,
                 "score": c.score,
                 "probability": c.probability,
+                "probability_joint": one.joint(c),
                 "evidence": c.evidence,
             }
             for c in one.candidates
@@ -1141,6 +1181,7 @@ def to_json(found: Sequence[Identification]) -> list[dict[str, Any]]:
                 "spectra": one.spectra,
                 "n_candidates": one.n_candidates,
                 "margin": one.margin,
+                "probability_among": one.probability_among,
                 "truth": one.truth.smiles if one.truth else None,
                 "truth_rank": one.truth_rank,
                 "modalities": list(one.modalities),

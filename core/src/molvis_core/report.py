@@ -23,6 +23,7 @@ from molvis_core import registry
 from molvis_core.errors import MolvisError
 from molvis_core.identification import Candidate, Identification, summary, write_file
 from molvis_core.modality import Modality
+from molvis_core.presence import words
 from molvis_core.records import PeakList, Trace, Value
 
 if TYPE_CHECKING:
@@ -109,6 +110,11 @@ class Section:
         time = f"retention time {origin.rt_min:.2f} min" if origin.rt_min is not None else ""
         searched = self.found.searched.words if self.found.searched else []
         return [*(f"{name} {value}" for name, value in told.items() if value), *([time] if time else []), *searched]
+
+    @property
+    def among(self) -> str:
+        """How probable it is that the truth is among the candidates."""
+        return words(self.found.probability_among)
 
     @property
     def undrawn(self) -> int:

@@ -60,7 +60,7 @@ def identify(
     --msms a.mgf --ir b.jdx --ccs 145.2. Their evidence adds up, and any of them may be left out.
 
     What cannot be read or searched is reported, and the rest goes on. The probability of a candidate is that it is the
-    truth, given that the truth is in the library.
+    truth, given that the truth is among the candidates; "among" is how probable that is.
     """
     from molvis_core import load_bundle
     from molvis_core.candidates import looks_everywhere
@@ -137,15 +137,20 @@ def show_table(found: Sequence[Identification], most: int = 3) -> None:
     for one in found:
         for c in one.candidates[: max(most, 10) if several and len(found) == 1 else most]:
             mark = "*" if one.truth and c.structure.inchikey14 == one.truth.inchikey14 else ""
-            head = (
-                (one.query, f"{one.mass:.4f}" if one.mass else None, one.n_candidates) if c.rank == 1 else ("", "", "")
-            )
+            among = "-" if one.probability_among is None else f"{one.probability_among:.2f}"
+            mass = f"{one.mass:.4f}" if one.mass else None
+            head = (one.query, mass, one.n_candidates, among) if c.rank == 1 else ("", "", "", "")
             label = (c.structure.name or c.structure.smiles)[:48]
             told = [", ".join(f"{name} {value:.1f}" for name, value in c.evidence.items())] if several else []
-            rows.append((*head, f"{c.rank}{mark}", label, c.structure.formula, f"{c.probability:.3f}", *told))
+            share = f"{c.probability:.3f}" if one.n_candidates > 1 else "only candidate"
+            rows.append((*head, f"{c.rank}{mark}", label, c.structure.formula, share, *told))
     if rows:
-        columns = ["query", "mass", "candidates", "rank", "structure", "formula", "probability"]
+        columns = ["query", "mass", "candidates", "among", "rank", "structure", "formula", "probability"]
         output.print_table([*columns, *(["evidence"] if several else [])], rows)
+    if any(one.candidates and one.probability_among is None for one in found):
+        output.note("among -: how probable it is that the truth is among the candidates is not calibrated for these")
+    if unlikely := sum(one.probability_among is not None and one.probability_among < 0.5 for one in found):
+        output.note(f"among below 0.5 for {unlikely} of {len(found)}: the truth is probably not among the candidates")
     for one in found:
         if one.problem:
             output.note(f"not identified: {one.query}: {one.problem}")
