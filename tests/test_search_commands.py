@@ -43,7 +43,7 @@ def test_identify_prints_a_table_and_says_what_it_could_not_read(capsys: pytest.
     assert run("identify unknown.codes --bundle bundle --library index") == 0
     shown = capsys.readouterr()
     lines = [line.split() for line in shown.out.splitlines()]
-    assert ["CCCCO", "74.0732", "7", "1*", "CCCCO", "C4H10O"] in [line[:6] for line in lines]
+    assert ["CCCCO", "74.0732", "7", "-", "1*", "CCCCO", "C4H10O"] in [line[:7] for line in lines]
     assert "not identified: C1CC: unknown.codes:2" in shown.err
 
 
