@@ -37,6 +37,7 @@ from molvis_core.testing import (
     synthetic_structures,
     synthetic_traces,
 )
+from molvis_core.testing.ownership import claimed_elsewhere
 
 __all__ = ["install"]
 
@@ -470,6 +471,7 @@ def test_checking_an_installed_plugin_needs_none_of_its_tests(install: Install) 
         "encoder acme-needs acme_parts:Needs",
         "loss acme-softmax acme_parts:Softmax",
         "encoder acme-gone acme_parts:Gone",
+        "encodr acme-typo acme_parts:Right",
     )
     install("acme-ms", {"acme.py": parts, "acme_parts.py": CHECKED.format(module=__name__)}, "acme")
     steps: list[tuple[int, int]] = []
@@ -482,7 +484,10 @@ def test_checking_an_installed_plugin_needs_none_of_its_tests(install: Install) 
     assert failed[("modality acme-ms", "is a Modality")].startswith("modality 'acme-ms' calls itself 'other'")
     assert "padding" in failed[("encoder acme-leaky", "same alone and among neighbours")]
     assert any(component == "encoder acme-gone" for component, _ in failed)
-    assert {c for c, _ in failed} == {"modality acme-ms", "encoder acme-leaky", "encoder acme-gone"}
+    assert failed[("encodr acme-typo", "is described")].startswith(
+        "component 'acme-typo' is of an unknown kind, 'encodr'. Did you mean 'encoder'?"
+    )
+    assert {c for c, _ in failed} == {"modality acme-ms", "encoder acme-leaky", "encoder acme-gone", "encodr acme-typo"}
     (left,) = [r for r in results if r.ok is None]
     assert (left.component, left.problem) == ("encoder acme-needs", "needs vocabulary: left to the plugin's own tests")
     assert len([r for r in results if r.component == "loss acme-softmax" and r.ok]) == 8
@@ -490,7 +495,7 @@ def test_checking_an_installed_plugin_needs_none_of_its_tests(install: Install) 
 
 def test_checking_a_broken_plugin_reports_it(install: Install) -> None:
     install("acme-broken", {"acme_broken.py": "import nowhere_to_be_found"}, "acme_broken")
-    (result,) = check_installed("acme-broken")
+    result, _ = check_installed("acme-broken")
     assert result.ok is False
     assert "nowhere_to_be_found" in result.problem
 
@@ -501,6 +506,33 @@ def test_a_heavy_manifest_is_found_out(install: Install, tmp_path: Path, monkeyp
     (plugin,) = [p for p in plugins() if p.name == "acme"]
     with pytest.raises(ContractError, match="importing the manifest acme brings in rdkit"):
         checks.manifest_is_light(plugin)
+
+
+def test_a_command_that_another_distribution_claims_is_a_warning_and_no_fault(install: Install, tmp_path: Path) -> None:
+    install("acme-losses", {"acme.py": manifest("loss acme-root math:sqrt")}, "acme", name="acme")
+    info = tmp_path / "acme_losses-1.2.dist-info"
+    with (info / "entry_points.txt").open("a") as file:
+        file.write("[console_scripts]\nacme = acme:main\n")
+    (info / "RECORD").write_text("acme.py,,\nacme_losses-1.2.dist-info/METADATA,,\n")
+    assert claimed_elsewhere("acme-losses") == []
+    stranger = tmp_path / "acme-0.4.2.dist-info"
+    stranger.mkdir()
+    (stranger / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 0.4.2\n")
+    (stranger / "entry_points.txt").write_text("[console_scripts]\nacme = viewer.app:main\n")
+    (stranger / "RECORD").write_text("acme/__init__.py,,\nviewer/app.py,,\n../../bin/acme,,\n")
+    (result,) = [r for r in check_installed("acme-losses") if r.component == "distribution acme-losses"]
+    assert result.ok is True
+    assert result.problem.startswith("acme 0.4.2 claims the command 'acme', the module 'acme' too; whichever was")
+    assert "pip uninstall acme; pip install --force-reinstall --no-deps acme-losses" in result.problem
+
+
+def test_a_distribution_that_is_no_plugin_is_asked_for_its_files_alone(install: Install, tmp_path: Path) -> None:
+    info = tmp_path / "acme_shell-1.0.dist-info"
+    info.mkdir()
+    metadata = ("Metadata-Version: 2.1", "Name: acme-shell", "Version: 1.0", "Requires-Dist: molvis-core")
+    (info / "METADATA").write_text("\n".join(metadata) + "\n")
+    (result,) = check_installed("acme-shell")
+    assert (result.component, result.ok, result.problem) == ("distribution acme-shell", True, "")
 
 
 def test_core_passes_its_own_kit() -> None:

@@ -38,7 +38,7 @@ def test_a_new_plugin_installs_is_found_and_passes_the_kit_and_its_own_tests(tmp
     assert line.endswith("ok")
     checked = run(site, "molvis_cli", "check", "acme-raman", cwd=tmp_path)
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert "14 checks passed, 0 failed, 0 not run" in checked.stdout
+    assert "15 checks passed, 0 failed, 0 not run" in checked.stdout
     tested = run(site, "pytest", "-q", "-p", "no:cacheprovider", str(package / "tests"), cwd=package)
     assert tested.returncode == 0, tested.stdout + tested.stderr
 

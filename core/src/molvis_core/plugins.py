@@ -32,8 +32,9 @@ KINDS = (
     "bundle",
     "pretrainer",
     "command",
+    "example",
 )
-"""The kinds of component that core knows what to do with. A new kind is a string and a contract, not a new hook."""
+"""The kinds of component. A new kind is a string here and a contract, not a new hook; `molvis check` refuses others."""
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
@@ -47,7 +48,7 @@ class Component:
     """One thing a plugin offers.
 
     Attributes:
-        kind: one of `KINDS`, or a kind of the plugin's own.
+        kind: one of `KINDS`.
         name: lowercase with hyphens; what configurations and command lines say. That of a command begins with its
             group: `nmr-fit` runs as `molvis nmr fit`.
         target: `module:attribute`, imported when first asked for.

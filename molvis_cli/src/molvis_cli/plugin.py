@@ -64,6 +64,7 @@ def check(
     """Run the contract kit on an installed plugin.
 
     Every component is imported, built with its defaults and run on made-up records. A broken contract is exit code 1.
+    A warning tells of another distribution that claims the same files or commands; it is no fault of the plugin.
     """
     from molvis_core.testing import check_installed
 
@@ -75,9 +76,10 @@ def check(
         output.print_json(results)
     else:
         words = {True: "ok", False: "FAILED", None: "not run"}
-        shown = results if all_checks else [*failed, *left]
+        warned = [r for r in results if r.ok and r.problem]
+        shown = results if all_checks else [*failed, *warned, *left]
         if shown:
-            rows = [(words[r.ok], r.component, r.check, r.problem or None) for r in shown]
+            rows = [("warning" if r in warned else words[r.ok], r.component, r.check, r.problem or None) for r in shown]
             output.print_table(("result", "component", "check", "why"), rows, plain=True)
         print(
             f"{name}: {len(results) - len(failed) - len(left)} checks passed, {len(failed)} failed, {len(left)} not run"

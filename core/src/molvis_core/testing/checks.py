@@ -19,10 +19,10 @@ from typing import Any, ParamSpec, cast
 import numpy as np
 
 from molvis_core import interfaces, registry
-from molvis_core.errors import MolvisError, ReadError
+from molvis_core.errors import MolvisError, ReadError, did_you_mean
 from molvis_core.fitting import Fit, Fixed, Normal, Prior, Uniform
 from molvis_core.modality import Modality
-from molvis_core.plugins import Component, Plugin
+from molvis_core.plugins import KINDS, Component, Plugin
 from molvis_core.records import RECORD_TYPES, Structure, Trace
 
 P = ParamSpec("P")
@@ -96,7 +96,9 @@ def component_resolves(component: Component) -> None:
 
 @_contract("plugin-summaries")
 def component_is_described(component: Component) -> None:
-    """One line of summary; suffixes and modality where its kind has them."""
+    """A kind that there is; one line of summary; suffixes and modality where its kind has them."""
+    known = f"{did_you_mean(component.kind, KINDS)} Kinds: {', '.join(KINDS)}."
+    _require(component.kind in KINDS, f"component {component.name!r} is of an unknown kind, {component.kind!r}.{known}")
     _require("\n" not in component.summary, f"the summary of {component.kind} {component.name!r} has several lines")
     _require(
         len(component.summary) <= 120, f"the summary of {component.kind} {component.name!r} is over 120 characters"

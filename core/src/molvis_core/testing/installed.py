@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ from molvis_core import registry
 from molvis_core.errors import ComponentError, ConfigError, did_you_mean
 from molvis_core.plugins import Component, Plugin, plugins
 from molvis_core.testing import checks
+from molvis_core.testing.ownership import claimed_elsewhere
 from molvis_core.testing.synthetic import synthetic_records, synthetic_structures
 
 Progress = Callable[[int, int], None]
+OWNERSHIP = "no other distribution claims its files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class CheckResult:
         component: kind and name, such as `encoder ir-resnet`; `plugin` and its name for the manifest.
         check: what was checked, in words.
         ok: False if the contract is broken; None if it could not be run without being told more.
-        problem: what went wrong, or why it was not run.
+        problem: what went wrong, or why it was not run; where the contract is kept, what to be warned of all the same.
     """
 
     component: str
@@ -41,21 +45,24 @@ def check_installed(name: str, *, progress: Progress | None = None) -> list[Chec
     its own tests, which inherit the contracts, know more.
 
     Args:
-        name: of a distribution, such as `molvis-losses`, or of a plugin's entry point.
+        name: of a distribution, such as `molvis-losses`, or of a plugin's entry point. Of a distribution that is no
+            plugin, such as `molvis-cli`, only the ownership of its files is checked.
         progress: called with the checks done and the checks in all.
 
     Raises:
         ComponentError: nothing of this name is installed.
     """
     chosen = [p for p in plugins() if name in (p.name, p.distribution) or _same_project(name, p.distribution)]
-    if not chosen:
+    planned = [step for plugin in chosen for step in _plan(plugin)]
+    owners = {p.distribution for p in chosen if p.distribution != "?"} or ({name} if _belongs_to_us(name) else set())
+    planned += [(f"distribution {o}", OWNERSHIP, partial(_owned, o)) for o in sorted(owners)]
+    if not planned:
         known = sorted({p.distribution for p in plugins()} | {p.name for p in plugins()})
         raise ComponentError(
             f"no plugin named {name!r} is installed.{did_you_mean(name, known)} "
             f"Installed: {', '.join(known) or 'none'}. "
             f"If it is a distribution on its way: pip install {name}"
         )
-    planned = [step for plugin in chosen for step in _plan(plugin)]
     results: list[CheckResult] = []
     left: set[str] = set()
     for number, (subject, label, check) in enumerate(planned, start=1):
@@ -72,6 +79,25 @@ def _same_project(a: str, b: str) -> bool:
     return a.lower().replace("_", "-") == b.lower().replace("_", "-")
 
 
+def _belongs_to_us(name: str) -> bool:
+    """Whether an installed distribution stands on the core without being a plugin."""
+    try:
+        required = metadata.requires(name) or []
+    except (metadata.PackageNotFoundError, ValueError):
+        return False
+    return any(re.match(r"molvis[-_.]core\b", text, re.IGNORECASE) for text in required)
+
+
+def _owned(distribution: str) -> None:
+    contested = claimed_elsewhere(distribution)
+    if contested:
+        raise _Warned("; ".join(contested))
+
+
+class _Warned(Exception):  # noqa: N818 - not an error: nothing of the component's own is at fault
+    """The contract is kept, and there is something to know."""
+
+
 class _NotRun(Exception):  # noqa: N818 - not an error: it says why a check cannot be run without being told more
     """Left to the plugin's own tests."""
 
@@ -79,6 +105,8 @@ class _NotRun(Exception):  # noqa: N818 - not an error: it says why a check cann
 def _run(subject: str, label: str, check: Callable[[], None]) -> CheckResult:
     try:
         check()
+    except _Warned as warning:
+        return CheckResult(subject, label, True, str(warning))
     except _NotRun as reason:
         return CheckResult(subject, "contract of its kind", None, str(reason))
     except Exception as error:  # noqa: BLE001 - a stranger's component may raise anything: it is what is being checked
