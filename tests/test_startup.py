@@ -36,8 +36,17 @@ def test_looking_around_imports_nothing_heavy(arguments: tuple[str, ...], shown:
     assert json.loads(done.stderr.splitlines()[-1]) == [0, []]
 
 
-def test_listing_components_imports_none_of_them() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT, "list"], capture_output=True, text=True, check=True)
-    assert "same-compound" in done.stdout
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (("list",), "same-compound"),
+        (("list", "losses"), "infonce"),
+        (("config", "fill", "default"), "bit_dropout"),
+        (("config", "fill", "joint"), "ccs-likelihood"),
+    ],
+)
+def test_naming_components_imports_none_of_them(arguments: tuple[str, ...], shown: str) -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=True)
+    assert shown in done.stdout
     code, heavy = json.loads(done.stderr.splitlines()[-1])
     assert (code, set(heavy) - {"pydantic"}) == (0, set())

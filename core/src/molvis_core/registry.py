@@ -12,6 +12,7 @@ from typing import Any
 
 from molvis_core.errors import ComponentError, ConfigError, PluginError, did_you_mean
 from molvis_core.plugins import Component, plugins
+from molvis_core.signatures import read_parameters
 
 log = logging.getLogger("molvis")
 
@@ -87,7 +88,12 @@ def _import(found: Component, target: str) -> Any:
 
 
 def parameters(kind: str, name: str) -> dict[str, inspect.Parameter]:
-    """The arguments of a component's constructor: its configuration schema."""
+    """The arguments of a component's constructor: its configuration schema, without annotations.
+
+    They are read from its source where that is plain, so that a configuration is checked without importing PyTorch.
+    """
+    if (known := read_parameters(component(kind, name).target)) is not None:
+        return known
     target = load(kind, name)
     return {
         p.name: p

@@ -43,7 +43,7 @@ def list_(
     from molvis_core.registry import components
 
     kinds = list(dict.fromkeys(c.kind for c in components()))
-    kind = kind if kind in kinds else kind.removesuffix("s")
+    kind = next((k for k in kinds if kind.lower() in (k, f"{k}s", f"{k}es")), kind)
     if kind and kind not in kinds:
         raise ComponentError(f"no component of kind {kind!r}.{did_you_mean(kind, kinds)} Kinds: {', '.join(kinds)}.")
     found = sorted(components(kind or None), key=lambda c: (kinds.index(c.kind), c.name))

@@ -26,7 +26,10 @@ _DESCRIBE: Mapping[str, Callable[[Mol], float]] = {
     "polar area": lambda mol: rdMolDescriptors.CalcTPSA(mol) / 10,
     "charge": lambda mol: abs(Chem.GetFormalCharge(mol)),
 }
-DESCRIPTORS = tuple(_DESCRIBE)
+# Spelt out, as the default of an argument: configurations are filled without importing RDKit.
+DESCRIPTORS = (
+    "rings", "aromatic rings", "rotatable bonds", "donors", "acceptors", "sp3 share", "polar area", "charge",
+)  # fmt: skip
 
 
 def check_descriptors(names: Sequence[str]) -> None:
