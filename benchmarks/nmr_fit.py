@@ -33,11 +33,11 @@ from molvis_core.records import Trace
 from molvis_nmr import metrics
 from molvis_nmr.fitting import SpinSystemFit, fit
 from molvis_nmr.gradient import fit_gradient
-from molvis_nmr.library import read_library
 from molvis_nmr.lines import lines
 from molvis_nmr.metrics import r_factor
 from molvis_nmr.simulation import simulate
 from molvis_nmr.system import SpinSystem
+from molvis_nmr.systems import read_systems
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("MOLVIS_DATA", ROOT.parent / "shared" / "data")) / "nmr"
@@ -113,7 +113,7 @@ def started(system: SpinSystem) -> SpinSystem:
 
 def table4() -> dict[str, Any]:
     """Every available amino acid, parametric and with an instrument line shape."""
-    rows, library = spectra(), {s.identifier: s for s in read_library(DATA / "spin_systems.json")}
+    rows, library = spectra(), {s.identifier: s for s in read_systems(DATA / "spin_systems.json")}
     found: dict[str, Any] = {}
     for name, (gissmo, paper, parametric, shaped) in TABLE_4.items():
         row = rows.get(f"gissmo_exp:{name}")
@@ -149,7 +149,7 @@ def table4() -> dict[str, Any]:
 
 def proline() -> dict[str, Any]:
     """Tables 1 and 3: proline in the spectra available, each by itself, with one set of couplings, and by mode."""
-    rows, library = spectra(), {s.identifier: s for s in read_library(DATA / "spin_systems.json")}
+    rows, library = spectra(), {s.identifier: s for s in read_systems(DATA / "spin_systems.json")}
     start = started(library["mipt:Proline"])
     measured = {name: trace(rows[name]) for name in TABLE_1}
     found: dict[str, Any] = {"full": {}, "shared_couplings": {}, "modes": {}}
@@ -208,7 +208,7 @@ def relabelled(found: SpinSystem, truth: SpinSystem) -> tuple[float, float]:
 
 def starts() -> dict[str, Any]:
     """Proline, synthetic at a signal-to-noise ratio of 1000, from starts that are off."""
-    library = {s.identifier: s for s in read_library(DATA / "spin_systems.json")}
+    library = {s.identifier: s for s in read_systems(DATA / "spin_systems.json")}
     truth = replace(library["mipt:Proline"], widths=np.full(7, 0.9))
     axis = np.arange(1.7, 4.4, 0.0004)
     clean = simulate(truth, 500.0, axis=axis)
@@ -307,7 +307,7 @@ def anatolia() -> dict[str, Any]:
 
 def coverage() -> dict[str, Any]:
     """How often 90% intervals hold the truth in simulation: white noise, and that of a zero-filled spectrum."""
-    library = {s.identifier: s for s in read_library(DATA / "spin_systems.json")}
+    library = {s.identifier: s for s in read_systems(DATA / "spin_systems.json")}
     found: dict[str, Any] = {}
     for name, compound, smooth, ratio in (
         ("serine, white noise, S/N 300", "mipt:Serine", False, 300),
@@ -351,7 +351,7 @@ def coverage() -> dict[str, Any]:
 
 def paper() -> dict[str, Any]:
     """The paper's method, as built here, on a few spectra."""
-    rows, library = spectra(), {s.identifier: s for s in read_library(DATA / "spin_systems.json")}
+    rows, library = spectra(), {s.identifier: s for s in read_systems(DATA / "spin_systems.json")}
     found: dict[str, Any] = {}
     for name, epochs in (("Serine", 120), ("Aspartate", 120)):
         row = rows[f"gissmo_exp:{name}"]

@@ -22,11 +22,11 @@ import pyarrow.parquet as pq
 
 from molvis_core.output import to_plain
 from molvis_core.records import Trace
-from molvis_nmr.library import read_library
 from molvis_nmr.mixture import quantify
 from molvis_nmr.report import quantification_summary
 from molvis_nmr.simulation import simulate
 from molvis_nmr.system import SpinSystem
+from molvis_nmr.systems import read_systems
 
 RESULTS = Path(__file__).parent / "results" / "nmr_mixture.json"
 AMINO_ACIDS = ("bmse000042", "bmse000041", "bmse000867", "bmse000038")  # Leu, Ile, Ser, Gln
@@ -46,7 +46,7 @@ def part(system: SpinSystem, members: list[int], name: str) -> SpinSystem:
 
 def library(folder: Path) -> list[SpinSystem]:
     found = {
-        s.identifier.split(":")[1]: s for s in read_library(folder / "spin_systems.json") if "gissmo" in s.identifier
+        s.identifier.split(":")[1]: s for s in read_systems(folder / "spin_systems.json") if "gissmo" in s.identifier
     }
     glucose = found[GLUCOSE]
     anomers = [part(glucose, list(range(7)), "beta-D-glucose"), part(glucose, list(range(7, 14)), "alpha-D-glucose")]

@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 
 from molvis_core.files import write_text
-from molvis_nmr.library import read_library
 from molvis_nmr.lines import Lines, lines, lines_and_derivatives, merged
 from molvis_nmr.simulation import render, simulate
 from molvis_nmr.system import SpinSystem
+from molvis_nmr.systems import read_systems
 
 FREQUENCY = 600.0
 WIDTH = 1.0
@@ -194,7 +194,7 @@ def main() -> None:
         "own_speed": own_speed,
     }
     if arguments.library.exists():
-        systems = read_library(arguments.library)
+        systems = read_systems(arguments.library)
         parts |= {"library_at_600_MHz": lambda: whole_library(systems), "clusters": lambda: clusters(systems)}
     else:
         print(f"no library at {arguments.library}: it is left out")

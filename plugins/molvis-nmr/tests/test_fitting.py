@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -57,13 +58,42 @@ def moved(truth: SpinSystem, shift: float, coupling: float, seed: int = 0) -> Sp
     )
 
 
+PLAIN: dict[str, Any] = {"couplings": "given", "gaussian": False, "absolute": False}
+"""What leaves Gaussian noise and the model alone: coverage is defined there."""
+
+
+def test_every_way_to_the_fit_has_the_same_defaults() -> None:
+    from molvis_nmr.commands.fit import fit as command
+    from molvis_nmr.studies import fit_files
+
+    parameters = {f: inspect.signature(f).parameters for f in (fit, fit_files, NmrSpinSystem, command)}
+    shared = ("nucleus", "couplings", "gaussian", "phase", "baseline", "line_shape", "absolute", "starts", "exclude")
+    for name in shared:
+        defaults = {f.__name__: p[name].default or None for f, p in parameters.items() if name in p}
+        assert len(set(map(str, defaults.values()))) == 1, (name, defaults)
+    assert parameters[command]["given_couplings"].default is False
+    assert parameters[fit]["couplings"].default == "all"
+
+
+def test_the_fitters_prior_is_the_usual_one() -> None:
+    start = system([3.80, 3.97, 4.4], {(0, 1): 7.0, (1, 2): 5.0})
+    record = measured(start, axis=np.arange(3.5, 4.8, 0.001))
+    prior = NmrSpinSystem(start).prior([record])
+    free = {name: belief.sd for name, belief in prior.items() if isinstance(belief, Normal)}
+    assert free["shift/H1"] == pytest.approx(0.05)
+    assert (free["coupling/H1-H2"], free["coupling/H1-H3"]) == (pytest.approx(3.0), pytest.approx(1.0))
+    assert free["width/H1"] == pytest.approx(0.7)
+    assert free["intensity/H1"] == pytest.approx(0.25)
+    assert "gaussian" in free
+
+
 class TestSpinSystemContract(FitterContract):
     seeds = 30
 
     @pytest.fixture
     def fitter(self) -> NmrSpinSystem:
         pair = system([3.80, 3.97], {(0, 1): 7.0})
-        return NmrSpinSystem(pair, shift_sd=0.005, coupling_sd=0.5, width_sd=0.1, intensity_sd=0.1, starts=2)
+        return NmrSpinSystem(pair, shift_sd=0.005, coupling_sd=0.5, width_sd=0.1, intensity_sd=0.1, starts=2, **PLAIN)
 
     @pytest.fixture
     def records(self) -> Sequence[Trace]:
@@ -90,7 +120,7 @@ class TestUnseen(FitterContract):
     @pytest.fixture
     def fitter(self) -> NmrSpinSystem:
         singlets = SpinSystem(("H1", "X"), np.array([3.8, 0.0]), np.array([[0, 1e-7], [1e-7, 0]]), nuclei=("1H", "13C"))
-        return NmrSpinSystem(singlets, shift_sd=0.005, coupling_sd=1e-6, starts=1)
+        return NmrSpinSystem(singlets, shift_sd=0.005, coupling_sd=1e-6, starts=1, **PLAIN)
 
     @pytest.fixture
     def records(self) -> Sequence[Trace]:

@@ -12,10 +12,10 @@ from scipy.special import wofz
 
 from molvis_core.errors import ReadError, RecordError
 from molvis_nmr.hamiltonian import larmor
-from molvis_nmr.library import read_library
 from molvis_nmr.lines import Lines, lines, lines_and_derivatives, merged
 from molvis_nmr.simulation import render, simulate, simulate_all
 from molvis_nmr.system import SpinSystem
+from molvis_nmr.systems import read_systems
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "nmr"
 
@@ -435,7 +435,7 @@ ENTRY = '{"id": "x", "name": "X", "multiplicity": [3, 1], "shifts_ppm": [1, 2], 
 def test_a_library_is_read(tmp_path):
     path = tmp_path / "library.json"
     path.write_text(f'{{"systems": [{ENTRY}]}}')
-    (system,) = read_library(path)
+    (system,) = read_systems(path)
     assert (system.identifier, system.name, system.n_spins) == ("x", "X", 4)
     assert system.couplings[1, 0] == 7
 
@@ -443,12 +443,15 @@ def test_a_library_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is not JSON"),
-        ("[]", 'an object with a list "systems"'),
-        ('{"systems": [3]}', "record 1: is a int"),
-        (f'{{"systems": [{ENTRY.replace("[0, 1, 7.0]", "[0, 2, 7.0]")}]}}', "record x: couples groups 0 and 2 of 2"),
-        (f'{{"systems": [{ENTRY.replace("shifts_ppm", "shifts")}]}}', "has no 'shifts_ppm'"),
-        (f'{{"systems": [{ENTRY.replace("[3, 1]", "[3]")}]}}', "multiplicity has shape"),
+        ("{", "is no JSON"),
+        ("[]", "a list 'systems' of them, is wanted"),
+        ('{"systems": [3]}', "a list 'systems' of them, is wanted"),
+        (
+            f'{{"systems": [{ENTRY.replace("[0, 1, 7.0]", "[0, 2, 7.0]")}]}}',
+            "record x: couplings_Hz couples groups 0 and 2",
+        ),
+        (f'{{"systems": [{ENTRY.replace("shifts_ppm", "shifts")}]}}', "'spins' or 'shifts_ppm' is wanted"),
+        (f'{{"systems": [{ENTRY.replace("[3, 1]", "[3]")}]}}', "2 shifts_ppm and 1 multiplicity"),
         (f'{{"systems": [{ENTRY.replace("[1, 2]", chr(34) + "a" + chr(34))}]}}', "record x"),
     ],
 )
@@ -456,13 +459,13 @@ def test_a_bad_library_names_the_system(tmp_path, text, message):
     path = tmp_path / "library.json"
     path.write_text(text)
     with pytest.raises(ReadError, match=message):
-        read_library(path)
+        read_systems(path)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no spin systems in {DATA}: set MOLVIS_DATA")
 def test_every_spin_system_of_the_library_is_simulated():
-    systems = read_library(DATA / "spin_systems.json")
+    systems = read_systems(DATA / "spin_systems.json")
     assert len(systems) > 1200
     for system in systems:
         found = lines(system, 600.0)

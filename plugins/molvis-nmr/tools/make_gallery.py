@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 from molvis_core.records import Trace
 from molvis_nmr import demo, report
 from molvis_nmr.fitting import fit
-from molvis_nmr.library import read_library
 from molvis_nmr.mixture import quantify
 from molvis_nmr.picture import draw_fit, save
 from molvis_nmr.simulation import simulate
 from molvis_nmr.system import SpinSystem
+from molvis_nmr.systems import read_systems
 
 IMAGES = Path(__file__).resolve().parents[3] / "docs" / "images"
 DPI = 90.0
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[4] / "shared" / "data")
     folder = parser.parse_args().data / "nmr"
     IMAGES.mkdir(exist_ok=True)
-    systems = {s.identifier: s for s in read_library(folder / "spin_systems.json")}
+    systems = {s.identifier: s for s in read_systems(folder / "spin_systems.json")}
     fields()
     draw("proline", "L-proline, 500 MHz, simulated with noise", demo.spectrum(), demo.start())
     draw(

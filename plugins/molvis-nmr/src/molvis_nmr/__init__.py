@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from molvis_nmr.autograd import lines_torch, simulate_torch
     from molvis_nmr.conversion import convert
     from molvis_nmr.fitting import SpinSystemFit, fit
-    from molvis_nmr.library import read_library
     from molvis_nmr.lines import LineDerivatives, Lines, lines_and_derivatives
     from molvis_nmr.mixture import Metabolite, Quantification, Reference, quantify
     from molvis_nmr.picture import draw_fit
@@ -45,7 +44,6 @@ _HOME = {
     "process": "processing",
     "quantify": "mixture",
     "read_fid": "readers",
-    "read_library": "library",
     "read_spectra": "readers",
     "read_spectrum": "readers",
     "read_system": "systems",
@@ -77,7 +75,6 @@ __all__ = [
     "process",
     "quantify",
     "read_fid",
-    "read_library",
     "read_spectra",
     "read_spectrum",
     "read_system",

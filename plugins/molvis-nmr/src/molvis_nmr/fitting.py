@@ -36,6 +36,11 @@ LADDER = (12.0, 4.0, 1.0, 0.0)
 """Hz of extra broadening, one stage after the other."""
 REACH = 40.0
 """Hz around each line that are fitted."""
+STARTS = 24
+"""Most starts to try where the first ends badly."""
+SHIFT_SD, COUPLING_SD, WIDTH_SD, INTENSITY_SD = 0.05, 3.0, 0.7, 0.25
+"""Of the usual prior around the start values: in ppm, in Hz, and relative. That of a coupling of 0 is `ZERO_SD`."""
+ZERO_SD = 1.0
 _BLOCK = 2048
 
 
@@ -110,7 +115,7 @@ def fit(
     line_shape: bool = False,
     absolute: bool = True,
     broadening: Sequence[float] = LADDER,
-    starts: int = 24,
+    starts: int = STARTS,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> SpinSystemFit:
@@ -223,12 +228,12 @@ def usual_prior(problem: Problem, *, gaussian: bool, phase: bool) -> Float[np.nd
     """
     p = len(problem.pairs)
     start = np.array([problem.systems[0].couplings[pair] for pair in problem.pairs])
-    problem.mean[:p], problem.sd[:p] = start, np.where(start != 0, 3.0, 1.0)
+    problem.mean[:p], problem.sd[:p] = start, np.where(start != 0, COUPLING_SD, ZERO_SD)
     for s, (system, m) in enumerate(zip(problem.systems, problem.measured, strict=True)):
         seen = np.isin(np.arange(problem.groups), problem.observed)
         shift, width, extra = (problem.at(s, kind) for kind in ("shift", "width", "extra"))
-        problem.mean[shift], problem.sd[shift], problem.free[shift] = system.shifts, 0.05, seen
-        problem.mean[width], problem.sd[width], problem.free[width] = np.log(system.widths), 0.7, seen
+        problem.mean[shift], problem.sd[shift], problem.free[shift] = system.shifts, SHIFT_SD, seen
+        problem.mean[width], problem.sd[width], problem.free[width] = np.log(system.widths), WIDTH_SD, seen
         problem.low[width], problem.high[width] = np.log(max(0.02, 0.05 * m.step)), np.log(100.0)
         problem.mean[extra], problem.sd[extra] = 0.0, (1.0, 0.1, 0.1)
         problem.free[extra] = (gaussian, phase, phase)
@@ -432,7 +437,7 @@ def _agreement(
 
 @dataclass(frozen=True, slots=True)
 class NmrSpinSystem:
-    """The fitter `nmr-spin-system`: `fit` on the core's interface.
+    """The fitter `nmr-spin-system`: `fit` on the core's interface, with the defaults of `fit` and of `molvis nmr fit`.
 
     Attributes:
         system: groups of spins with start values.
@@ -450,18 +455,18 @@ class NmrSpinSystem:
 
     system: SpinSystem
     nucleus: str = "1H"
-    shift_sd: float = 0.02
-    coupling_sd: float = 1.0
-    width_sd: float = 0.3
-    intensity_sd: float = 0.2
-    couplings: str = "given"
+    shift_sd: float = SHIFT_SD
+    coupling_sd: float = COUPLING_SD
+    width_sd: float = WIDTH_SD
+    intensity_sd: float = INTENSITY_SD
+    couplings: str = "all"
     exclude: tuple[tuple[float, float], ...] = ()
-    gaussian: bool = False
+    gaussian: bool = True
     phase: bool = False
     baseline: int | None = None
     line_shape: bool = False
-    absolute: bool = False
-    starts: int = 8
+    absolute: bool = True
+    starts: int = STARTS
 
     def prior(self, records: Sequence[Record]) -> Prior:
         """Around the start values. `scale` is what an intensity of 1 gives; it is set by the height of the records.
@@ -478,7 +483,9 @@ class NmrSpinSystem:
             if name.startswith("shift/"):
                 found[name] = Normal(float(theta[i]), self.shift_sd)
             elif name.startswith("coupling/"):
-                found[name] = Normal(float(theta[i]), self.coupling_sd)
+                # A coupling that starts at 0 is smaller than others: by as much as in the usual prior.
+                share = 1.0 if theta[i] else ZERO_SD / COUPLING_SD
+                found[name] = Normal(float(theta[i]), share * self.coupling_sd)
             elif name.startswith("width/"):
                 found[name] = Normal(float(np.exp(theta[i])), float(np.exp(theta[i])) * self.width_sd)
             else:
