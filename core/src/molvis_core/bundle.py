@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +27,7 @@ from molvis_core import registry
 from molvis_core.checksums import KEY, checksum, is_intact, sealed
 from molvis_core.config import RunConfig, Spec, check, fill, from_mapping, is_fused, parts_of, to_plain
 from molvis_core.errors import BundleError, MolvisError, RecordError, did_you_mean
-from molvis_core.files import beside, replacing, swap_folder
+from molvis_core.files import recover, replacing, replacing_folder
 from molvis_core.plugins import plugins
 from molvis_core.presence import Presence
 from molvis_core.records import Structure
@@ -323,6 +322,7 @@ def find_bundle(path: Path | str) -> Path:
     Raises:
         BundleError: there is neither.
     """
+    recover(Path(path))
     if (folder := Path(path)).is_dir():
         return folder
     shipped = {c.name for c in registry.components("bundle")}
@@ -366,33 +366,28 @@ def save_bundle(
     path = Path(path)
     if missing := [k for k in config.encoders if k not in states]:
         raise BundleError(f"{path}: no weights for {', '.join(missing)}")
-    fresh = beside(path)
     try:
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        digests: dict[str, str] = {}
-        for key in config.encoders:
-            tensors: dict[str, torch.Tensor] = {}
-            for name, tensor in states[key].items():
-                kept = tensor.detach().cpu().contiguous().clone()
-                tensors[name] = kept.half() if half and kept.dtype == torch.float32 else kept
-            save_file(tensors, fresh / f"{key}.safetensors")
-            digests[key] = _sha256(fresh / f"{key}.safetensors")
-        filled = fill(config)
-        content = {
-            "format": FORMAT,
-            "molvis": molvis_core.__version__,
-            **dict(metadata or {}),
-            "plugins": {p.distribution: p.version for p in plugins() if not p.problem},
-            "weights": digests,
-            "calibration": to_plain(calibration or Calibration()),
-            "config": filled,
-        }
-        (fresh / "bundle.toml").write_text(sealed(content), encoding="utf-8")
-        (fresh / "CARD.md").write_text(card or default_card(config, metadata or {}), encoding="utf-8")
-        swap_folder(fresh, path)
+        with replacing_folder(path) as fresh:
+            digests: dict[str, str] = {}
+            for key in config.encoders:
+                tensors: dict[str, torch.Tensor] = {}
+                for name, tensor in states[key].items():
+                    kept = tensor.detach().cpu().contiguous().clone()
+                    tensors[name] = kept.half() if half and kept.dtype == torch.float32 else kept
+                save_file(tensors, fresh / f"{key}.safetensors")
+                digests[key] = _sha256(fresh / f"{key}.safetensors")
+            content = {
+                "format": FORMAT,
+                "molvis": molvis_core.__version__,
+                **dict(metadata or {}),
+                "plugins": {p.distribution: p.version for p in plugins() if not p.problem},
+                "weights": digests,
+                "calibration": to_plain(calibration or Calibration()),
+                "config": fill(config),
+            }
+            (fresh / "bundle.toml").write_text(sealed(content), encoding="utf-8")
+            (fresh / "CARD.md").write_text(card or default_card(config, metadata or {}), encoding="utf-8")
     except OSError as error:
-        shutil.rmtree(fresh, ignore_errors=True)
         raise BundleError(f"{path}: the bundle cannot be written: {error}. What was there before is kept.") from error
     return load_bundle(path)
 

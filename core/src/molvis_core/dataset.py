@@ -27,7 +27,7 @@ from jaxtyping import Int64
 from molvis_core import registry
 from molvis_core.config import write_toml
 from molvis_core.errors import DatasetError, ReadError, did_you_mean
-from molvis_core.files import beside, swap_folder
+from molvis_core.files import recover, replacing_folder
 from molvis_core.records import NO_ORIGIN, Origin, Record, Structure
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ class Dataset:
             DatasetError: there is none, it is damaged, or it is of a newer format.
         """
         path = Path(path)
+        recover(path)
         file = path / "dataset.toml"
         try:
             metadata = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -288,6 +289,7 @@ def import_files(
         DatasetError: the folder exists and `append` is not set, or the disk is full. Nothing half-written is left.
     """
     out = Path(out)
+    recover(out)
     if not paths:
         raise DatasetError("no files to import; name at least one")
     for path in paths:
@@ -321,41 +323,50 @@ def write(
     import pyarrow as pa
 
     out = Path(out)
-    fresh = beside(out)
-    shutil.rmtree(fresh, ignore_errors=True)
     problems: list[ReadError] = []
     writers: dict[str, _Writer] = {}
-    done = 0
     try:
-        fresh.mkdir(parents=True)
-        for item in measurements:
-            done += 1
-            if progress and done % 200 == 0:
-                progress(done, 0)
-            if isinstance(item, ReadError):
-                if strict:
-                    raise item
-                problems.append(item)
-                continue
-            if item.modality not in writers:
-                writers[item.modality] = _Writer(fresh / f"{item.modality}.arrow", type(item.record))
-            writers[item.modality].add(item)
-        if progress:
-            progress(done, done)
-        if not writers:
-            first = f" The first: {problems[0]}" if problems else ""
-            raise DatasetError(f"nothing to write: {done} records read, {len(problems)} refused.{first}")
-        counts = {name: writer.close() for name, writer in writers.items()}
-        _write_problems(fresh / "problems.csv", problems)
-        _write_metadata(fresh, {n: w.record.__name__ for n, w in writers.items()}, sources)
-        swap_folder(fresh, out)
+        with replacing_folder(out) as fresh:
+            done = _write_measurements(measurements, fresh, writers, problems, strict=strict, progress=progress)
+            if not writers:
+                first = f" The first: {problems[0]}" if problems else ""
+                raise DatasetError(f"nothing to write: {done} records read, {len(problems)} refused.{first}")
+            counts = {name: writer.close() for name, writer in writers.items()}
+            _write_problems(fresh / "problems.csv", problems)
+            _write_metadata(fresh, {n: w.record.__name__ for n, w in writers.items()}, sources)
     except (OSError, pa.ArrowException) as error:
         raise _full(out, error) from error
     finally:
         for writer in writers.values():
             writer.abandon()
-        shutil.rmtree(fresh, ignore_errors=True)
     return ImportReport(out, counts, len(problems), tuple(str(p) for p in problems[:100]))
+
+
+def _write_measurements(
+    measurements: Iterable[Measurement | ReadError],
+    folder: Path,
+    writers: dict[str, _Writer],
+    problems: list[ReadError],
+    *,
+    strict: bool,
+    progress: Progress | None,
+) -> int:
+    done = 0
+    for item in measurements:
+        done += 1
+        if progress and done % 200 == 0:
+            progress(done, 0)
+        if isinstance(item, ReadError):
+            if strict:
+                raise item
+            problems.append(item)
+            continue
+        if item.modality not in writers:
+            writers[item.modality] = _Writer(folder / f"{item.modality}.arrow", type(item.record))
+        writers[item.modality].add(item)
+    if progress:
+        progress(done, done)
+    return done
 
 
 def split(
@@ -400,26 +411,23 @@ def split(
         fold = max(filled, key=lambda f: wanted[f] * len(keys) - filled[f])
         filled[fold] += len(groups[name])
         folds |= dict.fromkeys(groups[name], fold)
-    fresh = beside(dataset.path)
     try:
-        fresh.mkdir(parents=True)
-        for modality in dataset.modalities:
-            table = dataset.table(modality)
-            found = table["inchikey14"].to_pylist()
-            table = _replaced(table, "fold", pa.array([folds.get(k) for k in found], pa.large_string()))
-            if clusters:
-                table = _replaced(table, "cluster", pa.array([clusters.get(k) for k in found], pa.int64()))
-            with pa.OSFile(str(fresh / f"{modality}.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as out:
-                out.write_table(table)
-        if (problems := dataset.path / "problems.csv").exists():
-            shutil.copy(problems, fresh)
-        records = {m: dataset.metadata["modalities"][m]["record"] for m in dataset.modalities}
-        _write_metadata(fresh, records, dataset.metadata.get("sources", []))
-        swap_folder(fresh, dataset.path)
+        with replacing_folder(dataset.path) as fresh:
+            for modality in dataset.modalities:
+                table = dataset.table(modality)
+                found = table["inchikey14"].to_pylist()
+                table = _replaced(table, "fold", pa.array([folds.get(k) for k in found], pa.large_string()))
+                if clusters:
+                    table = _replaced(table, "cluster", pa.array([clusters.get(k) for k in found], pa.int64()))
+                file = str(fresh / f"{modality}.arrow")
+                with pa.OSFile(file, "wb") as sink, pa.ipc.new_file(sink, table.schema) as out:
+                    out.write_table(table)
+            if (problems := dataset.path / "problems.csv").exists():
+                shutil.copy(problems, fresh)
+            records = {m: dataset.metadata["modalities"][m]["record"] for m in dataset.modalities}
+            _write_metadata(fresh, records, dataset.metadata.get("sources", []))
     except (OSError, pa.ArrowException) as error:
         raise _full(dataset.path, error) from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return Dataset.open(dataset.path)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import shutil
 import tomllib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +21,7 @@ from jaxtyping import Float, Float32, Int64
 from molvis_core import registry
 from molvis_core.config import write_toml
 from molvis_core.errors import IndexFileError, ReadError
-from molvis_core.files import beside, replacing
+from molvis_core.files import recover, replacing, replacing_folder
 from molvis_core.records import Structure
 from molvis_core.vectors import LazyVectors
 
@@ -254,6 +253,7 @@ class Index:
             IndexFileError: there is none, it is unfinished, truncated, damaged, or of a newer format.
         """
         path = Path(path)
+        recover(path)
         metadata = _metadata(path)
         if not metadata.get("complete"):
             raise IndexFileError(
@@ -430,6 +430,7 @@ def _begin(path: Path, head: dict[str, Any], library: Library) -> int:
     """Structures already embedded: 0 in a new folder."""
     import pyarrow as pa
 
+    recover(path)
     if (path / "index.toml").exists():
         old = _metadata(path)
         if different := [k for k in head if old.get(k) != head[k]]:
@@ -441,17 +442,13 @@ def _begin(path: Path, head: dict[str, Any], library: Library) -> int:
         return min(int(old.get("done", 0)), size // (head["dim"] * 2))
     if path.exists() and any(path.iterdir()):
         raise IndexFileError(f"{path}: not an index, and not empty. Choose another folder.")
-    fresh = beside(path)
     try:
-        fresh.mkdir(parents=True)
-        with pa.OSFile(str(fresh / "library.arrow"), "wb") as sink, pa.ipc.new_file(sink, library.table.schema) as out:
-            out.write_table(library.table)
-        _note(fresh, {**head, "done": 0, "complete": len(library) == 0})
-        if path.exists():
-            path.rmdir()
-        fresh.rename(path)
+        with replacing_folder(path) as fresh:
+            file = str(fresh / "library.arrow")
+            with pa.OSFile(file, "wb") as sink, pa.ipc.new_file(sink, library.table.schema) as out:
+                out.write_table(library.table)
+            _note(fresh, {**head, "done": 0, "complete": len(library) == 0})
     except OSError as error:
-        shutil.rmtree(fresh, ignore_errors=True)
         raise IndexFileError(f"{path}: cannot be written: {error}") from error
     return 0
 

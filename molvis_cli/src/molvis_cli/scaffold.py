@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import keyword
 import re
-import shutil
 import sys
 from pathlib import Path
 
 from molvis_core.errors import PluginError
+from molvis_core.files import replacing_folder
 from molvis_core.registry import components
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -61,21 +61,18 @@ def new_plugin(name: str, out: Path | None = None) -> Path:
     folder = Path(name) if out is None else out
     if folder.exists():
         raise PluginError(f"{folder}: exists already, and nothing is overwritten. Choose another folder with --out.")
-    fresh = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(fresh, ignore_errors=True)
     try:
-        for source in sorted(template_folder().rglob("*")):
-            if source.suffix not in (".py", ".toml", ".md"):
-                continue
-            relative = source.relative_to(template_folder()).as_posix()
-            target = fresh / relative.replace("molvis_template", module).replace("template", short.replace("-", "_"))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(_renamed(source.read_text(encoding="utf-8"), name, module, short), encoding="utf-8")
-        fresh.replace(folder)
+        with replacing_folder(folder) as fresh:
+            for source in sorted(template_folder().rglob("*")):
+                if source.suffix not in (".py", ".toml", ".md"):
+                    continue
+                relative = source.relative_to(template_folder()).as_posix()
+                place = relative.replace("molvis_template", module).replace("template", short.replace("-", "_"))
+                target = fresh / place
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(_renamed(source.read_text(encoding="utf-8"), name, module, short), encoding="utf-8")
     except OSError as error:
         raise PluginError(f"{folder}: cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return folder
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from molvis_core.config import to_plain, write_toml
 from molvis_core.errors import BundleError, MolvisError, WriteError, did_you_mean
-from molvis_core.files import beside, swap_folder
+from molvis_core.files import recover, replacing_folder
 from molvis_flux.copula import Copula
 from molvis_flux.network import Experiment, Metabolite, Network, Reaction, Study
 from molvis_flux.neural import Mixture, SetEncoder
@@ -345,30 +345,28 @@ def save_estimator(estimator: Estimator, folder: Path | str) -> None:
     from molvis_flux.writers import write_study
 
     path = Path(folder)
-    fresh = beside(path)
+    tensors = {f"model/{name}": t.detach().contiguous().clone() for name, t in estimator.model.state_dict().items()}
+    tensors |= {
+        name: torch.from_numpy(np.ascontiguousarray(array))
+        for name, array in (
+            ("knots", estimator.copula.knots), ("logs", estimator.copula.logs), ("g", estimator.copula.g),
+            ("h", estimator.copula.h), ("center", estimator.center), ("spread", estimator.spread),
+            *((f"calibration/{level}", factors) for level, factors in estimator.calibration.items()),
+        )
+    }  # fmt: skip
     try:
-        fresh.mkdir(parents=True)
-        tensors = {f"model/{name}": t.detach().contiguous().clone() for name, t in estimator.model.state_dict().items()}
-        tensors |= {
-            name: torch.from_numpy(np.ascontiguousarray(array))
-            for name, array in (
-                ("knots", estimator.copula.knots), ("logs", estimator.copula.logs), ("g", estimator.copula.g),
-                ("h", estimator.copula.h), ("center", estimator.center), ("spread", estimator.spread),
-                *((f"calibration/{level}", factors) for level, factors in estimator.calibration.items()),
-            )
-        }  # fmt: skip
-        save_file(tensors, fresh / "weights.safetensors")
-        write_study(fresh / "study.toml", estimator.study)
-        about = {
-            "format": FORMAT, "molvis": molvis_core.__version__, "network": estimator.study.network.name,
-            "network_digest": network_digest(estimator.study.network),
-            "weights": hashlib.sha256((fresh / "weights.safetensors").read_bytes()).hexdigest(),
-            "components": estimator.model.components, "free": [list(pair) for pair in estimator.free],
-            "settings": to_plain(estimator.settings),
-            "metrics": estimator.metrics,
-        }  # fmt: skip
-        (fresh / "estimator.toml").write_text(write_toml(about), encoding="utf-8")
-        swap_folder(fresh, path)
+        with replacing_folder(path) as fresh:
+            save_file(tensors, fresh / "weights.safetensors")
+            write_study(fresh / "study.toml", estimator.study)
+            about = {
+                "format": FORMAT, "molvis": molvis_core.__version__, "network": estimator.study.network.name,
+                "network_digest": network_digest(estimator.study.network),
+                "weights": hashlib.sha256((fresh / "weights.safetensors").read_bytes()).hexdigest(),
+                "components": estimator.model.components, "free": [list(pair) for pair in estimator.free],
+                "settings": to_plain(estimator.settings),
+                "metrics": estimator.metrics,
+            }  # fmt: skip
+            (fresh / "estimator.toml").write_text(write_toml(about), encoding="utf-8")
     except OSError as error:
         raise WriteError(f"{path}: cannot be written: {error}. What was there before is kept.") from error
 
@@ -385,6 +383,7 @@ def load_estimator(folder: Path | str) -> Estimator:
     from molvis_flux.readers import read_study
 
     path = Path(folder)
+    recover(path)
     file = path / "estimator.toml"
     try:
         about: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))

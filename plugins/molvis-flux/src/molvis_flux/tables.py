@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis_core.files import swap_folder, write_text
+from molvis_core.files import replacing_folder, write_text
 from molvis_flux.fitting import FluxResult
 from molvis_flux.verdicts import UNSEEN
 
@@ -88,15 +88,10 @@ def save(result: FluxResult, folder: Path) -> None:
     Raises:
         OSError: it cannot be written; what was there is kept.
     """
-    import tempfile
-
     from molvis_flux import picture
     from molvis_flux.report import report
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as made:
-        fresh = Path(made) / "out"
-        fresh.mkdir()
+    with replacing_folder(folder) as fresh:
         for name, table in (("fluxes", fluxes(result)), ("data", residuals(result)), ("starts", starts(result))):
             write_text(fresh / f"{name}.csv", as_csv(*table))
         if result.samples is not None:
@@ -105,4 +100,3 @@ def save(result: FluxResult, folder: Path) -> None:
         for name, drawing in picture.pictures(result).items():
             write_text(fresh / f"{name}.svg", drawing)
         write_text(fresh / "report.html", report(result))
-        swap_folder(fresh, folder)
