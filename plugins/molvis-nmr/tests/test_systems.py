@@ -128,7 +128,7 @@ def test_parts_of_a_gissmo_file_without_the_whole_are_joined(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (GISSMO.format(couplings=SEVEN)[:300], "is no XML.*get the file whole"),
+        (GISSMO.format(couplings=SEVEN)[:300], "is no XML.*get it whole"),
         ("<mzML></mzML>", "holds <mzML>; GISSMO's <spin_simulation> is wanted"),
         ("<spin_simulation></spin_simulation>", "no <coupling_matrix>"),
         (GISSMO.format(couplings="").replace('name="5"', 'name="4"'), "two spins are called '4'"),

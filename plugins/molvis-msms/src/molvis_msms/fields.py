@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 import dataclasses
 import functools
-import gzip
-import io
 import math
 import re
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -57,51 +52,6 @@ _EMPTY = {"", "n/a", "na", "none", "null", "unknown", "-", "?"}
 # One energy, or several: 20-40, 20,40,60, 20/40/60, 10 to 40. What stands before the first is no sign.
 _ENERGIES = r"\d+\.?\d*%?(?:\s*(?:-|\u2013|/|,|to)\s*\d+\.?\d*%?)*"
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-
-
-DAMAGE = (OSError, EOFError, zlib.error)
-"""What reading a file can raise, compressed or not."""
-_LATIN = "molvis-latin-1"
-# Vendors' exports and older libraries are Latin-1, which every byte is; some mix it with UTF-8 in one file.
-codecs.register_error(_LATIN, lambda error: (_as_latin(error), cast("UnicodeDecodeError", error).end))
-
-
-def _as_latin(error: UnicodeError) -> str:
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    return error.object[error.start : error.end].decode("latin-1")
-
-
-def open_bytes(path: Path) -> BinaryIO:
-    """A file for reading, unpacked where it is gzip: what it is called does not matter.
-
-    Raises:
-        OSError: it cannot be opened.
-    """
-    with path.open("rb") as probe:
-        packed = probe.read(2) == b"\x1f\x8b"
-    return cast("BinaryIO", gzip.open(path)) if packed else path.open("rb")
-
-
-def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines of a text file and their numbers, one at a time: libraries have gigabytes.
-
-    UTF-8, Latin-1 where it is not, or UTF-16 with its mark; any line ends; a byte-order mark is dropped.
-
-    Raises:
-        ReadError: the file cannot be read, or its compressed data are damaged or cut off.
-    """
-    number = 0
-    try:
-        with open_bytes(path) as raw:
-            start = raw.read(2)
-            raw.seek(0)
-            encoding = "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-            with io.TextIOWrapper(raw, encoding=encoding, errors=_LATIN) as text:
-                for number, line in enumerate(text, start=1):
-                    yield number, line.rstrip("\n")
-    except DAMAGE as error:
-        raise ReadError(path, f"cannot be read: {error}", line=number or None) from error
 
 
 def peak(text: str) -> tuple[float, float]:

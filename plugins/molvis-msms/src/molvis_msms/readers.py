@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import functools
-import gzip
 import io
 import itertools
 import json
@@ -20,9 +19,10 @@ import numpy as np
 from molvis_core.adducts import parse_adduct
 from molvis_core.dataset import Measurement
 from molvis_core.errors import AdductError, ReadError, RecordError, StructureError
-from molvis_core.files import parquet_columns
+from molvis_core.files import DAMAGE, lines, open_bytes, parquet_columns, read_bytes, unpack_zlib
 from molvis_core.records import PeakList, Structure
-from molvis_msms.fields import DAMAGE, known_structure, lines, measurement, open_bytes, peak
+from molvis_core.xml import refuse_declarations
+from molvis_msms.fields import known_structure, measurement, peak
 
 Items = Iterator[Measurement | ReadError]
 _COUNT = re.compile(r"num\s*peaks\s*:", re.IGNORECASE)
@@ -199,7 +199,8 @@ def read_mzml(path: Path) -> Items:
     groups: dict[str, Terms] = {}
     try:
         with open_bytes(path) as raw:
-            # Entities stay as they are: a file of a few lines could otherwise unfold to gigabytes.
+            # lxml unfolds entities within attributes, whatever it is told.
+            refuse_declarations(path, raw)
             for _, element in etree.iterparse(raw, tag=_TAGS, resolve_entities=False, huge_tree=True):
                 if etree.QName(element).localname == "spectrum":
                     number += 1
@@ -212,6 +213,8 @@ def read_mzml(path: Path) -> Items:
                 element.clear()
                 while element.getprevious() is not None:
                     del element.getparent()[0]
+    except ReadError:
+        raise
     except (etree.XMLSyntaxError, *DAMAGE, ValueError) as error:
         where = f" after {number} scans" if number else ""
         line = getattr(error, "lineno", None)
@@ -286,7 +289,7 @@ def _scan(path: Path, scan: Any, terms: Terms, groups: Mapping[str, Terms], numb
 def _array(element: Any, kinds: Terms) -> np.ndarray:
     data = base64.b64decode("".join((element.findtext("{*}binary") or "").split()), validate=True)
     if _ZLIB in kinds:
-        data = zlib.decompress(data)
+        data = unpack_zlib(data)
     elif _PLAIN not in kinds:
         raise ValueError("its compression is neither zlib nor none; convert it, for example with msconvert --zlib")
     kind = next((_TYPES[name] for name in _TYPES if name in kinds), None)
@@ -415,7 +418,7 @@ def read_parquet(path: Path, *, quality: bool = True) -> Items:
     try:
         # Parquet is read from its end, which a gzip stream does not have.
         packed = path.name.lower().endswith(".gz")
-        with pq.ParquetFile(io.BytesIO(gzip.decompress(path.read_bytes())) if packed else path) as file:
+        with pq.ParquetFile(io.BytesIO(read_bytes(path)) if packed else path) as file:
             types = {field.name: field.type for field in file.schema_arrow}
             if missing := [n for n in ("mzs", "intensities", "precursor_mz", "adduct", "smiles") if n not in types]:
                 raise ReadError(path, f"no column {', '.join(missing)}; it has {', '.join(sorted(types))}")

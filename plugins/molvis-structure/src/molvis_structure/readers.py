@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import itertools
 import math
 import re
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError, StructureError, did_you_mean
+from molvis_core.files import lines, read_bytes
 from molvis_core.formula import parse_formula
 from molvis_core.identity import parse_molfile, parse_smiles, structure, structure_of
 from molvis_core.records import Structure
@@ -32,7 +31,7 @@ def read_smiles(path: Path) -> Iterator[Measurement | ReadError]:
     Raises:
         ReadError: the file cannot be read; a line that cannot is yielded as one, with its number.
     """
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in lines(path, keep_ends=True):
         text, _, name = line.strip().partition("\t") if "\t" in line else line.strip().partition(" ")
         if not text or text.startswith("#") or (number == 1 and text.lower().strip('"') in _STRUCTURE):
             continue
@@ -47,7 +46,7 @@ def read_sdf(path: Path) -> Iterator[Measurement | ReadError]:
     """
     block: list[str] = []
     start, record = 1, 0
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in lines(path, keep_ends=True):
         if line.strip() != "$$$$":
             block.append(line)
             continue
@@ -102,15 +101,6 @@ def resolve_synonyms(table: Path, names: Sequence[str]) -> dict[str, Structure]:
     return found
 
 
-def _lines(path: Path) -> Iterator[str]:
-    opener = gzip.open if path.name.lower().endswith(".gz") else open
-    try:
-        with opener(path, "rt", encoding="utf-8-sig", errors="replace") as text:
-            yield from text
-    except (OSError, EOFError, zlib.error) as error:
-        raise ReadError(path, f"cannot be read: {error}") from error
-
-
 def _read_one(
     path: Path, text: str, name: str | None, *, line: int | None = None, record: int | None = None,
     source: str | None = None,
@@ -142,9 +132,8 @@ def _data_item(block: Sequence[str], names: Sequence[str]) -> str | None:
 
 
 def _csv_rows(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    lines = _lines(path)
     delimiter = "\t" if name.endswith(".tsv") else ","
-    rows = csv.DictReader(lines, delimiter=delimiter)
+    rows = csv.DictReader((line for _, line in lines(path, keep_ends=True)), delimiter=delimiter)
     try:
         headings = {h: h.strip().lower().replace(" ", "_") for h in rows.fieldnames or ()}
     except csv.Error as error:
@@ -164,8 +153,8 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         # Parquet is read from its end, which a gzip stream does not have.
         packed = path.name.lower().endswith(".gz")
-        file = pq.ParquetFile(io.BytesIO(gzip.decompress(path.read_bytes())) if packed else path)
-    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+        file = pq.ParquetFile(io.BytesIO(read_bytes(path)) if packed else path)
+    except (OSError, pa.ArrowException) as error:
         raise ReadError(path, f"not a Parquet file, or damaged: {error}") from error
     headings = {h: h.strip().lower() for h in file.schema_arrow.names}
     _need_structure(path, list(headings.values()))

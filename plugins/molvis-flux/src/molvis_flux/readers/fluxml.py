@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.parsers import expat
 
 from molvis_core.errors import ReadError
 from molvis_core.files import read_bytes
+from molvis_core.xml import counted, make_parser, parse
 from molvis_flux.network import Constraint, Datum, Fragment, Metabolite, Participant, Reaction, Study, Tracer
 from molvis_flux.readers.draft import Draft, reverse
 from molvis_flux.readers.notation import Linear, blend, condition, conditions, impure, linear
@@ -75,26 +75,28 @@ class _Node:
 
 def _parse(path: Path) -> _Node:
     stack = [_Node("", {}, 0)]
-    parser = expat.ParserCreate()
+    parts: list[list[str]] = [[]]
+    parser = make_parser(path)
 
     def start(tag: str, attributes: dict[str, str]) -> None:
         node = _Node(tag.rpartition(":")[2], attributes, parser.CurrentLineNumber)
         stack[-1].children.append(node)
         stack.append(node)
+        parts.append([])
 
     def text(data: str) -> None:
-        stack[-1].text += data
+        parts[-1].append(data)
 
-    parser.StartElementHandler = start
-    parser.EndElementHandler = lambda _: stack.pop()
+    begin, leave = counted(path, parser, start)
+
+    def end(_tag: str) -> None:
+        leave()
+        stack.pop().text = "".join(parts.pop())
+
+    parser.StartElementHandler = begin
+    parser.EndElementHandler = end
     parser.CharacterDataHandler = text
-    try:
-        parser.Parse(re.sub(rb'encoding="utf8"', b'encoding="utf-8"', read_bytes(path), count=1), True)
-    except LookupError as error:
-        raise ReadError(path, f"is no XML: {error}; correct its first line", line=1) from error
-    except expat.ExpatError as error:
-        reason = expat.ErrorString(error.code)
-        raise ReadError(path, f"is no XML: {reason}; correct the file", line=error.lineno) from error
+    parse(path, parser, re.sub(rb'encoding="utf8"', b'encoding="utf-8"', read_bytes(path), count=1))
     return stack[0].children[0]
 
 

@@ -8,12 +8,15 @@ import dataclasses
 import io
 import math
 import re
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 from molvis_core.errors import ReadError
-from molvis_core.files import read_bytes, read_text
+from molvis_core.files import DAMAGE, open_zip, read_bytes, read_text
+from molvis_core.xml import refuse_declarations
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +50,45 @@ def rows(path: Path) -> Iterator[Row]:
             yield Row(tuple(cell.strip() for cell in cells), number)
 
 
-def _sheets(path: Path) -> Iterator[Row]:
-    import zipfile
+_CELLS = 20_000_000
+"""Of a workbook, empty ones too: a sheet of a few bytes can claim to be a million rows of 16,384 columns."""
 
+
+def _sheets(path: Path) -> Iterator[Row]:
     import openpyxl
 
+    _refuse_declarations(path)
     try:
         book = openpyxl.load_workbook(io.BytesIO(read_bytes(path)), data_only=True, read_only=True)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        with contextlib.closing(book):
+            for sheet in book.worksheets:
+                yield from _filled(path, sheet)
+    except ReadError:
+        raise
+    except Exception as error:  # a damaged workbook fails in many ways inside openpyxl, zipfile and the XML parsers
         raise ReadError(path, f"is no Excel workbook: {error}") from error
-    with contextlib.closing(book):
-        for sheet in book.worksheets:
-            for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
-                if any(cell is not None for cell in cells):
-                    texts = tuple(
-                        "" if c is None else repr(c) if isinstance(c, float) else str(c).strip() for c in cells
-                    )
-                    yield Row(texts, number, sheet.title)
+
+
+def _refuse_declarations(path: Path) -> None:
+    with open_zip(path) as packed:
+        for name in packed.namelist():
+            if name.lower().endswith((".xml", ".rels")):
+                try:
+                    with packed.open(name) as stream:
+                        refuse_declarations(f"{path}/{name}", cast("BinaryIO", stream))
+                except (*DAMAGE, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+                    raise ReadError(path, f"is no Excel workbook: {error}") from error
+
+
+def _filled(path: Path, sheet: Any) -> Iterator[Row]:
+    seen = 0
+    for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+        seen += 1 + len(cells)
+        if seen > _CELLS:
+            raise ReadError(path, f"has more than {_CELLS:,} cells; take out the empty ones", record=sheet.title)
+        if any(cell is not None for cell in cells):
+            texts = tuple("" if c is None else repr(c) if isinstance(c, float) else str(c).strip() for c in cells)
+            yield Row(texts, number, sheet.title)
 
 
 def number(path: Path, row: Row, text: str, what: str) -> float:

@@ -6,19 +6,19 @@ Reference: D. Schober et al., Anal. Chem. 90 (2018) 649, doi:10.1021/acs.analche
 from __future__ import annotations
 
 import base64
-import binascii
 import logging
 import re
-import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree.ElementTree import Element
 
 import numpy as np
 
 from molvis_core.errors import ReadError, RecordError
-from molvis_core.files import read_text
+from molvis_core.files import read_text, unpack_zlib
 from molvis_core.records import Trace
+from molvis_core.xml import parse_xml
 from molvis_nmr.processing import Fid
 from molvis_nmr.readers.sources import Found, Items, make_trace, measurements, stem
 
@@ -43,10 +43,7 @@ def find_nmrml(path: Path) -> Iterator[Found]:
     Raises:
         ReadError: the file cannot be read, is XML of another schema, or holds neither.
     """
-    try:
-        root = ET.fromstring(read_text(path))  # noqa: S314 - Python's expat stops entities that expand without end
-    except ET.ParseError as error:
-        raise ReadError(path, f"is no XML: {error}; get the file whole", line=error.position[0]) from error
+    root = parse_xml(path, read_text(path))
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     if root.tag != "nmrML":
@@ -80,14 +77,14 @@ def find_nmrml(path: Path) -> Iterator[Found]:
         yield Found(path, stem(path), fid=fid, problem=fault, name=name)
 
 
-def _array(path: Path, element: ET.Element) -> np.ndarray:
+def _array(path: Path, element: Element) -> np.ndarray:
     """The numbers of an element, complex ones as pairs of columns."""
     where = f"<{element.tag}>"
     try:
         raw = base64.b64decode("".join((element.text or "").split()), validate=True)
         if element.get("compressed", "").lower() == "true":
-            raw = zlib.decompress(raw)
-    except (binascii.Error, zlib.error) as error:
+            raw = unpack_zlib(raw)
+    except (ValueError, zlib.error) as error:
         raise ReadError(path, f"{where} cannot be decoded: {error}; get the file whole") from error
     form = element.get("byteFormat", "").lower().rpartition(".")[2]
     kinds = {
@@ -107,7 +104,7 @@ def _array(path: Path, element: ET.Element) -> np.ndarray:
     return both[0]
 
 
-def _value(root: ET.Element, tag: str) -> tuple[float, str] | None:
+def _value(root: Element, tag: str) -> tuple[float, str] | None:
     """A number and its unit."""
     element = root.find(f".//DirectDimensionParameterSet/{tag}")
     try:
@@ -116,7 +113,7 @@ def _value(root: ET.Element, tag: str) -> tuple[float, str] | None:
         return None
 
 
-def _megahertz(root: ET.Element, tag: str) -> float | None:
+def _megahertz(root: Element, tag: str) -> float | None:
     found = _value(root, tag)
     if found is None or found[1].lower() == "tesla":
         return None
@@ -125,7 +122,7 @@ def _megahertz(root: ET.Element, tag: str) -> float | None:
     return value if value > 1 else None
 
 
-def _frequencies(path: Path, root: ET.Element) -> tuple[float, float]:
+def _frequencies(path: Path, root: Element) -> tuple[float, float]:
     """In MHz: of the carrier, and of 0 ppm as far as it is stated."""
     carrier = _megahertz(root, "irradiationFrequency") or _megahertz(root, "effectiveExcitationField")
     if carrier is None:
@@ -134,7 +131,7 @@ def _frequencies(path: Path, root: ET.Element) -> tuple[float, float]:
     return carrier, zero if zero is not None and abs(zero / carrier - 1) < 1e-3 else carrier
 
 
-def _fid(path: Path, root: ET.Element, beside: Trace | None) -> Fid | None:
+def _fid(path: Path, root: Element, beside: Trace | None) -> Fid | None:
     """The fid; a spectrum beside it says where its middle is, where nothing else does."""
     element = root.find(".//fidData")
     if element is None or not (element.text or "").strip():
@@ -165,7 +162,7 @@ def _fid(path: Path, root: ET.Element, beside: Trace | None) -> Fid | None:
     return Fid(points, width[0], zero, (carrier - zero) / zero * 1e6, stated, kind, stem(path))
 
 
-def _software(root: ET.Element) -> str:
+def _software(root: Element) -> str:
     named = [e.get("name", "") for e in (*root.iterfind(".//sourceFile/cvParam"), *root.iterfind(".//software"))]
     return " ".join(named)
 
@@ -188,7 +185,7 @@ def _rise(points: np.ndarray) -> float:
     return after - 1 + (half - below) / (above - below)
 
 
-def _spectrum(path: Path, root: ET.Element, spectrum: ET.Element, record: str) -> Trace:
+def _spectrum(path: Path, root: Element, spectrum: Element, record: str) -> Trace:
     element = spectrum.find("spectrumDataArray")
     if element is None:
         raise ReadError(path, "has no <spectrumDataArray>", record=record)

@@ -10,7 +10,7 @@ from molvis_core.records import Trace
 from molvis_nmr.entries import split_entry
 from molvis_nmr.processing import Fid
 from molvis_nmr.readers import bruker, jcamp, nmrml, nmrpipe, text, varian
-from molvis_nmr.readers.sources import Found, is_zip
+from molvis_nmr.readers.sources import Folder, Found, is_zip
 
 
 def read_spectrum(
@@ -83,6 +83,8 @@ def _find(path: Path, entry: str | None, frequency: float | None, resample: bool
     if not path.exists():
         raise ReadError(path, "no such file or folder")
     name = path.name.lower().removesuffix(".gz")
+    if is_zip(path) and path.is_file():
+        Folder(path)  # says what is wrong with a damaged one, which would be a Bruker's, a Varian's or neither's
     readers: tuple[tuple[bool, Callable[[], Iterator[Found]]], ...]
     if path.is_dir() or is_zip(path) or name in ("fid", "1r"):
         readers = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from jaxtyping import Float
 
 from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError, RecordError
-from molvis_core.files import read_bytes
+from molvis_core.files import open_zip, read_bytes
 from molvis_core.records import Trace
 from molvis_nmr.processing import Fid, process
 
@@ -104,10 +103,7 @@ class Folder:
             files = (file for pattern in patterns for file in path.glob(pattern) if file.is_file())
             self.names = sorted(file.relative_to(path).as_posix() for file in files)
             return
-        try:
-            self._zip = zipfile.ZipFile(io.BytesIO(read_bytes(path)))
-        except zipfile.BadZipFile as error:
-            raise ReadError(path, f"is no ZIP file: {error}; get it whole") from error
+        self._zip = open_zip(path)
         inside = [info.filename for info in self._zip.infolist() if not info.is_dir()]
         # What macOS puts beside each file is none of the spectrometer's.
         self.names = sorted(name for name in inside if "__MACOSX" not in PurePosixPath(name).parts)

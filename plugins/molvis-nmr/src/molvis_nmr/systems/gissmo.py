@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from molvis_core.errors import ReadError, RecordError
+from molvis_core.xml import parse_xml
 from molvis_nmr.system import SpinSystem
 
 
@@ -111,10 +112,7 @@ def gissmo_regions(path: Path, text: str) -> list[tuple[float, float]]:
 
 
 def _parsed(path: Path, text: str) -> ET.Element:
-    try:
-        root = ET.fromstring(text)  # noqa: S314 - Python's expat stops entities that expand without end
-    except ET.ParseError as error:
-        raise ReadError(path, f"is no XML: {error}; get the file whole", line=error.position[0]) from error
+    root = parse_xml(path, text)
     if root.tag != "spin_simulation":
         raise ReadError(path, f"holds <{root.tag}>; GISSMO's <spin_simulation> is wanted")
     return root
