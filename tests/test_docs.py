@@ -62,3 +62,20 @@ def test_links_lead_somewhere(page: Path) -> None:
     prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     links = re.findall(r"\]\((?!https?:)([^)#]+)", prose)  # SMARTS in code look like links
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("mode", ["positive", "negative"])
+def test_the_page_on_identification_lists_the_adducts_that_are_tried(mode: str) -> None:
+    from molvis_core.adducts import likely_adducts
+
+    page = (ROOT / "docs/identify.md").read_text(encoding="utf-8")
+    wanted = "\n".join(f"| `{name}` | {100 * share:.1f}% |" for name, share in likely_adducts(mode).items())
+    assert f"| {mode} | |\n| --- | --- |\n{wanted}\n\n" in page
+
+
+def test_the_page_on_identification_explains_every_column_of_the_table() -> None:
+    from molvis_core.identification import COLUMNS
+
+    page = (ROOT / "docs/identify.md").read_text(encoding="utf-8")
+    heads = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert set(COLUMNS) <= {name.strip(" `") for head in heads for name in head.split(",")}

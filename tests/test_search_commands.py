@@ -60,6 +60,27 @@ def test_identify_writes_csv_json_and_a_report(workplace: Path, capsys: pytest.C
     assert json.loads(capsys.readouterr().out)[0]["candidates"][0]["smiles"] == "CCCCO"
 
 
+def test_identify_takes_likely_adducts_for_ions_that_name_none(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("nameless.codes").write_text("CCCCO [M+Na]+?\nCCC(C)O\n", encoding="utf-8")
+    assert run("identify nameless.codes --bundle bundle --library index --csv found.csv") == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["1*", "[M+Na]+", "CCCCO", "C4H10O"] in [line[4:8] for line in lines]
+    with Path("found.csv").open(encoding="utf-8", newline="") as file:
+        assert next(csv.DictReader(file))["adduct"] == "[M+Na]+"
+    assert run("identify nameless.codes --bundle bundle --library index --adducts M+H,[M+K]+") == 0
+    assert "as none of these the library holds a candidate: [M+H]+ (96" in capsys.readouterr().err
+    assert run("identify nameless.codes --bundle bundle --library index --adducts M+Q") == 1
+    assert "adduct 'M+Q'" in capsys.readouterr().err
+
+
+def test_identify_ends_with_3_when_nothing_could_be_searched(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bad.codes").write_text("C1CC\n", encoding="utf-8")
+    assert run("identify bad.codes --bundle bundle --library index --csv found.csv") == 3
+    assert Path("found.csv").exists()
+    assert "not identified" in capsys.readouterr().err
+    assert run("identify bad.codes unknown.codes --bundle bundle --library index") == 0
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -98,12 +99,15 @@ class Favours:
 
 
 def read_codes(path: Path) -> Iterable[Measurement]:
-    """One SMILES a line; what is none is a bad record."""
+    """One SMILES a line; what is none is a bad record. `CCO [M+Na]+?` is an ion of that adduct that does not say so."""
     from molvis_core.errors import MolvisError, ReadError
 
     for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
-            yield measurement(structure(text))
+            smiles, _, ion = text.partition(" ")
+            found = measurement(structure(smiles), adduct=None if ion else "[M+H]+")
+            mz = ion_mz(structure(smiles).exact_mass, ion.removesuffix("?") or "[M+H]+")
+            yield dataclasses.replace(found, record=dataclasses.replace(found.record, precursor_mz=mz))
         except MolvisError as error:
             yield ReadError(path, str(error), line=line, record=text)  # type: ignore[misc]
 

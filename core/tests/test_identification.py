@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from molvis_core.adducts import ion_mz, likely_adducts
 from molvis_core.bundle import Bundle, Calibration
 from molvis_core.errors import ConfigError, DatasetError, IndexFileError, RecordError
 from molvis_core.identification import (
@@ -30,7 +31,8 @@ from molvis_core.identification import (
     write_json,
 )
 from molvis_core.identity import structure
-from molvis_core.library import Index
+from molvis_core.ions import fitting_ion
+from molvis_core.library import Index, Library
 from molvis_core.plugins import plugins
 from molvis_core.reading import read_queries
 from molvis_core.records import Origin, PeakList
@@ -158,11 +160,12 @@ def test_blocks_of_an_index_are_all_its_vectors_widened(size: int, index: Index)
         (changed(adduct="[M+Foo]+"), "'Fo' is not an element"),
         (changed(adduct="[M-H]-"), r"adduct [M-H]- is negative, but the ion mode is positive"),
         (changed(precursor_mz=None), "no neutral mass without precursor m/z and adduct"),
-        (changed(adduct=None), "no neutral mass without precursor m/z and adduct"),
+        (changed(adduct=None, precursor_mz=900.0), "as none of these the library holds a candidate: [M+H]+ (898.99"),
+        (changed(adduct=None, charge=3), "no adduct to try is positive and charge +3"),
         (changed(precursor_mz=0.5), "too small for adduct [M+H]+"),
         (changed(precursor_mz=900.0), "no candidate within 10 ppm of 898.99"),
     ],
-    ids=["empty", "flat", "adduct", "mode", "precursor", "no adduct", "light", "nothing"],
+    ids=["empty", "flat", "adduct", "mode", "precursor", "no adduct", "no charge", "light", "nothing"],
 )
 def test_a_query_that_cannot_be_searched_says_why_and_the_rest_goes_on(
     query: Any, problem: str, bundle: Bundle, index: Index
@@ -184,6 +187,83 @@ def test_an_adduct_is_taken_for_queries_that_name_none(bundle: Bundle, index: In
     assert (found.adduct, found.truth_rank) == ("[M+H]+", 1)
     other = dataclasses.replace(query, record=dataclasses.replace(query.record, adduct="M+H"))
     assert check_ion(other.record, "[M-H]-")[0].adduct == "[M+H]+"
+
+
+def nameless(adduct: str, **fields: Any) -> Any:
+    """Butanol's spectrum as an ion of this adduct that does not say so."""
+    return changed(adduct=None, precursor_mz=ion_mz(BUTANOL.exact_mass, adduct), **fields)
+
+
+@pytest.mark.parametrize("adduct", ["[M+H]+", "[M+Na]+", "[M+NH4]+", "[M+H-H2O]+"])
+def test_an_ion_that_names_no_adduct_is_tried_as_each_likely_one(adduct: str, bundle: Bundle, index: Index) -> None:
+    (found,) = identify(bundle, [nameless(adduct)], index)
+    assert (found.problem, found.truth_rank, found.adduct) == ("", 1, adduct)
+    assert found.candidates[0].adduct == adduct
+    assert found.mass == pytest.approx(BUTANOL.exact_mass, abs=1e-6)
+    assert found.searched is not None
+    assert found.searched.adducts == tuple(likely_adducts("positive"))
+
+
+def test_candidates_under_all_adducts_are_ranked_together(bundle: Bundle, index: Index) -> None:
+
+    query = nameless("[M+H]+")
+    (found,) = identify(bundle, [query], index, adducts=["[M+H]+", "[M+H-CH2]+"], top=100)
+    assert {c.adduct for c in found.candidates} == {"[M+H]+", "[M+H-CH2]+"}
+    assert {c.adduct: c.structure.formula for c in found.candidates} == {"[M+H]+": "C4H10O", "[M+H-CH2]+": "C5H12O"}
+    assert found.n_candidates == len(barcode.BUTANOLS) + len(barcode.PENTANOLS) == len(found.candidates)
+    assert sum(c.probability for c in found.candidates) == pytest.approx(1)
+    shares = likely_adducts(None, names=["[M+H]+", "[M+H-CH2]+"])
+    for c in found.candidates:
+        assert c.adduct is not None
+        assert c.evidence["adduct"] == pytest.approx(np.log(shares[c.adduct]))
+        assert c.score == pytest.approx(sum(c.evidence.values()))
+        assert c.mass_error == pytest.approx(0, abs=0.1)
+    rows = to_rows([found])
+    assert {r["adduct"] for r in rows} == {"[M+H]+", "[M+H-CH2]+"}
+    assert all(abs(r["mass_error_ppm"]) < 0.1 for r in rows)
+
+
+def test_one_adduct_to_try_is_that_adduct(bundle: Bundle, index: Index) -> None:
+    (tried,) = identify(bundle, [nameless("[M+Na]+")], index, adducts=["M+Na"])
+    (named,) = identify(bundle, [nameless("[M+Na]+")], index, adduct="[M+Na]+")
+    assert tried.candidates == named.candidates
+    with pytest.raises(ConfigError, match="name one of the two"):
+        identify(bundle, [], index, adduct="[M+H]+", adducts=["[M+Na]+"])
+
+
+def test_an_adduct_left_open_says_the_polarity(bundle: Bundle, index: Index) -> None:
+    query = nameless("[M+H]+", ionmode=None)
+    assert query.record.ionmode is None
+    both = identify(bundle, [query], index)[0].searched
+    assert both is not None
+    assert {"[M+H]+", "[M-H]-"} <= set(both.adducts)
+    query = dataclasses.replace(query, record=dataclasses.replace(query.record, adduct="[M+?]+"))
+    (found,) = identify(bundle, [query], index)
+    assert found.searched is not None
+    assert "[M-H]-" not in found.searched.adducts
+    assert found.truth_rank == 1
+
+
+def test_of_several_ions_the_one_that_names_its_adduct_tells_the_mass(bundle: Bundle, index: Index) -> None:
+    (found,) = identify(bundle, [[nameless("[M+Na]+"), measurement(BUTANOL)]], index)
+    assert found.searched is not None
+    assert found.searched.adducts == ("[M+H]+",)
+    (found,) = identify(bundle, [[nameless("[M+Na]+"), nameless("[M+Na]+")]], index)
+    assert (found.adduct, found.spectra, found.truth_rank) == ("[M+Na]+", 2, 1)
+    (found,) = identify(bundle, [[nameless("[M+Na]+"), nameless("[M+H]+", ionmode="negative")]], index)
+    assert "differ in polarity or charge" in found.problem
+
+
+def test_a_molecule_that_is_charged_already_is_its_own_ion() -> None:
+    library = Library.from_structures([structure("CCCCO"), structure("C[N+](C)(C)CCO")])
+    rows = np.arange(2)
+    kept, prior = fitting_ion(library, rows, "[M]+", 0.1)
+    assert library.structure(int(kept[np.argmax(prior)])).charge == 1
+    np.testing.assert_allclose(sorted(prior), [np.log(0.1), 0.0])
+    kept, prior = fitting_ion(library, rows, "[M+H]+", 0.9)
+    assert [library.structure(int(row)).charge for row in kept] == [0]
+    with pytest.raises(DatasetError, match=r"none of the 1 candidates of this mass can be the ion \[M\+Na\]\+"):
+        fitting_ion(library, np.flatnonzero(library.table["charge"].to_numpy() == 1), "[M+Na]+", 0.1)
 
 
 def test_a_formula_that_the_library_lacks_is_a_problem_of_the_query(bundle: Bundle, index: Index) -> None:

@@ -22,14 +22,15 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from molvis_core import metrics, registry
-from molvis_core.adducts import neutral_mass, parse_adduct
+from molvis_core.adducts import likely_adducts
 from molvis_core.bundle import Bundle, Calibration
 from molvis_core.config import is_fused, parts_of
 from molvis_core.dataset import Measurement
 from molvis_core.errors import AdductError, BundleError, ConfigError, DatasetError, MolvisError, RecordError, ScoreError
 from molvis_core.files import replacing
 from molvis_core.formula import formula_mass, parse_formula
-from molvis_core.presence import describe
+from molvis_core.ions import as_likely_ions, check_ion, common_mass, fitting_ion
+from molvis_core.presence import Presence, describe
 from molvis_core.records import NO_ORIGIN, Origin, Record, Structure
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ def identify(
     mass: float | None = None,
     formula: str | None = None,
     adduct: str | None = None,
+    adducts: Sequence[str] = (),
     top: int = 20,
     rerank: bool = True,
     consensus: bool = False,
@@ -180,6 +182,8 @@ def identify(
         mass: neutral mass in Da, where no ion tells it.
         formula: for `formula`; where it is not given, that of the query's own structure.
         adduct: taken for ions that name none.
+        adducts: tried for ions that name none, and ranked together; without any, the likely ones of the ion's polarity
+            (`molvis_core.adducts.ADDUCT_SHARES`). `positive` and `negative` stand for those.
         top: candidates that come back for each query.
         rerank: use the bundle's scorers. Not with `all`: their weights are calibrated among candidates of equal mass,
             and among others they could lift one of another mass above the truth.
@@ -203,8 +207,16 @@ def identify(
         except ValueError as error:
             raise ConfigError(str(error)) from error
     index.require(bundle)
-    unknowns, vectors = _embedded(bundle, _unknowns(bundle, queries, adduct, consensus, modality, mass), device)
-    good = [u for u in unknowns if not u.problem]
+    if adduct is not None and adducts:
+        raise ConfigError(f"adduct {adduct!r} is taken, or adducts {', '.join(adducts)} are tried; name one of the two")
+    if adducts:
+        likely_adducts(None, names=adducts)  # a name that cannot be read is no query's fault
+    unknowns = _unknowns(bundle, queries, adduct, consensus, modality, mass)
+    groups = [_readings(u, _scope(candidates, u, formula, mass), adducts) for u in unknowns]
+    flat, vectors = _embedded(bundle, [r for group in groups for r in group], device)
+    rest = iter(flat)
+    groups = {id(first): [first, *more] for first, *more in ([next(rest) for _ in group] for group in groups)}
+    good = [group[0] for group in groups.values() if not all(r.problem for r in group)]
     weighers = {reranked: Weigher(bundle, rerank=reranked) for reranked in {rerank, False}}
     found: dict[int, Identification] = {}
     scopes: dict[int, Scope] = {id(u): _scope(candidates, u, formula, mass) for u in good}
@@ -214,19 +226,17 @@ def identify(
         whole: dict[int, dict[str, np.ndarray]] = {}
         if scope == "all" and len(index.library):
             whole = _whole(together, vectors, index)
+        weigh = weighers[rerank and scope != "all"]
+        # Among the whole library nothing was fitted, and without the scorers half of what was fitted is missing.
+        presence = weigh.calibration.presence if weigh.complete and scope != "all" else None
         for unknown in together:
-            mine = vectors[id(unknown)]
-            try:
-                rows = scope_rows(index, unknown, scope, ppm, formula)
-                cosine = whole.get(id(unknown)) or {m: cosines(v, index, rows) for m, v in mine.items()}
-                weigh = weighers[rerank and scope != "all"]
-                ranked = _rank(unknown, cosine, index, rows, weigh, top)
-                found[id(unknown)] = replace(ranked, searched=_searched(index, unknown, scope, ppm, formula))
-            except MolvisError as error:
-                found[id(unknown)] = unknown.failed(str(error))
+            readings = groups[id(unknown)]
+            weighed = [_weigh(r, vectors, whole, index, scope, ppm, formula, weigh) for r in readings]
+            searched = _searched(index, readings, scope, ppm, formula)
+            found[id(unknown)] = replace(_ranked(readings, weighed, index, top, presence), searched=searched)
             if progress:
                 progress(len(found), len(good))
-    return [found.get(id(u)) or u.failed(u.problem) for u in unknowns]
+    return [found.get(u) or readings[0].failed(readings[0].problem) for u, readings in groups.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +251,7 @@ class Unknown:
         truth: the true structure, where it is known.
         notes: what of it is not used, and why.
         origin: where in which file it was found.
+        share: how often neutral molecules form its ion; 1 where the ion is known.
     """
 
     name: str
@@ -250,6 +261,7 @@ class Unknown:
     truth: Structure | None = None
     notes: tuple[str, ...] = ()
     origin: Origin = NO_ORIGIN
+    share: float = 1.0
 
     @property
     def records(self) -> tuple[Any, ...]:
@@ -407,6 +419,16 @@ class Weigher:
         return Scored(total, shares, near, added, columns)
 
 
+def _readings(unknown: Unknown, scope: Scope, adducts: Sequence[str]) -> list[Unknown]:
+    """An unknown, or one for each adduct that it may be where nothing tells the mass that is searched for."""
+    if scope != "mass":
+        return [unknown]
+    try:
+        return as_likely_ions(unknown, adducts)
+    except AdductError as error:
+        return [replace(unknown, problem=str(error))]
+
+
 def _scope(candidates: Scope, unknown: Unknown, formula: str | None, mass: float | None) -> Scope:
     if candidates != "auto":
         return candidates
@@ -417,14 +439,15 @@ def _scope(candidates: Scope, unknown: Unknown, formula: str | None, mass: float
     return "mass" if ion or mass is not None else "all"
 
 
-def _searched(index: Index, unknown: Unknown, scope: Scope, ppm: float, formula: str | None) -> Searched:
+def _searched(index: Index, readings: Sequence[Unknown], scope: Scope, ppm: float, formula: str | None) -> Searched:
+    truth = readings[0].truth
     return Searched(
         index.name,
         len(index.library),
         scope,
         ppm if scope == "mass" else None,
-        formula or (unknown.truth.formula if unknown.truth else None) if scope == "formula" else None,
-        tuple(dict.fromkeys(a for r in unknown.records if (a := getattr(r, "adduct", None)))),
+        formula or (truth.formula if truth else None) if scope == "formula" else None,
+        tuple(dict.fromkeys(a for u in readings for r in u.records if (a := getattr(r, "adduct", None)))),
     )
 
 
@@ -467,15 +490,69 @@ def _adduct(unknown: Unknown) -> str:
     return str(getattr(unknown.ion, "adduct", None))
 
 
-def _rank(
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """The candidates of an unknown, its ion taken for one adduct.
+
+    Attributes:
+        unknown: with that adduct.
+        places: of the candidates in the library.
+        cosine: of the records with them, before weighing.
+        scored: their evidence.
+        prior: logarithm of how often each forms the ion; None where the ion is known.
+    """
+
+    unknown: Unknown
+    places: Int64[np.ndarray, " m"]
+    cosine: Mapping[str, Float[np.ndarray, "r m"]]
+    scored: Scored
+    prior: Float[np.ndarray, " m"] | None
+
+    @property
+    def logits(self) -> Float[np.ndarray, " m"]:
+        """Of all candidates, with the prior."""
+        return self.scored.logits if self.prior is None else self.scored.logits + self.prior
+
+    def evidence(self, place: int) -> dict[str, float]:
+        """What each piece adds to the logit of a candidate."""
+        out = {m: float(values[place]) for m, values in self.scored.cosines.items()}
+        where = np.flatnonzero(self.scored.near == place)
+        for key, values in self.scored.scorers.items():
+            out[key] = float(values[where[0]]) if len(where) else float(values.min(initial=0.0))
+        return out if self.prior is None else out | {"adduct": float(self.prior[place])}
+
+
+def _weigh(
     unknown: Unknown,
-    cosine: Mapping[str, np.ndarray],
+    vectors: Mapping[int, Mapping[str, np.ndarray]],
+    whole: Mapping[int, Mapping[str, np.ndarray]],
     index: Index,
-    rows: np.ndarray | None,
+    scope: Scope,
+    ppm: float,
+    formula: str | None,
     weigh: Weigher,
-    top: int,
-) -> Identification:
-    places = np.arange(len(index.library)) if rows is None else rows
+) -> _Weighed | str:
+    """The candidates of an unknown with their evidence, or why there is none."""
+    if unknown.problem:
+        return unknown.problem
+    try:
+        rows = scope_rows(index, unknown, scope, ppm, formula)
+        prior = None
+        if unknown.share < 1 and rows is not None:
+            rows, prior = fitting_ion(index.library, rows, _adduct(unknown), unknown.share)
+        cosine = whole.get(id(unknown)) or {m: cosines(v, index, rows) for m, v in vectors[id(unknown)].items()}
+        places = np.arange(len(index.library)) if rows is None else rows
+        scored = _scored(unknown, cosine, index, places, weigh)
+    except MolvisError as error:
+        return str(error)
+    if not np.isfinite(scored.logits).all():
+        return f"query {unknown.name!r} has scores that are not finite"
+    return _Weighed(unknown, places, cosine, scored, prior)
+
+
+def _scored(
+    unknown: Unknown, cosine: Mapping[str, np.ndarray], index: Index, places: np.ndarray, weigh: Weigher
+) -> Scored:
     if not cosine and not any(
         weigh.takes(k, m, r) for k in weigh.scorers for m, v in unknown.measured.items() for r in v
     ):
@@ -489,49 +566,79 @@ def _rank(
         return index.library.structures(places[chosen])
 
     if cosine:
-        scored = weigh.score(unknown.measured, cosine, structures_at)
-    else:
-        scored = weigh.score_without(unknown.measured, len(places), structures_at)
-    total = scored.logits
-    if not np.isfinite(total).all():
-        raise ScoreError(f"query {unknown.name!r} has scores that are not finite")
+        return weigh.score(unknown.measured, cosine, structures_at)
+    return weigh.score_without(unknown.measured, len(places), structures_at)
+
+
+def _ranked(
+    readings: Sequence[Unknown],
+    weighed: Sequence[_Weighed | str],
+    index: Index,
+    top: int,
+    presence: Presence | None,
+) -> Identification:
+    """Candidates under all adducts in one order, with probabilities over all of them."""
+    found = [w for w in weighed if not isinstance(w, str)]
+    if not found:
+        return _not_found(readings, [w for w in weighed if isinstance(w, str)])
+    total = np.concatenate([w.logits for w in found])
+    places = np.concatenate([w.places for w in found])
+    owner = np.repeat(np.arange(len(found)), [len(w.places) for w in found])
+    start = np.cumsum([0, *(len(w.places) for w in found)])
     peak = total.max()
     norm = peak + math.log(np.exp(total - peak).sum())
     count = min(top, len(total))
     best = np.argpartition(-total, count - 1)[:count]
     best = np.sort(best)  # in the library's order, which ties keep
     best = best[metrics.in_order(total[best])]
-    structures = index.library.structures(places[best])
-    found: list[Candidate] = []
-    for rank, (place, structure) in enumerate(zip(best, structures, strict=True), start=1):
-        evidence = {m: float(values[place]) for m, values in scored.cosines.items()}
-        where = np.flatnonzero(scored.near == place)
-        for key, values in scored.scorers.items():
-            evidence[key] = float(values[where[0]]) if len(where) else float(values.min(initial=0.0))
+    candidates: list[Candidate] = []
+    for rank, (place, structure) in enumerate(zip(best, index.library.structures(places[best]), strict=True), start=1):
+        one = found[owner[place]]
         score = float(total[place])
+        evidence = one.evidence(int(place - start[owner[place]]))
+        adduct = getattr(one.unknown.ion, "adduct", None)
         probability = math.exp(score - norm)
-        found.append(
-            Candidate(rank, structure, score, probability, evidence, getattr(unknown.ion, "adduct", None), unknown.mass)
-        )
+        candidates.append(Candidate(rank, structure, score, probability, evidence, adduct, one.unknown.mass))
+    unknown = found[owner[best[0]]].unknown
     truth_rank = None
     if unknown.truth is not None:
-        own_row = index.library.rows_of(unknown.truth.inchikey14)
-        where = np.flatnonzero(np.isin(places, own_row))
+        where = np.flatnonzero(np.isin(places, index.library.rows_of(unknown.truth.inchikey14)))
         if len(where):
-            truth_rank = float(metrics.rank_of_truth(total[None], where[:1]).rank[0])
-    margin = found[0].probability - (found[1].probability if len(found) > 1 else 0.0)
-    # Among the whole library nothing was fitted, and without the scorers half of what was fitted is missing.
-    among, presence = None, weigh.calibration.presence
-    if rows is not None and weigh.complete and presence.takes(tuple(unknown.measured)):
-        among = presence.probability(describe(unknown.measured, cosine, scored, int(best[0]), structures[0]))
+            where = where[np.argmax(total[where])]
+            truth_rank = float(metrics.rank_of_truth(total[None], np.array([where])).rank[0])
+    margin = candidates[0].probability - (candidates[1].probability if len(candidates) > 1 else 0.0)
+    among = _among(found[owner[best[0]]], int(best[0] - start[owner[best[0]]]), candidates[0], len(total), presence)
     return replace(
         unknown.failed(""),
         probability_among=among,
         n_candidates=len(total),
-        candidates=tuple(found),
+        candidates=tuple(candidates),
         margin=margin,
         truth_rank=truth_rank,
     )
+
+
+def _among(first: _Weighed, place: int, best: Candidate, rivals: int, presence: Presence | None) -> float | None:
+    """How probable it is that the truth is among the candidates; None where nothing was fitted for them."""
+    measured = first.unknown.measured
+    if presence is None or not presence.takes(tuple(measured)):
+        return None
+    features = describe(measured, first.cosine, first.scored, place, best.structure)
+    if first.prior is not None:  # those taken for other adducts are rivals too
+        features |= {"rivals": math.log(rivals), "first": best.probability}
+    return presence.probability(features)
+
+
+def _not_found(readings: Sequence[Unknown], problems: Sequence[str]) -> Identification:
+    """What is wrong with an unknown of which nothing could be ranked."""
+    if len(readings) == 1:
+        return readings[0].failed(problems[0])
+    tried = ", ".join(f"{_adduct(r)} ({r.mass:.4f} Da)" for r in readings if r.mass)
+    failed = readings[0].failed(
+        f"the ion names no adduct, and as none of these the library holds a candidate: {tried}. Widen --ppm, or name "
+        "adducts with --adducts"
+    )
+    return replace(failed, adduct=None, mass=None)
 
 
 def cosines(vectors: np.ndarray, index: Index, rows: np.ndarray | None) -> np.ndarray:
@@ -727,14 +834,9 @@ def _unknown(
         if own is not None:
             masses.append(own)
     problem = "" if measured else notes[0] if notes else "nothing was measured"
-    if mass is None and masses:
-        mass = float(np.median(masses))
-        for off in masses:
-            if abs(off - mass) > _ONE_COMPOUND * mass:
-                problem = problem or (
-                    f"its ions are of different masses, {mass:.4f} and {off:.4f} Da; correct an adduct or a precursor, "
-                    "or take them apart"
-                )
+    if mass is None:
+        mass, differ = common_mass(masses)
+        problem = problem or differ
     truth = next((i.truth for i in group if i.truth is not None), None)
     kept = measured or _grouped(group)
     return Unknown(
@@ -761,10 +863,6 @@ def _one_origin(origins: Sequence[Origin]) -> Origin:
         float(np.median(times)) if times else None,
         names(o.source_file for o in origins),
     )
-
-
-_ONE_COMPOUND = 100e-6
-"""Neutral masses further apart than this, relatively, are not of one compound, whatever the instrument."""
 
 
 def _grouped(group: Sequence[_Item]) -> dict[str, list[Any]]:
@@ -798,34 +896,6 @@ def _checked(
         f"bundle {bundle.name!r} has no encoder for {item.modality!r} and no scorer that takes it; it knows "
         f"{', '.join(sorted({*bundle.modalities, *(only for _, only in scorers)} - {'structure', ''}))}"
     )
-
-
-def check_ion(record: Any, adduct: str | None = None) -> tuple[Any, float | None]:
-    """A record with its adduct filled in, and the neutral mass in Da where it can be told.
-
-    Raises:
-        AdductError: the adduct cannot be read, contradicts the ion mode, or leaves no mass.
-    """
-    import dataclasses
-
-    if not hasattr(record, "adduct"):
-        return record, None
-    named = record.adduct or adduct
-    if hasattr(record, "mz") and not (len(record.mz) and (record.intensity > 0).any()):
-        raise AdductError("the spectrum has no peaks")
-    if named is None:
-        return record, None
-    ion = parse_adduct(named)
-    mode = getattr(record, "ionmode", None)
-    if mode is not None and mode != ion.ionmode:
-        raise AdductError(f"adduct {ion.name} is {ion.ionmode}, but the ion mode is {mode}; correct one of them")
-    if record.charge is not None and record.charge * ion.charge < 0:
-        raise AdductError(f"adduct {ion.name} has charge {ion.charge:+d}, but the ion has {record.charge:+d}")
-    if record.adduct != ion.name:
-        record = dataclasses.replace(record, adduct=ion.name)
-    if record.precursor_mz is None:
-        return record, None
-    return record, neutral_mass(record.precursor_mz, ion)
 
 
 def calibrate(

@@ -42,6 +42,10 @@ def identify(
     mass: Annotated[float | None, typer.Option(help="Neutral mass in Da, where no ion tells it.")] = None,
     formula: Annotated[str | None, typer.Option(help="Molecular formula of the candidates.")] = None,
     adduct: Annotated[str | None, typer.Option(help="For ions that name none, such as [M+H]+.")] = None,
+    adducts: Annotated[
+        str | None,
+        typer.Option(help="To try for ions that name none: [M+H]+,[M+Na]+ or positive; else the likely ones."),
+    ] = None,
     top: Annotated[int, typer.Option(help="Candidates for each query.")] = 20,
     consensus: Annotated[bool, typer.Option("--consensus", help="Measurements of one name are one unknown.")] = False,
     rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers, such as explained peaks.")] = True,
@@ -61,6 +65,8 @@ def identify(
 
     What cannot be read or searched is reported, and the rest goes on. The probability of a candidate is that it is the
     truth, given that the truth is among the candidates; "among" is how probable that is.
+
+    Exit status 0: at least one query was searched. 3: none was, for want of spectra, of their masses or of candidates.
     """
     from molvis_core import load_bundle
     from molvis_core.candidates import looks_everywhere
@@ -98,8 +104,9 @@ def identify(
     )
     with output.progress("identifying") as show:
         found = search(
-            opened, queries, index, candidates=candidates, ppm=ppm, mass=mass, formula=formula, adduct=adduct, top=top,
-            rerank=rerank, consensus=consensus, device=device, progress=show,
+            opened, queries, index, candidates=candidates, ppm=ppm, mass=mass, formula=formula, adduct=adduct,
+            adducts=[name for name in (adducts or "").split(",") if name.strip()], top=top, rerank=rerank,
+            consensus=consensus, device=device, progress=show,
         )  # fmt: skip
     found = [*found, *problems]
     if csv:
@@ -120,6 +127,12 @@ def identify(
         output.print_json(to_json(found))
     else:
         show_table(found)
+    if all(one.problem for one in found):
+        raise typer.Exit(NOTHING_SEARCHED)
+
+
+NOTHING_SEARCHED = 3
+"""Exit status of an identification that could not search a single query."""
 
 
 def open_library(path: Path, bundle: Bundle, whole: bool = True, device: str | None = None) -> Index:
@@ -133,6 +146,7 @@ def open_library(path: Path, bundle: Bundle, whole: bool = True, device: str | N
 def show_table(found: Sequence[Identification], most: int = 3) -> None:
     """The best candidates of each query, what each piece of evidence adds where there are several, and the problems."""
     several = any(len(set(one.modalities)) > 1 for one in found)
+    tried = any(one.searched and len(one.searched.adducts) > 1 for one in found)
     rows: list[tuple[object, ...]] = []
     for one in found:
         for c in one.candidates[: max(most, 10) if several and len(found) == 1 else most]:
@@ -143,9 +157,11 @@ def show_table(found: Sequence[Identification], most: int = 3) -> None:
             label = (c.structure.name or c.structure.smiles)[:48]
             told = [", ".join(f"{name} {value:.1f}" for name, value in c.evidence.items())] if several else []
             share = f"{c.probability:.3f}" if one.n_candidates > 1 else "only candidate"
-            rows.append((*head, f"{c.rank}{mark}", label, c.structure.formula, share, *told))
+            ion = [c.adduct] if tried else []
+            rows.append((*head, f"{c.rank}{mark}", *ion, label, c.structure.formula, share, *told))
     if rows:
-        columns = ["query", "mass", "candidates", "among", "rank", "structure", "formula", "probability"]
+        ion = ["adduct"] if tried else []
+        columns = ["query", "mass", "candidates", "among", "rank", *ion, "structure", "formula", "probability"]
         output.print_table([*columns, *(["evidence"] if several else [])], rows)
     if any(one.candidates and one.probability_among is None for one in found):
         output.note("among -: how probable it is that the truth is among the candidates is not calibrated for these")

@@ -947,3 +947,12 @@ def test_mzml_scans_keep_their_number_and_their_time_in_minutes(tmp_path: Path, 
     (found,), _ = _all(read_mzml, _write(tmp_path / "a.mzML", _mzml(scan)))
     assert found.origin.scans == "381"
     assert found.origin.rt_min == pytest.approx(minutes)
+
+
+@pytest.mark.parametrize(("lines", "mode"), [("ADDUCT=[M+?]+", "positive"), ("ADDUCT=[M + ?]-", "negative")])
+def test_an_adduct_that_is_left_open_tells_polarity_and_charge(tmp_path: Path, lines: str, mode: str) -> None:
+    text = f"BEGIN IONS\n{lines}\nPEPMASS=195.0877\n110.07 5\nEND IONS\n"
+    (found,), problems = _all(read_mgf, _write(tmp_path / "a.mgf", text))
+    assert not problems
+    assert isinstance(found.record, PeakList)
+    assert (found.record.adduct, found.record.ionmode, abs(found.record.charge or 0)) == (None, mode, 1)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis_core.adducts import ion_mz, parse_adduct
+from molvis_core.adducts import ion_mz, parse_adduct, unknown_charge
 from molvis_core.dataset import Measurement
 from molvis_core.errors import AdductError, ReadError, RecordError, StructureError
 from molvis_core.identity import structure
@@ -161,6 +161,9 @@ def measurement(
         return refuse("a survey spectrum (MS1); molvis identifies MS/MS spectra, so leave it out")
     adduct, mode = find(fields, "adduct"), ionmode(find(fields, "ionmode") or "")
     stated = find(fields, "charge") or ""
+    if (left_open := unknown_charge(adduct or "")) is not None:
+        # SIRIUS and MZmine write [M+?]+ for an ion whose adduct they do not know.
+        adduct, stated = None, f"{left_open:+d}" if left_open else stated
     charge = parse_charge(stated)
     if adduct is not None:
         try:
