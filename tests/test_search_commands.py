@@ -85,7 +85,10 @@ def test_identify_ends_with_3_when_nothing_could_be_searched(capsys: pytest.Capt
     ("line", "message"),
     [
         ("identify nowhere.codes --bundle bundle --library index", "nowhere.codes: no such file"),
-        ("identify unknown.codes --bundle nowhere --library index", "nowhere: no such folder"),
+        (
+            "identify unknown.codes --bundle nowhere --library index",
+            "nowhere: no installed plugin ships a bundle of this name",
+        ),
         ("identify unknown.codes --bundle bundle --library nowhere", "nowhere: no such file or folder"),
         ("identify unknown.codes --bundle bundle --library index --csv no/found.csv", "there is no folder no"),
         ("identify unknown.codes --bundle bundle --library index --formula C4Q", "'Q' is not an element"),

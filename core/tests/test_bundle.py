@@ -7,17 +7,26 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
 from molvis_core import bundle as bundles
-from molvis_core.bundle import Bundle, Calibration, load_bundle, save_bundle, verify_bundle, write_calibration
+from molvis_core.bundle import (
+    Bundle,
+    Calibration,
+    find_bundle,
+    load_bundle,
+    save_bundle,
+    verify_bundle,
+    write_calibration,
+)
 from molvis_core.config import RunConfig, parse_config
 from molvis_core.errors import BundleError, RecordError
 from molvis_core.identity import structure
-from molvis_core.plugins import plugins
+from molvis_core.plugins import Component, Plugin, plugins
 from molvis_core.records import PeakList
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -184,6 +193,34 @@ def test_a_folder_without_a_bundle_and_a_name_nobody_ships_are_refused(tmp_path:
         load_bundle(tmp_path)
     with pytest.raises(BundleError, match="no installed plugin ships a bundle of this name"):
         load_bundle("massbnak")
+
+
+def test_a_folder_of_a_shipped_bundles_name_does_not_take_its_place(
+    saved: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plugin = Plugin("ships", "ships", "1.0", "ships", (Component("bundle", "known", "ships:FOLDER", "A bundle."),))
+    monkeypatch.setattr("molvis_core.registry.plugins", lambda: (plugin,))
+    monkeypatch.setitem(sys.modules, "ships", ModuleType("ships"))
+    shipped = tmp_path / "elsewhere" / "known"
+    shutil.copytree(saved.path, shipped)
+    monkeypatch.setattr(sys.modules["ships"], "FOLDER", shipped, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    (tmp_path / "known").mkdir()
+    assert find_bundle("known") == shipped
+    assert not caplog.messages
+    shutil.copytree(saved.path, tmp_path / "known", dirs_exist_ok=True)
+    assert find_bundle("known") == shipped
+    assert caplog.messages == [f"known: the shipped bundle of this name is used; for the folder write .{os.sep}known"]
+    assert find_bundle("./known") == find_bundle(Path("known")) == Path("known")
+
+    shutil.copytree(saved.path, tmp_path / "mine")
+    assert find_bundle("mine") == Path("mine")
+    (tmp_path / "knwon").mkdir()
+    with pytest.raises(BundleError, match=r"knwon: no installed .*, and the folder of this name holds no bundle\.toml"):
+        find_bundle("knwon")
+    with pytest.raises(BundleError, match=r"runs/known: no such folder\. It is a path"):
+        find_bundle("runs/known")
 
 
 def test_an_old_format_is_upgraded_step_by_step(saved: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from molvis_core.identification import Identification
     from molvis_core.library import Index
 
+log = logging.getLogger("molvis")
 FORMAT = 2
 """Number of the format that this molvis writes. Older ones are upgraded step by step on opening."""
 
@@ -317,20 +320,32 @@ def verify_bundle(path: Path | str, *, accept: bool = False) -> Bundle:
 
 
 def find_bundle(path: Path | str) -> Path:
-    """The folder of a bundle: a path as it is, or the name of a component of kind `bundle`.
+    """The folder of a bundle: the name of one that a plugin ships, or a path.
+
+    A name comes first: a folder of that name in the working directory does not take the place of a shipped bundle. A
+    path has a separator, such as `./massbank`, or is a folder with a `bundle.toml` whose name no shipped bundle has; a
+    `Path` is a path.
 
     Raises:
         BundleError: there is neither.
     """
     recover(Path(path))
-    if (folder := Path(path)).is_dir():
+    folder, shipped = Path(path), {c.name for c in registry.components("bundle")}
+    if isinstance(path, Path) or {os.sep, os.altsep or os.sep} & set(path):
+        if not folder.is_dir():
+            raise BundleError(f"{path}: no such folder. It is a path; a bundle is a folder with a bundle.toml")
         return folder
-    shipped = {c.name for c in registry.components("bundle")}
-    if str(path) in shipped:
-        return Path(registry.load("bundle", str(path)))
+    here = (folder / "bundle.toml").is_file()
+    if path in shipped:
+        if here:
+            log.warning("%s: the shipped bundle of this name is used; for the folder write .%s%s", path, os.sep, path)
+        return Path(registry.load("bundle", path))
+    if here:
+        return folder
+    what = "the folder of this name holds no bundle.toml" if folder.is_dir() else "there is no folder of this name"
     raise BundleError(
-        f"{path}: no such folder, and no installed plugin ships a bundle of this name."
-        f"{did_you_mean(str(path), shipped)} Shipped: {', '.join(sorted(shipped)) or 'none'}."
+        f"{path}: no installed plugin ships a bundle of this name, and {what}.{did_you_mean(path, shipped)} "
+        f"Shipped: {', '.join(sorted(shipped)) or 'none'}."
     )
 
 

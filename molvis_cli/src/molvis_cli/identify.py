@@ -33,7 +33,7 @@ def identify(
     also: Annotated[
         list[str] | None, typer.Option("--with", help="Another measurement of it: MODALITY=FILE, such as raman=a.txt.")
     ] = None,
-    bundle: Annotated[str, typer.Option("--bundle", "-b", help="Folder or name of a bundle.")] = "massbank",
+    bundle: Annotated[str, typer.Option("--bundle", "-b", help="Name of a shipped bundle, or a folder.")] = "massbank",
     candidates: Annotated[
         Literal["auto", "mass", "formula", "all"],
         typer.Option(help="Which candidates: of the mass, of the formula, or all; auto takes what is known."),

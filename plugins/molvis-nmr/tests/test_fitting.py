@@ -82,7 +82,7 @@ def test_the_fitters_prior_is_the_usual_one() -> None:
     free = {name: belief.sd for name, belief in prior.items() if isinstance(belief, Normal)}
     assert free["shift/H1"] == pytest.approx(0.05)
     assert (free["coupling/H1-H2"], free["coupling/H1-H3"]) == (pytest.approx(3.0), pytest.approx(1.0))
-    assert free["width/H1"] == pytest.approx(0.7)
+    assert free["width/H1"] == pytest.approx(0.7 * start.widths[0])
     assert free["intensity/H1"] == pytest.approx(0.25)
     assert "gaussian" in free
 
