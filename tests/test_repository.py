@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trove_classifiers
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = sorted(p.parent for p in (ROOT / "plugins").glob("[!._]*/pyproject.toml"))
@@ -38,16 +39,46 @@ def test_a_package_has_what_every_package_has(package: Path) -> None:
     assert not [name for name in changes if not CHANGE.fullmatch(name)]
 
 
+CODE = (".py", ".md", ".toml", ".html", ".typed")
+SPDX = {"BSD-3-Clause", "CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "DL-DE-BY-2.0"}
+URLS = {
+    "creativecommons.org/publicdomain/zero/1.0/": "CC0-1.0",
+    "creativecommons.org/licenses/by/4.0/": "CC-BY-4.0",
+    "creativecommons.org/licenses/by-sa/4.0/": "CC-BY-SA-4.0",
+    "www.govdata.de/dl-de/by-2-0": "DL-DE-BY-2.0",
+}
+
+
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)
-def test_a_package_says_what_it_needs_and_under_which_licence(package: Path) -> None:
+def test_a_package_says_what_it_needs_and_who_made_it(package: Path) -> None:
     facts = project(package)
-    assert facts["license"] == "BSD-3-Clause"
     assert (package / "LICENSE").read_text(encoding="utf-8") == (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert facts["requires-python"] == ">=3.11"
     required = [text for text in facts.get("dependencies", []) if text.startswith("molvis")]
     assert all(text.endswith(">=0.1,<1") for text in required)
     assert bool(required) or package.name == "core"
     assert "test" in facts["optional-dependencies"]
+    assert facts["authors"] == [{"name": "the molvis developers"}]
+    assert len(facts["keywords"]) > 1
+    assert set(facts["classifiers"]) <= trove_classifiers.classifiers
+    typed = [*package.glob("src/*/py.typed")]
+    assert ("Typing :: Typed" in facts["classifiers"]) == bool(typed) == (package / "src").is_dir()
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)
+def test_the_licence_of_a_package_covers_the_data_in_it(package: Path) -> None:
+    facts = project(package)
+    named = set(facts["license"].split(" AND "))
+    assert named <= SPDX
+    data = [p for p in tracked_files() if p.is_relative_to(package / "src") and p.suffix not in CODE]
+    if not data:
+        assert (facts["license"], facts["license-files"]) == ("BSD-3-Clause", ["LICENSE"])
+        return
+    assert facts["license-files"] == ["LICENSE", "LICENSE-DATA.md"]
+    text = (package / "LICENSE-DATA.md").read_text(encoding="utf-8")
+    for path in data:
+        assert f"`{path.relative_to(package / 'src').as_posix()}`" in text
+    assert named == {"BSD-3-Clause", *(spdx for url, spdx in URLS.items() if url in text)}
 
 
 def test_the_workspace_holds_our_packages_and_not_the_template() -> None:
