@@ -17,7 +17,8 @@ from molvis_core.config import parts_of
 from molvis_core.dataset import Dataset
 from molvis_core.errors import ConfigError, DatasetError
 from molvis_core.evaluation import MAIN_ADDUCTS
-from molvis_core.identification import Weigher, check_ion, fused_keys
+from molvis_core.identification import Weigher, fused_keys
+from molvis_core.ions import check_ion
 from molvis_core.metrics import Estimate
 
 if TYPE_CHECKING:
