@@ -587,10 +587,7 @@ def _ranked(
     start = np.cumsum([0, *(len(w.places) for w in found)])
     peak = total.max()
     norm = peak + math.log(np.exp(total - peak).sum())
-    count = min(top, len(total))
-    best = np.argpartition(-total, count - 1)[:count]
-    best = np.sort(best)  # in the library's order, which ties keep
-    best = best[metrics.in_order(total[best])]
+    best = metrics.in_order(total, top)  # where scores tie, in the order of adducts, then of the library
     candidates: list[Candidate] = []
     for rank, (place, structure) in enumerate(zip(best, index.library.structures(places[best]), strict=True), start=1):
         one = found[owner[place]]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
-from molvis_core import registry
+from molvis_core import metrics, registry
 from molvis_core.config import write_toml
 from molvis_core.errors import IndexFileError, ReadError
 from molvis_core.files import recover, replacing, replacing_folder
@@ -328,12 +328,10 @@ class Index:
             block = self.vectors[start : start + chunk] if rows is None else self.vectors[part]
             scores = np.concatenate([scores, queries @ np.asarray(block, dtype=np.float32).T], axis=1)
             places = np.concatenate([places, np.broadcast_to(part, (len(queries), len(part)))], axis=1)
-            if scores.shape[1] > k:
-                best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-                scores, places = np.take_along_axis(scores, best, 1), np.take_along_axis(places, best, 1)
-        # Equal scores in the order of rows, so that a search gives the same answer whatever the chunks were.
-        order = np.lexsort((places, -scores), axis=1)
-        return np.take_along_axis(scores, order, 1), np.take_along_axis(places, order, 1)
+            # Scores that tie in the order of rows, so that a search gives the same answer whatever the chunks were.
+            best = np.array([metrics.in_order(row, k) for row in scores], dtype=np.int64).reshape(len(scores), -1)
+            scores, places = np.take_along_axis(scores, best, 1), np.take_along_axis(places, best, 1)
+        return scores, places
 
 
 def build_index(

@@ -13,7 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
+from molvis_core import ties
 from molvis_core.errors import ScoreError
+from molvis_core.ties import TIE
 
 CUTOFFS = (1, 5, 20)
 
@@ -45,13 +47,6 @@ def finite(scores: np.ndarray, what: object = "") -> np.ndarray:
     return scores
 
 
-TIE = 1e-6
-"""Scores nearer to each other than this share of the largest of them, or of 1, tie.
-
-What is equal may score apart by rounding alone: in another order of summation, at another place of a block, on another
-processor. A rank that followed such differences would be luck."""
-
-
 class Ranks(NamedTuple):
     """Where the truth came.
 
@@ -78,7 +73,11 @@ def rank_of_truth(scores: Float[np.ndarray, "n m"], truth: Int64[np.ndarray, " n
 
 
 def slack(scores: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " n"]:
-    """How far apart scores of each row tie; see `TIE`."""
+    """How far apart scores of each row tie: `TIE` times the largest of them, or 1.
+
+    What is equal may score apart by rounding alone: in another order of summation, at another place of a block, on
+    another processor. A rank that followed such differences would be luck.
+    """
     return TIE * np.maximum(1.0, np.abs(scores).max(axis=1, initial=0.0))
 
 
@@ -104,18 +103,10 @@ def ranks(above: Int64[np.ndarray, " n"], tied: Int64[np.ndarray, " n"]) -> Rank
     return Ranks(1 + above + tied / 2, tied)
 
 
-def in_order(scores: Float[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
-    """Places from the best score to the worst; scores that tie keep the order in which they stand."""
+def in_order(scores: Float[np.ndarray, " m"], count: int | None = None) -> Int64[np.ndarray, " k"]:
+    """Places from the best score to the worst, of the `count` best; scores that tie keep the order they stand in."""
     width = float(slack(scores[None])[0])
-    order = np.argsort(-scores, kind="stable")
-    # A group of ties begins with its best score and ends where a score is further than the slack from that.
-    groups = np.empty(len(order), dtype=np.int64)
-    best, group = np.inf, -1
-    for place, score in enumerate(scores[order].tolist()):
-        if not best - score <= width:
-            best, group = score, group + 1
-        groups[place] = group
-    return order[np.lexsort((order, groups))]
+    return ties.best(scores, len(scores) if count is None else count, width)
 
 
 def hits(rank: Float[np.ndarray, " n"], cutoff: int, tied: np.ndarray | None = None) -> Float[np.ndarray, " n"]:
