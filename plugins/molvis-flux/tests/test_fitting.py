@@ -164,8 +164,8 @@ def test_a_flux_that_the_data_only_bound_is_called_so() -> None:
 
 
 def test_a_minimum_on_a_bound_is_met_exactly() -> None:
-    found = fit(routes(turned=0.0), starts=4)
-    assert found.value("turned") == pytest.approx(0.0, abs=1e-9)
+    found = fit(routes(turned=-0.005), starts=4)  # as noise has it
+    assert found.value("turned") == pytest.approx(0.0, abs=1e-12)
     assert found.converged.all()
 
 

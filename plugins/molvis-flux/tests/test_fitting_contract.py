@@ -64,7 +64,7 @@ class TestFluxFit(FitterContract):
 
     @pytest.fixture
     def unseen(self) -> str:
-        return "net/gone"
+        return "net/elsewhere"  # as far from the others as `net/gone`, and first
 
     @pytest.fixture
     def impossible(self) -> Sequence[Distribution]:

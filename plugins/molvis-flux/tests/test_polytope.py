@@ -238,3 +238,29 @@ def test_draws_are_written_with_the_names_of_fluxes(tmp_path) -> None:
     np.testing.assert_allclose([[float(x) for x in row.split(",")] for row in rows], values, rtol=1e-8)
     rows = {row.name: row for row in summary(space, values)}
     assert (rows["net/up"].low, rows["net/up"].high, rows["net/in"].free) == (0.0, 10.0, False)
+
+
+def test_of_fluxes_that_stand_out_equally_the_first_are_free() -> None:
+    ways = {f"w{i}": "A -> B" for i in range(4)}
+    space = flux_space(network({"in": "-> A", **ways, "out": "B ->"}, {"in": (1.0, 1.0)}))
+    assert [space.parameters[i][1] for i in space.free] == ["w0", "w1", "w2"]
+    line = flux_space(network({"in": "-> A", "on": "A -> B", "out": "B ->"}))
+    assert [line.parameters[i][1] for i in line.free] == ["in"]
+
+
+def test_fluxes_follow_from_the_free_ones_by_correctly_rounded_fractions() -> None:
+    model = network({"in": "-> A", "split": "A -> B", "out": "B ->"})
+    model.reactions["split"] = dataclasses.replace(
+        model.reactions["split"], substrates=(Participant("A", 3.0),), products=(Participant("B", 0.7),)
+    )
+    space = flux_space(model, free=(("net", "in"),))
+    assert space.basis[:, 0].tolist() == [1.0, 1 / 3, 7 / 30]
+
+
+def test_equations_that_hold_up_to_rounding_only_are_solved_in_floating_point() -> None:
+    # The second constraint is the first times three in theory, and not in decimals.
+    again = [Constraint((("net", "up", a), ("net", "down", -b)), 0.0, 0.0) for a, b in ((0.1, 0.1), (0.1 + 0.2, 0.3))]
+    lines = {"in": "-> A", "up": "A -> B", "down": "A -> B", "out": "B ->"}
+    space = flux_space(network(lines, None, *again))
+    assert len(space) == 1
+    assert np.ptp(space.values(space.center[None])[0, 1:3]) == pytest.approx(0, abs=1e-12)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from molvis_core.ties import alike, leading_signs, product, steady_basis
 from molvis_flux.network import Fragment, Network
 from molvis_flux.polytope import FluxSpace
 
@@ -128,8 +129,8 @@ def coordinates(
                        np.concatenate([low, np.ones(len(weights)), [b[1] for b in pools.values()]])
                        for i, low in enumerate((space.lower, space.upper))], axis=1)  # fmt: skip
     extra = np.zeros((len(space.rows), k))
-    extra[:, :k_flux] = space.rows @ space.basis
-    offset = space.rows @ space.origin
+    extra[:, :k_flux] = product(space.rows, space.basis)
+    offset = product(space.rows, space.origin[:, None])[:, 0]
     bent: list[tuple[int, int, float]] = []
     # Net fluxes at the middle say from where on an exchange flux is large.
     net = np.abs(space.values(space.center)[: len(space.reactions)])
@@ -161,10 +162,9 @@ def coordinates(
     used = (norm > 1e-10) & (np.isfinite(lows) | np.isfinite(highs))
     rows, lows, highs = rows[used] / norm[used, None], lows[used] / norm[used], highs[used] / norm[used]
     # Fluxes of one pathway are multiples of each other: one row with the narrowest bounds stands for all.
-    turn = np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)]) if len(rows) else np.ones(0)
+    turn = leading_signs(rows)
     lows, highs = np.where(turn > 0, lows, -highs), np.where(turn > 0, highs, -lows)
-    _, first, same = np.unique(np.round(rows * turn[:, None], 9), axis=0, return_index=True, return_inverse=True)
-    same = np.ravel(same)
+    first, same = alike(rows * turn[:, None])
     low_of, high_of = np.full(len(first), -np.inf), np.full(len(first), np.inf)
     np.maximum.at(low_of, same, lows)
     np.minimum.at(high_of, same, highs)
@@ -178,7 +178,7 @@ def _affine(equal: Float[np.ndarray, "e w"]) -> tuple[Float[np.ndarray, " w"], F
         return np.zeros(equal.shape[1]), np.zeros((equal.shape[1], 0))
     _, s, vt = np.linalg.svd(equal)
     rank = int((s > 1e-9).sum())
-    return np.linalg.lstsq(equal, np.ones(len(equal)), rcond=None)[0], vt[rank:].T
+    return np.linalg.lstsq(equal, np.ones(len(equal)), rcond=None)[0], steady_basis(vt[rank:].T)
 
 
 def split(network: Network) -> tuple[Network, dict[str, tuple[str, ...]]]:

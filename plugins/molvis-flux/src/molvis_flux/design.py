@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis_core.errors import did_you_mean
+from molvis_core.ties import TIE, ascending
 from molvis_flux.coordinates import Coordinates, coordinates
 from molvis_flux.labelling import labelling
 from molvis_flux.levenberg import FitError
@@ -119,16 +120,16 @@ def design(
         if progress:
             progress(i + 1, len(pure))
     if not candidates:
-        best = sorted(range(len(pure)), key=lambda i: judge.rank(totals[i], criterion))[:4]
+        best = _ordered([judge.rank(total, criterion) for total in totals])[:4]
         mixed = _mixtures(network, [pure[i] for i in best])
         totals += [judge.information(tracers).sum(axis=1) for tracers in mixed]
         pure += mixed
-    order = sorted(range(len(pure)), key=lambda i: judge.rank(totals[i], criterion))
+    order = _ordered([judge.rank(total, criterion) for total in totals])
     ranked = tuple(Option(_label(pure[i]), pure[i], *judge.worth(totals[i])) for i in order)
     chosen: list[Option] = []
     so_far = np.zeros_like(totals[0])
     for _ in range(min(experiments, len(pure))):
-        i = min(range(len(pure)), key=lambda i: judge.rank(so_far + totals[i], criterion))
+        i = _ordered([judge.rank(so_far + total, criterion) for total in totals])[0]
         so_far = so_far + totals[i]
         chosen.append(Option(_label(pure[i]), pure[i], *judge.worth(so_far)))
     first = order[0]
@@ -136,11 +137,17 @@ def design(
     added: list[Option] = []
     so_far, left = np.zeros_like(totals[0]), list(range(len(names)))
     while left:
-        f = min(left, key=lambda f: judge.rank(so_far + by_fragment[:, f], criterion))
+        f = left[_ordered([judge.rank(so_far + by_fragment[:, f], criterion) for f in left])[0]]
         left.remove(f)
         so_far = so_far + by_fragment[:, f]
         added.append(Option(names[f], pure[first], *judge.worth(so_far)))
     return Design(ranked, tuple(chosen), tuple(added), matter)
+
+
+def _ordered(ranks: Sequence[float]) -> list[int]:
+    """Which is the best, and so on; of those as good, as tracers of a symmetric molecule are, the first given."""
+    values = np.array(ranks)
+    return ascending(values, TIE * max(1.0, float(np.abs(values).max()))).tolist()
 
 
 class _Judge:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from molvis_core.ties import ascending
 from molvis_flux import statistics, verdicts
 from molvis_flux.coordinates import Name
 from molvis_flux.levenberg import FitError, Minimum, minimise
@@ -61,7 +62,7 @@ class FluxResult:
         samples: draws from the posterior, or None.
         goodness: the chi-square test.
         residuals: of each datum.
-        starts: sums of squared residuals of all starts, ascending.
+        starts: sums of squared residuals of all starts, ascending up to their rounding.
         converged: whether each of those starts did.
         y: coordinates of the starts' ends.
         message: empty where the lowest minimum is one; else what is wrong with it.
@@ -93,6 +94,11 @@ class FluxResult:
         return float(self.values[self.names.index((kind, name))])
 
 
+def in_order(ssr: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Places from the lowest sum of squared residuals up; sums that differ by their rounding keep their order."""
+    return ascending(ssr, 1e-9 * (1.0 + float(ssr.min())))
+
+
 def multistart(
     problem: FluxProblem,
     *,
@@ -105,12 +111,13 @@ def multistart(
     """Fit from points drawn from the space of fluxes.
 
     Returns:
-        All ends, the lowest sum of squared residuals first.
+        All ends, the lowest sum of squared residuals first. Of sums that differ by their rounding the first start's
+        comes first: what the data do not see is different at each.
     """
     found = minimise(
         problem, starting_points(problem, starts, seed), limit=limit, tolerance=tolerance, progress=progress
     )
-    order = np.argsort(found.ssr, kind="stable")
+    order = in_order(found.ssr)
     return Minimum(*(getattr(found, name)[order] for name in Minimum.__slots__))
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from molvis_flux import verdicts
 from molvis_flux.estimator import Estimator, EstimatorError, collect
-from molvis_flux.fitting import FluxResult, result
+from molvis_flux.fitting import FluxResult, in_order, result
 from molvis_flux.levenberg import Minimum, minimise
 from molvis_flux.network import Study
 from molvis_flux.posterior import posterior as sequential
@@ -154,7 +154,7 @@ def estimate(
 def least_squares(problem: FluxProblem, values: Float[np.ndarray, "n v"]) -> Minimum:
     """Least squares from several fluxes at once, the best end first."""
     ended = minimise(problem, problem.map.points(values))
-    order = np.argsort(ended.ssr, kind="stable")
+    order = in_order(ended.ssr)
     return Minimum(*(getattr(ended, name)[order] for name in Minimum.__slots__))
 
 

@@ -12,7 +12,9 @@ from jaxtyping import Bool, Float
 
 from molvis_core.errors import MolvisError, did_you_mean
 from molvis_core.files import write_text
+from molvis_core.ties import product, rounded, spanning_rows
 from molvis_flux.network import Network
+from molvis_flux.rational import express
 
 ZERO_WIDTH = 1e-7
 """A range narrower than this, relative to its size, is taken as a point."""
@@ -94,8 +96,8 @@ class FluxSpace:
     @functools.cached_property
     def halfspaces(self) -> tuple[Float[np.ndarray, "h k"], Float[np.ndarray, " h"]]:
         """The same space as `g @ theta <= h`. Rows of norm 1; what can never be met with equality is left out."""
-        stacked = np.vstack([self.basis, self.rows @ self.basis])
-        start = np.concatenate([self.origin, self.rows @ self.origin])
+        stacked = np.vstack([self.basis, product(self.rows, self.basis)])
+        start = np.concatenate([self.origin, product(self.rows, self.origin[:, None])[:, 0]])
         low = np.concatenate([self.lower, self.rows_lower])
         high = np.concatenate([self.upper, self.rows_upper])
         reach = np.vstack([self.ranges, np.column_stack([self.rows_lower, self.rows_upper])])
@@ -121,9 +123,8 @@ class FluxSpace:
         radius = np.linalg.norm(scaled, axis=1, keepdims=True)
         cost = np.zeros(len(self) + 1)
         cost[-1] = -1
-        found = linprog(
-            cost, np.hstack([scaled, radius]), h - g @ low, bounds=[(0, 1)] * len(self) + [(0, 1)], method="highs"
-        )
+        room = h - product(g, low[:, None])[:, 0]
+        found = linprog(cost, np.hstack([scaled, radius]), room, bounds=[(0, 1)] * (len(self) + 1), method="highs")
         return low + (high - low) * np.asarray(found.x)[:-1]
 
     def contains(self, theta: Float[np.ndarray, "*n k"], tolerance: float = 1e-6) -> Bool[np.ndarray, "*n"]:
@@ -487,11 +488,10 @@ def _coordinates(
 ) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
     """The solutions of equalities as an affine map of some of the unknowns themselves.
 
-    The null space comes from a singular value decomposition of rows brought to norm 1; which unknowns become
-    coordinates from its pivoted QR decomposition, so that the others follow with coefficients of moderate size.
+    The null space comes from a singular value decomposition of rows brought to norm 1. Those unknowns become
+    coordinates that stand out most from it and from each other, so that the others follow with coefficients of moderate
+    size; of unknowns that stand out equally the first in their order. The coefficients are exact.
     """
-    from scipy.linalg import qr, solve
-
     size = np.linalg.norm(equalities, axis=1)
     used = size > 0
     scaled, wanted = equalities[used] / size[used, None], targets[used] / size[used]
@@ -500,28 +500,33 @@ def _coordinates(
         return np.eye(count), np.zeros(count), tuple(range(count))
     u, s, vt = np.linalg.svd(scaled, full_matrices=True)
     rank = int((s > s[0] * 1e-10 * max(scaled.shape)).sum())
-    particular = vt[:rank].T @ ((u[:, :rank].T @ wanted) / s[:rank])
     null = vt[rank:].T
-    if null.shape[1] == 0:
-        return np.zeros((count, 0)), particular, ()
     if chosen is None:
-        pivots = np.asarray(qr(null.T, pivoting=True, mode="r")[-1])
-        free = np.sort(pivots[: null.shape[1]])
+        free = spanning_rows(null).tolist()
     else:
-        free = np.array(chosen, dtype=int)
-        if len(free) != null.shape[1] or np.linalg.cond(null[free]) > 1e10:
+        free = list(chosen)
+        if len(free) != null.shape[1] or (free and np.linalg.cond(null[free]) > 1e10):
             raise FluxSpaceError(f"{len(free)} free fluxes are given; {null.shape[1]} independent ones are wanted")
-    basis = np.asarray(solve(null[free].T, null.T)).T
-    basis[np.abs(basis) < 1e-12 * max(1.0, np.abs(basis).max())] = 0
-    # Stoichiometries are small numbers: rounding takes the decomposition's last digits off those that are exact.
-    rounded = np.round(basis, 10)
-    if np.abs(scaled @ rounded).max() <= max(1e-13, np.abs(scaled @ basis).max()):
-        basis = rounded
-    basis[free] = np.eye(len(free))
-    origin = particular - basis @ particular[free]
+    exact = express(equalities[used], targets[used], free)
+    if exact is not None:
+        basis, origin = exact
+    else:
+        particular = vt[:rank].T @ ((u[:, :rank].T @ wanted) / s[:rank])
+        basis = _followed(null, free)
+        origin = particular - basis @ particular[free]
     origin[free] = 0
-    origin[np.abs(origin) < 1e-12 * (1 + np.abs(particular).max())] = 0
-    return basis, origin, tuple(int(i) for i in free)
+    origin[np.abs(origin) < 1e-12 * (1 + np.abs(origin).max())] = 0
+    return basis, origin, tuple(free)
+
+
+def _followed(null: Float[np.ndarray, "v k"], free: list[int]) -> Float[np.ndarray, "v k"]:
+    """How all unknowns of a null space follow from some, where coefficients are measured numbers."""
+    if not free:
+        return np.zeros((len(null), 0))
+    basis = np.linalg.solve(null[free].T, null.T).T
+    basis[np.abs(basis) < 1e-12 * max(1.0, np.abs(basis).max())] = 0
+    basis[free] = np.eye(len(free))
+    return basis
 
 
 def blocks(space: FluxSpace) -> list[list[int]]:
@@ -539,6 +544,7 @@ def _hit_and_run(space: FluxSpace, block: list[int], n: int, rng: np.random.Gene
     """Uniform draws of some coordinates, by coordinate hit-and-run in a rounded body.
 
     Pilot runs give the covariance that rounds the body; a draw is kept every few sweeps, and their order is shuffled.
+    The same seed gives the same draws on every machine, because no walk depends on the last digits of a BLAS.
     """
     from molvis_flux.hit_and_run import walk
 
@@ -548,15 +554,17 @@ def _hit_and_run(space: FluxSpace, block: list[int], n: int, rng: np.random.Gene
     k = len(block)
     low, high = space.ranges[[space.free[i] for i in block]].T
     point, shape = space.center[block], np.diag(high - low)
+
+    def walked(n: int, thinning: int) -> np.ndarray:
+        start = h - product(g, point[:, None])[:, 0]
+        return point + product(walk(product(g, shape), start, np.zeros(k), n, thinning, rng), shape.T)
+
     for _ in range(6):
-        draws = walk(g @ shape, h - g @ point, np.zeros(k), max(400, 40 * k), 4 * k, rng)
-        draws = point + draws @ shape.T
+        draws = walked(max(400, 40 * k), 4 * k)
         spread = np.cov(draws.T)
         before = np.linalg.inv(shape) @ spread @ np.linalg.inv(shape).T
         point = draws[len(draws) // 2 :].mean(axis=0)
-        shape = np.linalg.cholesky(spread + 1e-14 * np.trace(spread) / k * np.eye(k))
+        shape = rounded(np.linalg.cholesky(spread + 1e-14 * np.trace(spread) / k * np.eye(k)))
         if np.linalg.cond(before) < 10:
             break
-    thinning = 4 * k + k * k // 4
-    draws = walk(g @ shape, h - g @ point, np.zeros(k), n, thinning, rng)
-    return rng.permutation(point + draws @ shape.T)
+    return rng.permutation(walked(n, 4 * k + k * k // 4))

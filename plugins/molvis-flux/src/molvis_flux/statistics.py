@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from molvis_core.ties import alike, leading_signs
 from molvis_flux.levenberg import FitError, Minimum, minimise
 from molvis_flux.problem import FluxProblem
 
@@ -150,9 +151,7 @@ def profile(
         return out
     # Fluxes of one pathway are multiples of each other: one of them is enough.
     unit = directions[open_] / size[open_, None]
-    unit *= np.sign(unit[np.arange(len(unit)), np.abs(unit).argmax(axis=1)])[:, None]
-    _, chosen, same = np.unique(np.round(unit, 9), axis=0, return_index=True, return_inverse=True)
-    same = np.ravel(same)
+    chosen, same = alike(unit * leading_signs(unit)[:, None])
     lanes = np.repeat(open_[chosen], 2)
     side = np.tile([-1.0, 1.0], len(chosen))
     at = directions[lanes] @ best

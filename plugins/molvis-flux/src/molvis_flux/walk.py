@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from numba import njit
 
+from molvis_core.ties import TIE, product, rounded, steady_basis
+
 
 def walk(
     rows: Float[np.ndarray, "c k"],
@@ -22,7 +24,7 @@ def walk(
     """Draw from `low <= rows @ y <= high`, uniformly or under a normal density.
 
     Steps go along axes on which precision and metric are both diagonal, so that the density falls apart into one factor
-    for each.
+    for each. The axes are rounded, so that the same seed gives the same draws on every machine.
 
     Args:
         rows: of the polytope.
@@ -43,13 +45,20 @@ def walk(
     peak = start if peak is None else peak
     factor = np.linalg.inv(np.linalg.cholesky(precision + metric)).T
     curvature, turn = np.linalg.eigh(factor.T @ precision @ factor)
-    axes = factor @ turn
-    at = rows @ start
+    turn = _steady(curvature, turn)
+    axes = rounded(factor @ turn)
+    at = product(rows, start[:, None])[:, 0]
     walked = _gibbs(
-        np.ascontiguousarray((rows @ axes).T), at - low, high - at, np.linalg.solve(axes, start - peak),
+        np.ascontiguousarray(product(rows, axes).T), at - low, high - at, np.linalg.solve(axes, start - peak),
         np.maximum(curvature, 0.0), n, 2 * k + 4, 100 * k + 400, rng,
     )  # fmt: skip
-    return rng.permutation(peak + walked @ axes.T)
+    return rng.permutation(peak + product(walked, axes.T))
+
+
+def _steady(values: Float[np.ndarray, " k"], vectors: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
+    """Eigenvectors whose signs, and turns among equal eigenvalues, are not the processor's."""
+    ends = np.flatnonzero(np.diff(values) > TIE * values[-1]) + 1
+    return np.concatenate([steady_basis(some) for some in np.split(vectors, ends, axis=1)], axis=1)
 
 
 @njit(cache=True, nogil=True)
