@@ -290,6 +290,25 @@ def lines(
     return Lines(position, weight, share)
 
 
+def distinct(found: Lines, apart: float = 1e-6) -> Lines:
+    """Lines in ascending order, those at one place as one: how equal levels share their intensity is for rounding.
+
+    Args:
+        found: as `lines` gives them.
+        apart: what is nearer, in Hz, is at one place.
+    """
+    order = np.argsort(found.position, kind="stable")
+    position, weight, share = found.position[order], found.weight[order], found.share[order]
+    starts = np.append(0, np.flatnonzero(np.diff(position) > apart) + 1)
+    height = np.maximum(np.abs(weight).sum(axis=1), 1e-300)
+    total = np.add.reduceat(height, starts)
+    return Lines(
+        np.add.reduceat(position * height, starts) / total,
+        np.add.reduceat(weight, starts),
+        np.add.reduceat(share * height[:, None], starts) / total[:, None],
+    )
+
+
 def _significant(flips: Flips, threshold: float) -> Int[np.ndarray, " l"]:
     return np.flatnonzero(np.abs(flips.detected) * np.abs(flips.each).max(axis=0) > threshold)
 
@@ -314,7 +333,7 @@ def _joined(
     groups = rows[0][3]
     if not together or len(position) == 0:
         return position, weight, share, groups
-    order = np.argsort(position)
+    order = np.argsort(position, kind="stable")
     position, weight, share = position[order], weight[:, order], share[:, order]
     starts = np.append(0, np.flatnonzero(np.diff(np.floor(position / TOGETHER))) + 1)
     height = np.abs(weight).sum(axis=0)

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numba import njit
 
+from molvis_core.ties import TIE
 from molvis_nmr.lines import LineDerivatives, Lines
 
 _MERGED = 0.03
@@ -98,7 +99,8 @@ def _merged(
 ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"], Float[np.ndarray, "m c"]]:
     """Lines of one group that are nearly at one place as one, with its columns added up: positions, widths, columns."""
     strength = np.maximum(np.abs(lines.weight).sum(axis=1), 1e-300)
-    leading = lines.share.argmax(axis=1)
+    # Of groups that share a line alike, as those of a symmetric molecule do, the first leads.
+    leading = (lines.share >= (1 - TIE) * lines.share.max(axis=1, keepdims=True, initial=0.0)).argmax(axis=1)
     bins = np.floor(lines.position / (_MERGED * widths.min())).astype(np.int64)
     order = np.lexsort((bins, leading))
     first = np.flatnonzero(np.append(True, (np.diff(bins[order]) != 0) | (np.diff(leading[order]) != 0)))

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.signal import fftconvolve
 
+from molvis_core.ties import TIE, ascending
 from molvis_nmr.metrics import roi_iou
 from molvis_nmr.model import Window
 from molvis_nmr.squares import TELLING, Problem, Stage, State
@@ -68,14 +69,14 @@ class Search:
                 with self._held_back():
                     theta = self._explore(first, starts)
                 theta = self._sharpened(theta, ())
-                if self._error() > error:
+                if _lower(error, self._error()):
                     theta = before
         self._last(theta)
         if not np.array_equal(theta, plain):
             # The lower of two at the last broadening need not be the lower without.
             other, error = (self.state, self.stage, self.ended), self._error()
             self._last(plain)
-            if self._error() > error:
+            if _lower(error, self._error()):
                 self.state, self.stage, self.ended = other
 
     @contextmanager
@@ -117,7 +118,7 @@ class Search:
             self.starts += 1
             start = others.pop(0) if others else base + 0.3 * (self._drawn(first) - first)
             self._sharpened(start, (*steps, fine), 2.0)
-            if self._error() < error:
+            if _lower(self._error(), error):
                 answer, error, stage = self.state, self._error(), self.stage
                 base = displaced if start is displaced else base
         self.state, self.stage = answer, stage
@@ -205,7 +206,7 @@ class Search:
             if state.objective < best.objective - TELLING:
                 best = state
                 self._anneal(best.theta, (fine,))
-                if self._error() < error:
+                if _lower(self._error(), error):
                     answer, error = self.state, self._error()
                 if error < ENOUGH:
                     break
@@ -242,8 +243,8 @@ class Search:
             if problem.tie is not None:
                 new = theta + problem.tie @ (np.linalg.pinv(problem.tie) @ (new - theta))
             tried.append(problem.descend(new, stage, tolerance=1e-3, most=3)[0])
-        tried.sort(key=lambda state: state.objective)
-        return [state.theta for state in tried[:3]]
+        objective = np.array([state.objective for state in tried])
+        return [tried[i].theta for i in ascending(objective, 1e-3 * TELLING)[:3]]
 
     def _drawn(self, first: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
         problem = self.problem
@@ -320,6 +321,11 @@ class Search:
         self.steps += 1
         if self.progress is not None:
             self.progress(self.steps, max(self.steps + 1, len(self.ladder) + 3))
+
+
+def _lower(error: float, other: float) -> bool:
+    """Whether an error is lower by more than its rounding: of labels that change places at no cost the first stay."""
+    return error < (1 - TIE) * other
 
 
 def _nodes(width: float) -> Float[np.ndarray, " n"]:

@@ -12,7 +12,7 @@ from molvis_core.errors import ConfigError, WriteError
 from molvis_core.files import replacing, write_text
 from molvis_core.output import to_plain
 from molvis_core.records import Trace
-from molvis_nmr.lines import Lines, lines
+from molvis_nmr.lines import Lines, distinct, lines
 from molvis_nmr.simulation import simulate
 from molvis_nmr.system import SpinSystem
 
@@ -23,7 +23,7 @@ class Simulated:
 
     Attributes:
         system: the spins.
-        lines: of the observed nucleus.
+        lines: of the observed nucleus, in ascending order; those at one place are one.
         trace: the spectrum.
         nucleus: that was observed.
     """
@@ -46,9 +46,8 @@ class Simulated:
 
     def as_dict(self) -> dict[str, object]:
         """Everything as plain data: groups, lines from the lowest frequency up, and the spectrum."""
-        order = np.argsort(self.lines.position)
-        position, weight = self.lines.position[order], self.lines.weight[order]
-        width = self.lines.share[order] @ self.system.widths
+        position, weight = self.lines.position, self.lines.weight
+        width = self.lines.share @ self.system.widths
         system, mhz = self.system, self.trace.frequency or 1.0
         fields = ("name", "identifier", "inchi", "names", "nuclei", "multiplicity", "shifts", "couplings", "widths")
         return {
@@ -117,7 +116,7 @@ def simulate_file(
     trace = simulate(
         spins, frequency, window=window, points=points, gaussian=gaussian, broadening=broadening, nucleus=nucleus
     )
-    done = Simulated(spins, lines(spins, frequency, nucleus=nucleus), trace, nucleus)
+    done = Simulated(spins, distinct(lines(spins, frequency, nucleus=nucleus)), trace, nucleus)
     if out is not None:
         write_simulated(Path(out), done)
     return done

@@ -166,7 +166,7 @@ def profile(
         if problem.tie is not None:
             held |= (problem.tie[:, problem.tie[where] != 0] != 0).any(axis=1)
         problem.free = was & ~held
-        order = np.argsort(np.abs(np.array(values) - _shown(problem, state.theta, where)))
+        order = np.argsort(np.abs(np.array(values) - _shown(problem, state.theta, where)), kind="stable")
         ends = dict[bool, np.ndarray]()
         for i in order.tolist():  # outwards, each from its neighbour's answer
             aim = float(np.log(values[i])) if name.startswith("width/") else float(values[i])
