@@ -56,6 +56,20 @@ def _rebuild_read_error(path: str, reason: str, line: int | None, record: str | 
     return ReadError(path, reason, line=line, record=record)
 
 
+class LeftOutError(ReadError):
+    """Something of a file is left out while the rest is read: survey spectra, what a cut took.
+
+    Such things are counted, and told once for a file.
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_left_out, (self.path, self.reason, self.line, self.record)
+
+
+def _rebuild_left_out(path: str, reason: str, line: int | None, record: str | int | None) -> LeftOutError:
+    return LeftOutError(path, reason, line=line, record=record)
+
+
 class WriteError(MolvisError, OSError):
     """A file cannot be written; what was there before is kept."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +12,19 @@ from pathlib import Path
 from molvis_core import registry
 from molvis_core.adducts import parse_adduct
 from molvis_core.dataset import Measurement
-from molvis_core.errors import ConfigError, MolvisError, ReadError
+from molvis_core.errors import ConfigError, LeftOutError, MolvisError, ReadError
 from molvis_core.identification import Identification
 from molvis_core.records import Origin, Value
+
+log = logging.getLogger("molvis")
 
 
 def read_queries(
     path: Path | str, *, modality: str | None = None, reader: str | None = None
 ) -> tuple[list[Measurement], list[Identification]]:
     """Measurements to identify, and an identification with its problem for each record that cannot be read.
+
+    What is no query at all, such as a survey spectrum, is counted and logged.
 
     Args:
         path: the file.
@@ -36,12 +42,17 @@ def read_queries(
     name = reader or registry.for_suffix("reader", path, modality=modality or measured).name
     good: list[Measurement] = []
     bad: list[Identification] = []
+    left_out: Counter[str] = Counter()
     for number, item in enumerate(registry.load("reader", name)(path), start=1):
-        if isinstance(item, ReadError):
+        if isinstance(item, LeftOutError):
+            left_out[item.reason] += 1
+        elif isinstance(item, ReadError):
             name = str(item.record or f"record {number}")
             bad.append(Identification(name, str(item), spectra=0, origin=Origin(source_file=path.name)))
         else:
             good.append(replace(item, origin=replace(item.origin, source_file=item.origin.source_file or path.name)))
+    for reason, count in left_out.items():
+        log.warning("%s: %s%s", path.name, reason, f" ({count} times)" if count > 1 else "")
     return good, bad
 
 

@@ -24,6 +24,7 @@ from molvis_core.records import Origin, PeakList
 from molvis_core.registry import for_suffix
 from molvis_core.testing import ReaderContract
 from molvis_msms.fields import collision_energy, ionmode, parse_charge, peak
+from molvis_msms.mzml import read_mzml
 from molvis_msms.readers import (
     is_massbank,
     is_massbank_table,
@@ -31,7 +32,6 @@ from molvis_msms.readers import (
     read_massbank,
     read_mgf,
     read_msp,
-    read_mzml,
     read_parquet,
 )
 from molvis_msms.writers import write_json, write_mgf, write_msp
@@ -123,7 +123,7 @@ def _scan(number: int, *, level: int = 2, kind: str = "centroid", packed: bool =
         '<cvParam cvRef="MS" accession="MS:1000045" name="collision energy" value="35.0" unitName="electronvolt"/>'
         "</activation></precursor></precursorList>"
     )
-    mz = _array([69.0447, 138.0662], "MS:1000514", "m/z array", packed=packed)
+    mz = _array([69.0447, 69.0467 if kind == "profile" else 138.0662], "MS:1000514", "m/z array", packed=packed)
     heights = _array([10.0, 20.0], "MS:1000515", "intensity array", packed=packed)
     return (
         f'<spectrum index="{number - 1}" id="scan={number}" defaultArrayLength="2">'
@@ -291,6 +291,7 @@ class TestParquet(_Text):
         ("a.msp", "msp"),
         ("a.txt", "massbank"),
         ("a.mzML", "mzml"),
+        ("a.mzXML", "mzxml"),
         ("a.json", "msms-json"),
         ("a.jsonl.gz", "msms-json"),
         ("a.parquet", "massbank-parquet"),
@@ -394,13 +395,19 @@ def test_mzml_gives_centroided_scans_of_level_two_alone(tmp_path: Path) -> None:
     assert "profile" in error.reason
 
 
+def test_mzml_scans_that_are_wrongly_flagged_as_profiles_are_read(tmp_path: Path) -> None:
+    text = _mzml(_scan(1).replace("MS:1000127", "MS:1000128"), _scan(2, kind="profile"))
+    (found,), (error,) = _all(read_mzml, _write(tmp_path / "a.mzML", text))
+    assert found.origin.scans == "1"
+    assert error.record == "scan=2"
+
+
 def test_mzml_that_is_cut_off_says_after_how_many_scans(tmp_path: Path) -> None:
     text = _mzml(_scan(1), _scan(2))
     path = _write(tmp_path / "a.mzML", text[: text.index('id="scan=2"') + 400])
-    reading = read_mzml(path)
-    assert isinstance(next(reading), Measurement)
-    with pytest.raises(ReadError, match="damaged or not mzML after 1 scans"):
-        list(reading)
+    (_,), (error,) = _all(read_mzml, path)
+    assert "cut off or damaged after 1 scans; the 1 MS/MS scans among them are kept" in error.reason
+    assert error.line == 5
 
 
 def test_mzml_without_charge_or_polarity_makes_none_up(tmp_path: Path) -> None:

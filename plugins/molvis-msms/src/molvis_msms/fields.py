@@ -13,7 +13,7 @@ import numpy as np
 
 from molvis_core.adducts import ion_mz, parse_adduct, unknown_charge
 from molvis_core.dataset import Measurement
-from molvis_core.errors import AdductError, ReadError, RecordError, StructureError
+from molvis_core.errors import AdductError, LeftOutError, ReadError, RecordError, StructureError
 from molvis_core.identity import structure
 from molvis_core.records import Origin, PeakList, Structure
 
@@ -129,7 +129,9 @@ def parse_charge(text: str) -> int | None:
 def find(fields: Mapping[str, str], name: str) -> str | None:
     """The value of a field under any of its names; None where it is missing or says that it is unknown."""
     for key in _NAMES[name]:
-        if (value := fields.get(key)) is not None and value.strip().lower() not in _EMPTY:
+        value = fields.get(key)
+        # A minus alone says that there is nothing, except where it is the polarity.
+        if value is not None and (value.strip().lower() not in _EMPTY or (name == "ionmode" and value.strip() == "-")):
             return value.strip().strip('"')
     return None
 
@@ -158,7 +160,8 @@ def measurement(
         return refuse(str(error))
     level = _level(find(fields, "ms_level") or "")
     if level == 1:
-        return refuse("a survey spectrum (MS1); molvis identifies MS/MS spectra, so leave it out")
+        reason = "a survey spectrum (MS1); molvis identifies MS/MS spectra, so leave it out"
+        return LeftOutError(path, reason, line=line, record=record)
     adduct, mode = find(fields, "adduct"), ionmode(find(fields, "ionmode") or "")
     stated = find(fields, "charge") or ""
     if (left_open := unknown_charge(adduct or "")) is not None:

@@ -38,7 +38,8 @@ def molvis_components() -> list[Component]:
         _reader("mgf", "read_mgf", "Mascot generic format.", ".mgf"),
         _reader("msp", "read_msp", "NIST, MoNA, RIKEN and MassBank libraries in MSP format.", ".msp"),
         _reader("massbank", "read_massbank", "MassBank records.", ".txt", recognises="is_massbank"),
-        _reader("mzml", "read_mzml", "MS/MS scans of mzML files.", ".mzml"),
+        _reader("mzml", "read_mzml", "MS/MS scans of mzML files.", ".mzml", module="mzml"),
+        _reader("mzxml", "read_mzxml", "MS/MS scans of mzXML files.", ".mzxml", module="mzxml"),
         _reader("msms-json", "read_json", "Spectra as JSON or JSON lines (GNPS, MoNA, matchms).", ".json", ".jsonl"),
         _reader(
             "massbank-parquet",
@@ -53,8 +54,10 @@ def molvis_components() -> list[Component]:
     ]
 
 
-def _reader(name: str, function: str, summary: str, *suffixes: str, recognises: str = "") -> Component:
-    module = "molvis_msms.readers"
+def _reader(
+    name: str, function: str, summary: str, *suffixes: str, recognises: str = "", module: str = "readers"
+) -> Component:
+    module = f"molvis_msms.{module}"
     asked = f"{module}:{recognises}" if recognises else ""
     return Component(
         "reader", name, f"{module}:{function}", summary, modality="msms", suffixes=suffixes, recognises=asked

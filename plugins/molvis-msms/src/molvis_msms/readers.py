@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import functools
 import io
 import itertools
 import json
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,8 @@ import numpy as np
 from molvis_core.adducts import parse_adduct
 from molvis_core.dataset import Measurement
 from molvis_core.errors import AdductError, ReadError, RecordError, StructureError
-from molvis_core.files import DAMAGE, lines, open_bytes, parquet_columns, read_bytes, unpack_zlib
+from molvis_core.files import DAMAGE, lines, parquet_columns, read_bytes
 from molvis_core.records import PeakList, Structure
-from molvis_core.xml import refuse_declarations
 from molvis_msms.fields import known_structure, measurement, peak
 
 Items = Iterator[Measurement | ReadError]
@@ -180,122 +177,6 @@ def read_massbank(path: Path) -> Items:
         raise ReadError(path, "no 'ACCESSION:' in it; is it a MassBank record?")
     if begin:
         yield ReadError(path, "the record ends before '//': it is cut off", line=begin, record=fields.get("accession"))
-
-
-def read_mzml(path: Path) -> Items:
-    """MS/MS scans of mzML files, one at a time. Scans of other levels are passed over; profile scans are refused.
-
-    Arrays of 32 or 64 bits, plain or by zlib. Terms are told by their accession in the PSI-MS vocabulary.
-
-    Raises:
-        ReadError: the file cannot be read as mzML, or is cut off.
-
-    Reference: L. Martens et al., mzML, a community standard for mass spectrometry data, Mol. Cell. Proteomics 10 (2011)
-    R110.000133, doi:10.1074/mcp.R110.000133
-    """
-    from lxml import etree  # pyright: ignore[reportAttributeAccessIssue] - lxml comes without stubs
-
-    number = 0
-    groups: dict[str, Terms] = {}
-    try:
-        with open_bytes(path) as raw:
-            # lxml unfolds entities within attributes, whatever it is told.
-            refuse_declarations(path, raw)
-            for _, element in etree.iterparse(raw, tag=_TAGS, resolve_entities=False, huge_tree=True):
-                if etree.QName(element).localname == "spectrum":
-                    number += 1
-                    terms = _terms(element, groups)
-                    if int(terms.get(_LEVEL, "2")) == 2:
-                        yield _scan(path, element, terms, groups, number)
-                else:
-                    groups[element.get("id", "")] = _terms(element, {})
-                # What has been read is let go: runs have gigabytes.
-                element.clear()
-                while element.getprevious() is not None:
-                    del element.getparent()[0]
-    except ReadError:
-        raise
-    except (etree.XMLSyntaxError, *DAMAGE, ValueError) as error:
-        where = f" after {number} scans" if number else ""
-        line = getattr(error, "lineno", None)
-        raise ReadError(path, f"damaged or not mzML{where}: {error}", line=line) from error
-    if number == 0:
-        raise ReadError(path, "no scan in it; is it an mzML file?")
-
-
-Terms = dict[str, str]
-"""Values by accession."""
-_TAGS = ("{*}spectrum", "{*}referenceableParamGroup")
-_LEVEL, _PROFILE, _NEGATIVE, _POSITIVE = "MS:1000511", "MS:1000128", "MS:1000129", "MS:1000130"
-_SELECTED, _TARGET, _CHARGE = "MS:1000744", "MS:1000827", "MS:1000041"
-_ENERGY, _NORMALIZED = "MS:1000045", "MS:1000138"
-_TIME, _MINUTE = "MS:1000016", "UO:0000031"
-_MZ, _INTENSITY, _ZLIB, _PLAIN = "MS:1000514", "MS:1000515", "MS:1000574", "MS:1000576"
-_TYPES = {"MS:1000521": "<f4", "MS:1000523": "<f8", "MS:1000519": "<i4", "MS:1000522": "<i8"}
-
-
-def _terms(element: Any, groups: Mapping[str, Terms]) -> Terms:
-    """The terms of an element itself, and those it refers to."""
-    found: Terms = {}
-    for group in element.findall("{*}referenceableParamGroupRef"):
-        found |= groups.get(group.get("ref", ""), {})
-    return found | {term.get("accession", ""): term.get("value", "") for term in element.findall("{*}cvParam")}
-
-
-def _scan(path: Path, scan: Any, terms: Terms, groups: Mapping[str, Terms], number: int) -> Measurement | ReadError:
-    identifier, line = str(scan.get("id", number)), scan.sourceline
-    if _PROFILE in terms:
-        reason = "a profile scan; pick peaks first, for example with msconvert's peakPicking"
-        return ReadError(path, reason, line=line, record=identifier)
-    ion: Terms = {}
-    for place in ("isolationWindow", "selectedIonList/{*}selectedIon", "activation"):
-        if (element := scan.find(f"{{*}}precursorList/{{*}}precursor/{{*}}{place}")) is not None:
-            ion |= _terms(element, groups)
-    # The isolation window's middle stands in where no peak was picked in it.
-    selected = ion.get(_SELECTED) or ion.get(_TARGET)
-    if selected is None:
-        return ReadError(path, "the scan names no precursor", line=line, record=identifier)
-    arrays: dict[str, np.ndarray] = {}
-    try:
-        for element in scan.findall("{*}binaryDataArrayList/{*}binaryDataArray"):
-            kinds = _terms(element, groups)
-            for name in (_MZ, _INTENSITY):
-                if name in kinds:
-                    arrays[name] = _array(element, kinds)
-    except (ValueError, zlib.error) as error:
-        return ReadError(path, f"its peaks cannot be decoded: {error}", line=line, record=identifier)
-    lengths = [len(arrays.get(name, ())) for name in (_MZ, _INTENSITY)]
-    if lengths[0] != lengths[1]:
-        reason = f"the scan has {lengths[0]} m/z values and {lengths[1]} intensities"
-        return ReadError(path, reason, line=line, record=identifier)
-    fields = {"id": identifier, "precursor_mz": selected, "ms_level": "2"}
-    if scan_number := re.search(r"\b(?:scan|index|spectrum)=(\d+)", identifier):
-        fields["scans"] = scan_number.group(1)
-    time = scan.find(f"{{*}}scanList/{{*}}scan/{{*}}cvParam[@accession='{_TIME}']")
-    if time is not None:
-        fields["retention_time"] = f"{time.get('value')} {'min' if time.get('unitAccession') == _MINUTE else 's'}"
-    if _NEGATIVE in terms or _POSITIVE in terms:
-        fields["ionmode"] = "negative" if _NEGATIVE in terms else "positive"
-    if _CHARGE in ion:
-        fields["charge"] = ion[_CHARGE]
-    if _ENERGY in ion:
-        fields["collision_energy"] = f"{ion[_ENERGY]} eV"
-    elif _NORMALIZED in ion:
-        fields["collision_energy"] = f"{ion[_NORMALIZED]} NCE"
-    peaks = list(zip(*(arrays[name].tolist() for name in (_MZ, _INTENSITY)), strict=True)) if lengths[0] else []
-    return measurement(path, fields, peaks, line=line, number=number)
-
-
-def _array(element: Any, kinds: Terms) -> np.ndarray:
-    data = base64.b64decode("".join((element.findtext("{*}binary") or "").split()), validate=True)
-    if _ZLIB in kinds:
-        data = unpack_zlib(data)
-    elif _PLAIN not in kinds:
-        raise ValueError("its compression is neither zlib nor none; convert it, for example with msconvert --zlib")
-    kind = next((_TYPES[name] for name in _TYPES if name in kinds), None)
-    if kind is None:
-        raise ValueError("numbers of 32 or 64 bits are wanted")
-    return np.frombuffer(data, dtype=kind).astype(np.float64)
 
 
 def read_json(path: Path) -> Items:
