@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import csv
+import json
 import pickle
+import shlex
+from pathlib import Path
 
 import pytest
 
 from molvis_core.errors import ConfigError, MolvisError, ReadError, WriteError, did_you_mean
-from molvis_core.text import quoted, shortened, visible
+from molvis_core.identification import Identification, write_csv
+from molvis_core.text import in_cell, in_json, in_page, in_shell, quoted, shortened, visible
 
 
 @pytest.mark.parametrize(
@@ -53,3 +58,56 @@ def test_a_record_is_named_without_its_escapes_here_and_in_other_processes() -> 
 
 def test_no_near_word_is_looked_for_where_the_word_is_a_page() -> None:
     assert did_you_mean("a" * 100_000, ["a" * 99_000]) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ('=HYPERLINK("http://x")', '\'=HYPERLINK("http://x")'),
+        ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("-2+3", "'-2+3"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("-0.5", "-0.5"),
+        ("+1", "+1"),
+        ("-1.5e-3", "-1.5e-3"),
+        (-0.5, -0.5),
+        (None, None),
+        ("[M+H]+", "[M+H]+"),
+        ("2-propanol", "2-propanol"),
+    ],
+)
+def test_a_spreadsheet_runs_no_cell_and_numbers_stay_numbers(value: object, cell: object) -> None:
+    assert in_cell(value) == cell
+
+
+def test_json_for_a_terminal_means_the_same() -> None:
+    value = ["\x9b31m", "\u202ex", "\x7f", "\ud800", "caf\u00e9\n"]
+    text = in_json(json.dumps(value, ensure_ascii=False, indent=1))
+    assert visible(text, lines=True) == text
+    assert json.loads(text) == value
+
+
+def test_a_word_of_a_command_is_one_word_whatever_it_holds() -> None:
+    for word in ("a b", "x; rm -rf ~", "$(reboot)", "it's", "--out"):
+        assert shlex.split(f"molvis {in_shell(word)}") == ["molvis", word]
+    assert "\n" not in in_shell("a\nb")
+
+
+def test_markup_goes_into_a_page_as_it_is() -> None:
+    class Markup(str):
+        __slots__ = ()
+
+    assert in_page("\u202ea\n") == "\\u202ea\n"
+    assert in_page(Markup("\x1b")) == "\x1b"
+    assert in_page(3) == 3
+
+
+def test_a_formula_in_the_title_of_a_query_runs_in_no_spreadsheet(tmp_path: Path) -> None:
+    formula = "=HYPERLINK(A1)"
+    path = tmp_path / "found.csv"
+    write_csv(path, [Identification(formula, "no peaks", spectra=0)])
+    with path.open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["query"] == f"'{formula}"

@@ -15,12 +15,13 @@ import hashlib
 import json
 import logging
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -33,6 +34,8 @@ from molvis_core.files import recover, replacing, replacing_folder
 from molvis_core.plugins import plugins
 from molvis_core.presence import Presence
 from molvis_core.records import Structure
+from molvis_core.sizes import build_within, refuse_absurd
+from molvis_core.text import in_shell, quoted
 
 if TYPE_CHECKING:
     import torch
@@ -128,6 +131,8 @@ class Bundle:
     @cached_property
     def scorers(self) -> dict[str, Any]:
         """Further evidence, by name."""
+        for key, spec in self.config.scorers.items():
+            refuse_absurd(spec, f"{self.path / 'bundle.toml'}: scorers.{key}")
         return {k: registry.build("scorer", s, where=f"scorers.{k}") for k, s in self.config.scorers.items()}
 
     def with_calibration(self, calibration: Calibration) -> Bundle:
@@ -291,7 +296,7 @@ def _content(file: Path, *, accept: bool = False) -> dict[str, Any]:
     if found > 1 and not accept and not is_intact(raw):
         raise BundleError(
             f"{file}: damaged, or edited by hand: its content does not match its checksum. Copy the bundle again; if "
-            f"you edited it on purpose: molvis bundle verify {file.parent} --accept"
+            f"you edited it on purpose: molvis bundle verify {in_shell(file.parent)} --accept"
         )
     for step in range(found, FORMAT):
         raw = UPGRADES[step](raw)
@@ -450,8 +455,9 @@ def _load_encoder(path: Path, key: str, spec: Spec) -> Any:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    encoder = cast("torch.nn.Module", registry.build("encoder", spec, where=f"encoders.{key}"))
     file = path / f"{key}.safetensors"
+    where = f"{path / 'bundle.toml'}: encoders.{key}"
+    encoder = build_within(file, spec, lambda: registry.build("encoder", spec, where=f"encoders.{key}"), where)
     try:
         state = load_file(file)
     except (OSError, SafetensorError) as error:
@@ -479,5 +485,17 @@ def _sha256(path: Path) -> str:
 
 def _missing_plugins(raw: Mapping[str, Any]) -> str:
     installed = {p.distribution for p in plugins()}
-    missing = [d for d in raw.get("plugins", {}) if d not in installed]
-    return f" It was made with plugins that are not installed: pip install {' '.join(missing)}" if missing else ""
+    stated = raw.get("plugins", {})
+    missing = [str(d) for d in stated if d not in installed] if isinstance(stated, dict) else []
+    if not missing:
+        return ""
+    # The names come from the bundle's author: only what can be a name may stand in a command.
+    names = [d for d in missing if _DISTRIBUTION.fullmatch(d)]
+    odd = [quoted(d) for d in missing if d not in names]
+    said = ", ".join([*names, *odd])
+    advice = f" If you know and trust them: pip install {' '.join(names)}" if names else ""
+    return f" It was made with plugins that are not installed: {said}.{advice}"
+
+
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+"""Names of distributions, as PEP 508 has them."""

@@ -29,6 +29,7 @@ from molvis_core.config import write_toml
 from molvis_core.errors import DatasetError, ReadError, did_you_mean
 from molvis_core.files import recover, replacing_folder
 from molvis_core.records import NO_ORIGIN, Origin, Record, Structure
+from molvis_core.text import in_cells, in_shell
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -131,7 +132,7 @@ class Dataset:
             metadata = tomllib.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise DatasetError(
-                f"{path}: no dataset here. Make one with: molvis data import FILES --out {path}"
+                f"{path}: no dataset here. Make one with: molvis data import FILES --out {in_shell(path)}"
             ) from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise DatasetError(f"{file}: damaged: {error}. Import the files again.") from error
@@ -591,7 +592,7 @@ def _write_problems(path: Path, problems: Sequence[ReadError]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("file", "line", "record", "reason"))
-        rows.writerows((p.path, p.line, p.record, p.reason) for p in problems)
+        rows.writerows(in_cells((p.path, p.line, p.record, p.reason)) for p in problems)
 
 
 def _write_metadata(folder: Path, records: Mapping[str, str], sources: Sequence[str]) -> None:

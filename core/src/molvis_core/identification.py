@@ -32,6 +32,7 @@ from molvis_core.formula import formula_mass, parse_formula
 from molvis_core.ions import as_likely_ions, check_ion, common_mass, fitting_ion
 from molvis_core.presence import Presence, describe
 from molvis_core.records import NO_ORIGIN, Origin, Record, Structure
+from molvis_core.text import in_cell
 
 if TYPE_CHECKING:
     from molvis_core.library import Index
@@ -1269,7 +1270,7 @@ def write_csv(path: Path | str, found: Sequence[Identification]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=COLUMNS)
     writer.writeheader()
-    writer.writerows(to_rows(found))
+    writer.writerows({k: in_cell(v) for k, v in row.items()} for row in to_rows(found))
     write_file(path, text.getvalue())
 
 

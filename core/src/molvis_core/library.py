@@ -23,6 +23,7 @@ from molvis_core.config import write_toml
 from molvis_core.errors import IndexFileError, ReadError
 from molvis_core.files import recover, replacing, replacing_folder
 from molvis_core.records import Structure
+from molvis_core.text import in_shell
 from molvis_core.vectors import LazyVectors
 
 if TYPE_CHECKING:
@@ -277,7 +278,8 @@ class Index:
         if bundle.encoders_digest != self.bundle_digest:
             raise IndexFileError(
                 f"{self.path}: made by bundle {self.bundle_name!r} ({self.bundle_digest[:12]}), not by {bundle.name!r} "
-                f"({bundle.encoders_digest[:12]}). Build another: molvis library build {bundle.path} FILES --out DIR"
+                f"({bundle.encoders_digest[:12]}). Build another: molvis library build {in_shell(bundle.path)} FILES "
+                "--out DIR"
             )
 
     def take(self, rows: np.ndarray) -> Float32[np.ndarray, "m dim"]:
@@ -460,7 +462,7 @@ def _metadata(path: Path) -> dict[str, Any]:
         _ = metadata["count"], metadata["dim"], metadata["bundle_digest"]
     except FileNotFoundError as error:
         raise IndexFileError(
-            f"{path}: no index here. Make one with: molvis library build BUNDLE FILES --out {path}"
+            f"{path}: no index here. Make one with: molvis library build BUNDLE FILES --out {in_shell(path)}"
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError) as error:
         raise IndexFileError(f"{file}: damaged: {error}. Build the index again.") from error

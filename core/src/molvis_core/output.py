@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from molvis_core.text import in_json, visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -32,12 +34,12 @@ def console(*, stderr: bool = False) -> Console:
 
 def note(message: str) -> None:
     """One line for people, to standard error."""
-    print(message, file=sys.stderr)
+    print(visible(message), file=sys.stderr)
 
 
 def print_json(value: Any) -> None:
     """A value of the library as JSON: dataclasses as objects, arrays as lists, numbers that are not finite as null."""
-    print(json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    print(in_json(json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False)))
 
 
 def to_plain(value: Any) -> Any:
@@ -73,7 +75,8 @@ def print_table(
         title: above the table.
         plain: aligned columns without rich, which costs a tenth of a second to import: for commands that must be quick.
     """
-    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    columns, title = [visible(name) for name in columns], visible(title)
+    cells = [["-" if cell is None else visible(str(cell)) for cell in row] for row in rows]
     right = [
         all(isinstance(row[i], (int, float)) or row[i] is None for row in rows) and bool(rows)
         for i in range(len(columns))
@@ -90,7 +93,7 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table = Table(title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for name, is_number in zip(columns, right, strict=True):
         table.add_column(name, justify="right" if is_number else "left")
     for line in cells:
@@ -113,7 +116,7 @@ def progress(description: str, *, quiet: bool = False) -> Iterator[Progress]:
         def advance(done: int, total: int, what: str = "") -> None:
             nonlocal bar
             bar = bar or shown.enter_context(_bar(description))
-            bar.update(bar.task_ids[0], completed=done, total=total or None, description=what or description)
+            bar.update(bar.task_ids[0], completed=done, total=total or None, description=visible(what or description))
 
         yield advance
 
@@ -128,7 +131,7 @@ def _bar(description: str) -> Any:
         TimeRemainingColumn,
     )
 
-    named = TextColumn("{task.description}")
+    named = TextColumn("{task.description}", markup=False)
     bar = Progress(
         named, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
         console=console(stderr=True),

@@ -25,6 +25,7 @@ from molvis_core.identification import Candidate, Identification, summary, write
 from molvis_core.modality import Modality
 from molvis_core.presence import words
 from molvis_core.records import PeakList, Trace, Value
+from molvis_core.text import in_page, visible
 
 if TYPE_CHECKING:
     from molvis_core.bundle import Bundle
@@ -177,7 +178,9 @@ def render_report(
         sections.append(_section(one, explainers, shown))
         if progress:
             progress(number, len(found))
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, finalize=in_page, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     template = resources.files("molvis_core").joinpath("templates", "report.html").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         title=title,
@@ -297,7 +300,7 @@ def _draw_peaks(record: PeakList, explained: Sequence[Any] | None) -> Picture:
             words += f": {what.formula}, {what.ppm:+.1f} ppm, {what.smiles}"
         parts.append(
             f'<line class="{"explained" if what else "peak"}" x1="{at:.1f}" x2="{at:.1f}" y1="{y(0):.1f}" '
-            f'y2="{y(height[i]):.1f}"><title>{escape(words)}</title></line>'
+            f'y2="{y(height[i]):.1f}"><title>{escape(visible(words))}</title></line>'
         )
     parts += _labels(record, height, known, x, y)
     share = None
@@ -312,7 +315,7 @@ def _draw_peaks(record: PeakList, explained: Sequence[Any] | None) -> Picture:
         record.instrument_type,
         f"{len(record)} peaks",
     ]
-    caption = " · ".join(escape(t) for t in told if t)
+    caption = " · ".join(escape(visible(t)) for t in told if t)
     listed = tuple(
         (float(record.mz[i]), 100 * float(height[i]), str(e.formula), float(e.ppm), str(e.smiles))
         for i, e in sorted(known.items())
@@ -368,7 +371,7 @@ def _draw_trace(record: Trace, name: str) -> Picture:
     across = f"{modality.axis}, {unit}" if unit else modality.axis
     parts = [*_axes(x, y, low, high, across, ""), f'<polyline class="trace" points="{points}"/>']
     words = [modality.signal or modality.name, f"{low:g} to {high:g} {unit}".strip(), f"{len(record)} points"]
-    return Picture(_svg(parts, f"{modality.name} spectrum"), " · ".join(escape(w) for w in words))
+    return Picture(_svg(parts, f"{modality.name} spectrum"), " · ".join(escape(visible(w)) for w in words))
 
 
 def _axes(
@@ -473,5 +476,5 @@ def draw_structure(smiles: str) -> str:
     width, height = _DRAWING
     return (
         f'<svg class="structure" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
-        f'aria-label="{escape(smiles)}">{"".join(body.split(chr(10)))}</svg>'
+        f'aria-label="{escape(visible(smiles))}">{"".join(body.split(chr(10)))}</svg>'
     )

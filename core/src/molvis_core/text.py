@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterable
+from typing import Any
 
 LONGEST_MESSAGE = 2000
 """Characters of an error's message. A line of a damaged file can have millions."""
@@ -48,3 +51,37 @@ def quoted(text: object, most: int = 60) -> str:
     if len(found) <= most:
         return repr(found)
     return f"{found[:most] + '...'!r} ({len(found):,} characters)"
+
+
+def in_page(value: Any) -> Any:
+    """A value that is going into a page: text as `visible` shows it, what is markup already as it is."""
+    return visible(value, lines=True) if type(value) is str else value
+
+
+def in_json(text: str) -> str:
+    r"""JSON that a terminal can show: what it would obey is written as `\u202e`, and means the same."""
+    return _UNSEEN.sub(lambda m: m.group() if m.group() in "\n\t" else f"\\u{ord(m.group()):04x}", text)
+
+
+def in_cell(value: Any) -> Any:
+    """A value for a cell of CSV. Text that a spreadsheet would run as a formula gets an apostrophe before it.
+
+    Text that begins with `=`, `+`, `-`, `@`, a tab or a carriage return is a formula to spreadsheets, and can send what
+    the table holds elsewhere. A number is a number and stays, `-0.5` and `+1` too.
+    """
+    if not isinstance(value, str) or value[:1] not in ("=", "+", "-", "@", "\t", "\r"):
+        return value
+    return value if _NUMBER.fullmatch(value) else f"'{value}"
+
+
+def in_cells(row: Iterable[Any]) -> list[Any]:
+    """A row of CSV, by `in_cell`."""
+    return [in_cell(value) for value in row]
+
+
+def in_shell(word: object) -> str:
+    """A path or a name as one word of a command that we advise."""
+    return shlex.quote(visible(str(word)))
+
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")

@@ -28,6 +28,7 @@ from molvis_core.errors import ConfigError, ScoreError, TrainingError, did_you_m
 from molvis_core.files import replacing
 from molvis_core.fusion import MeasuredBatch, collate_measured
 from molvis_core.records import Structure
+from molvis_core.text import in_cell, in_shell
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -408,7 +409,8 @@ def _require(pairing: _Pairing, least: int, dataset: Dataset, fold: str) -> None
     if len(pairing.compounds) < least:
         raise TrainingError(
             f"pair {pairing.query}:{pairing.reference} has {len(pairing.compounds)} compounds in fold {fold!r} of "
-            f"{dataset.path}; at least {least} are wanted. Check the folds with: molvis data describe {dataset.path}"
+            f"{dataset.path}; at least {least} are wanted. Check the folds with: molvis data describe "
+            f"{in_shell(dataset.path)}"
         )
 
 
@@ -1108,7 +1110,7 @@ def _write_metrics(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(dict.fromkeys(k for row in rows for k in row)))
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({k: in_cell(v) for k, v in row.items()} for row in rows)
     _write_text(path, text.getvalue())
 
 

@@ -187,7 +187,8 @@ def _version(wanted: bool) -> None:
 
 class _Notes(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        output.note(self.format(record))
+        for line in self.format(record).split("\n"):
+            output.note(line)
 
 
 def _root(
@@ -243,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if _session.debug or not _expected(error):
             raise
         sys.stdout.flush()
-        typer.echo(f"error: {' '.join(str(error).splitlines())}", err=True)
+        output.note(f"error: {' '.join(str(error).splitlines())}")
     sys.exit(1)
 
 

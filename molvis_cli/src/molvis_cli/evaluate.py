@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from molvis_core import output
+from molvis_core.text import in_shell
 
 if TYPE_CHECKING:
     from molvis_core.combined import Combined
@@ -58,7 +59,7 @@ def evaluate(
 
     names = [*(bundles or []), *(bundle or [])]
     if not names:
-        raise ConfigError(f"no bundle to evaluate: molvis evaluate BUNDLE {data} --library INDEX")
+        raise ConfigError(f"no bundle to evaluate: molvis evaluate BUNDLE {in_shell(data)} --library INDEX")
     if len(library) == 1 and library[0].is_file():
         library = library * len(names)  # an index belongs to one bundle; structures are for all
     if len(names) != len(library):

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from molvis_core import output
+from molvis_core.text import in_shell
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -99,4 +100,5 @@ def new(
     from molvis_cli.scaffold import new_plugin
 
     folder = new_plugin(name, out)
-    print(f"made {folder}\n\n  pip install -e {folder}\n  molvis check {name}\n  pytest {folder}")
+    word = in_shell(folder)
+    print(f"made {folder}\n\n  pip install -e {word}\n  molvis check {name}\n  pytest {word}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from jaxtyping import Float
 
 from molvis_core.errors import ReadError, did_you_mean
 from molvis_core.files import read_text, write_text
+from molvis_core.text import in_cells
 from molvis_flux.emu import SimulationError
 from molvis_flux.instationary import compile_instationary
 from molvis_flux.network import Experiment, Network, Study, Tracer
@@ -214,10 +216,11 @@ def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
         WriteError: the file cannot be written; what was there before is kept.
     """
     most = max((len(p.fractions[0]) for p in predictions if p.fractions), default=0)
-    lines = [",".join(["vector", "experiment", "fragment", "time", *(f"M+{i}" for i in range(most))])]
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["vector", "experiment", "fragment", "time", *(f"M+{i}" for i in range(most))])
     for p in predictions:
         for vector, fractions in enumerate(p.fractions):
-            cells = [str(vector), p.experiment, p.fragment, "" if p.time is None else f"{p.time:g}"]
-            cells = [f'"{cell}"' if "," in cell else cell for cell in cells] + [f"{x:.9g}" for x in fractions]
-            lines.append(",".join(cells + [""] * (most - len(fractions))))
-    write_text(path, "\n".join(lines) + "\n")
+            cells = in_cells((str(vector), p.experiment, p.fragment, "" if p.time is None else f"{p.time:g}"))
+            rows.writerow([*cells, *(f"{x:.9g}" for x in fractions), *[""] * (most - len(fractions))])
+    write_text(path, text.getvalue())

@@ -6,6 +6,7 @@ from importlib import resources
 
 import numpy as np
 
+from molvis_core.text import in_page
 from molvis_flux import picture
 from molvis_flux.fitting import FluxResult
 from molvis_flux.verdicts import BOUNDED, FIXED, IDENTIFIABLE, UNSEEN
@@ -38,7 +39,9 @@ def report(result: FluxResult, *, title: str = "") -> str:
     import molvis_core
 
     good, network = result.goodness, result.problem.study.network
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, finalize=in_page, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     template = resources.files("molvis_flux").joinpath("templates", "flux.html").read_text(encoding="utf-8")
     expected = f"{good.low:.4g} to {good.high:.4g}" if good.freedom else "cannot be tested"
     counts = {kind: sum(v.kind == kind for v in result.verdicts) for kind in (IDENTIFIABLE, BOUNDED, UNSEEN)}

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from molvis_core.files import replacing_folder, write_text
+from molvis_core.text import in_cells
 from molvis_flux.fitting import FluxResult
 from molvis_flux.verdicts import UNSEEN
 
@@ -61,8 +62,8 @@ def as_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Text of a table."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([["" if value is None else value for value in row] for row in rows])
+    writer.writerow(in_cells(columns))
+    writer.writerows(in_cells("" if value is None else value for value in row) for row in rows)
     return text.getvalue()
 
 

@@ -20,6 +20,7 @@ from molvis_core.errors import RecordError
 from molvis_core.files import write_text
 from molvis_core.output import to_plain
 from molvis_core.records import Trace
+from molvis_core.text import in_cells, in_page
 from molvis_nmr.hamiltonian import RATIOS
 from molvis_nmr.lines import lines
 from molvis_nmr.picture import as_svg, draw_fit, save
@@ -277,7 +278,7 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     )
     table = csv.writer(text, lineterminator="\n")
     table.writerow(columns)
-    table.writerows(["" if row[c] is None else row[c] for c in columns] for row in rows)
+    table.writerows(in_cells("" if row[c] is None else row[c] for c in columns) for row in rows)
     return text.getvalue()
 
 
@@ -374,7 +375,9 @@ def _render(
 
     import molvis_core
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, finalize=in_page, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     text = resources.files("molvis_nmr").joinpath("templates", "report.html").read_text(encoding="utf-8")
     return environment.from_string(text).render(
         title=title,
