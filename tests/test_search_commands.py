@@ -42,13 +42,15 @@ def run(line: str) -> int:
 def test_identify_prints_a_table_and_says_what_it_could_not_read(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("identify unknown.codes --bundle bundle --library index") == 0
     shown = capsys.readouterr()
+    assert "CCCCO, m/z 75.0804, [M+H]+, 74.0732 Da, 7 candidates" in shown.out
     lines = [line.split() for line in shown.out.splitlines()]
-    assert ["CCCCO", "74.0732", "7", "-", "1*", "CCCCO", "C4H10O"] in [line[:7] for line in lines]
+    assert ["1*", "C4H10O", "LRHPLDYGYMQRHN", "CCCCO"] in [[*line[:1], *line[2:]] for line in lines]
+    assert "*: the true structure" in shown.err
     assert "not identified: C1CC: unknown.codes:2" in shown.err
 
 
 def test_identify_writes_csv_json_and_a_report(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    where = "--csv found.csv --json found.json --html report.html"
+    where = "--csv found.csv --json-file found.json --html report.html"
     assert run(f"identify unknown.codes --bundle bundle --library index --candidates all --top 4 {where}") == 0
     with Path("found.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -56,15 +58,47 @@ def test_identify_writes_csv_json_and_a_report(workplace: Path, capsys: pytest.C
     assert [len(q["candidates"]) for q in json.loads(Path("found.json").read_text(encoding="utf-8"))] == [4, 4, 0]
     assert "whole library" in Path("report.html").read_text(encoding="utf-8")
     capsys.readouterr()
-    assert run("identify unknown.codes --bundle bundle --library index --json - --ppm 5") == 0
+    assert run("identify unknown.codes --bundle bundle --library index --json --ppm 5") == 0
     assert json.loads(capsys.readouterr().out)[0]["candidates"][0]["smiles"] == "CCCCO"
+
+
+def test_identify_prints_one_line_for_each_of_many_queries(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("many.codes").write_text("CCCCO\n" * 20 + "C1CC\n" * 12, encoding="utf-8")
+    assert run("identify many.codes --bundle bundle --library index") == 0
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 1 + 20
+    assert "LRHPLDYGYMQRHN" in shown.out.splitlines()[1]
+    assert "not identified: 2 more" in shown.err
+    assert run("identify many.codes --bundle bundle --library index --full") == 0
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) > 20 * 7
+    assert shown.err.count("not identified: C1CC") == 12
+
+
+def test_what_identify_prints_fits_a_terminal_of_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    for files in ("unknown.codes", " ".join(["unknown.codes"] * 10)):
+        assert run(f"identify {files} --bundle bundle --library index") == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= 80
+        for whole in ("C4H10O", "LRHPLDYGYMQRHN", "CCCCO", "probability"):
+            assert any(whole in line for line in lines)
+
+
+def test_json_of_identify_takes_no_file(capsys: pytest.CaptureFixture[str]) -> None:
+    for given in ("-", "found.json"):
+        assert run(f"identify unknown.codes --bundle bundle --library index --json {given}") == 1
+        assert "--json-file FILE writes it" in capsys.readouterr().err
 
 
 def test_identify_takes_likely_adducts_for_ions_that_name_none(capsys: pytest.CaptureFixture[str]) -> None:
     Path("nameless.codes").write_text("CCCCO [M+Na]+?\nCCC(C)O\n", encoding="utf-8")
     assert run("identify nameless.codes --bundle bundle --library index --csv found.csv") == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["1*", "[M+Na]+", "CCCCO", "C4H10O"] in [line[4:8] for line in lines]
+    assert ["1*", "C4H10O", "LRHPLDYGYMQRHN", "CCCCO", "[M+Na]+"] in [[*line[:1], *line[2:]] for line in lines]
     with Path("found.csv").open(encoding="utf-8", newline="") as file:
         assert next(csv.DictReader(file))["adduct"] == "[M+Na]+"
     assert run("identify nameless.codes --bundle bundle --library index --adducts M+H,[M+K]+") == 0
@@ -96,7 +130,7 @@ def test_identify_ends_with_3_when_nothing_could_be_searched(capsys: pytest.Capt
         ("evaluate bundle bundle data --library index", "2 bundles and 1 indexes"),
         ("evaluate bundle data --library index --fold tset", "Did you mean 'test'?"),
         ("evaluate bundle data --library index --scope massive", "Did you mean 'mass'?"),
-        ("evaluate bundle nowhere --library index", "nowhere: no dataset here"),
+        ("evaluate bundle nowhere --library index", "nowhere: no such file or folder; a dataset is wanted"),
         ("calibrate bundle data --library index --fold vall", "Did you mean 'val'?"),
     ],
 )
@@ -111,9 +145,9 @@ def test_what_cannot_be_is_one_clear_line(line: str, message: str, capsys: pytes
 
 def test_a_file_of_structures_is_a_library_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     Path("alcohols.smi").write_text("\n".join(s.smiles for s in barcode.STRUCTURES), encoding="utf-8")
-    assert run("identify unknown.codes --bundle bundle --library alcohols.smi --json -") == 0
+    assert run("identify unknown.codes --bundle bundle --library alcohols.smi --json") == 0
     by_file = [q["candidates"] for q in json.loads(capsys.readouterr().out)]
-    assert run("identify unknown.codes --bundle bundle --library index --json -") == 0
+    assert run("identify unknown.codes --bundle bundle --library index --json") == 0
     assert by_file == [q["candidates"] for q in json.loads(capsys.readouterr().out)]
     assert run("calibrate bundle data --library alcohols.smi --out copy") == 0
     assert run("evaluate bundle copy data --library alcohols.smi --scope mass") == 0

@@ -31,6 +31,9 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any
         return PretrainResult(folder, 19_600, {"loss": 1.5, "val_loss": 1.625}, 321.4)
 
     monkeypatch.setattr(pretrained, "pretrain", pretrain)
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.smi", "b.smi"):
+        Path(name).write_text("CCO", encoding="utf-8")
     return seen
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,6 +28,55 @@ class Progress(Protocol):
     def __call__(self, done: int, total: int, what: str = "") -> None: ...  # noqa: D102
 
 
+@dataclass
+class Settings:
+    """How the command that runs was asked to print; the command line sets it anew for each.
+
+    Attributes:
+        quiet: neither notes nor bars.
+        json: results as JSON.
+        interrupted: what to say where the command is interrupted.
+    """
+
+    quiet: bool = False
+    json: bool = False
+    interrupted: str = "run the same command again: it starts from the beginning"
+
+    def reset(self) -> None:
+        """As for a command that was not asked for anything."""
+        self.__init__()
+
+
+settings = Settings()
+
+
+@contextlib.contextmanager
+def asked(**options: bool) -> Iterator[None]:
+    """What `--json` and `--quiet` do on the command line, for the tests of a command."""
+    before = dataclasses.asdict(settings)
+    vars(settings).update(options)
+    try:
+        yield
+    finally:
+        vars(settings).update(before)
+
+
+def resumes() -> None:
+    """Say that the command that runs goes on where it is interrupted, when it is started again."""
+    settings.interrupted = "run the same command again: it goes on where it stopped"
+
+
+def as_json(value: Any) -> bool:
+    """Print what a command found as JSON where `--json` asks for it, and say whether it did.
+
+    The command line adds `--json` and `--quiet` to every command, those of plugins too; a command calls this with its
+    result, and prints for people where it is False.
+    """
+    if settings.json:
+        print_json(value)
+    return settings.json
+
+
 def console(*, stderr: bool = False) -> Console:
     """A rich console that does not cut or colour what a script reads: piped, lines are as long as they need to be."""
     from rich.console import Console
@@ -33,7 +86,13 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def note(message: str) -> None:
-    """One line for people, to standard error."""
+    """One line for people, to standard error; `--quiet` leaves it out."""
+    if not settings.quiet:
+        warn(message)
+
+
+def warn(message: str) -> None:
+    """One line for people, to standard error, whatever they asked for."""
     print(visible(message), file=sys.stderr)
 
 
@@ -64,41 +123,72 @@ def percent(estimate: Estimate) -> str:
     return f"{100 * estimate.value:.1f}% ({100 * estimate.low:.1f}-{100 * estimate.high:.1f})"
 
 
-def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "", plain: bool = False
-) -> None:
-    """A table. Numbers to the right.
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
+    """A table: numbers to the right, None as a dash. Nothing of it is cut.
+
+    In a terminal, text wraps within its column until the table fits; where that is not enough, each row becomes lines
+    of its own. Piped, a row is one line, as long as it needs to be.
 
     Args:
         columns: headings.
-        rows: cells; None is shown as a dash.
+        rows: cells.
         title: above the table.
-        plain: aligned columns without rich, which costs a tenth of a second to import: for commands that must be quick.
     """
     columns, title = [visible(name) for name in columns], visible(title)
+    if title:
+        print(title)
     cells = [["-" if cell is None else visible(str(cell)) for cell in row] for row in rows]
     right = [
-        all(isinstance(row[i], (int, float)) or row[i] is None for row in rows) and bool(rows)
+        bool(rows) and all(isinstance(row[i], (int, float)) or row[i] is None for row in rows)
         for i in range(len(columns))
     ]
-    if plain:
-        if title:
-            print(title)
-        widths = [max(len(line[i]) for line in [list(columns), *cells]) for i in range(len(columns))]
-        for line in [list(columns), *cells]:
-            padded = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True))
-            print("  ".join(padded).rstrip())
+    width = terminal_width()
+    widths = _widths([list(columns), *cells], width)
+    if widths is None:
+        _print_records(columns, cells)
         return
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+    for number, line in enumerate([list(columns), *cells]):
+        _print_row(line, widths, right)
+        if number == 0 and width:
+            print("  ".join("-" * w for w in widths))
 
-    table = Table(title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for name, is_number in zip(columns, right, strict=True):
-        table.add_column(name, justify="right" if is_number else "left")
-    for line in cells:
-        table.add_row(*(Text(cell) for cell in line))
-    console().print(table)
+
+_NARROWEST = 14
+"""Characters below which a column is not made narrower: the first block of an InChIKey is as wide."""
+
+
+def terminal_width() -> int:
+    """Columns of the terminal on standard output; 0 where it is none, and lines are as long as they need to be."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+
+
+def _widths(lines: Sequence[Sequence[str]], limit: int) -> list[int] | None:
+    """Of the columns; None where they cannot be made to fit."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    least = [min(width, _NARROWEST) for width in widths]
+    spare = limit - 2 * (len(widths) - 1)
+    while limit and sum(widths) > spare:
+        # The widest gives way first.
+        room, place = max((width - low, i) for i, (width, low) in enumerate(zip(widths, least, strict=True)))
+        if not room:
+            return None
+        widths[place] -= min(room, sum(widths) - spare, max(1, room // 4))
+    return widths
+
+
+def _print_row(line: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> None:
+    parts = [
+        textwrap.wrap(c, w, break_on_hyphens=False) if len(c) > w else [c] for c, w in zip(line, widths, strict=True)
+    ]
+    for pieces in itertools.zip_longest(*parts, fillvalue=""):
+        padded = (p.rjust(w) if r else p.ljust(w) for p, w, r in zip(pieces, widths, right, strict=True))
+        print("  ".join(padded).rstrip())
+
+
+def _print_records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widest = max(map(len, columns))
+    for row in rows:
+        print("\n".join(f"{name:<{widest}}  {cell}" for name, cell in zip(columns, row, strict=True)), end="\n\n")
 
 
 @contextlib.contextmanager
@@ -107,7 +197,7 @@ def progress(description: str, *, quiet: bool = False) -> Iterator[Progress]:
 
     Without a terminal there is no bar, so that logs stay readable.
     """
-    if quiet or not sys.stderr.isatty():
+    if quiet or settings.quiet or not sys.stderr.isatty():
         yield lambda done, total, what="": None
         return
     with contextlib.ExitStack() as shown:

@@ -7,16 +7,21 @@ function that it calls.
 
     def describe(
         path: Annotated[Path, typer.Argument(help="The dataset.")],
-        as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         '''What is in a dataset.'''
+        existing(path)
         from molvis_core.dataset import Dataset, describe
 
         report = describe(Dataset.open(path))
-        output.print_json(report) if as_json else output.print_table(...)
+        if not output.as_json(report):
+            output.print_table(...)
 
 A plugin adds a command of its own as a component of kind `command`, such as `nmr-fit` for `molvis nmr fit`: its target
 is a function of the same form.
+
+Every command is given `--json` and `--quiet` here: `output.as_json` and `output.note` know what was asked for. A
+command that takes up what an interruption left calls `output.resumes()` first. Paths are looked up with
+`molvis_core.arguments.existing` before anything is imported for them.
 
 A command parses, calls one library function and prints with `molvis_core.output`: results to standard output, progress
 and notes to standard error. It lets `MolvisError` pass: `main` prints `error: ...` and exits with 1. To end with
@@ -27,7 +32,9 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -75,6 +82,7 @@ COMMANDS: dict[str, Command] = {
     "plugins": Command("molvis_cli.plugin:plugins", "List installed plugins, their origin and state."),
     "list": Command("molvis_cli.plugin:list_", "List components: encoders, losses, readers, ..."),
     "check": Command("molvis_cli.plugin:check", "Run the contract kit on an installed plugin."),
+    "completion": Command("molvis_cli.completion:completion", "Print a script for bash, zsh or fish that completes."),
 }
 
 
@@ -117,6 +125,13 @@ def _quick(option: Any) -> Any:
 
 
 class _Command(TyperCommand):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            output.warn(f"interrupted; {output.settings.interrupted}")
+            raise typer.Exit(130) from None
+
     def get_help_option(self, ctx: Any) -> Any:
         return _quick(super().get_help_option(ctx))
 
@@ -156,15 +171,47 @@ def _load(path: str) -> Any:
             ) from error
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
     alone.command(name=path.rpartition(" ")[2], cls=_Command, help=callback.__doc__ and _unwrapped(callback.__doc__))(
-        callback
+        _with_shared_options(callback)
     )
     return typer.main.get_command(alone)
 
 
+_SHARED = {
+    "json": Annotated[bool, typer.Option("--json", help="Print the result as JSON.")],
+    "quiet": Annotated[bool, typer.Option("--quiet", help="Neither notes nor progress on standard error.")],
+}
+
+
+def _with_shared_options(callback: Any) -> Any:
+    """A command with the options that every command takes; one that declares such an option keeps its own."""
+    signature = inspect.signature(callback, eval_str=True)
+    declared = {o for p in signature.parameters.values() for o in _options_of(p)}
+    own = {f"{name}_": option for name, option in _SHARED.items() if f"--{name}" not in declared}
+
+    def run(**values: Any) -> None:
+        for name in own:
+            setattr(output.settings, name[:-1], values.pop(name))
+        callback(**values)
+
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option)
+        for name, option in own.items()
+    ]
+    parameters = [*signature.parameters.values(), *added]
+    run.__signature__ = signature.replace(parameters=parameters)  # pyright: ignore[reportFunctionMemberAccess]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    run.__doc__ = callback.__doc__
+    return run
+
+
+def _options_of(parameter: inspect.Parameter) -> set[str]:
+    parts = getattr(parameter.annotation, "__metadata__", ())
+    named = {str(o) for part in parts for o in (part.default, *(part.param_decls or ()))}
+    return named | {f"--{parameter.name}"}
+
+
 def _unwrapped(text: str) -> str:
     # typer re-wraps paragraphs to the terminal, but keeps single line breaks of the source as they are.
-    import inspect
-
     return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text).split("\n\n"))
 
 
@@ -187,8 +234,9 @@ def _version(wanted: bool) -> None:
 
 class _Notes(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
+        say = output.warn if record.levelno >= logging.WARNING else output.note
         for line in self.format(record).split("\n"):
-            output.note(line)
+            say(line)
 
 
 def _root(
@@ -236,6 +284,11 @@ def make_app() -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command line and exit: 0 done, 1 an error, 2 a mistake on the command line, 130 interrupted."""
+    output.settings.reset()
+    if "_MOLVIS_COMPLETE" in os.environ:
+        from typer.completion import completion_init  # pyright: ignore[reportPrivateImportUsage]
+
+        completion_init()
     try:
         make_app()(None if arguments is None else list(arguments), prog_name="molvis")
     except KeyboardInterrupt:

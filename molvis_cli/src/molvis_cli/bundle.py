@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
+from molvis_cli.completion import names
 from molvis_core import output
 
 
 def verify(
-    bundle: Annotated[str, typer.Argument(help="Folder or name of a bundle.")],
+    bundle: Annotated[str, typer.Argument(autocompletion=names("bundle"), help="Folder or name of a bundle.")],
     accept: Annotated[
         bool, typer.Option("--accept", help="Take bundle.toml as it is now, after an edit by hand.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check that a bundle's settings, calibration and weights are what was written.
 
@@ -24,7 +24,5 @@ def verify(
 
     found = verify_bundle(bundle, accept=accept)
     facts = {"path": str(found.path), "digest": found.digest, "encoders_digest": found.encoders_digest, "intact": True}
-    if as_json:
-        output.print_json(facts)
-    else:
+    if not output.as_json(facts):
         output.print_table(["bundle", found.name], [(k.replace("_", " "), v) for k, v in facts.items()])

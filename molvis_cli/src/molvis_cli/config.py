@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
+from molvis_cli.completion import names
 from molvis_core import output
 
 
 def fill(
-    config: Annotated[str, typer.Argument(help="A TOML file, or the name of a preset.")],
+    config: Annotated[
+        str, typer.Argument(autocompletion=names("preset"), help="A TOML file, or the name of a preset.")
+    ],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to this file, not to standard output.")] = None,
 ) -> None:
     """Write out a configuration with every default.
@@ -20,23 +23,30 @@ def fill(
     """
     from molvis_core import config as configs
 
-    text = configs.write_toml(configs.fill(configs.read_config(configs.config_path(config))))
-    if out is None:
-        print(text, end="")
-    else:
+    filled = configs.fill(configs.read_config(configs.config_path(config)))
+    text = configs.write_toml(filled)
+    if out is not None:
         output.write_text(out, text)
         output.note(f"wrote {out}")
+    if not output.as_json(filled) and out is None:
+        print(text, end="")
 
 
 def presets(
-    name: Annotated[str, typer.Argument(help="Print this one; without a name, all are listed.")] = "",
+    name: Annotated[
+        str, typer.Argument(autocompletion=names("preset"), help="Print this one; without a name, all are listed.")
+    ] = "",
 ) -> None:
     """List the presets that plugins ship, or print one to start from."""
     from molvis_core import config as configs
     from molvis_core import registry
 
+    if name and output.as_json(configs.fill(configs.read_config(configs.config_path(name)))):
+        return
     if name:
         print(configs.config_path(name).read_text(encoding="utf-8"), end="")
     else:
+        if output.as_json(registry.components("preset")):
+            return
         rows = [(c.name, c.summary, c.distribution) for c in registry.components("preset")]
-        output.print_table(("preset", "what", "from"), rows, plain=True)
+        output.print_table(("preset", "what", "from"), rows)

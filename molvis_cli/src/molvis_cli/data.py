@@ -7,29 +7,35 @@ from typing import Annotated, Literal
 
 import typer
 
+from molvis_cli.completion import names
 from molvis_core import output
+from molvis_core.arguments import existing
 
 
 def import_(
     files: Annotated[list[Path], typer.Argument(help="Files of measurements.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the dataset.")],
-    modality: Annotated[str | None, typer.Option(help="Take only readers of this modality.")] = None,
-    reader: Annotated[str | None, typer.Option(help="The reader, instead of one by the file's ending.")] = None,
+    modality: Annotated[
+        str | None, typer.Option(autocompletion=names("modality"), help="Take only readers of this modality.")
+    ] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(autocompletion=names("reader"), help="The reader, instead of one by the file's ending."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad record.")] = False,
     append: Annotated[bool, typer.Option("--append", help="Add to the dataset that is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Turn files of measurements into a dataset.
 
     A bad record is counted, skipped, and listed with its file, line and reason in problems.csv; with --strict it stops
     the import. An interrupted import leaves nothing behind.
     """
+    existing(*files, what="a file of measurements")
     from molvis_core.dataset import import_files
 
     with output.progress("importing") as show:
         report = import_files(files, out, modality=modality, reader=reader, strict=strict, append=append, progress=show)
-    if as_json:
-        output.print_json(report)
+    if output.as_json(report):
         return
     output.print_table(["modality", "measurements"], list(report.imported.items()))
     if report.skipped:
@@ -40,15 +46,14 @@ def import_(
 
 def describe(
     path: Annotated[Path, typer.Argument(help="The dataset.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what is in a dataset: compounds, folds, adducts, instruments, licences."""
+    existing(path, what="a dataset")
     from molvis_core.dataset import Dataset
     from molvis_core.dataset import describe as count
 
     found = count(Dataset.open(path))
-    if as_json:
-        output.print_json(found)
+    if output.as_json(found):
         return
     for modality, summary in found.modalities.items():
         rows: list[tuple[str, object]] = []
@@ -75,9 +80,12 @@ def split(
 
     By cluster, no near twin of a test compound is in training.
     """
+    existing(path, what="a dataset")
     from molvis_core.dataset import Dataset
     from molvis_core.dataset import split as assign
 
     done = assign(Dataset.open(path), by=by, fractions=fractions, seed=seed, similarity=similarity)
+    if output.as_json({m: entry["folds"] for m, entry in done.metadata["modalities"].items()}):
+        return
     rows = [(m, f, n) for m, entry in done.metadata["modalities"].items() for f, n in entry["folds"].items()]
     output.print_table(["modality", "fold", "measurements"], rows)

@@ -19,10 +19,10 @@ def demo(
 
     Nothing is fetched: bundle, spectra and library come with molvis-models. The bundle has seen none of the compounds.
     """
-    from molvis_cli.identify import show_table
+    from molvis_cli.found import show_found
     from molvis_core import load_bundle, registry
     from molvis_core.candidates import open_candidates
-    from molvis_core.identification import identify, summary
+    from molvis_core.identification import identify, summary, to_json
     from molvis_core.reading import read_queries
     from molvis_core.report import write_report
 
@@ -40,7 +40,9 @@ def demo(
     write_report(
         report, found, bundle=bundle, index=index, settings={"candidates": "within 10 ppm", "file": spectra.name}
     )
-    show_table(found)
+    if output.as_json(to_json(found)):
+        return
+    show_found(found)
     counts = summary(found)
     output.note(
         f"the true structure (*) came first for {counts['first']} of {counts['known']} spectra, among candidates "

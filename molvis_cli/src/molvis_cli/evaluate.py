@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from molvis_core import output
+from molvis_core.arguments import existing
 from molvis_core.text import in_shell
 
 if TYPE_CHECKING:
@@ -47,10 +48,11 @@ def evaluate(
     ] = None,
     records: Annotated[int, typer.Option(help="With --together: measurements of each modality; 0 for all.")] = 1,
     groups: Annotated[bool, typer.Option("--groups", help="Show adducts, instruments and mass ranges.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
 ) -> None:
     """Measure how often bundles rank the truth first, with 95% intervals."""
+    existing(data, what="a dataset")
+    existing(*library, what="a file of structures or an index")
     from molvis_cli.identify import open_library
     from molvis_core import load_bundle
     from molvis_core.dataset import Dataset
@@ -86,9 +88,7 @@ def evaluate(
                         progress=show,
                     )
                 )
-        if as_json:
-            output.print_json(joint)
-        else:
+        if not output.as_json(joint):
             show_combined(joint)
         return
     found: list[Evaluation] = []
@@ -111,9 +111,7 @@ def evaluate(
                     progress=show,
                 )
             )
-    if as_json:
-        output.print_json(found)
-    else:
+    if not output.as_json(found):
         show_tables(found, groups=groups)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from molvis_cli.completion import names
+from molvis_cli.found import show_found
 from molvis_core import output
+from molvis_core.arguments import existing, writable
+from molvis_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from molvis_core.bundle import Bundle
@@ -33,10 +36,16 @@ def identify(
     also: Annotated[
         list[str] | None, typer.Option("--with", help="Another measurement of it: MODALITY=FILE, such as raman=a.txt.")
     ] = None,
-    bundle: Annotated[str, typer.Option("--bundle", "-b", help="Name of a shipped bundle, or a folder.")] = "massbank",
+    bundle: Annotated[
+        str,
+        typer.Option("--bundle", "-b", autocompletion=names("bundle"), help="Name of a shipped bundle, or a folder."),
+    ] = "massbank",
     candidates: Annotated[
         Literal["auto", "mass", "formula", "all"],
-        typer.Option(help="Which candidates: of the mass, of the formula, or all; auto takes what is known."),
+        typer.Option(
+            help="Which candidates: of the mass, of the formula, or all of the library; auto takes what is known. "
+            "Among all, embeddings rank alone, since scorers are calibrated among candidates of one mass."
+        ),
     ] = "auto",
     ppm: Annotated[float, typer.Option(help="Half width of the mass window.")] = 10.0,
     mass: Annotated[float | None, typer.Option(help="Neutral mass in Da, where no ion tells it.")] = None,
@@ -49,13 +58,17 @@ def identify(
     top: Annotated[int, typer.Option(help="Candidates for each query.")] = 20,
     consensus: Annotated[bool, typer.Option("--consensus", help="Measurements of one name are one unknown.")] = False,
     rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers, such as explained peaks.")] = True,
-    reader: Annotated[str | None, typer.Option(help="The reader, instead of one by the file's ending.")] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(autocompletion=names("reader"), help="The reader, instead of one by the file's ending."),
+    ] = None,
     modality: Annotated[
         str | None, typer.Option(help="Of FILE, where readers of several modalities claim its ending.")
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a table of all candidates.")] = None,
-    json: Annotated[str | None, typer.Option(help="Write JSON to a file, or to standard output with '-'.")] = None,
+    json_file: Annotated[Path | None, typer.Option(help="Write JSON; --json prints it.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report to look at.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Print all candidates, however many queries there are.")] = False,
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
 ) -> None:
     """Rank candidate structures for unknowns.
@@ -68,16 +81,17 @@ def identify(
 
     Exit status 0: at least one query was searched. 3: none was, for want of spectra, of their masses or of candidates.
     """
+    if output.settings.json and any(str(f) == "-" or f.suffix == ".json" for f in files or ()):
+        raise ConfigError("--json takes no value: it prints JSON; --json-file FILE writes it")
+    existing(*(files or ()), *(msms or ()), *(ir or ()), what="a file of spectra")
+    existing(library, what="a file of structures or an index")
+    writable(csv, html, json_file)
     from molvis_core import load_bundle
     from molvis_core.candidates import looks_everywhere
-    from molvis_core.errors import ConfigError
     from molvis_core.identification import identify as search
     from molvis_core.identification import to_json, write_csv, write_json
     from molvis_core.reading import modality_files, read_queries, read_unknown
 
-    outputs = [p for p in (csv, html, None if json in (None, "-") else Path(json)) if p is not None]
-    if missing := [p for p in outputs if not p.parent.is_dir()]:
-        raise ConfigError(f"{missing[0]}: there is no folder {missing[0].parent}; make it first")
     parts = {"msms": msms or [], "ir": ir or []}
     for name, paths in modality_files(also or []).items():
         parts[name] = [*parts.get(name, []), *paths]
@@ -121,12 +135,10 @@ def identify(
         names = ", ".join(p.name for p in files or [p for paths in one.values() for p in paths])
         settings = {"candidates": scope, "file": names} | ({"ccs": ", ".join(ccs)} if ccs else {})
         write_report(html, found, bundle=opened, index=index, settings=settings)
-    if json and json != "-":
-        write_json(json, found)
-    if json == "-":
-        output.print_json(to_json(found))
-    else:
-        show_table(found)
+    if json_file:
+        write_json(json_file, found)
+    if not output.as_json(to_json(found)):
+        show_found(found, full=full)
     if all(one.problem for one in found):
         raise typer.Exit(NOTHING_SEARCHED)
 
@@ -143,39 +155,8 @@ def open_library(path: Path, bundle: Bundle, whole: bool = True, device: str | N
         return open_candidates(path, bundle, whole=whole, device=device, progress=show)
 
 
-def show_table(found: Sequence[Identification], most: int = 3) -> None:
-    """The best candidates of each query, what each piece of evidence adds where there are several, and the problems."""
-    several = any(len(set(one.modalities)) > 1 for one in found)
-    tried = any(one.searched and len(one.searched.adducts) > 1 for one in found)
-    rows: list[tuple[object, ...]] = []
-    for one in found:
-        for c in one.candidates[: max(most, 10) if several and len(found) == 1 else most]:
-            mark = "*" if one.truth and c.structure.inchikey14 == one.truth.inchikey14 else ""
-            among = "-" if one.probability_among is None else f"{one.probability_among:.2f}"
-            mass = f"{one.mass:.4f}" if one.mass else None
-            head = (one.query, mass, one.n_candidates, among) if c.rank == 1 else ("", "", "", "")
-            label = (c.structure.name or c.structure.smiles)[:48]
-            told = [", ".join(f"{name} {value:.1f}" for name, value in c.evidence.items())] if several else []
-            share = f"{c.probability:.3f}" if one.n_candidates > 1 else "only candidate"
-            ion = [c.adduct] if tried else []
-            rows.append((*head, f"{c.rank}{mark}", *ion, label, c.structure.formula, share, *told))
-    if rows:
-        ion = ["adduct"] if tried else []
-        columns = ["query", "mass", "candidates", "among", "rank", *ion, "structure", "formula", "probability"]
-        output.print_table([*columns, *(["evidence"] if several else [])], rows)
-    if any(one.candidates and one.probability_among is None for one in found):
-        output.note("among -: how probable it is that the truth is among the candidates is not calibrated for these")
-    if unlikely := sum(one.probability_among is not None and one.probability_among < 0.5 for one in found):
-        output.note(f"among below 0.5 for {unlikely} of {len(found)}: the truth is probably not among the candidates")
-    for one in found:
-        if one.problem:
-            output.note(f"not identified: {one.query}: {one.problem}")
-        for text in one.notes:
-            output.note(f"{one.query}: not used: {text}")
-
-
 def calibrate(
-    bundle: Annotated[str, typer.Argument(help="Folder or name of a bundle.")],
+    bundle: Annotated[str, typer.Argument(autocompletion=names("bundle"), help="Folder or name of a bundle.")],
     data: Annotated[Path, typer.Argument(help="Dataset with compounds that the bundle was not trained on.")],
     library: Annotated[
         Path, typer.Option("--library", "-l", help="Structures (SMILES, SDF, CSV, Parquet), or an index made of some.")
@@ -190,9 +171,10 @@ def calibrate(
     fold: Annotated[str, typer.Option(help="Of the dataset.")] = "val",
     ppm: Annotated[float, typer.Option(help="Half width of the mass window.")] = 10.0,
     per_compound: Annotated[int, typer.Option(help="Cases of a compound that are used.")] = 4,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Fit the weights of the evidence, so that probabilities mean what they say."""
+    existing(data, what="a dataset")
+    existing(library, what="a file of structures or an index")
     import shutil
 
     from molvis_core import load_bundle
@@ -221,8 +203,9 @@ def calibrate(
         shutil.copytree(opened.path, out)
         opened = load_bundle(out)
     write_calibration(opened, found)
-    if as_json:
-        output.print_json(found)
-    else:
-        rows = [(k, f"{v:.3f}") for k, v in found.weights.items()]
-        output.print_table(["evidence", "weight"], [*rows, ("repeats (power)", f"{found.repeats:.2f}")])
+    if not output.as_json(found):
+        output.print_table(["evidence", "weight"], [(k, f"{v:.3f}") for k, v in found.weights.items()])
+        output.note(
+            "NAME.alone: where embeddings are all there is. Several measurements of one modality: n of them count as "
+            f"n^{found.repeats:.2f} (0: they repeat each other; 1: each is evidence of its own)"
+        )

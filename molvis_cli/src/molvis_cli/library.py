@@ -7,25 +7,32 @@ from typing import Annotated
 
 import typer
 
+from molvis_cli.completion import names
 from molvis_core import output
+from molvis_core.arguments import existing
 
 
 def build(
-    bundle: Annotated[str, typer.Argument(help="Folder or name of a bundle.")],
+    bundle: Annotated[str, typer.Argument(autocompletion=names("bundle"), help="Folder or name of a bundle.")],
     files: Annotated[list[Path] | None, typer.Argument(help="SMILES, SDF, CSV, TSV or Parquet files.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the index; it is resumed if it exists.")] = Path(
         "index"
     ),
     dataset: Annotated[Path | None, typer.Option(help="Add the compounds of this dataset.")] = None,
-    reader: Annotated[str | None, typer.Option(help="The reader, instead of one by the file's ending.")] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(autocompletion=names("reader"), help="The reader, instead of one by the file's ending."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Structures between two notes of progress.")] = 2048,
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Embed a library of structures into an index for search.
 
     Structures that RDKit refuses are counted and passed over. An interrupted build goes on where it was.
     """
+    existing(*(files or ()), what="a file of structures")
+    existing(dataset, what="a dataset")
+    output.resumes()
     from molvis_core import load_bundle
     from molvis_core.dataset import Dataset
     from molvis_core.errors import ConfigError
@@ -45,22 +52,21 @@ def build(
         output.note(f"{len(library.problems)} structures refused")
     with output.progress("embedding structures") as show:
         index = build_index(load_bundle(bundle), library, out, batch_size=batch_size, device=device, progress=show)
-    _show(describe_index(index), as_json)
+    _show(describe_index(index))
 
 
 def describe(
     path: Annotated[Path, typer.Argument(help="The index.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what is in an index: how many structures, by which bundle, from where."""
+    existing(path, what="an index")
     from molvis_core.library import Index, describe_index
 
-    _show(describe_index(Index.open(path)), as_json)
+    _show(describe_index(Index.open(path)))
 
 
-def _show(found: dict[str, object], as_json: bool) -> None:
-    if as_json:
-        output.print_json(found)
+def _show(found: dict[str, object]) -> None:
+    if output.as_json(found):
         return
     rows: list[tuple[str, object]] = []
     for name, value in found.items():

@@ -8,13 +8,12 @@ from typing import Annotated
 
 import typer
 
+from molvis_cli.completion import distributions, kinds
 from molvis_core import output
 from molvis_core.text import in_shell
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-
-def plugins(as_json: Json = False) -> None:
+def plugins() -> None:
     """List installed plugins, their origin and state.
 
     A broken plugin is listed with what is wrong with it; it stops nobody.
@@ -24,20 +23,18 @@ def plugins(as_json: Json = False) -> None:
 
     found, clashing = installed(), clashes()
     states = {p: p.problem or "; ".join(clashing.get(p.name, ())) or "ok" for p in found}
-    if as_json:
-        output.print_json([{**output.to_plain(p), "state": state} for p, state in states.items()])
+    if output.as_json([{**output.to_plain(p), "state": state} for p, state in states.items()]):
         return
     rows = []
     for plugin, state in states.items():
         counts = Counter(c.kind for c in plugin.components)
         offers = ", ".join(f"{kind} {n}" for kind, n in counts.items())
         rows.append((plugin.name, f"{plugin.distribution} {plugin.version}", plugin.module, offers or None, state))
-    output.print_table(("plugin", "distribution", "manifest", "offers", "state"), rows, plain=True)
+    output.print_table(("plugin", "distribution", "manifest", "offers", "state"), rows)
 
 
 def list_(
-    kind: Annotated[str, typer.Argument(help="Only this kind: encoder, loss, reader, ...")] = "",
-    as_json: Json = False,
+    kind: Annotated[str, typer.Argument(autocompletion=kinds, help="Only this kind: encoder, loss, reader, ...")] = "",
 ) -> None:
     """List components: what configurations and command lines can name."""
     from molvis_core.errors import ComponentError, did_you_mean
@@ -48,19 +45,20 @@ def list_(
     if kind and kind not in kinds:
         raise ComponentError(f"no component of kind {kind!r}.{did_you_mean(kind, kinds)} Kinds: {', '.join(kinds)}.")
     found = sorted(components(kind or None), key=lambda c: (kinds.index(c.kind), c.name))
-    if as_json:
-        output.print_json(found)
+    if output.as_json(found):
         return
     rows = [
         (c.kind, c.name, c.summary + f" ({', '.join(c.suffixes)})" * bool(c.suffixes), c.distribution) for c in found
     ]
-    output.print_table(("kind", "name", "what", "from"), rows, plain=True)
+    output.print_table(("kind", "name", "what", "from"), rows)
 
 
 def check(
-    name: Annotated[str, typer.Argument(help="A distribution, such as molvis-losses, or a plugin's name.")],
+    name: Annotated[
+        str,
+        typer.Argument(autocompletion=distributions, help="A distribution, such as molvis-losses, or a plugin's name."),
+    ],
     all_checks: Annotated[bool, typer.Option("--all", help="List the checks that passed, too.")] = False,
-    as_json: Json = False,
 ) -> None:
     """Run the contract kit on an installed plugin.
 
@@ -69,19 +67,17 @@ def check(
     """
     from molvis_core.testing import check_installed
 
-    with output.progress(f"checking {name}", quiet=as_json) as advance:
+    with output.progress(f"checking {name}", quiet=output.settings.json) as advance:
         results = check_installed(name, progress=advance)
     failed = [r for r in results if r.ok is False]
     left = [r for r in results if r.ok is None]
-    if as_json:
-        output.print_json(results)
-    else:
+    if not output.as_json(results):
         words = {True: "ok", False: "FAILED", None: "not run"}
         warned = [r for r in results if r.ok and r.problem]
         shown = results if all_checks else [*failed, *warned, *left]
         if shown:
             rows = [("warning" if r in warned else words[r.ok], r.component, r.check, r.problem or None) for r in shown]
-            output.print_table(("result", "component", "check", "why"), rows, plain=True)
+            output.print_table(("result", "component", "check", "why"), rows)
         print(
             f"{name}: {len(results) - len(failed) - len(left)} checks passed, {len(failed)} failed, {len(left)} not run"
         )
@@ -100,5 +96,7 @@ def new(
     from molvis_cli.scaffold import new_plugin
 
     folder = new_plugin(name, out)
+    if output.as_json({"folder": folder, "name": name}):
+        return
     word = in_shell(folder)
     print(f"made {folder}\n\n  pip install -e {word}\n  molvis check {name}\n  pytest {word}")

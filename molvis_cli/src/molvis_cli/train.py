@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from molvis_cli.completion import names
 from molvis_core import output
+from molvis_core.arguments import existing
 
 if TYPE_CHECKING:
     from molvis_core.training import Progress
 
 
 def train(
-    config: Annotated[str, typer.Argument(help="A TOML file, or the name of a preset such as 'default'.")],
+    config: Annotated[
+        str,
+        typer.Argument(autocompletion=names("preset"), help="A TOML file, or the name of a preset such as 'default'."),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; it is resumed if it exists.")],
     data: Annotated[str, typer.Option(help="Dataset, instead of the configuration's.")] = "",
     negatives: Annotated[str, typer.Option(help="Library of harder candidates, instead of the configuration's.")] = "",
@@ -26,13 +31,18 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed, instead of the configuration's.")] = -1,
     resume: Annotated[bool, typer.Option(help="Go on from the folder's checkpoint.")] = True,
     half: Annotated[bool, typer.Option("--half", help="Store the bundle's weights in 16 bits.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a bundle as a configuration says.
 
     Leaves the bundle of the best epoch, metrics.csv, TensorBoard events and a checkpoint in the folder. Run the same
     command again after an interruption: it goes on, and ends as if nothing had happened.
     """
+    from molvis_core.config import config_path, read_config
+
+    existing(data or None, what="a dataset")
+    existing(negatives or None, what="a library of structures")
+    read_config(config_path(config))  # before PyTorch is imported
+    output.resumes()
     from molvis_core.training import find_config
     from molvis_core.training import train as run
 
@@ -41,8 +51,7 @@ def train(
         result = run(wanted, out, resume=resume, progress=show, half=half)
     if os.environ.get("RANK", "0") != "0":  # under torchrun one process speaks for all
         return
-    if as_json:
-        output.print_json(result)
+    if output.as_json(result):
         return
     output.print_table(
         ["metric", "value"], [[name, f"{value:.4f}"] for name, value in result.metrics.items()],
@@ -54,6 +63,9 @@ def train(
 @contextlib.contextmanager
 def training_bar(what: str = "compounds") -> Iterator[Callable[[Progress], None]]:
     """Loss, speed and time left; without a terminal a line for each epoch, so that logs stay readable."""
+    if output.settings.quiet:
+        yield lambda state: None
+        return
     if not sys.stderr.isatty():
         last: list[Any] = [None]
 

@@ -12,6 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from molvis_core import output
 from molvis_flux.checking import Finding, check, check_structure
 from molvis_flux.commands.check import check as command
 from molvis_flux.network import (
@@ -280,7 +281,8 @@ def test_the_command_prints_faults_and_ends_with_one_where_there_is_an_error(tmp
     good = CliRunner().invoke(app, [str(path)])
     assert good.exit_code == 0, good.output
     path.write_text(f'constraints = ["v1 <= 4"]\n{TEXT}')
-    bad = CliRunner().invoke(app, [str(path), "--json"])
+    with output.asked(json=True):
+        bad = CliRunner().invoke(app, [str(path)])
     assert bad.exit_code == 1
     [fault] = json.loads(bad.stdout)
     assert any("v1 <= 4" in condition for condition in fault["conditions"])

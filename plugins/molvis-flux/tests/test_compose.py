@@ -13,6 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from molvis_core import output
 from molvis_core.errors import ReadError
 from molvis_flux.checking import check
 from molvis_flux.commands.compose import compose as command
@@ -332,7 +333,8 @@ def test_the_command_writes_a_network_that_reads_the_same(plan: Path, tmp_path: 
     app = typer.Typer()
     app.command()(command)
     out = tmp_path / "whole.toml"
-    done = CliRunner().invoke(app, [str(plan), "--out", str(out), "--json"])
+    with output.asked(json=True):
+        done = CliRunner().invoke(app, [str(plan), "--out", str(out)])
     assert done.exit_code == 0, done.output
     whole = read_study(out)
     assert json.loads(done.stdout)["reactions"] == len(whole.network.reactions)

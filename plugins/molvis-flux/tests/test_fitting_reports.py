@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from molvis_core import output
 from molvis_flux import picture, tables
 from molvis_flux.design import design
 from molvis_flux.examples import antoniewicz
@@ -129,13 +130,15 @@ def test_the_commands_fit_and_design_print_json(tmp_path: Path) -> None:
     app = typer.Typer()
     app.command("fit")(fit_command)
     app.command("design")(design_command)
-    run = CliRunner().invoke(app, ["fit", str(path), "--starts", "3", "--json", "--parsimonious"])
+    with output.asked(json=True):
+        run = CliRunner().invoke(app, ["fit", str(path), "--starts", "3", "--parsimonious"])
     assert run.exit_code == 0, run.output
     told = json.loads(run.stdout)
     values = {"/".join(row["name"]): row["value"] for row in told["fluxes"]}
     assert values["net/v4"] == pytest.approx(20, rel=1e-3)
     assert told["parsimonious"]["total"] < told["parsimonious"]["total_of_fit"]
-    run = CliRunner().invoke(app, ["design", str(path), "--draws", "4", "--json"])
+    with output.asked(json=True):
+        run = CliRunner().invoke(app, ["design", str(path), "--draws", "4"])
     assert run.exit_code == 0, run.output
     assert np.isfinite([option["gain"] for option in json.loads(run.stdout)["tracers"]]).all()
     run = CliRunner().invoke(app, ["fit", str(path), "--starts", "2", "--out", str(tmp_path / "out")])

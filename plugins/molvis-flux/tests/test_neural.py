@@ -13,6 +13,7 @@ import torch
 import typer
 from typer.testing import CliRunner
 
+from molvis_core import output
 from molvis_core.errors import BundleError, TrainingError
 from molvis_core.fitting import Fixed, Normal
 from molvis_core.records import Distribution
@@ -418,12 +419,14 @@ def test_commands_train_and_estimate(tmp_path: Path, folder: Path, trained: Esti
     write_study(tmp_path / "network.toml", study())
     write_study(tmp_path / "data.toml", measured(trained, clean[0]))
     runner = CliRunner()
-    done = runner.invoke(app, ["train", str(tmp_path / "network.toml"), "--out", str(tmp_path / "e"), "--steps",
-                               "10", "--simulations", "1000", "--width", "16", "--json"])  # fmt: skip
+    with output.asked(json=True):
+        done = runner.invoke(app, ["train", str(tmp_path / "network.toml"), "--out", str(tmp_path / "e"), "--steps",
+                                   "10", "--simulations", "1000", "--width", "16"])  # fmt: skip
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["measurements"] == 8
     asked = ["estimate", str(folder), str(tmp_path / "data.toml"), "--draws", "500"]
-    done = runner.invoke(app, [*asked, "--json", "--out", str(tmp_path / "draws.csv")])
+    with output.asked(json=True):
+        done = runner.invoke(app, [*asked, "--out", str(tmp_path / "draws.csv")])
     assert done.exit_code == 0, done.output
     fluxes = {f["name"]: f for f in json.loads(done.stdout)["fluxes"]}
     truth = values[0, trained.space.index["net", "v4"]]

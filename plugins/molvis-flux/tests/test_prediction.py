@@ -8,6 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from molvis_core import output
 from molvis_core.errors import ReadError
 from molvis_flux import prediction
 from molvis_flux.commands.simulate import simulate
@@ -105,7 +106,8 @@ def test_a_tracer_that_is_not_understood_is_named(text, message):
 
 
 def test_the_command_prints_the_published_labelling(saved):
-    result = run(saved, "--json")
+    with output.asked(json=True):
+        result = run(saved)
     assert result.exit_code == 0, result.output
     (found,) = json.loads(result.stdout)
     assert (found["experiment"], found["fragment"], found["time"]) == ("2-13C", "F", None)
@@ -126,7 +128,8 @@ def test_the_command_simulates_many_vectors_into_a_table(saved, tmp_path):
 
 
 def test_the_command_simulates_in_time_and_other_tracers(saved):
-    result = run(saved, "--times", "0,0.1,1000", "--tracer", "A=111", "--json")
+    with output.asked(json=True):
+        result = run(saved, "--times", "0,0.1,1000", "--tracer", "A=111")
     assert result.exit_code == 0, result.output
     before, early, late = (np.array(found["fractions"][0]) for found in json.loads(result.stdout))
     np.testing.assert_allclose(before, [1, 0, 0, 0], atol=1e-12)
@@ -177,7 +180,8 @@ def test_the_demonstration_finds_the_fluxes_of_the_paper(tmp_path):
 
     app = typer.Typer()
     app.command()(demo)
-    result = CliRunner().invoke(app, ["--out", str(tmp_path / "demo"), "--json"])
+    with output.asked(json=True):
+        result = CliRunner().invoke(app, ["--out", str(tmp_path / "demo")])
     assert result.exit_code == 0, result.output
     found = {tuple(row["name"]): row["value"] for row in json.loads(result.stdout)["fluxes"]}
     for (kind, name), value in antoniewicz().fluxes.items():

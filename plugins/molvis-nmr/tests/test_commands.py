@@ -11,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from molvis_core import output
 from molvis_core.errors import ConfigError, ReadError
 from molvis_core.records import Trace
 from molvis_nmr import demo as example
@@ -28,7 +29,8 @@ from molvis_nmr.writers import write_spectrum
 def run(command, *arguments: object) -> Result:
     app = typer.Typer()
     app.command()(command)
-    return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    with output.asked(json="--json" in arguments):
+        return CliRunner().invoke(app, [str(a) for a in arguments if a != "--json"], catch_exceptions=False)
 
 
 def pair() -> SpinSystem:

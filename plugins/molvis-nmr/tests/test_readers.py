@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from molvis_core import output
 from molvis_core.dataset import Measurement
 from molvis_core.errors import ConfigError, ReadError, WriteError
 from molvis_core.reading import read_queries
@@ -538,7 +539,8 @@ def test_a_row_of_a_table_is_named(tmp_path: Path):
 
 
 def test_convert_writes_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    convert_command(processed(tmp_path / "7"), tmp_path / "a.csv", as_json=True)
+    with output.asked(json=True):
+        convert_command(processed(tmp_path / "7"), tmp_path / "a.csv")
     assert '"size": 4096' in capsys.readouterr().out
     convert_command(tmp_path / "a.csv", tmp_path / "b.jdx")
     assert "spectrum" in capsys.readouterr().err
@@ -548,7 +550,8 @@ def test_convert_writes_text(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_process_writes_the_spectrum_and_tells_the_phase(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    process_command(bruker(tmp_path / "7"), tmp_path / "a.csv", as_json=True)
+    with output.asked(json=True):
+        process_command(bruker(tmp_path / "7"), tmp_path / "a.csv")
     told = capsys.readouterr().out
     assert '"phase"' in told
     assert _peaks(read_spectrum(tmp_path / "a.csv")) == sorted(LINES)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from molvis_core import output
 from molvis_core.errors import ConfigError, RecordError, WriteError
 from molvis_nmr.simulated import simulate_file
 from molvis_nmr.system import SpinSystem
@@ -70,7 +71,8 @@ def test_the_command_prints_groups_or_json(ethanol, tmp_path, capsys):
     shown = capsys.readouterr()
     assert "H2 7.10" in shown.out
     assert "100 points at 600.00 MHz" in shown.err
-    simulate(system=str(ethanol), as_json=True)
+    with output.asked(json=True):
+        simulate(system=str(ethanol))
     assert json.loads(capsys.readouterr().out)["system"]["names"] == ["H1", "H2"]
 
 

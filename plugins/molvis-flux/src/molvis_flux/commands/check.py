@@ -8,25 +8,24 @@ from typing import Annotated
 import typer
 
 from molvis_core import output
+from molvis_core.arguments import existing
 
 
 def check(
     network: Annotated[Path, typer.Argument(help="TOML, FluxML, mfapy, FreeFlux or INCAWrapper; a file or a folder.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the faults as JSON.")] = False,
 ) -> None:
     """Look for faults in a network and its data.
 
     Atom maps that do not balance, metabolites that are never made or used, tracers and MIDs that cannot be, and bounds
     and constraints that leave no flux, each with its place and what to change. Ends with 1 where there is an error.
     """
+    existing(network, what="a network")
     from molvis_flux.checking import check as run
     from molvis_flux.readers import read_study
 
     study = read_study(network, strict=False)
     found = run(study)
-    if as_json:
-        output.print_json(found)
-    else:
+    if not output.as_json(found):
         model = study.network
         sizes = (
             f"{len(model.reactions)} reactions, {len(model.metabolites)} metabolites, {len(model.fragments)} fragments"

@@ -8,14 +8,15 @@ from typing import Annotated
 import typer
 
 from molvis_core import output
+from molvis_core.arguments import existing
 
 
 def compose(
     plan: Annotated[Path, typer.Argument(help="TOML with parts and the pools that join them.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="TOML of the whole.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
     """Make one network of several: tissues of a body, or strains of a co-culture."""
+    existing(plan, what="a plan")
     from molvis_flux.readers import read_study
     from molvis_flux.writers import write_study
 
@@ -28,8 +29,7 @@ def compose(
         "fragments": len(network.fragments),
         "experiments": len(study.experiments),
     }
-    if as_json:
-        output.print_json({"out": out, **sizes})
+    if output.as_json({"out": out, **sizes}):
         return
     output.print_table(("what", "count"), list(sizes.items()))
     output.note(f"{network.name}: {out}")

@@ -14,7 +14,6 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model, tables and the report.")] = Path(
         "demo-flux"
     ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the fit as JSON.")] = False,
 ) -> None:
     """Simulate and fit the network that the EMU paper explains its method on.
 
@@ -34,8 +33,7 @@ def demo(
         found = fit(study, starts=20, progress=advance)
     tables.save(found, out)
     write_study(out / "network.toml", study)
-    if as_json:
-        output.print_json(tables.plain(found))
+    if output.as_json(tables.plain(found)):
         return
     output.note(f"network   {study.network.name}: A labelled at its second carbon; model in {out / 'network.toml'}")
     rows = [

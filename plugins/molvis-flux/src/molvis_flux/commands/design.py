@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from molvis_core import output
+from molvis_core.arguments import existing
 
 
 def design(
@@ -24,9 +25,9 @@ def design(
     draws: Annotated[int, typer.Option(help="Fluxes to average over.")] = 32,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     top: Annotated[int, typer.Option(help="Rows to show of each table.")] = 12,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Which tracers and fragments would tell the fluxes that matter."""
+    existing(network, what="a network")
     from molvis_flux.design import design as run
     from molvis_flux.readers import read_study
 
@@ -34,8 +35,7 @@ def design(
     with output.progress("tracers") as advance:
         found = run(read_study(network), fluxes=wanted, fragments=fragment or [], sd=sd, criterion=criterion,
                     experiments=experiments, draws=draws, seed=seed, progress=advance)  # fmt: skip
-    if as_json:
-        output.print_json(found)
+    if output.as_json(found):
         return
     for title, options in (
         ("one experiment", found.tracers[:top]),

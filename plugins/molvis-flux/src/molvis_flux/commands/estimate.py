@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from molvis_core import output
+from molvis_core.arguments import existing
 
 
 def estimate(
@@ -19,12 +20,13 @@ def estimate(
     refine: Annotated[bool, typer.Option(help="Fit by least squares and test whether the data are explained.")] = True,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV of the posterior's draws.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the estimate as JSON.")] = False,
 ) -> None:
     """Estimate fluxes of a sample with a trained estimator.
 
     Ends with 1 where the network cannot explain the data.
     """
+    existing(model, what="the folder of an estimator")
+    existing(data, what="a study")
     from molvis_flux.estimator import load_estimator
     from molvis_flux.inference import estimate as run
     from molvis_flux.inference import report
@@ -40,9 +42,7 @@ def estimate(
     if out is not None:
         write_fluxes(out, estimator.space, found.samples)
     lines = report(found)
-    if as_json:
-        output.print_json(lines)
-    else:
+    if not output.as_json(lines):
         columns = ("flux", "median", "low", "high", "least squares", "verdict")
         output.print_table(columns, [
             (f.name, *(f"{x:.4g}" for x in (f.median, f.low, f.high)), None if f.best is None else f"{f.best:.4g}",

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from molvis_core import output
+from molvis_core.arguments import existing
 
 
 def fit(
@@ -23,9 +24,9 @@ def fit(
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the starts and the draws.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for tables, pictures and a report.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Fluxes of a network from its labelling data, with intervals and a verdict on each."""
+    existing(network, what="a network")
     from molvis_flux import tables
     from molvis_flux.fitting import fit as run
     from molvis_flux.parsimony import parsimonious as least
@@ -38,8 +39,7 @@ def fit(
     lean = least(found, level=level) if parsimonious else None
     if out:
         tables.save(found, out)
-    if as_json:
-        output.print_json(tables.plain(found) | ({"parsimonious": lean} if lean else {}))
+    if output.as_json(tables.plain(found) | ({"parsimonious": lean} if lean else {})):
         return
     output.print_table(*tables.rounded(tables.fluxes(found)))
     if lean:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from molvis_core import output
+from molvis_core.arguments import existing
 
 
 def sample(
@@ -15,12 +16,12 @@ def sample(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV of the draws; a column for each flux.")] = None,
     n: Annotated[int, typer.Option("--n", min=1, help="Draws.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the ranges and quantiles as JSON.")] = False,
 ) -> None:
     """Draw fluxes that a network allows: net fluxes uniformly, exchange fluxes uniformly in their logarithm.
 
     Prints what each flux may be, by its balances and bounds alone.
     """
+    existing(network, what="a network")
     from molvis_flux.polytope import flux_space, summary, write_fluxes
     from molvis_flux.polytope import sample as run
     from molvis_flux.readers import read_study
@@ -30,8 +31,7 @@ def sample(
     rows = summary(space, values)
     if out is not None:
         write_fluxes(out, space, values)
-    if as_json:
-        output.print_json(rows)
+    if output.as_json(rows):
         return
     columns = ("flux", "least", "most", "5%", "50%", "95%", "free")
     output.print_table(columns, [

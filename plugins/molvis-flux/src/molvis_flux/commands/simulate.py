@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from molvis_core import output
+from molvis_core.arguments import existing
 
 
 def simulate(
@@ -24,12 +25,13 @@ def simulate(
     ] = None,
     times: Annotated[str, typer.Option("--times", help="Of labelling in time, such as 0,10,60; else stationary.")] = "",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV with a line for each distribution.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the distributions as JSON.")] = False,
 ) -> None:
     """Mass isotopomer distributions at given fluxes.
 
     Fluxes that are left out follow from the others by the balances, where they do.
     """
+    existing(network, what="a network")
+    existing(fluxes, what="a table of fluxes")
     from molvis_flux import prediction
     from molvis_flux.readers import read_study
 
@@ -43,9 +45,7 @@ def simulate(
     found = prediction.predict(study, net, exchange, times=moments, fragments=fragment)
     if out is not None:
         prediction.write_predictions(out, found)
-    if as_json:
-        output.print_json(found)
-    elif out is None:
+    if not output.as_json(found) and out is None:
         output.print_table(("experiment", "fragment", "time", "M+0, M+1, ..."), [
             (p.experiment, p.fragment, p.time, "  ".join(f"{x:.4f}" for x in mid)) for p in found for mid in p.fractions
         ])  # fmt: skip

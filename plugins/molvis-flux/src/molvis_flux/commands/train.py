@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from molvis_core import output
+from molvis_core.arguments import existing
 
 
 def train(
@@ -19,13 +20,14 @@ def train(
     width: Annotated[int, typer.Option(min=8, help="Of the neural network.")] = 192,
     seed: Annotated[int, typer.Option(help="Of everything drawn.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on where the same training was interrupted.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train an estimator of fluxes for a network and its tracers.
 
     The file's experiments say which tracers are fed and what may be measured; the data's values are not used. Run the
     same command again after an interruption: it goes on.
     """
+    existing(network, what="a network")
+    output.resumes()
     from molvis_flux.estimator import Settings
     from molvis_flux.readers import read_study
     from molvis_flux.training import train as run
@@ -35,8 +37,7 @@ def train(
         estimator = run(
             read_study(network), out, settings=settings, resume=resume, progress=lambda done, all_, _: show(done, all_)
         )
-    if as_json:
-        output.print_json({"folder": out, "measurements": len(estimator.measurements), "metrics": estimator.metrics})
+    if output.as_json({"folder": out, "measurements": len(estimator.measurements), "metrics": estimator.metrics}):
         return
     columns = ("missing", "log density", "coverage of 90% intervals before calibration")
     shares = [name.removeprefix("coverage_") for name in estimator.metrics if name.startswith("coverage_")]

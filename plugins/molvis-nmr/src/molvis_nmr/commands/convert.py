@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from molvis_core import output
+from molvis_core.arguments import existing
 
 
 def convert(
@@ -16,14 +17,13 @@ def convert(
     raw: Annotated[bool, typer.Option("--raw", help="Process the fid, even where there is a spectrum.")] = False,
     frequency: Annotated[float | None, typer.Option(help="In MHz, where the file does not state it.")] = None,
     resample: Annotated[bool, typer.Option("--resample", help="Points of text onto an even axis.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
     """Write a spectrum or a spin system in another format, told by the ending of OUT."""
+    existing(source, what="a spectrum or a spin system")
     from molvis_nmr.conversion import convert as run
 
     done = run(source, out, raw=raw, frequency=frequency, resample=resample)
-    if as_json:
-        output.print_json(done)
+    if output.as_json(done):
         return
     parts = "points" if done.kind == "spectrum" else "groups of spins"
     at = "" if done.frequency is None else f" at {done.frequency:.4f} MHz"

@@ -15,7 +15,6 @@ def demo(
     field: Annotated[float, typer.Option(help="1H frequency in MHz.")] = 500.0,
     snr: Annotated[float, typer.Option(help="Highest line in standard deviations of the noise.")] = 500.0,
     seed: Annotated[int, typer.Option(help="Of noise and start.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print parameters and figures as JSON.")] = False,
 ) -> None:
     """Fit L-proline, simulated from published parameters with noise, from a start that is off."""
     from molvis_nmr import demo as example
@@ -33,8 +32,7 @@ def demo(
     with output.progress("fitting") as show:
         found = fit(spectrum, begin, seed=seed, progress=show)
     write_fit(out, found, title=f"L-proline, {field:g} MHz, simulated")
-    if as_json:
-        output.print_json(fit_summary(found))
+    if output.as_json(fit_summary(found)):
         return
     show_fit(found)
     shift, coupling = differences(found.system, example.proline())

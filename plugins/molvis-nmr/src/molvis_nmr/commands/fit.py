@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from molvis_core import output
+from molvis_core.arguments import existing
 
 if TYPE_CHECKING:
     from molvis_nmr.fitting import SpinSystemFit
@@ -28,9 +29,10 @@ def fit(
     given_couplings: Annotated[bool, typer.Option("--given-couplings", help="Fit no coupling that is 0.")] = False,
     starts: Annotated[int, typer.Option(help="Most starts to try where the first ends badly.")] = 24,
     seed: Annotated[int, typer.Option(help="Of the starts that are drawn.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print parameters and figures as JSON.")] = False,
 ) -> None:
     """Fit a spin system to a spectrum, or to several spectra of one sample with one set of couplings."""
+    existing(*spectra, what="a spectrum")
+    existing(start, what="a spin system")
     from molvis_nmr.report import fit_summary, write_fit
     from molvis_nmr.studies import fit_files, read_window
 
@@ -44,8 +46,7 @@ def fit(
     if out is not None:
         told = {"spectra": ", ".join(p.name for p in spectra), "start": start or smiles}
         write_fit(out, found, title=found.system.name, excluded=windows, settings=told)
-    if as_json:
-        output.print_json(fit_summary(found))
+    if output.as_json(fit_summary(found)):
         return
     show_fit(found)
     if out is not None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from molvis_core import output
+from molvis_core.arguments import existing
 
 
 def process(
@@ -20,9 +21,9 @@ def process(
     baseline: Annotated[bool, typer.Option(help="Subtract a smooth baseline.")] = True,
     reference: Annotated[str, typer.Option(help="'auto' puts DSS, TSP or TMS at 0; 'none'; or ppm to add.")] = "auto",
     frequency: Annotated[float | None, typer.Option(help="In MHz, where the file does not state it.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the phase and the shift as JSON.")] = False,
 ) -> None:
     """Turn a raw fid into a phased spectrum with a flat baseline and a reference."""
+    existing(fid, what="a fid")
     from molvis_nmr.conversion import process_file
     from molvis_nmr.writers import write_spectrum
 
@@ -31,9 +32,8 @@ def process(
         frequency=frequency,
     )  # fmt: skip
     write_spectrum(out, done.trace)
-    if as_json:
-        told = {"out": out, "identifier": done.trace.identifier, "points": len(done.trace)}
-        output.print_json({**told, "frequency": done.trace.frequency, "phase": done.phase, "shift": done.shift})
+    told = {"out": out, "identifier": done.trace.identifier, "points": len(done.trace)}
+    if output.as_json({**told, "frequency": done.trace.frequency, "phase": done.phase, "shift": done.shift}):
         return
     p0, p1 = done.phase
     output.note(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from molvis_core import output
+from molvis_core.arguments import existing
 
 
 def quantify(
@@ -25,9 +26,10 @@ def quantify(
     unit: Annotated[str, typer.Option(help="Of that concentration.")] = "mM",
     limit: Annotated[float, typer.Option(help="Standard errors from which a compound is present.")] = 5.0,
     seed: Annotated[int, typer.Option(help="Of the starts that are drawn.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print amounts as JSON.")] = False,
 ) -> None:
     """Say which compounds of a library are in a mixture, and how much of each, with errors."""
+    existing(spectrum, what="a spectrum of a mixture")
+    existing(*library, what="spin systems or reference spectra")
     from molvis_nmr.report import quantification_summary, write_quantification
     from molvis_nmr.studies import quantify_file, read_window
 
@@ -41,8 +43,7 @@ def quantify(
     if out is not None:
         told = {"spectrum": spectrum.name, "library": ", ".join(p.name for p in library)}
         write_quantification(out, found, title=spectrum.stem, settings=told)
-    if as_json:
-        output.print_json(quantification_summary(found))
+    if output.as_json(quantification_summary(found)):
         return
     rows = [
         [

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from molvis_core import output
+from molvis_core.arguments import existing
 
 
 def simulate(
@@ -23,17 +24,16 @@ def simulate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The spectrum: .csv .txt .jdx; all: .json; a picture: .png .svg.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print spins, lines and spectrum as JSON.")] = False,
 ) -> None:
     """Simulate the spectrum of a spin system or of a structure, with full strong coupling, at any field."""
+    existing(system, what="a spin system")
     from molvis_nmr.simulated import simulate_file
 
     done = simulate_file(
         system, smiles=smiles, frequency=field, nucleus=nucleus, window=window, points=points, width=width,
         broadening=broadening, gaussian=gaussian, out=out,
     )  # fmt: skip
-    if as_json:
-        output.print_json(done.as_dict())
+    if output.as_json(done.as_dict()):
         return
     spins = done.system
     rows = [

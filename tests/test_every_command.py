@@ -1,0 +1,185 @@
+"""What holds for every command, those of plugins too: `--json`, `--quiet`, wrong paths, interrupts, completion."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import barcode
+import pytest
+
+from molvis_cli import app
+from molvis_core import dataset as datasets
+from molvis_core.plugins import plugins
+from molvis_core.registry import load
+
+WITHOUT_RESULT = {"completion"}
+RESULTS = [
+    "data import unknown.codes --out imported",
+    "data describe data",
+    "data split imported",
+    "library build bundle alcohols.smi --out built",
+    "library describe index",
+    "bundle verify bundle",
+    "identify unknown.codes --bundle bundle --library index",
+    "calibrate bundle data --library index --out calibrated",
+    "evaluate bundle data --library index --scope mass",
+    "config fill default",
+    "config presets",
+    "config presets default",
+    "plugin new molvis-made --out made",
+    "plugins",
+    "list losses",
+    "nmr simulate --smiles CCO --points 100",
+    "flux check network.toml",
+    "flux simulate network.toml",
+    "flux sample network.toml --n 10",
+]
+WRONG = [
+    "data import nowhere --out a", "data describe nowhere", "data split nowhere", "train nowhere.toml --out a",
+    "train default --data nowhere --out a", "pretrain nowhere --out a", "library build massbank nowhere",
+    "library build massbank --dataset nowhere", "library describe nowhere", "identify nowhere --library nowhere",
+    "identify --msms nowhere --library nowhere", "calibrate massbank nowhere --library nowhere",
+    "evaluate massbank nowhere --library nowhere", "config fill nowhere", "nmr fit nowhere --smiles CCO",
+    "nmr fit nowhere#1 --smiles CCO", "nmr quantify nowhere --library nowhere", "nmr convert nowhere a.csv",
+    "nmr process nowhere --out a.csv", "nmr simulate --system nowhere", "flux check nowhere", "flux simulate nowhere",
+    "flux fit nowhere", "flux design nowhere", "flux sample nowhere", "flux compose nowhere --out a",
+    "flux train nowhere --out a", "flux estimate nowhere nowhere",
+]  # fmt: skip
+
+
+def run(line: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        app.main(line.split())
+    return int(caught.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    from molvis_flux.examples import antoniewicz
+    from molvis_flux.writers import write_study
+
+    found = (*plugins(), barcode.PLUGIN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("molvis_core.registry.plugins", lambda: found)
+        patch.setattr("molvis_core.bundle.plugins", lambda: found)
+        patch.chdir(tmp_path_factory.mktemp("workplace"))
+        bundle = barcode.make_bundle(Path("bundle"))
+        barcode.make_index(bundle, Path("index"))
+        Path("unknown.codes").write_text("CCCCO\nCCC(C)O\n", encoding="utf-8")
+        Path("alcohols.smi").write_text("CCO\nCCCO\n", encoding="utf-8")
+        write_study(Path("network.toml"), antoniewicz())
+        many = [(s, i, f) for i, f in enumerate(("train", "val", "test")) for s in barcode.STRUCTURES[:21]]
+        datasets.write([barcode.measurement(s, noise=0.7, seed=i, fold=f) for s, i, f in many], Path("data"))
+        yield
+
+
+@pytest.mark.parametrize("line", RESULTS)
+@pytest.mark.usefixtures("workplace")
+def test_json_is_all_that_is_printed_and_quiet_says_nothing(line: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(f"{line} --json --quiet") == 0
+    shown = capfd.readouterr()
+    assert isinstance(json.loads(shown.out), (dict, list))
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize("path", sorted(set(app.commands()) - WITHOUT_RESULT))
+def test_every_command_takes_json_and_quiet_and_answers(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(f"{path} --help") == 0
+    shown = capsys.readouterr().out
+    assert "--json" in shown
+    assert "--quiet" in shown
+    module, _, function = app.commands()[path].target.partition(":")
+    callback = load("command", function) if module == "command" else getattr(sys.modules[module], function)
+    # Its own lines, or those of a function of its module that it hands its result to.
+    source = inspect.getsource(callback)
+    named = {name for name in re.findall(r"(\w+)\(", source) if hasattr(sys.modules[callback.__module__], name)}
+    told = [source, *(inspect.getsource(getattr(sys.modules[callback.__module__], n)) for n in named if n[0] == "_")]
+    assert any("output.as_json(" in text for text in told)
+
+
+SCRIPT = """
+import json, sys
+from molvis_cli.app import main
+import contextlib, io
+seen = []
+for line in json.load(sys.stdin):
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            main(line.split())
+    except SystemExit as done:
+        heavy = [m for m in ("torch", "rdkit", "scipy", "pyarrow", "jax", "matplotlib") if m in sys.modules]
+        seen.append([line, done.code, said.getvalue(), heavy])
+print(json.dumps(seen))
+"""
+
+
+def test_a_wrong_path_is_answered_before_anything_heavy_is_imported() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], input=json.dumps(WRONG), capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout)
+    assert len(found) == len(WRONG)
+    for line, code, said, heavy in found:
+        assert (code, heavy) == (1, []), (line, said)
+        assert re.fullmatch(r"error: nowhere[^\n]*: no such file[^\n]*\n", said), (line, said)
+
+
+@pytest.mark.parametrize(
+    ("line", "function", "said"),
+    [
+        ("library build bundle alcohols.smi --out b", "molvis_core.library.build_index", "it goes on where it stopped"),
+        ("train default --out run", "molvis_core.training.train", "it goes on where it stopped"),
+        ("data import unknown.codes --out c", "molvis_core.dataset.import_files", "it starts from the beginning"),
+        ("flux train network.toml --out d", "molvis_flux.training.train", "it goes on where it stopped"),
+        ("nmr simulate --smiles CCO", "molvis_nmr.simulated.simulate_file", "it starts from the beginning"),
+    ],
+)
+@pytest.mark.usefixtures("workplace")
+def test_an_interrupt_says_how_to_go_on(
+    line: str, function: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(function, interrupted)
+    assert run(line) == 130
+    assert capsys.readouterr().err == f"interrupted; run the same command again: {said}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_a_shell_is_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(f"completion {shell}") == 0
+    assert f"_MOLVIS_COMPLETE=complete_{shell}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("molvis cal", {"calibrate"}),
+        ("molvis nmr qu", {"quantify"}),
+        ("molvis identify --libr", {"--library"}),
+        ("molvis identify --bundle mass", {"massbank"}),
+        ("molvis identify --reader mz", {"mzml", "mzxml"}),
+        ("molvis config fill pnnl", {"pnnl-2024"}),
+        ("molvis list enc", {"encoder"}),
+        ("molvis check molvis-l", {"molvis-losses"}),
+        ("molvis pretrain a.smi --method mask", {"masking"}),
+    ],
+)
+def test_names_are_completed(typed: str, offered: set[str]) -> None:
+    words = typed.split()
+    asked = {"_MOLVIS_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(words) - 1)}
+    done = subprocess.run(
+        [sys.executable, "-m", "molvis_cli"], env=os.environ | asked, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert set(done.stdout.split()) & offered
+    assert all(found.startswith(words[-1]) for found in done.stdout.split())
