@@ -71,10 +71,9 @@ def test_json_is_printed_where_it_is_asked_for(capsys: pytest.CaptureFixture[str
     assert json.loads(capsys.readouterr().out) == [1]
 
 
-@pytest.mark.parametrize("plain", [False, True])
-def test_nothing_that_a_terminal_would_obey_is_printed(plain: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_that_a_terminal_would_obey_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     evil = "\x1b]0;owned\x07\x1b[2J\r\u202eCCO\nfake row"
-    output.print_table((evil, "n"), [(evil, 1)], title=f"{evil} [red]", plain=plain)
+    output.print_table((evil, "n"), [(evil, 1)], title=f"{evil} [red]")
     output.note(evil)
     output.print_json({evil: evil})
     shown = capsys.readouterr()
