@@ -30,6 +30,7 @@ from molvis_core.errors import DatasetError, ReadError, did_you_mean
 from molvis_core.files import recover, replacing_folder
 from molvis_core.records import NO_ORIGIN, Origin, Record, Structure
 from molvis_core.text import in_cells, in_shell
+from molvis_core.vendors import require_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -294,8 +295,7 @@ def import_files(
     if not paths:
         raise DatasetError("no files to import; name at least one")
     for path in paths:
-        if not Path(path).is_file():
-            raise ReadError(path, "no such file")
+        require_file(Path(path))
     if out.exists() and not append:
         raise DatasetError(f"{out} exists. Choose another folder, add to it with --append, or delete it first.")
     readers = [_reader(Path(p), reader, modality) for p in paths]

@@ -25,6 +25,7 @@ from molvis_core.files import recover, replacing, replacing_folder
 from molvis_core.records import Structure
 from molvis_core.text import in_shell
 from molvis_core.vectors import LazyVectors
+from molvis_core.vendors import require_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,8 +73,7 @@ class Library:
         def items() -> Iterator[tuple[Structure, str | None]]:
             done = 0
             for file in files:
-                if not file.is_file():
-                    raise ReadError(file, "no such file; a library of structures is wanted")
+                require_file(file, "a library of structures is wanted")
                 name = reader or registry.for_suffix("reader", file, modality="structure").name
                 for item in registry.load("reader", name)(file):
                     done += 1

@@ -15,6 +15,7 @@ from molvis_core.dataset import Measurement
 from molvis_core.errors import ConfigError, LeftOutError, MolvisError, ReadError
 from molvis_core.identification import Identification
 from molvis_core.records import Origin, Value
+from molvis_core.vendors import require_file
 
 log = logging.getLogger("molvis")
 
@@ -36,8 +37,7 @@ def read_queries(
         molvis_core.errors.ComponentError: no reader claims it.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ReadError(path, "no such file")
+    require_file(path)
     measured = {c.modality for c in registry.components("reader")} - {"structure"}
     name = reader or registry.for_suffix("reader", path, modality=modality or measured).name
     good: list[Measurement] = []

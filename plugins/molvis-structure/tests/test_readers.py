@@ -17,7 +17,7 @@ from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
 from molvis_core.library import Library
 from molvis_core.registry import for_suffix
-from molvis_structure.readers import read_sdf, read_smiles, read_table, resolve_synonyms
+from molvis_structure.readers import is_smiles_file, read_sdf, read_smiles, read_table, resolve_synonyms
 
 # InChIKeys as PubChem gives them: ethanol (CID 702), benzene (241), caffeine (2519).
 ETHANOL, BENZENE, CAFFEINE = "LFQSCWFLJHTTHZ-UHFFFAOYSA-N", "UHOVQNZJYSORNB-UHFFFAOYSA-N", "RYYVLZVUVIJVGH-UHFFFAOYSA-N"
@@ -52,6 +52,7 @@ def _write(path: Path, text: str) -> Path:
     [
         ("a.smi", "smiles"),
         ("a.smiles", "smiles"),
+        ("a.txt", "smiles"),
         ("a.sdf.gz", "sdf"),
         ("A.CSV", "structure-table"),
         ("a.tsv", "structure-table"),
@@ -258,3 +259,83 @@ def test_the_real_library_reads_and_agrees_with_rdkit() -> None:
         if count == 20_000:
             break
     assert checked == 80
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "Canonical SMILES", "canonical_smiles", "Canonical-SMILES", "CANONICAL_SMILES", "IsomericSMILES", "SMILES",
+        "SMILES (QSAR-ready)", "std_smiles", " smiles ", "Structure", "isosmiles",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("parted", [",", "\t", ";"])
+def test_a_column_of_smiles_is_known_however_its_heading_is_written(tmp_path: Path, heading: str, parted: str) -> None:
+    rows = [["CID", heading, "Compound Name"], ["702", "CCO", "ethanol"], ["241", "c1ccccc1", "benzene"]]
+    text = "\n".join(parted.join(row) for row in rows) + "\n"
+    for name, read in (("a.csv", read_table), ("a.txt", read_smiles), ("a.smi", read_smiles)):
+        found, errors = _all(read, _write(tmp_path / name, text))
+        assert not errors
+        assert _keys(found) == [ETHANOL, BENZENE]
+        assert [m.name for m in found] == ["ethanol", "benzene"]
+
+
+@pytest.mark.parametrize("heading", ["InChI", "Standard InChI", "standard_inchi", "InChI string"])
+def test_a_column_of_inchi_is_known_beside_one_of_inchikeys(tmp_path: Path, heading: str) -> None:
+    text = f'InChI Key,"{heading}",ID\n{ETHANOL},"InChI=1S/C2H6O/c1-2-3/h3H,2H2,1H3",x1\n'
+    (found,), errors = _all(read_table, _write(tmp_path / "a.csv", text))
+    assert not errors
+    assert (_keys([found]), found.name) == ([ETHANOL], "x1")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "names"),
+    [
+        ("a.csv", "CCO,ethanol\nc1ccccc1,benzene\n", ["ethanol", "benzene"]),
+        ("a.csv", "702,CCO\n241,c1ccccc1\n", ["702", "241"]),
+        ("a.csv", "CCO\nc1ccccc1\n", [None, None]),
+        ("a.tsv", "ethanol\tCCO\nbenzene\tc1ccccc1\n", ["ethanol", "benzene"]),
+        ("a.txt", "CCO ethanol\nc1ccccc1 benzene\n", ["ethanol", "benzene"]),
+        ("a.txt", "CCO\nc1ccccc1\n", [None, None]),
+        ("a.smi", "CCO,ethanol\nc1ccccc1;benzene\n", ["ethanol", "benzene"]),
+        ("a.smi", "CCO ethyl alcohol, pure\nc1ccccc1\tbenzene\n", ["ethyl alcohol, pure", "benzene"]),
+        ("a.txt", "SMILES\nCCO\nc1ccccc1\n", [None, None]),
+        ("a.txt", "InChI=1S/C2H6O/c1-2-3/h3H,2H2,1H3 ethanol\nc1ccccc1 benzene\n", ["ethanol", "benzene"]),
+    ],
+)
+def test_structures_without_a_heading_are_read(tmp_path: Path, name: str, text: str, names: list[str | None]) -> None:
+    path = _write(tmp_path / name, text)
+    reader = for_suffix("reader", path, modality="structure").name
+    found, errors = _all({"smiles": read_smiles, "structure-table": read_table}[reader], path)
+    assert not errors
+    assert _keys(found) == [ETHANOL, BENZENE]
+    assert [m.name for m in found] == names
+    assert Library.read(path).table["inchikey"].to_pylist() == [ETHANOL, BENZENE]
+
+
+def test_a_table_without_structures_lists_the_headings_that_it_has(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.csv", "Compound,InChIKey,Mass\nethanol,LFQSCWFLJHTTHZ,46.04\n")
+    with pytest.raises(ReadError, match="found Compound, InChIKey, Mass; call it 'smiles' or 'inchi'") as caught:
+        list(read_table(path))
+    assert caught.value.line == 1
+
+
+def test_a_line_of_a_table_is_named_with_its_number_whatever_stands_before(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.csv", 'smiles,name\n\n"CCO","ethyl\nalcohol"\nC1CC,bad\nCCO,\nFF(F),bad\n')
+    found, errors = _all(read_table, path)
+    assert len(found) == 2
+    assert [e.line for e in errors] == [5, 7]
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("CCO ethanol\nCCN\n", True),
+        ("SMILES\tName\n", True),
+        ("Name;Canonical SMILES\n", True),
+        ("ACCESSION: MSBNK-1\nRECORD_TITLE: x\n", False),
+        ("4000.1 0.02\n3999.2 0.03\n", False),
+        ("", False),
+    ],
+)
+def test_a_text_file_of_structures_is_told_from_other_text(tmp_path: Path, text: str, known: bool) -> None:
+    assert is_smiles_file(_write(tmp_path / "a.txt", text)) is known

@@ -57,7 +57,8 @@ def molvis_components() -> list[Component]:
             target="molvis_structure.readers:read_smiles",
             summary="SMILES files: a structure a line, a name behind it.",
             modality="structure",
-            suffixes=(".smi", ".smiles"),
+            suffixes=(".smi", ".smiles", ".txt"),
+            recognises="molvis_structure.readers:is_smiles_file",
         ),
         Component(
             kind="reader",

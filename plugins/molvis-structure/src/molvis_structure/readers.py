@@ -7,7 +7,7 @@ import io
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +17,69 @@ from molvis_core.files import lines, read_bytes
 from molvis_core.formula import parse_formula
 from molvis_core.identity import parse_molfile, parse_smiles, structure, structure_of
 from molvis_core.records import Structure
+from molvis_structure.headings import (
+    IDENTITY,
+    NAME,
+    SOURCE,
+    STRUCTURE,
+    cells,
+    delimiter_of,
+    has_structures,
+    is_structure,
+    plain,
+    recognised,
+    refused,
+    without_headings,
+)
 
-_STRUCTURE = ("smiles", "canonical_smiles", "isomeric_smiles", "structure", "inchi", "standard_inchi")
-_NAME = ("name", "title", "compound_name", "compound", "preferred_name", "iupac_name", "id", "identifier")
-_SOURCE = ("sources", "source", "database")
 _EVERY = 1000
 _KEY = re.compile(r"[A-Z]{14}(-[A-Z]{10}-[A-Z])?")
 
 
 def read_smiles(path: Path) -> Iterator[Measurement | ReadError]:
-    """A structure a line: SMILES or InChI, then white space and a name. A first line `smiles ...` is a heading.
+    """A structure a line: SMILES or InChI, then white space, a comma or a semicolon and a name.
+
+    A first line `smiles ...` is a heading. Where the first line has headings in another order, the file is read as a
+    table.
 
     Raises:
         ReadError: the file cannot be read; a line that cannot is yielded as one, with its number.
     """
+    first = _first_line(path)
+    delimiter = delimiter_of(first)
+    headings = recognised(cells(first, delimiter))
+    if len(headings) > 1 and has_structures(headings):
+        yield from _read_rows(path, _csv_rows(path, delimiter))
+        return
     for number, line in lines(path, keep_ends=True):
-        text, _, name = line.strip().partition("\t") if "\t" in line else line.strip().partition(" ")
-        if not text or text.startswith("#") or (number == 1 and text.lower().strip('"') in _STRUCTURE):
+        text, name = _split(line.strip())
+        if not text or text.startswith("#") or (number == 1 and plain(text) in STRUCTURE):
             continue
-        yield _read_one(path, text, name.strip() or None, line=number)
+        yield _read_one(path, text, name or None, line=number)
+
+
+def _split(line: str) -> tuple[str, str]:
+    """A structure and what stands behind it. A SMILES holds no comma and no semicolon, an InChI does."""
+    text, *name = re.split(r"\s" if line.startswith("InChI=") else r"[\s,;]", line, maxsplit=1)
+    return text.strip('"'), name[0].strip().strip('"') if name else ""
+
+
+def _first_line(path: Path) -> str:
+    return next((line for _, line in lines(path) if line.strip()), "")
+
+
+def is_smiles_file(path: Path) -> bool:
+    """Whether a text file holds structures: under a heading that says so, or in its first lines."""
+    try:
+        first = [line.strip() for _, line in itertools.islice(lines(path), 20)]
+    except ReadError:
+        return False
+    rows = [line for line in first if line and not line.startswith("#")][:3]
+    if not rows:
+        return False
+    if has_structures(recognised(cells(rows[0], delimiter_of(rows[0])))) or plain(_split(rows[0])[0]) in STRUCTURE:
+        return True
+    return all(is_structure(_split(line)[0]) for line in rows)
 
 
 def read_sdf(path: Path) -> Iterator[Measurement | ReadError]:
@@ -60,6 +104,9 @@ def read_sdf(path: Path) -> Iterator[Measurement | ReadError]:
 def read_table(path: Path) -> Iterator[Measurement | ReadError]:
     """CSV, TSV and Parquet tables with a column of SMILES or InChI, found by its heading.
 
+    Case, spaces and signs of headings do not matter: `Canonical SMILES` is `canonical_smiles`. A table of text without
+    headings is read where one of its columns holds structures. Commas, tabs and semicolons part columns.
+
     Where a table also gives InChIKey, formula and exact mass, they are taken as they are: RDKit and InChI take minutes
     to work them out again for hundreds of thousands of structures. One row in a thousand is checked against them. Every
     SMILES must be one that RDKit reads.
@@ -68,9 +115,18 @@ def read_table(path: Path) -> Iterator[Measurement | ReadError]:
         ReadError: the file cannot be read, or has no such column; a row that cannot is yielded as one.
     """
     name = path.name.lower().removesuffix(".gz")
-    parquet = name.endswith(".parquet")
-    for count, (number, row) in enumerate(_parquet_rows(path) if parquet else _csv_rows(path, name)):
-        yield _read_row(path, {"record" if parquet else "line": number}, row, check=count % _EVERY == 0)
+    if name.endswith(".parquet"):
+        yield from _read_rows(path, _parquet_rows(path), place="record")
+    else:
+        delimiter = delimiter_of(_first_line(path), "\t" if name.endswith(".tsv") else ",")
+        yield from _read_rows(path, _csv_rows(path, delimiter))
+
+
+def _read_rows(
+    path: Path, rows: Iterable[tuple[int, dict[str, Any]]], place: str = "line"
+) -> Iterator[Measurement | ReadError]:
+    for count, (number, row) in enumerate(rows):
+        yield _read_row(path, {place: number}, row, check=count % _EVERY == 0)
 
 
 def resolve_synonyms(table: Path, names: Sequence[str]) -> dict[str, Structure]:
@@ -84,10 +140,10 @@ def resolve_synonyms(table: Path, names: Sequence[str]) -> dict[str, Structure]:
         ReadError: the table cannot be read, lacks one of the names, or RDKit refuses its structure.
     """
     known: dict[str, tuple[int, str]] = {}
-    for line, row in _csv_rows(table, table.name.lower().removesuffix(".gz")):
-        text = _first(row, _STRUCTURE)
+    for line, row in _csv_rows(table, delimiter_of(_first_line(table))):
+        text = _first(row, STRUCTURE)
         for column, value in row.items():
-            if value and text and column not in _STRUCTURE:
+            if value and text and column not in STRUCTURE:
                 known[str(value).strip().lower()] = line, str(text)
     found: dict[str, Structure] = {}
     for name in names:
@@ -117,7 +173,7 @@ def _read_molfile(path: Path, block: Sequence[str], line: int, record: int) -> M
     if "M  END" not in text:
         return ReadError(path, "the molecule is cut off: 'M  END' is missing", line=line, record=record)
     try:
-        found = structure_of(parse_molfile(text), name=block[0].strip() or _data_item(block, _NAME))
+        found = structure_of(parse_molfile(text), name=block[0].strip() or _data_item(block, NAME))
     except StructureError as error:
         return ReadError(path, str(error), line=line, record=record)
     return Measurement(found, found, "structure", name=found.name)
@@ -126,24 +182,33 @@ def _read_molfile(path: Path, block: Sequence[str], line: int, record: int) -> M
 def _data_item(block: Sequence[str], names: Sequence[str]) -> str | None:
     """The value of the first data item of an SDF record that is called by one of these names."""
     for head, value in itertools.pairwise(block):
-        if (match := re.match(r">.*<([^>]+)>", head)) and match.group(1).strip().lower() in names and value.strip():
+        if (match := re.match(r">.*<([^>]+)>", head)) and plain(match.group(1)) in names and value.strip():
             return value.strip()
     return None
 
 
-def _csv_rows(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    delimiter = "\t" if name.endswith(".tsv") else ","
-    rows = csv.DictReader((line for _, line in lines(path, keep_ends=True)), delimiter=delimiter)
+def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    rows = csv.reader((line for _, line in lines(path, keep_ends=True)), delimiter=delimiter)
     try:
-        headings = {h: h.strip().lower().replace(" ", "_") for h in rows.fieldnames or ()}
+        numbered = ((rows.line_num, row) for row in rows if row)
+        first = list(itertools.islice(numbered, 3))
+        found = first[0][1] if first else []
+        headings = recognised(found)
+        if has_structures(headings):
+            del first[0]
+        elif made := without_headings([row for _, row in first]):
+            headings = made
+        else:
+            raise refused(path, found)
+        for number, row in itertools.chain(first, numbered):
+            yield number, _cells(headings, row)
     except csv.Error as error:
-        raise ReadError(path, f"not a table: {error}", line=1) from error
-    _need_structure(path, list(headings.values()))
-    try:
-        for row in rows:
-            yield rows.line_num, {headings[k]: v for k, v in row.items() if k in headings}
-    except csv.Error as error:
-        raise ReadError(path, f"not a table: {error}", line=rows.line_num) from error
+        raise ReadError(path, f"not a table: {error}", line=rows.line_num or 1) from error
+
+
+def _cells(headings: Sequence[str], row: Sequence[str]) -> dict[str, Any]:
+    """Cells by heading; the first column of a heading counts, as the first of several names does."""
+    return dict(reversed(list(zip(headings, row, strict=False))))
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -156,9 +221,11 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         file = pq.ParquetFile(io.BytesIO(read_bytes(path)) if packed else path)
     except (OSError, pa.ArrowException) as error:
         raise ReadError(path, f"not a Parquet file, or damaged: {error}") from error
-    headings = {h: h.strip().lower() for h in file.schema_arrow.names}
-    _need_structure(path, list(headings.values()))
-    wanted = {*_STRUCTURE, *_NAME, *_SOURCE, "inchikey", "inchikey14", "formula", "exact_mass", "charge"}
+    names = file.schema_arrow.names
+    headings = dict(zip(names, recognised(names), strict=True))
+    if not has_structures(headings.values()):
+        raise refused(path, names)
+    wanted = {*STRUCTURE, *NAME, *SOURCE, *IDENTITY}
     columns = [h for h, low in headings.items() if low in wanted]
     number = 0
     try:
@@ -171,19 +238,12 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise ReadError(path, f"damaged after row {number}: {error}", record=number + 1) from error
 
 
-def _need_structure(path: Path, headings: Sequence[str]) -> None:
-    if not any(h in _STRUCTURE for h in headings):
-        raise ReadError(
-            path, f"no column of structures: found {', '.join(headings) or 'none'}; call it 'smiles' or 'inchi'"
-        )
-
-
 def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
     return next((row[n] for n in names if row.get(n)), None)
 
 
 def _read_row(path: Path, place: Mapping[str, int], row: Mapping[str, Any], *, check: bool) -> Measurement | ReadError:
-    text, name, source = _first(row, _STRUCTURE), _first(row, _NAME), _first(row, _SOURCE)
+    text, name, source = _first(row, STRUCTURE), _first(row, NAME), _first(row, SOURCE)
     name = str(name) if name is not None else None
     source = str(source) if source is not None else None
     if text is None:
@@ -191,7 +251,7 @@ def _read_row(path: Path, place: Mapping[str, int], row: Mapping[str, Any], *, c
     text, key = str(text).strip(), _first(row, ("inchikey", "inchikey14"))
     formula = str(row.get("formula") or "").partition("+")[0].partition("-")[0]
     try:
-        mass, charge = float(row.get("exact_mass") or math.nan), int(row.get("charge") or 0)
+        mass, charge = float(row.get("exactmass") or math.nan), int(row.get("charge") or 0)
     except ValueError as error:
         return ReadError(path, f"exact_mass or charge is not a number: {error}", **place)
     if not (key and formula and math.isfinite(mass)) or text.startswith("InChI="):
