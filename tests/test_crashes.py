@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from molvis_core.dataset import Dataset, import_files
+from molvis_core.dataset import Dataset, import_files, split
+from molvis_core.errors import DatasetError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 
@@ -37,6 +38,21 @@ files.exchange = dying(files.exchange)
 files._sync = dying(files._sync)
 files.shutil.rmtree = dying(shutil.rmtree)
 pathlib.Path.rename = dying(pathlib.Path.rename)
+main(["data", "import", "spectra.mgf", "--out", "dataset", "--append"])
+"""
+
+APPEND_THAT_WAITS = """
+from molvis_cli.app import main
+from molvis_core import dataset
+
+reading = dataset._write_measurements
+
+def waiting(*args, **options):
+    print("reading", flush=True)
+    input()
+    return reading(*args, **options)
+
+dataset._write_measurements = waiting
 main(["data", "import", "spectra.mgf", "--out", "dataset", "--append"])
 """
 
@@ -78,3 +94,27 @@ def test_an_append_that_is_killed_loses_nothing_and_can_be_said_again(
     import_files(["spectra.mgf"], "dataset", append=True)
     assert len(Dataset.open("dataset").table("msms")) == left + 300
     assert sorted(p.name for p in workplace.iterdir()) == ["dataset", "spectra.mgf"]
+
+
+def test_of_two_appends_at_once_the_second_is_refused_and_nothing_is_lost(workplace: Path) -> None:
+    first = subprocess.Popen(
+        [sys.executable, "-c", APPEND_THAT_WAITS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert first.stdout is not None
+    assert first.stdout.readline() == "reading\n"
+    second = run("-m", "molvis_cli", "data", "import", "spectra.mgf", "--out", "dataset", "--append")
+    assert second.returncode == 1
+    assert f"process {first.pid} on " in second.stderr
+    assert "is writing it. Wait until it has ended" in second.stderr
+    first.communicate("go on\n", timeout=60)
+    assert first.returncode == 0
+    assert len(Dataset.open("dataset").table("msms")) == 600
+    assert sorted(p.name for p in workplace.iterdir()) == ["dataset", "spectra.mgf"]
+
+
+def test_a_split_does_not_undo_an_append_that_came_between(workplace: Path) -> None:
+    before = Dataset.open("dataset")
+    import_files(["spectra.mgf"], "dataset", append=True)
+    with pytest.raises(DatasetError, match="it has changed since it was opened"):
+        split(before)
+    assert len(Dataset.open("dataset").table("msms")) == 600

@@ -31,6 +31,7 @@ from molvis_core.checksums import KEY, checksum, is_intact, sealed
 from molvis_core.config import RunConfig, Spec, check, fill, from_mapping, is_fused, parts_of, to_plain
 from molvis_core.errors import BundleError, MolvisError, RecordError, did_you_mean
 from molvis_core.files import recover, replacing, replacing_folder
+from molvis_core.locking import sole_writer
 from molvis_core.plugins import plugins
 from molvis_core.presence import Presence
 from molvis_core.records import Structure
@@ -318,9 +319,10 @@ def verify_bundle(path: Path | str, *, accept: bool = False) -> Bundle:
         return load_bundle(path)
     path = find_bundle(path)
     file = path / "bundle.toml"
-    content = _content(file, accept=True)
-    opened = _opened(path, {**content, KEY: checksum(content)})
-    _write(file, content)
+    with sole_writer(path):
+        content = _content(file, accept=True)
+        opened = _opened(path, {**content, KEY: checksum(content)})
+        _write(file, content)
     return opened
 
 
@@ -387,7 +389,7 @@ def save_bundle(
     if missing := [k for k in config.encoders if k not in states]:
         raise BundleError(f"{path}: no weights for {', '.join(missing)}")
     try:
-        with replacing_folder(path) as fresh:
+        with sole_writer(path), replacing_folder(path) as fresh:
             digests: dict[str, str] = {}
             for key in config.encoders:
                 tensors: dict[str, torch.Tensor] = {}
@@ -417,10 +419,12 @@ def write_calibration(bundle: Bundle, calibration: Calibration) -> Bundle:
 
     Raises:
         BundleError: the file cannot be written; the old one is kept.
+        molvis_core.errors.BusyError: another process writes the bundle.
     """
     file = bundle.path / "bundle.toml"
-    content = {**_content(file), "calibration": to_plain(calibration)}
-    _write(file, content)
+    with sole_writer(bundle.path):
+        content = {**_content(file), "calibration": to_plain(calibration)}
+        _write(file, content)
     return replace(bundle, calibration=calibration, digest=checksum(content), _content=content)
 
 

@@ -28,6 +28,7 @@ from molvis_core import registry
 from molvis_core.config import write_toml
 from molvis_core.errors import DatasetError, ReadError, did_you_mean
 from molvis_core.files import recover, replacing_folder
+from molvis_core.locking import sole_writer
 from molvis_core.records import NO_ORIGIN, Origin, Record, Structure
 from molvis_core.text import in_cells, in_shell
 from molvis_core.vendors import require_file
@@ -289,15 +290,13 @@ def import_files(
         ReadError: a file cannot be read at all, or a record cannot and `strict` is set.
         molvis_core.errors.ComponentError: no reader claims a file.
         DatasetError: the folder exists and `append` is not set, or the disk is full. Nothing half-written is left.
+        molvis_core.errors.BusyError: another process writes the folder.
     """
     out = Path(out)
-    recover(out)
     if not paths:
         raise DatasetError("no files to import; name at least one")
     for path in paths:
         require_file(Path(path))
-    if out.exists() and not append:
-        raise DatasetError(f"{out} exists. Choose another folder, add to it with --append, or delete it first.")
     readers = [_reader(Path(p), reader, modality) for p in paths]
 
     def measurements() -> Iterator[Measurement | ReadError]:
@@ -309,7 +308,11 @@ def import_files(
         for path, read in zip(paths, readers, strict=True):
             yield from read(Path(path))
 
-    return write(measurements(), out, strict=strict, sources=[Path(p).name for p in paths], progress=progress)
+    with sole_writer(out):
+        recover(out)
+        if out.exists() and not append:
+            raise DatasetError(f"{out} exists. Choose another folder, add to it with --append, or delete it first.")
+        return write(measurements(), out, strict=strict, sources=[Path(p).name for p in paths], progress=progress)
 
 
 def write(
@@ -327,7 +330,7 @@ def write(
     problems: list[ReadError] = []
     writers: dict[str, _Writer] = {}
     try:
-        with replacing_folder(out) as fresh:
+        with sole_writer(out), replacing_folder(out) as fresh:
             done = _write_measurements(measurements, fresh, writers, problems, strict=strict, progress=progress)
             if not writers:
                 first = f" The first: {problems[0]}" if problems else ""
@@ -389,12 +392,23 @@ def split(
             joined, and so are those joined to a third.
 
     Raises:
-        DatasetError: the fractions are not three positive numbers that add up to 1, or the disk is full.
+        DatasetError: the fractions are not three positive numbers that add up to 1, the dataset has changed since it
+            was opened, or the disk is full.
+        molvis_core.errors.BusyError: another process writes the dataset.
     """
-    import pyarrow as pa
-
     if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
         raise DatasetError(f"fractions {tuple(fractions)}: three positive numbers that add up to 1 are wanted")
+    with sole_writer(dataset.path):
+        if Dataset.open(dataset.path).metadata != dataset.metadata:
+            raise DatasetError(f"{dataset.path}: it has changed since it was opened. Open it again, then split it.")
+        folds, clusters = _draw_folds(dataset, by, fractions, seed, similarity)
+        _write_folds(dataset, folds, clusters)
+    return Dataset.open(dataset.path)
+
+
+def _draw_folds(
+    dataset: Dataset, by: str, fractions: tuple[float, float, float], seed: int, similarity: float
+) -> tuple[dict[str, str], dict[str, int]]:
     smiles: dict[str, str] = {}
     for modality in dataset.modalities:
         table = dataset.table(modality).select(["inchikey14", "smiles"])
@@ -412,6 +426,12 @@ def split(
         fold = max(filled, key=lambda f: wanted[f] * len(keys) - filled[f])
         filled[fold] += len(groups[name])
         folds |= dict.fromkeys(groups[name], fold)
+    return folds, clusters
+
+
+def _write_folds(dataset: Dataset, folds: Mapping[str, str], clusters: Mapping[str, int]) -> None:
+    import pyarrow as pa
+
     try:
         with replacing_folder(dataset.path) as fresh:
             for modality in dataset.modalities:
@@ -429,7 +449,6 @@ def split(
             _write_metadata(fresh, records, dataset.metadata.get("sources", []))
     except (OSError, pa.ArrowException) as error:
         raise _full(dataset.path, error) from error
-    return Dataset.open(dataset.path)
 
 
 def describe(dataset: Dataset) -> Description:

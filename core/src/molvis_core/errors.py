@@ -74,6 +74,10 @@ class WriteError(MolvisError, OSError):
     """A file cannot be written; what was there before is kept."""
 
 
+class BusyError(MolvisError, RuntimeError):
+    """Another process is writing the same folder."""
+
+
 class AdductError(MolvisError, ValueError):
     """An adduct that cannot be read, or that contradicts the ion mode or charge."""
 

@@ -22,6 +22,7 @@ from molvis_core import metrics, registry
 from molvis_core.config import write_toml
 from molvis_core.errors import IndexFileError, ReadError
 from molvis_core.files import recover, replacing, replacing_folder
+from molvis_core.locking import sole_writer
 from molvis_core.records import Structure
 from molvis_core.text import in_shell
 from molvis_core.vectors import LazyVectors
@@ -357,8 +358,17 @@ def build_index(
 
     Raises:
         IndexFileError: the folder holds another index, or the disk is full; what is embedded so far is kept.
+        molvis_core.errors.BusyError: another process builds it.
     """
     path = Path(path)
+    with sole_writer(path):
+        _embed(bundle, library, path, batch_size, device, progress)
+    return Index.open(path)
+
+
+def _embed(
+    bundle: Bundle, library: Library, path: Path, batch_size: int, device: str | None, progress: Progress | None
+) -> None:
     head = _head(bundle, library)
     done = _begin(path, head, library)
     row_bytes = head["dim"] * 2
@@ -388,7 +398,6 @@ def build_index(
         raise IndexFileError(
             f"{path}: cannot be written: {full}. {done} structures are embedded; run the same command to go on."
         ) from error
-    return Index.open(path)
 
 
 def begin_index(path: Path | str, bundle: Bundle, library: Library) -> None:
@@ -397,7 +406,8 @@ def begin_index(path: Path | str, bundle: Bundle, library: Library) -> None:
     Raises:
         IndexFileError: the folder holds another index, or cannot be written.
     """
-    _begin(Path(path), _head(bundle, library), library)
+    with sole_writer(path):
+        _begin(Path(path), _head(bundle, library), library)
 
 
 def index_state(path: Path | str, bundle: Bundle) -> Literal["none", "begun", "complete"]:
@@ -407,6 +417,7 @@ def index_state(path: Path | str, bundle: Bundle) -> Literal["none", "begun", "c
         IndexFileError: it is damaged, or another bundle made it.
     """
     path = Path(path)
+    recover(path)
     if not (path / "index.toml").is_file():
         return "none"
     metadata = _metadata(path)

@@ -20,6 +20,7 @@ from molvis_core.config import fill_spec, to_plain, write_toml
 from molvis_core.errors import BundleError, ConfigError, WriteError
 from molvis_core.files import replacing
 from molvis_core.interfaces import Spec
+from molvis_core.locking import sole_writer
 from molvis_core.records import Structure
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def pretrain(
         molvis_core.errors.ReadError: the library cannot be read.
         molvis_core.errors.TrainingError: too few structures, a loss that is not finite, a full disk, or a checkpoint of
             other settings.
+        molvis_core.errors.BusyError: another process pretrains into the folder.
     """
     from molvis_core.library import Library
     from molvis_core.training import Progress
@@ -128,14 +130,15 @@ def pretrain(
         if progress:
             progress(Progress(done, 0, 0, epochs, message="reading structures"))
 
-    found = Library.read(library, progress=reading)
-    rows = np.arange(len(found))
-    if limit and limit < len(rows):
-        rows = np.sort(np.random.default_rng([seed, 4]).choice(rows, limit, replace=False))
-    return run(
-        found.structures(rows), spec, Path(folder),
-        epochs=epochs, batch=batch, seed=seed, workers=workers, resume=resume, progress=progress,
-    )  # fmt: skip
+    with sole_writer(folder):
+        found = Library.read(library, progress=reading)
+        rows = np.arange(len(found))
+        if limit and limit < len(rows):
+            rows = np.sort(np.random.default_rng([seed, 4]).choice(rows, limit, replace=False))
+        return run(
+            found.structures(rows), spec, Path(folder),
+            epochs=epochs, batch=batch, seed=seed, workers=workers, resume=resume, progress=progress,
+        )  # fmt: skip
 
 
 def find_spec(encoder: Spec | str) -> Spec:

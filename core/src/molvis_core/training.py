@@ -6,6 +6,7 @@ step. So a run killed at any moment and resumed from its last checkpoint ends wh
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import io
@@ -24,9 +25,10 @@ from torch import Tensor, nn
 from molvis_core import metrics, registry
 from molvis_core.bundle import Bundle, save_bundle
 from molvis_core.config import PairConfig, RunConfig, check, fill, is_fused, pairs_of, parts_of, write_toml
-from molvis_core.errors import ConfigError, ScoreError, TrainingError, did_you_mean
+from molvis_core.errors import ConfigError, MolvisError, ScoreError, TrainingError, did_you_mean
 from molvis_core.files import replacing
 from molvis_core.fusion import MeasuredBatch, collate_measured
+from molvis_core.locking import sole_writer
 from molvis_core.records import Structure
 from molvis_core.text import in_cell, in_shell
 
@@ -478,11 +480,9 @@ def train(
         molvis_core.errors.BundleError: the weights to start from are missing or damaged.
         TrainingError: a fold is empty, the loss is not finite, the disk is full, or the checkpoint is of another
             configuration. The last checkpoint is kept.
+        molvis_core.errors.BusyError: another process trains into the folder.
     """
     from lightning_fabric import Fabric
-
-    from molvis_core.dataset import Dataset
-    from molvis_core.library import Library
 
     check(config)
     folder = Path(folder)
@@ -495,8 +495,35 @@ def train(
         precision=cast("Any", _precision(settings.precision, settings.accelerator)),
     )
     fabric.launch()
+    with contextlib.ExitStack() as held:
+        problem: Exception | None = None
+        if fabric.is_global_zero:
+            try:
+                held.enter_context(sole_writer(folder))
+            except MolvisError as error:
+                problem = error
+        # The others wait for the first: they must hear of it when it gives up.
+        if problem := fabric.broadcast(problem):
+            raise problem
+        say = progress if progress and fabric.is_global_zero else None
+        return _train(config, folder, fabric, resume=resume, say=say, metadata=metadata or {}, half=half)
+
+
+def _train(
+    config: RunConfig,
+    folder: Path,
+    fabric: Fabric,
+    *,
+    resume: bool,
+    say: Callable[[Progress], None] | None,
+    metadata: Mapping[str, Any],
+    half: bool,
+) -> TrainResult:
+    from molvis_core.dataset import Dataset
+    from molvis_core.library import Library
+
+    settings = config.train
     torch.manual_seed(settings.seed)
-    say = progress if progress and fabric.is_global_zero else None
     dataset = Dataset.open(config.data.path)
     named = len(config.pairs)
     config, pairings = _resolve(config, dataset)
@@ -666,7 +693,7 @@ def train(
             folder / "bundle",
             config,
             best_states,
-            metadata=_metadata(config, dataset, state, metadata or {}),
+            metadata=_metadata(config, dataset, state, metadata),
             half=half,
         )
     fabric.barrier()

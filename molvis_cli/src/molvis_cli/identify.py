@@ -182,7 +182,9 @@ def calibrate(
     from molvis_core.dataset import Dataset
     from molvis_core.errors import BundleError
     from molvis_core.evaluation import MAIN_ADDUCTS, usable_modalities
+    from molvis_core.files import replacing_folder
     from molvis_core.identification import calibrate as fit
+    from molvis_core.locking import sole_writer
 
     opened, dataset = load_bundle(bundle), Dataset.open(data)
     if out and out.exists():
@@ -194,15 +196,17 @@ def calibrate(
         for name in names
         for row in dataset.rows(name, fold=fold, adducts=MAIN_ADDUCTS, min_peaks=2)
     ]
-    with output.progress("calibrating") as show:
+    with sole_writer(out or opened.path), output.progress("calibrating") as show:
         found = fit(
             opened, measurements, index, ppm=ppm, per_compound=per_compound, progress=show,
             fitted_on=f"fold {fold} of {data.name} ({', '.join(names)})",
         )  # fmt: skip
-    if out:
-        shutil.copytree(opened.path, out)
-        opened = load_bundle(out)
-    write_calibration(opened, found)
+        if out:
+            with replacing_folder(out) as fresh:
+                shutil.copytree(opened.path, fresh, dirs_exist_ok=True)
+                write_calibration(load_bundle(fresh), found)
+        else:
+            write_calibration(opened, found)
     if not output.as_json(found):
         output.print_table(["evidence", "weight"], [(k, f"{v:.3f}") for k, v in found.weights.items()])
         output.note(

@@ -19,6 +19,7 @@ from torch import Tensor
 from molvis_core.config import to_plain, write_toml
 from molvis_core.errors import BundleError, MolvisError, WriteError, did_you_mean
 from molvis_core.files import recover, replacing_folder
+from molvis_core.locking import sole_writer
 from molvis_flux.copula import Copula
 from molvis_flux.network import Experiment, Metabolite, Network, Reaction, Study
 from molvis_flux.neural import Mixture, SetEncoder
@@ -355,7 +356,7 @@ def save_estimator(estimator: Estimator, folder: Path | str) -> None:
         )
     }  # fmt: skip
     try:
-        with replacing_folder(path) as fresh:
+        with sole_writer(path), replacing_folder(path) as fresh:
             save_file(tensors, fresh / "weights.safetensors")
             write_study(fresh / "study.toml", estimator.study)
             about = {

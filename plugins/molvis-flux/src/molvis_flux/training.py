@@ -18,6 +18,7 @@ from torch import Tensor
 from molvis_core.config import to_plain
 from molvis_core.errors import TrainingError, WriteError
 from molvis_core.files import replacing
+from molvis_core.locking import sole_writer
 from molvis_flux.copula import fit_copula
 from molvis_flux.estimator import (
     MISSING,
@@ -72,9 +73,16 @@ def train(
         FluxSpaceError: the network allows no fluxes, or a flux has no limit.
         TrainingError: a loss that is not finite.
         WriteError: the folder cannot be written.
+        molvis_core.errors.BusyError: another process trains into the folder.
     """
+    with sole_writer(folder):
+        return _train(study, Path(folder), settings or Settings(), resume, progress)
+
+
+def _train(
+    study: Study, folder: Path, settings: Settings, resume: bool, progress: TrainingProgress | None
+) -> Estimator:
     began = time.process_time()
-    settings = settings or Settings()
     _check(settings)
     study = without_data(study)
     if not study.experiments:
@@ -106,7 +114,7 @@ def train(
     goal = torch.from_numpy(copula.normal(space.coordinates(values))).float()
     model = make_model(parts, len(space), settings)
     _descend(model, parts, torch.from_numpy(simulated), goal, center, spread, study, settings,
-             Path(folder), resume, progress)  # fmt: skip
+             folder, resume, progress)  # fmt: skip
     free = tuple(space.parameters[row] for row in space.free)
     fresh = Estimator(study, settings, copula, model.eval(), center, spread, free)
     calibration, metrics = calibrate(fresh, n=min(300, settings.simulations // 20))
@@ -115,7 +123,7 @@ def train(
     metrics["cpu_seconds"] = time.process_time() - began  # since the last resumption, if there was one
     done = Estimator(study, settings, copula, model, center, spread, free, calibration, metrics)
     save_estimator(done, folder)
-    shutil.rmtree(_checkpoint(Path(folder)), ignore_errors=True)
+    shutil.rmtree(_checkpoint(folder), ignore_errors=True)
     return done
 
 
