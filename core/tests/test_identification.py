@@ -14,7 +14,7 @@ import pytest
 
 from molvis_core.adducts import ion_mz, likely_adducts
 from molvis_core.bundle import Bundle, Calibration
-from molvis_core.errors import ConfigError, DatasetError, IndexFileError, RecordError
+from molvis_core.errors import ConfigError, DatasetError, IndexFileError, PluginError, RecordError
 from molvis_core.identification import (
     COLUMNS,
     START_WEIGHT,
@@ -24,6 +24,7 @@ from molvis_core.identification import (
     check_ion,
     identify,
     summary,
+    to_frame,
     to_json,
     to_rows,
     write_csv,
@@ -485,6 +486,28 @@ def test_tables_have_the_same_columns_whatever_was_found(some: list[Identificati
         headers.add((tmp_path / f"{number}.csv").read_text(encoding="utf-8").splitlines()[0])
     assert headers == {",".join(COLUMNS)}
     assert {tuple(row) for row in to_rows(some)} == {COLUMNS}
+
+
+def test_a_table_of_pandas_has_the_same_columns_and_kinds_whatever_was_found(
+    bundle: Bundle, index: Index, some: list[Identification]
+) -> None:
+    pd = pytest.importorskip("pandas")
+    full = identify(bundle, [measurement(BUTANOL)], index).to_frame()
+    empty = identify(bundle, [], index).to_frame()
+    mixed = to_frame(some)
+    assert list(full.columns) == list(empty.columns) == list(mixed.columns) == list(COLUMNS)
+    assert full.dtypes.to_dict() == empty.dtypes.to_dict() == mixed.dtypes.to_dict()
+    assert (len(full), len(empty), len(mixed)) == (7, 0, 4)
+    assert len(pd.concat([full, empty, mixed])) == 11
+    assert mixed["rank"].tolist()[:3] == [1, 2, 3]
+    assert mixed["rank"].isna().tolist() == [False, False, False, True]
+    assert bundle.identify([measurement(BUTANOL)], index).to_frame().equals(full)
+
+
+def test_without_pandas_its_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(PluginError, match="pip install 'molvis-core"):
+        to_frame([])
 
 
 def test_where_a_query_was_measured_comes_back_in_every_output(bundle: Bundle, index: Index, tmp_path: Path) -> None:

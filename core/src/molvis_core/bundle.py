@@ -41,7 +41,7 @@ from molvis_core.text import in_shell, quoted
 if TYPE_CHECKING:
     import torch
 
-    from molvis_core.identification import Identification
+    from molvis_core.identification import Identifications
     from molvis_core.library import Index
 
 log = logging.getLogger("molvis")
@@ -228,7 +228,7 @@ class Bundle:
         """`embed("structure", ...)`."""
         return self.embed("structure", structures, **options)
 
-    def identify(self, queries: Sequence[Any], index: Index, **options: Any) -> list[Identification]:
+    def identify(self, queries: Sequence[Any], index: Index, **options: Any) -> Identifications:
         """Rank candidate structures for each query; see `molvis_core.identify`."""
         from molvis_core.identification import identify
 

@@ -26,7 +26,16 @@ from molvis_core.adducts import likely_adducts
 from molvis_core.bundle import Bundle, Calibration
 from molvis_core.config import is_fused, parts_of
 from molvis_core.dataset import Measurement
-from molvis_core.errors import AdductError, BundleError, ConfigError, DatasetError, MolvisError, RecordError, ScoreError
+from molvis_core.errors import (
+    AdductError,
+    BundleError,
+    ConfigError,
+    DatasetError,
+    MolvisError,
+    PluginError,
+    RecordError,
+    ScoreError,
+)
 from molvis_core.files import replacing
 from molvis_core.formula import formula_mass, parse_formula
 from molvis_core.ions import as_likely_ions, check_ion, common_mass, fitting_ion
@@ -35,6 +44,8 @@ from molvis_core.records import NO_ORIGIN, Origin, Record, Structure
 from molvis_core.text import in_cell
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from molvis_core.library import Index
 
 Progress = Callable[[int, int], None]
@@ -166,7 +177,7 @@ def identify(
     modality: str | None = None,
     device: str | None = None,
     progress: Progress | None = None,
-) -> list[Identification]:
+) -> Identifications:
     """Rank candidate structures for each query.
 
     A query that cannot be searched gets a `problem`, a measurement of it that cannot be used a note, and the rest goes
@@ -237,7 +248,7 @@ def identify(
             found[id(unknown)] = replace(_ranked(readings, weighed, index, top, presence), searched=searched)
             if progress:
                 progress(len(found), len(good))
-    return [found.get(u) or readings[0].failed(readings[0].problem) for u, readings in groups.items()]
+    return Identifications(found.get(u) or readings[0].failed(readings[0].problem) for u, readings in groups.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -1171,6 +1182,39 @@ COLUMNS: tuple[str, ...] = (
     "probability_joint", "margin", "evidence", "problem",
 )  # fmt: skip
 """Of every table of identifications, in this order, whatever was found."""
+
+
+class Identifications(list[Identification]):
+    """Identifications in the order of their queries: a list that is a table when asked."""
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """See `to_rows`."""
+        return to_rows(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """See `to_frame`."""
+        return to_frame(self)
+
+
+def to_frame(found: Sequence[Identification]) -> pd.DataFrame:
+    """`to_rows` as a table of pandas: the columns `COLUMNS` and their kinds are the same whatever was found.
+
+    Raises:
+        PluginError: pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise PluginError("a table wants pandas, which is not installed: pip install 'molvis-core[pandas]'") from error
+    kinds = dict.fromkeys(COLUMNS, "object") | dict.fromkeys(_NUMBERS, "float64") | dict.fromkeys(_COUNTS, "Int64")
+    return pd.DataFrame(to_rows(found), columns=list(COLUMNS)).astype(kinds)
+
+
+_COUNTS = ("n_candidates", "rank")
+_NUMBERS = (
+    "rt_min", "precursor_mz", "mass", "mass_error_ppm", "score", "probability", "probability_among",
+    "probability_joint", "margin",
+)  # fmt: skip
 
 
 def to_rows(found: Sequence[Identification]) -> list[dict[str, Any]]:
