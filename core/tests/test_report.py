@@ -8,6 +8,7 @@ import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -19,8 +20,8 @@ from molvis_core.identification import Identification, identify
 from molvis_core.identity import structure
 from molvis_core.library import Index
 from molvis_core.plugins import plugins
-from molvis_core.records import PeakList, Trace, Value
-from molvis_core.report import draw_record, draw_structure, render_report, write_report
+from molvis_core.records import PeakList, Structure, Trace, Value
+from molvis_core.report import draw_record, draw_structure, formula_html, render_report, write_report
 
 sys.path.insert(0, str(Path(__file__).parent))
 import barcode
@@ -62,6 +63,7 @@ class Page(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.fetched: list[str] = []
+        self.links: list[str] = []
         self.tags: list[str] = []
         self.words: list[str] = []
         self.open: list[str] = []
@@ -74,7 +76,9 @@ class Page(HTMLParser):
         if tag not in ("meta", "br"):
             self.open.append(tag)
         for name, value in attrs:
-            if name in ("src", "srcset", "data", "action", "poster", "xlink:href", "href"):
+            if name == "href" and tag == "a":  # followed when it is clicked on, and not before
+                self.links.append(value or "")
+            elif name in ("src", "srcset", "data", "action", "poster", "xlink:href", "href"):
                 self.fetched.append(value or "")
             if name == "id":
                 self.anchors.add(value or "")
@@ -98,7 +102,9 @@ def test_the_page_loads_nothing_and_runs_nothing(bundle: Bundle, index: Index, f
     page = Page(text)
     assert not page.open
     assert set(page.tags) & {"script", "link", "img", "iframe", "object", "embed", "base", "form"} == set()
-    assert page.fetched == ["#query-1", "#query-2"]
+    assert page.fetched == []
+    assert page.links[:2] == ["#query-1", "#query-2"]
+    assert all(re.match(r"#|https://doi\.org/|https://pubchem\.ncbi\.nlm\.nih\.gov/#query=", k) for k in page.links)
     assert page.anchors >= {"query-1", "query-2"}
     assert not re.search(r"url\(|@import|@font-face|\son\w+=", text)
 
@@ -133,6 +139,36 @@ def test_a_query_shows_its_ion_candidates_and_evidence(
         assert f"{c.score:.2f}" in text
         assert all(f"{value:+.2f}" in text for value in c.evidence.values())
     assert found[0].candidates[3].structure.inchikey not in text
+
+
+def test_a_candidate_is_looked_up_by_its_inchikey_and_its_formula_has_subscripts(
+    bundle: Bundle, index: Index, found: list[Identification]
+) -> None:
+    html = render_report(found, bundle=bundle, index=index)
+    best = found[0].candidates[0].structure
+    assert f'href="https://pubchem.ncbi.nlm.nih.gov/#query={best.inchikey}"' in html
+    assert "C<sub>4</sub>H<sub>10</sub>O<br>" in html
+    assert "C<sub>2</sub>H<sub>5</sub>O<sup>+</sup>" in html
+    assert str(formula_html("<b>2</b>")) == "&lt;b&gt;<sub>2</sub>&lt;/b&gt;"
+
+
+def test_a_reference_spectrum_of_the_first_candidate_hangs_below(bundle: Bundle, index: Index) -> None:
+    query, other = measurement(STRUCTURES[0]), measurement(STRUCTURES[9])
+    found = identify(bundle, [query, other], index)
+    seen: list[str] = []
+
+    def reference(structure: Structure, like: PeakList) -> PeakList | None:
+        seen.append(structure.smiles)
+        return query.record if structure.smiles == STRUCTURES[0].smiles else None
+
+    html = render_report(found, bundle=bundle, index=index, reference=reference)
+    assert seen == [STRUCTURES[0].smiles, STRUCTURES[9].smiles]
+    assert html.count("reference spectrum of candidate 1</text>") == 1
+    assert html.count('class="paired" x1') == len(query.record)
+    text = Page(html).text
+    assert f"cosine 1.00 over {len(query.record)}" in text
+    assert "Confidence level 2a , probable structure, by a library spectrum" in text
+    assert "Confidence level 3 , tentative candidates" in text
 
 
 def test_a_candidate_of_another_mass_differs_by_daltons(bundle: Bundle, index: Index) -> None:
@@ -250,6 +286,32 @@ def test_labels_of_peaks_never_lie_on_each_other() -> None:
         boxes = [(float(x), float(y)) for x, y in found]
         for i, (x, y) in enumerate(boxes):
             assert all(abs(x - a) > 40 or abs(y - b) > 12 for a, b in boxes[:i])
+
+
+def test_labels_keep_clear_of_formulas_and_of_the_precursor() -> None:
+    rng = np.random.default_rng(1)
+    for seed in range(20):
+        record = PeakList(np.sort(rng.uniform(50, 300, 40)), rng.random(40), precursor_mz=float(rng.uniform(60, 310)))
+        known = [SimpleNamespace(peak=i, formula="C10H11NO2+", ppm=1.0, smiles="C") for i in range(0, 40, 3)]
+        picture = draw_record(record, known)
+        assert picture is not None
+        boxes: list[tuple[float, float, float, float]] = []
+        for kind, x, y, anchor, text in re.findall(
+            r'<text class="(explained|peak|precursor)" x="([\d.]+)" y="([\d.]+)" text-anchor="(\w+)">(.*?)</text>',
+            picture.svg,
+        ):
+            letters = re.sub("<.*?>", "", text)
+            width = 6.0 * len(letters)
+            left = float(x) - (width if anchor == "end" else width / 2)
+            under = 4 if kind == "explained" else 1
+            boxes.append((left, float(y) - (12 if kind == "explained" else 9), left + width, float(y) + under))
+            assert left >= 0
+            assert left + width <= 860
+        assert len(boxes) > 4, seed
+        for i, one in enumerate(boxes):
+            for other in boxes[:i]:
+                apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+                assert apart, (seed, one, other)
 
 
 def test_traces_are_drawn_and_single_values_are_not() -> None:

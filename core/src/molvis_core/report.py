@@ -25,6 +25,7 @@ from molvis_core.identification import Candidate, Identification, summary, write
 from molvis_core.modality import Modality
 from molvis_core.presence import words
 from molvis_core.records import PeakList, Trace, Value
+from molvis_core.references import Match, Reference, confidence, match
 from molvis_core.text import in_page, visible
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 18, 34, 40
 _DRAWING = (240, 165)
 _MOST_SPECTRA = 3
 _MOST_LABELS = 14
+_MIRROR = 180
+_PRECURSOR = 118
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,14 @@ class Picture:
         explained: share of the intensity that the best candidate's substructures explain, of all but the precursor;
             None where nothing can explain this record.
         peaks: m/z, relative intensity in percent, formula, error in ppm and substructure of each explained peak.
+        mirrored: how its peaks pair with those of the reference spectrum below it, where there is one.
     """
 
     svg: str
     caption: str
     explained: float | None = None
     peaks: tuple[tuple[float, float, str, float, str], ...] = ()
+    mirrored: Match | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,11 @@ class Section:
         return words(self.found.probability_among)
 
     @property
+    def confidence(self) -> tuple[str, str]:
+        """Level and its meaning; see `molvis_core.references.confidence`."""
+        return confidence(self.found, next((p.mirrored for p in self.pictures if p.mirrored is not None), None))
+
+    @property
     def undrawn(self) -> int:
         """Spectra that are not shown."""
         return sum(not isinstance(r, Value) for r in self.found.records) - len(self.pictures)
@@ -132,6 +142,7 @@ def write_report(
     settings: Mapping[str, object] | None = None,
     title: str = "Identification report",
     shown: int = 10,
+    reference: Reference | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Write `render_report`, whole or not at all.
@@ -140,8 +151,9 @@ def write_report(
         molvis_core.errors.DatasetError: the file cannot be written; the old one is kept.
     """
     text = render_report(
-        found, bundle=bundle, index=index, settings=settings, title=title, shown=shown, progress=progress
-    )
+        found, bundle=bundle, index=index, settings=settings, title=title, shown=shown, reference=reference,
+        progress=progress,
+    )  # fmt: skip
     write_file(path, text)
 
 
@@ -154,6 +166,7 @@ def render_report(
     title: str = "Identification report",
     shown: int = 10,
     date: dt.datetime | None = None,
+    reference: Reference | None = None,
     progress: Progress | None = None,
 ) -> str:
     """Identifications as one HTML page that loads nothing.
@@ -166,6 +179,8 @@ def render_report(
         title: of the page.
         shown: candidates drawn for each query.
         date: to print; now, if none is given.
+        reference: spectra of structures, such as `molvis_core.references.read_references` reads or a model predicts:
+            that of the first candidate is drawn below the unknown's, upside down.
         progress: called with the queries done and in all.
     """
     from jinja2 import Environment, StrictUndefined
@@ -175,12 +190,13 @@ def render_report(
     explainers = [s for s in bundle.scorers.values() if callable(getattr(s, "explain", None))] if bundle else []
     sections: list[Section] = []
     for number, one in enumerate(found, start=1):
-        sections.append(_section(one, explainers, shown))
+        sections.append(_section(one, explainers, shown, reference))
         if progress:
             progress(number, len(found))
     environment = Environment(
         autoescape=True, finalize=in_page, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["formula"] = formula_html
     template = resources.files("molvis_core").joinpath("templates", "report.html").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         title=title,
@@ -204,12 +220,20 @@ def _facts(bundle: Bundle | None, index: Index | None, settings: Mapping[str, ob
     return facts + [(name, str(value), "") for name, value in settings.items()]
 
 
-def _section(one: Identification, explainers: Sequence[Any], shown: int) -> Section:
+def _section(one: Identification, explainers: Sequence[Any], shown: int, reference: Reference | None) -> Section:
     best = one.candidates[0] if one.candidates else None
     pictures = tuple(
         picture
         for record, modality in _drawn(one)
-        if (picture := draw_record(record, _explain(record, best, explainers), modality=modality)) is not None
+        if (
+            picture := draw_record(
+                record,
+                _explain(record, best, explainers),
+                modality=modality,
+                reference=reference(best.structure, record) if reference and best and _has_peaks(record) else None,
+            )
+        )
+        is not None
     )
     numbers = tuple(
         f"{modality.upper()} {record.value:g}" + (f" as {record.adduct}" if record.adduct else "")
@@ -234,6 +258,10 @@ def _section(one: Identification, explainers: Sequence[Any], shown: int) -> Sect
         for c in candidates
     )
     return Section(one, pictures, rows, numbers)
+
+
+def _has_peaks(record: Any) -> bool:
+    return isinstance(record, PeakList) and len(record) > 0
 
 
 def _drawn(one: Identification) -> list[tuple[Any, str]]:
@@ -261,27 +289,35 @@ def _explain(record: Any, best: Candidate | None, explainers: Sequence[Any]) -> 
     return None
 
 
-def draw_record(record: Any, explained: Sequence[Any] | None = None, *, modality: str = "") -> Picture | None:
+def draw_record(
+    record: Any,
+    explained: Sequence[Any] | None = None,
+    *,
+    modality: str = "",
+    reference: PeakList | None = None,
+) -> Picture | None:
     """A spectrum or a trace as an SVG whose colours the page chooses; None for records that are not drawn.
 
     Args:
         record: a `PeakList` or a `Trace`.
         explained: for peaks: objects with `peak`, `formula`, `ppm` and `smiles`, such as a scorer's `explain` returns.
         modality: of a trace: it says what runs along the axis, and which way.
+        reference: of peaks: drawn below them, upside down, with the pairs in one colour.
     """
     if isinstance(record, PeakList) and len(record):
-        return _draw_peaks(record, explained)
+        return _draw_peaks(record, explained, reference)
     if isinstance(record, Trace) and len(record):
         return _draw_trace(record, modality)
     return None
 
 
-def _draw_peaks(record: PeakList, explained: Sequence[Any] | None) -> Picture:
+def _draw_peaks(record: PeakList, explained: Sequence[Any] | None, reference: PeakList | None = None) -> Picture:
     height = np.asarray(record.intensity, dtype=np.float64)
     height = height / (height.max() or 1.0)
     known = {int(e.peak): e for e in explained or ()}
-    end = max(float(record.mz[-1]), record.precursor_mz or 0.0)
-    low, high = max(0.0, float(record.mz[0]) * 0.9), end * 1.04
+    shown = [record] if reference is None else [record, reference]
+    end = max(float(s.mz[-1]) for s in shown)
+    low, high = max(0.0, min(float(s.mz[0]) for s in shown) * 0.9), max(end, record.precursor_mz or 0.0) * 1.04
     x = _scale(low, high, _LEFT, _WIDTH - _RIGHT)
     y = _scale(0.0, 1.0, _HEIGHT - _BOTTOM, _TOP)
     parts = _axes(x, y, low, high, "m/z", "relative intensity")
@@ -289,8 +325,8 @@ def _draw_peaks(record: PeakList, explained: Sequence[Any] | None) -> Picture:
         at = x(record.precursor_mz)
         parts.append(f'<line class="precursor" x1="{at:.1f}" x2="{at:.1f}" y1="{y(0):.1f}" y2="{_TOP - 6}"/>')
         parts.append(
-            f'<text class="precursor" x="{at:.1f}" y="{_TOP - 12}" text-anchor="end">precursor '
-            f"{record.precursor_mz:.4f}</text>"
+            f'<text class="precursor" x="{max(at, _LEFT + _PRECURSOR):.1f}" y="{_TOP - 12}" text-anchor="end">'
+            f"precursor {record.precursor_mz:.4f}</text>"
         )
     order = sorted(range(len(record)), key=lambda i: (i in known, height[i]))  # explained peaks on top
     for i in order:
@@ -320,7 +356,29 @@ def _draw_peaks(record: PeakList, explained: Sequence[Any] | None) -> Picture:
         (float(record.mz[i]), 100 * float(height[i]), str(e.formula), float(e.ppm), str(e.smiles))
         for i, e in sorted(known.items())
     )
-    return Picture(_svg(parts, "mass spectrum"), caption, share, listed)
+    mirrored = None
+    if reference is not None:
+        mirrored = match(record, reference)
+        parts += _mirror(reference, mirrored, x)
+    bottom = 0 if reference is None else _MIRROR
+    return Picture(_svg(parts, "mass spectrum", bottom), caption, share, listed, mirrored)
+
+
+def _mirror(reference: PeakList, mirrored: Match, x: Callable[[float], float]) -> list[str]:
+    """Peaks of a reference spectrum, hanging below the axis and its numbers."""
+    height = np.asarray(reference.intensity, dtype=np.float64)
+    height = height / (height.max() or 1.0)
+    top, paired = _HEIGHT, set(mirrored.pairs[:, 1].tolist())
+    parts = [f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{top}" y2="{top}"/>']
+    for i in sorted(range(len(reference)), key=lambda i: (i in paired, height[i])):
+        at = x(float(reference.mz[i]))
+        words = f"reference: m/z {reference.mz[i]:.4f}, {100 * height[i]:.1f}%"
+        parts.append(
+            f'<line class="{"paired" if i in paired else "peak"}" x1="{at:.1f}" x2="{at:.1f}" y1="{top}" '
+            f'y2="{top + height[i] * (_MIRROR - 24):.1f}"><title>{words}</title></line>'
+        )
+    parts.append(f'<text x="{_LEFT}" y="{top + _MIRROR - 4}">reference spectrum of candidate 1</text>')
+    return parts
 
 
 def _labels(
@@ -332,26 +390,38 @@ def _labels(
 ) -> list[str]:
     """The highest peaks by formula, or by m/z where nothing explains them, as far as labels do not overlap."""
     parts: list[str] = []
-    taken: list[tuple[float, float, float]] = []
+    taken: list[_Box] = []
+    if record.precursor_mz is not None:
+        at = max(x(record.precursor_mz), _LEFT + _PRECURSOR)
+        taken += [(at - _PRECURSOR, 0, at, _TOP - 8), (x(record.precursor_mz) - 1, 0, x(record.precursor_mz) + 1, y(0))]
     for i in sorted(range(len(record)), key=lambda i: -height[i])[: 4 * _MOST_LABELS]:
-        if len(taken) == _MOST_LABELS or height[i] < 0.01:
+        if len(parts) == _MOST_LABELS or height[i] < 0.01:
             break
         text = _subscript(str(known[i].formula)) if i in known else f"{record.mz[i]:.4f}"
         # In pixels, as browsers set 11 px; counts in formulas are smaller.
-        width = sum(5 if c.isdigit() else 8.5 for c in str(known[i].formula)) if i in known else 6.6 * len(text)
-        at, top = x(float(record.mz[i])), y(float(height[i])) - 5
-        at = min(max(at, _LEFT + width / 2), _WIDTH - _RIGHT - width / 2)
-        left, right = at - width / 2, at + width / 2
-        # A label must stay clear of the others and of higher peaks beside its own.
-        if any(left < other[1] + 4 and right > other[0] - 4 and abs(top - other[2]) < 13 for other in taken):
+        width = sum(5.2 if c.isdigit() else 8.8 for c in str(known[i].formula)) if i in known else 6.6 * len(text)
+        at = min(max(x(float(record.mz[i])), _LEFT + width / 2), _WIDTH - _RIGHT - width / 2)
+        across = [j for j in range(len(record)) if j != i and abs(x(float(record.mz[j])) - at) < width / 2 + 1]
+        # Where the place above the peak is taken, the one above that may do. Counts hang below the line, charges stand
+        # above it.
+        for top in (y(float(height[i])) - (8 if i in known else 5) - lift for lift in (0, 15)):
+            over, under = (13, 5) if i in known else (10, 2)
+            box = (at - width / 2 - 1, top - over, at + width / 2 + 1, top + under)
+            if not any(_overlap(box, other) for other in taken) and all(y(float(height[j])) > box[3] for j in across):
+                break
+        else:
             continue
-        across = [j for j in range(len(record)) if j != i and left - 1 < x(float(record.mz[j])) < right + 1]
-        if any(y(float(height[j])) < top + 1 for j in across):
-            continue
-        taken.append((left, right, top))
+        taken.append(box)
         kind = "explained" if i in known else "peak"
         parts.append(f'<text class="{kind}" x="{at:.1f}" y="{top:.1f}" text-anchor="middle">{text}</text>')
     return parts
+
+
+_Box = tuple[float, float, float, float]
+
+
+def _overlap(one: _Box, other: _Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _draw_trace(record: Trace, name: str) -> Picture:
@@ -408,9 +478,19 @@ def _scale(low: float, high: float, first: float, last: float) -> Callable[[floa
     return lambda value: first + (value - low) / (high - low) * (last - first)
 
 
-def _svg(parts: Sequence[str], label: str) -> str:
-    return (
-        f'<svg class="spectrum" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+def _svg(parts: Sequence[str], label: str, more: int = 0) -> str:
+    size = f"0 0 {_WIDTH} {_HEIGHT + more}"
+    return f'<svg class="spectrum" viewBox="{size}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+
+
+def formula_html(formula: str) -> Any:
+    """A formula as HTML: counts below the line, the charge above it."""
+    from markupsafe import Markup
+
+    parts = re.findall(r"\d+|[+-]+|[^\d+-]+", formula)
+    tags = {True: "sub", False: "sup"}
+    return Markup("").join(
+        Markup("<{0}>{1}</{0}>").format(tags[p.isdigit()], p) if p.isdigit() or p[0] in "+-" else p for p in parts
     )
 
 

@@ -68,6 +68,10 @@ def identify(
     csv: Annotated[Path | None, typer.Option(help="Write a table of all candidates.")] = None,
     json_file: Annotated[Path | None, typer.Option(help="Write JSON; --json prints it.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report to look at.")] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Spectra of known structures: the report holds that of the first candidate beside."),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Print all candidates, however many queries there are.")] = False,
     device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
 ) -> None:
@@ -85,6 +89,7 @@ def identify(
         raise ConfigError("--json takes no value: it prints JSON; --json-file FILE writes it")
     existing(*(files or ()), *(msms or ()), *(ir or ()), what="a file of spectra")
     existing(library, what="a file of structures or an index")
+    existing(reference, what="a file of spectra of known structures")
     writable(csv, html, json_file)
     from molvis_core import load_bundle
     from molvis_core.candidates import looks_everywhere
@@ -126,6 +131,7 @@ def identify(
     if csv:
         write_csv(csv, found)
     if html:
+        from molvis_core.references import read_references
         from molvis_core.report import write_report
 
         scope = {
@@ -134,7 +140,8 @@ def identify(
         }[candidates]  # fmt: skip
         names = ", ".join(p.name for p in files or [p for paths in one.values() for p in paths])
         settings = {"candidates": scope, "file": names} | ({"ccs": ", ".join(ccs)} if ccs else {})
-        write_report(html, found, bundle=opened, index=index, settings=settings)
+        beside = read_references(reference) if reference else None
+        write_report(html, found, bundle=opened, index=index, settings=settings, reference=beside)
     if json_file:
         write_json(json_file, found)
     if not output.as_json(to_json(found)):
