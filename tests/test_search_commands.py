@@ -175,6 +175,24 @@ def test_calibrate_stores_weights_and_leaves_the_index_valid(capsys: pytest.Capt
     assert run("identify unknown.codes --bundle bundle --library index") == 0
 
 
+@pytest.mark.parametrize(
+    ("what", "file"), [("library verify index", "vectors.f16"), ("data verify data", "msms.arrow")]
+)
+def test_a_damaged_file_is_named_with_its_block(
+    what: str, file: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(f"{what} --json") == 0
+    assert json.loads(capsys.readouterr().out)["intact"] is True
+    path = workplace / what.split()[2] / file
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 4]) + path.read_bytes()[1:])
+    assert run(f"{what} --json") == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["intact"] is False
+    assert [(d["file"], d["block"]) for d in said["damaged"]] == [(file, 0)]
+    assert run(what) == 1
+    assert f"{file}: block 0 (from byte 0 on) is not what was written" in capsys.readouterr().err
+
+
 def test_a_bundle_is_verified_and_an_edit_by_hand_accepted(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("bundle verify bundle --json") == 0
     said = json.loads(capsys.readouterr().out)

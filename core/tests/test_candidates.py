@@ -22,6 +22,7 @@ from molvis_core.identity import structure
 from molvis_core.library import Index, Library, build_index
 from molvis_core.plugins import plugins
 from molvis_core.records import Trace
+from molvis_core.vectors import StoredVectors
 
 
 class Read:
@@ -103,7 +104,7 @@ def test_a_file_is_read_once_and_embedded_once(bundle: Bundle, file: Path, read:
     said.clear()
     again = open_candidates(file, bundle, progress=lambda *of: said.append(of))
     assert (read.times, said) == (1, [])
-    assert isinstance(again.vectors, np.memmap)
+    assert isinstance(again.vectors, StoredVectors)
     assert np.array_equal(again.vectors, whole.vectors)
 
 

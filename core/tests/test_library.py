@@ -181,8 +181,8 @@ def _shorten(path: Path, count: int) -> None:
         (lambda d: (d / "index.toml").unlink(), "no index here. Make one with: molvis library build"),
         (lambda d: (d / "index.toml").write_text("format = 'x'"), r"index\.toml: damaged"),
         (
-            lambda d: (d / "index.toml").write_text((d / "index.toml").read_text().replace("format = 1", "format = 9")),
-            "format 9; this molvis reads up to 1. Upgrade it",
+            lambda d: (d / "index.toml").write_text((d / "index.toml").read_text().replace("format = 2", "format = 9")),
+            "format 9; this molvis reads up to 2. Upgrade it",
         ),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from molvis_core.errors import ConfigError, ReadError
+from molvis_core.files import recover
 
 
 def existing(*paths: Path | str | None, what: str = "") -> None:
@@ -18,7 +19,10 @@ def existing(*paths: Path | str | None, what: str = "") -> None:
         ReadError: the first that is missing.
     """
     for path in paths:
-        if path is None or Path(path).exists() or Path(str(path).rpartition("#")[0] or "?").exists():
+        if path is None:
+            continue
+        recover(Path(path))
+        if Path(path).exists() or Path(str(path).rpartition("#")[0] or "?").exists():
             continue
         raise ReadError(Path(path), f"no such file or folder{f'; {what} is wanted' if what else ''}")
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from molvis_core.errors import IndexFileError
-from molvis_core.library import Index, Library, begin_index, build_index, index_state
+from molvis_core.errors import BusyError, IndexFileError
+from molvis_core.library import Index, Library, begin_index, build_index, index_state, open_library
 from molvis_core.vectors import LazyVectors
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def open_candidates(
     for place in places:
         try:
             begin_index(place, bundle, library)
-        except (IndexFileError, OSError) as error:
+        except (BusyError, IndexFileError, OSError) as error:
             log.info("%s: no index can be kept there: %s", place, error)
         # Another process may have begun the same one since we looked.
         if (found := _kept(place, path, bundle, whole, device, embedding)) is not None:
@@ -128,12 +128,15 @@ def _kept(place: Path, path: Path, bundle: Bundle, whole: bool, device: str | No
             return None
         if state == "complete":
             return Index.open(place)
-        library = Library.open(place / "library.arrow")
+        library = open_library(place)
     except IndexFileError as error:
         raise IndexFileError(f"{error} It was made from {path}: delete {place} to have it made anew.") from error
     if whole:
-        return build_index(bundle, library, place, device=device, progress=progress)
-    return _in_memory(place, library, bundle, False, device, progress)
+        try:
+            return build_index(bundle, library, place, device=device, progress=progress)
+        except BusyError as error:
+            log.warning("%s: %s The index is made in memory.", path, error)
+    return _in_memory(place, library, bundle, whole, device, progress)
 
 
 def _in_memory(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
+import os
 import tomllib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,13 +21,13 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from molvis_core import metrics, registry
-from molvis_core.config import write_toml
+from molvis_core.checksums import BLOCK, Digester, blocks_of, damage, digests_of, is_intact, sealed, stored_digests
 from molvis_core.errors import IndexFileError, ReadError
 from molvis_core.files import recover, replacing, replacing_folder
 from molvis_core.locking import sole_writer
 from molvis_core.records import Structure
 from molvis_core.text import in_shell
-from molvis_core.vectors import LazyVectors
+from molvis_core.vectors import LazyVectors, StoredVectors
 from molvis_core.vendors import require_file
 
 if TYPE_CHECKING:
@@ -34,8 +36,10 @@ if TYPE_CHECKING:
     from molvis_core.bundle import Bundle
     from molvis_core.dataset import Dataset
 
-FORMAT = 1
-"""Number of the index format that this molvis writes."""
+log = logging.getLogger("molvis")
+
+FORMAT = 2
+"""Number of the index format that this molvis writes. Format 1 had no digests of blocks."""
 
 Progress = Callable[[int, int], None]
 _COLUMNS = ("inchikey", "smiles", "formula", "exact_mass", "charge", "name", "source")
@@ -230,14 +234,14 @@ class Index:
     Attributes:
         path: the folder.
         library: the structures.
-        vectors: float16, unit rows: memory-mapped, or embedded as they are looked at.
+        vectors: float16, unit rows: memory-mapped and checked as they are looked at, or embedded then.
         bundle_digest: of the encoders of the bundle that made them; calibrating it leaves them as they are.
         bundle_name: what people call it.
     """
 
     path: Path
     library: Library
-    vectors: Float[np.ndarray, "N dim"] | LazyVectors = field(repr=False)
+    vectors: Float[np.ndarray, "N dim"] | LazyVectors | StoredVectors = field(repr=False)
     bundle_digest: str
     bundle_name: str = ""
 
@@ -249,14 +253,14 @@ class Index:
 
     @classmethod
     def open(cls, path: Path | str) -> Index:
-        """Open an index; vectors are read from disk as they are needed.
+        """Open an index; vectors are read from disk, and compared with their digests, as they are needed.
 
         Raises:
             IndexFileError: there is none, it is unfinished, truncated, damaged, or of a newer format.
         """
         path = Path(path)
         recover(path)
-        metadata = _metadata(path)
+        metadata = read_metadata(path)
         if not metadata.get("complete"):
             raise IndexFileError(
                 f"{path}: unfinished: {metadata.get('done', 0)} of {metadata['count']} structures are embedded. Run "
@@ -268,10 +272,17 @@ class Index:
         found = file.stat().st_size if file.exists() else 0
         if found != wanted:
             raise IndexFileError(f"{file}: truncated: {found} bytes, {wanted} wanted. Build the index again.")
-        library = Library.open(path / "library.arrow")
+        library = open_library(path)
         if len(library) != count:
             raise IndexFileError(f"{path}: damaged: {len(library)} structures but {count} vectors. Build it again.")
-        vectors = np.memmap(file, dtype=np.float16, mode="r", shape=(count, dim))
+        digests = stored_digests(metadata, file.name)
+        if digests is None:
+            log.warning(
+                "%s: made by an older molvis, without digests: damage to it goes unnoticed. Give it some: molvis "
+                "library verify %s --add",
+                path, in_shell(path),
+            )  # fmt: skip
+        vectors = StoredVectors(file, (count, dim), digests)
         return cls(path, library, vectors, metadata["bundle_digest"], metadata.get("bundle_name", ""))
 
     def require(self, bundle: Bundle) -> None:
@@ -370,9 +381,9 @@ def _embed(
     bundle: Bundle, library: Library, path: Path, batch_size: int, device: str | None, progress: Progress | None
 ) -> None:
     head = _head(bundle, library)
-    done = _begin(path, head, library)
     row_bytes = head["dim"] * 2
     file = path / "vectors.f16"
+    done, digester, blocks = _begin(path, head, library)
     encoder, prepared = bundle.encoder("structure"), done
     try:
         with file.open("r+b" if file.exists() else "w+b") as out:
@@ -387,10 +398,14 @@ def _embed(
                     prepared = min(done + max(_PREPARED, batch_size), len(library))
                     encoder.featurise(library.structures(range(done, prepared)))
                 vectors = bundle.embed("structure", structures, device=device)
-                out.write(vectors.astype(np.float16).tobytes())
+                data = vectors.astype(np.float16).tobytes()
+                out.write(data)
+                digester.update(data)
+                blocks["files"][file.name] = digester.digests()
                 out.flush()
+                os.fsync(out.fileno())  # a power cut must not leave a note of vectors that are not there
                 done = stop
-                _note(path, {**head, "done": done, "complete": done == len(library)})
+                _note(path, {**head, "done": done, "complete": done == len(library), "blocks": blocks})
                 if progress:
                     progress(done, len(library))
     except OSError as error:
@@ -398,6 +413,19 @@ def _embed(
         raise IndexFileError(
             f"{path}: cannot be written: {full}. {done} structures are embedded; run the same command to go on."
         ) from error
+
+
+def open_library(path: Path | str) -> Library:
+    """The structures of an index, finished or not, compared with their digests.
+
+    Raises:
+        IndexFileError: there is no index, or it is damaged.
+    """
+    file = Path(path) / "library.arrow"
+    wanted = stored_digests(read_metadata(Path(path)), file.name)
+    if wanted is not None and file.is_file() and (found := damage(file, wanted)):
+        raise IndexFileError(f"{file}: damaged: {found[0].reason}. Copy it again, or build the index again.")
+    return Library.open(file)
 
 
 def begin_index(path: Path | str, bundle: Bundle, library: Library) -> None:
@@ -420,7 +448,7 @@ def index_state(path: Path | str, bundle: Bundle) -> Literal["none", "begun", "c
     recover(path)
     if not (path / "index.toml").is_file():
         return "none"
-    metadata = _metadata(path)
+    metadata = read_metadata(path)
     if metadata["bundle_digest"] != bundle.encoders_digest:
         raise IndexFileError(f"{path}: made by another bundle. Choose another folder, or delete it.")
     return "complete" if metadata.get("complete") else "begun"
@@ -437,20 +465,23 @@ def _head(bundle: Bundle, library: Library) -> dict[str, Any]:
     }
 
 
-def _begin(path: Path, head: dict[str, Any], library: Library) -> int:
-    """Structures already embedded: 0 in a new folder."""
+def _begin(path: Path, head: dict[str, Any], library: Library) -> tuple[int, Digester, dict[str, Any]]:
+    """Structures already embedded, 0 in a new folder; the digests of their vectors; those of all files."""
     import pyarrow as pa
 
     recover(path)
     if (path / "index.toml").exists():
-        old = _metadata(path)
-        if different := [k for k in head if old.get(k) != head[k]]:
+        old = read_metadata(path)
+        if different := [k for k in head if old.get(k) != head[k] and k != "format"]:
             raise IndexFileError(
                 f"{path}: holds another index ({', '.join(different)} differ). Choose another folder, or delete it."
             )
         size = (path / "vectors.f16").stat().st_size if (path / "vectors.f16").exists() else 0
         # A file cut short behind our back has fewer whole rows than the note says.
-        return min(int(old.get("done", 0)), size // (head["dim"] * 2))
+        done = min(int(old.get("done", 0)), size // (head["dim"] * 2))
+        open_library(path)
+        blocks = old.get("blocks") or blocks_of(path, ["library.arrow"])
+        return *_resumed(path / "vectors.f16", done, head["dim"] * 2, stored_digests(old, "vectors.f16")), blocks
     if path.exists() and any(path.iterdir()):
         raise IndexFileError(f"{path}: not an index, and not empty. Choose another folder.")
     try:
@@ -458,13 +489,38 @@ def _begin(path: Path, head: dict[str, Any], library: Library) -> int:
             file = str(fresh / "library.arrow")
             with pa.OSFile(file, "wb") as sink, pa.ipc.new_file(sink, library.table.schema) as out:
                 out.write_table(library.table)
-            _note(fresh, {**head, "done": 0, "complete": len(library) == 0})
+            (fresh / "vectors.f16").touch()
+            blocks = blocks_of(fresh, ["library.arrow", "vectors.f16"])
+            _note(fresh, {**head, "done": 0, "complete": len(library) == 0, "blocks": blocks})
     except OSError as error:
         raise IndexFileError(f"{path}: cannot be written: {error}") from error
-    return 0
+    return 0, Digester(), blocks
 
 
-def _metadata(path: Path) -> dict[str, Any]:
+def _resumed(file: Path, done: int, width: int, noted: list[str] | None) -> tuple[int, Digester]:
+    """Rows that are as they were noted, up to the first damaged block, and their digests so far."""
+    if done and noted is not None:
+        found = digests_of(file, done * width)
+        bad = next((n for n, pair in enumerate(zip(found, noted, strict=False)) if pair[0] != pair[1]), None)
+        if bad is not None:
+            log.warning(
+                "%s: what was embedded is damaged from row %d on; it is embedded again", file, bad * BLOCK // width
+            )
+            done = bad * BLOCK // width
+    digester = Digester()
+    if done:
+        with file.open("rb") as content:
+            for start in range(0, done * width, BLOCK):
+                digester.update(content.read(min(BLOCK, done * width - start)))
+    return done, digester
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """What `index.toml` says, if it is what was written.
+
+    Raises:
+        IndexFileError: there is none, it is damaged, or of a newer format.
+    """
     file = path / "index.toml"
     try:
         metadata = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -482,12 +538,14 @@ def _metadata(path: Path) -> dict[str, Any]:
             f"{file}: format {metadata['format']}; this molvis reads up to {FORMAT}. Upgrade it: pip install --upgrade "
             "molvis-core"
         )
+    if metadata["format"] > 1 and not is_intact(metadata):
+        raise IndexFileError(f"{file}: damaged: its content does not match its checksum. Build the index again.")
     return metadata
 
 
 def _note(path: Path, metadata: dict[str, Any]) -> None:
     with replacing(path / "index.toml") as fresh:
-        fresh.write_text(write_toml(metadata), encoding="utf-8")
+        fresh.write_text(sealed(metadata), encoding="utf-8")
 
 
 def describe_index(index: Index) -> dict[str, Any]:

@@ -1,12 +1,16 @@
-"""Vectors of a library that are computed when they are first asked for."""
+"""Vectors of a library that are checked, or computed, when they are first asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float16
+
+from molvis_core.checksums import BLOCK, block_digest, in_block
+from molvis_core.errors import IndexFileError
 
 if TYPE_CHECKING:
     from molvis_core.bundle import Bundle
@@ -68,3 +72,50 @@ class LazyVectors:
             self._known[some] = True
             if progress:
                 progress(start + len(some), len(missing))
+
+
+class StoredVectors:
+    """Vectors in a file, memory-mapped: each block of it is compared with its digest when it is first looked at."""
+
+    def __init__(self, file: Path, shape: tuple[int, int], digests: Sequence[str] | None) -> None:
+        self._file, self._digests = file, digests
+        # A map of nothing is refused.
+        values = np.memmap(file, dtype=np.float16, mode="r", shape=shape) if shape[0] else np.empty(shape, np.float16)
+        self._values: Float16[np.ndarray, "N dim"] = values
+        self._unseen = np.ones(-(-values.nbytes // BLOCK) if digests is not None else 0, dtype=bool)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Structures, and numbers for each."""
+        return self._values.shape
+
+    @property
+    def size(self) -> int:
+        """Numbers in all."""
+        return self._values.size
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> Float16[np.ndarray, "m dim"]:
+        if self._unseen.any():
+            self._check(rows)
+        return self._values[rows]
+
+    def __array__(self, dtype: np.dtype | None = None, *, copy: bool | None = None) -> np.ndarray:
+        return np.array(self[:], dtype=dtype or np.float16, copy=bool(copy) or None)
+
+    def _check(self, rows: slice | np.ndarray) -> None:
+        width = self._values.shape[1] * self._values.itemsize
+        if isinstance(rows, slice):
+            start, stop, _ = rows.indices(len(self))
+            wanted = np.arange(start * width // BLOCK, -(-stop * width // BLOCK))
+        else:
+            first = np.arange(len(self))[rows].astype(np.int64) * width
+            wanted = np.unique(np.concatenate([first // BLOCK, (first + width - 1) // BLOCK]))
+        content: Any = self._values.reshape(-1).view(np.uint8)
+        assert self._digests is not None
+        for number in wanted[self._unseen[wanted]].tolist():
+            if block_digest(content[number * BLOCK : (number + 1) * BLOCK]) != self._digests[number]:
+                raise IndexFileError(f"{self._file}: damaged: {in_block(number)}. Copy it again, or build it again.")
+            self._unseen[number] = False

@@ -66,11 +66,13 @@ GROUPS: dict[str, str] = {
 COMMANDS: dict[str, Command] = {
     "data import": Command("molvis_cli.data:import_", "Turn files of spectra into a dataset."),
     "data describe": Command("molvis_cli.data:describe", "Say what is in a dataset."),
+    "data verify": Command("molvis_cli.data:verify", "Check a dataset against its digests."),
     "data split": Command("molvis_cli.data:split", "Assign folds, by compound or by structural cluster."),
     "train": Command("molvis_cli.train:train", "Train a bundle as a configuration says."),
     "pretrain": Command("molvis_cli.pretrain:pretrain", "Pretrain an encoder on structures alone."),
     "library build": Command("molvis_cli.library:build", "Embed a structure library into an index."),
     "library describe": Command("molvis_cli.library:describe", "Say what is in an index."),
+    "library verify": Command("molvis_cli.library:verify", "Check an index against its digests."),
     "bundle verify": Command("molvis_cli.bundle:verify", "Check a bundle against its digests."),
     "identify": Command("molvis_cli.identify:identify", "Rank candidate structures for unknown spectra."),
     "calibrate": Command("molvis_cli.identify:calibrate", "Fit the probabilities that a bundle's scores stand for."),

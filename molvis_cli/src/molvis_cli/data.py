@@ -69,6 +69,21 @@ def describe(
         output.print_table([modality, ""], rows)
 
 
+def verify(
+    path: Annotated[Path, typer.Argument(help="The dataset.")],
+    add: Annotated[bool, typer.Option("--add", help="Give digests to a dataset of an older molvis.")] = False,
+) -> None:
+    """Check that a dataset's files are what was written, block by block.
+
+    Exit code 1 and the file and block where something is damaged. What is read is checked in any case.
+    """
+    existing(path, what="a dataset")
+    from molvis_cli.verify import show
+    from molvis_core.verification import verify_dataset
+
+    show(verify_dataset(path, add=add))
+
+
 def split(
     path: Annotated[Path, typer.Argument(help="The dataset.")],
     by: Annotated[Literal["compound", "cluster"], typer.Option(help="What stays together.")] = "compound",

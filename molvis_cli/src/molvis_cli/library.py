@@ -65,6 +65,21 @@ def describe(
     _show(describe_index(Index.open(path)))
 
 
+def verify(
+    path: Annotated[Path, typer.Argument(help="The index.")],
+    add: Annotated[bool, typer.Option("--add", help="Give digests to an index of an older molvis.")] = False,
+) -> None:
+    """Check that an index's structures and vectors are what was written, block by block.
+
+    Exit code 1 and the file and block where something is damaged. What a search reads is checked in any case.
+    """
+    existing(path, what="an index")
+    from molvis_cli.verify import show
+    from molvis_core.verification import verify_index
+
+    show(verify_index(path, add=add))
+
+
 def _show(found: dict[str, object]) -> None:
     if output.as_json(found):
         return
