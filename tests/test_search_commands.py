@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import barcode
 import pytest
 
 from molvis_cli import app
+from molvis_cli.found import show_found
 from molvis_core import dataset as datasets
 from molvis_core.bundle import load_bundle
+from molvis_core.identification import Candidate, Identification, Searched
 from molvis_core.plugins import plugins
+from molvis_core.records import Origin
 
 
 @pytest.fixture(autouse=True)
@@ -216,3 +220,15 @@ def test_evaluate_compares_bundles_side_by_side(workplace: Path, capsys: pytest.
     shown = capsys.readouterr().out
     for said in ("hit@1", "barcode", "same", "random", "consensus", "adduct [M+H]+", "AUROC", "Tanimoto of first hit"):
         assert said in shown
+
+
+def test_a_query_of_a_feature_table_says_its_feature_and_its_time(capsys: pytest.CaptureFixture[str]) -> None:
+    best = Candidate(1, barcode.STRUCTURES[0], 1.0, 1.0, {"msms": 1.0}, "[M+H]+", 74.07)
+    one = Identification("17", precursor_mz=75.0804, adduct="[M+H]+", mass=74.0732, n_candidates=1, candidates=(best,))
+    show_found([dataclasses.replace(one, origin=Origin("F3", "17", 1.9305, "a.mgf"))])
+    assert "17, feature F3, m/z 75.0804, 1.93 min, [M+H]+" in capsys.readouterr().out
+    show_found([one])
+    assert "17, m/z 75.0804, [M+H]+" in capsys.readouterr().out
+    searched = Searched("index", 7, "mass", 10.0, None, ("[M+H]+", "[M+Na]+"))
+    show_found([dataclasses.replace(one, searched=searched)] * 11)  # one line a query
+    assert capsys.readouterr().out.splitlines()[-1].split()[-2:] == ["[M+H]+", "CCCCO"]

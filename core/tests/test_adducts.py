@@ -86,6 +86,8 @@ def test_common_adducts_keep_their_names_and_signs(adduct: str) -> None:
         ("[M-NH3+H]+", "[M+H-NH3]+"),
         ("[M+NH3+H]+", "[M+NH4]+"),
         ("[M+HCOOH-H]-", "[M+HCOO]-"),
+        ("[M+FA]-", "[M+HCOO]-"),
+        ("[M+HAc]-", "[M+CH3COO]-"),
         ("M+H-C6H10O5", "[M+H-C6H10O5]+"),
     ],
 )

@@ -44,6 +44,8 @@ _CLEAN = str.maketrans(
         ")": "]",
     }
 )
+_ACIDS = re.compile(r"\[(\d*)M\+(FA|HCOOH|HAc|Hac|TFA)\]-")
+"""An acid that makes an anion has given its proton away, also where a program leaves that out."""
 _SHAPE = re.compile(r"\[(\d*)M([^\]]*)\](\d*)([+-]?)(\d*)")
 _BARE = re.compile(r"(?:(\d*M(?:[+-]\d*[A-Z][A-Za-z0-9]*)*)|M(H|Na|K|NH4|Li))(\d*[+-]\d*)?")
 _RADICAL = re.compile(r"[.*](?=[+-]?\]?\d*[+-]?\d*$)")
@@ -113,6 +115,7 @@ def _written(text: str) -> str:
     # The dot or star of a radical says nothing that the charge does not.
     name = _RADICAL.sub("", name, count=1)
     name = re.sub(r"(\+{2,}|-{2,})$", lambda signs: f"{len(signs.group())}{signs.group()[0]}", name)
+    name = _ACIDS.sub(r"[\1M+\2-H]-", name)
     if bare := _BARE.fullmatch(name):
         inside, added, charge = bare.groups()
         return f"[{inside or f'M+{added}'}]{charge or ''}"

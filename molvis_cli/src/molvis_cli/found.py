@@ -34,7 +34,7 @@ def show_found(found: Sequence[Identification], *, full: bool = False, most: int
 
 def _show_query(one: Identification, most: int) -> None:
     several = len(set(one.modalities)) > 1
-    tried = one.searched is not None and len(one.searched.adducts) > 1
+    tried = _tried(one)
     columns = ["rank", "probability", "formula", "InChIKey", "structure"]
     columns += ["adduct"] * tried + ["evidence"] * several
     rows = []
@@ -43,7 +43,10 @@ def _show_query(one: Identification, most: int) -> None:
         row += [c.adduct] * tried
         row += [", ".join(f"{name} {value:.1f}" for name, value in c.evidence.items())] * several
         rows.append(row)
-    ion = [f"m/z {one.precursor_mz:.4f}"] if one.precursor_mz else []
+    feature, time = one.origin.feature_id, one.origin.rt_min
+    ion = [f"feature {feature}"] if feature and feature != one.query else []
+    ion += [f"m/z {one.precursor_mz:.4f}"] if one.precursor_mz else []
+    ion += [] if time is None else [f"{time:.2f} min"]
     ion += [one.adduct] if one.adduct and not tried else []
     mass = [f"{one.mass:.4f} Da"] if one.mass else []
     count = f"{one.n_candidates:,} candidate{'s' if one.n_candidates > 1 else ''}"
@@ -53,7 +56,9 @@ def _show_query(one: Identification, most: int) -> None:
 
 
 def _show_summary(found: Sequence[Identification]) -> None:
-    columns = ["query", "candidates", "among", "probability", "formula", "InChIKey", "best structure"]
+    tried = any(_tried(one) for one in found)
+    columns = ["query", "candidates", "among", "probability", "formula", "InChIKey", *["adduct"] * tried]
+    columns.append("best structure")
     rows = [
         (
             one.query,
@@ -62,12 +67,18 @@ def _show_summary(found: Sequence[Identification]) -> None:
             _share(one, best),
             best.structure.formula,
             best.structure.inchikey14,
+            *[best.adduct] * tried,
             f"{_label(best)}{_mark(one, best)}",
         )
         for one in found
         for best in one.candidates[:1]
     ]
     output.print_table(columns, rows)
+
+
+def _tried(one: Identification) -> bool:
+    """Whether the ion names no adduct, so that several were tried."""
+    return one.searched is not None and len(one.searched.adducts) > 1
 
 
 def _share(one: Identification, candidate: Candidate) -> str:

@@ -927,10 +927,10 @@ def test_energies_as_stated_agree_with_the_tables_of_massbank(massbank: Path) ->
 @pytest.mark.parametrize(
     ("lines", "origin"),
     [
-        ("FEATURE_ID=17\nSCANS=392-397\nRTINSECONDS=115.83", Origin("17", "392-397", 115.83 / 60)),
+        ("FEATURE_ID=17\nSCANS=392-397\nRTINSECONDS=115.83", Origin("17", "392-397", 1.9305)),
         ("RETENTION_TIME=120.0", Origin(rt_min=2.0)),
-        ("RTINSECONDS=PT90.5S", Origin(rt_min=90.5 / 60)),
-        ("RT=1.9112366", Origin(rt_min=1.9112366)),
+        ("RTINSECONDS=PT90.5S", Origin(rt_min=1.508333)),
+        ("RT=1.9112366", Origin(rt_min=1.911237)),
         ("RETENTIONTIME=-1", Origin()),
         ("TITLE=none", Origin()),
     ],

@@ -87,7 +87,7 @@ def test_mzxml_scans_within_scans_come_with_their_ion_energy_and_time(tmp_path: 
     path = write(tmp_path / "a.mzXML", run(scan(1, level=1, inside=inner), scan(5, kind=kind, packed=packed)))
     found, problems = read(read_mzxml, path)
     assert not problems
-    assert [m.origin for m in found] == [Origin(scans=n, rt_min=90.5 / 60) for n in ("2", "3", "5")]
+    assert [m.origin for m in found] == [Origin(scans=n, rt_min=1.508333) for n in ("2", "3", "5")]
     for item in found:
         spectrum = item.record
         assert isinstance(spectrum, PeakList)

@@ -114,7 +114,8 @@ def retention_time(fields: Mapping[str, str]) -> float | None:
             continue
         value, unit = float(found.group(1)), found.group(2).lower() or unit
         if value >= 0 and math.isfinite(value):
-            return value if unit.startswith("m") else value * 60 if unit.startswith("h") else value / 60
+            # A microminute is nothing; the digits beyond are the division's.
+            return round(value if unit.startswith("m") else value * 60 if unit.startswith("h") else value / 60, 6)
     return None
 
 
