@@ -443,7 +443,7 @@ def default_card(config: RunConfig, metadata: Mapping[str, Any]) -> str:
         lines.append(f"- `{key}`: encoder `{spec['use']}`")
     for pair in config.pairs:
         lines.append(f"- trained {pair.query} : {pair.reference} with loss `{pair.loss['use']}`")
-    for title in ("data", "licence", "metrics", "citations"):
+    for title in ("warnings", "data", "licence", "metrics", "citations"):
         if value := metadata.get(title):
             lines += ["", f"## {title.capitalize()}", ""]
             entries = (

@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float, Int64
 
-from molvis_core import metrics, registry
+from molvis_core import conditional_logit, metrics, registry
 from molvis_core.adducts import likely_adducts
 from molvis_core.bundle import Bundle, Calibration
 from molvis_core.config import is_fused, parts_of
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
     from molvis_core.library import Index
 
+log = logging.getLogger("molvis")
 Progress = Callable[[int, int], None]
 Scope = Literal["auto", "mass", "formula", "all"]
 Query = Measurement | Record | Sequence["Measurement | Record"]
@@ -932,6 +934,7 @@ def calibrate(
         ppm: half width of the mass window.
         per_compound: cases of a compound, drawn by `seed`.
         penalty: of squared weights of standardised evidence, so that columns that say the same share their weight.
+            A cosine's weight is never negative; one that would be is 0, and a warning says so.
         seed: of the draw.
         progress: called with the compounds done and in all.
         fitted_on: what to say of the data.
@@ -963,11 +966,14 @@ def calibrate(
     if count < 10:
         raise DatasetError(f"{count:.0f} compounds can be used for calibration; at least 10 are wanted")
     kept = [i for i, name in enumerate(columns) if name in embedded or _measured(name, weigh, compounds)]
-    weights = _conditional_logit([(c.values[:, kept], c.truth, c.share) for c in cases], penalty)
-    fitted = dict(zip([columns[i] for i in kept], weights.tolist(), strict=True))
+    names = [columns[i] for i in kept]
+    weights = _similarities_upwards([(c.values[:, kept], c.truth, c.share) for c in cases], penalty, names, embedded)
+    fitted = dict(zip(names, weights.tolist(), strict=True))
     if embedded:
         first = len(embedded)
-        alone = _conditional_logit([(c.values[:, :first], c.truth, c.share) for c in cases], penalty)
+        alone = _similarities_upwards(
+            [(c.values[:, :first], c.truth, c.share) for c in cases], penalty, columns[:first], embedded, " alone"
+        )
         fitted |= {f"{m}.alone": w for m, w in zip(embedded, alone.tolist(), strict=True)}
     old = {k: v for k, v in bundle.calibration.weights.items() if not _concerns(k, fitted)}
     full = np.zeros(len(columns))
@@ -978,6 +984,26 @@ def calibrate(
         fitted_on,
         _repeats(repeated, full),
     )
+
+
+def _similarities_upwards(
+    cases: Sequence[conditional_logit.Case],
+    penalty: float,
+    names: Sequence[str],
+    embedded: Sequence[str],
+    how: str = "",
+) -> Float[np.ndarray, " f"]:
+    """Weights, none of a cosine below 0: a likeness that counts against a candidate is one that says nothing."""
+    places = [i for i, name in enumerate(names) if name in embedded]
+    weights, held = conditional_logit.fit_bounded(cases, penalty, places)
+    for place, free in held.items():
+        log.warning(
+            "the cosine of %r%s gets weight 0: fitted freely it would count against a candidate (weight %.3g). Its "
+            "encoder tells the truth from others of its mass no better than chance: molvis evaluate says how it ranks, "
+            "and val_mean_cosine in the run's metrics.csv whether it has collapsed",
+            names[place], how, free,
+        )  # fmt: skip
+    return weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -1134,46 +1160,6 @@ def _repeats(cases: Sequence[_Case], weights: np.ndarray) -> float:
 
 
 _LEAST_REPEATED = 10
-
-
-def _conditional_logit(cases: Sequence[tuple[np.ndarray, int, float]], penalty: float) -> np.ndarray:
-    """Weights that make the truth most likely among its candidates, by Newton's method: the likelihood is concave."""
-    spread = np.concatenate([c[0] - c[0].mean(axis=0) for c in cases]).std(axis=0)
-    scale = np.where(spread > 1e-9, spread, np.inf)  # a column that never varies says nothing: weight 0
-    widest = max(len(c[0]) for c in cases)
-    x = np.zeros((len(cases), widest, len(scale)))
-    real = np.zeros((len(cases), widest), dtype=bool)
-    for i, (values, truth, _) in enumerate(cases):
-        x[i, : len(values)] = (values - values[truth]) / scale  # against the truth, whose logit is then 0
-        real[i, : len(values)] = True
-    share = np.array([c[2] for c in cases])
-    share /= share.sum()
-    flat = x.reshape(-1, len(scale))
-
-    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        logits = np.where(real, x @ weights, -np.inf)
-        top = logits.max(axis=1)
-        odds = np.exp(logits - top[:, None])
-        total = odds.sum(axis=1)
-        value = float(share @ (top + np.log(total)) + penalty * weights @ weights)
-        return value, odds / total[:, None]
-
-    weights = np.zeros(len(scale))
-    value, chosen = loss(weights)
-    for _ in range(100):
-        mean = np.einsum("nmf,nm->nf", x, chosen)
-        gradient = share @ mean + 2 * penalty * weights
-        curvature = (flat * (chosen * share[:, None]).reshape(-1, 1)).T @ flat - (mean * share[:, None]).T @ mean
-        # Columns that say the same leave directions without curvature.
-        step = np.linalg.solve(curvature + (2 * penalty + 1e-9) * np.eye(len(scale)), gradient)
-        length = 1.0
-        while (tried := loss(weights - length * step))[0] > value and length > 1e-6:
-            length /= 2
-        gained, weights = value - tried[0], weights - length * step
-        value, chosen = tried
-        if gained < 1e-12:
-            break
-    return weights / scale
 
 
 COLUMNS: tuple[str, ...] = (

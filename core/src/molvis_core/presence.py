@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from molvis_core.records import PeakList, Structure
 
@@ -95,12 +95,33 @@ def describe(
     row = int(place[0]) if len(place) else 0
     for key, columns in scored.columns.items():
         out |= {f"{key}.{name}": float(values[row]) for name, values in columns.items()}
-    peaks = [len(r) for some in records.values() for r in some if isinstance(r, PeakList)]
-    if peaks:
-        out["peaks"] = float(np.mean(np.log1p(peaks)))
+    spectra = [r for some in records.values() for r in some if isinstance(r, PeakList)]
+    if spectra:
+        out["peaks"] = float(np.mean([math.log1p(_below(r).sum()) for r in spectra]))
+        out["fragmented"] = float(
+            np.mean([r.intensity[_below(r)].sum() / max(r.intensity.sum(), 1e-9) for r in spectra])
+        )
+    others = np.delete(total, first)
+    if len(others):
+        out["lead"] = float(np.log1p(total[first] - others.max()))
+        out["deviation"] = float((total[first] - others.mean()) / (others.std() + 0.5))
+        out["excess"] = float(total[first] - others.mean())
+    else:
+        out["single"] = 1.0
+    for name, values in cosine.items():
+        mean = values.mean(axis=0)
+        out[f"{name}.best"] = float(mean.max())
+        out[f"{name}.above"] = float(mean[first] - mean.mean())
+    for name, values in scored.scorers.items():
+        out[f"score.{name}"] = float(values[row])
     odds = np.exp(total - total[first])
     out["rivals"] = math.log(len(total))
     out["first"] = float(1 / odds.sum())
     out["records"] = math.log(sum(len(some) for some in records.values()))
     out["mass"] = math.log(structure.exact_mass)
     return out
+
+
+def _below(record: PeakList) -> Bool[np.ndarray, " p"]:
+    """Peaks that are not the precursor's own: those say something of the structure."""
+    return record.mz < (record.precursor_mz or np.inf) - 0.5

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from molvis_core import metrics, registry
 from molvis_core.bundle import Bundle, save_bundle
+from molvis_core.collapse import collapses, spread_metrics
 from molvis_core.config import PairConfig, RunConfig, check, fill, is_fused, pairs_of, parts_of, write_toml
 from molvis_core.errors import ConfigError, MolvisError, ScoreError, TrainingError, did_you_mean
 from molvis_core.files import replacing
@@ -71,12 +72,14 @@ class TrainResult:
         best_epoch: the one whose weights the bundle holds.
         metrics: of that epoch on the validation fold.
         stopped: why the run ended: `done` or `early stop`.
+        warnings: of the bundle that it left, such as an encoder that has collapsed.
     """
 
     folder: Path
     best_epoch: int
     metrics: dict[str, float]
     stopped: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -648,6 +651,8 @@ def _train(
             _write_metrics(folder / "metrics.csv", state.rows)
             if board:
                 board.add(row, state.step)
+        for text in collapses(metrics):
+            log.warning("epoch %d: %s", epoch, text)
         log.info("epoch %d: %s", epoch, ", ".join(f"{k} {v:.4g}" for k, v in row.items()))
         return bool(settings.patience) and state.since_best >= settings.patience
 
@@ -697,7 +702,7 @@ def _train(
             half=half,
         )
     fabric.barrier()
-    return TrainResult(folder, state.best_epoch, state.best_metrics, stopped)
+    return TrainResult(folder, state.best_epoch, state.best_metrics, stopped, tuple(collapses(state.best_metrics)))
 
 
 _ELSEWHERE: dict[str, Any] = {
@@ -813,17 +818,18 @@ def _validate(
     for encoder in encoders.values():
         encoder.eval()
     found: dict[str, dict[str, float]] = {}
+    spreads: dict[str, float] = {}
     with torch.inference_mode():
         for pairing in pairings:
             target, loss = targets[pairing.pair], losses[pairing.pair]
             found[names[pairing.pair]] = _validate_pairing(
-                config, pairing, dataset, encoders, target, loss, pools, library, fabric
+                config, pairing, dataset, encoders, target, loss, pools, library, fabric, spreads
             )
     keys = list(next(iter(found.values())))
     means = {f"val_{key}": float(np.mean([one[key] for one in found.values()])) for key in keys}
     if len(names) > 1:
         means |= {f"val_{key}/{name}": one[key] for name, one in found.items() for key in keys}
-    return means
+    return means | spreads
 
 
 _PER_COMPOUND = 4
@@ -840,6 +846,7 @@ def _validate_pairing(
     pools: Mapping[str, np.ndarray],
     library: Library | None,
     fabric: Fabric,
+    spreads: dict[str, float],
 ) -> dict[str, float]:
     rng = np.random.default_rng([config.train.seed, pairing.pair, 3])
     structures = [pairing.structure(dataset, key) for key in pairing.compounds]
@@ -878,6 +885,8 @@ def _validate_pairing(
     else:
         ranks, tied = _ranks(query @ truth.T, owner)
     first = [owners.index(i) for i in range(len(structures))]
+    for key, vectors in ((pairing.query, query[first]), (pairing.reference, truth)):
+        spreads |= spread_metrics(key, encoders[key], vectors.numpy())
     size = config.train.batch
     total: list[float] = []
     for start in range(0, len(structures), size):
@@ -1174,6 +1183,7 @@ def _metadata(config: RunConfig, dataset: Dataset, state: _State, given: Mapping
         "best_epoch": state.best_epoch,
         "metrics": {k: round(v, 6) for k, v in state.best_metrics.items()},
         "citations": sorted(cites),
+        **({"warnings": told} if (told := collapses(state.best_metrics)) else {}),
         **given,
     }
 

@@ -57,6 +57,8 @@ def train(
         ["metric", "value"], [[name, f"{value:.4f}"] for name, value in result.metrics.items()],
         title=f"best epoch {result.best_epoch} ({result.stopped})",
     )  # fmt: skip
+    for text in result.warnings:
+        output.note(f"warning: {text}")
     output.note(f"bundle: {result.folder / 'bundle'}")
 
 
