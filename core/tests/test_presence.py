@@ -78,7 +78,7 @@ def test_a_single_candidate_is_not_certain(bundle: Bundle, index: Index, tmp_pat
     assert wrong.candidates[0].probability == right.candidates[0].probability == 1
     assert wrong.probability_among is not None
     assert right.probability_among is not None
-    assert wrong.probability_among < 0.5 < right.probability_among
+    assert wrong.probability_among < 0.25 < right.probability_among
     page = render_report([wrong, right], bundle=ready, index=lone)
     assert ">100.0%<" not in page
     assert "only candidate" in page
@@ -178,8 +178,9 @@ def test_too_few_compounds_to_fit_it_are_an_error(bundle: Bundle, index: Index) 
 
 
 def test_beyond_what_was_seen_nothing_is_extrapolated() -> None:
-    presence = Presence(weights={"a": 2.0}, low={"a": 0.0}, high={"a": 1.0}, modalities=("msms",))
+    presence = Presence(weights={"a": 2.0, "a*a": 1.0}, features={"a": (0.0, 1.0, 0.5, 0.5)}, modalities=("msms",))
     assert presence.probability({"a": 50.0}) == presence.probability({"a": 1.0})
+    assert presence.probability({"a": 1.0}) == pytest.approx(1 / (1 + np.exp(-3)))
     assert presence.probability({}) == 0.5
     assert not Presence().takes(("msms",))
     assert Calibration().presence == Presence()

@@ -9,7 +9,7 @@ was taken out of the library, on noise, and on other compounds' measurements.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +33,9 @@ class Presence:
         version: of the features.
         modalities: that were measured in the fit.
         offset: of the logit.
-        weights: by feature of `describe`.
-        low, high: bounds within which a feature counts: beyond what was seen nothing is extrapolated.
+        weights: of standardised features, and of products of two, whose names are joined by `*`.
+        features: for each the bounds within which it counts, since beyond what was seen nothing is extrapolated; and
+            mean and standard deviation.
         fitted_on: what it was fitted on, for people.
     """
 
@@ -42,8 +43,7 @@ class Presence:
     modalities: tuple[str, ...] = ()
     offset: float = 0.0
     weights: dict[str, float] = field(default_factory=dict)
-    low: dict[str, float] = field(default_factory=dict)
-    high: dict[str, float] = field(default_factory=dict)
+    features: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
     fitted_on: str = ""
 
     @property
@@ -57,11 +57,37 @@ class Presence:
 
     def probability(self, features: Mapping[str, float]) -> float:
         """That the truth is among the candidates, for an unknown of which half of all would be."""
-        logit = self.offset
-        for name, weight in self.weights.items():
-            if name in features:
-                logit += weight * min(max(features[name], self.low[name]), self.high[name])
+        design = expand(np.array([[features.get(n, np.nan) for n in self.features]]), self.features, self.weights)
+        logit = self.offset + float(design[0] @ np.array(list(self.weights.values())))
         return 1 / (1 + math.exp(-logit))
+
+
+def expand(
+    values: Float[np.ndarray, "n f"],
+    features: Mapping[str, tuple[float, float, float, float]],
+    terms: Iterable[str],
+) -> Float[np.ndarray, "n t"]:
+    """Features within their bounds and standardised, what is missing as the mean; and their products.
+
+    Args:
+        values: a column for each feature, NaN where it is missing.
+        features: bounds, mean and standard deviation of each.
+        terms: names of features, or of two joined by `*`.
+    """
+    low, high, mean, sd = np.array(list(features.values())).T if features else np.ones((4, 0))
+    x = np.nan_to_num((np.clip(values, low, high) - mean) / sd)
+    place = {name: column for column, name in enumerate(features)}
+    columns = [[place[part] for part in term.split("*")] for term in terms]
+    out = [x[:, c[0]] if len(c) == 1 else np.clip(x[:, c[0]] * x[:, c[1]], -_FAR, _FAR) for c in columns]
+    return np.stack(out, axis=1) if out else np.zeros((len(x), 0))
+
+
+_FAR = 5.0
+"""Standard deviations squared, beyond which a product counts no more."""
+
+
+UNLIKELY = 0.25
+"""Odds of three to one against."""
 
 
 def words(probability: float | None) -> str:
@@ -69,7 +95,7 @@ def words(probability: float | None) -> str:
     if probability is None:
         return "not calibrated"
     text = f"{100 * probability:.0f}%" if 0.01 <= probability <= 0.99 else "> 99%" if probability > 0.5 else "< 1%"
-    return f"{text}, probably not among them" if probability < 0.5 else text
+    return f"{text}, probably not among them" if probability < UNLIKELY else text
 
 
 def describe(
@@ -103,17 +129,8 @@ def describe(
         )
     others = np.delete(total, first)
     if len(others):
-        out["lead"] = float(np.log1p(total[first] - others.max()))
         out["deviation"] = float((total[first] - others.mean()) / (others.std() + 0.5))
-        out["excess"] = float(total[first] - others.mean())
-    else:
-        out["single"] = 1.0
-    for name, values in cosine.items():
-        mean = values.mean(axis=0)
-        out[f"{name}.best"] = float(mean.max())
-        out[f"{name}.above"] = float(mean[first] - mean.mean())
-    for name, values in scored.scorers.items():
-        out[f"score.{name}"] = float(values[row])
+    out |= {f"score.{name}": float(values[row]) for name, values in scored.scorers.items()}
     odds = np.exp(total - total[first])
     out["rivals"] = math.log(len(total))
     out["first"] = float(1 / odds.sum())

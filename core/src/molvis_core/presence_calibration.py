@@ -8,7 +8,7 @@ from many spectra, and with random peaks: nothing among them is the truth of the
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +20,7 @@ from molvis_core.config import parts_of
 from molvis_core.dataset import Measurement
 from molvis_core.errors import DatasetError
 from molvis_core.identification import Weigher, draw_subsets, fused_keys, usable_records
-from molvis_core.presence import Presence, describe
+from molvis_core.presence import Presence, describe, expand
 from molvis_core.records import PeakList, Trace, Value
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ Kind = Literal["present", "removed", "foreign", "shuffled", "random"]
 KINDS: tuple[Kind, ...] = ("present", "removed", "foreign", "shuffled", "random")
 """With the truth; without; another compound's measurement; peaks from many spectra; peaks at random m/z."""
 
-SHARES: dict[Kind, float] = {"present": 0.5, "removed": 0.5, "foreign": 0.05, "shuffled": 0.05, "random": 0.05}
-"""What each kind weighs: real measurements half and half, the others enough to pin the fit down where nothing fits."""
+SHARES: dict[Kind, float] = {"present": 0.5, "removed": 0.5, "foreign": 0.1, "shuffled": 0.1, "random": 0.2}
+"""What each kind weighs: own measurements half and half, false ones enough to be told where nothing fits."""
 
 _LEAST = 20
 _NEAREST = 30
-_PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1)
+_PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3)
 _FOLDS = 5
 
 
@@ -309,26 +309,49 @@ def fit_presence(cases: Sequence[PresenceCase], *, fitted_on: str = "", seed: in
             f"{len(compounds)} compounds can be used to calibrate whether the truth is among the candidates; at least "
             f"{_LEAST} are wanted, each with another structure of its mass in the library"
         )
-    names = [n for n in dict.fromkeys(n for c in cases for n in c.features) if n not in _LEFT_OUT]
     present = np.array([c.present for c in cases])
     share = np.array([c.share for c in cases])
-    values = np.array([[c.features.get(n, np.nan) for n in names] for c in cases])
-    low, high = np.nanquantile(values, _BOUNDS[0], axis=0), np.nanquantile(values, _BOUNDS[1], axis=0)
-    # What was not measured counts nothing, and what always says the same goes into the offset.
-    x = np.nan_to_num(np.clip(values, low, high))
-    kept = np.flatnonzero(x.std(axis=0) > 1e-9)
-    names, x, low, high = [names[i] for i in kept], x[:, kept], low[kept], high[kept]
+    modalities = {n.removeprefix("has.") for c in cases for n in c.features if n.startswith("has.")}
+    features, values = _features(cases)
+    terms = [*features, *_products(list(features), modalities)]
+    x = expand(values, features, terms)
     fold = np.random.default_rng(seed).permutation(len(compounds))[owner] % _FOLDS
     losses = [_held_out_loss(x, present, share, fold, penalty) for penalty in _PENALTIES]
     offset, weights = _logistic(x, present, share, _PENALTIES[int(np.argmin(losses))])
-    modalities = sorted({n.removeprefix("has.") for c in cases for n in c.features if n.startswith("has.")})
-    rounded = [{n: round(float(v), 6) for n, v in zip(names, column, strict=True)} for column in (weights, low, high)]
-    return Presence(modalities=tuple(modalities), offset=round(offset, 6), weights=rounded[0], low=rounded[1],
-                    high=rounded[2], fitted_on=fitted_on)  # fmt: skip
+    return Presence(
+        modalities=tuple(sorted(modalities)),
+        offset=round(offset, 6),
+        weights={term: round(float(w), 6) for term, w in zip(terms, weights, strict=True)},
+        features=features,
+        fitted_on=fitted_on,
+    )
 
 
 _BOUNDS = (0.005, 0.995)
-_LEFT_OUT: tuple[str, ...] = ()
+_CONTEXT = ("first", "rivals", "mass", "peaks", "deviation", "fragmented", "records")
+
+
+def _features(
+    cases: Sequence[PresenceCase],
+) -> tuple[dict[str, tuple[float, float, float, float]], Float[np.ndarray, "n f"]]:
+    """Bounds, mean and standard deviation of every feature that varies; and the values, NaN where there is none."""
+    names = list(dict.fromkeys(n for c in cases for n in c.features))
+    values = np.array([[c.features.get(n, np.nan) for n in names] for c in cases])
+    features: dict[str, tuple[float, float, float, float]] = {}
+    for name, column in zip(names, values.T, strict=True):
+        known = column[~np.isnan(column)]
+        low, high = np.quantile(known, _BOUNDS)
+        inside = np.clip(known, low, high)
+        if inside.std() > 1e-9:
+            numbers = (low, high, inside.mean(), inside.std())
+            features[name] = tuple(round(float(v), 6) for v in numbers)  # pyright: ignore[reportArgumentType]
+    return features, values[:, [names.index(n) for n in features]]
+
+
+def _products(names: Sequence[str], modalities: Collection[str]) -> list[str]:
+    """Products of two: how much a fit says depends on how much there was to fit, and on from how many it was chosen."""
+    chosen = [n for n in names if n in modalities or n.startswith("score.") or n in _CONTEXT]
+    return [f"{a}*{b}" for i, a in enumerate(chosen) for b in chosen[i:]]
 
 
 def _held_out_loss(
@@ -350,11 +373,8 @@ def _held_out_loss(
 def _logistic(
     x: Float[np.ndarray, "n f"], present: Bool[np.ndarray, " n"], share: Float[np.ndarray, " n"], penalty: float
 ) -> tuple[float, Float[np.ndarray, " f"]]:
-    """Offset and weights of a logistic regression by Newton's method, standardised weights penalised by squares."""
-    spread = x.std(axis=0)
-    scale = np.where(spread > 1e-9, spread, np.inf)
-    centre = x.mean(axis=0)
-    design = np.c_[np.ones(len(x)), (x - centre) / scale]
+    """Offset and weights of a logistic regression by Newton's method, squares of the weights penalised."""
+    design = np.c_[np.ones(len(x)), x]
     share = share / share.sum()
     ridge = 2 * penalty * np.r_[0.0, np.ones(x.shape[1])]
     found = np.zeros(design.shape[1])
@@ -366,5 +386,4 @@ def _logistic(
         found -= step * min(1.0, 4.0 / max(float(np.abs(step).max()), 1e-12))
         if np.abs(step).max() < 1e-8:
             break
-    weights = found[1:] / scale
-    return float(found[0] - centre @ weights), weights
+    return float(found[0]), found[1:]

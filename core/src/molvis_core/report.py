@@ -23,7 +23,7 @@ from molvis_core import registry
 from molvis_core.errors import MolvisError
 from molvis_core.identification import Candidate, Identification, summary, write_file
 from molvis_core.modality import Modality
-from molvis_core.presence import words
+from molvis_core.presence import UNLIKELY, words
 from molvis_core.records import PeakList, Trace, Value
 from molvis_core.references import Match, Reference, confidence, match
 from molvis_core.text import in_page, visible
@@ -202,6 +202,7 @@ def render_report(
         title=title,
         sections=sections,
         counts=summary(found),
+        unlikely=UNLIKELY,
         facts=_facts(bundle, index, settings or {}),
         date=(date or dt.datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M"),
         version=molvis_core.__version__,

@@ -33,6 +33,8 @@ def show_found(found: Sequence[Identification], *, full: bool = False, most: int
 
 
 def _show_query(one: Identification, most: int) -> None:
+    from molvis_core.presence import words
+
     several = len(set(one.modalities)) > 1
     tried = _tried(one)
     columns = ["rank", "probability", "formula", "InChIKey", "structure"]
@@ -50,7 +52,7 @@ def _show_query(one: Identification, most: int) -> None:
     ion += [one.adduct] if one.adduct and not tried else []
     mass = [f"{one.mass:.4f} Da"] if one.mass else []
     count = f"{one.n_candidates:,} candidate{'s' if one.n_candidates > 1 else ''}"
-    among = [] if one.probability_among is None else [f"the truth is among them: {one.probability_among:.2f}"]
+    among = [] if one.probability_among is None else [f"truth among them: {words(one.probability_among)}"]
     output.print_table(columns, rows, title=", ".join([one.query, *ion, *mass, count, *among]))
     print()
 
@@ -94,14 +96,16 @@ def _mark(one: Identification, candidate: Candidate) -> str:
 
 
 def _remarks(found: Sequence[Identification], *, full: bool) -> Iterator[str]:
+    from molvis_core.presence import UNLIKELY
+
     if any(_mark(one, c) for one in found for c in one.candidates):
         yield "*: the true structure, as the file names it"
     if any(one.candidates for one in found):
         yield "probability: of a candidate, given that the truth is among those that were ranked"
     if any(one.candidates and one.probability_among is None for one in found):
         yield "how probable it is that the truth is among the candidates is not calibrated for these"
-    if unlikely := sum(one.probability_among is not None and one.probability_among < 0.5 for one in found):
-        yield f"among below 0.5 for {unlikely} of {len(found)}: the truth is probably not among the candidates"
+    if unlikely := sum((one.probability_among or 1.0) < UNLIKELY for one in found):
+        yield f"among below {UNLIKELY} for {unlikely} of {len(found)}: the truth is probably not among the candidates"
     problems = [one for one in found if one.problem]
     shown = problems if full or len(problems) <= FEW else problems[:FEW]
     for one in shown:

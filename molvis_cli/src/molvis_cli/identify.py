@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +15,8 @@ from molvis_core.arguments import existing, writable
 from molvis_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from molvis_core.bundle import Bundle
+    from molvis_core.bundle import Bundle, Calibration
+    from molvis_core.dataset import Measurement
     from molvis_core.identification import Identification
     from molvis_core.library import Index
 
@@ -179,7 +181,11 @@ def calibrate(
     ppm: Annotated[float, typer.Option(help="Half width of the mass window.")] = 10.0,
     per_compound: Annotated[int, typer.Option(help="Cases of a compound that are used.")] = 4,
 ) -> None:
-    """Fit the weights of the evidence, so that probabilities mean what they say."""
+    """Fit the weights of the evidence, so that probabilities mean what they say.
+
+    Fitted are the weights, with the truth among the candidates, and how probable it is that the truth is among them,
+    with the truth taken out of every other query and with false measurements.
+    """
     existing(data, what="a dataset")
     existing(library, what="a file of structures or an index")
     import shutil
@@ -203,11 +209,13 @@ def calibrate(
         for name in names
         for row in dataset.rows(name, fold=fold, adducts=MAIN_ADDUCTS, min_peaks=2)
     ]
-    with sole_writer(out or opened.path), output.progress("calibrating") as show:
-        found = fit(
-            opened, measurements, index, ppm=ppm, per_compound=per_compound, progress=show,
-            fitted_on=f"fold {fold} of {data.name} ({', '.join(names)})",
-        )  # fmt: skip
+    options: dict[str, Any] = {
+        "ppm": ppm, "per_compound": per_compound, "fitted_on": f"fold {fold} of {data.name} ({', '.join(names)})",
+    }  # fmt: skip
+    with sole_writer(out or opened.path):
+        with output.progress("calibrating the ranking") as show:
+            found = fit(opened, measurements, index, progress=show, **options)
+        found = _with_presence(opened.with_calibration(found), measurements, index, options)
         if out:
             with replacing_folder(out) as fresh:
                 shutil.copytree(opened.path, fresh, dirs_exist_ok=True)
@@ -220,3 +228,23 @@ def calibrate(
             "NAME.alone: where embeddings are all there is. Several measurements of one modality: n of them count as "
             f"n^{found.repeats:.2f} (0: they repeat each other; 1: each is evidence of its own)"
         )
+        if found.presence.usable:
+            output.note("fitted too: how probable it is that the truth is among the candidates")
+
+
+def _with_presence(
+    bundle: Bundle, measurements: Sequence[Measurement], index: Index, options: dict[str, Any]
+) -> Calibration:
+    """The calibration of a bundle with how probable it is that the truth is among the candidates, if it can be told."""
+    from dataclasses import replace
+
+    from molvis_core.errors import DatasetError
+    from molvis_core.presence_calibration import calibrate_presence
+
+    try:
+        with output.progress("calibrating whether the truth is among the candidates") as show:
+            presence = calibrate_presence(bundle, measurements, index, progress=show, **options)
+    except DatasetError as error:
+        output.note(f"not calibrated: {error}")
+        return bundle.calibration
+    return replace(bundle.calibration, presence=presence)
