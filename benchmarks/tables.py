@@ -166,6 +166,54 @@ def losses() -> list[str]:
     return lines
 
 
+def presence_reliability() -> list[str]:
+    lines = ["| stated | queries | compounds | mean stated | truth among them |", "| --- | --- | --- | --- | --- |"]
+    found = part("presence.json")
+    for row in found.get("reliability", []):
+        name = f"{100 * row['low']:.0f} to {100 * row['low'] + 10:.0f}%"
+        told = f"{share(row['stated'])} | {estimate(row['observed'])}"
+        lines.append(f"| {name} | {row['cases']:,} | {row['compounds']} | {told} |")
+    return lines
+
+
+def presence_distribution() -> list[str]:
+    lines = [
+        "| what was asked | candidates | queries | 5% | median | 95% | below 25% |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for kind, label in PRESENCE.items():
+        for size, row in part("presence.json", "distribution", kind).items():
+            cells = " | ".join(share(row[k]) for k in ("q05", "median", "q95", "unlikely"))
+            lines.append(f"| {label} | {size} | {row['cases']:,} | {cells} |")
+    return lines
+
+
+PRESENCE = {
+    "present": "the truth is among them",
+    "removed": "the truth was taken out",
+    "foreign": "another compound's peaks",
+    "shuffled": "peaks of many spectra",
+    "random": "random peaks",
+}
+
+
+def presence_areas() -> list[str]:
+    lines = ["| told from queries with their truth | AUC |", "| --- | --- |"]
+    found = part("presence.json")
+    for kind, value in found.get("area", {}).items():
+        lines.append(f"| {PRESENCE[kind]} | {area(value)} |")
+    for size, value in found.get("area_by_candidates", {}).items():
+        lines.append(f"| {PRESENCE['removed']}, {size} candidate{'' if size == '1' else 's'} | {area(value)} |")
+    for name, value in found.get("area_by_records", {}).items():
+        told = "several measurements of the compound" if name == "several" else name
+        lines.append(f"| {PRESENCE['removed']}, {told} | {area(value)} |")
+    return lines
+
+
+def area(value: dict[str, float]) -> str:
+    return f"{value['value']:.3f} ({value['low']:.3f}-{value['high']:.3f})"
+
+
 def speed() -> list[str]:
     found = json.loads((RESULTS / "speed.json").read_text(encoding="utf-8"))
     lines = ["| what | ours | plain PyTorch | ratio |", "| --- | --- | --- | --- |"]
@@ -351,6 +399,9 @@ TABLES = {
     "infrared": infrared,
     "together": together,
     "why": why,
+    "presence-reliability": presence_reliability,
+    "presence-distribution": presence_distribution,
+    "presence-areas": presence_areas,
     "speed": speed,
     "nmr-table4": nmr_table4,
     "nmr-proline": nmr_proline,

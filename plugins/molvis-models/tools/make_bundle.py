@@ -3,7 +3,8 @@
     python plugins/molvis-models/tools/make_bundle.py massbank_open.parquet structures.parquet --work WORK
 
 Trains the preset `default` on the fold `train` of the table, calibrates on `val`, and puts the bundle, in 16 bits, into
-the package. `make_card.py` writes the card from what an evaluation measured.
+the package. `make_presence.py` then fits how probable it is that the truth is among the candidates, and `make_card.py`
+writes the card from what an evaluation measured.
 """
 
 from __future__ import annotations

@@ -54,6 +54,13 @@ The stated probability of the first candidate is off by {ece} on average (expect
 error); it is the probability that a candidate is the truth *given that the truth is in the library*. Mean Tanimoto
 similarity of the first candidate to the truth: {similarity}.
 
+How probable it is that the truth is among the candidates at all is stated beside the ranking. It was fitted on spectra
+and cross sections of validation compounds whose structures were in the library for one half of the queries and taken
+out for the other, and on noise. On 454 test compounds, each asked for with and without its truth among equally many
+candidates, it tells the two apart with an AUC of 0.71 (0.69-0.73; 0.83 with one candidate, 0.61 with more than twenty),
+and random peaks from real spectra with 0.98; docs/results.md of the repository has the reliability. The order of the
+candidates, and so the table above, is what it was without it.
+
 ## Limits: where not to trust it
 
 - Spectra of low resolution, and spectra of one peak or two, say little; electron ionisation it never saw.
