@@ -3,6 +3,9 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 JOBS ?= 2
+SECONDS ?= 60
+SEED ?= 0
+READERS ?=
 BIN := .venv/bin
 STAMP := .venv/.molvis-installed
 PACKAGES := core molvis_cli $(filter-out plugins/_template,$(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)))
@@ -12,13 +15,14 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PACKAGES))
 INSTALL = $(BIN)/uv pip install --quiet --constraints constraints.txt --build-constraints constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint demo docs format test-alone clean
+.PHONY: help setup test lint demo docs format fuzz test-alone clean
 
 help:
 	@echo "make test                      set up if needed, then lint, check types and layers, and run every test"
 	@echo "make demo                      set up if needed, then identify a few real spectra"
 	@echo "make test-alone PACKAGE=core   install one package into an environment of its own, and test it there"
 	@echo "make docs                      rewrite the tables of docs/ from the code"
+	@echo "make fuzz SECONDS=60           every reader on damaged files, so long each; READERS=\"mgf mzml\" for some of them"
 	@echo "make format                    put the code into the house's format"
 	@echo "make clean                     remove the environment and whatever was made"
 
@@ -51,6 +55,10 @@ demo: $(STAMP)
 # The tables in docs/ that the code knows better.
 docs: $(STAMP)
 	PYTHONPATH=tests/support $(BIN)/python -m reference
+
+# Each reader in a process of its own; what does harm is left in build/fuzz.
+fuzz: $(STAMP)
+	PYTHONPATH=tests/support OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --seconds $(SECONDS) --seed $(SEED) $(READERS)
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix

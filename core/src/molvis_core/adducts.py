@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from molvis_core.errors import AdductError, did_you_mean
 from molvis_core.formula import ELECTRON_MASS, formula_mass, parse_formula
+from molvis_core.text import quoted
 
 COMMON_ADDUCTS = (
     "[M+H]+", "[M+Na]+", "[M+K]+", "[M+Li]+", "[M+NH4]+", "[M+H-H2O]+", "[M+H-2H2O]+", "[M+H-NH3]+", "[M+2H]2+",
@@ -44,15 +45,15 @@ _CLEAN = str.maketrans(
         ")": "]",
     }
 )
-_ACIDS = re.compile(r"\[(\d*)M\+(FA|HCOOH|HAc|Hac|TFA)\]-")
+_ACIDS = re.compile(r"\[(\d{0,2})M\+(FA|HCOOH|HAc|Hac|TFA)\]-")
 """An acid that makes an anion has given its proton away, also where a program leaves that out."""
-_SHAPE = re.compile(r"\[(\d*)M([^\]]*)\](\d*)([+-]?)(\d*)")
+_SHAPE = re.compile(r"\[(\d{0,2})M([^\]]*)\](\d{0,2})([+-]?)(\d{0,2})")
 _BARE = re.compile(r"(?:(\d*M(?:[+-]\d*[A-Z][A-Za-z0-9]*)*)|M(H|Na|K|NH4|Li))(\d*[+-]\d*)?")
 _RADICAL = re.compile(r"[.*](?=[+-]?\]?\d*[+-]?\d*$)")
-_UNKNOWN = re.compile(r"\[?M(?:[+-]?\?)?\]?(?:\?|(\d*)([+-])(\d*)\??)")
+_UNKNOWN = re.compile(r"\[?M(?:[+-]?\?)?\]?(?:\?|(\d{0,2})([+-])(\d{0,2})\??)")
 _CARRIERS = {"H": 1, "H1": 1, "Na": 1, "K": 1, "Li": 1, "NH4": 1, "Cl": -1, "Br": -1, "CHO2": -1, "C2H3O2": -1}
 """Charges of what makes a molecule an ion, to tell the charge of a spelling that leaves it out."""
-_PART = re.compile(r"([+-])(\d*)([A-Z][A-Za-z0-9]*)")
+_PART = re.compile(r"([+-])(\d{0,3})([A-Z][A-Za-z0-9]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,11 @@ class Adduct:
         return "positive" if self.charge > 0 else "negative"
 
 
-@functools.cache
+_LONGEST = 100
+"""Characters of an adduct."""
+
+
+@functools.lru_cache(maxsize=10_000)
 def parse_adduct(text: str) -> Adduct:
     """Read an adduct such as `[M+H]+`, `[2M+Na]+` or `[M+H-C6H10O5]+`, in the notations that programs use for it.
 
@@ -87,6 +92,8 @@ def parse_adduct(text: str) -> Adduct:
     Raises:
         AdductError: it cannot be read; the message offers the nearest that can.
     """
+    if len(text) > _LONGEST:
+        raise AdductError(f"adduct {quoted(text)} is not understood. Write it like [M+H]+ or [M+H-H2O]+.")
     written = _written(text)
     match = _SHAPE.fullmatch(written)
     if match is None:

@@ -29,6 +29,7 @@ from jaxtyping import Float
 from molvis_core import registry
 from molvis_core.checksums import KEY, checksum, is_intact, sealed
 from molvis_core.config import RunConfig, Spec, check, fill, from_mapping, is_fused, parts_of, to_plain
+from molvis_core.documents import load_toml
 from molvis_core.errors import BundleError, MolvisError, RecordError, did_you_mean
 from molvis_core.files import recover, replacing, replacing_folder
 from molvis_core.locking import sole_writer
@@ -281,7 +282,7 @@ def _opened(path: Path, raw: dict[str, Any]) -> Bundle:
 def _content(file: Path, *, accept: bool = False) -> dict[str, Any]:
     """What `bundle.toml` says, upgraded to this molvis's format, if it is what was written."""
     try:
-        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+        raw = load_toml(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BundleError(f"{file.parent}: no bundle here: bundle.toml is missing") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

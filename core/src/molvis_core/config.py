@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from molvis_core import registry
+from molvis_core.documents import load_toml
 from molvis_core.errors import ConfigError, MolvisError, did_you_mean
 
 T = TypeVar("T")
@@ -219,7 +220,7 @@ def config_path(name: Path | str) -> Path:
 def parse_config(text: str, *, path: Path | str = "<config>") -> RunConfig:
     """The same from a string; `path` is for messages and for files named relative to it."""
     try:
-        raw = tomllib.loads(text)
+        raw = load_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     config = from_mapping(RunConfig, raw, where=_Where(str(path), text))

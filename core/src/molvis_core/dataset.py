@@ -26,6 +26,7 @@ from jaxtyping import Int64
 
 from molvis_core import registry
 from molvis_core.checksums import blocks_of, damage, is_intact, sealed, stored_digests
+from molvis_core.documents import load_toml
 from molvis_core.errors import DatasetError, ReadError, did_you_mean
 from molvis_core.files import recover, replacing_folder
 from molvis_core.locking import sole_writer
@@ -131,7 +132,7 @@ class Dataset:
         recover(path)
         file = path / "dataset.toml"
         try:
-            metadata = tomllib.loads(file.read_text(encoding="utf-8"))
+            metadata = load_toml(file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise DatasetError(
                 f"{path}: no dataset here. Make one with: molvis data import FILES --out {in_shell(path)}"

@@ -237,7 +237,7 @@ def parquet_columns(path: Path) -> frozenset[str]:
     try:
         with pq.ParquetFile(io.BytesIO(read_bytes(path)) if path.name.lower().endswith(".gz") else path) as file:
             return frozenset(file.schema_arrow.names)
-    except (OSError, ReadError, pa.ArrowException):
+    except (OSError, ReadError, UnicodeDecodeError, pa.ArrowException):
         return frozenset()
 
 

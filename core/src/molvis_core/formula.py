@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
+from molvis_core.text import count_of, quoted
+
 ELECTRON_MASS = 0.000548579909065
 """Da. CODATA 2018, https://physics.nist.gov/cgi-bin/cuu/Value?meu"""
 
@@ -37,24 +39,26 @@ def parse_formula(text: str) -> dict[str, int]:
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
-            raise ValueError(f"formula {text!r}: {text[position]!r} at position {position + 1} is not understood")
+            raise ValueError(f"formula {quoted(text)}: {text[position]!r} at position {position + 1} is not understood")
         token = match.group(0)
         if token == "(":
             stack.append(Counter())
         elif token.startswith(")"):
             if len(stack) == 1:
-                raise ValueError(f"formula {text!r}: a bracket closes at position {position + 1} that never opened")
+                raise ValueError(
+                    f"formula {quoted(text)}: a bracket closes at position {position + 1} that never opened"
+                )
             inner = stack.pop()
             for element, count in inner.items():
-                stack[-1][element] += count * int(match.group(3) or 1)
+                stack[-1][element] += count * count_of(match.group(3))
         else:
             element = match.group(1)
             if element not in ISOTOPE_MASS:
-                raise ValueError(f"formula {text!r}: {element!r} is not an element that molvis knows the mass of")
-            stack[-1][element] += int(match.group(2) or 1)
+                raise ValueError(f"formula {quoted(text)}: {element!r} is not an element that molvis knows the mass of")
+            stack[-1][element] += count_of(match.group(2))
         position = match.end()
     if len(stack) > 1:
-        raise ValueError(f"formula {text!r}: a bracket is not closed")
+        raise ValueError(f"formula {quoted(text)}: a bracket is not closed")
     return dict(stack[0])
 
 

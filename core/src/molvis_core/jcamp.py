@@ -119,9 +119,11 @@ class Block:
 
     def walk(self) -> Iterator[Block]:
         """This block and all that it holds, in the file's order."""
-        yield self
-        for block in self.blocks:
-            yield from block.walk()
+        waiting: list[Block] = [self]
+        while waiting:
+            block = waiting.pop()
+            yield block
+            waiting += reversed(block.blocks)
 
 
 def read_blocks(path: Path | str) -> tuple[Block, ...]:

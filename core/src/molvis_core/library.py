@@ -22,6 +22,7 @@ from jaxtyping import Float, Float32, Int64
 
 from molvis_core import metrics, registry
 from molvis_core.checksums import BLOCK, Digester, blocks_of, damage, digests_of, is_intact, sealed, stored_digests
+from molvis_core.documents import load_toml
 from molvis_core.errors import IndexFileError, ReadError
 from molvis_core.files import recover, replacing, replacing_folder
 from molvis_core.locking import sole_writer
@@ -523,7 +524,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     """
     file = path / "index.toml"
     try:
-        metadata = tomllib.loads(file.read_text(encoding="utf-8"))
+        metadata = load_toml(file.read_text(encoding="utf-8"))
         if not isinstance(metadata["format"], int):
             raise IndexFileError(f"{file}: damaged: 'format' is {metadata['format']!r}. Build the index again.")
         _ = metadata["count"], metadata["dim"], metadata["bundle_digest"]

@@ -17,6 +17,7 @@ import numpy as np
 
 from molvis_core import registry
 from molvis_core.config import fill_spec, to_plain, write_toml
+from molvis_core.documents import load_toml
 from molvis_core.errors import BundleError, ConfigError, WriteError
 from molvis_core.files import replacing
 from molvis_core.interfaces import Spec
@@ -152,7 +153,7 @@ def find_spec(encoder: Spec | str) -> Spec:
     if not encoder.endswith(".toml"):
         return {"use": encoder}
     try:
-        spec = tomllib.loads(Path(encoder).read_text(encoding="utf-8"))
+        spec = load_toml(Path(encoder).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{encoder}: cannot be read: {error}") from error
     registry.spec_name(spec, where=encoder)
@@ -207,7 +208,7 @@ def load_state(path: Path | str, spec: Spec | str) -> dict[str, Tensor]:
     folder = Path(path).parent if Path(path).name == WEIGHTS else Path(path)
     file = folder / CONFIG
     try:
-        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+        raw = load_toml(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BundleError(
             f"{path}: no pretrained encoder here: {CONFIG} is missing. molvis pretrain writes it when it has ended."

@@ -53,6 +53,28 @@ def quoted(text: object, most: int = 60) -> str:
     return f"{found[:most] + '...'!r} ({len(found):,} characters)"
 
 
+def is_count(text: str) -> bool:
+    """Whether a text is a whole number below a million, in the digits that Python's `int` reads everywhere."""
+    return re.fullmatch("[0-9]{1,6}", text) is not None
+
+
+def count_of(text: str | None, default: int = 1) -> int:
+    """How many, as a text states it in digits.
+
+    Args:
+        text: digits, or nothing.
+        default: of nothing.
+
+    Raises:
+        ValueError: a million or more: nothing that files of ours count is that many, and lists of them fill the memory.
+    """
+    if not text:
+        return default
+    if not is_count(text):
+        raise ValueError(f"{quoted(text, 20)} is no number below a million")
+    return int(text)
+
+
 def in_page(value: Any) -> Any:
     """A value that is going into a page: text as `visible` shows it, what is markup already as it is."""
     return visible(value, lines=True) if type(value) is str else value

@@ -74,7 +74,7 @@ def ion(text: str, *, charge: str | None = None, ionmode: str | None = None) -> 
 def _charge(text: str | None) -> tuple[int | None, str]:
     if text is None:
         return None, ""
-    match = re.fullmatch(r"([+-]?)(\d+)(?:\.0*)?([+-]?)", text.strip())
+    match = re.fullmatch(r"([+-]?)(\d{1,3})(?:\.0*)?([+-]?)", text.strip())
     if match is None or int(match.group(2)) == 0:
         raise AdductError(f"charge {text!r} is none; write it like 1, -1 or 2+")
     return int(match.group(2)), match.group(1) or match.group(3)

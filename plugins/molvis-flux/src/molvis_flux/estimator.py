@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from molvis_core.config import to_plain, write_toml
+from molvis_core.documents import load_toml
 from molvis_core.errors import BundleError, MolvisError, WriteError, did_you_mean
 from molvis_core.files import recover, replacing_folder
 from molvis_core.locking import sole_writer
@@ -387,7 +388,7 @@ def load_estimator(folder: Path | str) -> Estimator:
     recover(path)
     file = path / "estimator.toml"
     try:
-        about: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+        about: dict[str, Any] = load_toml(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BundleError(
             f"{path}: no estimator here: estimator.toml is missing. molvis flux train makes one"

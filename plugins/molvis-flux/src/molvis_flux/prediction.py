@@ -123,7 +123,10 @@ def read_fluxes(path: Path, network: Network) -> tuple[Float[np.ndarray, "n r"],
         ReadError: the file cannot be read as that.
         SimulationError: see `complete_fluxes`.
     """
-    lines = list(csv.reader(read_text(path).splitlines()))
+    try:
+        lines = list(csv.reader(read_text(path).splitlines()))
+    except csv.Error as error:
+        raise ReadError(path, f"is no table: {error}") from error
     if len(lines) < 2:
         raise ReadError(path, "holds no flux vector; a line of names and at least one of values are wanted")
     header = [_parameter(cell.strip()) for cell in lines[0]]

@@ -24,6 +24,7 @@ from molvis_core.errors import ReadError, RecordError, StructureError
 from molvis_core.files import parquet_columns, read_bytes, read_text
 from molvis_core.formula import parse_formula
 from molvis_core.jcamp import Block, Table, read_blocks, refusal
+from molvis_core.parquet import Kind, read_batches
 from molvis_core.records import Structure, Trace
 from molvis_ir.units import absorbance, axis_kind, signal_kind, wavenumbers
 
@@ -290,8 +291,11 @@ def read_opus(path: Path) -> Items:
         yield ReadError(path, f"it holds {held}; save it with its absorbance or transmittance", record=path.name)
         return
     data = blocks[kind]
-    axis = {"WN": "1/CM", "MI": "MICROMETERS"}.get(str(data.dxu), str(data.dxu))
-    x, y = np.array(data.x, dtype=np.float64), np.array(data.y, dtype=np.float64)
+    try:
+        axis = {"WN": "1/CM", "MI": "MICROMETERS"}.get(str(data.dxu), str(data.dxu))
+        x, y = np.array(data.x, dtype=np.float64), np.array(data.y, dtype=np.float64)
+    except Exception as error:  # see read_spc
+        raise ReadError(path, f"damaged: its spectrum lacks {error}") from error
     fields = {"name": str(sample or path.name).strip(), "identifier": path.name.removesuffix(".gz")}
     yield _measurement(path, x, y, axis, _OPUS[kind], fields, record=path.name)
 
@@ -316,31 +320,21 @@ def read_parquet(path: Path) -> Items:
     Raises:
         ReadError: the file is not Parquet, is damaged, or lacks a column.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     number = 0
-    try:
-        with pq.ParquetFile(io.BytesIO(read_bytes(path)) if path.name.lower().endswith(".gz") else path) as file:
-            types = {field.name: field.type for field in file.schema_arrow}
-            if missing := sorted(_WANTED - types.keys()):
-                raise ReadError(path, f"no column {', '.join(missing)}; it has {', '.join(sorted(types))}")
-            if not (pa.types.is_list(types["y"]) or pa.types.is_large_list(types["y"])):
-                raise ReadError(path, f"column y holds {types['y']}; lists of numbers are wanted")
-            columns = [name for name in (*sorted(_WANTED), *_TOLD) if name in types]
-            for batch in file.iter_batches(batch_size=500, columns=columns):
-                values = batch.column("y")
-                rest = [name for name in columns if name != "y"]
-                for i, row in enumerate(batch.select(rest).to_pylist()):
-                    number += 1
-                    yield _row(path, row, values[i].values, number)
-    except (OSError, pa.ArrowException) as error:
-        where = f" after row {number}" if number else ""
-        raise ReadError(path, f"not a Parquet file, or damaged{where}: {error}") from error
+    for batch in read_batches(path, _KINDS, need=sorted(_WANTED), size=500):
+        values = batch.column("y")
+        rest = [name for name in batch.schema.names if name != "y"]
+        for i, row in enumerate(batch.select(rest).to_pylist()):
+            number += 1
+            yield _row(path, row, values[i].values, number)
 
 
 _WANTED = {"first_x", "last_x", "n_points", "y", "y_scale", "x_units", "y_units"}
-_TOLD = ("spectrum_id", "name", "smiles", "inchikey", "fold", "origin", "owner", "licence")
+_KINDS: dict[str, Kind] = {
+    "first_x": "number", "last_x": "number", "n_points": "number", "y": "numbers", "y_scale": "number",
+    "x_units": "text", "y_units": "text", "spectrum_id": "label", "name": "text", "smiles": "text", "inchikey": "text",
+    "fold": "text", "origin": "text", "owner": "text", "licence": "text",
+}  # fmt: skip
 
 
 def is_ir_table(path: Path) -> bool:

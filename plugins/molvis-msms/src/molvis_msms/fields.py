@@ -83,6 +83,8 @@ def collision_energy(text: str, precursor_mz: float | None, instrument_type: str
     convention of Orbitrap instruments. A number without a unit is normalized on a Fourier-transform instrument, and
     where the source calls it nominal.
     """
+    # No energy takes more, and the time to look through digits without end grows with the cube of their number.
+    text = text[:100]
     plain = re.search(rf"({_ENERGIES})\s*e?V\b", text, re.IGNORECASE)
     found = plain or re.search(_ENERGIES, text)
     if found is None or re.search(r"\bor\b|m/?z", text, re.IGNORECASE):
@@ -121,7 +123,7 @@ def retention_time(fields: Mapping[str, str]) -> float | None:
 
 def parse_charge(text: str) -> int | None:
     """`1`, `+1`, `1+`, `2-` to a signed number; 0 and what cannot be read to None."""
-    match = re.fullmatch(r"\s*([+-]?)(\d+)([+-]?)\s*", text)
+    match = re.fullmatch(r"\s*([+-]?)([0-9]{1,3})([+-]?)\s*", text)
     if not match or match.group(2) == "0":
         return None
     return -int(match.group(2)) if "-" in (match.group(1), match.group(3)) else int(match.group(2))
@@ -234,7 +236,7 @@ def measurement(
 
 
 def _whole(text: str | None) -> int | None:
-    return int(text) if text and re.fullmatch(r"-?\d+", text) else None
+    return int(text) if text and re.fullmatch(r"-?[0-9]{1,18}", text) else None
 
 
 def _level(text: str) -> int | None:

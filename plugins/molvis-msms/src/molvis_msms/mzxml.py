@@ -9,6 +9,7 @@ from typing import Any
 
 from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
+from molvis_core.text import is_count
 from molvis_msms.fields import measurement
 from molvis_msms.runs import decoded, is_profile, pairs, profile, read_run
 
@@ -95,6 +96,6 @@ def _peaks(scan: Any) -> list[tuple[float, float]]:
         raise ValueError(f"m/z and intensities of one length are wanted, found {', '.join(found) or 'nothing'}")
     peaks = pairs(found["m/z"], found["intensity"])
     wanted = scan.get("peaksCount")
-    if wanted and wanted.isdigit() and int(wanted) != len(found["m/z"]) and peaks:
+    if wanted and is_count(wanted) and int(wanted) != len(found["m/z"]) and peaks:
         raise ValueError(f"peaksCount says {wanted}, found {len(peaks)}")
     return peaks

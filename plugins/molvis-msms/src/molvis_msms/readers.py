@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import io
 import itertools
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ import numpy as np
 
 from molvis_core.adducts import parse_adduct
 from molvis_core.dataset import Measurement
+from molvis_core.documents import load_json
 from molvis_core.errors import AdductError, ReadError, RecordError, StructureError
-from molvis_core.files import DAMAGE, lines, parquet_columns, read_bytes
+from molvis_core.files import lines, parquet_columns
+from molvis_core.parquet import Kind, read_batches
 from molvis_core.records import PeakList, Structure
 from molvis_msms.fields import known_structure, measurement, peak
 
@@ -134,7 +136,7 @@ def _msp_record(
                     peaks.append(peak(part))
                 except ValueError as error:
                     return ReadError(path, str(error), line=line_number, record=name)
-    wanted = re.match(r"\d+", count[1].partition(":")[2].strip())
+    wanted = re.match(r"[0-9]{1,9}", count[1].partition(":")[2].strip())
     if wanted and int(wanted.group()) != len(peaks):
         reason = f"Num Peaks says {wanted.group()}, found {len(peaks)}; was the record cut off?"
         return ReadError(path, reason, line=count[0], record=name)
@@ -185,16 +187,18 @@ def read_json(path: Path) -> Items:
     Raises:
         ReadError: the file is not JSON; names the line.
     """
-    numbered = lines(path)
-    if not path.name.lower().removesuffix(".gz").endswith(".jsonl"):
+    whole_file = not path.name.lower().removesuffix(".gz").endswith(".jsonl")
+    # A whole library can stand on one line.
+    numbered = lines(path, most=sys.maxsize if whole_file else None)
+    if whole_file:
         kept = list(numbered)
         try:
-            whole = json.loads("\n".join(line for _, line in kept))
-        except (json.JSONDecodeError, RecursionError) as error:
+            whole = load_json("\n".join(line for _, line in kept))
+        except json.JSONDecodeError as error:
             # Lines of JSON under the name of a whole one: the first line alone says so.
             first = next((line for _, line in kept if line.strip()), "")
             if len(kept) < 2 or not isinstance(_parsed(first), dict):
-                reason, line = getattr(error, "msg", "nested too deeply"), getattr(error, "lineno", None)
+                reason, line = error.msg, error.lineno
                 raise ReadError(path, f"not JSON: {reason}", line=line) from error
         else:
             for number, record in enumerate(whole if isinstance(whole, list) else [whole], start=1):
@@ -213,9 +217,9 @@ def read_json(path: Path) -> Items:
 def _parsed(line: str) -> dict[str, Any] | list[Any] | str:
     """What the line holds, or why it holds no JSON object."""
     try:
-        found = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        return getattr(error, "msg", "nested too deeply")
+        found = load_json(line)
+    except json.JSONDecodeError as error:
+        return error.msg
     return found if isinstance(found, (dict, list)) else f"a spectrum is an object, found {type(found).__name__}"
 
 
@@ -257,9 +261,7 @@ def _json_peaks(record: Mapping[str, Any]) -> list[tuple[float, float]]:
         mz, heights = (next((record[k] for k in names if k in record), []) for names in (("mz", "mzs"), _HEIGHTS))
         raw = list(zip(mz, heights, strict=True))
     if isinstance(raw, str):
-        pairs = (
-            json.loads(raw) if raw.strip().startswith("[") else [p.split(":") for p in raw.replace(";", " ").split()]
-        )
+        pairs = load_json(raw) if raw.strip().startswith("[") else [p.split(":") for p in raw.replace(";", " ").split()]
     else:
         pairs = raw
     return [(float(p[0]), float(p[1])) for p in pairs]
@@ -292,39 +294,24 @@ def read_parquet(path: Path, *, quality: bool = True) -> Items:
     Raises:
         ReadError: the file is not Parquet, is damaged, or lacks a column.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     number = 0
-    try:
-        # Parquet is read from its end, which a gzip stream does not have.
-        packed = path.name.lower().endswith(".gz")
-        with pq.ParquetFile(io.BytesIO(read_bytes(path)) if packed else path) as file:
-            types = {field.name: field.type for field in file.schema_arrow}
-            if missing := [n for n in ("mzs", "intensities", "precursor_mz", "adduct", "smiles") if n not in types]:
-                raise ReadError(path, f"no column {', '.join(missing)}; it has {', '.join(sorted(types))}")
-            for name in ("mzs", "intensities"):
-                if not (pa.types.is_list(types[name]) or pa.types.is_large_list(types[name])):
-                    raise ReadError(path, f"column {name} holds {types[name]}; lists of numbers are wanted")
-            columns = [n for n in _PARQUET if n in types]
-            for batch in file.iter_batches(batch_size=2000, columns=columns):
-                lists = {n: batch.column(n) for n in ("mzs", "intensities")}
-                rest = {n: batch.column(n).to_pylist() for n in columns if n not in lists}
-                for i in range(batch.num_rows):
-                    number += 1
-                    row = {n: values[i] for n, values in rest.items()}
-                    if not quality or (row.get("is_high_res", True) and row.get("precursor_ok", True)):
-                        yield _parquet_row(path, row, lists["mzs"][i].values, lists["intensities"][i].values, number)
-    except (pa.ArrowException, *DAMAGE) as error:
-        where = f" after row {number}" if number else ""
-        raise ReadError(path, f"not a Parquet file, or damaged{where}: {error}") from error
+    for batch in read_batches(path, _KINDS, need=("mzs", "intensities", "precursor_mz", "adduct", "smiles")):
+        lists = {n: batch.column(n) for n in ("mzs", "intensities")}
+        rest = {n: batch.column(n).to_pylist() for n in batch.schema.names if n not in lists}
+        for i in range(batch.num_rows):
+            number += 1
+            row = {n: values[i] for n, values in rest.items()}
+            if not quality or (row.get("is_high_res", True) and row.get("precursor_ok", True)):
+                yield _parquet_row(path, row, lists["mzs"][i].values, lists["intensities"][i].values, number)
 
 
-_PARQUET = (
-    "identifier", "name", "smiles", "inchikey", "formula", "exact_mass", "charge", "precursor_mz", "adduct", "ion_mode",
-    "instrument_type", "is_high_res", "precursor_ok", "ce_ev", "mzs", "intensities", "source", "contributor", "licence",
-    "authors", "cluster", "fold",
-)  # fmt: skip
+_KINDS: dict[str, Kind] = {
+    "identifier": "label", "name": "text", "smiles": "text", "inchikey": "text", "formula": "text",
+    "exact_mass": "number", "charge": "number", "precursor_mz": "number", "adduct": "text", "ion_mode": "text",
+    "instrument_type": "text", "is_high_res": "flag", "precursor_ok": "flag", "ce_ev": "number", "mzs": "numbers",
+    "intensities": "numbers", "source": "text", "contributor": "text", "licence": "text", "authors": "text",
+    "cluster": "number", "fold": "text",
+}  # fmt: skip
 
 
 @functools.lru_cache(maxsize=20_000)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from rdkit import Chem
 from rdkit.Chem.rdchem import Atom, Mol
 
 from molvis_core.config import write_toml
+from molvis_core.documents import load_toml
 from molvis_core.errors import ConfigError, ReadError, did_you_mean
 from molvis_core.files import write_text
 from molvis_core.identity import parse_smiles
@@ -111,7 +111,7 @@ class Vocabulary:
 
     @classmethod
     def _parse(cls, text: str) -> Vocabulary:
-        raw = tomllib.loads(text)
+        raw = load_toml(text)
         found = cls(tuple(raw["motifs"]), tuple(raw["counts"]), raw["structures"])
         if found.digest != raw["digest"]:
             raise ValueError(f"its digest is {found.digest[:12]}, it says {raw['digest'][:12]}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import itertools
 import math
 import re
@@ -13,9 +12,10 @@ from typing import Any
 
 from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError, StructureError, did_you_mean
-from molvis_core.files import lines, read_bytes
+from molvis_core.files import lines
 from molvis_core.formula import parse_formula
 from molvis_core.identity import parse_molfile, parse_smiles, structure, structure_of
+from molvis_core.parquet import Kind, column_names, read_batches
 from molvis_core.records import Structure
 from molvis_structure.headings import (
     IDENTITY,
@@ -212,30 +212,18 @@ def _cells(headings: Sequence[str], row: Sequence[str]) -> dict[str, Any]:
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        # Parquet is read from its end, which a gzip stream does not have.
-        packed = path.name.lower().endswith(".gz")
-        file = pq.ParquetFile(io.BytesIO(read_bytes(path)) if packed else path)
-    except (OSError, pa.ArrowException) as error:
-        raise ReadError(path, f"not a Parquet file, or damaged: {error}") from error
-    names = file.schema_arrow.names
+    names = column_names(path)
     headings = dict(zip(names, recognised(names), strict=True))
     if not has_structures(headings.values()):
         raise refused(path, names)
     wanted = {*STRUCTURE, *NAME, *SOURCE, *IDENTITY}
-    columns = [h for h, low in headings.items() if low in wanted]
+    kinds: dict[str, Kind] = {h: "label" for h, low in headings.items() if low in wanted}
     number = 0
-    try:
-        for batch in file.iter_batches(batch_size=20_000, columns=columns):
-            names = [headings[n] for n in batch.schema.names]
-            for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                number += 1
-                yield number, dict(zip(names, values, strict=True))
-    except (OSError, pa.ArrowException) as error:
-        raise ReadError(path, f"damaged after row {number}: {error}", record=number + 1) from error
+    for batch in read_batches(path, kinds, size=20_000):
+        heads = [headings[n] for n in batch.schema.names]
+        for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            number += 1
+            yield number, dict(zip(heads, values, strict=True))
 
 
 def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
@@ -252,7 +240,7 @@ def _read_row(path: Path, place: Mapping[str, int], row: Mapping[str, Any], *, c
     formula = str(row.get("formula") or "").partition("+")[0].partition("-")[0]
     try:
         mass, charge = float(row.get("exactmass") or math.nan), int(row.get("charge") or 0)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         return ReadError(path, f"exact_mass or charge is not a number: {error}", **place)
     if not (key and formula and math.isfinite(mass)) or text.startswith("InChI="):
         return _read_one(path, text, name, source=source, **place)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from molvis_core.errors import ReadError
 from molvis_core.files import read_bytes
+from molvis_core.text import is_count
 from molvis_core.xml import counted, make_parser, parse
 from molvis_flux.network import Constraint, Datum, Fragment, Metabolite, Participant, Reaction, Study, Tracer
 from molvis_flux.readers.draft import Draft, reverse
@@ -171,12 +172,12 @@ class _Reader:
     def pools(self) -> None:
         for node in self.network.one("metabolitepools").all("pool"):
             atoms = node.attributes.get("atoms", "0")
-            if not atoms.strip().isdigit():
+            if not is_count(atoms.strip()):
                 raise self.draft.error(f"pool {self.get(node, 'id')!r} has {atoms!r} atoms, no whole number", node.line)
             kinds = re.findall(r"([A-Z][a-z]?)(\d*)", node.attributes.get("cfg", ""))
             # ML-Flux counts atoms by element: C="6" H="7".
             kinds = kinds or [(key, n) for key, n in node.attributes.items() if key in ("C", "H", "N", "O", "S")]
-            if not all(count.isdigit() or not count for _, count in kinds):
+            if not all(is_count(count) or not count for _, count in kinds):
                 raise self.draft.error(
                     f"pool {self.get(node, 'id')!r}: a number of atoms is no whole number", node.line
                 )

@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from molvis_core.documents import load_json
 from molvis_core.errors import ReadError
 from molvis_core.files import read_text
+from molvis_core.text import count_of
 from molvis_flux.network import Datum, Fragment, Metabolite, Participant, Reaction, Study, Tracer
 from molvis_flux.readers.draft import Draft
 from molvis_flux.readers.notation import blend
@@ -251,13 +253,13 @@ def _joined(formula: str) -> str:
     """A formula in which an element stands once: `C2C12H32` is `C14H32`."""
     counts: dict[str, int] = {}
     for element, count in re.findall(r"([A-Z][a-z]?)(\d*)", formula):
-        counts[element] = counts.get(element, 0) + int(count or 1)
+        counts[element] = counts.get(element, 0) + count_of(count)
     return "".join(f"{element}{count}" for element, count in counts.items())
 
 
 def _json(path: Path, draft: Draft) -> None:
     try:
-        model: Mapping[str, Any] = json.loads(read_text(path))
+        model: Mapping[str, Any] = load_json(read_text(path))
         network = model["reaction_network"]
         draft.name = network.get("name") or network.get("id") or draft.name
         for item in network["reactions"]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from molvis_core.errors import did_you_mean
 from molvis_core.files import read_text
+from molvis_core.text import is_count
 from molvis_flux.network import Constraint, Datum, Fragment, Metabolite, Participant, Reaction, Study
 from molvis_flux.readers.draft import Draft, reverse
 from molvis_flux.readers.shared import Data, assign_tracers, by_experiment, finite
@@ -116,7 +117,7 @@ class _Model:
         return low, high
 
     def metabolite(self, cells: list[str], number: int) -> None:
-        if len(cells) < 5 or not cells[1].isdigit():
+        if len(cells) < 5 or not is_count(cells[1]):
             raise self.draft.error(
                 f"{cells!r}: a metabolite has a name, a number of carbons, and whether it is symmetric, a carbon "
                 "source and excreted, with tabs between them",
@@ -377,7 +378,7 @@ def _read_mids(path: Path, draft: Draft, unused: set[str], time: float | None) -
         if len(cells) < 5:
             raise draft.error(f"{line!r}: a line has name, spectrum, select, MDV and sd, with tabs", number, str(path))
         name, mass = cells[0], cells[1].lower().lstrip("m+")
-        if not mass.isdigit():
+        if not is_count(mass):
             raise draft.error(f"the mass isotopomer of {name!r} is {cells[1]!r}; write 0 or m0", number, str(path))
         value = finite(cells[3], draft, f"M+{mass} of {name}", number, str(path))
         spread = finite(cells[4], draft, f"the sd of M+{mass} of {name}", number, str(path))

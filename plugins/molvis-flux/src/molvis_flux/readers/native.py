@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from molvis_core.documents import load_toml
 from molvis_core.errors import ReadError, did_you_mean
 from molvis_core.files import read_text
+from molvis_core.text import count_of, is_count
 from molvis_flux.network import Datum, Fragment, Metabolite, Reaction, Study
 from molvis_flux.readers.draft import Draft, reverse
 from molvis_flux.readers.notation import conditions, reaction, tracer
@@ -51,7 +53,7 @@ def read_native(path: str | Path) -> Study:
     path = Path(path)
     text = read_text(path)
     try:
-        table = tomllib.loads(text)
+        table = load_toml(text)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
         raise ReadError(path, f"is no TOML: {error}", line=int(line[1]) if line else None) from error
@@ -252,13 +254,20 @@ class NativeReader:
             old = old or Metabolite(name)
             self.draft.metabolites[name] = self.metabolite(old, spec, where)
 
+    def atoms(self, count: str, where: tuple[str, str]) -> int:
+        """How many atoms a text states."""
+        try:
+            return count_of(count)
+        except ValueError as error:
+            raise self.error(f"atoms: {error}", *where) from error
+
     def metabolite(self, old: Metabolite, spec: dict[str, Any], where: tuple[str, str]) -> Metabolite:
         """One with what is said of it."""
         elements = old.elements
         if "atoms" in spec:
             atoms = spec["atoms"]
             counts = [("C", str(atoms))] if isinstance(atoms, int) else re.findall(r"([A-Z][a-z]?)(\d*)", atoms)
-            elements = tuple(element for element, count in counts for _ in range(int(count or 1)))
+            elements = tuple(element for element, count in counts for _ in range(self.atoms(count, where)))
         role = spec.get("role", old.role)
         if role not in ("balanced", "source", "sink"):
             raise self.error(f"the role of {old.name!r} is {role!r}; it is balanced, source or sink", *where, "role")
@@ -458,7 +467,7 @@ class NativeReader:
                 continue
             name, mass = cell["fragment"], cell["mass"].upper().removeprefix("M+").removeprefix("M")
             self.draft.known_fragment(name, row.line, str(path))
-            if not mass.isdigit():
+            if not is_count(mass):
                 raise ReadError(path, f"the mass is {cell['mass']!r}; write 0, 1, ... or M+0, M+1, ...", line=row.line)
             time = number(path, row, cell["time"], "the time") if cell.get("time") else None
             value = number(path, row, cell["value"], f"M+{mass} of {name}")

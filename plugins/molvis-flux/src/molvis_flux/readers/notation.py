@@ -21,7 +21,7 @@ _TOKEN = re.compile(
     r"|(?P<sign>[-+*/()]))"
 )
 _RELATION = re.compile(r"(<=|>=|==|=|<|>|≤|≥)")
-_POSITIONS = re.compile(r"(\d+)(?:\s*-\s*(\d+))?")
+_POSITIONS = re.compile(r"([0-9]{1,4})(?:\s*-\s*([0-9]{1,4}))?")
 _CARBONS = re.compile(r"\[?(?P<where>[Uu]|\d+(?:,\d+)*)-?13C\d*\]?(?:[-A-Za-z].*)?")
 
 _TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "≤": "≥", "≥": "≤"}

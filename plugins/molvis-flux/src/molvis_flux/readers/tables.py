@@ -45,9 +45,13 @@ def rows(path: Path) -> Iterator[Row]:
         return
     text = read_text(path)
     delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
-    for number, cells in enumerate(csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True), 1):
-        if any(cell.strip() for cell in cells):
-            yield Row(tuple(cell.strip() for cell in cells), number)
+    found = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    try:
+        for number, cells in enumerate(found, 1):
+            if any(cell.strip() for cell in cells):
+                yield Row(tuple(cell.strip() for cell in cells), number)
+    except csv.Error as error:
+        raise ReadError(path, f"is no table: {error}", line=found.line_num or 1) from error
 
 
 _CELLS = 20_000_000

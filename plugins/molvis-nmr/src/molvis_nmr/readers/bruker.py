@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -116,7 +117,10 @@ class Parameters:
         """A parameter's value."""
         text = self.values.get(name)
         try:
-            return float(text) if text is not None else _known(default)
+            value = float(text) if text is not None else _known(default)
+            if not math.isfinite(value):
+                raise ValueError
+            return value
         except (TypeError, ValueError) as error:
             found = "is missing" if text is None else f"is {text!r}"
             raise ReadError(self.where, f"##${name}= {found}; a number is wanted. Get the file whole.") from error
@@ -174,7 +178,7 @@ def _fid(folder: Folder, root: str) -> Fid | None:
     raw, kind = folder.read(name), values.number("DTYPA", 0)
     size = 8 if kind == 2 else 4
     wanted = round(values.number("TD"))
-    if len(raw) < wanted * size:
+    if wanted < 0 or len(raw) < wanted * size:
         found = len(raw) // size
         raise ReadError(where, f"holds {found} of {wanted} numbers (TD in acqus): it is cut off; get it whole")
     numbers = _numbers(raw[: wanted // 2 * 2 * size], kind, values.number("BYTORDA", 0))
@@ -195,6 +199,8 @@ def _fid(folder: Folder, root: str) -> Fid | None:
         )
     except RecordError as error:
         raise ReadError(where, str(error)) from error
+    except ArithmeticError as error:
+        raise ReadError(where, f"its frequencies cannot be: {error}; get its parameters whole") from error
 
 
 def _processed(folder: Folder, name: str) -> Trace:
@@ -203,11 +209,12 @@ def _processed(folder: Folder, name: str) -> Trace:
     values = Parameters(folder.where(procs), folder.text(procs))
     raw, kind = folder.read(name), values.number("DTYPP", 0)
     wanted, size = round(values.number("SI")), 8 if kind == 2 else 4
-    if len(raw) < wanted * size:
+    if wanted < 0 or len(raw) < wanted * size:
         raise ReadError(
             where, f"holds {len(raw) // size} of {wanted} points (SI in procs): it is cut off; get it whole"
         )
-    y = _numbers(raw[: wanted * size], kind, values.number("BYTORDP", 0)) * 2.0 ** values.number("NC_proc", 0)
+    with np.errstate(all="ignore"):  # a scale beyond all numbers leaves none that is finite, which is said below
+        y = _numbers(raw[: wanted * size], kind, values.number("BYTORDP", 0)) * np.exp2(values.number("NC_proc", 0))
     frequency, width = values.number("SF"), values.number("SW_p")
     if frequency <= 0 or width <= 0:
         raise ReadError(values.where, f"SF is {frequency:g} MHz and SW_p {width:g} Hz; positive numbers are wanted")

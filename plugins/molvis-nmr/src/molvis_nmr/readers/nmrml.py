@@ -192,7 +192,7 @@ def _spectrum(path: Path, root: Element, spectrum: Element, record: str) -> Trac
     zero = _frequencies(path, root)[1]
     numbers = _array(path, element)
     axis = spectrum.find("xAxis")
-    count = int(re.sub(r"\D", "", spectrum.get("numberOfDataPoints", "")) or 0)
+    count = int(re.sub(r"[^0-9]", "", spectrum.get("numberOfDataPoints", ""))[:18] or 0)
     if element.get("byteFormat", "").lower().startswith("complex"):
         # As pairs of ppm and intensity; complex spectra do not go down evenly in their first column.
         x, y = numbers[0::2], numbers[1::2]

@@ -18,6 +18,10 @@ from molvis_nmr.readers.sources import Found, Items, make_trace, measurements, s
 
 _HEADER = 2048
 _MARK = 2.345
+_NUMBERS = (
+    "FDDIMCOUNT", "FDSIZE", "FDF2QUADFLAG", "FDF2SW", "FDF2OBS", "FDF2FTFLAG", "FDF2ORIG", "FDF2AQSIGN", "FDF2CAR",
+    "FDDMXVAL", "FDDMXFLAG",
+)  # fmt: skip
 
 
 def read_nmrpipe(path: Path) -> Items:
@@ -56,7 +60,12 @@ def find_nmrpipe(path: Path) -> Iterator[Found]:
         raise ReadError(path, f"holds {len(raw)} bytes, a header without points: it is cut off; get it whole")
     from nmrglue.fileio import pipe
 
-    header = pipe.fdata2dic(np.frombuffer(raw[:_HEADER], f"{order}f4").astype(np.float32))
+    try:
+        header = pipe.fdata2dic(np.frombuffer(raw[:_HEADER], f"{order}f4").astype(np.float32))
+    except (ValueError, IndexError) as error:
+        raise ReadError(path, f"its header cannot be read: {error}; get it whole") from error
+    if bad := [key for key in _NUMBERS if not np.isfinite(header[key])]:
+        raise ReadError(path, f"{bad[0]} of its header is {header[bad[0]]}; a number is wanted. Get it whole")
     data = np.frombuffer(raw[_HEADER : len(raw) // 4 * 4], f"{order}f4").astype(np.float64)
     if header["FDDIMCOUNT"] != 1:
         raise ReadError(path, f"holds data of {header['FDDIMCOUNT']:g} dimensions; a 1D experiment is wanted")

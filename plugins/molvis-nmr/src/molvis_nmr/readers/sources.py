@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,7 +12,7 @@ from jaxtyping import Float
 
 from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError, RecordError
-from molvis_core.files import open_zip, read_bytes
+from molvis_core.files import DAMAGE, open_zip, read_bytes
 from molvis_core.records import Trace
 from molvis_nmr.processing import Fid, process
 
@@ -104,7 +103,7 @@ class Folder:
             self.names = sorted(file.relative_to(path).as_posix() for file in files)
             return
         self._zip = open_zip(path)
-        inside = [info.filename for info in self._zip.infolist() if not info.is_dir()]
+        inside = [name for name in self._zip.namelist() if name and not name.endswith("/")]
         # What macOS puts beside each file is none of the spectrometer's.
         self.names = sorted(name for name in inside if "__MACOSX" not in PurePosixPath(name).parts)
 
@@ -127,7 +126,7 @@ class Folder:
             return read_bytes(self.path / name)
         try:
             return self._zip.read(name)
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        except (*DAMAGE, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError) as error:
             raise ReadError(self.where(name), f"cannot be unpacked: {error}; get the ZIP file whole") from error
 
     def text(self, name: str) -> str:

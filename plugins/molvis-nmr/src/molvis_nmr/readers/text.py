@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import re
 from collections.abc import Iterator
@@ -12,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from molvis_core.errors import ReadError
-from molvis_core.files import parquet_columns, read_bytes, read_text
+from molvis_core.files import parquet_columns, read_text
+from molvis_core.parquet import Kind, read_batches
 from molvis_nmr.readers.sources import Found, Items, make_trace, measurements, resampled, stem
 
 
@@ -110,7 +110,10 @@ def _row(text: str) -> tuple[float, ...] | None:
 # Tables
 
 _WANTED = frozenset({"spectrum_id", "field_MHz", "ppm_start", "ppm_step", "intensity"})
-_TOLD = ("compound", "source", "licence")
+_KINDS: dict[str, Kind] = {
+    "spectrum_id": "label", "field_MHz": "number", "ppm_start": "number", "ppm_step": "number", "intensity": "numbers",
+    "compound": "text", "source": "text", "licence": "text",
+}  # fmt: skip
 
 
 def read_table(path: Path) -> Items:
@@ -137,22 +140,11 @@ def find_table(path: Path, *, entry: str | None = None) -> Iterator[Found]:
     Raises:
         ReadError: the file is not Parquet, is damaged, or lacks a column.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     number = 0
-    try:
-        with pq.ParquetFile(io.BytesIO(read_bytes(path))) as file:
-            names = set(file.schema_arrow.names)
-            if missing := sorted(_WANTED - names):
-                raise ReadError(path, f"no column {', '.join(missing)}; it has {', '.join(sorted(names))}")
-            columns = [name for name in (*sorted(_WANTED), *_TOLD) if name in names]
-            for batch in file.iter_batches(batch_size=8, columns=columns):
-                for row in batch.to_pylist() if entry is None else _of(batch, entry):
-                    number += 1
-                    yield _from_row(path, row, number)
-    except (OSError, pa.ArrowException) as error:
-        raise ReadError(path, f"not a Parquet file, or damaged after row {number}: {error}") from error
+    for batch in read_batches(path, _KINDS, need=sorted(_WANTED), size=8):
+        for row in batch.to_pylist() if entry is None else _of(batch, entry):
+            number += 1
+            yield _from_row(path, row, number)
 
 
 def _of(batch: Any, entry: str) -> list[dict[str, Any]]:

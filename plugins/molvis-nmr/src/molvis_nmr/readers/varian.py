@@ -99,6 +99,8 @@ def _fid(folder: Folder, root: str) -> Fid:
         )
     except RecordError as error:
         raise ReadError(where, str(error)) from error
+    except ArithmeticError as error:
+        raise ReadError(where, f"its frequencies cannot be: {error}; get its parameters whole") from error
 
 
 def _points(where: str, raw: bytes) -> np.ndarray:

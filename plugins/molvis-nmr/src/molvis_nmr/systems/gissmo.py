@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from molvis_core.errors import ReadError, RecordError
+from molvis_core.text import is_count
 from molvis_core.xml import parse_xml
 from molvis_nmr.system import SpinSystem
 
@@ -211,7 +212,7 @@ def _equivalent(system: SpinSystem) -> list[list[int]]:
 
 def join_names(names: Sequence[str]) -> str:
     """Names of spins to that of their group: `10..12` where they count on, `20+21` where they do not."""
-    if len(names) > 2 and all(name.isdigit() for name in names):
+    if len(names) > 2 and all(map(is_count, names)):
         numbers = [int(name) for name in names]
         if numbers == list(range(numbers[0], numbers[0] + len(numbers))):
             return f"{names[0]}..{names[-1]}"
@@ -221,7 +222,7 @@ def join_names(names: Sequence[str]) -> str:
 def part_names(name: str, count: int) -> list[str]:
     """Names of a group's spins: what `join_names` joined, else the group's name with a number behind it."""
     first, dots, last = name.partition("..")
-    if dots and first.isdigit() and last.isdigit() and int(last) - int(first) + 1 == count:
+    if dots and is_count(first) and is_count(last) and int(last) - int(first) + 1 == count:
         return [str(k) for k in range(int(first), int(last) + 1)]
     parts = name.split("+")
     if len(parts) == count:

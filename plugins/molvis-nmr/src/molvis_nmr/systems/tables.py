@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from molvis_core.config import write_toml
+from molvis_core.documents import load_json, load_toml
 from molvis_core.errors import ReadError, RecordError, WriteError, did_you_mean
 from molvis_nmr.system import SpinSystem
 from molvis_nmr.systems.gissmo import join_names
@@ -26,7 +27,7 @@ def parse_table(path: Path, text: str, kind: str) -> Any:
         ReadError: it is neither, with the line of the fault.
     """
     try:
-        return json.loads(text) if kind == "json" else tomllib.loads(text)
+        return load_json(text) if kind == "json" else load_toml(text)
     except json.JSONDecodeError as error:
         raise ReadError(path, f"is no JSON: {error.msg}; correct it or get it whole", line=error.lineno) from error
     except tomllib.TOMLDecodeError as error:

@@ -1,0 +1,29 @@
+"""Every reader on damaged files: `make fuzz`, or `python -m fuzz NAME --seconds 600` with this folder in PYTHONPATH.
+
+Readers are found through the registry, those of other people's plugins too. Networks and spin systems have functions of
+their own instead of components, which are named here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from molvis_core.testing.fuzzing import Target, main, reader_targets
+
+OTHERS = [
+    Target("flux-study", "molvis_flux.readers:read_study", (".toml", ".fml", ".txt", ".json", ".csv", ".tsv", ".xlsx")),
+    Target("flux-measured", "molvis_flux.readers:read_measured", (".csv", ".tsv", ".xlsx")),
+    Target("nmr-systems", "molvis_nmr.systems:read_systems", (".xml", ".json", ".toml")),
+    Target("config", "molvis_core.config:read_config", (".toml",)),
+]
+
+
+def targets() -> list[Target]:
+    """All of them."""
+    return [*reader_targets(), *OTHERS]
+
+
+if __name__ == "__main__":
+    os.nice(5)
+    sys.exit(main(targets()))

@@ -1,0 +1,195 @@
+"""The corpus of `make fuzz`, made of what the tests of the readers write.
+
+`python -m make_corpus` makes it again, with this folder in PYTHONPATH.
+
+Files that did harm once are in the corpus too, and stay: their names begin with `found-`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from molvis_core.dataset import Measurement
+from molvis_core.registry import load
+from molvis_core.testing.synthetic import synthetic_structures
+
+ROOT = Path(__file__).resolve().parents[2]
+CORPUS = ROOT / "tests" / "corpus"
+
+
+def _tests(path: str) -> ModuleType:
+    """A module of tests."""
+    file = ROOT / path
+    sys.path.insert(0, str(file.parent))
+    spec = importlib.util.spec_from_file_location(f"corpus_{path.replace('/', '_')[:-3]}", file)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _put(target: str, name: str, content: str | bytes) -> Path:
+    path = CORPUS / target / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def _spectra() -> None:
+    msms, runs = _tests("plugins/molvis-msms/tests/test_readers.py"), _tests("plugins/molvis-msms/tests/test_runs.py")
+    ccs = _tests("plugins/molvis-ccs/tests/test_readers.py")
+    mgf = _put("mgf", "a.mgf", msms.MGF)
+    _put("mgf", "b.mgf.gz", gzip.compress(msms.MGF.encode(), mtime=0))
+    _put("msp", "a.msp", msms.MSP)
+    _put("massbank", "a.txt", msms.MASSBANK)
+    _put("mzml", "a.mzML", msms._mzml(msms._scan(1), msms._scan(2, packed=True), msms._scan(3, kind="profile")))
+    _put("mzxml", "a.mzXML", runs.run(runs.scan(1, level=1, inside=runs.scan(2)), runs.scan(3, packed=True)))
+    good = [m for m in load("reader", "mgf")(mgf) if isinstance(m, Measurement)]
+    for name in ("a.json", "b.jsonl"):
+        load("writer", "msms-json")(CORPUS / "msms-json" / _put("msms-json", name, "").name, good)
+    (CORPUS / "massbank-parquet").mkdir(exist_ok=True)
+    msms._table(CORPUS / "massbank-parquet" / "a.parquet")
+    rows = f"name,smiles,adduct,charge,mz,DTCCSN2,sd\ncaffeine,{ccs.CAFFEINE},[M+H]+,1,195.0877,145.2,0.4\n"
+    rows += "x,,[M+Na]+,,,,\n"
+    _put("ccs-csv", "a.csv", rows)
+    _put("ccs-csv", "b.tsv", rows.replace(",", "\t"))
+    _parquet("ccs-parquet", name=["a", None], smiles=["CCO", None], adduct=["[M+H]+", "[M+Na]+"], ccs=[130.0, None])
+
+
+def _parquet(target: str, **columns: list[object]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(columns), _put(target, "a.parquet", ""))
+
+
+def _structures() -> None:
+    from rdkit import Chem
+
+    some = synthetic_structures(4)
+    _put("smiles", "a.smi", "smiles name\n" + "".join(f"{s.smiles}\t{s.name}\n" for s in some) + "C1CC bad\n")
+    mols = [Chem.MolFromSmiles(s.smiles) for s in some]
+    for name, version in (("a.sdf", False), ("b.sdf", True)):
+        blocks = (f"{Chem.MolToMolBlock(m, forceV3000=version)}> <ID>\n1\n\n$$$$\n" for m in mols)
+        _put("sdf", name, "".join(blocks))
+    table = "".join(f"{s.smiles},{s.inchikey},{s.formula},{s.exact_mass},{s.charge},{s.name}\n" for s in some)
+    _put("structure-table", "a.csv", f"smiles,inchikey,formula,exact_mass,charge,name\n{table}CCO,,,,,\n")
+    _parquet(
+        "structure-table", smiles=[s.smiles for s in some], inchikey14=[s.inchikey14 for s in some],
+        formula=[s.formula for s in some], exact_mass=[s.exact_mass for s in some], sources=["a", None, "b", "c"],
+    )  # fmt: skip
+
+
+def _traces() -> None:
+    ir, jcamp = _tests("plugins/molvis-ir/tests/test_readers.py"), _tests("core/tests/test_jcamp.py")
+    nmr = _tests("plugins/molvis-nmr/tests/test_readers.py")
+    _put("jcamp", "a.jdx", ir._jcamp(ir.ROWS))
+    _put("jcamp", "b.jdx", ir.LONG)
+    _put("jcamp", "c.jdx", jcamp.written(jcamp.GOOD, 6))
+    _put("jcamp", "d.dx", jcamp.NTUPLES)
+    _put("xy-text", "a.csv", "wavenumber (cm-1),absorbance\n" + "".join(f"{1000 + i},0.{i:02d}\n" for i in range(40)))
+    _put("spc", "a.spc", ir._spc([[1, 2, 3, 5, 4]]))
+    _put("spc", "b.spc", ir._spc([[10, 100, 1], [100, 10, 1]], y_type=128))
+    _put("opus", "a.0", ir._opus([1, 2, 3, 5, 4]))
+    (CORPUS / "ir-parquet").mkdir(parents=True, exist_ok=True)
+    ir._table(CORPUS / "ir-parquet" / "a.parquet")
+    nmr.POINTS = 64  # small files: the damage is in what stands around the points
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        for name, make in {
+            "nmr-bruker/a.zip": lambda: nmr.packed(home / "a.zip", nmr.bruker(home / "7")),
+            "nmr-bruker/b.zip": lambda: nmr.packed(home / "b.zip", nmr.processed(nmr.bruker(home / "8"))),
+            "nmr-varian/a.zip": lambda: nmr.packed(home / "c.zip", nmr.varian(home / "a.fid")),
+            "nmr-jcamp/a.dx": lambda: nmr.jcamp_fid(home / "a.dx"),
+            "nmrml/a.nmrML": lambda: nmr.nmrml(home / "a.nmrML"),
+            "nmrpipe/a.fid": lambda: nmr.nmrpipe(home / "b.fid"),
+            "nmrpipe/b.ft": lambda: nmr.nmrpipe(home / "b.ft", time=False),
+            "nmr-text/a.csv": lambda: nmr.text(home / "a.csv"),
+        }.items():
+            _put(*name.split("/"), _repacked(make()))
+    _parquet(
+        "nmr-parquet", spectrum_id=["a", "b"], field_MHz=[500.0, None], ppm_start=[9.0, 9.0], ppm_step=[-0.1, -0.1],
+        intensity=[[float(i % 7) for i in range(40)], None], compound=["x", None],
+    )  # fmt: skip
+
+
+def _repacked(path: Path) -> bytes:
+    """A ZIP file compressed, and of no special time."""
+    if path.suffix != ".zip":
+        return path.read_bytes()
+    import zipfile
+
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(path.with_suffix(".new"), "w") as new:
+        for name in old.namelist():
+            new.writestr(zipfile.ZipInfo(name), old.read(name), zipfile.ZIP_DEFLATED)
+    return path.with_suffix(".new").read_bytes()
+
+
+def _models() -> None:
+    flux, systems = (_tests(f"plugins/molvis-{p}.py") for p in ("flux/tests/test_readers", "nmr/tests/test_systems"))
+    _put("flux-study", "a.toml", flux.TOY)
+    _put("flux-study", "a.fml", flux.FLUXML)
+    _put("flux-study", "m_model.txt", flux.MODEL)
+    _put(
+        "flux-study",
+        "reactions.tsv",
+        f"{flux.REACTIONS}v1\tA(ab)\tB(ab)\t0\nv2\tB(ab)\tC(ab)\t1\nv3\tC(ab)\tD(ab)\t0\n",
+    )
+    _put("flux-study", "reactions.csv", "model,rxn_eqn,rxn_id\nm,A (ab) -> B (ab),v1\nm,B (ab) <-> C (ab),v2\n")
+    _put("flux-measured", "a.csv", "Compound,Label,s1,s2\nala,0,0.9,0.8\n,1,0.1,0.2\n1[13C]gly,1,5,6\n")
+    _put("nmr-systems", "a.xml", systems.GISSMO.format(couplings=systems.SEVEN))
+    _put("nmr-systems", "a.json", json.dumps(systems.TABLE))
+    system = {
+        "id": "x", "name": "y", "multiplicity": [3, 2], "shifts_ppm": [1.2, 3.6], "couplings_Hz": [[0, 1, 7.1]],
+        "line_width_Hz": 1.0, "intensity_factors": [1, 1], "nuclei": ["1H", "1H"], "field_MHz": 500.0,
+    }  # fmt: skip
+    several = [system, {**system, "id": "z", "labels": ["a", "b"]}]
+    _put("nmr-systems", "library.json", json.dumps({"systems": several}))
+    from molvis_nmr.systems import read_system, write_system
+
+    home = CORPUS / "nmr-systems"
+    for name in ("a.xml", "a.json"):
+        write_system(home / f"{name.replace('.', '-')}.toml", read_system(home / name))
+    _put("config", "a.toml", CONFIG)
+
+
+CONFIG = """[data]
+path = "x"
+[encoders.msms]
+use = "peak-bag"
+dim = 64
+[encoders.structure]
+use = "fingerprint"
+dim = 64
+[[pairs]]
+query = "msms"
+reference = "structure"
+loss = "infonce"
+"""
+
+
+def main() -> None:
+    """Write it, and leave what was found."""
+    for path in CORPUS.glob("*/*"):
+        if not path.name.startswith("found-"):
+            path.unlink()
+    makers: tuple[Callable[[], None], ...] = (_spectra, _structures, _traces, _models)
+    for make in makers:
+        make()
+    for folder in CORPUS.iterdir():
+        if folder.is_dir() and not any(folder.iterdir()):
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
