@@ -963,3 +963,27 @@ def test_an_adduct_that_is_left_open_tells_polarity_and_charge(tmp_path: Path, l
     assert not problems
     assert isinstance(found.record, PeakList)
     assert (found.record.adduct, found.record.ionmode, abs(found.record.charge or 0)) == (None, mode, 1)
+
+
+@pytest.mark.parametrize(
+    ("lines", "origin", "mode"),
+    [
+        (
+            'TITLE=a.17.17.1 File:"a.raw", NativeID:"controllerType=0 controllerNumber=1 scan=17"\nRTINSECONDS=90',
+            Origin(scans="17", rt_min=1.5),
+            None,
+        ),
+        ("TITLE=Cmpd 1, +MSn(195.0877), 7.8 min\nCHARGE=1+", Origin(rt_min=7.8), "positive"),
+        ("TITLE=Cmpd 2, -MS2(193.0731), 7.8 min #512", Origin(rt_min=7.8), "negative"),
+        ("TITLE=Cmpd 3, 1.5 min\nRTINSECONDS=60\nIONMODE=-", Origin(rt_min=1.0), "negative"),
+        ("TITLE=5-min-old extract of Allium-MS", Origin(), None),
+    ],
+    ids=["msconvert", "bruker", "bruker negative", "fields first", "a name"],
+)
+def test_what_only_the_title_tells_is_read(tmp_path: Path, lines: str, origin: Origin, mode: str | None) -> None:
+    text = f"BEGIN IONS\n{lines}\nPEPMASS=195.0877 1000.0\n110.07 5\nEND IONS\n"
+    (found,), problems = _all(read_mgf, _write(tmp_path / "a.mgf", text))
+    assert not problems
+    assert found.origin == origin
+    assert isinstance(found.record, PeakList)
+    assert found.record.ionmode == mode

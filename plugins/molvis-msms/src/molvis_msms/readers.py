@@ -46,7 +46,7 @@ def read_mgf(path: Path) -> Items:
         elif not line or line[0] in "#;!/":
             continue
         elif begin and line.upper() == "END IONS":
-            yield bad or measurement(path, fields, peaks, line=begin, number=number)
+            yield bad or measurement(path, _titled(fields), peaks, line=begin, number=number)
             begin = 0
         elif "=" in line and not line[0].isdigit():
             key, _, value = line.partition("=")
@@ -62,6 +62,21 @@ def read_mgf(path: Path) -> Items:
         raise ReadError(path, "no BEGIN IONS in it; is it an MGF file?")
     if begin:
         yield ReadError(path, "the file ends before END IONS: it is cut off", line=begin, record=number)
+
+
+_IN_TITLES = {
+    "scans": re.compile(r"\bscan=(\d+)"),  # ... File:"a.raw", NativeID:"controllerType=0 controllerNumber=1 scan=17"
+    "rtinminutes": re.compile(r"(?<![\w.])(\d+\.?\d*) ?min\b"),  # Cmpd 1, +MSn(609.28), 7.8 min
+    "ionmode": re.compile(r"(?<!\S)([+-])MS(?:n|\d|\b)"),
+}
+"""What msconvert and Bruker's programs write into titles, and nowhere else."""
+
+
+def _titled(fields: Mapping[str, str]) -> dict[str, str]:
+    """Fields, with those that only the title tells."""
+    title = fields.get("title", "")
+    told = {name: found.group(1) for name, form in _IN_TITLES.items() if (found := form.search(title))}
+    return told | fields
 
 
 def read_msp(path: Path) -> Items:
