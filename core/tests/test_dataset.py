@@ -15,7 +15,7 @@ import pytest
 
 from molvis_core import dataset as datasets
 from molvis_core.dataset import Dataset, Measurement, describe, import_files, split, write
-from molvis_core.errors import ComponentError, DatasetError, ReadError
+from molvis_core.errors import ComponentError, DatasetError, LeftOutError, ReadError
 from molvis_core.identity import structure
 from molvis_core.plugins import Component, Plugin
 from molvis_core.records import Distribution, PeakList, Record, Structure, Trace, Value
@@ -92,6 +92,36 @@ def test_a_bad_record_is_counted_skipped_and_listed(tmp_path: Path) -> None:
     with (tmp_path / "d" / "problems.csv").open() as content:
         rows = list(csv.DictReader(content))
     assert rows == [{"file": str(tmp_path / "a.toy"), "line": "2", "record": "bad", "reason": "not a structure"}]
+
+
+def test_what_is_left_out_is_counted_by_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons = [
+        "no peaks",
+        "charge 3 is odd",
+        "charge -14 is odd",
+        "SMILES 'CC' is odd",
+        "SMILES 'C' is odd",
+        "no peaks",
+    ]
+
+    def read(path: Path) -> Iterator[Measurement | ReadError]:
+        yield spectrum()
+        yield from (ReadError(path, reason) for reason in [*reasons, "no peaks", "alone at 7"])
+        yield LeftOutError(path, "of low resolution")
+
+    monkeypatch.setattr("molvis_core.registry.load", lambda kind, name: read)
+    report = import_files([file(tmp_path)], tmp_path / "d")
+    counted = {"no peaks": 3, "charge N is odd": 2, "SMILES ... is odd": 2, "alone at 7": 1, "of low resolution": 1}
+    assert (report.reasons, next(iter(report.reasons)), report.skipped) == (counted, "no peaks", 9)
+
+
+def test_strict_does_not_stop_at_what_is_left_out_by_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(path: Path) -> Iterator[Measurement | ReadError]:
+        yield LeftOutError(path, "of low resolution")
+        yield spectrum()
+
+    monkeypatch.setattr("molvis_core.registry.load", lambda kind, name: read)
+    assert import_files([file(tmp_path)], tmp_path / "d", strict=True).skipped == 1
 
 
 def test_a_table_that_may_hold_measurements_or_structures_is_read_as_measurements(

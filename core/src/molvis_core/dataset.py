@@ -12,6 +12,7 @@ import dataclasses
 import errno
 import hashlib
 import logging
+import re
 import shutil
 import tomllib
 from collections import Counter
@@ -27,7 +28,7 @@ from jaxtyping import Int64
 from molvis_core import registry
 from molvis_core.checksums import blocks_of, damage, is_intact, sealed, stored_digests
 from molvis_core.documents import load_toml
-from molvis_core.errors import DatasetError, ReadError, did_you_mean
+from molvis_core.errors import DatasetError, LeftOutError, ReadError, did_you_mean
 from molvis_core.files import recover, replacing_folder
 from molvis_core.locking import sole_writer
 from molvis_core.records import NO_ORIGIN, Origin, Record, Structure
@@ -80,14 +81,17 @@ class ImportReport:
     Attributes:
         path: the dataset.
         imported: measurements written, by modality.
-        skipped: records left out.
+        skipped: records left out, those that cannot be read and those that a reader passes over by rule.
         problems: why, the first hundred; all are in the dataset's `problems.csv`.
+        reasons: how many were left out for each reason, the most frequent first. Reasons that differ in a number or in
+            what they quote are one, with `N` and `...` in their place.
     """
 
     path: Path
     imported: dict[str, int]
     skipped: int
     problems: tuple[str, ...] = ()
+    reasons: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +371,21 @@ def write(
     finally:
         for writer in writers.values():
             writer.abandon()
-    return ImportReport(out, counts, len(problems), tuple(str(p) for p in problems[:100]))
+    return ImportReport(
+        out, counts, len(problems), tuple(str(p) for p in problems[:100]), count_reasons(p.reason for p in problems)
+    )
+
+
+def count_reasons(reasons: Iterable[str]) -> dict[str, int]:
+    """How often each reason comes, the most frequent first; alike are those that differ in numbers or quoted text."""
+    alike: dict[str, Counter[str]] = {}
+    for reason in reasons:
+        alike.setdefault(_VARYING.sub(lambda m: "N" if m["number"] else "...", reason), Counter())[reason] += 1
+    found = {next(iter(exact)) if len(exact) == 1 else form: exact.total() for form, exact in alike.items()}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+_VARYING = re.compile(r"""'[^']*'|"[^"]*"|(?P<number>[-+]?\b\d+(?:[.,]\d+)*(?:e[-+]?\d+)?\b)""")
 
 
 def _write_measurements(
@@ -385,7 +403,7 @@ def _write_measurements(
         if progress and done % 200 == 0:
             progress(done, 0)
         if isinstance(item, ReadError):
-            if strict:
+            if strict and not isinstance(item, LeftOutError):
                 raise item
             problems.append(item)
             continue

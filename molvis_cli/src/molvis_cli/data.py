@@ -27,8 +27,8 @@ def import_(
 ) -> None:
     """Turn files of measurements into a dataset.
 
-    A bad record is counted, skipped, and listed with its file, line and reason in problems.csv; with --strict it stops
-    the import. An interrupted import leaves nothing behind.
+    A record that is left out is counted by its reason, and listed with file, line and reason in problems.csv; with
+    --strict the first one that cannot be read stops the import. An interrupted import leaves nothing behind.
     """
     existing(*files, what="a file of measurements")
     from molvis_core.dataset import import_files
@@ -39,9 +39,12 @@ def import_(
         return
     output.print_table(["modality", "measurements"], list(report.imported.items()))
     if report.skipped:
-        for problem in report.problems[:5]:
-            output.note(f"skipped: {problem}")
-        output.note(f"{report.skipped} records skipped; all reasons are in {report.path / 'problems.csv'}")
+        shown = list(report.reasons.items())[:10]
+        rest = report.skipped - sum(count for _, count in shown)
+        rows = [*shown, *([("other reasons", rest)] if rest else [])]
+        output.print_table(["left out because", "records"], rows)
+        output.note(f"left out, the first: {report.problems[0]}")
+        output.note(f"{report.skipped:,} records left out; each with its reason is in {report.path / 'problems.csv'}")
 
 
 def describe(

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from molvis_core import structure
 from molvis_core.adducts import ion_mz
 from molvis_core.dataset import Measurement
-from molvis_core.errors import ReadError, WriteError
+from molvis_core.errors import LeftOutError, ReadError, WriteError
 from molvis_core.records import Origin, PeakList
 from molvis_core.registry import for_suffix
 from molvis_core.testing import ReaderContract
@@ -504,9 +504,9 @@ def test_json_that_is_damaged_names_the_line(tmp_path: Path) -> None:
     assert caught.value.line == 2
 
 
-def test_parquet_keeps_provenance_and_passes_over_low_resolution(tmp_path: Path) -> None:
-    found, errors = _all(read_parquet, _table(tmp_path / "a.parquet"))
-    assert not errors
+def test_parquet_keeps_provenance_and_leaves_out_low_resolution(tmp_path: Path) -> None:
+    found, errors = _all(read_parquet, _table(tmp_path / "a.parquet", precursor_ok=[True, True, False]))
+    assert [(type(e), e.line, e.reason) for e in errors] == [(LeftOutError, 3, "of low resolution (is_high_res)")]
     assert [(m.fold, m.cluster, m.licence, m.authors) for m in found] == [
         ("train", 1, "CC BY", "A. Tester"),
         ("test", 2, "CC BY", "A. Tester"),
@@ -526,8 +526,8 @@ def test_parquet_keeps_provenance_and_passes_over_low_resolution(tmp_path: Path)
     ],
 )
 def test_a_bad_row_of_parquet_is_refused_with_its_number(tmp_path: Path, changed: dict[str, Any], reason: str) -> None:
-    found, (error,) = _all(read_parquet, _table(tmp_path / "a.parquet", **changed))
-    assert len(found) == 1
+    found, (error, left_out) = _all(read_parquet, _table(tmp_path / "a.parquet", **changed))
+    assert (len(found), type(left_out)) == (1, LeftOutError)
     assert (error.line, error.record) == (1, "a")
     assert reason in error.reason
 
@@ -906,7 +906,8 @@ def massbank() -> Path:
 def test_every_high_resolution_row_of_massbank_is_read_or_refused_for_a_reason(massbank: Path) -> None:
     table = pq.read_table(massbank, columns=["is_high_res", "precursor_ok"])
     wanted = (table["is_high_res"].to_numpy() & table["precursor_ok"].to_numpy()).sum()
-    found = [item for _, item in zip(range(3000), read_parquet(massbank), strict=False)]
+    rows = (item for item in read_parquet(massbank) if not isinstance(item, LeftOutError))
+    found = [item for _, item in zip(range(3000), rows, strict=False)]
     assert wanted > len(found) == 3000
     good = [item for item in found if isinstance(item, Measurement)]
     assert len(good) > 0.99 * len(found)

@@ -17,7 +17,7 @@ import numpy as np
 from molvis_core.adducts import parse_adduct
 from molvis_core.dataset import Measurement
 from molvis_core.documents import load_json
-from molvis_core.errors import AdductError, ReadError, RecordError, StructureError
+from molvis_core.errors import AdductError, LeftOutError, ReadError, RecordError, StructureError
 from molvis_core.files import lines, parquet_columns
 from molvis_core.parquet import Kind, read_batches
 from molvis_core.records import PeakList, Structure
@@ -303,8 +303,8 @@ def read_parquet(path: Path, *, quality: bool = True) -> Items:
 
     Args:
         path: the table; `.parquet` or `.parquet.gz`.
-        quality: pass over rows of low resolution, and those whose precursor contradicts their structure, where the
-            table has the columns `is_high_res` and `precursor_ok`.
+        quality: leave out rows of low resolution, and those whose precursor contradicts their structure, where the
+            table has the columns `is_high_res` and `precursor_ok`. Each is yielded as a `LeftOutError`.
 
     Raises:
         ReadError: the file is not Parquet, is damaged, or lacks a column.
@@ -316,7 +316,9 @@ def read_parquet(path: Path, *, quality: bool = True) -> Items:
         for i in range(batch.num_rows):
             number += 1
             row = {n: values[i] for n, values in rest.items()}
-            if not quality or (row.get("is_high_res", True) and row.get("precursor_ok", True)):
+            if quality and (reason := _unfit(row)):
+                yield LeftOutError(path, reason, line=number, record=row.get("identifier") or number)
+            else:
                 yield _parquet_row(path, row, lists["mzs"][i].values, lists["intensities"][i].values, number)
 
 
@@ -327,6 +329,13 @@ _KINDS: dict[str, Kind] = {
     "intensities": "numbers", "source": "text", "contributor": "text", "licence": "text", "authors": "text",
     "cluster": "number", "fold": "text",
 }  # fmt: skip
+
+
+def _unfit(row: Mapping[str, Any]) -> str:
+    """Why a row is left out, or nothing."""
+    if not row.get("is_high_res", True):
+        return "of low resolution (is_high_res)"
+    return "" if row.get("precursor_ok", True) else "its precursor m/z contradicts its structure (precursor_ok)"
 
 
 @functools.lru_cache(maxsize=20_000)
