@@ -319,7 +319,7 @@ def _window(
                 summed += full
                 (out.rank[i],), (out.tied[i],) = metrics.rank_of_truth(logits[None], np.array([len(inside) - 1]))
                 out.count[i] = len(inside)
-                best = int(inside[logits.argmax()])
+                best = int(inside[metrics.in_order(logits, 1)[0]])
                 out.first[i] = structures[best].smiles
                 out.probability[i] = 1 / np.exp(logits - logits.max()).sum()
             placed = metrics.rank_of_truth(summed[None], np.array([own]))

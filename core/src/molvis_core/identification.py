@@ -43,6 +43,7 @@ from molvis_core.ions import as_likely_ions, check_ion, common_mass, fitting_ion
 from molvis_core.presence import Presence, describe
 from molvis_core.records import NO_ORIGIN, Origin, Record, Structure
 from molvis_core.text import in_cell
+from molvis_core.ties import first_largest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -1156,7 +1157,7 @@ def _repeats(cases: Sequence[_Case], weights: np.ndarray) -> float:
         return total
 
     powers = np.linspace(0, 1, 21)
-    return round(float(powers[int(np.argmin([loss(p) for p in powers]))]), 6)
+    return round(float(powers[first_largest(-np.array([loss(p) for p in powers]), 1e-9)]), 6)
 
 
 _LEAST_REPEATED = 10

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from molvis_core import metrics
 from molvis_core.bundle import Bundle
 from molvis_core.config import parts_of
 from molvis_core.dataset import Measurement
@@ -22,6 +23,7 @@ from molvis_core.errors import DatasetError
 from molvis_core.identification import Weigher, draw_subsets, fused_keys, usable_records
 from molvis_core.presence import Presence, describe, expand
 from molvis_core.records import PeakList, Trace, Value
+from molvis_core.ties import first_largest
 
 if TYPE_CHECKING:
     from molvis_core.library import Index
@@ -263,7 +265,7 @@ class _Maker:
             scored = self.weigh.score(records, cosine, pick)
         else:
             scored = self.weigh.score_without(records, len(structures), pick)
-        first = int(np.argmax(scored.logits))
+        first = int(metrics.in_order(scored.logits, 1)[0])
         return describe(records, cosine, scored, first, structures[first])
 
 
@@ -316,8 +318,8 @@ def fit_presence(cases: Sequence[PresenceCase], *, fitted_on: str = "", seed: in
     terms = [*features, *_products(list(features), modalities)]
     x = expand(values, features, terms)
     fold = np.random.default_rng(seed).permutation(len(compounds))[owner] % _FOLDS
-    losses = [_held_out_loss(x, present, share, fold, penalty) for penalty in _PENALTIES]
-    offset, weights = _logistic(x, present, share, _PENALTIES[int(np.argmin(losses))])
+    losses = np.array([_held_out_loss(x, present, share, fold, penalty) for penalty in _PENALTIES])
+    offset, weights = _logistic(x, present, share, _PENALTIES[first_largest(-losses)])
     return Presence(
         modalities=tuple(sorted(modalities)),
         offset=round(offset, 6),
