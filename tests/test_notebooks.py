@@ -24,6 +24,8 @@ PROGRAM = """
 import json, sys, warnings
 from matplotlib import pyplot
 
+pytestmark = pytest.mark.full
+
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)
 warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)

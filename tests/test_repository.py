@@ -120,7 +120,7 @@ def test_no_file_names_a_machine_or_a_registry() -> None:
     for path in tracked_files():
         if path.suffix in (".gz", ".safetensors", ".png", ".arrow", ".npz"):
             continue
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="replace")
         found += [f"{path.relative_to(ROOT)}: {word}" for word in words if word in text]
     assert found == []
 
@@ -129,3 +129,23 @@ def test_the_same_name_is_never_given_to_two_test_modules_of_a_package() -> None
     for package in [*PACKAGES, ROOT]:
         names = [p.name for p in (package / "tests").glob("**/test_*.py")]
         assert sorted(names) == sorted(set(names))
+
+
+def test_make_says_what_it_can_do_and_how_much_it_installs() -> None:
+    told = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert targets - {"help", "setup", "lint"} == set(re.findall(r"^make ([a-z-]+)", told.stdout, re.MULTILINE))
+    for page in ("README.md", "docs/getting-started.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for size in ("6.5 GB", "1.7 GB", "--torch-backend cpu"):
+            assert size in text.replace("\n", " "), page
+            assert size in told.stdout or size.startswith("--"), page
+
+
+def test_the_quick_tests_touch_every_package() -> None:
+    for package in PACKAGES:
+        texts = [p.read_text(encoding="utf-8") for p in (package / "tests").glob("**/test_*.py")]
+        quick = [text for text in texts if not re.search(r"^pytestmark = .*\b(full|slow)\b", text, re.MULTILINE)]
+        assert quick, f"{package.name}: make test-fast runs no test of it"

@@ -20,6 +20,8 @@ from hatchling.builders.wheel import WheelBuilder
 
 from molvis_core import plugins as discovery
 
+pytestmark = pytest.mark.full
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "tutorial-raman.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# ([\w./-]+\.(?:py|toml))\n")

@@ -243,6 +243,7 @@ def test_two_pairings_of_the_same_modalities_are_told_apart() -> None:
     assert training._names([config and pairs_of(config)[0]] * 2) == ["msms:structure", "msms:structure#2"]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("killed_at", [3, 17])
 @pytest.mark.parametrize("balance", ["none", "norm"])
 def test_a_joint_run_killed_anywhere_resumes_to_the_same_weights(
@@ -371,6 +372,7 @@ def test_the_order_of_an_unknowns_measurements_does_not_matter() -> None:
     assert not torch.allclose(a, torch.from_numpy(some.vectors[:1]), atol=1e-2)
 
 
+@pytest.mark.full
 def test_training_sees_random_subsets_and_teaches_the_other_encoders_too(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

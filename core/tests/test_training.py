@@ -106,6 +106,7 @@ def test_a_run_learns_and_leaves_a_bundle(config: RunConfig, tmp_path: Path) -> 
     assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("killed_at", [1, 6, 9])
 def test_a_run_killed_anywhere_resumes_to_the_same_weights(config: RunConfig, tmp_path: Path, killed_at: int) -> None:
     config = replace(config, train=replace(config.train, checkpoint_every=0.0, average=0.9))
@@ -163,6 +164,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(config
         train(broken, tmp_path / "run")
 
 
+@pytest.mark.full
 def test_a_full_disk_keeps_the_last_checkpoint(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

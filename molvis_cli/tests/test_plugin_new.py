@@ -29,6 +29,7 @@ def run(site: Path, *command: str, cwd: Path) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.full
 def test_a_new_plugin_installs_is_found_and_passes_the_kit_and_its_own_tests(tmp_path: Path) -> None:
     package, site = new_plugin("acme-raman", tmp_path / "acme-raman"), tmp_path / "site"
     install(package, site)

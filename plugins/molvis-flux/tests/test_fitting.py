@@ -244,6 +244,7 @@ def test_the_sum_of_squares_of_noisy_data_is_as_expected() -> None:
     assert (tested.data, tested.seen, tested.freedom) == (3, 1, 2)
 
 
+@pytest.mark.full
 def test_profile_intervals_cover_the_truth_as_often_as_they_claim() -> None:
     model, rng, hits = routes(), np.random.default_rng(1), 0
     problem = flux_problem(model)

@@ -40,6 +40,8 @@ from molvis_flux.training import calibrate_walkers, draw_missing, held_out, trai
 from molvis_flux.walkers import walk
 from molvis_flux.weighing import quantiles, weigh
 
+pytestmark = pytest.mark.full
+
 SMALL = Settings(noise=(0.005, 0.03), steps=120, batch=128, simulations=3000, width=32, depth=1, components=3)
 
 

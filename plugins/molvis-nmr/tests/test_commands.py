@@ -49,6 +49,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.full
 def test_the_demo_finds_what_was_published(tmp_path: Path) -> None:
     ran = run(demo, "--out", tmp_path / "demo", "--json")
     assert ran.exit_code == 0
@@ -93,6 +94,7 @@ def test_a_fit_prints_a_table_for_people(folder: Path) -> None:
     assert "Hz" in ran.stdout
 
 
+@pytest.mark.full
 def test_a_mixture_is_quantified_from_files(folder: Path) -> None:
     ran = run(quantify, folder / "spectrum.csv", "--library", folder / "start.json", "--standard", "none", "--out",
               folder / "mix", "--json")  # fmt: skip

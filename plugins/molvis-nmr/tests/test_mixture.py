@@ -120,6 +120,7 @@ def test_the_parts_and_the_baseline_are_the_model(found: Quantification) -> None
     assert found.roi_iou > 0.9  # of a spectrum whose weakest signals are 20 times the noise
 
 
+@pytest.mark.full
 def test_amounts_of_the_same_mixture_do_not_depend_on_its_unit(found: Quantification) -> None:
     spectrum = mixture(TRUTH)
     large = quantify(replace(spectrum, y=1e7 * spectrum.y), LIBRARY, concentration=1.0)
@@ -152,6 +153,7 @@ def test_a_reference_spectrum_serves_as_well_as_a_spin_system() -> None:
     assert amounts["ethanol"] / amounts["lactate"] == pytest.approx(0.5, rel=0.08)
 
 
+@pytest.mark.full
 def test_water_does_not_disturb_and_without_a_standard_there_are_no_concentrations() -> None:
     spectrum = mixture(TRUTH)
     water = 300 / (1 + ((spectrum.x - 4.5) * FREQUENCY) ** 2)
@@ -198,6 +200,7 @@ def test_lines_on_the_grid_are_the_lines() -> None:
     assert np.abs(shape - truth).max() < 2e-3 * truth.max()
 
 
+@pytest.mark.full
 def test_a_report_of_a_mixture_names_what_is_there_and_what_is_not(found: Quantification, tmp_path: Path) -> None:
     written = report.write_quantification(tmp_path / "mix", found, title="a mixture")
     assert [p.name for p in written] == ["amounts.json", "amounts.csv", "fitted.csv", "picture.png", "report.html"]
