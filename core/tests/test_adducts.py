@@ -153,6 +153,13 @@ def test_a_known_charge_leaves_the_adducts_of_that_charge() -> None:
         likely_adducts("positive", 3)
 
 
+def test_adducts_that_are_named_count_more_than_a_charge_that_a_program_guessed() -> None:
+    assert list(likely_adducts("positive", 2, ["[M+H]+", "[M+2H]2+"])) == ["[M+2H]2+"]
+    assert list(likely_adducts("positive", 2, ["[M+H]+", "[M+Na]+"])) == ["[M+H]+", "[M+Na]+"]
+    with pytest.raises(AdductError, match="no adduct to try is negative"):
+        likely_adducts("negative", -1, ["[M+H]+"])
+
+
 def test_without_polarity_the_adducts_of_both_are_tried() -> None:
     both = likely_adducts(None)
     assert set(both) == set(likely_adducts("positive")) | set(likely_adducts("negative"))

@@ -225,6 +225,7 @@ def likely_adducts(ionmode: str | None, charge: int | None = None, names: Sequen
         ionmode: `positive` or `negative`; None for both.
         charge: of the ion, where it is known; adducts of another are left out.
         names: to try in place of the usual ones: adducts, or `positive` and `negative` for the usual ones of either.
+            Where none of them has the charge, the charge is not believed.
 
     Raises:
         AdductError: one of the names cannot be read, or none of them fits the polarity and the charge.
@@ -234,11 +235,10 @@ def likely_adducts(ionmode: str | None, charge: int | None = None, names: Sequen
     for name in names or usual:
         every = usual["positive"] | usual["negative"]
         chosen |= usual[name] if name in usual else {(a := parse_adduct(name).name): every.get(a, LEAST_SHARE)}
-    fitting = {
-        name: share
-        for name, share in chosen.items()
-        if ionmode in (None, (ion := parse_adduct(name)).ionmode) and charge in (None, ion.charge)
-    }
+    mode = {name: share for name, share in chosen.items() if ionmode in (None, parse_adduct(name).ionmode)}
+    fitting = {name: share for name, share in mode.items() if charge in (None, parse_adduct(name).charge)}
+    if names and not fitting:
+        fitting = mode  # whoever names adducts knows better than a charge that a program guessed
     if not fitting:
         known = " and ".join(text for text in (ionmode, f"charge {charge:+d}" if charge else "") if text)
         raise AdductError(

@@ -21,6 +21,7 @@ from molvis_core.records import Origin, PeakList
 from molvis_core.testing import ReaderContract
 from molvis_msms.mzml import read_mzml
 from molvis_msms.mzxml import read_mzxml
+from molvis_msms.runs import is_profile
 
 MZ, HEIGHT = [69.0447, 138.0662], [12.5, 100.0]
 PROFILE = [69.0447, 69.0467]
@@ -157,6 +158,21 @@ def test_queries_of_a_run_come_without_complaints_and_what_is_left_out_is_told_o
     assert profile.startswith("a.mzXML: a profile scan")
     assert profile.endswith("(5 times)")
     assert cut.startswith("a.mzXML: cut off or damaged after 6 scans")
+
+
+def side_lobes(rng: np.random.Generator) -> np.ndarray:
+    """Picked peaks of a Fourier transform, each with a side lobe."""
+    peaks = np.sort(rng.uniform(50, 500, 20))
+    return np.sort(np.concatenate([peaks, peaks + 0.012]))
+
+
+def test_a_profile_has_several_points_to_a_peak_and_picked_peaks_have_not() -> None:
+    rng = np.random.default_rng(0)
+    orbitrap = np.concatenate([m + np.arange(-4, 5) * m * 1e-5 for m in np.sort(rng.uniform(50, 500, 20))])
+    assert is_profile(np.sort(orbitrap).tolist())
+    assert is_profile(np.arange(50, 300, 0.1).tolist())
+    assert not is_profile(side_lobes(rng).tolist())
+    assert not is_profile(np.sort(rng.uniform(50, 500, 100)).tolist())
 
 
 @pytest.mark.parametrize(("reader", "text"), [(read_mzxml, run()), (read_mzxml, "num,msLevel\n")])

@@ -83,12 +83,13 @@ _STEP = 0.12
 
 
 def is_profile(mz: Sequence[float]) -> bool:
-    """Whether a scan that is said to be a profile is one: most of its points are neighbours.
+    """Whether a scan that is said to be a profile is one: a peak of a profile has five points or more.
 
-    Converters flag runs whose survey scans alone are profiles, and those that somebody thinned out.
+    Converters flag runs whose survey scans alone are profiles, and those that somebody picked or thinned out. The side
+    lobes of Fourier transforms make peaks near each other, though never that many.
     """
     gaps = np.diff(mz)
-    return len(gaps) == 0 or bool(np.mean(gaps < _STEP) > 0.5)
+    return len(gaps) == 0 or bool(np.mean(gaps < _STEP) > 0.8)
 
 
 def profile(path: Path, line: int | None, record: str) -> LeftOutError:
