@@ -521,6 +521,25 @@ def test_where_a_query_was_measured_comes_back_in_every_output(bundle: Bundle, i
     assert page.count("file features.mgf · feature F12 · scan 392-397 · retention time 1.93 min") == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "identifier", "origin", "label"),
+    [
+        ("caffeine", "x1", Origin("7", "17"), "caffeine"),
+        (None, "17", Origin("7", "17"), "feature 7"),
+        (None, "17", Origin(None, "17"), "scan 17"),
+        (None, "controllerType=0 controllerNumber=1 scan=17", Origin(None, "17"), "scan 17"),
+        (None, "CCMSLIB00000001", Origin(None, "17"), "CCMSLIB00000001"),
+        (None, "x1", Origin(), "x1"),
+        (None, None, Origin(), "query 1"),
+    ],
+)
+def test_a_query_is_called_by_what_people_know_it_by(
+    name: str | None, identifier: str | None, origin: Origin, label: str, bundle: Bundle, index: Index
+) -> None:
+    query = dataclasses.replace(changed(identifier=identifier), name=name, origin=origin)
+    assert identify(bundle, [query], index)[0].query == label
+
+
 def test_each_query_says_among_what_it_was_searched(bundle: Bundle, index: Index) -> None:
     (found,) = identify(bundle, [measurement(BUTANOL)], index, ppm=5)
     assert found.searched == Searched(index.path.name, len(STRUCTURES), "mass", 5, None, ("[M+H]+",))

@@ -800,9 +800,20 @@ def _unknowns(
 
 def _item(bundle: Bundle, part: Measurement | Record, number: int, modality: str | None) -> _Item:
     if isinstance(part, Measurement):
-        label = part.name or getattr(part.record, "identifier", None)
-        return _Item(part.record, part.modality, label, part.structure, part.origin)
+        return _Item(part.record, part.modality, _label(part), part.structure, part.origin)
     return _Item(part, modality or _modality_of(bundle, part, number), getattr(part, "identifier", None), None)
+
+
+def _label(part: Measurement) -> str | None:
+    """What people call a measurement: its name, or the feature, or the scan, or whatever its source calls it."""
+    identifier, origin = getattr(part.record, "identifier", None), part.origin
+    if part.name or not (origin.feature_id or origin.scans):
+        return part.name or identifier
+    if origin.feature_id:
+        return f"feature {origin.feature_id}"
+    # mzML writes controllerType=0 controllerNumber=1 scan=17.
+    own = identifier in (None, origin.scans) or identifier.endswith(f"scan={origin.scans}")
+    return f"scan {origin.scans}" if own else identifier
 
 
 def _modality_of(bundle: Bundle, record: Any, number: int) -> str:

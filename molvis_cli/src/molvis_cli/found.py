@@ -46,7 +46,7 @@ def _show_query(one: Identification, most: int) -> None:
         row += [", ".join(f"{name} {value:.1f}" for name, value in c.evidence.items())] * several
         rows.append(row)
     feature, time = one.origin.feature_id, one.origin.rt_min
-    ion = [f"feature {feature}"] if feature and feature != one.query else []
+    ion = [f"feature {feature}"] if feature and feature not in one.query else []
     ion += [f"m/z {one.precursor_mz:.4f}"] if one.precursor_mz else []
     ion += [] if time is None else [f"{time:.2f} min"]
     ion += [one.adduct] if one.adduct and not tried else []
