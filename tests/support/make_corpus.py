@@ -155,12 +155,26 @@ def _models() -> None:
     }  # fmt: skip
     several = [system, {**system, "id": "z", "labels": ["a", "b"]}]
     _put("nmr-systems", "library.json", json.dumps({"systems": several}))
+    import numpy as np
+    import pyarrow as pa
+    from safetensors.numpy import save_file
+
+    from molvis_core.library import Library
     from molvis_nmr.systems import read_system, write_system
 
     home = CORPUS / "nmr-systems"
     for name in ("a.xml", "a.json"):
         write_system(home / f"{name.replace('.', '-')}.toml", read_system(home / name))
     _put("config", "a.toml", CONFIG)
+    library = Library.from_structures(synthetic_structures(6)).table
+    with (
+        pa.OSFile(str(_put("library-arrow", "a.arrow", "")), "wb") as sink,
+        pa.ipc.new_file(sink, library.schema) as out,
+    ):
+        out.write_table(library)
+    save_file(
+        {"a": np.zeros((3, 2), np.float32), "b": np.zeros(4, np.float16)}, _put("safetensors", "a.safetensors", "")
+    )
 
 
 CONFIG = """[data]

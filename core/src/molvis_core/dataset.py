@@ -208,7 +208,9 @@ class Dataset:
             try:
                 with pa.memory_map(str(file)) as source:
                     table = pa.ipc.open_file(source).read_all()
-            except (OSError, pa.ArrowInvalid) as error:
+                # Arrow believes what a file says of its lengths, and reads beyond its end.
+                table.validate(full=True)
+            except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
                 raise DatasetError(f"{file}: damaged or missing: {error}. Import the files again.") from error
             wanted = self.metadata["modalities"][modality]["measurements"]
             if len(table) != wanted:

@@ -141,8 +141,11 @@ class Library:
 
         try:
             with pa.memory_map(str(file)) as source:
-                return cls(pa.ipc.open_file(source).read_all().combine_chunks())
-        except (OSError, pa.ArrowInvalid) as error:
+                table = pa.ipc.open_file(source).read_all()
+            # Arrow believes what a file says of its lengths, and reads beyond its end.
+            table.validate(full=True)
+            return cls(table.select(_COLUMNS).combine_chunks())
+        except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
             raise IndexFileError(f"{file}: damaged or missing: {error}. Build the index again.") from error
 
     def merge(self, other: Library) -> Library:
