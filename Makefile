@@ -16,14 +16,15 @@ INSTALL = $(BIN)/uv pip install --quiet --constraints constraints.txt --build-co
 
 # Which PyTorch: `cuda` is the package index's, `cpu` that for CPUs alone, which PyTorch's own index has. On Linux with
 # x86-64 the first takes 6.5 GB and the second 1.7 GB; elsewhere they are the same. `auto` takes the second where there
-# is no NVIDIA GPU and PyTorch's index answers with the versions of constraints.txt.
+# is no NVIDIA GPU and PyTorch's index answers with the versions of constraints.txt; what is installed does not answer
+# for it.
 TORCH ?= auto
 PICK_TORCH = torch=$(TORCH); \
 	if [ "$$torch" = auto ]; then \
 		torch=cuda; \
 		if [ "$$(uname -sm)" = "Linux x86_64" ] && ! nvidia-smi -L >/dev/null 2>&1; then \
-			UV_HTTP_RETRIES=0 UV_HTTP_TIMEOUT=15 $(INSTALL) --python $(BIN)/python --dry-run --torch-backend cpu \
-				torch torchvision >/dev/null 2>&1 && torch=cpu || echo "no NVIDIA GPU here, but PyTorch's index of \
+			UV_HTTP_RETRIES=0 UV_HTTP_TIMEOUT=15 $(INSTALL) --python $(BIN)/python --dry-run --reinstall --no-deps \
+				--torch-backend cpu torch torchvision >/dev/null 2>&1 && torch=cpu || echo "no NVIDIA GPU here, but PyTorch's index of \
 	CPU builds does not answer: the package index's build it is, with CUDA"; \
 		fi; \
 	fi; \
