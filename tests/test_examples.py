@@ -8,6 +8,8 @@ import pages
 import pytest
 
 import molvis_core
+from molvis_core.dataset import Dataset
+from molvis_core.evaluation import evaluate
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -26,6 +28,15 @@ def test_the_first_example_leaves_a_bundle_that_opens(workplace: Path) -> None:
     bundle = molvis_core.load_bundle(workplace / "runs" / "quick" / "bundle")
     assert bundle.name == "quick"
     assert bundle.modalities == ("msms", "structure")
+
+
+def test_the_first_example_ends_with_a_model_that_is_far_better_than_chance(workplace: Path) -> None:
+    bundle = molvis_core.load_bundle(workplace / "runs" / "quick" / "bundle")
+    found = evaluate(bundle, Dataset.open(workplace / "dataset"), molvis_core.Index.open(workplace / "index"))
+    scopes = {f.candidates: f for f in found.figures if (f.by, f.method, f.group) == ("compound", "embedding", "")}
+    assert scopes["all"].chance["hit5"] < 0.02
+    assert scopes["all"].estimates["hit5"].value > 0.4
+    assert scopes["mass"].estimates["hit1"].value > scopes["mass"].chance["hit1"]
 
 
 def test_the_neighbours_example_names_a_neighbour_for_each_spectrum(
