@@ -87,3 +87,25 @@ def test_a_command_whose_plugin_is_broken_fails_alone(install: Install, capsys: 
     assert run("--help") == 0
     assert run("raman", "shift", "a.txt") == 1
     assert "acme_nowhere" in capsys.readouterr().err
+
+
+def test_a_long_epoch_of_training_writes_lines_between_its_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from molvis_cli.train import training_bar
+    from molvis_core import output
+    from molvis_core.training import Progress
+
+    def said(every: float) -> list[str]:
+        monkeypatch.setattr(output, "LOG_EVERY", every)
+        with training_bar() as show:
+            show(Progress(0, 0, 0, 2, message="preparing"))
+            for step in (1, 2, 3):
+                show(Progress(step, 4, 0, 2, 0.5, 10.0))
+            show(Progress(4, 4, 1, 2, 0.25, 10.0))
+        return capsys.readouterr().err.splitlines()
+
+    first, last = "epoch 0/2 loss 0.5000 10 compounds/s", "epoch 1/2 loss 0.2500 10 compounds/s"
+    between = [f"epoch 0/2 step {step}/4 loss 0.5000 10 compounds/s" for step in (2, 3)]
+    assert said(1e9) == ["preparing", first, last]
+    assert said(0.0) == ["preparing", first, *between, last]

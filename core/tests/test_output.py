@@ -92,3 +92,23 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         output.write_text(path, "\ud800")
     assert path.read_text(encoding="utf-8") == "a = 1\n"
     assert [p.name for p in tmp_path.iterdir()] == ["run.toml"]
+
+
+def test_long_work_writes_a_line_to_a_log_now_and_then_even_when_nothing_comes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "LOG_EVERY", 0.001)
+    seen = ""
+    with output.progress("embedding") as show:
+        while "embedding: 0 after 0 s\n" not in seen:
+            seen += capsys.readouterr().err
+        show(2048, 400_000)
+        while "embedding: 2,048 of 400,000 after" not in seen:
+            seen += capsys.readouterr().err
+        show(7, 0, "reading")
+        while "reading: 7 after" not in seen:
+            seen += capsys.readouterr().err
+    capsys.readouterr()
+    with output.asked(quiet=True), output.progress("embedding") as show:
+        show(1, 2)
+    assert capsys.readouterr().err == ""

@@ -9,6 +9,8 @@ import json
 import shutil
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,10 +197,14 @@ def _print_records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Non
 def progress(description: str, *, quiet: bool = False) -> Iterator[Progress]:
     """A bar on standard error, from the first call of the function that it yields.
 
-    Without a terminal there is no bar, so that logs stay readable.
+    Without a terminal there is no bar, so that logs stay readable, but a line every half minute.
     """
-    if quiet or settings.quiet or not sys.stderr.isatty():
+    if quiet or settings.quiet:
         yield lambda done, total, what="": None
+        return
+    if not sys.stderr.isatty():
+        with _log_lines(description) as advance:
+            yield advance
         return
     with contextlib.ExitStack() as shown:
         bar: Any = None
@@ -209,6 +215,34 @@ def progress(description: str, *, quiet: bool = False) -> Iterator[Progress]:
             bar.update(bar.task_ids[0], completed=done, total=total or None, description=visible(what or description))
 
         yield advance
+
+
+LOG_EVERY = 30.0
+"""Seconds between the lines that long work prints where there is no terminal."""
+
+
+@contextlib.contextmanager
+def _log_lines(description: str) -> Iterator[Progress]:
+    state, ended, began = (0, 0, ""), threading.Event(), time.monotonic()
+
+    def advance(done: int, total: int, what: str = "") -> None:
+        nonlocal state
+        state = (done, total, what)
+
+    def say() -> None:
+        # By the clock, not by what is done: a log that says nothing looks like a process that hangs.
+        while not ended.wait(LOG_EVERY):
+            done, total, what = state
+            of = f" of {total:,}" if total else ""
+            note(f"{what or description}: {done:,}{of} after {time.monotonic() - began:,.0f} s")
+
+    thread = threading.Thread(target=say, name="log-lines", daemon=True)
+    thread.start()
+    try:
+        yield advance
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _bar(description: str) -> Any:

@@ -13,6 +13,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,26 @@ class Owner:
         """Whether it belongs to an earlier boot of this machine, as far as the names of machines can be trusted."""
         me = this_process()
         return self.machine == me.machine and self.boot != me.boot
+
+
+def end_with_parent() -> None:
+    """Have this process, which multiprocessing started, end when the one that started it does, even if that is killed.
+
+    To be handed to a pool as the initializer of its workers. Workers wait for work on a pipe that they hold open
+    themselves: without this they would wait for ever.
+    """
+    import multiprocessing
+    from multiprocessing.connection import wait
+
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
 def this_process() -> Owner:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -62,23 +63,33 @@ def train(
     output.note(f"bundle: {result.folder / 'bundle'}")
 
 
+def _lines(what: str) -> Callable[[Progress], None]:
+    last, said = None, time.monotonic()
+
+    def line(state: Progress) -> None:
+        nonlocal last, said
+        mark, now = state.message or state.epoch, time.monotonic()
+        fresh = mark != last and bool(state.message or state.step)
+        if not fresh and now - said < output.LOG_EVERY:
+            return
+        last, said = mark, now
+        if state.message:
+            output.note(state.message + (f": {state.step:,} of {state.steps:,}" if state.steps and not fresh else ""))
+        else:
+            step = "" if fresh else f" step {state.step:,}/{state.steps:,}"
+            output.note(f"epoch {state.epoch}/{state.epochs}{step} loss {state.loss:.4f} {state.rate:.0f} {what}/s")
+
+    return line
+
+
 @contextlib.contextmanager
 def training_bar(what: str = "compounds") -> Iterator[Callable[[Progress], None]]:
-    """Loss, speed and time left; without a terminal a line for each epoch, so that logs stay readable."""
+    """Loss, speed and time left; without a terminal a line for each epoch and every half minute, for logs."""
     if output.settings.quiet:
         yield lambda state: None
         return
     if not sys.stderr.isatty():
-        last: list[Any] = [None]
-
-        def line(state: Progress) -> None:
-            mark = state.message or state.epoch
-            if mark != last[0] and (state.message or state.step):
-                last[0] = mark
-                figures = f"epoch {state.epoch}/{state.epochs} loss {state.loss:.4f} {state.rate:.0f} {what}/s"
-                output.note(state.message or figures)
-
-        yield line
+        yield _lines(what)
         return
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar

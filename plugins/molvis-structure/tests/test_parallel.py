@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
 import pytest
 
 from molvis_core.errors import StructureError
+from molvis_core.processes import Owner, this_process
 from molvis_structure import fingerprints as module
 from molvis_structure.fingerprints import in_parallel
 
@@ -81,3 +85,39 @@ def test_a_script_without_a_guard_is_not_run_again_by_other_processes(
     (tmp_path / "script.py").write_text("import molvis_core\n")
     monkeypatch.setitem(sys.modules, "__main__", script)
     assert {process for _, process in in_parallel(_process, SMILES, processes=2)} == {os.getpid()}
+
+
+ENDLESS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import test_parallel
+from molvis_structure import fingerprints
+
+fingerprints._FEW, fingerprints._CHUNK = 1, 1
+fingerprints.in_parallel(test_parallel._tell, ["C"] * 100_000, processes=2)
+"""
+
+
+def _tell(smiles: str) -> str:
+    print(this_process(), flush=True)
+    time.sleep(0.01)
+    return smiles
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_workers_end_with_a_parent_that_is_killed() -> None:
+    here = str(Path(__file__).parent)
+    parent = subprocess.Popen([sys.executable, "-c", ENDLESS, here], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    workers: set[Owner] = set()
+    while len(workers) < 2:
+        workers.add(Owner.parse(parent.stdout.readline().strip()))
+    parent.kill()
+    try:
+        # Its standard output ends when the last of those that write there does.
+        parent.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        for worker in workers:
+            os.kill(worker.pid, signal.SIGKILL)
+        raise
+    assert all(worker.is_gone() for worker in workers)

@@ -21,6 +21,7 @@ from rdkit.Chem.rdchem import Mol
 
 from molvis_core.errors import ConfigError, did_you_mean
 from molvis_core.identity import parse_smiles
+from molvis_core.processes import end_with_parent
 
 log = logging.getLogger("molvis")
 
@@ -167,7 +168,7 @@ def in_parallel(
         # Spawned rather than forked: a fork of a process in which torch has started threads may hang.
         context = multiprocessing.get_context("spawn")
         try:
-            with ProcessPoolExecutor(count, mp_context=context) as pool:
+            with ProcessPoolExecutor(count, mp_context=context, initializer=end_with_parent) as pool:
                 _collect(out, pool.map(work, items, chunksize=_CHUNK), len(items), progress)
         except (BrokenProcessPool, BrokenPipeError):  # the second where it dies while work is handed to it
             log.warning("a process that made fingerprints died after %d of %d; going on with one", len(out), len(items))
