@@ -36,6 +36,7 @@ BUDGET = float(os.environ.get("MOLVIS_FUZZ_BUDGET", "10"))
 """Seconds of computing for one file."""
 MEMORY = 2 << 30
 """Bytes beyond what the process has taken before the first file."""
+_MODULE = "molvis_core.testing.fuzzing"
 _SILENT = 90.0
 """Seconds without a sign of life after which a process is ended from outside."""
 
@@ -174,7 +175,7 @@ def fuzz(target: Target, corpus: Path, found: Path, *, seconds: float = 60.0, se
     place.mkdir(parents=True, exist_ok=True)
     before = set(place.glob("*.why"))
     words = [target.name, target.target, *target.suffixes]
-    command = [sys.executable, "-m", __name__, "--worker", *words, "--corpus", str(corpus), "--found", str(place)]
+    command = [sys.executable, "-m", _MODULE, "--worker", *words, "--corpus", str(corpus), "--found", str(place)]
     command += ["--seconds", str(seconds), "--seed", str(seed)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
