@@ -35,7 +35,7 @@ def read_shapes(file: Path) -> dict[str, tuple[int, ...]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(file, framework="pt") as content:
+        with safe_open(file, framework="np") as content:
             return {name: tuple(content.get_slice(name).get_shape()) for name in content.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{file}: damaged: {error}") from error
