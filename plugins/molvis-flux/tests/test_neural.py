@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from molvis_core import output
-from molvis_core.errors import BundleError, TrainingError
+from molvis_core.errors import BundleError, MolvisError, TrainingError
 from molvis_core.fitting import Fixed, Normal
 from molvis_core.records import Distribution
 from molvis_core.testing import FitterContract
@@ -360,9 +360,31 @@ def test_damaged_folders_are_refused(folder: Path, trained: Estimator, tmp_path:
     with pytest.raises(BundleError, match="not the one the estimator was trained for"):
         load_estimator(tmp_path / "b")
     text = (folder / "estimator.toml").read_text()
-    (tmp_path / "a" / "estimator.toml").write_text(text.replace("format = 1", "format = 9"))
+    (tmp_path / "a" / "estimator.toml").write_text(text.replace("format = 2", "format = 9"))
     with pytest.raises(BundleError, match="Update molvis"):
         load_estimator(tmp_path / "a")
+
+
+def test_one_flipped_bit_of_an_estimator_does_not_go_unnoticed(trained: Estimator, tmp_path: Path) -> None:
+    save_estimator(trained, tmp_path / "a")
+    rng = np.random.default_rng(0)
+    for name in ("estimator.toml", "study.toml", "weights.safetensors"):
+        file = tmp_path / "a" / name
+        good = file.read_bytes()
+        for place in rng.integers(len(good), size=20):
+            file.write_bytes(good[:place] + bytes([good[place] ^ (1 << int(rng.integers(8)))]) + good[place + 1 :])
+            with pytest.raises(MolvisError):
+                load_estimator(tmp_path / "a")
+        file.write_bytes(good)
+    assert load_estimator(tmp_path / "a").metrics == trained.metrics
+
+
+def test_an_estimator_of_format_1_opens(trained: Estimator, tmp_path: Path) -> None:
+    save_estimator(trained, tmp_path / "a")
+    file = tmp_path / "a" / "estimator.toml"
+    lines = [line for line in file.read_text().splitlines() if not line.startswith(("checksum = ", "study = "))]
+    file.write_text("\n".join(lines).replace("format = 2", "format = 1"))
+    assert load_estimator(tmp_path / "a").metrics == trained.metrics
 
 
 @pytest.mark.parametrize(

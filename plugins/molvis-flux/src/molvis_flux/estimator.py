@@ -16,7 +16,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from molvis_core.config import to_plain, write_toml
+from molvis_core.checksums import is_intact, sealed
+from molvis_core.config import to_plain
 from molvis_core.documents import load_toml
 from molvis_core.errors import BundleError, MolvisError, WriteError, did_you_mean
 from molvis_core.files import recover, replacing_folder
@@ -27,8 +28,8 @@ from molvis_flux.neural import Mixture, SetEncoder
 from molvis_flux.polytope import FluxSpace, flux_space
 from molvis_flux.simulation import Plan, compile_plan
 
-FORMAT = 1
-"""Number of the format of the folder that this molvis writes."""
+FORMAT = 2
+"""Number of the format of the folder that this molvis writes. Format 1 had no checksum."""
 
 MISSING = (0.0, 0.25, 0.5, 0.75, 0.9)
 """Shares of missing measurements at which intervals are calibrated."""
@@ -363,14 +364,18 @@ def save_estimator(estimator: Estimator, folder: Path | str) -> None:
             about = {
                 "format": FORMAT, "molvis": molvis_core.__version__, "network": estimator.study.network.name,
                 "network_digest": network_digest(estimator.study.network),
-                "weights": hashlib.sha256((fresh / "weights.safetensors").read_bytes()).hexdigest(),
+                "weights": _sha256(fresh / "weights.safetensors"), "study": _sha256(fresh / "study.toml"),
                 "components": estimator.model.components, "free": [list(pair) for pair in estimator.free],
                 "settings": to_plain(estimator.settings),
                 "metrics": estimator.metrics,
             }  # fmt: skip
-            (fresh / "estimator.toml").write_text(write_toml(about), encoding="utf-8")
+            (fresh / "estimator.toml").write_text(sealed(about), encoding="utf-8")
     except OSError as error:
         raise WriteError(f"{path}: cannot be written: {error}. What was there before is kept.") from error
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def load_estimator(folder: Path | str) -> Estimator:
@@ -395,16 +400,20 @@ def load_estimator(folder: Path | str) -> Estimator:
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BundleError(f"{file}: damaged: {error}") from error
-    if about.get("format") != FORMAT:
-        raise BundleError(f"{file}: format {about.get('format')!r}; this molvis opens format {FORMAT}. Update molvis")
+    if about.get("format") not in (1, FORMAT):
+        raise BundleError(f"{file}: format {about.get('format')!r}; this molvis opens up to {FORMAT}. Update molvis")
+    if about["format"] > 1 and not is_intact(about):
+        raise BundleError(f"{file}: damaged: its content does not match its checksum")
     try:
         weights = path / "weights.safetensors"
-        if hashlib.sha256(weights.read_bytes()).hexdigest() != about["weights"]:
+        if _sha256(weights) != about["weights"]:
             raise BundleError(f"{weights}: damaged: its digest is not the one in estimator.toml")
         tensors = load_file(weights)
         study = read_study(path / "study.toml")
         if network_digest(study.network) != about["network_digest"]:
             raise BundleError(f"{path / 'study.toml'}: its network is not the one the estimator was trained for")
+        if about["format"] > 1 and _sha256(path / "study.toml") != about["study"]:
+            raise BundleError(f"{path / 'study.toml'}: damaged: its digest is not the one in estimator.toml")
         given = about["settings"]
         settings = Settings(**{**given, "noise": tuple(given["noise"])})
         arrays = {name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith("model/")}
