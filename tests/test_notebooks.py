@@ -17,14 +17,13 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.full
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 NOTEBOOKS = sorted((EXAMPLES / "notebooks").glob("*.ipynb"))
 # Passed with -c: in a process that multiprocessing spawns, a file would be run again from its top.
 PROGRAM = """
 import json, sys, warnings
 from matplotlib import pyplot
-
-pytestmark = pytest.mark.full
 
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)
