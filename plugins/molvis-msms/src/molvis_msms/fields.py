@@ -50,7 +50,8 @@ _TIMES = {
 """Fields of the retention time, and their unit where the text names none: matchms's are seconds, MSP's minutes."""
 _EMPTY = {"", "n/a", "na", "none", "null", "unknown", "-", "?"}
 # One energy, or several: 20-40, 20,40,60, 20/40/60, 10 to 40. What stands before the first is no sign.
-_ENERGIES = r"\d+\.?\d*%?(?:\s*(?:-|\u2013|/|,|to)\s*\d+\.?\d*%?)*"
+# Possessive, and never from the middle of a number: digits without end are looked through once.
+_ENERGIES = r"(?<!\d)\d++(?:\.\d*+)?%?(?:\s*+(?:-|\u2013|/|,|to)\s*+\d++(?:\.\d*+)?%?)*"
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
 

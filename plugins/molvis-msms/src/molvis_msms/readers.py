@@ -74,7 +74,7 @@ _IN_TITLES = {
 
 def _titled(fields: Mapping[str, str]) -> dict[str, str]:
     """Fields, with those that only the title tells."""
-    title = fields.get("title", "")
+    title = fields.get("title", "")[:300]
     told = {name: found.group(1) for name, form in _IN_TITLES.items() if (found := form.search(title))}
     return told | fields
 
