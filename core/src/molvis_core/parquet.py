@@ -85,7 +85,7 @@ def _fits(found: Any, kind: Kind) -> bool:
     if types.is_dictionary(found):
         found = found.value_type
     if types.is_null(found):
-        return True
+        return kind != "numbers"
     text = types.is_string(found) or types.is_large_string(found)
     number = types.is_integer(found) or types.is_floating(found)
     if kind == "numbers":

@@ -106,10 +106,14 @@ def from_table(path: Path, entry: Mapping[str, Any]) -> SpinSystem:
         if len(counts) != len(shifts):
             raise where.error(f"has {len(shifts)} shifts_ppm and {len(counts)} multiplicity; as many are wanted")
         names = _labelled(where, counts)
-        values = {"shifts": shifts, "multiplicity": counts, "nuclei": tuple(map(str, where.get("nuclei", ())))}
+        values = {"shifts": shifts, "multiplicity": counts, "nuclei": tuple(map(str, where.items("nuclei")))}
         width = where.get("line_width_Hz")
         if width is not None:
-            values["widths"] = where.numbers("line_width_Hz") if isinstance(width, list) else [width] * len(shifts)
+            values["widths"] = (
+                where.numbers("line_width_Hz")
+                if isinstance(width, list)
+                else [where.number("line_width_Hz")] * len(shifts)
+            )
         if where.get("intensity_factors") is not None:
             values["intensities"] = where.numbers("intensity_factors")
         pairs = where.triples("couplings_Hz", len(shifts))
@@ -141,13 +145,19 @@ def from_table(path: Path, entry: Mapping[str, Any]) -> SpinSystem:
 
 
 def _labelled(where: _Entry, counts: Sequence[int]) -> list[str]:
-    if names := where.get("labels"):
+    if names := where.items("labels"):
+        if len(names) != len(counts):
+            raise where.error(f"has {len(names)} labels for {len(counts)} groups; as many are wanted")
         return [str(name) for name in names]
     labels = where.get("spin_labels")
     if not isinstance(labels, list) or len(labels) != sum(counts):
         return [f"H{k}" for k in range(1, len(counts) + 1)]
     ends = np.cumsum([0, *counts])
     return [join_names([str(x) for x in labels[a:b]]) for a, b in itertools.pairwise(ends)]
+
+
+_MOST = 1000
+"""Spins of a group: a number that a group is repeated by."""
 
 
 class _Entry:
@@ -168,14 +178,14 @@ class _Entry:
 
     def number(self, key: str, default: float | None = None) -> float:
         value = self.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
             raise self.error(f"{key} is {value!r}; a number is wanted")
         return float(value)
 
     def whole(self, key: str, default: int) -> int:
         value = self.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise self.error(f"{key} is {value!r}; a whole number is wanted")
+        if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _MOST:
+            raise self.error(f"{key} is {value!r:.60}; a whole number is wanted")
         return value
 
     def numbers(self, key: str) -> list[float]:
@@ -189,6 +199,13 @@ class _Entry:
         if not isinstance(values, list):
             raise self.error(f"{key} is {values!r}; a list of whole numbers is wanted")
         return [self.inner({key: value}).whole(key, 0) for value in values]
+
+    def items(self, key: str) -> list[Any]:
+        """Of anything; empty where it is missing."""
+        values = self.get(key, [])
+        if not isinstance(values, list):
+            raise self.error(f"{key} is {values!r:.60}; a list is wanted")
+        return values
 
     def tables(self, key: str, default: Any = None) -> list[Mapping[str, Any]]:
         values = self.get(key, default)
@@ -207,7 +224,7 @@ class _Entry:
 
     def triples(self, key: str, size: int) -> list[tuple[tuple[int, int], float]]:
         found: list[tuple[tuple[int, int], float]] = []
-        for triple in self.get(key, []):
+        for triple in self.items(key):
             if not isinstance(triple, list) or len(triple) != 3:
                 raise self.error(f"{key} holds {triple!r}; [group, group, J] is wanted")
             i, j, value = triple
