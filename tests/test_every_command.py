@@ -23,9 +23,11 @@ WITHOUT_RESULT = {"completion"}
 RESULTS = [
     "data import unknown.codes --out imported",
     "data describe data",
+    "data verify data",
     "data split imported",
     "library build bundle alcohols.smi --out built",
     "library describe index",
+    "library verify index",
     "bundle verify bundle",
     "identify unknown.codes --bundle bundle --library index",
     "calibrate bundle data --library index --out calibrated",
@@ -95,13 +97,10 @@ def test_every_command_takes_json_and_quiet_and_answers(path: str, capsys: pytes
     shown = capsys.readouterr().out
     assert "--json" in shown
     assert "--quiet" in shown
-    module, _, function = app.commands()[path].target.partition(":")
-    callback = load("command", function) if module == "command" else getattr(sys.modules[module], function)
-    # Its own lines, or those of a function of its module that it hands its result to.
-    source = inspect.getsource(callback)
-    named = {name for name in re.findall(r"(\w+)\(", source) if hasattr(sys.modules[callback.__module__], name)}
-    told = [source, *(inspect.getsource(getattr(sys.modules[callback.__module__], n)) for n in named if n[0] == "_")]
-    assert any("output.as_json(" in text for text in told)
+    if not any(line.startswith(path) for line in RESULTS):  # those are run, above
+        module, _, function = app.commands()[path].target.partition(":")
+        callback = load("command", function) if module == "command" else getattr(sys.modules[module], function)
+        assert "output.as_json(" in inspect.getsource(callback)
 
 
 SCRIPT = """

@@ -92,6 +92,26 @@ def test_what_identify_prints_fits_a_terminal_of_80_columns(
             assert any(whole in line for line in lines)
 
 
+def test_what_evaluate_prints_fits_a_terminal_of_80_columns_and_says_what_it_means(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run("evaluate bundle data --library index") == 0
+    shown = capsys.readouterr()
+    table = shown.out.split("Beside retrieval")[0].splitlines()[1:]
+    assert max(map(len, table)) <= 80
+    assert table[0].split() == ["scope", "ranked", "median", "hit@1", "hit@5", "hit@20", "MRR"]
+    assert "the whole library, which embeddings rank alone" in shown.err
+
+
+def test_calibrate_says_what_its_weights_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("calibrate bundle data --library index --out copy") == 0
+    said = capsys.readouterr().err
+    assert "NAME.alone: of an embedding without scorers beside it" in said
+    assert "n measurements of one modality count as n^" in said
+
+
 def test_json_of_identify_takes_no_file(capsys: pytest.CaptureFixture[str]) -> None:
     for given in ("-", "found.json"):
         assert run(f"identify unknown.codes --bundle bundle --library index --json {given}") == 1

@@ -167,7 +167,8 @@ def terminal_width() -> int:
 def _widths(lines: Sequence[Sequence[str]], limit: int) -> list[int] | None:
     """Of the columns; None where they cannot be made to fit."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    least = [min(width, _NARROWEST) for width in widths]
+    words = ((len(word) for cell in column for word in cell.split()) for column in zip(*lines, strict=True))
+    least = [min(width, _NARROWEST, max(word, default=1)) for width, word in zip(widths, words, strict=True)]
     spare = limit - 2 * (len(widths) - 1)
     while limit and sum(widths) > spare:
         # The widest gives way first.

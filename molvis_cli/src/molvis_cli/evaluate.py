@@ -138,21 +138,22 @@ def show_combined(found: Sequence[Combined]) -> None:
         )
 
 
+_CONSTANT = ("bundle", "group", "compounds")
+
+
+def _without_constants(
+    columns: Sequence[str], rows: Sequence[tuple[object, ...]]
+) -> tuple[list[str], list[tuple[object, ...]], list[str]]:
+    """A table without the columns that say the same in every row, and what these say."""
+    left_out = {i for i, name in enumerate(columns) if name in _CONSTANT and len({row[i] for row in rows}) == 1}
+    kept = [i for i in range(len(columns)) if i not in left_out]
+    said = [f"{rows[0][i]} compounds" for i in left_out if columns[i] == "compounds"]
+    return [columns[i] for i in kept], [tuple(row[i] for i in kept) for row in rows], said
+
+
 def show_tables(found: Sequence[Evaluation], *, groups: bool = False) -> None:
     """Retrieval side by side, then what flatters."""
-    columns = [
-        "bundle",
-        "candidates",
-        "method",
-        "by",
-        "group",
-        "compounds",
-        "median",
-        "hit@1",
-        "hit@5",
-        "hit@20",
-        "MRR",
-    ]
+    columns = ["bundle", "scope", "ranked", "group", "compounds", "median", "hit@1", "hit@5", "hit@20", "MRR"]
     rows: list[tuple[object, ...]] = []
     for one in found:
         for f in one.figures:
@@ -164,8 +165,7 @@ def show_tables(found: Sequence[Evaluation], *, groups: bool = False) -> None:
                 (
                     one.bundle,
                     f.candidates,
-                    f.method,
-                    f.by,
+                    f"{f.method}, {f.by}",
                     f.group or "all",
                     f.compounds,
                     f.median_candidates,
@@ -176,12 +176,18 @@ def show_tables(found: Sequence[Evaluation], *, groups: bool = False) -> None:
             if f.by == "compound" and f.method == "embedding" and not f.group:
                 chance = [f"{100 * f.chance[k]:.1f}%" for k in ("hit1", "hit5", "hit20")]
                 rows.append(
-                    (one.bundle, f.candidates, "random", f.by, "all", f.compounds, f.median_candidates, *chance, None)
+                    (one.bundle, f.candidates, "random", "all", f.compounds, f.median_candidates, *chance, None)
                 )
     notes = [
         f"{one.bundle}: {one.spectra} spectra, {one.added} true structures added to {one.library:,}" for one in found
     ]
-    output.print_table(columns, rows, title="; ".join(notes))
+    columns, rows, same = _without_constants(columns, rows)
+    output.print_table(columns, rows, title="; ".join([*notes, *same]))
+    output.note(
+        "scope: candidates of the same mass, of the same formula, or the whole library, which embeddings rank alone, "
+        "since scorers are calibrated among candidates of one mass; median: of their number; MRR: mean of one over the "
+        "rank of the truth; in brackets, 95% intervals"
+    )
     pairs = [
         (
             one.bundle,
@@ -192,5 +198,6 @@ def show_tables(found: Sequence[Evaluation], *, groups: bool = False) -> None:
         for one in found
         if one.pairwise
     ]
+    print()
     columns = ["bundle", "pairwise accuracy", "AUROC", "AUPRC", "Tanimoto of first hit", "calibration error"]
     output.print_table(columns, pairs, title="Beside retrieval (pairwise figures flatter: one random rival each)")

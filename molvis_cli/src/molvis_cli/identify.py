@@ -225,8 +225,9 @@ def calibrate(
     if not output.as_json(found):
         output.print_table(["evidence", "weight"], [(k, f"{v:.3f}") for k, v in found.weights.items()])
         output.note(
-            "NAME.alone: where embeddings are all there is. Several measurements of one modality: n of them count as "
-            f"n^{found.repeats:.2f} (0: they repeat each other; 1: each is evidence of its own)"
+            "weight: what one unit adds to the score; NAME.alone: of an embedding without scorers beside it. n "
+            f"measurements of one modality count as n^{found.repeats:.2f} (0: they repeat each other; 1: each is "
+            "evidence of its own)"
         )
         if found.presence.usable:
             output.note("fitted too: how probable it is that the truth is among the candidates")
