@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from molvis_core.adducts import neutral_mass
 from molvis_core.bundle import Bundle
 from molvis_core.config import fill, from_mapping, read_config
 from molvis_core.dataset import Measurement
-from molvis_core.library import Library
+from molvis_core.library import Library, build_index
+from molvis_core.presence_calibration import random_peaks
 from molvis_core.reading import read_queries
 from molvis_core.testing import PluginContract
 
@@ -74,16 +76,43 @@ def test_precursors_of_the_demo_agree_with_their_compounds(spectra: list[Measure
         assert mass == pytest.approx(item.structure.exact_mass, rel=10e-6), item.name
 
 
-def test_the_demo_library_holds_every_compound_of_the_demo_and_others_of_its_mass(
+def test_the_demo_library_holds_every_compound_of_the_demo_and_ten_candidates_of_its_mass(
     spectra: list[Measurement], library: Library
 ) -> None:
     assert library.problems == ()
+    assert len(library) >= 50_000
     rivals = []
     for item in spectra:
         assert item.structure is not None
         assert len(library.rows_of(item.structure.inchikey14)) == 1, item.name
         rivals.append(len(library.within_ppm(item.structure.exact_mass, 10.0)))
-    assert float(np.mean(rivals)) > 2
+    assert float(np.median(rivals)) >= 10
+    assert min(rivals) > 1
+
+
+def test_rows_of_the_demo_library_say_where_they_come_from(library: Library) -> None:
+    sources = library.table["source"].to_pylist()
+    known = {key[:14] for key, s in zip(library.table["inchikey"].to_pylist(), sources, strict=True) if "Mass" in s}
+    assert len(known) > 5000
+    for source in sources:
+        where, _, told = source.partition(" ")
+        assert (where, told[:4]) in {("MassBank", "CC-B"), ("MassBank", "CC0-"), ("MassBank", "DL-D")} or (
+            where == "isomer" and told.removeprefix("of ")
+        )
+
+
+def test_one_spectrum_of_the_demo_has_no_truth_in_its_library(bundle: Bundle, library: Library, tmp_path: Path) -> None:
+    (absent,), _ = read_queries(molvis_core.load("example", "demo-absent"))
+    assert absent.structure is not None
+    key = absent.structure.inchikey14
+    assert not len(library.rows_of(key))
+    assert f"isomer of {key}" not in library.table["source"].to_pylist()
+    rows = library.within_ppm(absent.structure.exact_mass, 10.0)
+    index = build_index(bundle, Library.from_structures(library.structures(rows)), tmp_path / "index")
+    (found,) = bundle.identify([absent], index)
+    assert found.n_candidates >= 5
+    assert found.truth_rank is None
+    assert found.probability_among is not None
 
 
 def test_the_bundle_opens_and_gives_unit_vectors(bundle: Bundle, spectra: list[Measurement]) -> None:
@@ -107,6 +136,28 @@ def test_the_bundle_finds_most_of_the_demo_compounds_among_each_other(
 def test_the_bundle_is_calibrated_and_says_on_what(bundle: Bundle) -> None:
     assert bundle.calibration.weights["msms"] > 0
     assert bundle.calibration.fitted_on
+
+
+def random_spectra(spectra: list[Measurement]) -> list[Measurement]:
+    rng = np.random.default_rng(0)
+    return [dataclasses.replace(s, record=random_peaks(s.record, rng)) for s in spectra for _ in range(3)]
+
+
+def test_noise_is_probably_of_no_candidate_be_there_one_or_many(
+    bundle: Bundle, spectra: list[Measurement], library: Library, tmp_path: Path
+) -> None:
+    noise = random_spectra(spectra)
+    truths = [s.structure for s in spectra if s.structure]
+    alone = build_index(bundle, Library.from_structures(truths), tmp_path / "alone")
+    near = np.unique(np.concatenate([library.within_ppm(t.exact_mass, 10.0) for t in truths]))
+    many = build_index(bundle, Library.from_structures(library.structures(near)), tmp_path / "many")
+    for index in (alone, many):
+        stated = [f.probability_among for f in bundle.identify(noise, index)]
+        assert len(stated) == 30
+        assert all(p is not None and p < 0.25 for p in stated)
+    own = [f.probability_among for f in bundle.identify(spectra, alone)]
+    assert min(p for p in own if p is not None) > 0.2 > np.median(stated)
+    assert {f.n_candidates for f in bundle.identify(spectra, alone)} == {1}
 
 
 def test_the_card_says_data_licences_figures_and_limits(bundle: Bundle) -> None:

@@ -49,6 +49,18 @@ def molvis_components() -> list[Component]:
             kind="example",
             name="demo-library",
             target="molvis_models:DEMO_LIBRARY",
-            summary="5,396 structures to search: the compounds of the openly licensed part of MassBank.",
+            summary="60,734 structures to search: those of open MassBank records, and isomers made from them.",
+        ),
+        Component(
+            kind="example",
+            name="demo-absent",
+            target="molvis_models:DEMO_ABSENT",
+            summary="A spectrum whose compound is not in the demo's library.",
+        ),
+        Component(
+            kind="example",
+            name="massbank-structures",
+            target="molvis_models:MASSBANK_STRUCTURES",
+            summary="5,396 structures: the compounds of the openly licensed part of MassBank.",
         ),
     ]
