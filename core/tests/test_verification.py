@@ -231,6 +231,18 @@ def test_what_is_missing_or_has_grown_is_named(index: Path, dataset: Path, tmp_p
         verify_index(tmp_path)
 
 
+def test_digests_that_a_stranger_left_out_are_damage_and_no_crash(index: Path, dataset: Path) -> None:
+    for blocks in ([], {"files": 3}, {"files": {"msms.arrow": 3, "vectors.f16": [], "library.arrow": []}}):
+        for file in (index / "index.toml", dataset / "dataset.toml"):
+            file.write_text(sealed({**tomllib.loads(file.read_text()), "blocks": blocks}))
+        with pytest.raises(DatasetError, match=r"msms\.arrow: damaged"):
+            Dataset.open(dataset).table("msms")
+        assert verify_dataset(dataset).damaged
+        assert verify_index(index).damaged
+        with pytest.raises(IndexFileError, match="damaged"):
+            Index.open(index)
+
+
 def test_digests_do_not_depend_on_how_much_is_written_at_a_time(tmp_path: Path) -> None:
     data = np.random.default_rng(0).bytes(2 * BLOCK + 100)
     (tmp_path / "f").write_bytes(data)

@@ -136,8 +136,10 @@ class Verification:
 
 def stored_digests(metadata: Mapping[str, Any], name: str) -> list[str] | None:
     """What a folder's TOML file says of another file; None where it says nothing."""
-    blocks = metadata.get("blocks", {})
-    return list(blocks["files"][name]) if name in blocks.get("files", {}) else None
+    found: Any = metadata
+    for key in ("blocks", "files", name):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return [str(digest) for digest in found] if isinstance(found, list) else None
 
 
 def damage(file: Path, wanted: Sequence[str]) -> list[Damage]:

@@ -544,6 +544,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
         )
     if metadata["format"] > 1 and not is_intact(metadata):
         raise IndexFileError(f"{file}: damaged: its content does not match its checksum. Build the index again.")
+    if metadata["format"] > 1 and None in [stored_digests(metadata, name) for name in ("library.arrow", "vectors.f16")]:
+        raise IndexFileError(f"{file}: damaged: it has no digests of its files. Build the index again.")
     return metadata
 
 

@@ -116,6 +116,7 @@ class StoredVectors:
         content: Any = self._values.reshape(-1).view(np.uint8)
         assert self._digests is not None
         for number in wanted[self._unseen[wanted]].tolist():
-            if block_digest(content[number * BLOCK : (number + 1) * BLOCK]) != self._digests[number]:
+            wanted_digest = self._digests[number] if number < len(self._digests) else None
+            if block_digest(content[number * BLOCK : (number + 1) * BLOCK]) != wanted_digest:
                 raise IndexFileError(f"{self._file}: damaged: {in_block(number)}. Copy it again, or build it again.")
             self._unseen[number] = False
