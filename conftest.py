@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
+from pathlib import Path
 
 import jaxtyping
 import pytest
@@ -20,9 +21,10 @@ if find_spec("sybil"):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the contract's test of intervals, which fits dozens of times whatever the fitter."""
+    """Mark what takes long wherever it is: the documentation's code, and the contract's test of intervals."""
     for item in items:
-        if item.name == "test_intervals_cover_the_truth_as_often_as_they_claim":
+        documentation = item.path.is_relative_to(Path(__file__).parent / "docs")
+        if documentation or item.name == "test_intervals_cover_the_truth_as_often_as_they_claim":
             item.add_marker("full")
 
 

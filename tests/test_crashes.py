@@ -12,7 +12,10 @@ import pytest
 from molvis_core.dataset import Dataset, import_files, split
 from molvis_core.errors import DatasetError
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them"),
+]
 
 APPEND_KILLED = """
 import os, pathlib, shutil, signal, sys

@@ -11,6 +11,8 @@ import molvis_core
 from molvis_core.dataset import Dataset
 from molvis_core.evaluation import evaluate
 
+pytestmark = pytest.mark.full
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 

@@ -64,6 +64,7 @@ def test_no_archive_fills_the_memory(tmp_path: Path) -> None:
         read_spectra(path)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "reader"), [("a.mgf.gz", "mgf"), ("a.smi.gz", "smiles"), ("a.csv.gz", "ccs-csv"), ("a.jdx.gz", "jcamp")]
 )

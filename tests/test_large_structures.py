@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from molvis_core.identity import structure
 
@@ -70,6 +71,7 @@ def test_no_way_in_lets_a_large_structure_end_the_process(tmp_path: Path) -> Non
         assert len(reason) < 400, (name, reason)
 
 
+@pytest.mark.full
 def test_one_refused_smiles_of_a_table_does_not_stop_a_library_build(tmp_path: Path) -> None:
     good = [structure(s) for s in ("CCO", "CCN", "CCC")]
     rows = {

@@ -104,6 +104,7 @@ def kinds(block: Block) -> list[tuple[str, int]]:
 
 
 @with_data
+@pytest.mark.full
 @pytest.mark.parametrize("name", FILES)
 def test_a_real_file_gives_what_an_independent_decoder_gives(name: str) -> None:
     blocks = [block for outer in read_blocks(DATA / name) for block in outer.walk()]

@@ -37,6 +37,7 @@ def test_keys_are_the_same_in_every_process() -> None:
     assert done.stdout.strip() == str(here)
 
 
+@pytest.mark.full
 def test_keys_of_many_compounds_do_not_collide_and_use_every_bit() -> None:
     rng = np.random.default_rng(0)
     base = structure("CCO")

@@ -164,6 +164,7 @@ def test_the_unit_of_absorbance_does_not_matter(make) -> None:
     assert torch.allclose(vectors, vectors[:1].expand(3, -1), atol=1e-5)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("make", "steps"), [(local, 60), (resnet, 60), (xception, 60), (vit, 200)])
 def test_it_learns_to_tell_spectra_apart(make, steps: int) -> None:
     torch.manual_seed(0)
@@ -180,6 +181,7 @@ def test_it_learns_to_tell_spectra_apart(make, steps: int) -> None:
         assert (encoder.eval()(batch).argmax(1) == torch.arange(8)).float().mean() > 0.7
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_timm_model_becomes_one_dimensional(name: str) -> None:
     encoder = IrTimm(name, dim=8, dropout=0.0)

@@ -76,6 +76,7 @@ def test_precursors_of_the_demo_agree_with_their_compounds(spectra: list[Measure
         assert mass == pytest.approx(item.structure.exact_mass, rel=10e-6), item.name
 
 
+@pytest.mark.full
 def test_the_demo_library_holds_every_compound_of_the_demo_and_ten_candidates_of_its_mass(
     spectra: list[Measurement], library: Library
 ) -> None:

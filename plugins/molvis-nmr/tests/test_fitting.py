@@ -332,6 +332,7 @@ def test_what_does_not_fit_together_is_refused() -> None:
         fit(Trace(AXIS[::60], trace.y[::60], frequency=FIELD), many)
 
 
+@pytest.mark.full
 def test_gradient_descent_comes_near_the_same_answer() -> None:
     pair = system([3.80, 3.97], {(0, 1): 7.0})
     axis = np.arange(3.65, 4.15, 0.001)

@@ -17,6 +17,8 @@ from molvis_nmr.mixture import Quantification, Reference, _Axis, _of_lines, quan
 from molvis_nmr.simulation import simulate
 from molvis_nmr.system import SpinSystem
 
+pytestmark = pytest.mark.full
+
 FREQUENCY = 500.0
 AXIS = np.linspace(-0.3, 4.6, 9_000)
 

@@ -189,6 +189,7 @@ def packed(path: Path, folder: Path) -> Path:
 # Every format
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "make",
     [
@@ -582,6 +583,7 @@ def _read_or_refused(path: Path) -> int | str:
 
 
 @with_data
+@pytest.mark.full
 def test_every_raw_file_is_read_or_refused_with_a_reason():
     folders = {path.parent for path in RAW.rglob("fid")}
     found = {path: _read_or_refused(path) for path in (*folders, *(p for p in RAW.rglob("*") if p.is_file()))}

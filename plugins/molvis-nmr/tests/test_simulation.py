@@ -409,6 +409,7 @@ def test_clusters_of_a_chain_agree_with_the_whole(caplog):
     np.testing.assert_allclose(more.weight.sum(axis=0), system.multiplicity, rtol=2e-3)
 
 
+@pytest.mark.full
 def test_a_long_chain_is_simulated_in_clusters():
     system = chain(12)  # 24 spins, 472,392 states
     found = lines(system, 600.0, states=1024)

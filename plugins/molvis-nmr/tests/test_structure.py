@@ -117,6 +117,7 @@ def test_the_table_says_where_it_comes_from():
 
 
 @with_data
+@pytest.mark.full
 def test_shifts_of_the_library_are_met():
     systems = [s for s in read_systems(DATA / "spin_systems.json") if s.inchi and s.identifier.startswith("gissmo")]
     worst: list[float] = []

@@ -18,6 +18,8 @@ from molvis_core.training import Progress
 from molvis_structure.fingerprints import fingerprints
 from molvis_structure.pretraining import _MOST_ASIDE, Maskable, _Heads, _rates, _Tasks, pretrain
 
+pytestmark = pytest.mark.full
+
 GLDM: dict[str, Any] = {"use": "gldm", "dim": 8, "width": 8, "layers": 2, "dropout": 0.1}
 OPTIONS: dict[str, Any] = {"epochs": 2, "batch": 8, "bits": 64, "device": "cpu"}
 

@@ -243,6 +243,7 @@ def test_a_refused_structure_of_a_users_table_is_told_with_its_line(tmp_path: Pa
         resolve_synonyms(table, ["bad"])
 
 
+@pytest.mark.full
 def test_the_real_library_reads_and_agrees_with_rdkit() -> None:
     shared = Path(__file__).resolve().parents[3].parent / "shared" / "data"
     path = Path(os.environ.get("MOLVIS_DATA", shared)) / "structures.parquet"
