@@ -164,9 +164,9 @@ def read_measured(path: str | Path) -> tuple[MeasuredMID, ...]:
             continue
         for start, block, samples in blocks.get(row.sheet, ()):
             label = row.cells[start + 1] if start + 1 < len(row.cells) else ""
-            if not re.fullmatch(r"\d+(?:\.0)?", label):
+            if not re.fullmatch(r"[0-9]{1,4}(?:\.0)?", label):
                 continue
-            heavy = re.match(r"(\d+)\[13C\]", row.cells[start])
+            heavy = re.match(r"([0-9]{1,4})\[13C\]", row.cells[start])
             compound = row.cells[start][heavy.end() if heavy else 0 :].strip()
             known, _ = current.get((row.sheet, start), ("", 0))
             # Where names tell the mass, labels may count rows.
