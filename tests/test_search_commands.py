@@ -199,6 +199,20 @@ def test_calibrate_stores_weights_and_leaves_the_index_valid(capsys: pytest.Capt
     assert run("identify unknown.codes --bundle bundle --library index") == 0
 
 
+def test_calibrate_fits_whether_the_truth_is_among_the_candidates_too(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "identify unknown.codes --bundle bundle --library index --json"
+    assert run(line) == 0
+    assert all(one["probability_among"] is None for one in json.loads(capsys.readouterr().out))
+    assert run("calibrate bundle data --library index") == 0
+    assert "fitted too: how probable it is that the truth is among the candidates" in capsys.readouterr().err
+    assert load_bundle("bundle").calibration.presence.usable
+    assert run(line) == 0
+    searched = [one for one in json.loads(capsys.readouterr().out) if one["candidates"]]
+    assert searched
+    assert all(0 < one["probability_among"] < 1 for one in searched)
+    assert all(c["probability_joint"] <= one["probability_among"] for one in searched for c in one["candidates"])
+
+
 @pytest.mark.parametrize(
     ("what", "file"), [("library verify index", "vectors.f16"), ("data verify data", "msms.arrow")]
 )
