@@ -149,3 +149,13 @@ def test_the_quick_tests_touch_every_package() -> None:
         texts = [p.read_text(encoding="utf-8") for p in (package / "tests").glob("**/test_*.py")]
         quick = [text for text in texts if not re.search(r"^pytestmark = .*\b(full|slow)\b", text, re.MULTILINE)]
         assert quick, f"{package.name}: make test-fast runs no test of it"
+
+
+def test_decisions_are_numbered_once_and_listed() -> None:
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [int(page.name.partition("-")[0]) for page in pages]
+    assert numbers == list(range(1, len(pages) + 1))
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    for page, number in zip(pages, numbers, strict=True):
+        assert page.read_text(encoding="utf-8").startswith(f"# {number}. ")
+        assert f"(decisions/{page.name})" in index
