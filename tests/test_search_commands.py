@@ -167,6 +167,7 @@ def test_what_cannot_be_is_one_clear_line(line: str, message: str, capsys: pytes
     assert len(shown.err.splitlines()) == 1
 
 
+@pytest.mark.full
 def test_a_file_of_structures_is_a_library_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     Path("alcohols.smi").write_text("\n".join(s.smiles for s in barcode.STRUCTURES), encoding="utf-8")
     assert run("identify unknown.codes --bundle bundle --library alcohols.smi --json") == 0
@@ -243,6 +244,7 @@ def test_a_bundle_is_verified_and_an_edit_by_hand_accepted(capsys: pytest.Captur
     assert load_bundle("bundle").calibration.shortlist == 255
 
 
+@pytest.mark.full
 def test_evaluate_compares_bundles_side_by_side(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     same = barcode.make_bundle(workplace / "same", same=True, name="same")
     barcode.make_index(same, workplace / "same-index")

@@ -76,6 +76,7 @@ def test_structures_have_finite_features_of_one_length() -> None:
     assert describe_all([]).shape == (0, SIZE)
 
 
+@pytest.mark.full
 def test_a_fit_learns_what_structure_does_to_the_trend(measured: list[Measurement], trained: CcsEnsemble) -> None:
     unseen = [m for m in measured if m.fold == "test"]
     structures = [m.structure for m in unseen if m.structure is not None]
@@ -86,6 +87,7 @@ def test_a_fit_learns_what_structure_does_to_the_trend(measured: list[Measuremen
     assert (sd > 0).all()
 
 
+@pytest.mark.full
 def test_intervals_hold_nine_in_ten_of_what_they_are_calibrated_on(
     measured: list[Measurement], trained: CcsEnsemble
 ) -> None:
@@ -125,6 +127,7 @@ def test_the_median_of_a_compound_counts_and_wild_values_do_not() -> None:
     assert (ion.ccs, ion.count) == (111.0, 3)
 
 
+@pytest.mark.full
 def test_an_ion_is_predicted_whatever_is_asked_beside_it(trained: CcsEnsemble) -> None:
     structures = synthetic_structures()
     adducts = ["[M+H]+", "[M-H]-", "[M+Na]+", "[M+H]+", "[M+CHO2]-", "[M+H]+"]
@@ -134,6 +137,7 @@ def test_an_ion_is_predicted_whatever_is_asked_beside_it(trained: CcsEnsemble) -
     assert np.allclose(together, np.stack(alone)[:, :, 0], rtol=1e-5)
 
 
+@pytest.mark.full
 def test_predict_and_the_columns_of_the_predictor_agree(trained: CcsEnsemble) -> None:
     structures = synthetic_structures()
     with torch.no_grad():
@@ -143,6 +147,7 @@ def test_predict_and_the_columns_of_the_predictor_agree(trained: CcsEnsemble) ->
     assert np.allclose(np.stack([mean[:, column].numpy(), sd[:, column].numpy()]), wanted, rtol=1e-5)
 
 
+@pytest.mark.full
 def test_asking_for_what_it_cannot_predict_is_an_error(trained: CcsEnsemble) -> None:
     one = [structure("CCO")]
     with pytest.raises(AdductError, match=r"knows no \[M\+4H\]4\+"):
@@ -160,6 +165,7 @@ def test_asking_for_what_it_cannot_predict_is_an_error(trained: CcsEnsemble) -> 
 # Files
 
 
+@pytest.mark.full
 def test_a_fitted_predictor_is_read_back_as_it_was(trained: CcsEnsemble, tmp_path: Path) -> None:
     trained.save(tmp_path / "a.safetensors", card={"licence": "CC0"})
     again = load(str(tmp_path / "a.safetensors"))

@@ -914,6 +914,7 @@ def test_every_high_resolution_row_of_massbank_is_read_or_refused_for_a_reason(m
     assert all(m.structure and m.fold and m.cluster is not None and m.licence for m in good)
 
 
+@pytest.mark.full
 def test_energies_as_stated_agree_with_the_tables_of_massbank(massbank: Path) -> None:
     names = ["collision_energy", "ce_ev", "precursor_mz", "instrument_type"]
     rows = [r for r in pq.read_table(massbank, columns=names).slice(0, 20_000).to_pylist() if r["collision_energy"]]

@@ -94,6 +94,7 @@ def test_the_blocks_fill_the_features() -> None:
         assert [0, *(stop for _, stop in borders)] == [*(start for start, _ in borders), length]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("block", ATOM_BLOCKS)
 def test_a_block_of_an_atom_is_as_defined(block: str) -> None:
     start, stop, wanted = ATOM_BLOCKS[block]
