@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import barcode
@@ -72,4 +73,7 @@ def test_the_level_of_confidence_follows_from_what_is_known() -> None:
     assert confidence(Identification("q", mass=46.0, problem="no candidate"))[0] == "5"
     assert confidence(Identification("q", problem="no mass"))[0] == "-"
     unlikely = Identification("q", mass=46.0, candidates=found.candidates, probability_among=0.2)
-    assert confidence(unlikely, agrees)[0] == "5"
+    assert confidence(unlikely)[0] == "5"
+    assert confidence(unlikely, agrees)[0] == "2a"
+    # Below even odds, and yet not called unlikely: what the report says beside it and the level agree.
+    assert confidence(replace(unlikely, probability_among=0.42))[0] == "3"

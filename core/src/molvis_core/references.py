@@ -12,6 +12,7 @@ from jaxtyping import Int64
 
 from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
+from molvis_core.presence import UNLIKELY
 from molvis_core.records import PeakList, Structure
 
 if TYPE_CHECKING:
@@ -113,8 +114,9 @@ def confidence(one: Identification, best: Match | None = None) -> tuple[str, str
 
     Reference: Environmental Science & Technology 48 (2014) 2097, doi:10.1021/es5002105
     """
-    if not one.candidates or (one.probability_among is not None and one.probability_among < 0.5):
-        return ("5", "exact mass of interest") if one.mass else ("-", "no mass is known")
-    if best is not None and best.agrees:
+    # A spectrum that agrees with that of a known structure says more than what the ranking looks like.
+    if one.candidates and best is not None and best.agrees:
         return "2a", "probable structure, by a library spectrum"
+    if not one.candidates or (one.probability_among is not None and one.probability_among < UNLIKELY):
+        return ("5", "exact mass of interest") if one.mass else ("-", "no mass is known")
     return "3", "tentative candidates"
