@@ -38,7 +38,10 @@ REACH = 40.0
 """Hz around each line that are fitted."""
 STARTS = 24
 """Most starts to try where the first ends badly."""
-SHIFT_SD, COUPLING_SD, WIDTH_SD, INTENSITY_SD = 0.05, 3.0, 0.7, 0.25
+SHIFT_SD = 0.05
+COUPLING_SD = 3.0
+WIDTH_SD = 0.7
+INTENSITY_SD = 0.25
 """Of the usual prior around the start values: in ppm, in Hz, and relative. That of a coupling of 0 is `ZERO_SD`."""
 ZERO_SD = 1.0
 _BLOCK = 2048
