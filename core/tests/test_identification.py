@@ -471,7 +471,8 @@ def test_what_is_written_says_the_same(some: list[Identification], tmp_path: Pat
     with (tmp_path / "found.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [r["rank"] for r in rows] == ["1", "2", "3", ""]
-    assert float(rows[0]["probability"]) == some[0].candidates[0].probability
+    assert float(rows[0]["probability"]) == pytest.approx(some[0].candidates[0].probability, rel=1e-8)
+    assert all(len(row["mass"].replace(".", "")) <= 9 for row in rows)
     write_json(tmp_path / "found.json", some)
     read = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     assert read[0]["candidates"][0]["evidence"] == some[0].candidates[0].evidence

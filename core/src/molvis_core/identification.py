@@ -1304,7 +1304,7 @@ def to_json(found: Sequence[Identification]) -> list[dict[str, Any]]:
 
 
 def write_csv(path: Path | str, found: Sequence[Identification]) -> None:
-    """`to_rows` as a CSV file, whole or not at all.
+    """`to_rows` as a CSV file, whole or not at all. Numbers have nine digits: 0.1 micro-dalton of an ion of 100 Da.
 
     Raises:
         DatasetError: the file cannot be written; the old one is kept.
@@ -1312,7 +1312,8 @@ def write_csv(path: Path | str, found: Sequence[Identification]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=COLUMNS)
     writer.writeheader()
-    writer.writerows({k: in_cell(v) for k, v in row.items()} for row in to_rows(found))
+    for row in to_rows(found):
+        writer.writerow({k: f"{v:.9g}" if isinstance(v, float) else in_cell(v) for k, v in row.items()})
     write_file(path, text.getvalue())
 
 
