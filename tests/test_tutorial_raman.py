@@ -143,6 +143,6 @@ def test_the_truth_is_among_the_first_five_far_more_often_than_by_chance(reader:
 
 def test_an_identification_names_candidates(reader: Reader) -> None:
     (line,) = [line for line in reader.said if line.startswith("molvis identify")]
-    (found,) = json.loads(reader.run(f"{line} --json -"))
+    (found,) = json.loads(reader.run(f"{line} --json"))
     assert len(found["candidates"]) == 20
     assert found["candidates"][0]["probability"] > 1 / 400

@@ -141,7 +141,8 @@ def test_probabilities_all_told_are_shares_of_it(bundle: Bundle, index: Index, t
     assert plain["candidates"][0]["probability_joint"] == rows[0]["probability_joint"]
     write_csv(tmp_path / "found.csv", found)
     with (tmp_path / "found.csv").open(encoding="utf-8", newline="") as file:
-        assert float(next(csv.DictReader(file))["probability_among"]) == found[0].probability_among
+        written = float(next(csv.DictReader(file))["probability_among"])
+    assert written == pytest.approx(found[0].probability_among, rel=1e-8)
     assert json.dumps(plain)
 
 
