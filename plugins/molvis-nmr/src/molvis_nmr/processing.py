@@ -191,16 +191,17 @@ def autophase(spectrum: Complex[np.ndarray, " s"], sweep_width: float, *, avoid:
     offsets = _offsets(len(smooth))
     magnitude = np.abs(smooth)
     noise = float(np.median(magnitude))
-    hz = sweep_width / len(smooth)
+    # A header may state any sweep width, even one whose inverse is infinite: nothing is wider than the spectrum.
+    per_hz = min(len(smooth) / sweep_width, float(len(smooth)))
     for allowed in (np.abs(offsets) > avoid, np.full(len(smooth), True)):
         strong = (magnitude > 20 * noise) & allowed & (np.abs(offsets) < 0.45)
-        labels, count = nd.label(nd.binary_dilation(strong, iterations=max(1, round(15 / hz))))
+        labels, count = nd.label(nd.binary_dilation(strong, iterations=min(len(smooth), max(1, round(15 * per_hz)))))
         if count:
             break
     else:
         return float(np.rad2deg(np.angle(smooth.sum()))), 0.0
     weight = np.zeros(len(smooth))
-    feet = round(150 / hz)
+    feet = min(len(smooth), round(150 * per_hz))
     for (where,) in nd.find_objects(labels):
         wide = slice(max(0, where.start - feet), where.stop + feet)
         weight[wide] = np.maximum(weight[wide], magnitude[where].max() ** -0.7)

@@ -21,7 +21,7 @@ from molvis_flux.readers.draft import Draft, reverse
 from molvis_flux.readers.shared import Data, assign_tracers, by_experiment, finite
 
 _FLOOR = 1e-3
-_ITEM = re.compile(r"(?:\{(?P<times>[\d.]+)\}\s*)?(?P<name>[^\s{}+]+)")
+_ITEM = re.compile(r"(?:\{(?P<times>\d{1,15}(?:\.\d{0,15})?|\.\d{1,15})\}\s*)?(?P<name>[^\s{}+]+)")
 _PART = re.compile(r"(?P<pool>.+)_(?P<atoms>[\d:]+)")
 
 
