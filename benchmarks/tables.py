@@ -418,7 +418,7 @@ TABLES = {
 
 
 def main() -> None:
-    for page in ("results.md", "losses.md", "choosing.md", "nmr-results.md"):
+    for page in ("results.md", "losses.md", "choosing.md", "nmr/results.md"):
         file = ROOT / "docs" / page
         text = file.read_text(encoding="utf-8")
         for name, make in TABLES.items():

@@ -86,7 +86,7 @@ COLLECTOR = Sybil(
     patterns=[
         "README.md",
         "docs/*.md",
-        "docs/decisions/*.md",
+        "docs/*/*.md",
         "core/README.md",
         "molvis_cli/README.md",
         "plugins/*/README.md",

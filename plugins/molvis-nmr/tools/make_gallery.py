@@ -1,4 +1,4 @@
-"""Make the pictures of docs/nmr-gallery.md, from simulated spectra and from measured ones with an open licence.
+"""Make the pictures of docs/nmr/gallery.md, from simulated spectra and from measured ones with an open licence.
 
 python plugins/molvis-nmr/tools/make_gallery.py [--data ../shared/data]
 """
@@ -21,7 +21,7 @@ from molvis_nmr.simulation import simulate
 from molvis_nmr.system import SpinSystem
 from molvis_nmr.systems import read_systems
 
-IMAGES = Path(__file__).resolve().parents[3] / "docs" / "images"
+IMAGES = Path(__file__).resolve().parents[3] / "docs" / "nmr" / "images"
 DPI = 90.0
 
 
@@ -36,7 +36,7 @@ def draw(name: str, title: str, trace: Trace, start: SpinSystem, **settings: obj
     found = fit(trace, start, **settings)  # pyright: ignore[reportArgumentType]
     excluded = settings.get("exclude", ())
     figure = draw_fit(report.measured(found), report.fitted(found), report.parts(found), title=title, excluded=excluded)  # pyright: ignore[reportArgumentType]
-    save(figure, IMAGES / f"nmr-{name}.png", dpi=DPI)
+    save(figure, IMAGES / f"{name}.png", dpi=DPI)
     print(name, {k: round(v, 4) for k, v in found.metrics.items()}, found.problem)
 
 
@@ -54,7 +54,7 @@ def fields() -> None:
         for side in ("left", "right", "top"):
             axes.spines[side].set_visible(False)
     axes.set_xlabel("chemical shift, ppm")
-    save(figure, IMAGES / "nmr-fields.png", dpi=DPI)
+    save(figure, IMAGES / "fields.png", dpi=DPI)
 
 
 def mixture(folder: Path, systems: dict[str, SpinSystem]) -> None:
@@ -75,7 +75,7 @@ def mixture(folder: Path, systems: dict[str, SpinSystem]) -> None:
     found = quantify(spectrum(folder, "nrc:amino_acid_mixture_2022"), library)
     title = "Four amino acids and glucose, 600 MHz"
     figure = draw_fit(found.measured, found.fitted, found.parts, title=title, excluded=found.excluded)
-    save(figure, IMAGES / "nmr-mixture.png", dpi=DPI)
+    save(figure, IMAGES / "mixture.png", dpi=DPI)
     print("mixture", round(found.roi_iou, 4))
 
 
@@ -83,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[4] / "shared" / "data")
     folder = parser.parse_args().data / "nmr"
-    IMAGES.mkdir(exist_ok=True)
+    IMAGES.mkdir(parents=True, exist_ok=True)
     systems = {s.identifier: s for s in read_systems(folder / "spin_systems.json")}
     fields()
     draw("proline", "L-proline, 500 MHz, simulated with noise", demo.spectrum(), demo.start())

@@ -1,4 +1,4 @@
-"""The format of molvis: TOML that is comfortable to write by hand, described in docs/flux-models.md."""
+"""The format of molvis: TOML that is comfortable to write by hand, described in docs/flux/models.md."""
 
 from __future__ import annotations
 
