@@ -30,14 +30,14 @@ import pyarrow.parquet as pq
 from molvis_core.files import write_text
 from molvis_core.fitting import Fixed
 from molvis_core.records import Trace
-from molvis_nmr import metrics
-from molvis_nmr.fitting import SpinSystemFit, fit
-from molvis_nmr.gradient import fit_gradient
-from molvis_nmr.lines import lines
-from molvis_nmr.metrics import r_factor
-from molvis_nmr.simulation import simulate
-from molvis_nmr.system import SpinSystem
-from molvis_nmr.systems import read_systems
+from molvis_nmr.fitting import agreement as metrics
+from molvis_nmr.fitting.agreement import r_factor
+from molvis_nmr.fitting.gradient import fit_gradient
+from molvis_nmr.fitting.spin_system import SpinSystemFit, fit
+from molvis_nmr.formats.spin_systems import read_systems
+from molvis_nmr.spins.simulation import simulate
+from molvis_nmr.spins.system import SpinSystem
+from molvis_nmr.spins.transitions import lines
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("MOLVIS_DATA", ROOT.parent / "shared" / "data")) / "nmr"

@@ -1,4 +1,4 @@
-"""Mixtures: what `molvis_nmr.mixture.quantify` says of measured ones, and of simulated ones whose truth is known.
+"""Mixtures: what `quantify` finds in measured ones, and in simulated ones whose truth is known.
 
     python benchmarks/nmr_mixture.py [--data ../shared/data] [--mixtures 20] [--seed 0]
 
@@ -22,11 +22,11 @@ import pyarrow.parquet as pq
 
 from molvis_core.output import to_plain
 from molvis_core.records import Trace
-from molvis_nmr.mixture import quantify
-from molvis_nmr.report import quantification_summary
-from molvis_nmr.simulation import simulate
-from molvis_nmr.system import SpinSystem
-from molvis_nmr.systems import read_systems
+from molvis_nmr.formats.spin_systems import read_systems
+from molvis_nmr.mixture.quantify import quantify
+from molvis_nmr.report.page import quantification_summary
+from molvis_nmr.spins.simulation import simulate
+from molvis_nmr.spins.system import SpinSystem
 
 RESULTS = Path(__file__).parent / "results" / "nmr_mixture.json"
 AMINO_ACIDS = ("bmse000042", "bmse000041", "bmse000867", "bmse000038")  # Leu, Ile, Ser, Gln

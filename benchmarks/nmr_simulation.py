@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 
 from molvis_core.files import write_text
-from molvis_nmr.lines import Lines, lines, lines_and_derivatives, merged
-from molvis_nmr.simulation import render, simulate
-from molvis_nmr.system import SpinSystem
-from molvis_nmr.systems import read_systems
+from molvis_nmr.formats.spin_systems import read_systems
+from molvis_nmr.spins.simulation import render, simulate
+from molvis_nmr.spins.system import SpinSystem
+from molvis_nmr.spins.transitions import Lines, lines, lines_and_derivatives, merged
 
 FREQUENCY = 600.0
 WIDTH = 1.0

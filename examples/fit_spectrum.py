@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from molvis_nmr import demo, fit, write_fit
+from molvis_nmr import fit, write_fit
+from molvis_nmr.workflows import demo
 
 
 def main() -> None:

@@ -138,7 +138,7 @@ def test_a_wrong_path_is_answered_before_anything_heavy_is_imported() -> None:
         ("train default --out run", "molvis_core.training.train", "it goes on where it stopped"),
         ("data import unknown.codes --out c", "molvis_core.dataset.import_files", "it starts from the beginning"),
         ("flux train network.toml --out d", "molvis_flux.training.train", "it goes on where it stopped"),
-        ("nmr simulate --smiles CCO", "molvis_nmr.simulated.simulate_file", "it starts from the beginning"),
+        ("nmr simulate --smiles CCO", "molvis_nmr.workflows.simulate.simulate_file", "it starts from the beginning"),
     ],
 )
 @pytest.mark.usefixtures("workplace")

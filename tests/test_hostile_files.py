@@ -16,8 +16,8 @@ from molvis_core.errors import ReadError
 from molvis_core.registry import load
 from molvis_flux.readers import read_fluxml, read_measured
 from molvis_flux.readers.fluxml import _parse
-from molvis_nmr.readers import read_spectra
-from molvis_nmr.systems import read_system
+from molvis_nmr.formats.opening import read_spectra
+from molvis_nmr.formats.spin_systems import read_system
 
 # Each entity is ten of the one before: nothing may wait for the billion, not even a count of it.
 ENTITIES = '<!ENTITY e0 "lol">' + "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10}">' for i in range(1, 10))

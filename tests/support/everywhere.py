@@ -53,10 +53,10 @@ def fluxes() -> tuple[dict[str, object], dict[str, list[float]]]:
 
 def spins() -> tuple[dict[str, object], dict[str, list[float]]]:
     """Lines of six spins that are alike but for their couplings, clusters of a chain, and a fit."""
-    from molvis_nmr.fitting import fit
-    from molvis_nmr.lines import distinct, lines
-    from molvis_nmr.simulation import simulate
-    from molvis_nmr.system import SpinSystem
+    from molvis_nmr.fitting.spin_system import fit
+    from molvis_nmr.spins.simulation import simulate
+    from molvis_nmr.spins.system import SpinSystem
+    from molvis_nmr.spins.transitions import distinct, lines
 
     ring = np.zeros((6, 6))
     for k in range(6):

@@ -92,7 +92,7 @@ def _structures() -> None:
 
 def _traces() -> None:
     ir, jcamp = _tests("plugins/molvis-ir/tests/test_readers.py"), _tests("core/tests/test_jcamp.py")
-    nmr = _tests("plugins/molvis-nmr/tests/test_readers.py")
+    nmr = _tests("plugins/molvis-nmr/tests/test_formats.py")
     _put("jcamp", "a.jdx", ir._jcamp(ir.ROWS))
     _put("jcamp", "b.jdx", ir.LONG)
     _put("jcamp", "c.jdx", jcamp.written(jcamp.GOOD, 6))
@@ -136,7 +136,9 @@ def _repacked(path: Path) -> bytes:
 
 
 def _models() -> None:
-    flux, systems = (_tests(f"plugins/molvis-{p}.py") for p in ("flux/tests/test_readers", "nmr/tests/test_systems"))
+    flux, systems = (
+        _tests(f"plugins/molvis-{p}.py") for p in ("flux/tests/test_readers", "nmr/tests/test_formats_spin_systems")
+    )
     _put("flux-study", "a.toml", flux.TOY)
     _put("flux-study", "a.fml", flux.FLUXML)
     _put("flux-study", "m_model.txt", flux.MODEL)
@@ -160,7 +162,7 @@ def _models() -> None:
     from safetensors.numpy import save_file
 
     from molvis_core.library import Library
-    from molvis_nmr.systems import read_system, write_system
+    from molvis_nmr.formats.spin_systems import read_system, write_system
 
     home = CORPUS / "nmr-systems"
     for name in ("a.xml", "a.json"):

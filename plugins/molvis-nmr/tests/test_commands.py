@@ -14,16 +14,16 @@ from typer.testing import CliRunner, Result
 from molvis_core import output
 from molvis_core.errors import ConfigError, ReadError
 from molvis_core.records import Trace
-from molvis_nmr import demo as example
 from molvis_nmr.commands.demo import demo
 from molvis_nmr.commands.fit import fit
 from molvis_nmr.commands.quantify import quantify
-from molvis_nmr.mixture import Reference
-from molvis_nmr.simulation import simulate
-from molvis_nmr.studies import fit_files, library_entries, quantify_file, read_window
-from molvis_nmr.system import SpinSystem
-from molvis_nmr.systems import write_system
-from molvis_nmr.writers import write_spectrum
+from molvis_nmr.formats.spin_systems import write_system
+from molvis_nmr.formats.writers import write_spectrum
+from molvis_nmr.mixture.quantify import Reference
+from molvis_nmr.spins.simulation import simulate
+from molvis_nmr.spins.system import SpinSystem
+from molvis_nmr.workflows import demo as example
+from molvis_nmr.workflows.fit import fit_files, library_entries, quantify_file, read_window
 
 
 def run(command, *arguments: object) -> Result:

@@ -13,13 +13,13 @@ from molvis_core.errors import RecordError
 from molvis_core.fitting import Fixed, Normal, Uniform
 from molvis_core.records import Trace
 from molvis_core.testing import FitterContract
-from molvis_nmr import metrics
-from molvis_nmr.fitting import NmrSpinSystem, fit
-from molvis_nmr.gradient import NmrGradient, fit_gradient
-from molvis_nmr.lines import lines, lines_and_derivatives
-from molvis_nmr.model import Shape, Window, basis, jacobian
-from molvis_nmr.simulation import simulate
-from molvis_nmr.system import SpinSystem
+from molvis_nmr.fitting import agreement as metrics
+from molvis_nmr.fitting.gradient import NmrGradient, fit_gradient
+from molvis_nmr.fitting.lorentzians import Shape, Window, basis, jacobian
+from molvis_nmr.fitting.spin_system import NmrSpinSystem, fit
+from molvis_nmr.spins.simulation import simulate
+from molvis_nmr.spins.system import SpinSystem
+from molvis_nmr.spins.transitions import lines, lines_and_derivatives
 
 FIELD = 400.0
 
@@ -64,7 +64,7 @@ PLAIN: dict[str, Any] = {"couplings": "given", "gaussian": False, "absolute": Fa
 
 def test_every_way_to_the_fit_has_the_same_defaults() -> None:
     from molvis_nmr.commands.fit import fit as command
-    from molvis_nmr.studies import fit_files
+    from molvis_nmr.workflows.fit import fit_files
 
     parameters = {f: inspect.signature(f).parameters for f in (fit, fit_files, NmrSpinSystem, command)}
     shared = ("nucleus", "couplings", "gaussian", "phase", "baseline", "line_shape", "absolute", "starts", "exclude")

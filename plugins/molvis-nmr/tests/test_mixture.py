@@ -11,11 +11,11 @@ import pytest
 
 from molvis_core.errors import RecordError
 from molvis_core.records import Trace
-from molvis_nmr import report
-from molvis_nmr.lines import lines
-from molvis_nmr.mixture import Quantification, Reference, _Axis, _of_lines, quantify
-from molvis_nmr.simulation import simulate
-from molvis_nmr.system import SpinSystem
+from molvis_nmr.mixture.quantify import Quantification, Reference, _Axis, _of_lines, quantify
+from molvis_nmr.report import page as report
+from molvis_nmr.spins.simulation import simulate
+from molvis_nmr.spins.system import SpinSystem
+from molvis_nmr.spins.transitions import lines
 
 pytestmark = pytest.mark.full
 

@@ -1,4 +1,4 @@
-"""Learns shifts and couplings by environment from assigned spin systems, for molvis_nmr.structure.
+"""Learns shifts and couplings by environment from assigned spin systems, for molvis_nmr.prediction.structure.
 
     python plugins/molvis-nmr/tools/make_environments.py spin_systems.json [--check]
 
@@ -21,7 +21,7 @@ from rdkit.Chem.rdchem import Mol
 from rdkit.rdBase import BlockLogs
 
 from molvis_core.files import write_text
-from molvis_nmr.environments import (
+from molvis_nmr.prediction.environments import (
     SPHERES,
     Environments,
     environment,

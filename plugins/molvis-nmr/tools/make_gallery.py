@@ -13,13 +13,14 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from molvis_core.records import Trace
-from molvis_nmr import demo, report
-from molvis_nmr.fitting import fit
-from molvis_nmr.mixture import quantify
-from molvis_nmr.picture import draw_fit, save
-from molvis_nmr.simulation import simulate
-from molvis_nmr.system import SpinSystem
-from molvis_nmr.systems import read_systems
+from molvis_nmr.fitting.spin_system import fit
+from molvis_nmr.formats.spin_systems import read_systems
+from molvis_nmr.mixture.quantify import quantify
+from molvis_nmr.report import page as report
+from molvis_nmr.report.figures import draw_fit, save
+from molvis_nmr.spins.simulation import simulate
+from molvis_nmr.spins.system import SpinSystem
+from molvis_nmr.workflows import demo
 
 IMAGES = Path(__file__).resolve().parents[3] / "docs" / "nmr" / "images"
 DPI = 90.0

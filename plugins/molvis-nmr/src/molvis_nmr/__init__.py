@@ -1,7 +1,7 @@
 """Spin systems from 1D NMR spectra, for molvis.
 
 Public names are imported when first used: `import molvis_nmr` costs no SciPy and no torch. The function `lines`
-is in the module of that name.
+is in `molvis_nmr.spins.transitions`.
 """
 
 from __future__ import annotations
@@ -10,50 +10,50 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from molvis_nmr.autograd import lines_torch, simulate_torch
-    from molvis_nmr.conversion import convert
-    from molvis_nmr.fitting import SpinSystemFit, fit
-    from molvis_nmr.lines import LineDerivatives, Lines, lines_and_derivatives
-    from molvis_nmr.mixture import Metabolite, Quantification, Reference, quantify
-    from molvis_nmr.picture import draw_fit
+    from molvis_nmr.fitting.spin_system import SpinSystemFit, fit
+    from molvis_nmr.formats.opening import read_fid, read_spectra, read_spectrum
+    from molvis_nmr.formats.spin_systems import read_system, read_systems, write_system
+    from molvis_nmr.formats.writers import write_spectrum
+    from molvis_nmr.mixture.quantify import Metabolite, Quantification, Reference, quantify
+    from molvis_nmr.prediction.structure import from_smiles
     from molvis_nmr.processing import Fid, Processed, process
-    from molvis_nmr.readers import read_fid, read_spectra, read_spectrum
-    from molvis_nmr.report import write_fit, write_quantification
-    from molvis_nmr.simulation import simulate
-    from molvis_nmr.structure import from_smiles
-    from molvis_nmr.system import SpinSystem
-    from molvis_nmr.systems import read_system, read_systems, write_system
-    from molvis_nmr.writers import write_spectrum
+    from molvis_nmr.report.figures import draw_fit
+    from molvis_nmr.report.page import write_fit, write_quantification
+    from molvis_nmr.spins.autograd import lines_torch, simulate_torch
+    from molvis_nmr.spins.simulation import simulate
+    from molvis_nmr.spins.system import SpinSystem
+    from molvis_nmr.spins.transitions import LineDerivatives, Lines, lines_and_derivatives
+    from molvis_nmr.workflows.convert import convert
 
 _HOME = {
     "Fid": "processing",
-    "LineDerivatives": "lines",
-    "Lines": "lines",
-    "Metabolite": "mixture",
+    "LineDerivatives": "spins.transitions",
+    "Lines": "spins.transitions",
+    "Metabolite": "mixture.quantify",
     "Processed": "processing",
-    "Quantification": "mixture",
-    "Reference": "mixture",
-    "SpinSystem": "system",
-    "SpinSystemFit": "fitting",
-    "convert": "conversion",
-    "draw_fit": "picture",
-    "fit": "fitting",
-    "from_smiles": "structure",
-    "lines_and_derivatives": "lines",
-    "lines_torch": "autograd",
+    "Quantification": "mixture.quantify",
+    "Reference": "mixture.quantify",
+    "SpinSystem": "spins.system",
+    "SpinSystemFit": "fitting.spin_system",
+    "convert": "workflows.convert",
+    "draw_fit": "report.figures",
+    "fit": "fitting.spin_system",
+    "from_smiles": "prediction.structure",
+    "lines_and_derivatives": "spins.transitions",
+    "lines_torch": "spins.autograd",
     "process": "processing",
-    "quantify": "mixture",
-    "read_fid": "readers",
-    "read_spectra": "readers",
-    "read_spectrum": "readers",
-    "read_system": "systems",
-    "read_systems": "systems",
-    "simulate": "simulation",
-    "simulate_torch": "autograd",
-    "write_fit": "report",
-    "write_quantification": "report",
-    "write_spectrum": "writers",
-    "write_system": "systems",
+    "quantify": "mixture.quantify",
+    "read_fid": "formats.opening",
+    "read_spectra": "formats.opening",
+    "read_spectrum": "formats.opening",
+    "read_system": "formats.spin_systems",
+    "read_systems": "formats.spin_systems",
+    "simulate": "spins.simulation",
+    "simulate_torch": "spins.autograd",
+    "write_fit": "report.page",
+    "write_quantification": "report.page",
+    "write_spectrum": "formats.writers",
+    "write_system": "formats.spin_systems",
 }
 
 __all__ = [

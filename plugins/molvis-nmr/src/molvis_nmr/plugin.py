@@ -22,11 +22,11 @@ def molvis_components() -> list[Component]:
         Component(
             kind="reader",
             name="nmr-jcamp",
-            target="molvis_nmr.readers.jcamp:read_jcamp",
+            target="molvis_nmr.formats.jcamp:read_jcamp",
             summary="JCAMP-DX files of NMR spectra and fids.",
             modality="nmr",
             suffixes=(".jdx", ".dx", ".jcamp"),
-            recognises="molvis_nmr.readers.jcamp:is_nmr_jcamp",
+            recognises="molvis_nmr.formats.jcamp:is_nmr_jcamp",
             cite="10.1366/0003702934067874",
         ),
         _reader("nmrml", "nmrml:read_nmrml", "nmrML files.", ".nmrml", cite="10.1021/acs.analchem.7b02795"),
@@ -56,7 +56,7 @@ def molvis_components() -> list[Component]:
         Component(
             kind="writer",
             name="nmr-jcamp",
-            target="molvis_nmr.writers:write_jcamp",
+            target="molvis_nmr.formats.writers:write_jcamp",
             summary="JCAMP-DX files of NMR spectra.",
             modality="nmr",
             suffixes=(".jdx", ".dx", ".jcamp"),
@@ -64,7 +64,7 @@ def molvis_components() -> list[Component]:
         Component(
             kind="writer",
             name="nmr-text",
-            target="molvis_nmr.writers:write_text_spectrum",
+            target="molvis_nmr.formats.writers:write_text_spectrum",
             summary="Two columns of text, ppm and intensity.",
             modality="nmr",
             suffixes=(".csv", ".tsv", ".txt"),
@@ -108,14 +108,14 @@ def molvis_components() -> list[Component]:
         Component(
             kind="fitter",
             name="nmr-spin-system",
-            target="molvis_nmr.fitting:NmrSpinSystem",
+            target="molvis_nmr.fitting.spin_system:NmrSpinSystem",
             summary="Shifts, couplings, widths and intensities with errors from spectra, by least squares.",
             cite="10.1002/mrc.4689",
         ),
         Component(
             kind="fitter",
             name="nmr-gradient",
-            target="molvis_nmr.gradient:NmrGradient",
+            target="molvis_nmr.fitting.gradient:NmrGradient",
             summary="The same by gradient descent on the angle between spectra, for comparison.",
         ),
     ]
@@ -127,10 +127,10 @@ def _reader(
     return Component(
         kind="reader",
         name=name,
-        target=f"molvis_nmr.readers.{target}",
+        target=f"molvis_nmr.formats.{target}",
         summary=summary,
         modality="nmr",
         suffixes=(suffix, *suffixes),
-        recognises=f"molvis_nmr.readers.{recognises}" if recognises else "",
+        recognises=f"molvis_nmr.formats.{recognises}" if recognises else "",
         cite=cite,
     )

@@ -20,7 +20,7 @@ def convert(
 ) -> None:
     """Write a spectrum or a spin system in another format, told by the ending of OUT."""
     existing(source, what="a spectrum or a spin system")
-    from molvis_nmr.conversion import convert as run
+    from molvis_nmr.workflows.convert import convert as run
 
     done = run(source, out, raw=raw, frequency=frequency, resample=resample)
     if output.as_json(done):

@@ -17,13 +17,13 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of noise and start.")] = 0,
 ) -> None:
     """Fit L-proline, simulated from published parameters with noise, from a start that is off."""
-    from molvis_nmr import demo as example
     from molvis_nmr.commands.fit import show_fit
-    from molvis_nmr.fitting import fit
-    from molvis_nmr.report import fit_summary, write_fit
-    from molvis_nmr.studies import differences
-    from molvis_nmr.systems import write_system
-    from molvis_nmr.writers import write_spectrum
+    from molvis_nmr.fitting.spin_system import fit
+    from molvis_nmr.formats.spin_systems import write_system
+    from molvis_nmr.formats.writers import write_spectrum
+    from molvis_nmr.report.page import fit_summary, write_fit
+    from molvis_nmr.workflows import demo as example
+    from molvis_nmr.workflows.fit import differences
 
     spectrum, begin = example.spectrum(field, snr=snr, seed=seed), example.start(seed=seed + 1)
     out.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from molvis_core import output
 from molvis_core.arguments import existing
 
 if TYPE_CHECKING:
-    from molvis_nmr.fitting import SpinSystemFit
+    from molvis_nmr.fitting.spin_system import SpinSystemFit
 
 
 def fit(
@@ -33,8 +33,8 @@ def fit(
     """Fit a spin system to a spectrum, or to several spectra of one sample with one set of couplings."""
     existing(*spectra, what="a spectrum")
     existing(start, what="a spin system")
-    from molvis_nmr.report import fit_summary, write_fit
-    from molvis_nmr.studies import fit_files, read_window
+    from molvis_nmr.report.page import fit_summary, write_fit
+    from molvis_nmr.workflows.fit import fit_files, read_window
 
     windows = [read_window(text) for text in exclude or []]
     with output.progress("fitting") as show:

@@ -24,8 +24,8 @@ def process(
 ) -> None:
     """Turn a raw fid into a phased spectrum with a flat baseline and a reference."""
     existing(fid, what="a fid")
-    from molvis_nmr.conversion import process_file
-    from molvis_nmr.writers import write_spectrum
+    from molvis_nmr.formats.writers import write_spectrum
+    from molvis_nmr.workflows.convert import process_file
 
     done = process_file(
         fid, size=size, broadening=broadening, gaussian=gaussian, phase=phase, baseline=baseline, reference=reference,

@@ -30,8 +30,8 @@ def quantify(
     """Say which compounds of a library are in a mixture, and how much of each, with errors."""
     existing(spectrum, what="a spectrum of a mixture")
     existing(*library, what="spin systems or reference spectra")
-    from molvis_nmr.report import quantification_summary, write_quantification
-    from molvis_nmr.studies import quantify_file, read_window
+    from molvis_nmr.report.page import quantification_summary, write_quantification
+    from molvis_nmr.workflows.fit import quantify_file, read_window
 
     windows = None if exclude is None else [read_window(text) for text in exclude]
     with output.progress("quantifying") as show:

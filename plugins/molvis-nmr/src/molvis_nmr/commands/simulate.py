@@ -27,7 +27,7 @@ def simulate(
 ) -> None:
     """Simulate the spectrum of a spin system or of a structure, with full strong coupling, at any field."""
     existing(system, what="a spin system")
-    from molvis_nmr.simulated import simulate_file
+    from molvis_nmr.workflows.simulate import simulate_file
 
     done = simulate_file(
         system, smiles=smiles, frequency=field, nucleus=nucleus, window=window, points=points, width=width,

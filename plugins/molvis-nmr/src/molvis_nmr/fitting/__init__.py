@@ -1,0 +1,1 @@
+"""Spin systems fitted to spectra."""

@@ -1,0 +1,185 @@
+"""How well a fit knows its parameters, and what the data cannot tell.
+
+Reference: W. K. Newey and K. D. West, Econometrica 55 (1987) 703, doi:10.2307/1913610
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from molvis_nmr.fitting.problem import TELLING, Problem, Stage, State
+
+FLAT = 0.7
+"""A parameter whose error stays above this share of its prior's is one that the data tell nothing about."""
+
+
+def autocorrelation(residuals: Sequence[Float[np.ndarray, " _t"]], longest: int) -> Float[np.ndarray, " lag"]:
+    """Of residuals in several windows, up to the first lag at which it is lost in its own error; 1 at lag 0."""
+    power = sum(float(r @ r) for r in residuals)
+    count = sum(len(r) for r in residuals)
+    found = [1.0]
+    for lag in range(1, longest + 1):
+        value = sum(float(r[lag:] @ r[:-lag]) for r in residuals if len(r) > lag) / max(power, 1e-300)
+        if value < 2 / np.sqrt(max(count, 1)):
+            break
+        found.append(value)
+    return np.array(found)
+
+
+def _correlated(
+    columns: Float[np.ndarray, "t c"], lengths: Int[np.ndarray, " w"], correlation: Float[np.ndarray, " lag"]
+) -> Float[np.ndarray, "t c"]:
+    """Columns times the matrix of a stationary correlation, each window by itself."""
+    out = columns * correlation[0]
+    ends = np.cumsum(lengths)
+    for first, last in zip(ends - lengths, ends, strict=True):
+        for lag in range(1, min(len(correlation), last - first)):
+            out[first : last - lag] += correlation[lag] * columns[first + lag : last]
+            out[first + lag : last] += correlation[lag] * columns[first : last - lag]
+    return out
+
+
+def covariance(problem: Problem, state: State, stage: Stage) -> Float[np.ndarray, "n n"]:
+    """Of all nonlinear parameters and then the intensities of each spectrum, in units of its data.
+
+    From the Jacobian, the variance of the residuals and their correlation from point to point: points that a spectrum
+    was filled up with tell nothing new, and a wrong line shape is a correlated error too. The prior counts once.
+    """
+    k, g, spectra = len(problem.names), problem.groups, len(problem.measured)
+    tie = problem.searched()
+    searched = tie.shape[1]
+    size = searched + spectra * g
+    precision = np.zeros((size, size))
+    precision[:searched, :searched] = tie.T @ problem.precision() @ tie
+    info, spread = np.zeros((size, size)), np.zeros((size, size))
+    derived = problem.derive(state, stage)
+    for s in range(spectra):
+        keep = stage.keep[s]
+        columns = np.zeros((len(keep), size + stage.background[s].shape[1]))
+        columns[:, :searched] = derived[s] @ tie[problem.own(s)]
+        mine = searched + s * g + np.arange(g)
+        columns[:, mine] = state.columns[s][:, :g]
+        columns[:, size:] = state.columns[s][:, g:]
+        columns *= keep[:, None]
+        lengths = np.array([len(w) for w in stage.windows[s]])
+        residual = state.residual[s] * keep
+        used = int((np.abs(columns).max(axis=0) > 0).sum())
+        variance = float(residual @ residual) / max(stage.count[s] - used, 1.0)
+        pieces = np.split(residual, np.cumsum(lengths)[:-1])
+        step = min(w.step for w in stage.windows[s])
+        widest = float(problem.system(state.theta, s).widths.max())
+        correlation = autocorrelation(pieces, int(4 * widest / step) + 1)
+        gram = columns.T @ columns / variance
+        mixed = columns.T @ _correlated(columns, lengths, correlation) / variance
+        if size < gram.shape[0]:
+            rest = gram[size:, size:] + 1e-12 * np.trace(gram) / len(gram) * np.eye(gram.shape[0] - size)
+            swap = np.hstack([np.eye(size), -gram[:size, size:] @ np.linalg.inv(rest)])
+            gram, mixed = swap @ gram @ swap.T, swap @ mixed @ swap.T
+        info += gram
+        spread += mixed
+        precision[np.ix_(mine, mine)] += problem.ridge(s, problem.level(s, state, stage))[0]
+    whole = info + precision
+    size_of = 1 / np.sqrt(np.maximum(np.diag(whole), 1e-300))  # parameters have units: hertz beside ppm
+    inverse = size_of[:, None] * np.linalg.pinv(size_of[:, None] * whole * size_of, hermitian=True) * size_of
+    found = inverse @ (spread + precision) @ inverse
+    full = np.zeros((k + spectra * g, size))
+    full[:k, :searched] = tie
+    full[k:, searched:] = np.eye(spectra * g)
+    return full @ found @ full.T
+
+
+def flags(problem: Problem, state: State, stage: Stage, sd: Float[np.ndarray, " k"]) -> dict[str, str]:
+    """What the data cannot tell, by parameter: `flat`, `sign-ambiguous`, `relabelling`.
+
+    `flat`: the error is nearly the prior's. `sign-ambiguous`: with the other sign the fit is as good. `relabelling`:
+    two groups can change places at little cost, so that their assignment rests on the start values.
+
+    Args:
+        problem: what was fitted.
+        state: where the fit ended.
+        stage: what was fitted last.
+        sd: errors of the nonlinear parameters.
+    """
+    found: dict[str, str] = {}
+    width = np.where(problem.free, problem.sd, np.inf)
+    for i in np.flatnonzero(problem.free & (sd > FLAT * width)):
+        found[problem.names[i]] = "flat"
+    for i in range(len(problem.pairs)):
+        value = float(state.theta[i])
+        if not problem.free[i] or problem.names[i] in found or abs(value) < 3 * sd[i]:
+            continue
+        theta = state.theta.copy()
+        theta[i] = -value
+        other = problem.evaluate(theta, stage, state)
+        # The distance from the prior is no evidence.
+        prior = ((theta[i] - problem.mean[i]) ** 2 - (value - problem.mean[i]) ** 2) / problem.sd[i] ** 2
+        if other.objective - prior < state.objective + TELLING:
+            found[problem.names[i]] = "sign-ambiguous"
+    for k, m in _alike(problem):
+        theta = problem.swapped(state.theta, k, m)
+        change = ((theta - problem.mean) ** 2 - (state.theta - problem.mean) ** 2) / problem.sd**2
+        if float(change[problem.free].sum()) < TELLING:
+            for name in (problem.systems[0].names[k], problem.systems[0].names[m]):
+                for s in range(len(problem.measured)):
+                    found.setdefault(f"shift/{name}{problem.mark(s)}", "relabelling")
+    return found
+
+
+def _alike(problem: Problem) -> list[tuple[int, int]]:
+    """Observed groups of the same size that take part in the same couplings."""
+    first = problem.systems[0]
+    pairs = {frozenset(p) for p in problem.pairs}
+    return [
+        (k, m)
+        for i, k in enumerate(problem.observed)
+        for m in problem.observed[i + 1 :]
+        if first.multiplicity[k] == first.multiplicity[m]
+        and all(
+            (frozenset((k, n)) in pairs) == (frozenset((m, n)) in pairs)
+            for n in range(problem.groups)
+            if n not in (k, m)
+        )
+    ]
+
+
+def profile(
+    problem: Problem, state: State, stage: Stage, name: str, values: Sequence[float]
+) -> Float[np.ndarray, " v"]:
+    """Profile of -2 log likelihood: of one nonlinear parameter held at each of `values`, the others fitted again.
+
+    The 90% interval is where it stays below 2.71. Values are in the parameter's unit (Hz for a width).
+
+    Raises:
+        KeyError: there is no such parameter.
+    """
+    where = problem.names.index(name) if name in problem.names else None
+    if where is None:
+        raise KeyError(name)
+    was = problem.free
+    found = np.full(len(values), np.nan)
+    try:
+        held = np.zeros(len(was), dtype=bool)
+        held[where] = True
+        if problem.tie is not None:
+            held |= (problem.tie[:, problem.tie[where] != 0] != 0).any(axis=1)
+        problem.free = was & ~held
+        order = np.argsort(np.abs(np.array(values) - _shown(problem, state.theta, where)), kind="stable")
+        ends = dict[bool, np.ndarray]()
+        for i in order.tolist():  # outwards, each from its neighbour's answer
+            aim = float(np.log(values[i])) if name.startswith("width/") else float(values[i])
+            side = aim > state.theta[where]
+            theta = ends.get(side, state.theta).copy()
+            theta[held] = aim
+            end, _ = problem.descend(theta, stage, most=12, tolerance=1e-5)
+            ends[side] = end.theta
+            found[i] = sum(n * np.log(x) for n, x in zip(stage.count, end.loss, strict=True))
+    finally:
+        problem.free = was
+    return found - sum(n * np.log(x) for n, x in zip(stage.count, state.loss, strict=True))
+
+
+def _shown(problem: Problem, theta: Float[np.ndarray, " k"], where: int) -> float:
+    return float(np.exp(theta[where])) if problem.names[where].startswith("width/") else float(theta[where])

@@ -1,0 +1,293 @@
+"""Spin systems as JSON and TOML, and the entries of libraries of them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from molvis_core.config import write_toml
+from molvis_core.documents import load_json, load_toml
+from molvis_core.errors import ReadError, RecordError, WriteError, did_you_mean
+from molvis_nmr.formats.gissmo import join_names
+from molvis_nmr.spins.system import SpinSystem
+
+FORMAT = "molvis-spin-system/1"
+
+
+def parse_table(path: Path, text: str, kind: str) -> Any:
+    """What JSON or TOML holds.
+
+    Raises:
+        ReadError: it is neither, with the line of the fault.
+    """
+    try:
+        return load_json(text) if kind == "json" else load_toml(text)
+    except json.JSONDecodeError as error:
+        raise ReadError(path, f"is no JSON: {error.msg}; correct it or get it whole", line=error.lineno) from error
+    except tomllib.TOMLDecodeError as error:
+        reason = f"is neither GISSMO XML, JSON nor TOML: {error}; a spin system in one of these is wanted"
+        raise ReadError(path, reason) from error
+
+
+def table_entries(path: Path, table: Any) -> list[Mapping[str, Any]]:
+    """The spin systems that a file holds: one, or those of a library."""
+    entries = table.get("systems", [table]) if isinstance(table, Mapping) else table
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, Mapping) for entry in entries):
+        raise ReadError(path, "holds no spin system: a table with 'spins', or a list 'systems' of them, is wanted")
+    return entries
+
+
+def pick_entry(path: Path, entries: Sequence[Mapping[str, Any]], wanted: str | None) -> Mapping[str, Any]:
+    """The entry of an identifier, a name, an alias, or a part of an identifier that only one has.
+
+    Raises:
+        ReadError: none has it, or several.
+    """
+    if wanted is None:
+        if len(entries) == 1:
+            return entries[0]
+        some = ", ".join(_identifier(entry) for entry in entries[:3])
+        raise ReadError(path, f"holds {len(entries)} spin systems; say which by its identifier, such as: {some}")
+    word = wanted.lower()
+    tests = (
+        lambda entry: _identifier(entry) == wanted,
+        lambda entry: word in _words(entry),
+        lambda entry: word in _identifier(entry).lower(),
+    )
+    found: list[Mapping[str, Any]] = []
+    for test in tests:
+        if found := [entry for entry in entries if test(entry)]:
+            break
+    if len(found) == 1:
+        return found[0]
+    if found:
+        some = ", ".join(_identifier(entry) for entry in found[:5])
+        raise ReadError(path, f"{len(found)} spin systems answer to {wanted!r}: {some}; give one's whole identifier")
+    near = did_you_mean(wanted, [_identifier(entry) for entry in entries] + [str(e.get("name", "")) for e in entries])
+    raise ReadError(path, f"no spin system {wanted!r} among its {len(entries)}.{near}")
+
+
+def _identifier(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("id") or entry.get("name") or "")
+
+
+def _words(entry: Mapping[str, Any]) -> set[str]:
+    words = [_identifier(entry), str(entry.get("name") or ""), *(str(a) for a in entry.get("aliases") or ())]
+    return {word.lower() for word in words}
+
+
+def from_table(path: Path, entry: Mapping[str, Any]) -> SpinSystem:
+    """A spin system from a table of ours, or from an entry of a library: `shifts_ppm`, `multiplicity`, `couplings_Hz`.
+
+    Raises:
+        ReadError: a key is missing, holds something else than is wanted, or what no spin system can be.
+    """
+    where = _Entry(path, entry, _identifier(entry) or None)
+    if "spins" in entry:
+        rows = [_Entry(path, row, where.record) for row in where.tables("spins")]
+        names = [str(row.get("name", f"H{k}")) for k, row in enumerate(rows, start=1)]
+        values: dict[str, Any] = {
+            "shifts": [row.number("shift_ppm") for row in rows],
+            "multiplicity": [row.whole("multiplicity", 1) for row in rows],
+            "nuclei": tuple(str(row.get("nucleus", "1H")) for row in rows),
+            "widths": [row.number("width_Hz", 1.0) for row in rows],
+            "intensities": [row.number("intensity", 1.0) for row in rows],
+        }
+        pairs = [(row.pair(names), row.number("J_Hz")) for row in map(where.inner, where.tables("couplings", []))]
+    elif "shifts_ppm" in entry:
+        shifts = where.numbers("shifts_ppm")
+        counts = [1] * len(shifts) if where.get("multiplicity") is None else where.wholes("multiplicity")
+        if len(counts) != len(shifts):
+            raise where.error(f"has {len(shifts)} shifts_ppm and {len(counts)} multiplicity; as many are wanted")
+        names = _labelled(where, counts)
+        values = {"shifts": shifts, "multiplicity": counts, "nuclei": tuple(map(str, where.items("nuclei")))}
+        width = where.get("line_width_Hz")
+        if width is not None:
+            values["widths"] = (
+                where.numbers("line_width_Hz")
+                if isinstance(width, list)
+                else [where.number("line_width_Hz")] * len(shifts)
+            )
+        if where.get("intensity_factors") is not None:
+            values["intensities"] = where.numbers("intensity_factors")
+        pairs = where.triples("couplings_Hz", len(shifts))
+    else:
+        known = ", ".join(list(entry)[:6]) or "nothing"
+        raise where.error(f"holds {known}, and no spin system: 'spins' or 'shifts_ppm' is wanted")
+    couplings = np.zeros((len(names), len(names)))
+    told: dict[tuple[int, int], float] = {}
+    for (i, j), value in pairs:
+        if i == j:
+            raise where.error(f"couples {names[i]} to itself by {value:g} Hz; equivalent spins show no J")
+        if abs(told.setdefault((min(i, j), max(i, j)), value) - value) > 1e-6:
+            first = told[(min(i, j), max(i, j))]
+            raise where.error(f"couples {names[i]} and {names[j]} by {first:g} Hz and by {value:g} Hz; give one number")
+        couplings[i, j] = couplings[j, i] = value
+    field = entry.get("field_MHz")
+    try:
+        return SpinSystem(
+            names=tuple(names),
+            couplings=couplings,
+            **values,
+            name=str(entry.get("name") or ""),
+            identifier=str(entry.get("id") or ""),
+            inchi=str(entry.get("inchi") or ""),
+            frequency=None if field is None else where.number("field_MHz"),
+        )
+    except RecordError as error:
+        raise where.error(str(error)) from error
+
+
+def _labelled(where: _Entry, counts: Sequence[int]) -> list[str]:
+    if names := where.items("labels"):
+        if len(names) != len(counts):
+            raise where.error(f"has {len(names)} labels for {len(counts)} groups; as many are wanted")
+        return [str(name) for name in names]
+    labels = where.get("spin_labels")
+    if not isinstance(labels, list) or len(labels) != sum(counts):
+        return [f"H{k}" for k in range(1, len(counts) + 1)]
+    ends = np.cumsum([0, *counts])
+    return [join_names([str(x) for x in labels[a:b]]) for a, b in itertools.pairwise(ends)]
+
+
+_MOST = 1000
+"""Spins of a group: a number that a group is repeated by."""
+
+
+class _Entry:
+    """A table of a file, whose errors name it."""
+
+    def __init__(self, path: Path, entry: Any, record: str | None) -> None:
+        self.path, self.entry, self.record = path, entry, record
+
+    def error(self, reason: str) -> ReadError:
+        return ReadError(self.path, reason, record=self.record)
+
+    def inner(self, entry: Any) -> _Entry:
+        return _Entry(self.path, entry, self.record)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        found = self.entry.get(key)
+        return default if found is None else found
+
+    def number(self, key: str, default: float | None = None) -> float:
+        value = self.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
+            raise self.error(f"{key} is {value!r}; a number is wanted")
+        return float(value)
+
+    def whole(self, key: str, default: int) -> int:
+        value = self.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _MOST:
+            raise self.error(f"{key} is {value!r:.60}; a whole number is wanted")
+        return value
+
+    def numbers(self, key: str) -> list[float]:
+        values = self.get(key)
+        if not isinstance(values, list):
+            raise self.error(f"{key} is {values!r}; a list of numbers is wanted")
+        return [self.inner({key: value}).number(key) for value in values]
+
+    def wholes(self, key: str) -> list[int]:
+        values = self.get(key)
+        if not isinstance(values, list):
+            raise self.error(f"{key} is {values!r}; a list of whole numbers is wanted")
+        return [self.inner({key: value}).whole(key, 0) for value in values]
+
+    def items(self, key: str) -> list[Any]:
+        """Of anything; empty where it is missing."""
+        values = self.get(key, [])
+        if not isinstance(values, list):
+            raise self.error(f"{key} is {values!r:.60}; a list is wanted")
+        return values
+
+    def tables(self, key: str, default: Any = None) -> list[Mapping[str, Any]]:
+        values = self.get(key, default)
+        if not isinstance(values, list) or not all(isinstance(value, Mapping) for value in values):
+            raise self.error(f"{key} is not a list of tables")
+        return values
+
+    def pair(self, names: Sequence[str]) -> tuple[int, int]:
+        spins = self.get("spins")
+        if not isinstance(spins, list) or len(spins) != 2:
+            raise self.error(f"a coupling of {spins!r}: the names of two groups are wanted")
+        for name in spins:
+            if name not in names:
+                raise self.error(f"a coupling of {name!r}, which is none of its groups: {', '.join(names)}")
+        return names.index(spins[0]), names.index(spins[1])
+
+    def triples(self, key: str, size: int) -> list[tuple[tuple[int, int], float]]:
+        found: list[tuple[tuple[int, int], float]] = []
+        for triple in self.items(key):
+            if not isinstance(triple, list) or len(triple) != 3:
+                raise self.error(f"{key} holds {triple!r}; [group, group, J] is wanted")
+            i, j, value = triple
+            if not all(isinstance(k, int) and 0 <= k < size for k in (i, j)):
+                raise self.error(f"{key} couples groups {i!r} and {j!r}; whole numbers from 0 to {size - 1} are wanted")
+            found.append(((i, j), self.inner({key: value}).number(key)))
+        return found
+
+
+# Writing
+
+
+def to_table(system: SpinSystem, errors: Mapping[str, float]) -> dict[str, Any]:
+    """Plain values of a spin system, with standard deviations beside what they belong to.
+
+    Raises:
+        WriteError: an error of no parameter.
+    """
+    left = dict(errors)
+    spins: list[dict[str, Any]] = []
+    for k, name in enumerate(system.names):
+        row: dict[str, Any] = {"name": name, "nucleus": system.nuclei[k], "multiplicity": int(system.multiplicity[k])}
+        columns = (
+            ("shift", "shift_ppm", system.shifts),
+            ("width", "width_Hz", system.widths),
+            ("intensity", "intensity", system.intensities),
+        )
+        for parameter, key, values in columns:
+            row[key] = float(values[k])
+            if (sd := left.pop(f"{parameter}/{name}", None)) is not None:
+                row[f"{key}_sd"] = float(sd)
+        spins.append(row)
+    couplings: list[dict[str, Any]] = []
+    for i, a in enumerate(system.names):
+        for j, b in enumerate(system.names[i + 1 :], start=i + 1):
+            sds = [left.pop(f"coupling/{x}-{y}", None) for x, y in ((a, b), (b, a))]
+            sd = next((value for value in sds if value is not None), None)
+            if system.couplings[i, j] or sd is not None:
+                row = {"spins": [a, b], "J_Hz": float(system.couplings[i, j])}
+                couplings.append(row if sd is None else {**row, "J_Hz_sd": float(sd)})
+    if left:
+        raise WriteError(f"errors of {', '.join(sorted(left))}, which are no parameters of the spin system")
+    head = {
+        "format": FORMAT,
+        "id": system.identifier,
+        "name": system.name,
+        "inchi": system.inchi,
+        "field_MHz": system.frequency,
+    }
+    return {**{key: value for key, value in head.items() if value}, "spins": spins, "couplings": couplings}
+
+
+def to_json(system: SpinSystem, errors: Mapping[str, float]) -> str:
+    """JSON of a spin system, a line for each group and each coupling."""
+    table = to_table(system, errors)
+    rows = {
+        key: "[\n    " + ",\n    ".join(map(json.dumps, table.pop(key))) + "\n  ]" for key in ("spins", "couplings")
+    }
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in table.items()]
+    lines += [f'"{key}": {text}' for key, text in rows.items()]
+    return "{\n  " + ",\n  ".join(lines) + "\n}\n"
+
+
+def to_toml(system: SpinSystem, errors: Mapping[str, float]) -> str:
+    """TOML of a spin system, with the units in the names of its keys."""
+    return write_toml(to_table(system, errors))

@@ -1,0 +1,1 @@
+"""Compounds of a library in a mixture, and their amounts."""

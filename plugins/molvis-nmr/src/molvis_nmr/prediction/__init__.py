@@ -1,0 +1,1 @@
+"""Start values of spin systems from structures."""

@@ -1,0 +1,354 @@
+"""Start values from a structure: which protons there are, where they resonate, and how they couple."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolTransforms
+from rdkit.Chem.rdchem import Mol
+from rdkit.rdBase import BlockLogs
+
+from molvis_core.errors import StructureError
+from molvis_core.identity import parse_mol
+from molvis_nmr.prediction.environments import Environments, learned, neutral
+from molvis_nmr.spins.system import SpinSystem
+
+log = logging.getLogger("molvis")
+
+CONFORMERS = 8
+KT = 0.593
+"""In kcal/mol, at 298 K."""
+
+SMALLEST = 0.3
+"""In Hz: couplings below this are left out of start values."""
+
+PARA = 0.4
+"""In Hz, across an aromatic ring of six."""
+
+EXCHANGEABLE = (
+    ("C(=O)[OX2;H1]", 12.0, 0.0),
+    ("c[OX2;H1]", 9.5, 0.0),
+    ("[OX2;H1]", 4.5, 5.0),
+    ("[nH]", 10.0, 2.5),
+    ("[#7;!H0]C=[O,S]", 8.0, 7.0),
+    ("c[#7;!H0]", 5.0, 5.0),
+    ("[#7;!H0]", 2.5, 6.0),
+    ("[SX2;H1]", 1.6, 7.5),
+)
+"""SMARTS whose hydrogen exchanges, with its shift in ppm and its coupling to a neighbor's in Hz: middles of textbook
+ranges (E. Pretsch et al., Structure Determination of Organic Compounds, doi:10.1007/978-3-662-62439-5)."""
+
+HUGGINS = {"H": 0.0, "C": 0.4, "N": 0.85, "O": 1.3, "F": 1.7, "S": 0.4, "Cl": 0.94, "Br": 0.74, "I": 0.44, "P": -0.05,
+           "Si": -0.4, "Se": 0.3}  # fmt: skip
+"""Electronegativity above that of hydrogen."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Proton:
+    """A hydrogen atom of the molecule with explicit hydrogen, and its neighbor."""
+
+    index: int
+    owner: int
+
+
+def from_smiles(text: str, *, exchangeable: bool = False) -> SpinSystem:
+    """Start values of a molecule's 1H spin system in water.
+
+    Protons are equivalent where no rotation and no mirror tells them apart (those of a CH2 beside a stereocenter are
+    not), and one group where they couple alike, too. Shifts come from a table of environments, couplings from the same
+    table by pairs of carbons, and across single bonds of rings from a Karplus equation over conformers. They are meant
+    to start a fit: of molecules that the table has not seen, half of the shifts are within 0.13 ppm, nine of ten within
+    0.6.
+
+    Args:
+        text: a SMILES, an InChI or a Molfile. Unspecified stereocenters are taken to be one of their forms.
+        exchangeable: also the hydrogen on O, N and S, which water replaces.
+
+    Returns:
+        Groups are called by the number of their carbon in `text`, from 1: `H3`, or `H3a` and `H3b` where they differ.
+
+    Raises:
+        StructureError: it cannot be read, or none of its hydrogen shows.
+
+    Reference: C. A. G. Haasnoot et al., Tetrahedron 36 (1980) 2783, doi:10.1016/0040-4020(80)80155-4
+    """
+    mol = parse_mol(text)
+    flat = neutral(mol)
+    full = Chem.AddHs(mol)
+    protons = [
+        _Proton(atom.GetIdx(), atom.GetNeighbors()[0].GetIdx())
+        for atom in full.GetAtoms()
+        if atom.GetAtomicNum() == 1 and atom.GetIsotope() == 0 and atom.GetDegree() == 1
+    ]
+    protons = [p for p in protons if exchangeable or full.GetAtomWithIdx(p.owner).GetAtomicNum() == 6]
+    if not protons:
+        raise StructureError(
+            f"{text.strip().splitlines()[0][:80]!r} has no hydrogen on carbon: nothing to see. Give "
+            "exchangeable=True for that on O, N and S"
+        )
+    conformers = _conformers(full)
+    classes = _classes(full, protons, conformers is not None)
+    table = learned()
+    shifts = _shifts(flat, protons, classes, _exchanging(flat), table)
+    couplings = _couplings(flat, full, protons, classes, conformers, table)
+    parts = _groups(classes, couplings)
+    first = [part[0] for part in parts]
+    return SpinSystem(
+        names=_names(protons, parts),
+        shifts=shifts[first],
+        couplings=couplings[np.ix_(first, first)],
+        multiplicity=np.array([len(part) for part in parts]),
+        name=Chem.MolToSmiles(mol),
+        inchi=_inchi(mol),
+    )
+
+
+def _inchi(mol: Mol) -> str:
+    with BlockLogs():
+        return Chem.MolToInchi(mol) or ""
+
+
+def _conformers(full: Mol) -> Float[np.ndarray, " c"] | None:
+    """Weights of the conformers that it gives the molecule; None where none can be made."""
+    settings = rdDistGeom.ETKDGv3()
+    settings.randomSeed = 7
+    settings.maxIterations = 50
+    rings = any(len(r) > 3 and not _flat_ring(full, r) for r in full.GetRingInfo().AtomRings())
+    with BlockLogs():
+        made = list(rdDistGeom.EmbedMultipleConfs(full, CONFORMERS if rings else 1, settings))
+        if not made:
+            log.warning("no conformer of %s: rings get mean couplings", Chem.MolToSmiles(Chem.RemoveHs(full)))
+            return None
+        if not rings:
+            return np.ones(1)
+        if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(full):
+            return np.full(len(made), 1 / len(made))
+        energies = np.array([energy for _, energy in rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(full)])
+    weights = np.exp(-(energies - energies.min()) / KT)
+    return weights / weights.sum()
+
+
+def _flat_ring(mol: Mol, ring: tuple[int, ...]) -> bool:
+    return all(mol.GetAtomWithIdx(k).GetIsAromatic() for k in ring)
+
+
+# Equivalence
+
+
+def _classes(full: Mol, protons: list[_Proton], solid: bool) -> list[int]:
+    """A number for each proton: the same where they are chemically equivalent.
+
+    Constitution decides first. Then a proton is marked as deuterium: where the marked molecules are neither the same
+    nor mirror images, the protons are diastereotopic.
+    """
+    ranks = list(Chem.CanonicalRankAtoms(full, breakTies=False, includeChirality=False))
+    by_rank: dict[int, list[int]] = defaultdict(list)
+    for k, proton in enumerate(protons):
+        by_rank[ranks[proton.index]].append(k)
+    out = [0] * len(protons)
+    number = 0
+    for members in by_rank.values():
+        kinds: dict[str, int] = {}
+        for k in members:
+            same = "" if len(members) == 1 or not solid else _marked(full, protons[k])
+            if same not in kinds:
+                kinds[same] = number
+                number += 1
+            out[k] = kinds[same]
+    return out
+
+
+def _marked(full: Mol, proton: _Proton) -> str:
+    """A name of the molecule with one proton marked, which its mirror image shares."""
+    owner = full.GetAtomWithIdx(proton.owner)
+    # The protons of a rotor change places.
+    siblings = [b.GetIdx() for b in owner.GetNeighbors() if b.GetAtomicNum() == 1]
+    rotor = len(siblings) == 3 or owner.GetAtomicNum() != 6
+    mark = min(siblings) if rotor else proton.index
+    names: list[str] = []
+    for mirror in (1, -1):
+        mol = Chem.Mol(full, confId=full.GetConformers()[0].GetId())
+        mol.GetAtomWithIdx(mark).SetIsotope(2)
+        conformer = mol.GetConformer()
+        places = conformer.GetPositions()
+        places[:, 0] *= mirror
+        conformer.SetPositions(places)
+        Chem.AssignStereochemistryFrom3D(mol, replaceExistingTags=True)
+        with BlockLogs():
+            names.append(Chem.MolToSmiles(Chem.RemoveHs(mol)))
+    return min(names)
+
+
+def _groups(classes: list[int], couplings: Float[np.ndarray, "h h"]) -> list[list[int]]:
+    """Protons that are equivalent and couple alike to every other class and among themselves to no other."""
+    by_class: dict[int, list[int]] = defaultdict(list)
+    for k, number in enumerate(classes):
+        by_class[number].append(k)
+    parts = list(by_class.values())
+    while True:
+        finer: list[list[int]] = []
+        for part in parts:
+            others = np.setdiff1d(np.arange(len(classes)), part)
+            split: dict[tuple[float, ...], list[int]] = defaultdict(list)
+            for k in part:
+                split[tuple(np.round(couplings[k, others], 6).tolist())].append(k)
+            finer += split.values()
+        if len(finer) == len(parts):
+            return sorted(parts)
+        parts = finer
+
+
+def _names(protons: list[_Proton], parts: list[list[int]]) -> tuple[str, ...]:
+    bases = ["+".join(f"H{k + 1}" for k in sorted({protons[i].owner for i in part})) for part in parts]
+    letters: dict[str, int] = defaultdict(int)
+    names: list[str] = []
+    for base in bases:
+        twice = bases.count(base) > 1
+        names.append(base + (chr(ord("a") + letters[base]) if twice else ""))
+        letters[base] += 1
+    return tuple(names)
+
+
+# Shifts
+
+
+def _exchanging(flat: Mol) -> dict[int, tuple[float, float]]:
+    """Shift and coupling of the hydrogen on atoms other than carbon."""
+    found: dict[int, tuple[float, float]] = {}
+    for smarts, shift, coupling in EXCHANGEABLE:
+        pattern = Chem.MolFromSmarts(smarts)
+        which = next(a.GetIdx() for a in pattern.GetAtoms() if re.search(r"H|#7", a.GetSmarts()))
+        for match in flat.GetSubstructMatches(pattern):
+            found.setdefault(match[which], (shift, coupling))
+    return found
+
+
+def _shifts(
+    flat: Mol,
+    protons: list[_Proton],
+    classes: list[int],
+    exchanging: dict[int, tuple[float, float]],
+    table: Environments,
+) -> Float[np.ndarray, " h"]:
+    owners = {p.owner for p in protons}
+    known = {
+        k: table.shift(flat, k) if flat.GetAtomWithIdx(k).GetAtomicNum() == 6 else exchanging.get(k, (4.5, 0.0))[0]
+        for k in owners
+    }
+    shifts = np.array([known[p.owner] for p in protons])
+    # Carbons whose protons are equivalent have one environment, but rounding may differ.
+    for number in set(classes):
+        same = [k for k, c in enumerate(classes) if c == number]
+        shifts[same] = shifts[same].mean()
+    for owner in owners:
+        here = [k for k, p in enumerate(protons) if p.owner == owner]
+        kinds = sorted({classes[k] for k in here})
+        if len(kinds) == 2:
+            half = 0.5 * table.split(flat, owner)
+            for k in here:
+                # The first of a kind anywhere is the lower one, so that equivalent carbons agree.
+                shifts[k] += half if classes[k] == kinds[1] else -half
+    return np.round(shifts, 4)
+
+
+# Couplings
+
+
+def _couplings(
+    flat: Mol,
+    full: Mol,
+    protons: list[_Proton],
+    classes: list[int],
+    conformers: Float[np.ndarray, " c"] | None,
+    table: Environments,
+) -> Float[np.ndarray, "h h"]:
+    """Between every two protons, in Hz, alike for pairs that are equivalent."""
+    distances = Chem.GetDistanceMatrix(flat)
+    exchanging = _exchanging(flat)
+    pairs: dict[tuple[int, int], float] = {}
+    out = np.zeros((len(protons), len(protons)))
+    two = {p.owner for p in protons if len({classes[k] for k, q in enumerate(protons) if q.owner == p.owner}) == 2}
+    for j, b in enumerate(protons):
+        for i, a in enumerate(protons[:j]):
+            far = int(distances[a.owner, b.owner])
+            if far > 3:
+                continue
+            key = (min(a.owner, b.owner), max(a.owner, b.owner))
+            others = [k for k in key if flat.GetAtomWithIdx(k).GetAtomicNum() != 6]
+            if others:
+                value = exchanging.get(others[0], (0.0, 0.0))[1] if far == 1 and len(others) == 1 else 0.0
+            else:
+                if key not in pairs:
+                    # Published couplings in symmetric rings are at times assigned to the wrong pair.
+                    pairs[key] = PARA if _para(flat, *key, far) else table.coupling(flat, *key)
+                value = pairs[key]
+                if far == 1 and conformers is not None and _ring_bond(full, *key):
+                    value = _karplus(full, a, b, conformers)
+                elif far == 1 and two & set(key) and _single(full, *key):
+                    # Rotamers differ in how much they are populated: neither proton of a CH2 has the mean.
+                    sides = [classes[k] % 2 for k, p in ((i, a), (j, b)) if p.owner in two]
+                    value *= 0.8 if sum(sides) % 2 else 1.2
+            out[i, j] = out[j, i] = value
+    _average(out, protons, classes, distances)
+    out[np.abs(out) < SMALLEST] = 0.0
+    return np.round(out, 3)
+
+
+def _average(
+    out: Float[np.ndarray, "h h"], protons: list[_Proton], classes: list[int], distances: Float[np.ndarray, "a a"]
+) -> None:
+    """Pairs of the same classes as many bonds apart get one value: a conformer has less symmetry than the molecule."""
+    same: dict[tuple[int, int, int], list[tuple[int, int]]] = defaultdict(list)
+    for j in range(len(protons)):
+        for i in range(j):
+            low, high = sorted((classes[i], classes[j]))
+            same[low, high, int(distances[protons[i].owner, protons[j].owner])].append((i, j))
+    for members in same.values():
+        rows, columns = np.array(members).T
+        out[rows, columns] = out[columns, rows] = out[rows, columns].mean()
+
+
+def _para(flat: Mol, a: int, b: int, far: int) -> bool:
+    """Whether two atoms lie opposite each other in an aromatic ring of six."""
+    rings = flat.GetRingInfo().AtomRings()
+    return far == 3 and any(len(ring) == 6 and {a, b} <= set(ring) and _flat_ring(flat, ring) for ring in rings)
+
+
+def _single(full: Mol, a: int, b: int) -> bool:
+    atoms = (full.GetAtomWithIdx(a), full.GetAtomWithIdx(b))
+    return all(atom.GetHybridization() == Chem.HybridizationType.SP3 for atom in atoms)
+
+
+def _ring_bond(full: Mol, a: int, b: int) -> bool:
+    return _single(full, a, b) and full.GetBondBetweenAtoms(a, b).IsInRing()
+
+
+def _karplus(full: Mol, a: _Proton, b: _Proton, weights: Float[np.ndarray, " c"]) -> float:
+    """The generalized Karplus equation of Haasnoot, de Leeuw and Altona, averaged over conformers."""
+    total = 0.0
+    for weight, conformer in zip(weights.tolist(), full.GetConformers(), strict=True):
+
+        def angle(*atoms: int, of: object = conformer) -> float:
+            return rdMolTransforms.GetDihedralDeg(of, *atoms)
+
+        phi = angle(a.index, a.owner, b.owner, b.index)
+        value = 13.70 * np.cos(np.deg2rad(phi)) ** 2 - 0.73 * np.cos(np.deg2rad(phi))
+        for near, far in ((a, b), (b, a)):
+            for atom in full.GetAtomWithIdx(near.owner).GetNeighbors():
+                if atom.GetIdx() in (near.index, far.owner):
+                    continue
+                beyond = sum(HUGGINS.get(x.GetSymbol(), 0.0) for x in atom.GetNeighbors() if x.GetIdx() != near.owner)
+                strength = HUGGINS.get(atom.GetSymbol(), 0.4) - 0.14 * beyond
+                aside = angle(atom.GetIdx(), near.owner, far.owner, far.index) - phi
+                # Behind the proton as one looks along the bond, or before it.
+                sign = -1 if aside % 360 < 180 else 1
+                turned = np.deg2rad(sign * phi + 16.9 * abs(strength))
+                value += strength * (0.56 - 2.47 * np.cos(turned) ** 2)
+        total += weight * float(value)
+    return total

@@ -1,0 +1,392 @@
+"""Fits and quantifications as one HTML page to look at, and as a folder of files to go on with.
+
+A page holds everything it shows, follows the reader's light or dark setting, and runs no script.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from molvis_core.errors import RecordError
+from molvis_core.files import write_text
+from molvis_core.output import to_plain
+from molvis_core.records import Trace
+from molvis_core.text import in_cells, in_page
+from molvis_nmr.formats.spin_systems import write_system
+from molvis_nmr.formats.writers import write_spectrum
+from molvis_nmr.report.figures import as_svg, draw_fit, save
+from molvis_nmr.spins.hamiltonian import RATIOS
+from molvis_nmr.spins.simulation import render
+from molvis_nmr.spins.transitions import lines
+
+if TYPE_CHECKING:
+    from molvis_nmr.fitting.spin_system import SpinSystemFit
+    from molvis_nmr.mixture.quantify import Quantification
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of a report.
+
+    Attributes:
+        title: above it.
+        columns: headings.
+        rows: cells.
+        note: below it.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def parts(found: SpinSystemFit, spectrum: int = 0) -> dict[str, Float[np.ndarray, " t"]]:
+    """What each group of spins gives to a fitted spectrum, on its axis and in its unit.
+
+    Raises:
+        RecordError: there is no such spectrum.
+    """
+    if not 0 <= spectrum < len(found.simulated):
+        raise RecordError(f"there is no spectrum {spectrum}; the fit has {len(found.simulated)}, counted from 0")
+    system, whole = found.systems[spectrum], found.simulated[spectrum]
+    nucleus = _nucleus(found)
+    assert whole.frequency is not None
+    transitions = lines(system, whole.frequency * 100 / RATIOS[nucleus], nucleus=nucleus)
+    shape = found.line_shape[spectrum]
+    kernel = None if shape is None else np.stack(shape, axis=1)
+    made: dict[str, np.ndarray] = {}
+    for k, name in enumerate(system.names):
+        if system.nuclei[k] == nucleus:
+            one = np.where(np.arange(len(system)) == k, system.intensities, 0.0)
+            made[name] = render(
+                transitions, system.widths, one, whole.x * whole.frequency, gaussian=found.gaussian[spectrum],
+                kernel=kernel,
+            )  # fmt: skip
+    total = np.sum(list(made.values()), axis=0)
+    scale = float(total @ whole.y) / float(total @ total)
+    return {name: scale * part for name, part in made.items()}
+
+
+def _nucleus(found: SpinSystemFit) -> str:
+    """The one whose shifts were fitted."""
+    names = {name.removeprefix("shift/").split("@")[0] for name in found.fit.names if name.startswith("shift/")}
+    seen = [n for g, n in zip(found.system.names, found.system.nuclei, strict=True) if g in names]
+    return seen[0] if seen else "1H"
+
+
+def measured(found: SpinSystemFit, spectrum: int = 0) -> Trace:
+    """The spectrum that was fitted."""
+    simulated = found.simulated[spectrum]
+    return replace(simulated, y=simulated.y + found.baseline[spectrum] + found.residual[spectrum].y)
+
+
+def fitted(found: SpinSystemFit, spectrum: int = 0) -> Trace:
+    """The model with its baseline."""
+    simulated = found.simulated[spectrum]
+    return replace(simulated, y=simulated.y + found.baseline[spectrum])
+
+
+def write_fit(
+    folder: Path | str,
+    found: SpinSystemFit,
+    *,
+    title: str = "",
+    excluded: Sequence[tuple[float, float]] = (),
+    settings: Mapping[str, object] | None = None,
+) -> list[Path]:
+    """Everything about a fit into a folder, which is made: what was written.
+
+    `fit.json` (parameters, errors, figures, flags), `system.json`, `system.toml`, `system.xml` (GISSMO), of each
+    spectrum `simulated.csv` and `picture.png`, and `report.html`. Of several spectra, names of these end in `-1`, ...
+
+    Raises:
+        OSError: the folder or a file cannot be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "fit.json"
+    write_text(path, json.dumps(to_plain(fit_summary(found)), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    written = [path]
+    errors = {
+        name.removesuffix("@1"): float(error)
+        for name, error in zip(found.fit.names, np.sqrt(np.diag(found.fit.covariance)), strict=True)
+        if name.startswith(("shift/", "coupling/", "width/", "intensity/")) and "@" not in name.removesuffix("@1")
+    }
+    for suffix in ("json", "toml", "xml"):
+        written.append(folder / f"system.{suffix}")
+        write_system(written[-1], found.system, errors=errors)
+    several = len(found.simulated) > 1
+    for s in range(len(found.simulated)):
+        mark = f"-{s + 1}" if several else ""
+        written += [folder / f"simulated{mark}.csv", folder / f"picture{mark}.png"]
+        write_spectrum(written[-2], found.simulated[s])
+        heading = title + (f", spectrum {s + 1}" if several else "")
+        save(draw_fit(measured(found, s), fitted(found, s), parts(found, s), title=heading, excluded=excluded),
+             written[-1])  # fmt: skip
+    written.append(folder / "report.html")
+    write_text(written[-1], render_fit(found, title=title, excluded=excluded, settings=settings))
+    return written
+
+
+def fit_summary(found: SpinSystemFit) -> dict[str, Any]:
+    """Parameters with errors, figures and flags, as plain values."""
+    fit = found.fit
+    errors = np.sqrt(np.diag(fit.covariance))
+    bounds = fit.interval(0.9)
+    return {
+        "name": found.system.name,
+        "identifier": found.system.identifier,
+        "problem": found.problem,
+        "metrics": found.metrics,
+        "each": found.each,
+        "parametric": found.parametric,
+        "flags": found.flags,
+        "starts": found.starts,
+        "gaussian_Hz": found.gaussian,
+        "line_shape": found.line_shape,
+        "parameters": [
+            {"name": n, "unit": u, "value": v, "error": e, "interval90": b, "flag": found.flags.get(n, "")}
+            for n, u, v, e, b in zip(fit.names, fit.units, fit.values, errors, bounds, strict=True)
+        ],
+    }
+
+
+def render_fit(
+    found: SpinSystemFit,
+    *,
+    title: str = "",
+    excluded: Sequence[tuple[float, float]] = (),
+    settings: Mapping[str, object] | None = None,
+    date: dt.datetime | None = None,
+) -> str:
+    """A fit as one HTML page that loads nothing.
+
+    Args:
+        found: the fit.
+        title: of the page.
+        excluded: windows in ppm that were not fitted.
+        settings: shown in the head, name by name.
+        date: to print; now, if none is given.
+    """
+    titles = {
+        "shift/": ("Chemical shifts", "group"),
+        "coupling/": ("Couplings", "groups"),
+        "width/": ("Widths, half at half height", "group"),
+        "intensity/": ("Intensities, relative to their mean", "group"),
+        "": ("Line shape and phase", "parameter"),
+    }
+    fit = found.fit
+    rows: dict[str, list[tuple[str, ...]]] = {kind: [] for kind in titles}
+    for name, unit, value, error in zip(
+        fit.names, fit.units, fit.values, np.sqrt(np.diag(fit.covariance)), strict=True
+    ):
+        kind = next(kind for kind in titles if name.startswith(kind))
+        shown = with_error(float(value), float(error)) + (f" {unit}" if unit else "")
+        rows[kind].append((name.removeprefix(kind), shown, found.flags.get(name, "")))
+    tables = [
+        _without_empty(Table(heading, (what, "value", "remark"), tuple(rows[kind])))
+        for kind, (heading, what) in titles.items()
+        if rows[kind]
+    ]
+    figures = {
+        "IoU": f"{found.metrics['iou']:.4f}",
+        "ROI IoU": f"{found.metrics['roi_iou']:.4f}",
+        "R factor": f"{100 * found.metrics['r_factor']:.2f}%",
+    }
+    if found.parametric is not None:
+        figures["without line shape"] = f"IoU {found.parametric['iou']:.4f}"
+    pictures = [
+        (
+            as_svg(measured(found, s), fitted(found, s), parts(found, s), excluded=excluded),
+            f"{t.frequency:.2f} MHz" + (f", {t.identifier}" if t.identifier else "") if t.frequency else "",
+        )
+        for s, t in enumerate(found.simulated)
+    ]
+    note = (
+        "Errors are standard deviations. IoU is intersection over union where the model has signal; ROI IoU is that "
+        "within 25 Hz of the lines of the start, a region that the fit cannot choose."
+    )
+    heading = title or found.system.name or "Spin system"
+    return _render(heading, pictures, tables, figures, settings, found.problem, [note], date)
+
+
+def with_error(value: float, error: float) -> str:
+    """`7.671 ± 0.012`: the error with two digits, the value with as many places."""
+    if not 0 < error < np.inf:
+        return f"{value:.6g}"
+    places = max(0, 1 - int(np.floor(np.log10(error))))
+    return f"{value:.{places}f} ± {error:.{places}f}"
+
+
+def _without_empty(table: Table) -> Table:
+    kept = [i for i in range(len(table.columns)) if any(row[i] for row in table.rows)]
+    return replace(
+        table,
+        columns=tuple(table.columns[i] for i in kept),
+        rows=tuple(tuple(row[i] for i in kept) for row in table.rows),
+    )
+
+
+def write_quantification(
+    folder: Path | str, found: Quantification, *, title: str = "", settings: Mapping[str, object] | None = None
+) -> list[Path]:
+    """Everything about a mixture into a folder, which is made: what was written.
+
+    `amounts.json`, `amounts.csv`, `fitted.csv`, `picture.png` and `report.html`.
+
+    Raises:
+        OSError: the folder or a file cannot be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    summary = quantification_summary(found)
+    names = ("amounts.json", "amounts.csv", "fitted.csv", "picture.png", "report.html")
+    paths = [folder / name for name in names]
+    write_text(paths[0], json.dumps(to_plain(summary), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(paths[1], _csv(summary["metabolites"]))
+    write_spectrum(paths[2], found.fitted)
+    figure = draw_fit(found.measured, found.fitted, found.parts, title=title, excluded=found.excluded)
+    save(figure, paths[3])
+    write_text(paths[4], render_quantification(found, title=title, settings=settings))
+    return paths
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    import csv
+    import io
+
+    text = io.StringIO()
+    columns = (
+        "name",
+        "identifier",
+        "present",
+        "amount",
+        "error",
+        "concentration",
+        "concentration_error",
+        "significance",
+    )
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows(in_cells("" if row[c] is None else row[c] for c in columns) for row in rows)
+    return text.getvalue()
+
+
+def quantification_summary(found: Quantification) -> dict[str, Any]:
+    """Amounts with errors and what they rest on, as plain values."""
+    return {
+        "problem": found.problem,
+        "standard": found.standard,
+        "unit": found.unit,
+        "limit": found.limit,
+        "roi_iou": found.roi_iou,
+        "unexplained": found.unexplained,
+        "width_Hz": found.width,
+        "model_error": found.model_error,
+        "response_sd": found.response_sd,
+        "metabolites": [
+            {
+                "name": m.name, "identifier": m.identifier, "present": m.present, "amount": m.amount, "error": m.error,
+                "significance": m.significance, "concentration": m.concentration,
+                "concentration_error": m.concentration_error, "shifts_ppm": dict(m.shifts), "moved_ppm": m.moved,
+                "response": dict(m.response),
+            }
+            for m in found.metabolites
+        ],
+    }  # fmt: skip
+
+
+def render_quantification(
+    found: Quantification,
+    *,
+    title: str = "",
+    settings: Mapping[str, object] | None = None,
+    date: dt.datetime | None = None,
+) -> str:
+    """A mixture as one HTML page that loads nothing. See `render_fit`."""
+    unit = found.unit or "amount"
+    rows: list[tuple[str, ...]] = []
+    for m in found.present:
+        value, error = (m.amount, m.error) if m.concentration is None else (m.concentration, m.concentration_error or 0)
+        responses = list(m.response.values()) or [1.0]
+        rows.append(
+            (
+                m.name, with_error(value, error), f"{100 * error / value:.1f}%", f"{m.significance:.0f}",
+                f"{1000 * m.moved:.1f}", f"{min(responses):.2f} to {max(responses):.2f}",
+            )
+        )  # fmt: skip
+    absent = [
+        (m.name, f"{found.limit * (m.error if m.concentration_error is None else m.concentration_error):.2g}")
+        for m in found.metabolites
+        if not m.present
+    ]
+    tables = [
+        Table(
+            "Present",
+            ("compound", f"concentration, {unit}" if found.unit else "amount", "error", "significance", "moved, ppb",
+             "response of multiplets"),
+            tuple(rows),
+            "Significance is the amount in standard errors. A response is a multiplet's intensity relative to what the "
+            "amount lets expect: suppressed water and incomplete relaxation lower it.",
+        ),
+        Table("Not found", ("compound", f"would be seen from about, {unit}"), tuple(absent)),
+    ]  # fmt: skip
+    figures = {
+        "ROI IoU": f"{found.roi_iou:.4f}",
+        "not explained": f"{100 * found.unexplained:.1f}% of the signal",
+        "half width": f"{found.width:.2f} Hz",
+        "standard": found.standard or "none",
+    }
+    picture = as_svg(found.measured, found.fitted, found.parts, excluded=found.excluded)
+    caption = f"{found.measured.frequency:.2f} MHz" if found.measured.frequency else ""
+    return _render(
+        title or "Mixture",
+        [(picture, caption)],
+        [t for t in tables if t.rows],
+        figures,
+        settings,
+        found.problem,
+        [],
+        date,
+    )
+
+
+def _render(
+    title: str,
+    pictures: Sequence[tuple[str, str]],
+    tables: Sequence[Table],
+    figures: Mapping[str, str],
+    settings: Mapping[str, object] | None,
+    problem: str,
+    notes: Sequence[str],
+    date: dt.datetime | None,
+) -> str:
+    from jinja2 import Environment, StrictUndefined
+
+    import molvis_core
+
+    environment = Environment(
+        autoescape=True, finalize=in_page, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    text = resources.files("molvis_nmr").joinpath("report", "templates", "report.html").read_text(encoding="utf-8")
+    return environment.from_string(text).render(
+        title=title,
+        pictures=pictures,
+        tables=tables,
+        figures=figures,
+        settings={name: str(value) for name, value in (settings or {}).items()},
+        problem=problem,
+        notes=notes,
+        date=(date or dt.datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M"),
+        version=molvis_core.__version__,
+    )

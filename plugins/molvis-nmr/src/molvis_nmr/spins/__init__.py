@@ -1,0 +1,1 @@
+"""Spin systems, their transitions, and spectra simulated from them."""

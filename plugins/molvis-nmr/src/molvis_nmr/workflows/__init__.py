@@ -1,0 +1,1 @@
+"""From files to results: what the commands call."""

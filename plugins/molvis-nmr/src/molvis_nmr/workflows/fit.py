@@ -1,0 +1,154 @@
+"""From files to fits and quantifications: what the commands call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from molvis_core.errors import ConfigError, ReadError
+from molvis_nmr.formats.opening import read_spectrum
+from molvis_nmr.formats.spin_systems import read_system, read_systems
+from molvis_nmr.mixture.quantify import WATER, Entry, Quantification, Reference, quantify
+from molvis_nmr.spins.system import SpinSystem
+
+if TYPE_CHECKING:
+    from molvis_nmr.fitting.spin_system import SpinSystemFit
+
+Progress = Callable[[int, int], None]
+
+
+def read_window(text: str) -> tuple[float, float]:
+    """`4.7:4.9` to a window in ppm; the order does not matter.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        low, high = sorted(float(part) for part in text.split(":"))
+    except ValueError:
+        low = high = float("nan")
+    if not low < high:
+        raise ConfigError(f"window {text!r}: two different numbers of ppm are wanted, such as 4.7:4.9")
+    return low, high
+
+
+def fit_files(
+    spectra: Sequence[Path],
+    *,
+    system: str | None = None,
+    smiles: str | None = None,
+    nucleus: str = "1H",
+    exclude: Sequence[tuple[float, float]] = (),
+    phase: bool = False,
+    baseline: int | None = None,
+    line_shape: bool = False,
+    couplings: str = "all",
+    starts: int = 24,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> SpinSystemFit:
+    """Read spectra and a start, and fit. See `molvis_nmr.fitting.spin_system.fit`.
+
+    `spectra` are files or folders of one sample, whose fits share their couplings. The start is the file `system`
+    (`FILE#ENTRY` picks one of several), or the structure `smiles`: shifts and couplings by rule.
+
+    Raises:
+        ConfigError: both or neither of the start's two, or no spectrum.
+        ReadError, RecordError: a file cannot be read, or cannot be fitted.
+    """
+    from molvis_nmr.fitting.spin_system import fit
+
+    if (system is None) == (smiles is None):
+        raise ConfigError("a start is wanted: either a spin system (--start FILE) or a structure (--smiles)")
+    if not spectra:
+        raise ConfigError("no spectrum is named")
+    if smiles is not None:
+        from molvis_nmr.prediction.structure import from_smiles
+
+        begin = from_smiles(smiles)
+    else:
+        begin = read_system(Path(str(system)))
+    traces = [read_spectrum(path) for path in spectra]
+    return fit(
+        traces, begin, nucleus=nucleus, exclude=exclude, phase=phase, baseline=baseline, line_shape=line_shape,
+        couplings=couplings, starts=starts, seed=seed, progress=progress,
+    )  # fmt: skip
+
+
+def library_entries(paths: Sequence[Path]) -> list[Entry]:
+    """Entries of a library of compounds, from files of spin systems and of spectra.
+
+    A file of spin systems gives all of its systems; `FILE#ENTRY,ENTRY` those named. Any other file is a reference
+    spectrum of one compound, by the file's name; `FILE#9` says that its signals are of 9 protons.
+
+    Raises:
+        ReadError: a file is neither.
+    """
+    found: list[Entry] = []
+    for path in paths:
+        name, _, wanted = path.name.partition("#")
+        file = path if path.exists() else path.with_name(name)
+        if file.name.lower().removesuffix(".gz").endswith((".json", ".toml", ".xml")):
+            picked = [w for w in wanted.split(",") if w] if file != path else []
+            found += [read_system(file, entry) for entry in picked] if picked else read_systems(file)
+            continue
+        protons = None
+        if file != path and wanted:
+            try:
+                protons = float(wanted)
+            except ValueError:
+                raise ReadError(file, f"#{wanted} behind a spectrum: the number of its protons is wanted") from None
+        trace = read_spectrum(file)
+        found.append(Reference(trace, file.stem, protons=protons, identifier=trace.identifier or ""))
+    return found
+
+
+def quantify_file(
+    spectrum: Path,
+    library: Sequence[Path],
+    *,
+    only: Sequence[str] = (),
+    window: float = 0.03,
+    exclude: Sequence[tuple[float, float]] | None = None,
+    standard: str | None = "DSS",
+    concentration: float | None = None,
+    unit: str = "mM",
+    limit: float = 5.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Quantification:
+    """Read a mixture and a library, and quantify. See `molvis_nmr.mixture.quantify.quantify`.
+
+    For `library` see `library_entries`; `only` names compounds to take from it, by name or identifier.
+
+    Raises:
+        ConfigError: a name of `only` that the library has not.
+        ReadError, RecordError: a file cannot be read, or cannot be quantified.
+    """
+    entries = library_entries(library)
+    if only:
+        known = {key for e in entries for key in _keys(e)}
+        if missing := [name for name in only if name.lower() not in known]:
+            from molvis_core.errors import did_you_mean
+
+            raise ConfigError(f"the library has no {missing[0]!r}.{did_you_mean(missing[0].lower(), known)}")
+        wanted = {name.lower() for name in only}
+        entries = [e for e in entries if _keys(e) & wanted]
+    return quantify(
+        read_spectrum(spectrum), entries, window=window, exclude=(WATER,) if exclude is None else exclude,
+        standard=standard, concentration=concentration, unit=unit,
+        limit=limit, seed=seed, progress=progress,
+    )  # fmt: skip
+
+
+def _keys(entry: Entry) -> set[str]:
+    name = getattr(entry, "name", "")
+    return {key.lower() for key in (name, entry.identifier or "") if key}
+
+
+def differences(found: SpinSystem, truth: SpinSystem) -> tuple[float, float]:
+    """Largest deviations of shifts in ppm and of couplings in Hz."""
+    return float(np.abs(found.shifts - truth.shifts).max()), float(np.abs(found.couplings - truth.couplings).max())
