@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 
 from molvis_core.files import write_text
-from molvis_flux.fitting import multistart
-from molvis_flux.levenberg import minimise
-from molvis_flux.network import Datum, Experiment, Fragment, Network, Study, Tracer
-from molvis_flux.polytope import flux_space, sample
-from molvis_flux.posterior import posterior
-from molvis_flux.problem import FluxProblem, flux_problem, starting_points
-from molvis_flux.readers import read_study
-from molvis_flux.simulation import compile_plan
-from molvis_flux.statistics import goodness, profile, ranges, slope_at
+from molvis_flux.fit.intervals import goodness, profile, ranges, slope_at
+from molvis_flux.fit.levenberg_marquardt import minimise
+from molvis_flux.fit.multistart import multistart
+from molvis_flux.fit.problem import FluxProblem, flux_problem, starting_points
+from molvis_flux.formats import read_study
+from molvis_flux.labelling.stationary import compile_plan
+from molvis_flux.model.network import Datum, Experiment, Fragment, Network, Study, Tracer
+from molvis_flux.sampling.smc import posterior
+from molvis_flux.space.flux_space import flux_space, sample
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("MOLVIS_DATA") or ROOT.parent / "shared" / "data") / "flux"
@@ -186,7 +186,7 @@ def central_carbon_coverage(n: int = 6) -> dict[str, Any]:
 
 def small_network_coverage(n: int = 300) -> dict[str, Any]:
     """90% intervals of the EMU paper's network: profiles at one truth, posteriors over truths from the prior."""
-    from molvis_flux.examples import antoniewicz
+    from molvis_flux.model.examples import antoniewicz
 
     study = antoniewicz()
     problem = flux_problem(study)

@@ -24,12 +24,12 @@ import torch
 
 from molvis_core.errors import BundleError
 from molvis_core.files import write_text
-from molvis_flux.estimator import Data, Estimator, Settings, load_estimator
-from molvis_flux.network import Experiment, Fragment, Network, Study, Tracer
-from molvis_flux.readers import read_study
-from molvis_flux.readers.tables import rows as table_rows
-from molvis_flux.training import held_out, train, with_missing
-from molvis_flux.weighing import neural_draws, quantiles, weigh, widened
+from molvis_flux.formats import read_study
+from molvis_flux.formats.tables import rows as table_rows
+from molvis_flux.model.network import Experiment, Fragment, Network, Study, Tracer
+from molvis_flux.neural.estimator import Data, Estimator, Settings, load_estimator
+from molvis_flux.neural.training import held_out, train, with_missing
+from molvis_flux.sampling.importance import neural_draws, quantiles, weigh, widened
 
 SD = 0.01
 """Of the noise, as in the published comparison."""
@@ -185,9 +185,9 @@ def simple_results(estimator: Estimator, data: Path, repeats: int) -> dict[str, 
 
 def central_results(estimator: Estimator, cases: int) -> dict[str, Any]:
     """Coverage of all free-to-move fluxes, sums of squares and CPU seconds, by the share that is missing."""
-    from molvis_flux.inference import least_squares
-    from molvis_flux.problem import flux_problem
-    from molvis_flux.walkers import walk
+    from molvis_flux.fit.problem import flux_problem
+    from molvis_flux.neural.inference import least_squares
+    from molvis_flux.sampling.ensemble import walk
 
     space = estimator.space
     values, clean = held_out(estimator, cases, 1)
@@ -243,7 +243,7 @@ def central_results(estimator: Estimator, cases: int) -> dict[str, Any]:
 
 def as_study(estimator: Estimator, sample: Data) -> Study:
     """A sample as the data of a study."""
-    from molvis_flux.network import Datum
+    from molvis_flux.model.network import Datum
 
     experiments = []
     for experiment in estimator.study.experiments:

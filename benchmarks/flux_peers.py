@@ -159,10 +159,10 @@ def ours(name: str, peer: dict[str, Any], data: Path) -> dict[str, Any]:
     """The same model, tracers and fluxes, simulated by molvis."""
     import numpy as np
 
-    from molvis_flux.network import Experiment, Tracer
-    from molvis_flux.prediction import complete_fluxes
-    from molvis_flux.readers import read_study
-    from molvis_flux.simulation import compile_plan
+    from molvis_flux.formats import read_study
+    from molvis_flux.labelling.prediction import complete_fluxes
+    from molvis_flux.labelling.stationary import compile_plan
+    from molvis_flux.model.network import Experiment, Tracer
 
     mixture = {"freeflux": ("Glc.ex", 0.5), "mfapy": ("SubsGlc", 0.7)}
     if name == "freeflux":

@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 
 from molvis_core.files import write_text
-from molvis_flux.examples import antoniewicz
-from molvis_flux.instationary import compile_instationary
-from molvis_flux.network import Experiment, Fragment, Network, Tracer
-from molvis_flux.readers import read_study
-from molvis_flux.simulation import Plan, compile_plan
+from molvis_flux.formats import read_study
+from molvis_flux.labelling.instationary import compile_instationary
+from molvis_flux.labelling.stationary import Plan, compile_plan
+from molvis_flux.model.examples import antoniewicz
+from molvis_flux.model.network import Experiment, Fragment, Network, Tracer
 
 TIMES = np.array([5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 240.0, 360.0])
 LARGEST_ERROR = 2.5e-4

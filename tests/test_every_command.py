@@ -64,8 +64,8 @@ def run(line: str) -> int:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    from molvis_flux.examples import antoniewicz
-    from molvis_flux.writers import write_study
+    from molvis_flux.formats.writers import write_study
+    from molvis_flux.model.examples import antoniewicz
 
     found = (*plugins(), barcode.PLUGIN)
     with pytest.MonkeyPatch.context() as patch:
@@ -137,7 +137,7 @@ def test_a_wrong_path_is_answered_before_anything_heavy_is_imported() -> None:
         ("library build bundle alcohols.smi --out b", "molvis_core.library.build_index", "it goes on where it stopped"),
         ("train default --out run", "molvis_core.training.train", "it goes on where it stopped"),
         ("data import unknown.codes --out c", "molvis_core.dataset.import_files", "it starts from the beginning"),
-        ("flux train network.toml --out d", "molvis_flux.training.train", "it goes on where it stopped"),
+        ("flux train network.toml --out d", "molvis_flux.neural.training.train", "it goes on where it stopped"),
         ("nmr simulate --smiles CCO", "molvis_nmr.workflows.simulate.simulate_file", "it starts from the beginning"),
     ],
 )

@@ -14,8 +14,8 @@ import pytest
 
 from molvis_core.errors import ReadError
 from molvis_core.registry import load
-from molvis_flux.readers import read_fluxml, read_measured
-from molvis_flux.readers.fluxml import _parse
+from molvis_flux.formats import read_fluxml, read_measured
+from molvis_flux.formats.fluxml import _parse
 from molvis_nmr.formats.opening import read_spectra
 from molvis_nmr.formats.spin_systems import read_system
 

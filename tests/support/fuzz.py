@@ -12,8 +12,8 @@ import sys
 from molvis_core.testing.fuzzing import Target, main, reader_targets
 
 OTHERS = [
-    Target("flux-study", "molvis_flux.readers:read_study", (".toml", ".fml", ".txt", ".json", ".csv", ".tsv", ".xlsx")),
-    Target("flux-measured", "molvis_flux.readers:read_measured", (".csv", ".tsv", ".xlsx")),
+    Target("flux-study", "molvis_flux.formats:read_study", (".toml", ".fml", ".txt", ".json", ".csv", ".tsv", ".xlsx")),
+    Target("flux-measured", "molvis_flux.formats:read_measured", (".csv", ".tsv", ".xlsx")),
     Target("nmr-systems", "molvis_nmr.formats.spin_systems:read_systems", (".xml", ".json", ".toml")),
     Target("library-arrow", "molvis_core.library:Library.open", (".arrow",)),
     Target("safetensors", "molvis_core.sizes:read_shapes", (".safetensors",)),

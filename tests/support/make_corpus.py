@@ -137,7 +137,7 @@ def _repacked(path: Path) -> bytes:
 
 def _models() -> None:
     flux, systems = (
-        _tests(f"plugins/molvis-{p}.py") for p in ("flux/tests/test_readers", "nmr/tests/test_formats_spin_systems")
+        _tests(f"plugins/molvis-{p}.py") for p in ("flux/tests/test_formats", "nmr/tests/test_formats_spin_systems")
     )
     _put("flux-study", "a.toml", flux.TOY)
     _put("flux-study", "a.fml", flux.FLUXML)

@@ -13,9 +13,10 @@ import typer
 from typer.testing import CliRunner
 
 from molvis_core import output
-from molvis_flux.checking import Finding, check, check_structure
 from molvis_flux.commands.check import check as command
-from molvis_flux.network import (
+from molvis_flux.formats.notation import reaction as read_reaction
+from molvis_flux.model.checking import Finding, check, check_structure
+from molvis_flux.model.network import (
     Constraint,
     Datum,
     Experiment,
@@ -27,7 +28,6 @@ from molvis_flux.network import (
     Study,
     Tracer,
 )
-from molvis_flux.readers.notation import reaction as read_reaction
 
 REACTIONS = {"in": "A(ab) ->  B(ab)", "turn": "B(ab) <-> C(ab)", "out": "C(ab) -> ", "waste": "B(ab) -> "}
 

@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
-from molvis_flux.coordinates import coordinates
-from molvis_flux.examples import antoniewicz
-from molvis_flux.fitting import FluxResult, fit, multistart
-from molvis_flux.levenberg import FitError, minimise
-from molvis_flux.network import (
+from molvis_flux.fit.identifiability import BOUNDED, FIXED, IDENTIFIABLE, UNSEEN
+from molvis_flux.fit.intervals import goodness, monte_carlo, profile, slope_at
+from molvis_flux.fit.levenberg_marquardt import FitError, minimise
+from molvis_flux.fit.multistart import FluxResult, fit, multistart
+from molvis_flux.fit.parsimonious import parsimonious
+from molvis_flux.fit.problem import flux_problem
+from molvis_flux.labelling.stationary import compile_plan
+from molvis_flux.model.examples import antoniewicz
+from molvis_flux.model.network import (
     Constraint,
     Datum,
     Experiment,
@@ -27,13 +31,9 @@ from molvis_flux.network import (
     Study,
     Tracer,
 )
-from molvis_flux.parsimony import parsimonious
-from molvis_flux.polytope import FluxSpaceError, flux_space
-from molvis_flux.posterior import posterior
-from molvis_flux.problem import flux_problem
-from molvis_flux.simulation import compile_plan
-from molvis_flux.statistics import goodness, monte_carlo, profile, slope_at
-from molvis_flux.verdicts import BOUNDED, FIXED, IDENTIFIABLE, UNSEEN
+from molvis_flux.sampling.smc import posterior
+from molvis_flux.space.coordinates import coordinates
+from molvis_flux.space.flux_space import FluxSpaceError, flux_space
 
 DATA = Path(os.environ.get("MOLVIS_DATA") or Path(__file__).parents[4] / "shared" / "data") / "flux"
 
@@ -398,7 +398,7 @@ def test_a_fit_that_has_not_converged_says_so_and_gives_its_best() -> None:
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the flux data are not here")
 def test_ecoli_fits_better_than_mfapy_does() -> None:
-    from molvis_flux.readers import read_study
+    from molvis_flux.formats import read_study
 
     folder = DATA / "mfapy_samples"
     model = read_study(

@@ -10,8 +10,8 @@ import pytest
 
 from molvis_core.records import Distribution
 from molvis_core.testing import FitterContract
-from molvis_flux.fitter import FluxFit
-from molvis_flux.network import Experiment, Fragment, Metabolite, Network, Participant, Reaction, Study, Tracer
+from molvis_flux.fit.fitter import FluxFit
+from molvis_flux.model.network import Experiment, Fragment, Metabolite, Network, Participant, Reaction, Study, Tracer
 
 SD = 0.02
 

@@ -12,15 +12,16 @@ import pytest
 from typer.testing import CliRunner
 
 from molvis_core import output
-from molvis_flux import picture, tables
-from molvis_flux.design import design
-from molvis_flux.examples import antoniewicz
-from molvis_flux.fitting import FluxResult, fit
-from molvis_flux.levenberg import FitError
-from molvis_flux.network import Tracer
-from molvis_flux.report import report
-from molvis_flux.verdicts import UNSEEN
-from molvis_flux.writers import write_study
+from molvis_flux.fit.design import design
+from molvis_flux.fit.identifiability import UNSEEN
+from molvis_flux.fit.levenberg_marquardt import FitError
+from molvis_flux.fit.multistart import FluxResult, fit
+from molvis_flux.formats.writers import write_study
+from molvis_flux.model.examples import antoniewicz
+from molvis_flux.model.network import Tracer
+from molvis_flux.report import figures as picture
+from molvis_flux.report import tables
+from molvis_flux.report.page import report
 
 
 @pytest.fixture(scope="module")

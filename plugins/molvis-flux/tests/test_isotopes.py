@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from molvis_flux import isotopes
-from molvis_flux.emu import SimulationError
-from molvis_flux.examples import antoniewicz
-from molvis_flux.network import Datum, Fragment, Metabolite, Tracer
-from molvis_flux.simulation import compile_plan
+from molvis_flux.labelling import isotopes
+from molvis_flux.labelling.emu import SimulationError
+from molvis_flux.labelling.stationary import compile_plan
+from molvis_flux.model.examples import antoniewicz
+from molvis_flux.model.network import Datum, Fragment, Metabolite, Tracer
 
 ALANINE = "C11H26NO2Si2"
 """The fragment m/z 260 of alanine with two tert-butyldimethylsilyl groups: all three carbons are of alanine."""

@@ -20,8 +20,9 @@ from molvis_core.records import Distribution
 from molvis_core.testing import FitterContract
 from molvis_flux.commands.estimate import estimate as estimate_command
 from molvis_flux.commands.train import train as train_command
-from molvis_flux.copula import fit_copula
-from molvis_flux.estimator import (
+from molvis_flux.model.examples import network
+from molvis_flux.model.network import Datum, Experiment, Fragment, Network, Study, Tracer
+from molvis_flux.neural.estimator import (
     Estimator,
     EstimatorError,
     Settings,
@@ -30,15 +31,14 @@ from molvis_flux.estimator import (
     network_digest,
     save_estimator,
 )
-from molvis_flux.examples import network
-from molvis_flux.inference import estimate, report
-from molvis_flux.network import Datum, Experiment, Fragment, Network, Study, Tracer
-from molvis_flux.neural import Mixture, SetEncoder
-from molvis_flux.neural_fitter import NeuralFluxes
-from molvis_flux.polytope import flux_space, sample
-from molvis_flux.training import calibrate_walkers, draw_missing, held_out, train, with_missing
-from molvis_flux.walkers import walk
-from molvis_flux.weighing import quantiles, weigh
+from molvis_flux.neural.fitter import NeuralFluxes
+from molvis_flux.neural.inference import estimate, report
+from molvis_flux.neural.network import Mixture, SetEncoder
+from molvis_flux.neural.training import calibrate_walkers, draw_missing, held_out, train, with_missing
+from molvis_flux.neural.transform import fit_copula
+from molvis_flux.sampling.ensemble import walk
+from molvis_flux.sampling.importance import quantiles, weigh
+from molvis_flux.space.flux_space import flux_space, sample
 
 pytestmark = pytest.mark.full
 
@@ -433,7 +433,7 @@ def test_measured_fluxes_count(tmp_path: Path) -> None:
 
 
 def test_commands_train_and_estimate(tmp_path: Path, folder: Path, trained: Estimator) -> None:
-    from molvis_flux.writers import write_study
+    from molvis_flux.formats.writers import write_study
 
     app = typer.Typer()
     app.command()(train_command)

@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 
 from molvis_core import output
 from molvis_core.errors import ReadError
-from molvis_flux import prediction
 from molvis_flux.commands.simulate import simulate
-from molvis_flux.emu import SimulationError
-from molvis_flux.examples import antoniewicz, network
-from molvis_flux.network import Experiment, Fragment, Study, Tracer
-from molvis_flux.writers import write_study
+from molvis_flux.formats.writers import write_study
+from molvis_flux.labelling import prediction
+from molvis_flux.labelling.emu import SimulationError
+from molvis_flux.model.examples import antoniewicz, network
+from molvis_flux.model.network import Experiment, Fragment, Study, Tracer
 
 PUBLISHED = [0.0001, 0.8008, 0.1983, 0.0009]
 
@@ -176,7 +176,7 @@ def test_times_that_are_no_numbers_are_named():
 
 def test_the_demonstration_finds_the_fluxes_of_the_paper(tmp_path):
     from molvis_flux.commands.demo import demo
-    from molvis_flux.readers import read_study
+    from molvis_flux.formats import read_study
 
     app = typer.Typer()
     app.command()(demo)

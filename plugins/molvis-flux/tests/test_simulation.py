@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from molvis_flux.emu import SimulationError, orbit
-from molvis_flux.examples import antoniewicz, network, reaction
-from molvis_flux.instationary import compile_instationary
-from molvis_flux.network import Datum, Experiment, Fragment, Metabolite, Network, Tracer
-from molvis_flux.simulation import compile_plan
-from molvis_flux.tracing import source_mid
+from molvis_flux.labelling.emu import SimulationError, orbit
+from molvis_flux.labelling.fragments import source_mid
+from molvis_flux.labelling.instationary import compile_instationary
+from molvis_flux.labelling.stationary import compile_plan
+from molvis_flux.model.examples import antoniewicz, network, reaction
+from molvis_flux.model.network import Datum, Experiment, Fragment, Metabolite, Network, Tracer
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "flux"
 with_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no flux data in {DATA}: set MOLVIS_DATA")
@@ -398,7 +398,7 @@ def test_derivatives_forward_along_directions_and_backward_are_those_of_differen
 def test_gradients_flow_through_torch():
     import torch
 
-    from molvis_flux import torch_backend
+    from molvis_flux.labelling.backends import torch as torch_backend
 
     model, experiment = symmetric()
     plan = compile_plan(whole(model), [experiment])
@@ -600,7 +600,7 @@ def test_the_toy_network_agrees_with_its_reference_at_twenty_fluxes_and_seven_tr
 
 @with_data
 def test_central_carbon_metabolism_agrees_with_its_reference_for_twenty_tracers():
-    from molvis_flux.readers import read_study
+    from molvis_flux.formats import read_study
 
     reference = json.loads((DATA / "reference_values" / "mlflux_ccm_20tracers_mids.json").read_text())
     model = read_study(DATA / "mlflux" / "CCM_Model.txt").network
@@ -619,7 +619,7 @@ def test_central_carbon_metabolism_agrees_with_its_reference_for_twenty_tracers(
 
 @with_data
 def test_the_whole_body_mouse_agrees_with_its_reference():
-    from molvis_flux.readers import read_study
+    from molvis_flux.formats import read_study
 
     reference = json.loads((DATA / "reference_values" / "dietary_wholebody_mfapy_mids_flux_sol3.json").read_text())
     model = read_study(DATA / "multitissue" / "mouse" / "whole_body_model.txt").network

@@ -18,13 +18,13 @@ def molvis_components() -> list[Component]:
         Component(
             kind="fitter",
             name="flux-neural",
-            target="molvis_flux.neural_fitter:NeuralFluxes",
+            target="molvis_flux.neural.fitter:NeuralFluxes",
             summary="Fluxes and their posterior by an estimator trained for the network.",
         ),
         Component(
             kind="fitter",
             name="flux-fit",
-            target="molvis_flux.fitter:FluxFit",
+            target="molvis_flux.fit.fitter:FluxFit",
             summary="Fluxes by least squares from many starts, then draws from the posterior.",
         ),
         Component(

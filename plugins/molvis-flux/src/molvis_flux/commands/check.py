@@ -20,8 +20,8 @@ def check(
     and constraints that leave no flux, each with its place and what to change. Ends with 1 where there is an error.
     """
     existing(network, what="a network")
-    from molvis_flux.checking import check as run
-    from molvis_flux.readers import read_study
+    from molvis_flux.formats import read_study
+    from molvis_flux.model.checking import check as run
 
     study = read_study(network, strict=False)
     found = run(study)

@@ -17,8 +17,8 @@ def compose(
 ) -> None:
     """Make one network of several: tissues of a body, or strains of a co-culture."""
     existing(plan, what="a plan")
-    from molvis_flux.readers import read_study
-    from molvis_flux.writers import write_study
+    from molvis_flux.formats import read_study
+    from molvis_flux.formats.writers import write_study
 
     study = read_study(plan)
     write_study(out, study)

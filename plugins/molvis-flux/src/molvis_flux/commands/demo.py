@@ -20,10 +20,11 @@ def demo(
     Nothing is fetched: network, tracer, fluxes and labelling are typed from the paper. The model is left in the folder,
     as a file to begin one's own from.
     """
-    from molvis_flux import prediction, tables
-    from molvis_flux.examples import antoniewicz
-    from molvis_flux.fitting import fit
-    from molvis_flux.writers import write_study
+    from molvis_flux.fit.multistart import fit
+    from molvis_flux.formats.writers import write_study
+    from molvis_flux.labelling import prediction
+    from molvis_flux.model.examples import antoniewicz
+    from molvis_flux.report import tables
 
     study = antoniewicz()
     net, exchange = prediction.complete_fluxes(study.network, study.fluxes)

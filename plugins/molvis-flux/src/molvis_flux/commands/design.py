@@ -28,8 +28,8 @@ def design(
 ) -> None:
     """Which tracers and fragments would tell the fluxes that matter."""
     existing(network, what="a network")
-    from molvis_flux.design import design as run
-    from molvis_flux.readers import read_study
+    from molvis_flux.fit.design import design as run
+    from molvis_flux.formats import read_study
 
     wanted = [(kind, name) for kind, _, name in (one.partition("/") for one in flux or [])]
     with output.progress("tracers") as advance:

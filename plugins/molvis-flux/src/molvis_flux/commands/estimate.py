@@ -27,11 +27,11 @@ def estimate(
     """
     existing(model, what="the folder of an estimator")
     existing(data, what="a study")
-    from molvis_flux.estimator import load_estimator
-    from molvis_flux.inference import estimate as run
-    from molvis_flux.inference import report
-    from molvis_flux.polytope import write_fluxes
-    from molvis_flux.readers import read_study
+    from molvis_flux.formats import read_study
+    from molvis_flux.neural.estimator import load_estimator
+    from molvis_flux.neural.inference import estimate as run
+    from molvis_flux.neural.inference import report
+    from molvis_flux.space.flux_space import write_fluxes
 
     estimator = load_estimator(model)
     with output.progress("posterior") as show:

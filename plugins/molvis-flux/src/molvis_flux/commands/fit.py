@@ -27,10 +27,10 @@ def fit(
 ) -> None:
     """Fluxes of a network from its labelling data, with intervals and a verdict on each."""
     existing(network, what="a network")
-    from molvis_flux import tables
-    from molvis_flux.fitting import fit as run
-    from molvis_flux.parsimony import parsimonious as least
-    from molvis_flux.readers import read_study
+    from molvis_flux.fit.multistart import fit as run
+    from molvis_flux.fit.parsimonious import parsimonious as least
+    from molvis_flux.formats import read_study
+    from molvis_flux.report import tables
 
     study = read_study(network)
     with output.progress("fitting") as advance:

@@ -22,9 +22,9 @@ def sample(
     Prints what each flux may be, by its balances and bounds alone.
     """
     existing(network, what="a network")
-    from molvis_flux.polytope import flux_space, summary, write_fluxes
-    from molvis_flux.polytope import sample as run
-    from molvis_flux.readers import read_study
+    from molvis_flux.formats import read_study
+    from molvis_flux.space.flux_space import flux_space, summary, write_fluxes
+    from molvis_flux.space.flux_space import sample as run
 
     space = flux_space(read_study(network).network)
     values = run(space, n, seed)

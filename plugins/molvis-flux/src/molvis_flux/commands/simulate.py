@@ -32,8 +32,8 @@ def simulate(
     """
     existing(network, what="a network")
     existing(fluxes, what="a table of fluxes")
-    from molvis_flux import prediction
-    from molvis_flux.readers import read_study
+    from molvis_flux.formats import read_study
+    from molvis_flux.labelling import prediction
 
     study = read_study(network)
     study = prediction.with_tracers(study, prediction.parse_tracers(study.network, tracer or ()))

@@ -28,9 +28,9 @@ def train(
     """
     existing(network, what="a network")
     output.resumes()
-    from molvis_flux.estimator import Settings
-    from molvis_flux.readers import read_study
-    from molvis_flux.training import train as run
+    from molvis_flux.formats import read_study
+    from molvis_flux.neural.estimator import Settings
+    from molvis_flux.neural.training import train as run
 
     settings = Settings(noise=noise, steps=steps, simulations=simulations, width=width, seed=seed)
     with output.progress("training") as show:

@@ -1,0 +1,1 @@
+"""Fluxes by least squares, their intervals and their identifiability."""

@@ -1,0 +1,243 @@
+"""Fluxes from labelling data by least squares: batched Levenberg-Marquardt from many starts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from molvis_core.ties import ascending
+from molvis_flux.fit import identifiability as verdicts
+from molvis_flux.fit import intervals as statistics
+from molvis_flux.fit.levenberg_marquardt import FitError, Minimum, minimise
+from molvis_flux.fit.problem import FluxProblem, flux_problem, starting_points
+from molvis_flux.model.network import Study
+from molvis_flux.sampling.smc import posterior
+from molvis_flux.space.coordinates import Name
+
+logger = logging.getLogger("molvis")
+
+INTERVALS = ("profile", "covariance", "monte-carlo", "posterior", "none")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Residual:
+    """How well one datum is met.
+
+    Attributes:
+        experiment, target, kind, time: of the datum.
+        channels: which of a distribution's mass isotopomers follow; others were not measured.
+        measured, fitted, sd: its numbers; a fitted one of a datum in arbitrary units is scaled to it.
+        ssr: sum of squared residuals over standard deviations.
+        scale: of a datum in arbitrary units, else 1.
+    """
+
+    experiment: str
+    target: str
+    kind: str
+    time: float | None
+    channels: tuple[int, ...]
+    measured: Float[np.ndarray, " c"]
+    fitted: Float[np.ndarray, " c"]
+    sd: Float[np.ndarray, " c"]
+    ssr: float
+    scale: float
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class FluxResult:
+    """What a fit found. Axis v runs over `names`: fluxes, then mixing weights and pool sizes; n over the starts.
+
+    Attributes:
+        problem: what was fitted.
+        names: `(kind, name)`: `net`, `exchange`, `mix` or `pool`.
+        values: at the lowest minimum.
+        covariance: of the values to first order; what the data cannot see keeps the width the constraints leave it.
+        ranges: smallest and largest value without data.
+        level: probability of the intervals.
+        intervals: of each value; of the method asked for.
+        verdicts: on each value: identifiable, bounded, or not identifiable.
+        samples: draws from the posterior, or None.
+        goodness: the chi-square test.
+        residuals: of each datum.
+        starts: sums of squared residuals of all starts, ascending up to their rounding.
+        converged: whether each of those starts did.
+        y: coordinates of the starts' ends.
+        message: empty where the lowest minimum is one; else what is wrong with it.
+    """
+
+    problem: FluxProblem
+    names: tuple[Name, ...]
+    values: Float[np.ndarray, " v"]
+    covariance: Float[np.ndarray, "v v"]
+    ranges: Float[np.ndarray, "v 2"]
+    level: float
+    intervals: Float[np.ndarray, "v 2"]
+    verdicts: tuple[verdicts.Verdict, ...]
+    samples: Float[np.ndarray, "s v"] | None
+    goodness: statistics.Goodness
+    residuals: tuple[Residual, ...]
+    starts: Float[np.ndarray, " n"]
+    converged: Bool[np.ndarray, " n"]
+    y: Float[np.ndarray, "n k"]
+    message: str = ""
+
+    @property
+    def ssr(self) -> float:
+        """Sum of squared residuals over standard deviations."""
+        return float(self.starts[0])
+
+    def value(self, name: str, kind: str = "net") -> float:
+        """One flux."""
+        return float(self.values[self.names.index((kind, name))])
+
+
+def in_order(ssr: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Places from the lowest sum of squared residuals up; sums that differ by their rounding keep their order."""
+    return ascending(ssr, 1e-9 * (1.0 + float(ssr.min())))
+
+
+def multistart(
+    problem: FluxProblem,
+    *,
+    starts: int = 20,
+    seed: int = 0,
+    limit: int = 100,
+    tolerance: float = 1e-7,
+    progress: Callable[[int, int], None] | None = None,
+) -> Minimum:
+    """Fit from points drawn from the space of fluxes.
+
+    Returns:
+        All ends, the lowest sum of squared residuals first. Of sums that differ by their rounding the first start's
+        comes first: what the data do not see is different at each.
+    """
+    found = minimise(
+        problem, starting_points(problem, starts, seed), limit=limit, tolerance=tolerance, progress=progress
+    )
+    order = in_order(found.ssr)
+    return Minimum(*(getattr(found, name)[order] for name in Minimum.__slots__))
+
+
+def fit(
+    study: Study,
+    *,
+    starts: int = 20,
+    seed: int = 0,
+    level: float = 0.9,
+    intervals: str = "profile",
+    samples: int | None = None,
+    fixed: Mapping[tuple[str, str], float] | None = None,
+    limit: int = 100,
+    progress: Callable[[int, int], None] | None = None,
+) -> FluxResult:
+    """Fluxes, mixing weights and pool sizes of a study from its data.
+
+    Pools matter where labelling has times. Those with bounds are fitted; others have the size that the study gives, and
+    are fitted between 0.001 and 1,000 where it gives none.
+
+    Args:
+        study: network and experiments; labelling and measured fluxes count together.
+        starts: points to start from; drawn from the feasible fluxes.
+        seed: the same seed gives the same result.
+        level: probability of the intervals.
+        intervals: `profile` (of the likelihood), `covariance` (to first order, cut at the ranges), `monte-carlo`
+            (refits of simulated data), `posterior`, or `none`.
+        samples: draws from the posterior; by default 1,000 where some flux is not identifiable or the intervals are
+            asked from it, else none.
+        fixed: `(kind, reaction)` to a flux held at a value.
+        limit: steps of a start at most.
+        progress: called with what is done of the starts, then of the intervals.
+
+    Raises:
+        FluxSpaceError: no flux vector is possible, or some flux has no limit.
+        FitError: no data, data that cannot be used, or an argument that means nothing.
+    """
+    if starts < 1:
+        raise FitError(f"starts is {starts}; at least 1 is wanted")
+    if not 0 < level < 1:
+        raise FitError(f"level is {level}; a number between 0 and 1 is wanted")
+    if intervals not in INTERVALS:
+        raise FitError(f"intervals is {intervals!r}; one of {', '.join(INTERVALS)} is wanted")
+    problem = flux_problem(study, fixed=fixed)
+    found = multistart(problem, starts=starts, seed=seed, limit=limit, progress=progress)
+    message = ""
+    if not found.converged[0]:
+        message = f"the best start had not converged after {int(found.steps[0])} steps; raise the limit of {limit}"
+        logger.warning("flux fit: %s", message)
+    return result(problem, found, level=level, intervals=intervals, samples=samples, seed=seed, message=message,
+                  progress=progress)  # fmt: skip
+
+
+def result(
+    problem: FluxProblem,
+    found: Minimum,
+    *,
+    level: float = 0.9,
+    intervals: str = "profile",
+    samples: int | None = None,
+    seed: int = 0,
+    message: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> FluxResult:
+    """Statistics around a minimum: what `fit` adds to `multistart`."""
+    y = found.y[0]
+    values = problem.map.values(y[None])[0]
+    ranges = statistics.ranges(problem)
+    slope = statistics.slope_at(problem, y)
+    covariance = statistics.covariance(problem, y, slope)
+    draws = None
+    if intervals == "posterior" or samples:
+        draws = posterior(problem, y, n=samples or 1000, seed=seed, progress=progress).samples
+    if intervals == "profile":
+        bounds = statistics.profile(problem, found, level=level, progress=progress)
+    elif intervals == "monte-carlo":
+        bounds = statistics.monte_carlo(problem, y, level=level, seed=seed, progress=progress)
+    elif intervals == "posterior":
+        assert draws is not None
+        bounds = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0).T
+    elif intervals == "covariance":
+        bounds = statistics.covariance_intervals(values, covariance, ranges, level)
+    else:
+        bounds = ranges
+    judged = verdicts.judge(problem, values, bounds if intervals != "none" else
+                            statistics.covariance_intervals(values, covariance, ranges, level), ranges)  # fmt: skip
+    unseen = any(verdict.kind == verdicts.UNSEEN for verdict in judged)
+    if draws is None and samples is None and unseen and intervals != "none":
+        draws = posterior(problem, y, n=1000, seed=seed, progress=progress).samples
+    return FluxResult(
+        problem=problem,
+        names=problem.map.names,
+        values=values,
+        covariance=covariance,
+        ranges=ranges,
+        level=level,
+        intervals=bounds,
+        verdicts=verdicts.report(judged, draws, level),
+        samples=draws,
+        goodness=statistics.goodness(problem, float(found.ssr[0]), slope),
+        residuals=_residuals(problem, y),
+        starts=found.ssr,
+        converged=found.converged,
+        y=found.y,
+        message=message,
+    )
+
+
+def _residuals(problem: FluxProblem, y: Float[np.ndarray, " k"]) -> tuple[Residual, ...]:
+    predicted = problem.predict(y[None])
+    measured = np.atleast_2d(problem.measured)[:1]
+    scales = problem.scales(predicted, measured)[0]
+    out: list[Residual] = []
+    for part in problem.parts:
+        scale = float(scales[problem.scaled.index(part.rows)]) if part.rows in problem.scaled else 1.0
+        fitted = scale * predicted[0, part.rows]
+        sd, values = problem.sd[part.rows], measured[0, part.rows]
+        datum = part.datum
+        ssr = float((((fitted - values) / sd) ** 2).sum())
+        named = (part.experiment, datum.target, datum.kind, datum.time, part.channels)
+        out.append(Residual(*named, values, fitted, sd, ssr, scale))
+    return tuple(out)

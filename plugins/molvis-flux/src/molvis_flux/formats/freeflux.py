@@ -1,0 +1,218 @@
+"""The tables of FreeFlux, in Excel or separated by tabs.
+
+Reference: Wu et al., ACS Synthetic Biology 12 (2023) 2707, doi:10.1021/acssynbio.3c00265
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from molvis_flux.formats.builder import Draft
+from molvis_flux.formats.experiments import Data, assign_tracers, by_experiment, settle_roles
+from molvis_flux.formats.tables import Row, number, numbers, rows
+from molvis_flux.model.network import Datum, Fragment, Metabolite, Participant, Reaction, Study
+
+_ITEM = re.compile(r"(?P<times>\d*\.?\d+(?=\s*[A-Za-z_]))?\s*(?P<name>[^\s()]+)\s*(?:\((?P<atoms>[^()]*)\))?")
+_FLUX = re.compile(r"(?P<name>.+)_(?P<way>[fb])")
+
+
+def read_freeflux(
+    path: str | Path,
+    *,
+    data: Data = (),
+    measured_fluxes: str | Path | None = None,
+    fluxes: str | Path | None = None,
+    concentrations: str | Path | None = None,
+    tracers: Mapping[str, Any] | None = None,
+) -> Study:
+    """The reactions of FreeFlux, with what belongs to them.
+
+    Args:
+        path: the table of reactions; or a folder, where `measured_MDVs`, `measured_inst_MDVs`, `measured_fluxes`,
+            `fluxes` and `concentrations` are read as well. Stationary and instationary MIDs become two experiments.
+        data: measured MIDs, in one file or by experiment, see `read_mfapy`.
+        measured_fluxes: net fluxes with their standard deviations, for every experiment.
+        fluxes: values; `_f` and `_b` at the end of a name mean forward and backward.
+        concentrations: sizes of pools.
+        tracers: by source, or by experiment and source, see `read_mfapy`: FreeFlux keeps them in code.
+
+    Returns:
+        The study. What no reaction makes is a source, what none uses leaves. FreeFlux sets no bounds: fluxes reach to
+        1000, or to ten times the greatest that the files state.
+
+    Raises:
+        ReadError: a file cannot be read, or says what cannot be; the message names the line.
+    """
+    path = Path(path)
+    if path.is_dir():
+        folder, path = path, _table(path, "reactions") or path / "reactions.tsv"
+        data = data or {
+            name: file
+            for name, part in (("stationary", "measured_MDVs"), ("instationary", "measured_inst_MDVs"))
+            if (file := _table(folder, part))
+        }
+        measured_fluxes = measured_fluxes or _table(folder, "measured_fluxes")
+        fluxes = fluxes or _table(folder, "fluxes")
+        concentrations = concentrations or _table(folder, "concentrations")
+    draft = Draft(str(path), path.parent.name)
+    reader = _Reader(draft, path)
+    reader.reactions()
+    settle_roles(draft)
+    for name, files in by_experiment(data).items():
+        draft.data[name] = [datum for _, file in files for datum in reader.mids(Path(file))]
+    measured = [] if measured_fluxes is None else reader.measured_fluxes(Path(measured_fluxes))
+    if measured and not draft.data:
+        draft.data["default"] = []
+    for found in draft.data.values():
+        found += measured
+    if fluxes is not None:
+        reader.values(Path(fluxes))
+    if concentrations is not None:
+        for row in reader.table(Path(concentrations), 2):
+            draft.known_metabolite(row.cells[0], row.line, "a concentration", str(concentrations))
+            draft.pools[row.cells[0]] = number(Path(concentrations), row, row.cells[1], f"the pool {row.cells[0]}")
+    if tracers:
+        for name, sources in assign_tracers(tracers, list(draft.data) or ["default"], draft).items():
+            draft.tracers[name] = sources
+    draft.cap_at_scale()
+    return draft.finish()
+
+
+def _table(folder: Path, name: str) -> Path | None:
+    return next((p for suffix in (".tsv", ".xlsx", ".csv") if (p := folder / f"{name}{suffix}").is_file()), None)
+
+
+class _Reader:
+    """One table after the other."""
+
+    def __init__(self, draft: Draft, path: Path) -> None:
+        self.draft, self.path = draft, path
+        self.symmetric: dict[str, tuple[int, ...]] = {}
+
+    def table(self, path: Path, columns: int) -> list[Row]:
+        """Rows below the heading."""
+        found = [row for row in rows(path) if not row.cells[0].startswith("#")]
+        for row in found:
+            if len(row.cells) < columns or not all(row.cells[:columns]):
+                raise self.draft.error(f"{row.cells!r}: a row has {columns} columns", row.line, str(path))
+        return found
+
+    def reactions(self) -> None:
+        read: list[tuple[Row, list[list[tuple[str, float, tuple[str, ...]]]]]] = []
+        for row in self.table(self.path, 4):
+            read.append((row, [self.side(cell, row) for cell in row.cells[1:3]]))
+        for row, sides in read:
+            # Maps of what leaves the network say nothing, and the shipped models have some that are too short.
+            followed = all(any(atoms for *_, atoms in side) for side in sides)
+            for side in sides:
+                for name, _, atoms in side:
+                    self.metabolite(name, atoms if followed else (), row)
+        for row, sides in read:
+            followed = all(any(atoms for *_, atoms in side) for side in sides)
+            participants = [
+                tuple(Participant(name, times, atoms if followed else ()) for name, times, atoms in side)
+                for side in sides
+            ]
+            reversible = row.cells[3] in ("1", "1.0", "True", "TRUE")
+            self.draft.add_reaction(
+                Reaction(
+                    row.cells[0],
+                    participants[0],
+                    participants[1],
+                    reversible,
+                    net=(-math.inf if reversible else 0.0, math.inf),
+                    exchange=(0.0, math.inf),
+                    where=self.draft.where(row.line),
+                ),
+                row.line,
+            )
+
+    def side(self, text: str, row: Row) -> list[tuple[str, float, tuple[str, ...]]]:
+        found = []
+        for item in text.split("+"):
+            match = _ITEM.fullmatch(item.strip())
+            if match is None:
+                raise self.draft.error(f"{item.strip()!r} is no metabolite; write `name(abc)` or `2name`", row.line)
+            maps = [part.strip() for part in (match["atoms"] or "").split(",")]
+            if len(maps) == 2 and sorted(maps[0]) == sorted(maps[1]):
+                turned = tuple(maps[0].index(atom) for atom in maps[1])
+                if self.symmetric.setdefault(match["name"], turned) != turned:
+                    raise self.draft.error(
+                        f"{item.strip()!r} is turned another way than {match['name']} elsewhere; a molecule has "
+                        "one symmetry",
+                        row.line,
+                    )
+            elif len(maps) > 1:
+                raise self.draft.error(f"{item.strip()!r}: give one map, or two that are permutations of it", row.line)
+            found.append((match["name"], float(match["times"] or 1), tuple(maps[0])))
+        return found
+
+    def metabolite(self, name: str, atoms: tuple[str, ...], row: Row) -> None:
+        old = self.draft.metabolites.get(name)
+        turned = self.symmetric.get(name)
+        if old is None or (atoms and not old.elements):
+            found = Metabolite(name, ("C",) * len(atoms), symmetries=(turned,) if turned and atoms else ())
+            self.draft.metabolites[name] = found
+        elif atoms and len(old.elements) != len(atoms):
+            raise self.draft.error(
+                f"{name} has {len(atoms)} atoms in reaction {row.cells[0]!r}, and {len(old.elements)} before; "
+                "correct one",
+                row.line,
+            )
+
+    def mids(self, path: Path) -> list[Datum]:
+        found = []
+        for row in self.table(path, 3):
+            cells = list(row.cells)
+            name, *moment, means, spreads = cells[: 4 if len(cells) > 3 and cells[3] else 3]
+            time = number(path, row, moment[0], f"the time of {name}") if moment else None
+            values, sd = (
+                numbers(path, row, means, f"the MID of {name}"),
+                numbers(path, row, spreads, f"the sd of {name}"),
+            )
+            self.fragment(name, row, path)
+            if len(sd) != len(values):
+                raise self.draft.error(
+                    f"{name} has {len(values)} fractions and {len(sd)} standard deviations", row.line, str(path)
+                )
+            found.append(Datum(name, "mid", values, sd, time, where=self.draft.where(row.line, str(path))))
+        return found
+
+    def fragment(self, name: str, row: Row, path: Path) -> None:
+        pool, _, digits = name.rpartition("_")
+        metabolite = self.draft.known_metabolite(pool, row.line, f"fragment {name!r}", str(path))
+        text = digits if re.search(r"\D", digits) else " ".join(digits)
+        atoms = self.draft.atoms(text, metabolite, f"fragment {name!r}", row.line, str(path))
+        self.draft.fragments.setdefault(
+            name,
+            Fragment(name, ((1.0, pool, atoms),), ("C",) * len(atoms), where=self.draft.where(row.line, str(path))),
+        )
+
+    def measured_fluxes(self, path: Path) -> list[Datum]:
+        found = []
+        for row in self.table(path, 3):
+            self.draft.known_reaction(row.cells[0], row.line, "a measured flux", str(path))
+            value, sd = (number(path, row, cell, f"the flux {row.cells[0]}") for cell in row.cells[1:3])
+            found.append(Datum(row.cells[0], "net", (value,), (sd,), where=self.draft.where(row.line, str(path))))
+        return found
+
+    def values(self, path: Path) -> None:
+        ways: dict[str, dict[str, float]] = {}
+        for row in self.table(path, 2):
+            name = row.cells[0]
+            value = number(path, row, row.cells[1], f"the flux {name}")
+            match = _FLUX.fullmatch(name)
+            if name in self.draft.reactions or match is None:
+                self.draft.known_reaction(name, row.line, "a flux", str(path))
+                self.draft.fluxes["net", name] = value
+            else:
+                self.draft.known_reaction(match["name"], row.line, "a flux", str(path))
+                ways.setdefault(match["name"], {})[match["way"]] = value
+        for name, way in ways.items():
+            forward, backward = way.get("f", 0.0), way.get("b", 0.0)
+            self.draft.fluxes["net", name] = forward - backward
+            self.draft.fluxes["exchange", name] = min(forward, backward)

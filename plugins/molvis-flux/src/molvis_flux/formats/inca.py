@@ -1,0 +1,299 @@
+"""The tables and the JSON of INCAWrapper.
+
+Reference: Rasmussen et al., bioRxiv (2024), INCAWrapper: a Python wrapper for INCA.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from molvis_core.documents import load_json
+from molvis_core.errors import ReadError
+from molvis_core.files import read_text
+from molvis_core.text import count_of
+from molvis_flux.formats.builder import Draft
+from molvis_flux.formats.experiments import settle_roles
+from molvis_flux.formats.notation import blend
+from molvis_flux.formats.notation import reaction as parse_reaction
+from molvis_flux.formats.tables import Row, number, numbers, rows
+from molvis_flux.model.network import Datum, Fragment, Metabolite, Participant, Reaction, Study, Tracer
+
+_SIBLINGS = {
+    "tracers": ("tracers",),
+    "data": ("ms_measurements", "ms_measurement"),
+    "measured_fluxes": ("flux_measurements", "flux"),
+}
+
+
+def read_inca(
+    path: str | Path,
+    *,
+    tracers: str | Path | None = None,
+    data: str | Path | None = None,
+    measured_fluxes: str | Path | None = None,
+) -> Study:
+    """A model of INCAWrapper: its tables, or the JSON of its core.
+
+    Args:
+        path: the table of reactions (`model, rxn_id, rxn_eqn`), a folder with `reactions.csv`, or a JSON file.
+        tracers: a further table; by default the one beside the reactions.
+        data: the same, of measured intensities.
+        measured_fluxes: the same, of fluxes.
+
+    Returns:
+        The study. What no reaction makes is a source, what none uses leaves. Measured intensities with atoms beside the
+        labelled ones are taken as not corrected for natural abundance.
+
+    Raises:
+        ReadError: a file cannot be read, or says what cannot be; the message names the line.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = next(
+            (p for name in ("reactions.csv", "model.json") if (p := path / name).is_file()), path / "reactions.csv"
+        )
+    draft = Draft(str(path), path.parent.name)
+    if path.suffix.lower() == ".json":
+        _json(path, draft)
+        return draft.finish()
+    for row, cell in _table(path, ("rxn_id", "rxn_eqn")):
+        try:
+            substrates, products, reversible = parse_reaction(cell["rxn_eqn"])
+        except ValueError as error:
+            raise draft.error(f"reaction {cell['rxn_id']!r}: {error}", row.line) from error
+        _add(draft, cell["rxn_id"], substrates, products, reversible, row.line)
+        draft.name = cell.get("model", "") or draft.name
+    settle_roles(draft)
+
+    def beside(given: str | Path | None, kind: str) -> Path | None:
+        return (
+            Path(given)
+            if given
+            else next((p for n in _SIBLINGS[kind] if (p := path.with_name(f"{n}.csv")).is_file()), None)
+        )
+
+    if file := beside(tracers, "tracers"):
+        _tracers(file, draft)
+    if file := beside(data, "data"):
+        _mids(file, draft)
+    if file := beside(measured_fluxes, "measured_fluxes"):
+        for row, cell in _table(file, ("rxn_id", "flux", "flux_std_error")):
+            draft.known_reaction(cell["rxn_id"], row.line, "a measured flux", str(file))
+            value, sd = (
+                number(file, row, cell[key], f"{key} of {cell['rxn_id']}") for key in ("flux", "flux_std_error")
+            )
+            where = draft.where(row.line, str(file))
+            draft.data.setdefault(cell.get("experiment_id", "default"), []).append(
+                Datum(cell["rxn_id"], "net", (value,), (sd,), where=where)
+            )
+    draft.cap_at_scale()
+    return draft.finish()
+
+
+def _table(path: Path, wanted: tuple[str, ...]) -> Iterator[tuple[Row, dict[str, str]]]:
+    """Rows as tables by heading."""
+    found = rows(path)
+    head = next(found, None)
+    names = () if head is None else head.cells
+    if missing := [name for name in wanted if name not in names]:
+        raise ReadError(path, f"lacks the column {missing[0]!r}; it has {', '.join(names)}", line=1)
+    for row in found:
+        if len(row.cells) != len(names):
+            raise ReadError(path, f"has {len(row.cells)} cells where the heading has {len(names)}", line=row.line)
+        yield row, dict(zip(names, row.cells, strict=True))
+
+
+def _add(
+    draft: Draft,
+    name: str,
+    substrates: tuple[Participant, ...],
+    products: tuple[Participant, ...],
+    reversible: bool,
+    line: int | None,
+) -> None:
+    for participant in (*substrates, *products):
+        old = draft.metabolites.get(participant.metabolite)
+        if old is not None and old.elements and participant.atoms and len(old.elements) != len(participant.atoms):
+            raise draft.error(
+                f"{old.name} has {len(participant.atoms)} atoms in reaction {name!r}, and {len(old.elements)} before; "
+                "correct one",
+                line,
+            )
+        if old is None or (participant.atoms and not old.elements):
+            draft.metabolites[participant.metabolite] = Metabolite(
+                participant.metabolite, ("C",) * len(participant.atoms)
+            )
+    draft.add_reaction(
+        Reaction(
+            name, substrates, products, reversible,
+            net=(-math.inf if reversible else 0.0, math.inf), exchange=(0.0, math.inf), where=draft.where(line),
+        ),
+        line,
+    )  # fmt: skip
+
+
+def _mixture(
+    draft: Draft, source: str, parts: list[tuple[tuple[int, ...], float, float]], line: int | None, path: Path | None
+) -> Tracer:
+    """A tracer of `(labelled atoms from 1, share, purity)`; the rest is unlabelled."""
+    place = None if path is None else str(path)
+    metabolite = draft.known_metabolite(source, line, "a tracer", place)
+    count = len(metabolite.elements)
+    patterns: list[tuple[str, float, float]] = []
+    for atoms, share, purity in parts:
+        if max(atoms, default=0) > count:
+            raise draft.error(
+                f"the tracer of {source!r} is labelled at atom {max(atoms)}, and {source} has {count} atoms; correct "
+                "the positions",
+                line,
+                place,
+            )
+        patterns.append(("".join("1" if i + 1 in atoms else "0" for i in range(count)), share, purity))
+    total = sum(share for _, share, _ in patterns)
+    if total > 1 + 1e-9:
+        raise draft.error(f"the tracers of {source!r} add up to {total:g}; shares sum to at most one", line, place)
+    if total < 1 - 1e-9:
+        patterns.append(("0" * count, 1 - total, 1.0))
+    return blend(patterns)
+
+
+def _tracers(path: Path, draft: Draft) -> None:
+    found: dict[tuple[str, str], list[tuple[tuple[int, ...], float, float]]] = {}
+    places: dict[tuple[str, str], int] = {}
+    for row, cell in _table(path, ("experiment_id", "met_id", "atom_ids", "ratio", "atom_mdv", "enrichment")):
+        draft.known_metabolite(cell["met_id"], row.line, "a tracer", str(path))
+        atoms = tuple(int(a) for a in numbers(path, row, cell["atom_ids"], "an atom"))
+        ratio = number(path, row, cell["ratio"], "the ratio") * number(path, row, cell["enrichment"], "the enrichment")
+        mdv = numbers(path, row, cell["atom_mdv"], "atom_mdv")
+        if len(mdv) != 2:
+            raise draft.error(
+                f"atom_mdv is {cell['atom_mdv']!r}; it has two numbers, for the light and the heavy atom",
+                row.line,
+                str(path),
+            )
+        key = cell["experiment_id"], cell["met_id"]
+        found.setdefault(key, []).append((atoms, ratio, mdv[1]))
+        places[key] = row.line
+    for key, parts in found.items():
+        draft.tracers.setdefault(key[0], {})[key[1]] = _mixture(draft, key[1], parts, places[key], path)
+
+
+def _mids(path: Path, draft: Draft) -> None:
+    wanted = (
+        "experiment_id", "met_id", "ms_id", "labelled_atom_ids", "unlabelled_atoms", "mass_isotope", "intensity",
+        "intensity_std_error",
+    )  # fmt: skip
+    series: dict[tuple[str, str, str, str], dict[int, tuple[float, float]]] = {}
+    where: dict[tuple[str, str, str, str], str] = {}
+    times: set[str] = set()
+    bare: dict[str, bool] = {}
+    for row, cell in _table(path, wanted):
+        name, line = cell["ms_id"], row.line
+        metabolite = draft.known_metabolite(cell["met_id"], line, f"fragment {name!r}", str(path))
+        atoms = tuple(int(a) - 1 for a in numbers(path, row, cell["labelled_atom_ids"], "an atom"))
+        if not atoms or max(atoms) >= len(metabolite.elements) or min(atoms) < 0:
+            raise draft.error(
+                f"fragment {name!r} has the atoms {cell['labelled_atom_ids']}, and {metabolite.name} has "
+                f"{len(metabolite.elements)}",
+                line,
+                str(path),
+            )
+        rest = cell["unlabelled_atoms"]
+        formula = f"C{len(atoms)}{rest}" if rest else ""
+        fragment = Fragment(
+            name,
+            ((1.0, metabolite.name, atoms),),
+            ("C",) * len(atoms),
+            _joined(formula),
+            where=draft.where(line, str(path)),
+        )
+        draft.fragments.setdefault(name, fragment)
+        bare[name] = not rest
+        mass = int(number(path, row, cell["mass_isotope"], "mass_isotope"))
+        key = (cell["experiment_id"], name, cell.get("measurement_replicate", ""), cell.get("time", ""))
+        times.add(key[3])
+        if key[3]:
+            number(path, row, key[3], "the time")
+        values = tuple(number(path, row, cell[k], f"{k} of M+{mass}") for k in ("intensity", "intensity_std_error"))
+        if mass in series.setdefault(key, {}):
+            raise draft.error(f"M+{mass} of {name!r} is measured twice; take one line away", line, str(path))
+        series[key][mass] = values[0], values[1]
+        where.setdefault(key, draft.where(line, str(path)))
+    stationary = times <= {"", "0", "0.0"}
+    for key, masses in series.items():
+        experiment, name, _, time = key
+        length = len(draft.fragments[name].elements) + 1 if bare[name] else max(masses) + 1
+        length = max(length, max(masses) + 1)
+        draft.data.setdefault(experiment, []).append(
+            _normalised(
+                name,
+                tuple(masses[m][0] if m in masses else math.nan for m in range(length)),
+                tuple(masses[m][1] if m in masses else math.nan for m in range(length)),
+                time=None if stationary else float(time or 0),
+                corrected=bare[name],
+                where=where[key],
+            )
+        )
+
+
+def _normalised(name: str, values: tuple[float, ...], sd: tuple[float, ...], **more: Any) -> Datum:
+    """Intensities are in any unit: a complete MID is made to sum to one, another has a scale to be fitted."""
+    total = sum(values)
+    if not total > 0:
+        return Datum(name, "mid", values, sd, scaled=True, **more)
+    return Datum(name, "mid", tuple(v / total for v in values), tuple(s / total for s in sd), **more)
+
+
+def _joined(formula: str) -> str:
+    """A formula in which an element stands once: `C2C12H32` is `C14H32`."""
+    counts: dict[str, int] = {}
+    for element, count in re.findall(r"([A-Z][a-z]?)(\d*)", formula):
+        counts[element] = counts.get(element, 0) + count_of(count)
+    return "".join(f"{element}{count}" for element, count in counts.items())
+
+
+def _json(path: Path, draft: Draft) -> None:
+    try:
+        model: Mapping[str, Any] = load_json(read_text(path))
+        network = model["reaction_network"]
+        draft.name = network.get("name") or network.get("id") or draft.name
+        for item in network["reactions"]:
+            sides: tuple[list[Participant], list[Participant]] = ([], [])
+            for name, maps in item["stoichiometry_input"].items():
+                for atoms, coefficient in maps.items():
+                    sides[coefficient > 0].append(Participant(name, abs(float(coefficient)), tuple(atoms)))
+            _add(draft, item["id"], tuple(sides[0]), tuple(sides[1]), bool(item["reversible"]), None)
+        settle_roles(draft)
+        kinds = {tracer["isotope"]: tracer for tracer in model.get("tracers", ())}
+        for experiment in model.get("tracer_experiments", ()):
+            name = experiment["experiment_id"]
+            parts: dict[str, list[tuple[tuple[int, ...], float, float]]] = {}
+            for isotope, share in experiment["tracer_enrichments"].items():
+                tracer = kinds[isotope]
+                atoms = tuple(tracer["labelled_atom_positions"])
+                parts.setdefault(tracer["compound"], []).append((atoms, float(share), float(tracer["purity"])))
+            for source, found in parts.items():
+                draft.tracers.setdefault(name, {})[source] = _mixture(draft, source, found, None, None)
+        for item in model.get("flux_measurements", ()):
+            draft.known_reaction(item["reaction_id"], None, "a measured flux")
+            value, sd = float(item["measured_flux"]), float(item["measurement_error"])
+            draft.data.setdefault(item["experiment_id"], []).append(Datum(item["reaction_id"], "net", (value,), (sd,)))
+        for item in model.get("mid_measurements", ()):
+            metabolite = draft.known_metabolite(item["compound_id"], None, f"fragment {item['fragment_id']!r}")
+            atoms = tuple(range(len(metabolite.elements)))
+            fragment = Fragment(item["fragment_id"], ((1.0, metabolite.name, atoms),), metabolite.elements)
+            draft.fragments.setdefault(fragment.name, fragment)
+            parts_of = sorted(item["measured_components"], key=lambda c: int(c["mass_isotopomer_id"]))
+            values = tuple(float(c["measured_intensity"]) for c in parts_of)
+            sd = tuple(float(c["measured_std_dev"]) for c in parts_of)
+            draft.data.setdefault(item["experiment_id"], []).append(_normalised(fragment.name, values, sd))
+    except json.JSONDecodeError as error:
+        raise ReadError(path, f"is no JSON: {error.msg}", line=error.lineno) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ReadError(path, f"is no model of INCAWrapper: lacks or misuses {error}") from error
+    draft.cap_at_scale()

@@ -1,0 +1,296 @@
+"""Balances of labelling to a straight-line program, by symbolic elimination.
+
+The matrix of a block is never inverted by subtraction: its diagonal is the sum of what flows in, and eliminating a unit
+only adds products of flows (Grassmann, Taksar and Heyman). So no digits cancel, single precision is enough, and no
+pivot has to be chosen by its size: the order is chosen once, from the pattern.
+
+Reference: Grassmann, Taksar and Heyman, Oper. Res. 33 (1985) 1107, doi:10.1287/opre.33.5.1107
+"""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from molvis_flux.labelling.emu import Decomposition, Emu
+from molvis_flux.labelling.straight_line import ONE, ZERO, Builder, Pair
+
+Rows: TypeAlias = tuple[tuple[int, ...], ...]
+"""Of a unit: for each labelling experiment the rows of M+0, M+1, ..."""
+
+
+def solve(
+    builder: Builder,
+    network: Decomposition,
+    sources: Mapping[Emu, Rows],
+    wanted: Collection[Emu],
+    stored: Mapping[Emu, tuple[int, Rows]] | None = None,
+) -> dict[Emu, Rows]:
+    """Write the program that finds the labelling of every unit.
+
+    Args:
+        builder: its inputs are the fluxes of the ways.
+        network: the balances.
+        sources: labelling of what comes from outside.
+        wanted: units that are asked for.
+        stored: a further inflow of units, as its row and its labelling: what a pool holds from before, in a step of
+            time.
+
+    Returns:
+        The rows of every unit that something depends on.
+    """
+    values: dict[Emu, Rows] = dict(sources)
+    products: dict[tuple[Emu, ...], Rows] = {}
+
+    def value(made_of: tuple[Emu, ...]) -> Rows:
+        if len(made_of) == 1:
+            return values[made_of[0]]
+        if made_of not in products:
+            products[made_of] = convolve(builder, value(made_of[:-1]), values[made_of[-1]])
+        return products[made_of]
+
+    used = set(wanted)
+    users: dict[Emu, set[Emu]] = {}
+    for unit, inflows in network.inflows.items():
+        for made_of in inflows:
+            if len(made_of) == 1:
+                users.setdefault(made_of[0], set()).add(unit)
+            else:
+                used.update(made_of)
+    for size in sorted({len(atoms) for _, atoms in network.inflows}):
+        for block in _blocks([unit for unit in network.inflows if len(unit[1]) == size], network):
+            inside = set(block)
+            needed = {unit for unit in block if unit in used or users.get(unit, inside) - inside}
+            values |= _solve_block(builder, network, block, needed, value, stored or {})
+    return values
+
+
+def convolve(builder: Builder, left: Rows, right: Rows) -> Rows:
+    """Labelling of two units in one molecule."""
+    return tuple(
+        tuple(
+            builder.total((a[i], b[mass - i]) for i in range(max(0, mass - len(b) + 1), min(mass + 1, len(a))))
+            for mass in range(len(a) + len(b) - 1)
+        )
+        for a, b in zip(left, right, strict=True)
+    )
+
+
+def _blocks(units: Sequence[Emu], network: Decomposition) -> Iterable[list[Emu]]:
+    """Units of one size in groups that depend on each other in circles, upstream first."""
+    index = {unit: i for i, unit in enumerate(units)}
+    edges = [
+        (index[made_of[0]], i)
+        for unit, i in index.items()
+        for made_of in network.inflows[unit]
+        if len(made_of) == 1 and made_of[0] in index
+    ]
+    ends = np.array(edges, dtype=np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(len(units),) * 2)
+    _, label = connected_components(graph, connection="strong")
+    order = graphlib.TopologicalSorter({int(group): set() for group in label})
+    for tail, head in edges:
+        if label[tail] != label[head]:
+            order.add(int(label[head]), int(label[tail]))
+    members: dict[int, list[Emu]] = {}
+    for unit, i in index.items():
+        members.setdefault(int(label[i]), []).append(unit)
+    return [members[group] for group in order.static_order()]
+
+
+@dataclass(eq=False, slots=True)
+class _Block:
+    """Inflows of the units of a block, as rows; units are numbered.
+
+    Attributes:
+        inner: of each unit: unit it takes from to the pairs whose sum is the flow.
+        outer: of each unit: place in `known` to the same.
+        known: labelling that is found already.
+    """
+
+    inner: dict[int, dict[int, list[Pair]]]
+    outer: dict[int, dict[int, list[Pair]]]
+    known: list[Rows]
+
+
+def _solve_block(
+    builder: Builder,
+    network: Decomposition,
+    units: list[Emu],
+    needed: set[Emu],
+    value: Callable[[tuple[Emu, ...]], Rows],
+    stored: Mapping[Emu, tuple[int, Rows]],
+) -> dict[Emu, Rows]:
+    number = {unit: i for i, unit in enumerate(units)}
+    known: dict[Rows, int] = {}
+    block = _Block({}, {}, [])
+    for unit, i in number.items():
+        inner, outer = block.inner.setdefault(i, {}), block.outer.setdefault(i, {})
+        for made_of, ways in network.inflows[unit].items():
+            pairs = [(builder.inputs[way], builder.constant(weight)) for way, weight in ways.items()]
+            if len(made_of) == 1 and made_of[0] in number:
+                if number[made_of[0]] != i:
+                    inner.setdefault(number[made_of[0]], []).extend(pairs)
+            else:
+                place = known.setdefault(value(made_of), len(known))
+                outer.setdefault(place, []).extend(pairs)
+        if unit in stored:
+            flow, labelling = stored[unit]
+            outer.setdefault(known.setdefault(labelling, len(known)), []).append((flow, ONE))
+    block.known = list(known)
+    twin = _merge_copies(block)
+    wanted = {twin[number[unit]] for unit in needed}
+    found = _cheapest(builder, block, wanted)
+    return {unit: found[twin[i]] for unit, i in number.items() if twin[i] in found}
+
+
+def _merge_copies(block: _Block) -> list[int]:
+    """Take out units that are made from one other alone: they are labelled as that one, whatever the fluxes."""
+    twin = list(range(len(block.inner)))
+    open_units = list(block.inner)
+    while open_units:
+        i = open_units.pop()
+        if i not in block.inner or block.outer[i] or len(block.inner[i]) != 1:
+            continue
+        (source,) = block.inner.pop(i)
+        del block.outer[i]
+        twin = [source if t == i else t for t in twin]
+        for k, inflows in block.inner.items():
+            pairs = inflows.pop(i, None)
+            if pairs is not None:
+                if k != source:
+                    inflows.setdefault(source, []).extend(pairs)
+                open_units.append(k)
+    return twin
+
+
+def _cheapest(builder: Builder, block: _Block, wanted: set[int]) -> dict[int, Rows]:
+    """Solve in the way that needs the fewest products.
+
+    Choices: whether unknowns that nobody asks for go first, and whether known labelling is carried along as numbers of
+    its own (a column for each) or mixed at once.
+    """
+    inner = {i: set(inflows) for i, inflows in block.inner.items()}
+    outer = {i: set(inflows) for i, inflows in block.outer.items()}
+    width = sum(row != ZERO for known in block.known for rows in known for row in rows) / max(1, len(block.known))
+    plans = []
+    for last in (wanted, set[int]()):
+        order = _minimum_degree(inner, last)
+        for columns in (True, False):
+            plans.append((_cost(inner, outer, order, wanted, columns, width), columns, order))
+    _, columns, order = min(plans, key=lambda plan: plan[0])
+    return _solve(builder, block, order, wanted, columns)
+
+
+def _minimum_degree(inner: Mapping[int, set[int]], last: set[int]) -> list[int]:
+    """An order of elimination that makes few new flows; those in `last` after the others."""
+    sources = {i: set(inflows) for i, inflows in inner.items()}
+    takers: dict[int, set[int]] = {i: set() for i in inner}
+    for k, inflows in sources.items():
+        for i in inflows:
+            takers[i].add(k)
+    order: list[int] = []
+    while sources:
+        i = min(sources, key=lambda i: (i in last, len(sources[i]) * len(takers[i]), i))
+        order.append(i)
+        before, after = sources.pop(i), takers.pop(i)
+        for k in after:
+            sources[k] = (sources[k] | before) - {i, k}
+        for j in before:
+            takers[j] = (takers[j] | after) - {i, j}
+    return order
+
+
+def _cost(
+    inner: Mapping[int, set[int]],
+    outer: Mapping[int, set[int]],
+    order: list[int],
+    wanted: set[int],
+    columns: bool,
+    width: float,
+) -> float:
+    """Products that `_solve` will write; `width`: rows of a unit's labelling."""
+    sources = {i: set(inflows) for i, inflows in inner.items()}
+    known = {i: set(inflows) for i, inflows in outer.items()}
+    earlier = dict.fromkeys(order, 0)
+    left, cost = set(order), 0.0
+    for i in order:
+        left.discard(i)
+        for k in left:
+            if i in sources[k]:
+                earlier[k] += 1
+                sources[k] = (sources[k] | sources[i]) - {i, k}
+                cost += len(sources[i]) + (len(known[i]) if columns else 1)
+                if columns:
+                    known[k] |= known[i]
+        cost += len(sources[i]) + len(known[i])
+        if not columns:
+            cost += earlier[i] + width * (len(known[i]) + earlier[i])
+    alive = set(wanted)
+    for i in order:
+        if i in alive:
+            alive |= sources[i]
+            cost += width * (len(sources[i]) + (len(known[i]) if columns else 0))
+    return cost
+
+
+def _solve(builder: Builder, block: _Block, order: list[int], wanted: set[int], columns: bool) -> dict[int, Rows]:
+    pending = {i: {j: [*pairs] for j, pairs in inflows.items()} for i, inflows in block.inner.items()}
+    outside = {i: {j: [*pairs] for j, pairs in inflows.items()} for i, inflows in block.outer.items()}
+    # What reaches a unit from known labelling through units before it, as a flow and as a mixture of labelling.
+    passed: dict[int, list[Pair]] = {i: [] for i in order}
+    through: dict[int, dict[int, int]] = {i: {} for i in order}
+    shares: dict[int, dict[int, int]] = {}
+    given: dict[int, Rows] = {}
+    for i in order:
+        flows = {j: builder.total(pairs) for j, pairs in pending.pop(i).items()}
+        known = {j: builder.total(pairs) for j, pairs in outside[i].items()}
+        rest = builder.total(passed[i])
+        rows = [row for row in (*flows.values(), *known.values(), rest) if row != ZERO]
+        one_over = builder.inverse(rows)
+        shares[i] = {j: builder.times(row, one_over) if len(rows) > 1 else ONE for j, row in flows.items()}
+        known = {j: builder.times(row, one_over) if len(rows) > 1 else ONE for j, row in known.items()}
+        parts = [(share, block.known[j]) for j, share in known.items()]
+        parts += [(builder.times(row, one_over), given[j]) for j, row in through[i].items() if given[j]]
+        given[i] = mix(builder, parts)
+        for k, inflows in pending.items():
+            if i not in inflows:
+                continue
+            flow = builder.total(inflows.pop(i))
+            for j, share in shares[i].items():
+                if j != k:
+                    inflows.setdefault(j, []).append((flow, share))
+            if columns:
+                for j, share in known.items():
+                    outside[k].setdefault(j, []).append((flow, share))
+            else:
+                through[k][i] = flow
+                total = builder.total([(ONE, share) for share in known.values()] + [(rest, one_over)])
+                passed[k].append((flow, total))
+    alive = set(wanted)
+    for i in order:
+        if i in alive:
+            alive |= set(shares[i])
+    found: dict[int, Rows] = {}
+    for i in reversed(order):
+        if i in alive:
+            parts = [(ONE, given[i])] if given[i] else []
+            found[i] = mix(builder, parts + [(share, found[j]) for j, share in shares[i].items()])
+    return found
+
+
+def mix(builder: Builder, parts: Sequence[tuple[int, Rows]]) -> Rows:
+    """Labelling of a mixture, given the rows of the shares; nothing of nothing."""
+    if not parts:
+        return ()
+    first = parts[0][1]
+    return tuple(
+        tuple(builder.total((share, rows[e][mass]) for share, rows in parts) for mass in range(len(first[e])))
+        for e in range(len(first))
+    )

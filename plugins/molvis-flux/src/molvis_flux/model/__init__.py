@@ -1,0 +1,1 @@
+"""Networks of reactions: their parts, their faults, and how several become one."""

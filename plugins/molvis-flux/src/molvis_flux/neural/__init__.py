@@ -1,0 +1,1 @@
+"""Fluxes by an estimator trained on simulations."""

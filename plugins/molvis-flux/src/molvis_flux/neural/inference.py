@@ -1,0 +1,213 @@
+"""Fluxes of a sample: the neural posterior, weighed by the exact likelihood, refined by least squares, and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from molvis_flux.fit import identifiability as verdicts
+from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
+from molvis_flux.fit.multistart import FluxResult, in_order, result
+from molvis_flux.fit.problem import FluxProblem, flux_problem
+from molvis_flux.model.network import Study
+from molvis_flux.neural.estimator import Estimator, EstimatorError, collect
+from molvis_flux.sampling.ensemble import walk
+from molvis_flux.sampling.importance import SURE, Draws, neural_draws, quantiles, weigh, widened
+from molvis_flux.sampling.smc import posterior as sequential
+
+METHODS = ("auto", "importance", "walkers", "sequential", "neural")
+WIDEST = 12
+"""Free fluxes up to which importance sampling is tried first."""
+ENOUGH = 100
+"""Effective draws below which an estimate says so."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Estimate:
+    """Fluxes of a sample. Axis v runs over `names`.
+
+    Attributes:
+        names: `(kind, reaction)`, as in the space of fluxes.
+        values: medians of the posterior.
+        intervals: of the posterior.
+        level: probability of the intervals.
+        samples: equally weighted draws from the posterior.
+        method: `importance`, `walkers` or `sequential`: draws from the exact posterior; `neural`: draws from the
+            network. Intervals of `neural` are calibrated on held-out fluxes, and those of `walkers` where the training
+            did so.
+        effective: how many independent draws the posterior rests on.
+        best: the least-squares fit that started from the posterior, or None where it was not asked for.
+        verdicts: what may be said of each flux.
+        notes: what is unusual; empty where nothing is.
+        problem: empty where the data agree with the network; else why the estimate should not be trusted.
+    """
+
+    names: tuple[tuple[str, str], ...]
+    values: Float[np.ndarray, " v"]
+    intervals: Float[np.ndarray, "v 2"]
+    level: float
+    samples: Float[np.ndarray, "s v"]
+    method: str
+    effective: float
+    best: FluxResult | None
+    verdicts: tuple[verdicts.Verdict, ...]
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+
+    def value(self, name: str, kind: str = "net") -> float:
+        """One flux."""
+        return float(self.values[self.names.index((kind, name))])
+
+
+def estimate(
+    estimator: Estimator,
+    study: Study,
+    *,
+    level: float = 0.9,
+    draws: int = 2000,
+    method: str = "auto",
+    refine: bool = True,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Estimate:
+    """Fluxes of a sample, by an estimator trained for its network and tracers.
+
+    Args:
+        estimator: opened by `molvis_flux.neural.estimator.load_estimator`.
+        study: the same network, and experiments with data; any measurement may be missing.
+        level: probability of the intervals.
+        draws: from the posterior.
+        method: `importance`: neural draws weighed by the exact likelihood; `walkers`: neural draws led to the exact
+            posterior, for many free fluxes; `sequential`: the same from the least-squares fit; `neural`: the network
+            alone, with calibrated intervals, in milliseconds; `auto`: the first where it gives enough effective draws,
+            else the second.
+        refine: fit by least squares from the best draws; without it data that the network cannot explain are not
+            noticed.
+        seed: of the draws.
+        progress: called with what is done of the walkers' way.
+
+    Raises:
+        EstimatorError: the data are not of the network or the tracers of the training, or a setting means nothing.
+    """
+    if method not in METHODS:
+        raise EstimatorError(f"method is {method!r}; one of {', '.join(METHODS)} is wanted")
+    if not 0 < level < 1:
+        raise EstimatorError(f"level is {level}; a number between 0 and 1 is wanted")
+    if draws < 100:
+        raise EstimatorError(f"draws is {draws}; at least 100 are wanted")
+    data = collect(estimator, study)
+    space = estimator.space
+    posterior = estimator.posterior([data])
+    neural = neural_draws(estimator, posterior, draws, seed)[0]
+    found, used = Draws(neural, np.full(draws, 1 / draws), float(draws)), method
+    if method == "importance" or (method == "auto" and len(space) <= WIDEST):
+        found, used = weigh(estimator, data, posterior, draws=draws, wanted=draws / 5, seed=seed), "importance"
+    if method == "walkers" or (method == "auto" and (used == "auto" or found.effective < ENOUGH)):
+        found, used = walk(estimator, data, posterior, draws=draws, seed=seed, progress=progress), "walkers"
+    problem = flux_problem(study, space=space) if refine or used == "sequential" else None
+    best = None
+    if problem is not None:
+        pool = found.theta[np.argsort(-found.weight, kind="stable")[:8]]
+        best = result(problem, least_squares(problem, space.values(pool)), intervals="none", samples=0)
+    notes = list(data.notes)
+    if used == "sequential":
+        assert problem is not None
+        assert best is not None
+        values = sequential(problem, best.y[0], n=draws, seed=seed, progress=progress).samples
+        found = Draws(space.coordinates(values[:, : len(space.parameters)]), np.full(draws, 1 / draws), float(draws))
+    if used != "neural" and found.effective < ENOUGH:
+        notes.append(f"the posterior rests on {found.effective:.0f} effective draws; ask for more, or another method")
+    edges = np.cumsum(found.weight)
+    chosen = np.searchsorted(edges / edges[-1], (np.arange(draws) + 0.5) / draws)
+    samples = space.values(found.theta[np.minimum(chosen, len(found.theta) - 1)])
+    if used in ("neural", "walkers"):
+        missing = 1 - np.mean([data.there[m.start : m.stop].any() for m in estimator.measurements])
+        values, intervals = widened(estimator, samples, float(missing), level, walked=used == "walkers")
+    else:
+        low, values, high = quantiles(space.values(found.theta), found.weight, ((1 - level) / 2, 0.5, (1 + level) / 2))
+        intervals = np.stack([low, high], axis=1)
+    trouble, judged = "", ()
+    if best is not None and problem is not None:
+        count = len(space.parameters)
+        pad = best.values[count:]
+        judged = verdicts.report(
+            verdicts.judge(
+                problem, np.concatenate([values, pad]), np.vstack([intervals, best.intervals[count:]]), best.ranges
+            ),
+            np.concatenate([samples, np.tile(pad, (len(samples), 1))], axis=1),
+            level,
+        )
+        test = best.goodness
+        if test.freedom and test.p < SURE:
+            trouble = (
+                f"the network cannot explain the data: the least sum of squares is {best.ssr:.4g}, where "
+                f"{test.low:.4g} to {test.high:.4g} are expected. Look at the residuals, the errors and the model"
+            )
+    return Estimate(
+        space.parameters, values, intervals, level, samples, used, found.effective, best, judged, tuple(notes), trouble
+    )
+
+
+def least_squares(problem: FluxProblem, values: Float[np.ndarray, "n v"]) -> Minimum:
+    """Least squares from several fluxes at once, the best end first."""
+    ended = minimise(problem, problem.map.points(values))
+    order = in_order(ended.ssr)
+    return Minimum(*(getattr(ended, name)[order] for name in Minimum.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class FluxLine:
+    """One flux of a report.
+
+    Attributes:
+        name: its path, such as `net/pgi`.
+        median, low, high: of the posterior.
+        best: of the least-squares fit, or None.
+        verdict: identifiable, bounded, not identifiable or fixed; empty where no fit was made.
+    """
+
+    name: str
+    median: float
+    low: float
+    high: float
+    best: float | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An estimate in plain values.
+
+    Attributes:
+        fluxes: all of them.
+        method, effective, level, notes, problem: as in `Estimate`.
+        ssr, p: of the least-squares fit: the sum of squares, and the chance of a larger one; None where not made.
+    """
+
+    fluxes: tuple[FluxLine, ...]
+    method: str
+    effective: float
+    level: float
+    notes: tuple[str, ...]
+    problem: str
+    ssr: float | None
+    p: float | None
+
+
+def report(found: Estimate) -> Report:
+    """An estimate for printing."""
+    best = found.best
+    lines = tuple(
+        FluxLine(
+            "/".join(name), float(found.values[i]), float(found.intervals[i, 0]), float(found.intervals[i, 1]),
+            None if best is None else float(best.values[i]), found.verdicts[i].kind if found.verdicts else "",
+        )
+        for i, name in enumerate(found.names)
+    )  # fmt: skip
+    return Report(
+        lines, found.method, found.effective, found.level, found.notes, found.problem,
+        None if best is None else best.ssr, None if best is None else best.goodness.p,
+    )  # fmt: skip

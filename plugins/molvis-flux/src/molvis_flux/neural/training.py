@@ -1,0 +1,394 @@
+"""How a neural estimator of fluxes is trained: simulations of a network's own fluxes, noise, and what is missing."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from molvis_core.config import to_plain
+from molvis_core.errors import TrainingError, WriteError
+from molvis_core.files import replacing
+from molvis_core.locking import sole_writer
+from molvis_flux.labelling.stationary import compile_plan
+from molvis_flux.model.network import Study
+from molvis_flux.neural.estimator import (
+    MISSING,
+    Data,
+    Estimator,
+    EstimatorError,
+    Measurement,
+    Settings,
+    features,
+    make_model,
+    measurements,
+    network_digest,
+    save_estimator,
+    simulate,
+    without_data,
+)
+from molvis_flux.neural.inference import WIDEST
+from molvis_flux.neural.transform import fit_copula
+from molvis_flux.sampling.ensemble import walk
+from molvis_flux.sampling.importance import neural_draws
+from molvis_flux.space.flux_space import flux_space, sample
+
+log = logging.getLogger("molvis")
+
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+"""Interval levels that are calibrated."""
+
+TrainingProgress = Callable[[int, int, float], None]
+
+
+def train(
+    study: Study,
+    folder: Path | str,
+    *,
+    settings: Settings | None = None,
+    resume: bool = True,
+    progress: TrainingProgress | None = None,
+) -> Estimator:
+    """Train an estimator for a network and its tracers, and write it to a folder.
+
+    Args:
+        study: the network; experiments with tracers; fragments that may be measured: those that an experiment has data
+            of, or else all. Fluxes that it has data of may be measured, too. What the data say is not used.
+        folder: of the estimator. A checkpoint stands beside it until the training has ended.
+        settings: of the training.
+        resume: go on from the checkpoint of the same training, if there is one.
+        progress: called with steps done, steps in all, and the latest loss.
+
+    Raises:
+        EstimatorError: no experiment, nothing that can be measured, or settings that mean nothing.
+        FluxSpaceError: the network allows no fluxes, or a flux has no limit.
+        TrainingError: a loss that is not finite.
+        WriteError: the folder cannot be written.
+        molvis_core.errors.BusyError: another process trains into the folder.
+    """
+    with sole_writer(folder):
+        return _train(study, Path(folder), settings or Settings(), resume, progress)
+
+
+def _train(
+    study: Study, folder: Path, settings: Settings, resume: bool, progress: TrainingProgress | None
+) -> Estimator:
+    began = time.process_time()
+    _check(settings)
+    study = without_data(study)
+    if not study.experiments:
+        raise EstimatorError(f"{study.network.name or 'the study'} has no experiment; one with a tracer is wanted")
+    space = flux_space(study.network)
+    if not len(space):
+        raise EstimatorError(f"{study.network.name or 'the network'} leaves no flux free: there is nothing to estimate")
+    for experiment in study.experiments:
+        for datum in experiment.data:
+            if datum.time is not None or datum.kind == "pool":
+                place = datum.where or f"experiment {experiment.name!r}"
+                raise EstimatorError(f"{place}: the estimator is for the stationary state; fit this with flux-fit")
+    plan = compile_plan(study.network, study.experiments)
+    parts = measurements(study, plan, settings.noise)
+    if not parts:
+        raise EstimatorError(f"{study.network.name or 'the study'} has no fragment that can be measured")
+    for part in parts:
+        if part.kind == "mid" and study.network.fragments[part.target].mix:
+            raise EstimatorError(
+                f"fragment {part.target!r} mixes in unknown proportions; give its weights, or fit it with flux-fit"
+            )
+    values = sample(space, settings.simulations, settings.seed)
+    copula = fit_copula(space, values)
+    simulated = simulate(space, plan, parts, values, np.float32)  # noise is a thousand times its rounding
+    center, spread = simulated.mean(axis=0, dtype=np.float64), np.maximum(simulated.std(axis=0, dtype=np.float64), 1e-6)
+    labelled = np.concatenate([np.full(p.stop - p.start, p.kind == "mid") for p in parts])
+    # A fraction that hardly varies must not be blown up into noise.
+    spread = np.where(labelled, np.maximum(spread, 2 * settings.noise[0]), spread)
+    goal = torch.from_numpy(copula.normal(space.coordinates(values))).float()
+    model = make_model(parts, len(space), settings)
+    _descend(model, parts, torch.from_numpy(simulated), goal, center, spread, study, settings,
+             folder, resume, progress)  # fmt: skip
+    free = tuple(space.parameters[row] for row in space.free)
+    fresh = Estimator(study, settings, copula, model.eval(), center, spread, free)
+    calibration, metrics = calibrate(fresh, n=min(300, settings.simulations // 20))
+    if settings.walked and len(space) > WIDEST:
+        calibration |= calibrate_walkers(fresh, n=settings.walked)
+    metrics["cpu_seconds"] = time.process_time() - began  # since the last resumption, if there was one
+    done = Estimator(study, settings, copula, model, center, spread, free, calibration, metrics)
+    save_estimator(done, folder)
+    shutil.rmtree(_checkpoint(folder), ignore_errors=True)
+    return done
+
+
+def _check(settings: Settings) -> None:
+    low, high = settings.noise
+    if not 0 < low <= high:
+        raise EstimatorError(f"noise is {settings.noise}; two positive numbers are wanted, the smaller one first")
+    for name in ("steps", "batch", "simulations", "width", "depth"):
+        if getattr(settings, name) < 1:
+            raise EstimatorError(f"{name} is {getattr(settings, name)}; at least 1 is wanted")
+    if settings.walked < 0:
+        raise EstimatorError(f"walked is {settings.walked}; 0 or more are wanted")
+    if settings.simulations < 1000:
+        raise EstimatorError(f"simulations is {settings.simulations}; at least 1,000 are wanted")
+
+
+def draw_missing(parts: Sequence[Measurement], n: int, generator: torch.Generator) -> Bool[Tensor, "n f"]:
+    """Which measurements are there: none missing, any share of them, whole experiments, or both; at least one is."""
+    experiments = {name: i for i, name in enumerate(dict.fromkeys(part.experiment for part in parts))}
+    owner = torch.tensor([experiments[part.experiment] for part in parts])
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    share = uniform(n, 1) * (uniform(n, 1) > 0.25)
+    single = uniform(n, len(parts)) >= share
+    lost = uniform(n, 1) * (uniform(n, 1) > 0.6)
+    whole = (uniform(n, len(experiments)) >= lost)[:, owner]
+    # Now and then all but one experiment are missing: with many experiments the above would hardly ever give that.
+    only = torch.randint(len(experiments), (n, 1), generator=generator) == owner
+    whole = torch.where(uniform(n, 1) < 0.1, only, whole)
+    there = single & whole
+    forced = torch.randint(len(parts), (n,), generator=generator)
+    there[torch.arange(n), forced] |= ~there.any(dim=1)
+    return there
+
+
+def draw_batch(
+    parts: Sequence[Measurement], clean: Float[Tensor, "n d"], generator: torch.Generator
+) -> tuple[Float[Tensor, "n d"], Bool[Tensor, "n d"], Float[Tensor, "n d"]]:
+    """Vectors of data with noise: values, which are there, standard deviations."""
+    n = len(clean)
+    limits = torch.log(torch.tensor([part.noise for part in parts]))
+    common = torch.rand(n, 1, generator=generator)
+    each = torch.rand(n, len(parts), generator=generator)
+    # A sample's measurements are mostly about equally good.
+    level = torch.where(torch.rand(n, 1, generator=generator) < 0.6, common.expand_as(each), 0.7 * common + 0.3 * each)
+    sd = torch.exp(limits[:, 0] + level * (limits[:, 1] - limits[:, 0]))
+    there = draw_missing(parts, n, generator)
+    repeats = torch.tensor([part.stop - part.start for part in parts])
+    sd, there = sd.repeat_interleave(repeats, dim=1), there.repeat_interleave(repeats, dim=1)
+    gaps = torch.rand(clean.shape, generator=generator) < 0.1 * (torch.rand(n, 1, generator=generator) < 0.1)
+    values = clean + sd * torch.randn(clean.shape, generator=generator)
+    return values, there & ~gaps, sd
+
+
+def _descend(
+    model: torch.nn.Module,
+    parts: Sequence[Measurement],
+    simulated: Float[Tensor, "n d"],
+    goal: Float[Tensor, "n k"],
+    center: Float[np.ndarray, " d"],
+    spread: Float[np.ndarray, " d"],
+    study: Study,
+    settings: Settings,
+    folder: Path,
+    resume: bool,
+    progress: TrainingProgress | None,
+) -> None:
+    """Minimise the posterior's negative log density. A step depends on its number and the seed alone."""
+    optimizer = torch.optim.AdamW(model.parameters(), settings.rate, betas=(0.9, 0.98), weight_decay=1e-3)
+    average = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    stamp = json.dumps([to_plain(settings), network_digest(study.network), [part.target for part in parts]])
+    first = _resume(folder, stamp, model, optimizer, average) if resume else 0
+    generator = torch.Generator()
+    center_, spread_ = center.astype(np.float32), spread.astype(np.float32)
+    for step in range(first, settings.steps):
+        generator.manual_seed(settings.seed * 1_000_003 + step)
+        rows = torch.randint(len(simulated), (settings.batch,), generator=generator)
+        values, there, sd = draw_batch(parts, simulated[rows], generator)
+        loss = -model(*features(parts, center_, spread_, values, there, sd)).log_prob(goal[rows]).mean()
+        if not torch.isfinite(loss):
+            raise TrainingError(f"the loss is {loss.item()} at step {step}; lower the learning rate {settings.rate}")
+        rate = settings.rate * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        keep = min(0.998, (step + 1) / (step + 10))
+        for name, tensor in model.state_dict().items():
+            average[name].lerp_(tensor, 1 - keep)
+        if progress:
+            progress(step + 1, settings.steps, float(loss.detach()))
+        if (step + 1) % min(500, max(1, settings.steps // 4)) == 0 and step + 1 < settings.steps:
+            _keep(folder, stamp, step + 1, model, optimizer, average)
+    model.load_state_dict(average)
+
+
+def _checkpoint(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.training")
+
+
+def _keep(
+    folder: Path, stamp: str, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer,
+    average: dict[str, Tensor],
+) -> None:  # fmt: skip
+    from safetensors.torch import save_file
+
+    place = _checkpoint(folder)
+    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"average/{name}": tensor for name, tensor in average.items()}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{i}/{name}": torch.as_tensor(value) for name, value in state.items()}
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with replacing(place / "checkpoint.safetensors") as fresh:
+            content = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+            save_file(content, fresh, {"stamp": stamp, "step": str(step)})
+    except OSError as error:
+        raise WriteError(f"{place}: cannot be written: {error}") from error
+
+
+def _resume(
+    folder: Path, stamp: str, model: torch.nn.Module, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]
+) -> int:
+    from safetensors import SafetensorError, safe_open
+
+    file = _checkpoint(folder) / "checkpoint.safetensors"
+    if not file.is_file():
+        return 0
+    try:
+        with safe_open(file, "pt") as content:
+            about = content.metadata()
+            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - it is no mapping
+    except (OSError, SafetensorError) as error:
+        log.warning("%s cannot be read (%s): training from the beginning", file, error)
+        return 0
+    if about.get("stamp") != stamp:
+        log.warning("%s is of another network or other settings: training from the beginning", file)
+        return 0
+    model.load_state_dict({n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")})
+    average |= {n.removeprefix("average/"): t for n, t in tensors.items() if n.startswith("average/")}
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer/"):
+            _, i, what = name.split("/")
+            state.setdefault(int(i), {})[what] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return int(about["step"])
+
+
+def held_out(estimator: Estimator, n: int, seed: int) -> tuple[Float[np.ndarray, "n v"], Float[np.ndarray, "n d"]]:
+    """Fluxes that the training did not see, and their data without noise: a random stream of their own."""
+    space = estimator.space
+    values = sample(space, n, seed + 7_919_000)
+    return values, simulate(space, estimator.plan, estimator.measurements, values)
+
+
+def with_missing(
+    estimator: Estimator,
+    clean: Float[np.ndarray, " d"],
+    missing: float,
+    rng: np.random.Generator,
+    sd: float | None = None,
+) -> Data:
+    """One sample's data: noise, and a share of its measurements missing. At least one is there.
+
+    Args:
+        estimator: whose measurements they are.
+        clean: data without noise.
+        missing: share that is missing.
+        rng: of the draws.
+        sd: of mass isotopomer fractions; drawn from the training's range where not given.
+    """
+    parts = estimator.measurements
+    level = rng.random()
+    each = np.array([math.exp(math.log(a) + level * math.log(b / a)) for a, b in (part.noise for part in parts)])
+    if sd is not None:
+        each[[part.kind == "mid" for part in parts]] = sd
+    keep = np.zeros(len(parts), dtype=bool)
+    keep[rng.permutation(len(parts))[: max(1, round(len(parts) * (1 - missing)))]] = True
+    repeats = [part.stop - part.start for part in parts]
+    sds, there = np.repeat(each, repeats), np.repeat(keep, repeats)
+    values = clean + sds * rng.standard_normal(len(clean))
+    return Data(np.where(there, values, 0), np.where(there, sds, 1), there)
+
+
+def calibrate(
+    estimator: Estimator, *, n: int = 300, draws: int = 400
+) -> tuple[dict[str, Float[np.ndarray, "l v"]], dict[str, float]]:
+    """Factors by which intervals of the neural posterior are to be widened about their median, from held-out fluxes.
+
+    Split conformal prediction, for each level, share of missing measurements, and flux: Romano, Patterson and Candès,
+    doi:10.48550/arXiv.1905.03222, with the interval scaled instead of shifted.
+
+    Returns:
+        The factors, and the coverage of 90% intervals before and the mean log density of held-out fluxes.
+    """
+    space, rng = estimator.space, np.random.default_rng(estimator.settings.seed + 1)
+    values, clean = held_out(estimator, n, estimator.settings.seed)
+    goal = torch.from_numpy(estimator.copula.normal(space.coordinates(values))).float()
+    factors = {f"{level:g}": np.ones((len(MISSING), len(space.parameters))) for level in LEVELS}
+    metrics: dict[str, float] = {}
+    moving = space.ranges[:, 1] > space.ranges[:, 0]
+    for row, missing in enumerate(MISSING):
+        data = [with_missing(estimator, clean[i], missing, rng) for i in range(n)]
+        posterior = estimator.posterior(data)
+        metrics[f"log_density_{missing:g}"] = float(posterior.log_prob(goal).mean())
+        found = np.stack([
+            space.values(theta) for theta in neural_draws(estimator, posterior, draws, estimator.settings.seed)
+        ])  # fmt: skip
+        for level in LEVELS:
+            low, middle, high = np.quantile(found, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=1)
+            ratio = _reaches(values, low, middle, high)
+            rank = min(1.0, math.ceil((n + 1) * level) / n)
+            factors[f"{level:g}"][row, moving] = np.quantile(ratio[:, moving], rank, axis=0, method="higher")
+            if level == 0.9:
+                metrics[f"coverage_{missing:g}"] = float((ratio[:, moving] <= 1).mean())
+    return factors, metrics
+
+
+def calibrate_walkers(estimator: Estimator, *, n: int = 24, draws: int = 2000) -> dict[str, Float[np.ndarray, "l v"]]:
+    """Factors for the intervals of walkers, as `calibrate` finds them for the neural posterior.
+
+    Walkers that have not mixed make intervals too narrow. As each case takes as long as an estimate there are few: net
+    fluxes share a factor at each level, whatever is missing, and so do exchange fluxes. Intervals then hold as often as
+    they say on average over fluxes, not for each.
+
+    Args:
+        estimator: with more free fluxes than importance sampling can do.
+        n: held-out fluxes at each share of missing measurements.
+        draws: of each.
+
+    Returns:
+        The factors, by `walkers/` and the level.
+    """
+    space, rng = estimator.space, np.random.default_rng(estimator.settings.seed + 2)
+    values, clean = held_out(estimator, n * len(MISSING), estimator.settings.seed)
+    edges = [0.5, *(share for level in LEVELS for share in ((1 - level) / 2, (1 + level) / 2))]
+    found = np.empty((len(values), len(edges), len(space.parameters)))
+    for i, truth in enumerate(clean):
+        data = with_missing(estimator, truth, MISSING[i % len(MISSING)], rng)
+        theta = walk(estimator, data, estimator.posterior([data]), draws=draws, seed=i).theta
+        found[i] = np.quantile(space.values(theta), edges, axis=0)
+    moving = space.ranges[:, 1] > space.ranges[:, 0]
+    exchange = np.array([kind == "exchange" for kind, _ in space.parameters])
+    out: dict[str, Float[np.ndarray, "l v"]] = {}
+    for which, level in enumerate(LEVELS):
+        factors = out[f"walkers/{level:g}"] = np.ones((len(MISSING), len(space.parameters)))
+        ratio = _reaches(values, found[:, 1 + 2 * which], found[:, 0], found[:, 2 + 2 * which])
+        for chosen in (moving & exchange, moving & ~exchange):
+            if chosen.any():
+                factors[:, chosen] = np.quantile(ratio[:, chosen], level)
+    return out
+
+
+def _reaches(
+    values: Float[np.ndarray, "n v"],
+    low: Float[np.ndarray, "n v"],
+    middle: Float[np.ndarray, "n v"],
+    high: Float[np.ndarray, "n v"],
+) -> Float[np.ndarray, "n v"]:
+    """Factors by which intervals would have to be widened about their middle to hold values."""
+    away = values - middle
+    reach = np.where(away > 0, high - middle, middle - low)
+    return np.abs(away) / np.maximum(reach, 1e-12)

@@ -1,0 +1,256 @@
+"""Pictures of a fit as SVG: the network, measured against fitted distributions, intervals, the posterior."""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from molvis_flux.fit.identifiability import BOUNDED, FIXED, IDENTIFIABLE, UNSEEN
+from molvis_flux.fit.multistart import FluxResult
+from molvis_flux.model.network import Network
+from molvis_flux.space.coordinates import Name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = {IDENTIFIABLE: "#1f6f8b", BOUNDED: "#d08c2e", UNSEEN: "#9a9a9a", FIXED: "#4d4d4d"}
+_MOST_FRAGMENTS = 60
+
+
+def pictures(result: FluxResult) -> dict[str, str]:
+    """Every picture that the fit has something for, by name."""
+    out = {"network": network(result), "intervals": intervals(result)}
+    if any(part.kind == "mid" for part in result.residuals):
+        out["distributions"] = distributions(result)
+    if result.samples is not None:
+        out["posterior"] = posterior(result)
+    return out
+
+
+def network(result: FluxResult) -> str:
+    """The network from its sources down; the width of an arrow is its net flux, its colour the verdict on it.
+
+    Arrows follow traced atoms. Broken ones are not identifiable and are drawn at the posterior's mean.
+    """
+    model = result.problem.study.network
+    place = layout(model, [source for e in result.problem.study.experiments for source in e.tracers])
+    if not place:
+        return _svg(_figure(4, 2))
+    height = 1 + max(y for _, y in place.values())
+    figure = _figure(max(6.0, 1.35 * _width(place)), max(4.0, 1.15 * height))
+    axes = figure.add_axes((0.02, 0.02, 0.96, 0.96))
+    axes.set_axis_off()
+    judged = {verdict.name: verdict for verdict in result.verdicts}
+    shown = {name: _shown(result, ("net", name)) for name in model.reactions}
+    seen = [abs(x) for name, x in shown.items() if judged["net", name].kind != UNSEEN]
+    largest = max(seen, default=1.0) or 1.0
+    drawn: dict[tuple[str, str], int] = defaultdict(int)
+    for name, reaction in model.reactions.items():
+        verdict = judged["net", name]
+        for start, end in _pairs(model, name):
+            if shown[name] < 0:
+                start, end = end, start
+            if start not in place or end not in place:
+                continue
+            key = (min(start, end), max(start, end))
+            bend = 0.12 * drawn[key] * (1 if start == key[0] else -1)
+            drawn[key] += 1
+            width = 0.5 + 6.0 * min(abs(shown[name]) / largest, 1.0)
+            axes.annotate(
+                "", place[end], place[start],
+                arrowprops={
+                    "arrowstyle": f"-|>,head_length={0.25 + width / 12:.2f},head_width={0.12 + width / 20:.2f}",
+                    "lw": width, "color": COLOURS[verdict.kind], "shrinkA": 13, "shrinkB": 13, "alpha": 0.85,
+                    "linestyle": (0, (2, 1.5)) if verdict.kind == UNSEEN else "-",
+                    "connectionstyle": f"arc3,rad={bend:.2f}", "mutation_scale": 12,
+                },
+            )  # fmt: skip
+            x, y = ((a + b) / 2 for a, b in zip(place[start], place[end], strict=True))
+            across = (place[end][1] - place[start][1], place[start][0] - place[end][0])
+            label = f"{name} {abs(shown[name]):.3g}" + (" ±" if reaction.reversible else "")
+            axes.text(x - bend * across[0] / 2, y - bend * across[1] / 2, label, fontsize=6, ha="center", va="center",
+                      color="#333333", bbox={"facecolor": "white", "alpha": 0.7, "pad": 0.5, "lw": 0})  # fmt: skip
+    for name, (x, y) in place.items():
+        outside = model.metabolites[name].role != "balanced"
+        axes.text(x, y, name, fontsize=8, ha="center", va="center", weight="bold",
+                  bbox={"boxstyle": "round,pad=0.3", "facecolor": "#f2ead8" if outside else "white",
+                        "edgecolor": "#777777", "lw": 0.7})  # fmt: skip
+    xs, ys = np.array(list(place.values())).T
+    axes.set_xlim(xs.min() - 0.7, xs.max() + 0.7)
+    axes.set_ylim(ys.max() + 0.5, ys.min() - 0.5)
+    return _svg(figure)
+
+
+def layout(model: Network, fed: Sequence[str] = ()) -> dict[str, tuple[float, float]]:
+    """Where each metabolite with traced atoms goes: rows by the distance from what is fed, ordered to cross little.
+
+    Args:
+        model: the network.
+        fed: sources that a tracer is given as; by default every source.
+    """
+    ways: dict[str, set[str]] = defaultdict(set)
+    shown = _drawn(model)
+    for name, reaction in model.reactions.items():
+        for start, end in _pairs(model, name):
+            if start in shown and end in shown:
+                ways[start].add(end)
+                if reaction.reversible:
+                    ways[end].add(start)
+    named = [name for name in model.metabolites if name in ways or any(name in ends for ends in ways.values())]
+    sources = [name for name in named if model.metabolites[name].role == "source"]
+    front = [name for name in sources if name in fed] or sources or named[:1]
+    rows: dict[str, int] = {}
+    later = set(sources) - set(front)
+    depth = 0
+    while front:
+        rows |= dict.fromkeys(front, depth)
+        reached = sorted({end for name in front for end in ways[name] if end not in rows and end not in later})
+        left = [name for name in named if name not in rows and name not in later]
+        front = reached or left[:1]
+        depth += 1
+    # A source beside the tracer stands right above what it is made into.
+    for name in sorted(later):
+        rows[name] = max(min((rows[end] for end in ways[name] if end in rows), default=1) - 1, 0)
+    layers: dict[int, list[str]] = defaultdict(list)
+    for name in model.metabolites:
+        if name in rows:
+            layers[rows[name]].append(name)
+    near: dict[str, set[str]] = defaultdict(set)
+    for start, ends in ways.items():
+        for end in ends:
+            near[start].add(end)
+            near[end].add(start)
+    x = {name: i - (len(names) - 1) / 2 for names in layers.values() for i, name in enumerate(names)}
+    for _ in range(12):
+        for depth in sorted(layers):
+            names = layers[depth]
+            middle = {name: float(np.mean([x[other] for other in near[name]] or [x[name]])) for name in names}
+            names.sort(key=lambda name, middle=middle: middle[name])
+            for i, name in enumerate(names):
+                x[name] = i - (len(names) - 1) / 2
+    return {name: (1.4 * x[name], float(rows[name])) for name in rows}
+
+
+def intervals(result: FluxResult) -> str:
+    """Each flux with its interval, on an axis that is linear near 0 and logarithmic beyond."""
+    shown = [verdict for verdict in result.verdicts if verdict.kind != FIXED]
+    figure = _figure(7.5, 1.0 + 0.19 * max(len(shown), 3))
+    axes = figure.add_subplot()
+    size = [abs(v.value) for v in shown if v.value] or [1.0]
+    axes.set_xscale("symlog", linthresh=max(float(np.median(size)) / 10, 1e-9))
+    rows = {verdict.name: i for i, verdict in enumerate(result.verdicts)}
+    for y, verdict in enumerate(shown):
+        low, high = result.ranges[rows[verdict.name]]
+        axes.plot([low, high], [y, y], color="#e3e3e3", lw=5, solid_capstyle="butt", zorder=1)
+        axes.plot([verdict.low, verdict.high], [y, y], color=COLOURS[verdict.kind], lw=2.5, zorder=2)
+        middle = verdict.value if verdict.value is not None else verdict.mean
+        if middle is not None:
+            seen = verdict.kind != UNSEEN
+            axes.plot([middle], [y], "o", ms=4, zorder=3, color=COLOURS[verdict.kind], mfc=None if seen else "white")
+    axes.set_yticks(range(len(shown)), ["/".join(v.name) for v in shown], fontsize=6.5)
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.set_xlabel("flux")
+    axes.tick_params(axis="x", labelsize=7)
+    axes.grid(axis="x", lw=0.4, color="#dddddd")
+    for kind in (IDENTIFIABLE, BOUNDED, UNSEEN):
+        axes.plot([], [], color=COLOURS[kind], lw=2.5, label=kind)
+    axes.plot([], [], color="#e3e3e3", lw=5, label="allowed by the constraints")
+    axes.legend(fontsize=6.5, frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.4, 1.0))
+    figure.tight_layout()
+    return _svg(figure)
+
+
+def distributions(result: FluxResult) -> str:
+    """Measured bars with their standard deviations and fitted points, those that fit worst first."""
+    parts = sorted((p for p in result.residuals if p.kind == "mid"), key=lambda p: -p.ssr / len(p.measured))
+    parts = parts[:_MOST_FRAGMENTS]
+    columns = min(6, len(parts))
+    figure = _figure(max(1.75 * columns + 0.4, 3.0), 1.5 * -(-len(parts) // columns) + 0.5)
+    for i, part in enumerate(parts):
+        axes = figure.add_subplot(-(-len(parts) // columns), columns, i + 1)
+        bars = axes.bar(part.channels, part.measured, yerr=part.sd, color="#c9d7dd", width=0.75,
+                        error_kw={"lw": 0.8, "ecolor": "#555555"})  # fmt: skip
+        points = axes.plot(part.channels, part.fitted, "o", ms=3.2, color="#b3432b")
+        time = "" if part.time is None else f" at {part.time:g}"
+        axes.set_title(f"{part.target}{time}", fontsize=6.5, pad=2)
+        axes.set_xticks(part.channels, [f"{c}" for c in part.channels])
+        axes.tick_params(labelsize=5.5, length=2)
+        if not i:
+            figure.legend(
+                [bars[0], points[0]], ["measured", "fitted"], fontsize=6.5, frameon=False, ncols=2, loc="upper right"
+            )
+    figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / figure.get_figheight()))
+    return _svg(figure)
+
+
+def posterior(result: FluxResult, names: Sequence[Name] = (), *, most: int = 12) -> str:
+    """Histograms of some fluxes' draws; of those that are least sure where none are named."""
+    assert result.samples is not None
+    judged = sorted((v for v in result.verdicts if v.kind != FIXED), key=lambda v: -v.left)
+    chosen = list(names) or [verdict.name for verdict in judged[:most]]
+    columns = min(4, max(len(chosen), 1))
+    figure = _figure(2.2 * columns, 1.7 * -(-len(chosen) // columns) + 0.2)
+    for i, name in enumerate(chosen):
+        row = result.names.index(name)
+        verdict = result.verdicts[row]
+        axes: Axes = figure.add_subplot(-(-len(chosen) // columns), columns, i + 1)
+        axes.hist(result.samples[:, row], bins=30, color=COLOURS[verdict.kind], alpha=0.75)
+        if verdict.value is not None:
+            axes.axvline(verdict.value, color="#b3432b", lw=1.2)
+        axes.set_title(f"{'/'.join(name)}: {verdict.kind}", fontsize=6.5, pad=2)
+        axes.set_yticks([])
+        axes.tick_params(labelsize=5.5, length=2)
+    figure.tight_layout()
+    return _svg(figure)
+
+
+def _shown(result: FluxResult, name: Name) -> float:
+    row = result.names.index(name)
+    verdict = result.verdicts[row]
+    if verdict.value is not None:
+        return verdict.value
+    return verdict.mean if verdict.mean is not None else float(result.values[row])
+
+
+def _drawn(model: Network) -> set[str]:
+    """Metabolites to draw: in a large network those of one traced atom would be in the way of all others."""
+    small = len(model.metabolites) <= 15
+    return {name for name, m in model.metabolites.items() if m.elements and (small or len(m.elements) > 1)}
+
+
+def _pairs(model: Network, name: str) -> list[tuple[str, str]]:
+    """Substrate and product that share the most traced atoms, for each product; those without atoms are left out."""
+    reaction = model.reactions[name]
+    out: dict[tuple[str, str], None] = {}
+    for product in reaction.products:
+        shares = [(len(set(s.atoms) & set(product.atoms)), s.metabolite) for s in reaction.substrates]
+        best = max(shares, default=(0, ""))
+        if best[0] and best[0] * 2 >= len(product.atoms) and best[1] != product.metabolite:
+            out[best[1], product.metabolite] = None
+    return list(out)
+
+
+def _width(place: dict[str, tuple[float, float]]) -> float:
+    xs = [x for x, _ in place.values()]
+    return max(xs) - min(xs) + 1.4
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(min(width, 40.0), min(height, 60.0)))
+
+
+def _svg(figure: Figure) -> str:
+    import matplotlib as mpl
+
+    text = io.StringIO()
+    # Without a date and with a salt the same fit gives the same picture.
+    with mpl.rc_context({"svg.hashsalt": "molvis", "svg.fonttype": "none", "font.family": "sans-serif"}):
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()

@@ -1,0 +1,103 @@
+"""A fit as one HTML page that loads nothing."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import numpy as np
+
+from molvis_core.text import in_page
+from molvis_flux.fit.identifiability import BOUNDED, FIXED, IDENTIFIABLE, UNSEEN
+from molvis_flux.fit.multistart import FluxResult
+from molvis_flux.report import figures as picture
+
+_STYLES = {IDENTIFIABLE: "identifiable", BOUNDED: "bounded", UNSEEN: "unseen", FIXED: "fixed"}
+_NETWORK = (
+    "Width: net flux; colour: verdict; ±: reversible. Broken arrows are not identifiable; their widths are the "
+    "posterior's means. Large networks leave out pools of one traced atom."
+)
+_CAPTIONS = {
+    "network": ("Network", _NETWORK),
+    "intervals": ("Intervals", "Coloured: what the data leave. Grey: what the constraints allow without data."),
+    "distributions": (
+        "Measured and fitted distributions",
+        "Bars: measured, with standard deviations. Worst fit first.",
+    ),
+    "posterior": ("Posterior", "Draws of the fluxes that are least sure. A line marks the least-squares estimate."),
+}
+
+
+def report(result: FluxResult, *, title: str = "") -> str:
+    """Fluxes, verdicts, intervals, residuals and pictures of a fit, as HTML.
+
+    Args:
+        result: of `fit`.
+        title: of the page; the network's name where none is given.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    import molvis_core
+
+    good, network = result.goodness, result.problem.study.network
+    environment = Environment(
+        autoescape=True, finalize=in_page, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = resources.files("molvis_flux").joinpath("templates", "flux.html").read_text(encoding="utf-8")
+    expected = f"{good.low:.4g} to {good.high:.4g}" if good.freedom else "cannot be tested"
+    counts = {kind: sum(v.kind == kind for v in result.verdicts) for kind in (IDENTIFIABLE, BOUNDED, UNSEEN)}
+    facts = [
+        ("sum of squares", _number(good.ssr)),
+        ("expected, 95%", expected),
+        ("independent data", str(good.data)),
+        ("parameters seen", str(good.seen)),
+        ("starts that converged", f"{int(result.converged.sum())} of {len(result.starts)}"),
+        *((kind, str(count)) for kind, count in counts.items()),
+    ]
+    drawings = picture.pictures(result)
+    return environment.from_string(template).render(
+        title=title or f"Fluxes of {network.name or 'a network'}",
+        subtitle=f"{len(network.reactions)} reactions, {len(network.metabolites)} metabolites; experiments: "
+        f"{len(result.problem.study.experiments)}",
+        message=result.message,
+        good=good,
+        facts=facts,
+        pictures=[(*_CAPTIONS[name], _inline(svg, name)) for name, svg in drawings.items()],
+        level=f"{result.level:.0%}",
+        drawn=result.samples is not None,
+        fluxes=[
+            {
+                "kind": v.name[0],
+                "name": v.name[1],
+                "estimate": _number(v.value),
+                "sd": _number(None if v.kind == UNSEEN else float(np.sqrt(result.covariance[i, i]))),
+                "low": _number(v.low),
+                "high": _number(v.high),
+                "verdict": v.kind,
+                "style": _STYLES[v.kind],
+                "mean": _number(v.mean),
+            }
+            for i, v in enumerate(result.verdicts)
+        ],
+        data=[
+            {
+                "experiment": part.experiment,
+                "target": part.target + ("" if part.time is None else f" at {part.time:g}"),
+                "count": len(part.measured),
+                "ssr": _number(part.ssr),
+                "worst": _number(float(np.abs((part.fitted - part.measured) / part.sd).max())),
+                "scale": "" if part.scale == 1 else _number(part.scale),
+            }
+            for part in sorted(result.residuals, key=lambda part: -part.ssr)
+        ],
+        version=molvis_core.__version__,
+    )
+
+
+def _inline(svg: str, name: str) -> str:
+    """An SVG to stand in a page with others: without its prologue, its identifiers told apart."""
+    body = svg[svg.index("<svg") :]
+    return body.replace('id="', f'id="{name}-').replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

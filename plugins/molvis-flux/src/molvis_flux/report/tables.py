@@ -1,0 +1,103 @@
+"""What a fit found as tables: for files, for reports, and for the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from molvis_core.files import replacing_folder, write_text
+from molvis_core.text import in_cells
+from molvis_flux.fit.identifiability import UNSEEN
+from molvis_flux.fit.multistart import FluxResult
+
+Table = tuple[tuple[str, ...], list[list[object]]]
+
+
+def fluxes(result: FluxResult) -> Table:
+    """A row for each value: its estimate, interval and verdict. What is not identifiable has no estimate."""
+    rows: list[list[object]] = []
+    for i, verdict in enumerate(result.verdicts):
+        kind, name = verdict.name
+        sd = None if verdict.kind == UNSEEN else float(np.sqrt(result.covariance[i, i]))
+        rows.append([kind, name, verdict.value, sd, verdict.low, verdict.high, verdict.kind, verdict.mean])
+    level = f"{result.level:.0%}"
+    return ("kind", "name", "estimate", "sd", f"{level} from", f"{level} to", "verdict", "posterior mean"), rows
+
+
+def residuals(result: FluxResult) -> Table:
+    """A row for each measured number."""
+    rows: list[list[object]] = []
+    for part in result.residuals:
+        for i, (measured, fitted, sd) in enumerate(zip(part.measured, part.fitted, part.sd, strict=True)):
+            channel = f"M+{part.channels[i]}" if part.kind == "mid" else ""
+            off = float((fitted - measured) / sd)
+            rows.append([part.experiment, part.target, part.kind, part.time, channel,
+                         float(measured), float(sd), float(fitted), off])  # fmt: skip
+    return ("experiment", "target", "kind", "time", "mass", "measured", "sd", "fitted", "residual"), rows
+
+
+def starts(result: FluxResult) -> Table:
+    """A row for each start: where it ended."""
+    rows: list[list[object]] = [
+        [i + 1, float(ssr), bool(done)]
+        for i, (ssr, done) in enumerate(zip(result.starts, result.converged, strict=True))
+    ]
+    return ("start", "sum of squares", "converged"), rows
+
+
+def rounded(table: Table, digits: int = 4) -> Table:
+    """The same table with numbers as people read them."""
+
+    def cell(value: object) -> object:
+        return f"{value:.{digits}g}" if isinstance(value, float) else value
+
+    return table[0], [[cell(value) for value in row] for row in table[1]]
+
+
+def as_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Text of a table."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(in_cells(columns))
+    writer.writerows(in_cells("" if value is None else value for value in row) for row in rows)
+    return text.getvalue()
+
+
+def plain(result: FluxResult) -> dict[str, object]:
+    """What a script reads."""
+    return {
+        "network": result.problem.study.network.name,
+        "ssr": result.ssr,
+        "goodness": result.goodness,
+        "accepted": result.goodness.accepted,
+        "level": result.level,
+        "message": result.message,
+        "fluxes": result.verdicts,
+        "data": result.residuals,
+        "starts": result.starts,
+        "converged": result.converged,
+    }
+
+
+def save(result: FluxResult, folder: Path) -> None:
+    """A folder of tables, pictures and an HTML report, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; what was there is kept.
+    """
+    from molvis_flux.report import figures as picture
+    from molvis_flux.report.page import report
+
+    with replacing_folder(folder) as fresh:
+        for name, table in (("fluxes", fluxes(result)), ("data", residuals(result)), ("starts", starts(result))):
+            write_text(fresh / f"{name}.csv", as_csv(*table))
+        if result.samples is not None:
+            names = ["/".join(name) for name in result.names]
+            write_text(fresh / "posterior.csv", as_csv(names, result.samples.tolist()))
+        for name, drawing in picture.pictures(result).items():
+            write_text(fresh / f"{name}.svg", drawing)
+        write_text(fresh / "report.html", report(result))

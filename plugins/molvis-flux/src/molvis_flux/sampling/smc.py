@@ -1,0 +1,242 @@
+"""Draws from the posterior of fluxes: many walkers at once, carried from the normal approximation to the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import ndtr, ndtri
+
+from molvis_flux.fit.levenberg_marquardt import FitError
+from molvis_flux.fit.problem import FluxProblem
+from molvis_flux.sampling.gibbs import walk
+from molvis_flux.space.coordinates import Name
+from molvis_flux.space.flux_space import exchange_start
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Posterior:
+    """Draws, and how they were come by.
+
+    Attributes:
+        names: of the values.
+        samples: equally weighted draws.
+        temperatures: stages between the normal approximation and the posterior, both counted.
+        accepted: share of the last stage's moves that were.
+        evidence: logarithm of the integral of likelihood times prior, up to a constant of the network.
+    """
+
+    names: tuple[Name, ...]
+    samples: Float[np.ndarray, "s v"]
+    temperatures: int
+    accepted: float
+    evidence: float
+
+
+def posterior(
+    problem: FluxProblem,
+    y: Float[np.ndarray, " k"],
+    *,
+    n: int = 1000,
+    seed: int = 0,
+    uniform_exchange: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Posterior:
+    """Draw from likelihood times prior: net fluxes uniform, exchange fluxes uniform in their logarithm, as `sample`.
+
+    Walkers start from the normal approximation at the best fit, cut to the polytope: flat where the data see nothing.
+    From there the target is changed in stages to the posterior; at each the walkers are weighed, drawn anew, and moved
+    by hit-and-run (sequential Monte Carlo: Del Moral, Doucet and Jasra, doi:10.1111/j.1467-9868.2006.00553.x).
+
+    Args:
+        problem: what was fitted.
+        y: coordinates of the best fit.
+        n: draws.
+        seed: of the draws.
+        uniform_exchange: exchange fluxes have a uniform prior as well.
+        progress: called with thousandths of the way.
+
+    Raises:
+        FitError: `n` is less than 2.
+    """
+    if n < 2:
+        raise FitError(f"n is {n}; at least 2 draws are wanted")
+    rng = np.random.default_rng(seed)
+    scale = _Scale(problem, uniform_exchange)
+    everyone = np.zeros(n, int)
+    peak = scale.to(y[None])[0]
+    inner = scale.back(peak[None])
+    slope = problem.jacobian(inner, everyone[:1])[1][0] * scale.slopes(inner)
+    precision = slope.T @ slope
+    k = len(y)
+    walkers = _truncated_normal(scale, peak, precision, n, rng)
+
+    def normal(at: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+        return -0.5 * np.einsum("nk,nk->n", (at - peak) @ precision, at - peak)
+
+    def target(at: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+        r = problem.residuals(scale.back(at), everyone[: len(at)])
+        return np.nan_to_num(-0.5 * np.einsum("nm,nm->n", r, r), nan=-np.inf) + scale.log_prior(at)
+
+    from_, to = normal(walkers), target(walkers)
+    axes = np.linalg.inv(np.linalg.cholesky(scale.metric)) if k else np.zeros((0, 0))
+    share, stages, evidence, accepted = 0.0, 1, 0.0, 0.0
+    while True:
+        gain = to - from_
+        step = _next(gain, 1.0 - share)
+        weight = step * gain
+        top = weight.max()
+        weight = np.exp(weight - top)
+        evidence += top + np.log(weight.mean())
+        share = 1.0 if step >= 1.0 - share else share + step
+        if progress:
+            progress(int(1000 * share), 1000)
+        spread = np.cov(walkers.T, aweights=weight).reshape(k, k)
+        # Systematic drawing: one uniform number for all walkers.
+        edges = np.cumsum(weight) / weight.sum()
+        drawn = np.minimum(np.searchsorted(edges, (np.arange(n) + rng.random()) / n), n - 1)
+        walkers, from_, to = walkers[drawn], from_[drawn], to[drawn]
+        length, accepted = 2.4 / np.sqrt(max(k, 1)), 0.0
+        factor = _factor(spread)
+        moves = (3 * k + 8) * (3 if share == 1.0 else 1) if k else 0
+        for move in range(moves):
+            if move and move % (k + 1) == 0:
+                factor = _factor(np.cov(walkers.T).reshape(k, k))
+            # Two moves of three go as the walkers spread; one goes along an axis of the space, at any length: where
+            # few walkers have been, their spread says too little.
+            wide = move % 3 == 2
+            if wide:
+                direction, far = axes[rng.integers(0, k, n)], 10.0 ** rng.uniform(-3.0, 0.5, n)
+            else:
+                direction, far = rng.standard_normal((n, k)) @ factor.T, np.full(n, length)
+            step_, correction = _chord(scale, walkers, direction, far, rng)
+            trial = walkers + step_[:, None] * direction
+            a, b = normal(trial), target(trial)
+            rise = (1.0 - share) * (a - from_) + share * (b - to) + correction
+            taken = np.log(rng.random(n)) < rise
+            walkers[taken], from_[taken], to[taken] = trial[taken], a[taken], b[taken]
+            if not wide:
+                accepted = float(taken.mean())
+                length = float(np.clip(length * np.exp(0.5 * (accepted - 0.35)), 1e-3, 30.0))
+        stages += 1
+        if share == 1.0:
+            break
+    return Posterior(problem.map.names, problem.map.values(scale.back(walkers)), stages, accepted, float(evidence))
+
+
+def _factor(spread: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
+    """Cholesky factor of a covariance that may lack directions."""
+    k = len(spread)
+    return np.linalg.cholesky(spread + (1e-12 * np.trace(spread) / max(k, 1) + 1e-300) * np.eye(k))
+
+
+class _Scale:
+    """Coordinates in which exchange fluxes have their logarithm, so that their prior is flat."""
+
+    def __init__(self, problem: FluxProblem, uniform: bool) -> None:
+        map_ = problem.map
+        self.rows, self.low, self.high = problem.rows, problem.low.copy(), problem.high.copy()
+        self.columns = np.array([column for _, column, _ in map_.bent], int)
+        self.uniform, self.metric = uniform, problem.metric.copy()
+        for value, column, b in map_.bent:
+            start = exchange_start(problem.space, value, 1e-6 * b if uniform else None)
+            alone = np.flatnonzero((map_.rows[:, column] != 0) & ((map_.rows != 0).sum(axis=1) == 1))
+            z = np.clip([max(self.low[alone].max(), start / (start + b)), self.high[alone].min()], 1e-12, 1 - 1e-12)
+            low, high = np.log(z / (1 - z))
+            self.low[alone], self.high[alone] = low, high
+            self.metric[column], self.metric[:, column] = 0.0, 0.0
+            self.metric[column, column] = 8.0 / (high - low) ** 2
+        self.middle = self.to(problem.middle[None])[0]
+
+    def to(self, y: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+        """From the coordinates of a fit."""
+        out, z = y.copy(), np.clip(y[:, self.columns], 1e-12, 1 - 1e-12)
+        out[:, self.columns] = np.log(z / (1 - z))
+        # The least exchange flux of the prior is more than none.
+        alone = (self.rows != 0).sum(axis=1) == 1
+        for row in np.flatnonzero(alone):
+            column = int(np.flatnonzero(self.rows[row])[0])
+            if column in self.columns:
+                out[:, column] = np.clip(out[:, column], self.low[row], self.high[row])
+        return out
+
+    def back(self, u: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+        """To the coordinates of a fit."""
+        out = u.copy()
+        out[:, self.columns] = 1.0 / (1.0 + np.exp(-u[:, self.columns]))
+        return out
+
+    def slopes(self, y: Float[np.ndarray, "1 k"]) -> Float[np.ndarray, " k"]:
+        """Of `back` at a point of the fit's coordinates."""
+        out = np.ones(y.shape[1])
+        out[self.columns] = y[0, self.columns] * (1 - y[0, self.columns])
+        return out
+
+    def log_prior(self, u: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+        """Up to a constant."""
+        return u[:, self.columns].sum(axis=1) if self.uniform else np.zeros(len(u))
+
+
+def _next(gain: Float[np.ndarray, " n"], left: float) -> float:
+    """The largest step that keeps half of the walkers' worth."""
+
+    def worth(step: float) -> float:
+        weight = np.exp(step * gain - np.max(step * gain))
+        return float(weight.sum() ** 2 / (weight**2).sum()) / len(gain)
+
+    if worth(left) >= 0.5:
+        return left
+    a, b = 0.0, left
+    for _ in range(40):
+        middle = (a + b) / 2
+        a, b = (middle, b) if worth(middle) >= 0.5 else (a, middle)
+    return max(a, 1e-6 * left)
+
+
+def _chord(
+    scale: _Scale,
+    walkers: Float[np.ndarray, "n k"],
+    direction: Float[np.ndarray, "n k"],
+    length: Float[np.ndarray, " n"],
+    rng: np.random.Generator,
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """A normal step along each direction, cut where the polytope ends, and what the cut adds to its acceptance."""
+    along = direction @ scale.rows.T
+    at = walkers @ scale.rows.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one, two = (scale.low - at) / along, (scale.high - at) / along
+    still = np.abs(along) < 1e-14
+    ends_low = np.where(still, -np.inf, np.minimum(one, two)).max(axis=1)
+    ends_high = np.where(still, np.inf, np.maximum(one, two)).min(axis=1)
+    ends_low, ends_high = np.minimum(ends_low, 0.0), np.maximum(ends_high, 0.0)
+    a, b = ends_low / length, ends_high / length
+    step = length * _cut_normal(a, b, rng.random(len(a)))
+    step = np.clip(step, ends_low * (1 - 1e-9), ends_high * (1 - 1e-9))
+    before, after = _log_mass(a, b), _log_mass((ends_low - step) / length, (ends_high - step) / length)
+    return step, before - after
+
+
+def _log_mass(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Logarithm of the normal probability between bounds on either side of 0."""
+    return np.log(np.maximum(ndtr(b) - ndtr(a), 1e-300))
+
+
+def _cut_normal(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"], u: Float[np.ndarray, " n"]):
+    """A standard normal number between bounds on either side of 0."""
+    return np.clip(ndtri(ndtr(a) + u * (ndtr(b) - ndtr(a))), a, b)
+
+
+def _truncated_normal(
+    scale: _Scale,
+    peak: Float[np.ndarray, " k"],
+    precision: Float[np.ndarray, "k k"],
+    n: int,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "n k"]:
+    """Draws from the normal distribution at the best fit, cut to the polytope."""
+    # The best fit may lie on a face: a little inside, a walk can leave it.
+    start = peak + 0.02 * (scale.middle - peak)
+    seed = int(rng.integers(2**31))
+    return walk(scale.rows, scale.low, scale.high, scale.metric, start, n, seed=seed, peak=peak, precision=precision)

@@ -1,0 +1,1 @@
+"""The fluxes that a network allows."""

@@ -1,0 +1,201 @@
+"""Coordinates of a flux fit: a point of them is a feasible set of fluxes, mixing weights and pool sizes."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from molvis_core.ties import alike, leading_signs, product, steady_basis
+from molvis_flux.model.network import Fragment, Network
+from molvis_flux.space.flux_space import FluxSpace
+
+Name = tuple[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """A map from k free numbers to all that a simulation wants.
+
+    Net fluxes are linear in their coordinates. An exchange flux x that no constraint ties to another has the
+    coordinate x / (x + b), b being about the net flux there: labelling is smooth in it at both ends, where in x it is
+    flat towards infinity (Wiechert and de Graaf, doi:10.1002/(SICI)1097-0290(19970705)55:1<101::AID-BIT12>3.0.CO;2-P).
+    Pool sizes have their logarithm.
+
+    Attributes:
+        names: `(kind, name)` of the values: `net`, `exchange`, `mix`, `pool`.
+        origin, basis: values of the linear kinds: `origin + basis @ y`; rows of the others are zero.
+        bent: `(value, coordinate, b)` of exchange fluxes.
+        logs: `(value, coordinate)` of pools.
+        rows, low, high: the polytope in the coordinates: `low <= rows @ y <= high`.
+        row_names: what each row bounds, for messages.
+        bounds: of every value, before the balances narrow them.
+    """
+
+    names: tuple[Name, ...]
+    origin: Float[np.ndarray, " v"]
+    basis: Float[np.ndarray, "v k"]
+    bent: tuple[tuple[int, int, float], ...]
+    logs: tuple[tuple[int, int], ...]
+    rows: Float[np.ndarray, "c k"]
+    low: Float[np.ndarray, " c"]
+    high: Float[np.ndarray, " c"]
+    bounds: Float[np.ndarray, "v 2"]
+
+    def values(self, y: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n v"]:
+        """Fluxes, weights and pools; clipped to their bounds against rounding."""
+        out = self.origin + y @ self.basis.T
+        for value, column, b in self.bent:
+            out[:, value] = b * y[:, column] / (1.0 - y[:, column])
+        for value, column in self.logs:
+            out[:, value] = np.exp(y[:, column])
+        return np.clip(out, self.bounds[:, 0], self.bounds[:, 1])
+
+    @functools.cached_property
+    def directions(self) -> Float[np.ndarray, "v k"]:
+        """How the values move with the coordinates, up to `slopes`."""
+        out = self.basis.copy()
+        for value, column, *_ in (*self.bent, *self.logs):
+            out[value, column] = 1.0
+        return out
+
+    def slopes(self, y: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+        """Factors of `directions`; 1 where the map is linear."""
+        out = np.ones_like(y)
+        for _, column, b in self.bent:
+            out[:, column] = b / (1.0 - y[:, column]) ** 2
+        for _, column in self.logs:
+            out[:, column] = np.exp(y[:, column])
+        return out
+
+    def points(self, values: Float[np.ndarray, "n v"]) -> Float[np.ndarray, "n k"]:
+        """Coordinates of feasible values."""
+        special = {value for value, *_ in self.bent} | {value for value, _ in self.logs}
+        linear = np.array([i for i in range(len(self.names)) if i not in special], int)
+        y = np.linalg.lstsq(self.basis[linear], (values - self.origin)[:, linear].T, rcond=None)[0].T
+        for value, column, b in self.bent:
+            y[:, column] = values[:, value] / (values[:, value] + b)
+        for value, column in self.logs:
+            y[:, column] = np.log(values[:, value])
+        return y
+
+    def bend(self, value: int, x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Values of one quantity to what `directions[value] @ y` is there."""
+        for special, _, b in self.bent:
+            if special == value:
+                return np.where(np.isinf(x), 1.0, x / (np.where(np.isinf(x), 0.0, x) + b))
+        for special, _ in self.logs:
+            if special == value:
+                return np.log(np.maximum(x, 1e-300))
+        return x - self.origin[value]
+
+    def unbend(self, value: int, x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """The inverse of `bend`."""
+        for special, _, b in self.bent:
+            if special == value:
+                return b * x / np.maximum(1.0 - x, 1e-300)
+        for special, _ in self.logs:
+            if special == value:
+                return np.exp(x)
+        return x + self.origin[value]
+
+
+def coordinates(
+    space: FluxSpace,
+    fragments: list[Fragment],
+    pools: dict[str, tuple[float, float]],
+) -> Coordinates:
+    """Coordinates of a flux space, of the mixing weights of fragments, and of pools.
+
+    Args:
+        space: of the fluxes.
+        fragments: those with mixing parameters; the weights of one add up to 1.
+        pools: bounds of pool sizes that are to be fitted.
+    """
+    weights = list(dict.fromkeys(name for fragment in fragments for name in fragment.mix))
+    equal = np.array([[float(name in fragment.mix) for name in weights] for fragment in fragments])
+    equal = equal.reshape(len(fragments), len(weights))
+    mixed, free = _affine(equal)
+    names = (*space.parameters, *(("mix", name) for name in weights), *(("pool", name) for name in pools))
+    n_flux, k_flux = space.basis.shape
+    k = k_flux + free.shape[1] + len(pools)
+    origin, basis = np.zeros(len(names)), np.zeros((len(names), k))
+    origin[:n_flux], basis[:n_flux, :k_flux] = space.origin, space.basis
+    at = slice(n_flux, n_flux + len(weights))
+    origin[at], basis[at, k_flux : k_flux + free.shape[1]] = mixed, free
+    bounds = np.stack([np.concatenate([low, np.zeros(len(weights)), [b[0] for b in pools.values()]]) if i == 0 else
+                       np.concatenate([low, np.ones(len(weights)), [b[1] for b in pools.values()]])
+                       for i, low in enumerate((space.lower, space.upper))], axis=1)  # fmt: skip
+    extra = np.zeros((len(space.rows), k))
+    extra[:, :k_flux] = product(space.rows, space.basis)
+    offset = product(space.rows, space.origin[:, None])[:, 0]
+    bent: list[tuple[int, int, float]] = []
+    # Net fluxes at the middle say from where on an exchange flux is large.
+    net = np.abs(space.values(space.center)[: len(space.reactions)])
+    typical = float(np.median(net)) or 1.0
+    touched = np.abs(basis) > 1e-12
+    for i, (kind, reaction) in enumerate(space.parameters):
+        columns = np.flatnonzero(touched[i])
+        if kind != "exchange" or len(columns) != 1:
+            continue
+        column = int(columns[0])
+        if touched[:, column].sum() == 1 and not np.abs(extra[:, column]).any():
+            there = float(net[space.index["net", reaction]])
+            bent.append((i, column, max(there, 0.1 * typical)))
+    logs = [(len(names) - len(pools) + i, k - len(pools) + i) for i in range(len(pools))]
+    for value, *_ in (*bent, *logs):
+        origin[value] = basis[value] = 0.0
+    plain = Coordinates(names, origin, basis, tuple(bent), tuple(logs), basis, origin, origin, bounds)
+    low = [float(plain.bend(i, bounds[i : i + 1, 0])[0]) for i in range(len(names))]
+    high = [float(plain.bend(i, bounds[i : i + 1, 1])[0]) for i in range(len(names))]
+    rows = np.concatenate([plain.directions, extra])
+    lows, highs = np.concatenate([low, space.rows_lower - offset]), np.concatenate([high, space.rows_upper - offset])
+    # A row without coordinates holds or the space would be empty; the range says which bounds can ever be met.
+    reach = np.concatenate([space.ranges, np.full((len(names) - n_flux, 2), [-np.inf, np.inf])])
+    for i in range(n_flux):
+        slack = 1e-9 * (1.0 + np.abs(reach[i]).max())
+        lows[i] = lows[i] if reach[i, 0] <= bounds[i, 0] + slack else -np.inf
+        highs[i] = highs[i] if reach[i, 1] >= bounds[i, 1] - slack else np.inf
+    norm = np.linalg.norm(rows, axis=1)
+    used = (norm > 1e-10) & (np.isfinite(lows) | np.isfinite(highs))
+    rows, lows, highs = rows[used] / norm[used, None], lows[used] / norm[used], highs[used] / norm[used]
+    # Fluxes of one pathway are multiples of each other: one row with the narrowest bounds stands for all.
+    turn = leading_signs(rows)
+    lows, highs = np.where(turn > 0, lows, -highs), np.where(turn > 0, highs, -lows)
+    first, same = alike(rows * turn[:, None])
+    low_of, high_of = np.full(len(first), -np.inf), np.full(len(first), np.inf)
+    np.maximum.at(low_of, same, lows)
+    np.minimum.at(high_of, same, highs)
+    rows = (rows * turn[:, None])[first]
+    return Coordinates(names, origin, basis, tuple(bent), tuple(logs), rows, low_of, high_of, bounds)
+
+
+def _affine(equal: Float[np.ndarray, "e w"]) -> tuple[Float[np.ndarray, " w"], Float[np.ndarray, "w f"]]:
+    """A solution of `equal @ w = 1` and a basis of its null space."""
+    if not equal.size:
+        return np.zeros(equal.shape[1]), np.zeros((equal.shape[1], 0))
+    _, s, vt = np.linalg.svd(equal)
+    rank = int((s > 1e-9).sum())
+    return np.linalg.lstsq(equal, np.ones(len(equal)), rcond=None)[0], steady_basis(vt[rank:].T)
+
+
+def split(network: Network) -> tuple[Network, dict[str, tuple[str, ...]]]:
+    """A network in which every part of a fragment with mixing parameters is a fragment of its own.
+
+    Returns:
+        The network, and the names of the parts by fragment.
+    """
+    from dataclasses import replace
+
+    fragments: dict[str, Fragment] = {}
+    parts: dict[str, tuple[str, ...]] = {}
+    for name, fragment in network.fragments.items():
+        if not fragment.mix:
+            fragments[name] = fragment
+            continue
+        parts[name] = tuple(f"{name} / {mixed}" for mixed in fragment.mix)
+        for part, (_, metabolite, atoms) in zip(parts[name], fragment.parts, strict=True):
+            fragments[part] = replace(fragment, name=part, parts=((1.0, metabolite, atoms),), mix=())
+    return replace(network, fragments=fragments), parts
