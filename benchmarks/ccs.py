@@ -21,9 +21,11 @@ import numpy as np
 
 from molvis_ccs.evaluation import accuracy
 from molvis_ccs.features import describe_all
-from molvis_ccs.predictor import ADDUCTS, INSTRUMENTS, SHIPPED, CcsEnsemble, load
-from molvis_ccs.readers import read_parquet
-from molvis_ccs.training import Ion, fit, gather, redistributable, usable
+from molvis_ccs.predictor.ensemble import ADDUCTS, INSTRUMENTS, CcsEnsemble
+from molvis_ccs.predictor.loading import SHIPPED, load
+from molvis_ccs.readers.parquet import read_parquet
+from molvis_ccs.training.fitting import fit
+from molvis_ccs.training.ions import Ion, gather, redistributable, usable
 from molvis_core.dataset import Measurement
 from molvis_core.files import write_text
 

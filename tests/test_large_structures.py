@@ -24,8 +24,8 @@ from molvis_core.identity import structure
 from molvis_core.library import Library
 from molvis_core.reading import cross_section, modality_files, read_queries
 from molvis_core.report import draw_structure
-from molvis_msms.fragments import fragments
-from molvis_structure.fingerprints import fingerprint
+from molvis_msms.fragmentation.fragments import fragments
+from molvis_structure.chemistry.fingerprints import fingerprint
 
 long = "C" * 20_000
 atoms = "".join(f"M  V30 {i + 1} C {i} 0 0 0\\n" for i in range(20_000))

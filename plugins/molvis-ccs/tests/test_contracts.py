@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from molvis_ccs.encoders import CcsEncoder
-from molvis_ccs.readers import read_csv, read_parquet
+from molvis_ccs.readers.csv import read_csv
+from molvis_ccs.readers.parquet import read_parquet
 from molvis_core.testing import EncoderContract, PluginContract, ReaderContract
 
 HEADER = "name,smiles,adduct,charge,m/z,CCS"

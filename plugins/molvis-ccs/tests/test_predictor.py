@@ -10,8 +10,11 @@ import torch
 from molvis_ccs.evaluation import accuracy
 from molvis_ccs.features import SIZE, describe_all
 from molvis_ccs.likelihood import CcsLikelihood
-from molvis_ccs.predictor import ADDUCTS, SHIPPED, CcsEnsemble, load
-from molvis_ccs.training import calibrate, fit, gather, redistributable
+from molvis_ccs.predictor.ensemble import ADDUCTS, CcsEnsemble
+from molvis_ccs.predictor.loading import SHIPPED, load
+from molvis_ccs.training.calibration import calibrate
+from molvis_ccs.training.fitting import fit
+from molvis_ccs.training.ions import gather, redistributable
 from molvis_ccs.trend import usual_ccs
 from molvis_core.adducts import ion_mz
 from molvis_core.dataset import Measurement

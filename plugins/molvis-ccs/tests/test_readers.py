@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from molvis_ccs.readers import is_ccs_csv, is_ccs_table, read_csv, read_parquet
+from molvis_ccs.readers.csv import is_ccs_csv, read_csv
+from molvis_ccs.readers.parquet import is_ccs_table, read_parquet
 from molvis_core.dataset import Dataset, Measurement, import_files
 from molvis_core.errors import ReadError
 from molvis_core.records import Value

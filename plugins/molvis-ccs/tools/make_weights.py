@@ -16,9 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from molvis_ccs.evaluation import Accuracy, accuracy
-from molvis_ccs.predictor import INSTRUMENTS, SHIPPED, CcsEnsemble
-from molvis_ccs.readers import read_parquet
-from molvis_ccs.training import fit, redistributable, usable
+from molvis_ccs.predictor.ensemble import INSTRUMENTS, CcsEnsemble
+from molvis_ccs.predictor.loading import SHIPPED
+from molvis_ccs.readers.parquet import read_parquet
+from molvis_ccs.training.fitting import fit
+from molvis_ccs.training.ions import redistributable, usable
 from molvis_core.dataset import Measurement
 from molvis_core.files import write_text
 
@@ -26,7 +28,7 @@ MAIN = ("[M+H]+", "[M-H]-", "[M+Na]+")
 CARD = """# ccs-ensemble
 
 Predicts collision cross sections in N2 from structure and adduct, with standard deviations. Made by the molvis
-developers with `molvis_ccs.training.fit`, which makes it again from the same rows.
+developers with `molvis_ccs.training.fitting.fit`, which makes it again from the same rows.
 
 ## What it was trained on
 

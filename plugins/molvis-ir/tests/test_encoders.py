@@ -10,8 +10,14 @@ from torch import nn
 from molvis_core.errors import ConfigError, RecordError
 from molvis_core.records import Trace
 from molvis_core.testing import EncoderContract, synthetic_traces
-from molvis_ir.encoders import IrBands, IrLocal, IrResNet, IrTimm, IrViT, IrXception, TraceBatch
-from molvis_ir.one_dimensional import OneDimensional, one_dimensional
+from molvis_ir.encoders.bands import IrBands
+from molvis_ir.encoders.frame import TraceBatch
+from molvis_ir.encoders.local import IrLocal
+from molvis_ir.encoders.one_dimensional import OneDimensional, one_dimensional
+from molvis_ir.encoders.resnet import IrResNet
+from molvis_ir.encoders.timm_models import IrTimm
+from molvis_ir.encoders.vit import IrViT
+from molvis_ir.encoders.xception import IrXception
 from molvis_ir.preparation import augment, channels, grid, prepare
 
 FAMILIES = (

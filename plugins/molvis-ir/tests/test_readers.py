@@ -20,7 +20,11 @@ from molvis_core.identity import structure
 from molvis_core.records import PeakList, Trace
 from molvis_core.registry import for_suffix
 from molvis_core.testing import ReaderContract
-from molvis_ir.readers import is_ir_table, is_xy, read_jcamp, read_opus, read_parquet, read_spc, read_xy
+from molvis_ir.readers.jcamp import read_jcamp
+from molvis_ir.readers.opus import read_opus
+from molvis_ir.readers.parquet import is_ir_table, read_parquet
+from molvis_ir.readers.spc import read_spc
+from molvis_ir.readers.xy import is_xy, read_xy
 from molvis_ir.units import FLOOR, absorbance, axis_kind, signal_kind, wavenumbers
 from molvis_ir.writers import write_jcamp
 

@@ -12,9 +12,9 @@ import torch
 from molvis_core.errors import ConfigError
 from molvis_core.records import PeakList
 from molvis_core.testing import EncoderContract, synthetic_peaks
-from molvis_msms.clerms import Clerms
-from molvis_msms.embedding import sinusoidal
-from molvis_msms.peak_bag import PeakBag
+from molvis_msms.encoders.clerms import Clerms
+from molvis_msms.encoders.peak_sum import PeakBag
+from molvis_msms.encoders.sinusoids import sinusoidal
 
 
 def test_the_sinusoidal_embedding_is_the_published_formula() -> None:

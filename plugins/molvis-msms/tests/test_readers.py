@@ -24,16 +24,12 @@ from molvis_core.records import Origin, PeakList
 from molvis_core.registry import for_suffix
 from molvis_core.testing import ReaderContract
 from molvis_msms.fields import collision_energy, ionmode, parse_charge, peak
-from molvis_msms.mzml import read_mzml
-from molvis_msms.readers import (
-    is_massbank,
-    is_massbank_table,
-    read_json,
-    read_massbank,
-    read_mgf,
-    read_msp,
-    read_parquet,
-)
+from molvis_msms.readers.json import read_json
+from molvis_msms.readers.massbank import is_massbank, read_massbank
+from molvis_msms.readers.mgf import read_mgf
+from molvis_msms.readers.msp import read_msp
+from molvis_msms.readers.mzml import read_mzml
+from molvis_msms.readers.parquet import is_massbank_table, read_parquet
 from molvis_msms.writers import write_json, write_mgf, write_msp
 
 CAFFEINE = "Cn1c(=O)c2c(ncn2C)n(C)c1=O"

@@ -19,9 +19,9 @@ from molvis_core.errors import LeftOutError, ReadError
 from molvis_core.reading import read_queries
 from molvis_core.records import Origin, PeakList
 from molvis_core.testing import ReaderContract
-from molvis_msms.mzml import read_mzml
-from molvis_msms.mzxml import read_mzxml
-from molvis_msms.runs import is_profile
+from molvis_msms.readers.mzml import read_mzml
+from molvis_msms.readers.mzxml import read_mzxml
+from molvis_msms.readers.runs import is_profile
 
 MZ, HEIGHT = [69.0447, 138.0662], [12.5, 100.0]
 PROFILE = [69.0447, 69.0467]

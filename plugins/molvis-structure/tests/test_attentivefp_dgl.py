@@ -17,9 +17,10 @@ from molvis_core.errors import ConfigError
 from molvis_core.registry import build
 from molvis_core.testing import EncoderContract
 from molvis_core.testing.synthetic import synthetic_structures
-from molvis_structure.attentivefp import AttentiveFPEncoder
-from molvis_structure.attentivefp_dgl import attentivefp_dgl, from_dgl, to_dgl
-from molvis_structure.graphs import GraphBatch, collate, featurise
+from molvis_structure.chemistry.graphs import featurise
+from molvis_structure.encoders.attentivefp import AttentiveFPEncoder
+from molvis_structure.encoders.attentivefp_dgl import attentivefp_dgl, from_dgl, to_dgl
+from molvis_structure.encoders.graph_batch import GraphBatch, collate
 
 # Made by tools/make_dgl_reference.py with DGL 1.1.3 and DGL-LifeSci 0.3.2.
 with safe_open(Path(__file__).parent / "data" / "dgl_attentivefp.safetensors", "pt") as reference:

@@ -11,7 +11,7 @@ from rdkit import Chem, RDConfig
 from rdkit.Chem import ChemicalFeatures
 from rdkit.Chem.rdchem import Atom, Bond, BondStereo, BondType, HybridizationType
 
-from molvis_structure.graphs import EDGE_FEATURES, NODE_FEATURES, featurise
+from molvis_structure.chemistry.graphs import EDGE_FEATURES, NODE_FEATURES, featurise
 
 # Made by tools/make_deepchem_reference.py with DeepChem 2.8.0.
 REFERENCE = np.load(Path(__file__).parent / "data" / "deepchem_features.npz")
@@ -119,5 +119,5 @@ def test_unknown_and_other_stereo_have_their_places(
     mol = Chem.MolFromSmiles("CC=CC")
     mol.GetBondWithIdx(1).SetStereoAtoms(0, 3)
     mol.GetBondWithIdx(1).SetStereo(stereo)
-    monkeypatch.setattr("molvis_structure.graphs.parse_smiles", lambda _: mol)
+    monkeypatch.setattr("molvis_structure.chemistry.graphs.parse_smiles", lambda _: mol)
     assert featurise("CC=CC")[1][2, 6:].tolist() == _hot(5, place)

@@ -9,9 +9,9 @@ import torch
 from molvis_core.errors import ConfigError, StructureError
 from molvis_core.records import Structure
 from molvis_core.testing.synthetic import synthetic_structures
-from molvis_structure import encoders as module
-from molvis_structure.encoders import FingerprintEncoder
-from molvis_structure.fingerprints import fingerprint
+from molvis_structure.chemistry.fingerprints import fingerprint
+from molvis_structure.encoders import fingerprint as module
+from molvis_structure.encoders.fingerprint import FingerprintEncoder
 
 
 def _small(**options) -> FingerprintEncoder:

@@ -14,8 +14,8 @@ from rdkit.Chem import AllChem
 from molvis_core import structure
 from molvis_core.errors import ConfigError, StructureError
 from molvis_core.testing.synthetic import synthetic_structures
-from molvis_structure.features import DESCRIPTORS, ELEMENTS, features
-from molvis_structure.fingerprints import KINDS, fingerprint, fingerprints, length, tanimoto
+from molvis_structure.chemistry.descriptors import DESCRIPTORS, ELEMENTS, features
+from molvis_structure.chemistry.fingerprints import KINDS, fingerprint, fingerprints, length, tanimoto
 from molvis_structure.targets import Tanimoto
 
 SMILES = [s.smiles for s in synthetic_structures(12)]

@@ -14,9 +14,9 @@ from molvis_core.records import Structure
 from molvis_core.registry import build
 from molvis_core.testing import EncoderContract
 from molvis_core.testing.synthetic import synthetic_structures
-from molvis_structure import gldm as module
-from molvis_structure.gldm import FiLMConvolution, GLDMEncoder, MotifBatch
-from molvis_structure.motifs import ATOMS, FIRST_TYPE, RELATIONS
+from molvis_structure.chemistry.motifs import ATOMS, FIRST_TYPE, RELATIONS
+from molvis_structure.encoders import gldm as module
+from molvis_structure.encoders.gldm import FiLMConvolution, GLDMEncoder, MotifBatch
 
 SPECS = [
     {"use": "gldm", "dim": 8, "width": 8, "layers": 2},

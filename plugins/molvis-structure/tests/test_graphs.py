@@ -9,8 +9,9 @@ import torch
 from molvis_core import structure
 from molvis_core.errors import ConfigError, StructureError
 from molvis_core.testing.synthetic import synthetic_structures
-from molvis_structure.attentivefp import AttentiveFPEncoder
-from molvis_structure.graphs import EDGE_FEATURES, NODE_FEATURES, collate, featurise
+from molvis_structure.chemistry.graphs import EDGE_FEATURES, NODE_FEATURES, featurise
+from molvis_structure.encoders.attentivefp import AttentiveFPEncoder
+from molvis_structure.encoders.graph_batch import collate
 
 # Where each feature of an atom begins, after the order of DeepChem's MolGraphConvFeaturizer.
 TYPE, CHARGE, HYBRIDIZATION, DONOR, ACCEPTOR, AROMATIC, DEGREE, HYDROGENS = 0, 10, 11, 14, 15, 16, 17, 24

@@ -9,7 +9,7 @@ from rdkit import Chem
 from molvis_core.errors import ConfigError, ReadError, StructureError
 from molvis_core.identity import parse_smiles
 from molvis_core.testing.synthetic import synthetic_structures
-from molvis_structure.motifs import (
+from molvis_structure.chemistry.motifs import (
     ATOMS,
     FEATURES,
     FIRST_TYPE,

@@ -14,8 +14,8 @@ import pytest
 
 from molvis_core.errors import StructureError
 from molvis_core.processes import Owner, this_process
-from molvis_structure import fingerprints as module
-from molvis_structure.fingerprints import in_parallel
+from molvis_structure.chemistry import parallel as module
+from molvis_structure.chemistry.parallel import in_parallel
 
 SMILES = ["C" * length for length in range(1, 13)]
 
@@ -91,10 +91,10 @@ ENDLESS = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import test_parallel
-from molvis_structure import fingerprints
+from molvis_structure.chemistry import parallel
 
-fingerprints._FEW, fingerprints._CHUNK = 1, 1
-fingerprints.in_parallel(test_parallel._tell, ["C"] * 100_000, processes=2)
+parallel._FEW, parallel._CHUNK = 1, 1
+parallel.in_parallel(test_parallel._tell, ["C"] * 100_000, processes=2)
 """
 
 

@@ -15,7 +15,7 @@ from molvis_core.pretrained import load_state
 from molvis_core.records import Structure
 from molvis_core.registry import build, load
 from molvis_core.training import Progress
-from molvis_structure.fingerprints import fingerprints
+from molvis_structure.chemistry.fingerprints import fingerprints
 from molvis_structure.pretraining import _MOST_ASIDE, Maskable, _Heads, _rates, _Tasks, pretrain
 
 pytestmark = pytest.mark.full

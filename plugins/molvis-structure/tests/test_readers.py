@@ -17,7 +17,10 @@ from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
 from molvis_core.library import Library
 from molvis_core.registry import for_suffix
-from molvis_structure.readers import is_smiles_file, read_sdf, read_smiles, read_table, resolve_synonyms
+from molvis_structure.readers.sdf import read_sdf
+from molvis_structure.readers.smiles import is_smiles_file, read_smiles
+from molvis_structure.readers.synonyms import resolve_synonyms
+from molvis_structure.readers.tables import read_table
 
 # InChIKeys as PubChem gives them: ethanol (CID 702), benzene (241), caffeine (2519).
 ETHANOL, BENZENE, CAFFEINE = "LFQSCWFLJHTTHZ-UHFFFAOYSA-N", "UHOVQNZJYSORNB-UHFFFAOYSA-N", "RYYVLZVUVIJVGH-UHFFFAOYSA-N"

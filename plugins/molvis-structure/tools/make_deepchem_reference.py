@@ -20,7 +20,7 @@ from deepchem.utils.molecule_feature_utils import construct_hydrogen_bonding_inf
 from rdkit import Chem, rdBase
 from reference_molecules import MOLECULES
 
-from molvis_structure.graphs import EDGE_FEATURES, featurise
+from molvis_structure.chemistry.graphs import EDGE_FEATURES, featurise
 
 OUT = Path(__file__).parents[1] / "tests" / "data" / "deepchem_features.npz"
 

@@ -17,7 +17,7 @@ import torch
 from reference_molecules import MOLECULES
 from safetensors.torch import save_file
 
-from molvis_structure.graphs import EDGE_FEATURES, NODE_FEATURES, featurise
+from molvis_structure.chemistry.graphs import EDGE_FEATURES, NODE_FEATURES, featurise
 
 os.environ.setdefault("DGLBACKEND", "pytorch")
 import dgl

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from molvis_ccs.training import NORMAL_QUANTILE
+from molvis_ccs.training.calibration import NORMAL_QUANTILE
 from molvis_core.errors import RecordError
 
 Interval = tuple[float, float]

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from molvis_ccs.predictor import ADDUCTS, INSTRUMENTS, CcsEnsemble, load
-from molvis_ccs.training import NORMAL_QUANTILE
+from molvis_ccs.predictor.ensemble import ADDUCTS, INSTRUMENTS, CcsEnsemble
+from molvis_ccs.predictor.loading import load
+from molvis_ccs.training.calibration import NORMAL_QUANTILE
 from molvis_core.adducts import parse_adduct
 from molvis_core.errors import AdductError, ConfigError
 from molvis_core.records import Structure, Value

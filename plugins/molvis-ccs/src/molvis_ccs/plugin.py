@@ -24,7 +24,7 @@ def molvis_components() -> list[Component]:
         Component(
             kind="predictor",
             name="ccs-ensemble",
-            target="molvis_ccs.predictor:load",
+            target="molvis_ccs.predictor.loading:load",
             summary="Cross sections of a structure's ions in N2, and how sure they are, by networks that vote.",
         ),
         Component(
@@ -37,19 +37,19 @@ def molvis_components() -> list[Component]:
         Component(
             kind="reader",
             name="ccs-csv",
-            target="molvis_ccs.readers:read_csv",
+            target="molvis_ccs.readers.csv:read_csv",
             summary="Tables of cross sections as text: CCSbase, AllCCS, METLIN-CCS, CCS Compendium and the like.",
             modality="ccs",
             suffixes=(".csv", ".tsv", ".txt"),
-            recognises="molvis_ccs.readers:is_ccs_csv",
+            recognises="molvis_ccs.readers.csv:is_ccs_csv",
         ),
         Component(
             kind="reader",
             name="ccs-parquet",
-            target="molvis_ccs.readers:read_parquet",
+            target="molvis_ccs.readers.parquet:read_parquet",
             summary="Tables of cross sections as Parquet.",
             modality="ccs",
             suffixes=(".parquet",),
-            recognises="molvis_ccs.readers:is_ccs_table",
+            recognises="molvis_ccs.readers.parquet:is_ccs_table",
         ),
     ]

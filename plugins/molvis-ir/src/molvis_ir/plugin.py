@@ -16,20 +16,39 @@ def molvis_components() -> list[Component]:
             summary="Infrared spectra: absorbance along the wavenumber.",
         ),
         _encoder(
-            "ir-local", "IrLocal", "Stretches of the spectrum with weights of their own, then a residual network."
+            "ir-local", "local:IrLocal", "Stretches of the spectrum with weights of their own, then a residual network."
         ),
-        _encoder("ir-bands", "IrBands", "The spectrum itself, centred and weighed: structures have to predict it."),
-        _encoder("ir-resnet", "IrResNet", "Residual network of one-dimensional convolutions.", "10.1109/CVPR.2016.90"),
-        _encoder("ir-xception", "IrXception", "Depthwise separable convolutions.", "10.1109/CVPR.2017.195"),
-        _encoder("ir-vit", "IrViT", "Transformer over patches that a convolution embeds.", "10.48550/arXiv.2010.11929"),
-        _encoder("ir-timm", "IrTimm", "Any convolutional model of timm, made one-dimensional."),
-        _reader("jcamp", "read_jcamp", "JCAMP-DX files.", ".jdx", ".dx", ".jcamp", cite="10.1366/0003702884428734"),
+        _encoder(
+            "ir-bands", "bands:IrBands", "The spectrum itself, centred and weighed: structures have to predict it."
+        ),
+        _encoder(
+            "ir-resnet", "resnet:IrResNet", "Residual network of one-dimensional convolutions.", "10.1109/CVPR.2016.90"
+        ),
+        _encoder("ir-xception", "xception:IrXception", "Depthwise separable convolutions.", "10.1109/CVPR.2017.195"),
+        _encoder(
+            "ir-vit", "vit:IrViT", "Transformer over patches that a convolution embeds.", "10.48550/arXiv.2010.11929"
+        ),
+        _encoder("ir-timm", "timm_models:IrTimm", "Any convolutional model of timm, made one-dimensional."),
         _reader(
-            "xy-text", "read_xy", "Two columns of text.", ".csv", ".tsv", ".txt", ".xy", ".dat", recognises="is_xy"
+            "jcamp", "jcamp", "read_jcamp", "JCAMP-DX files.", ".jdx", ".dx", ".jcamp", cite="10.1366/0003702884428734"
         ),
-        _reader("spc", "read_spc", "Galactic SPC files, by spc-io.", ".spc"),
-        _reader("opus", "read_opus", "Bruker OPUS files, by brukeropus.", *(f".{i}" for i in range(10))),
-        _reader("ir-parquet", "read_parquet", "Tables of infrared spectra.", ".parquet", recognises="is_ir_table"),
+        _reader(
+            "xy-text",
+            "xy",
+            "read_xy",
+            "Two columns of text.",
+            ".csv",
+            ".tsv",
+            ".txt",
+            ".xy",
+            ".dat",
+            recognises="is_xy",
+        ),
+        _reader("spc", "spc", "read_spc", "Galactic SPC files, by spc-io.", ".spc"),
+        _reader("opus", "opus", "read_opus", "Bruker OPUS files, by brukeropus.", *(f".{i}" for i in range(10))),
+        _reader(
+            "ir-parquet", "parquet", "read_parquet", "Tables of infrared spectra.", ".parquet", recognises="is_ir_table"
+        ),
         Component(
             kind="writer",
             name="jcamp",
@@ -43,17 +62,19 @@ def molvis_components() -> list[Component]:
 
 
 def _encoder(name: str, target: str, summary: str, cite: str = "") -> Component:
-    return Component("encoder", name, f"molvis_ir.encoders:{target}", summary, cite=cite)
+    return Component("encoder", name, f"molvis_ir.encoders.{target}", summary, cite=cite)
 
 
-def _reader(name: str, function: str, summary: str, *suffixes: str, cite: str = "", recognises: str = "") -> Component:
+def _reader(
+    name: str, module: str, function: str, summary: str, *suffixes: str, cite: str = "", recognises: str = ""
+) -> Component:
     return Component(
         kind="reader",
         name=name,
-        target=f"molvis_ir.readers:{function}",
+        target=f"molvis_ir.readers.{module}:{function}",
         summary=summary,
         modality="ir",
         suffixes=suffixes,
         cite=cite,
-        recognises=f"molvis_ir.readers:{recognises}" if recognises else "",
+        recognises=f"molvis_ir.readers.{module}:{recognises}" if recognises else "",
     )

@@ -18,31 +18,34 @@ def molvis_components() -> list[Component]:
         Component(
             kind="encoder",
             name="peak-bag",
-            target="molvis_msms.peak_bag:PeakBag",
+            target="molvis_msms.encoders.peak_sum:PeakBag",
             summary="Sum of embedded peaks and neutral losses through a residual network: fast and strong.",
             cite="10.48550/arXiv.1709.03933",
         ),
         Component(
             kind="encoder",
             name="clerms",
-            target="molvis_msms.clerms:Clerms",
+            target="molvis_msms.encoders.clerms:Clerms",
             summary="Transformer over peaks, with the metadata attending to them (CLERMS).",
             cite="10.1021/acs.analchem.3c00260",
         ),
         Component(
             kind="scorer",
             name="explained-peaks",
-            target="molvis_msms.explained:ExplainedPeaks",
+            target="molvis_msms.scorers.explained_peaks:ExplainedPeaks",
             summary="Peaks explained by substructures of the candidate, by how many bonds must break.",
         ),
-        _reader("mgf", "read_mgf", "Mascot generic format.", ".mgf"),
-        _reader("msp", "read_msp", "NIST, MoNA, RIKEN and MassBank libraries in MSP format.", ".msp"),
-        _reader("massbank", "read_massbank", "MassBank records.", ".txt", recognises="is_massbank"),
-        _reader("mzml", "read_mzml", "MS/MS scans of mzML files.", ".mzml", module="mzml"),
-        _reader("mzxml", "read_mzxml", "MS/MS scans of mzXML files.", ".mzxml", module="mzxml"),
-        _reader("msms-json", "read_json", "Spectra as JSON or JSON lines (GNPS, MoNA, matchms).", ".json", ".jsonl"),
+        _reader("mgf", "mgf", "read_mgf", "Mascot generic format.", ".mgf"),
+        _reader("msp", "msp", "read_msp", "NIST, MoNA, RIKEN and MassBank libraries in MSP format.", ".msp"),
+        _reader("massbank", "massbank", "read_massbank", "MassBank records.", ".txt", recognises="is_massbank"),
+        _reader("mzml", "mzml", "read_mzml", "MS/MS scans of mzML files.", ".mzml"),
+        _reader("mzxml", "mzxml", "read_mzxml", "MS/MS scans of mzXML files.", ".mzxml"),
+        _reader(
+            "msms-json", "json", "read_json", "Spectra as JSON or JSON lines (GNPS, MoNA, matchms).", ".json", ".jsonl"
+        ),
         _reader(
             "massbank-parquet",
+            "parquet",
             "read_parquet",
             "Tables of MassBank spectra.",
             ".parquet",
@@ -54,10 +57,8 @@ def molvis_components() -> list[Component]:
     ]
 
 
-def _reader(
-    name: str, function: str, summary: str, *suffixes: str, recognises: str = "", module: str = "readers"
-) -> Component:
-    module = f"molvis_msms.{module}"
+def _reader(name: str, module: str, function: str, summary: str, *suffixes: str, recognises: str = "") -> Component:
+    module = f"molvis_msms.readers.{module}"
     asked = f"{module}:{recognises}" if recognises else ""
     return Component(
         "reader", name, f"{module}:{function}", summary, modality="msms", suffixes=suffixes, recognises=asked

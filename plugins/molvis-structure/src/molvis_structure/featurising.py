@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from torch import nn
 
 from molvis_core.records import Structure
-from molvis_structure.fingerprints import in_parallel
+from molvis_structure.chemistry.parallel import in_parallel
 
 T = TypeVar("T")
 

@@ -38,7 +38,7 @@ from molvis_core.interfaces import Spec
 from molvis_core.pretrained import PretrainResult, save_state
 from molvis_core.records import Structure
 from molvis_core.training import Progress
-from molvis_structure.fingerprints import fingerprints
+from molvis_structure.chemistry.fingerprints import fingerprints
 
 log = logging.getLogger("molvis")
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from molvis_core.collate import TensorBatch
 from molvis_core.errors import ConfigError
 from molvis_core.records import Structure
-from molvis_structure.fingerprints import fingerprint, length
+from molvis_structure.chemistry.fingerprints import fingerprint, length
 
 _KEPT = 200_000
 

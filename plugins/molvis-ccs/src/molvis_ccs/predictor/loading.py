@@ -1,0 +1,50 @@
+"""A trained predictor from its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from molvis_ccs.predictor.ensemble import ADDUCTS, FORMAT, CcsEnsemble
+from molvis_ccs.predictor.quantization import unpacked
+from molvis_core.errors import BundleError
+
+
+def load(path: str = "") -> CcsEnsemble:
+    """A trained predictor, ready to predict.
+
+    Args:
+        path: of a file that `CcsEnsemble.save` wrote; the one that comes with molvis-ccs where it is empty.
+
+    Raises:
+        BundleError: there is no such file, it is damaged, or a newer molvis wrote it.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    file = Path(path) if path else SHIPPED
+    try:
+        with safe_open(file, framework="pt") as content:
+            header: dict[str, Any] = content.metadata() or {}
+            if (number := int(header.get("format", 0))) > FORMAT:
+                raise BundleError(f"{file}: format {number}; this molvis-ccs reads up to {FORMAT}. Upgrade it.")
+            if header.get("adducts", "").split() != list(ADDUCTS):
+                raise BundleError(f"{file}: made for adducts {header.get('adducts', '')!r}; fit it again")
+            made = CcsEnsemble(
+                members=int(header["members"]),
+                width=int(header["width"]),
+                rank=int(header["rank"]),
+                dropout=float(header["dropout"]),
+                feature_dropout=float(header["feature_dropout"]),
+            )
+            names = content.keys()
+            made.load_state_dict(unpacked({name: content.get_tensor(name) for name in names}))
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"{file}: no predictor, or damaged: {error}") from error
+    except (KeyError, ValueError, RuntimeError) as error:
+        if isinstance(error, BundleError):
+            raise
+        raise BundleError(f"{file}: not a predictor that molvis-ccs wrote: {error}") from error
+    return made.eval()
+
+
+SHIPPED = Path(__file__).parents[1] / "weights" / "ccs-ensemble.safetensors"

@@ -1,0 +1,169 @@
+"""Fit the predictor of cross sections to measurements.
+
+Laboratories disagree and mislabel, so that the median of a compound's values counts, and a Laplace likelihood, which a
+few wrong values do not bend. Training ends after a fixed number of epochs; fold `val` only sets how wide the intervals
+are, and fold `test` is never looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from molvis_ccs.features import NUMBERS, describe
+from molvis_ccs.predictor.ensemble import ADDUCTS, INSTRUMENTS, CcsEnsemble
+from molvis_ccs.predictor.quantization import packed, unpacked
+from molvis_ccs.training.calibration import calibrate
+from molvis_ccs.training.ions import Ion, gather
+from molvis_core.adducts import parse_adduct
+from molvis_core.dataset import Measurement
+from molvis_core.errors import TrainingError
+
+Progress = Callable[[int, int], None]
+
+
+def fit(
+    measurements: Iterable[Measurement],
+    *,
+    members: int = 5,
+    width: int = 320,
+    rank: int = 384,
+    epochs: int = 60,
+    batch: int = 128,
+    learning_rate: float = 2e-3,
+    weight_decay: float = 0.05,
+    dropout: float = 0.2,
+    feature_dropout: float = 0.05,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> CcsEnsemble:
+    """A predictor, trained on fold `train` (and what has no fold) and calibrated on fold `val`.
+
+    The same measurements in the same order, arguments and versions of the libraries give the same predictor on the
+    same machine. Without a fold `val` the intervals stay as wide as the networks say.
+
+    Args:
+        measurements: what readers yield; those that are not `usable` are passed over.
+        members: networks.
+        width: of their layers.
+        rank: principal components of the features that they see.
+        epochs: over the ions, for each network.
+        batch: ions in a step.
+        learning_rate: the highest, a tenth of the way through; it falls to nothing along a cosine.
+        weight_decay: of AdamW.
+        dropout: of the layers.
+        feature_dropout: share of the components left out of each structure.
+        seed: of the first network; each takes the next.
+        progress: called with the epochs done and in all.
+
+    Raises:
+        TrainingError: no ions to learn from, or a loss that is not finite.
+        molvis_core.errors.StructureError: RDKit refuses a structure.
+    """
+    ions = gather(measurements)
+    train = [ion for ion in ions if ion.fold == "train"]
+    if len(train) < 2:
+        raise TrainingError(
+            f"{len(train)} ions to learn from; measurements with structure, adduct and instrument type (DT, TIMS, TW), "
+            f"of fold 'train' or none, are wanted. Adducts: {', '.join(ADDUCTS)}."
+        )
+    with torch.random.fork_rng(devices=[]):
+        model = CcsEnsemble(members, width, rank, dropout, feature_dropout)
+        data = _prepare(model, _Data.of(train, model))
+        for number, network in enumerate(model.networks):
+            # Each by its own seed from its first weight on: more networks do not change the ones before them.
+            torch.manual_seed(seed + number)
+            for module in network.modules():
+                if isinstance(module, nn.Linear):
+                    module.reset_parameters()
+            optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
+            steps = epochs * math.ceil(len(train) / batch)
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
+            network.train()
+            for epoch in range(epochs):
+                for some in torch.randperm(len(train)).split(batch):
+                    loss = _loss(network, data, some)
+                    if not torch.isfinite(loss):
+                        raise TrainingError(f"the loss of network {number} is {loss.item()} in epoch {epoch}")
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                    schedule.step()
+                if progress:
+                    progress(number * epochs + epoch + 1, members * epochs)
+    model.eval()
+    # Rounded as it will be saved, so that what is calibrated is what is read back.
+    model.load_state_dict(unpacked(packed(model.state_dict())))
+    calibrate(model, [ion for ion in ions if ion.fold == "val"])
+    return model
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    features: torch.Tensor
+    row: torch.Tensor
+    conditions: torch.Tensor
+    mz: torch.Tensor
+    adduct: torch.Tensor
+    log_ccs: torch.Tensor
+    weight: torch.Tensor
+    target: torch.Tensor
+
+    @classmethod
+    def of(cls, ions: Sequence[Ion], model: CcsEnsemble) -> _Data:
+        places: dict[str, int] = {}
+        row = torch.tensor([places.setdefault(ion.structure.smiles, len(places)) for ion in ions])
+        features = torch.from_numpy(np.stack([describe(smiles) for smiles in places]))
+        adduct = torch.tensor([ADDUCTS.index(ion.adduct) for ion in ions])
+        instrument = torch.tensor([INSTRUMENTS.index(ion.instrument_type) for ion in ions])
+        masses = [ion.structure.exact_mass for ion in ions]
+        parsed = [parse_adduct(ion.adduct) for ion in ions]
+        mz = torch.tensor(
+            [(p.molecules * m + p.shift) / abs(p.charge) for p, m in zip(parsed, masses, strict=True)],
+            dtype=torch.float64,
+        )
+        log_ccs = torch.log(torch.tensor([ion.ccs for ion in ions], dtype=torch.float64))
+        # Several laboratories that agree are worth more than one, but they often share what they are wrong about.
+        weight = torch.tensor([min(ion.count, 3) ** 0.5 for ion in ions])
+        conditions = model.conditions(mz, adduct, instrument)
+        return cls(features, row, conditions, mz, adduct, log_ccs, weight, torch.zeros(len(ions)))
+
+
+def _prepare(model: CcsEnsemble, data: _Data) -> _Data:
+    """The trend of each adduct, the spread about it, and the principal components of the features."""
+    trend = model.get_buffer("trend")
+    for place in range(len(ADDUCTS)):
+        mine = data.adduct == place
+        if int(mine.sum()) >= 10:
+            size = torch.log(data.mz[mine]).numpy()
+            trend[place] = torch.from_numpy(np.polyfit(size, data.log_ccs[mine].numpy(), 2)).float()
+    off = data.log_ccs.float() - model.log_trend(data.mz, data.adduct)
+    model.get_buffer("spread").copy_(off.std().clamp_min(1e-3))
+    numbers = data.features[:, :NUMBERS]
+    model.get_buffer("centre").copy_(numbers.mean(dim=0))
+    model.get_buffer("scale").copy_(numbers.std(dim=0) + 1e-3)
+    scaled = model.scaled(data.features)
+    mean = scaled.mean(dim=0)
+    basis = model.get_buffer("basis").zero_()
+    rank = min(basis.shape[1], *scaled.shape)
+    torch.manual_seed(0)
+    _, size, axes = torch.svd_lowrank(scaled - mean, q=rank)
+    # Between as they are, when few components drown the rest, and all alike, when noise counts as much as size.
+    deviation = size / math.sqrt(len(scaled))
+    basis[:, :rank] = axes / deviation.clamp_min(1e-3 * float(deviation[0])).sqrt()
+    model.load_state_dict(unpacked(packed(model.state_dict())))
+    model.get_buffer("offset").copy_(mean @ model.get_buffer("basis"))
+    return replace(data, features=model.components(data.features), target=off / model.get_buffer("spread"))
+
+
+def _loss(network: nn.Module, data: _Data, some: torch.Tensor) -> torch.Tensor:
+    embedded = network.embed(data.features[data.row[some]])  # pyright: ignore[reportCallIssue]
+    mean, spread = network(embedded, data.conditions[some])
+    # The absolute value, rounded at its tip so that the gradient does not jump there.
+    off = torch.sqrt((mean - data.target[some]) ** 2 + 1e-4)
+    return ((off / spread + torch.log(spread)) * data.weight[some]).mean()

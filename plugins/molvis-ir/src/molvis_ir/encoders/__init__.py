@@ -1,0 +1,1 @@
+"""Encoders of infrared spectra, one architecture a module."""

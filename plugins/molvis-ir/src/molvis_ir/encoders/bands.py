@@ -1,0 +1,66 @@
+"""`ir-bands`: the spectrum itself as the vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from molvis_core.errors import ConfigError
+from molvis_core.records import Trace
+from molvis_ir.encoders.frame import CHANNELS, TraceBatch
+from molvis_ir.preparation import HIGH, LOW, STEP, augment, channels, grid, prepare
+
+
+class IrBands(nn.Module):
+    """The spectrum itself as the vector: centred, and every point weighed.
+
+    It leaves the work to the structure encoder, which has to predict the spectrum. What that gets wrong differs from
+    what encoders of spectra get wrong, so that it is worth most joined with one of them. An average spectrum and a
+    spread are gathered in training.
+
+    Args:
+        power: of the spread that points are divided by: 0 weighs them as measured, 1 gives all the same spread.
+        augmentation: strength of the changes in training; 0 for none.
+    """
+
+    accepts = Trace
+
+    def __init__(self, power: float = 0.5, augmentation: float = 1.0) -> None:
+        super().__init__()
+        if not 0 <= power <= 1 or augmentation < 0:
+            raise ConfigError(
+                f"ir-bands: power = {power}, augmentation = {augmentation}; a share from 0 to 1 and a number from 0 on "
+                "are wanted"
+            )
+        self.dim = CHANNELS * len(grid())
+        self.power, self.augmentation = power, augmentation
+        self.gathered = nn.BatchNorm1d(self.dim, momentum=0.05, affine=False)
+        self.gain = nn.Parameter(torch.zeros(self.dim))
+
+    def collate(self, records: Sequence[Trace]) -> TraceBatch:
+        """Spectra on the grid.
+
+        Raises:
+            molvis_core.errors.RecordError: a spectrum that is zero on the grid, or covers too little of it.
+        """
+        return TraceBatch(torch.from_numpy(prepare(records, LOW, HIGH, STEP)))
+
+    def forward(self, batch: TraceBatch) -> Float[Tensor, "n dim"]:
+        """Unit vectors."""
+        spectra = batch.values
+        if self.training:
+            spectra = nn.functional.normalize(augment(spectra, self.augmentation), dim=1)
+        points = channels(spectra).flatten(1)
+        if self.training:
+            self.gathered(points)
+        mean, variance = self.gathered.running_mean, self.gathered.running_var
+        assert mean is not None
+        assert variance is not None
+        out = (points - mean) / (variance + _FLOOR) ** (self.power / 2) * self.gain.exp()
+        return nn.functional.normalize(out.float(), dim=-1)
+
+
+_FLOOR = 1e-3  # of the variance, so that points where nothing ever absorbs are not blown up

@@ -1,0 +1,1 @@
+"""Readers of infrared spectra, one format a module."""

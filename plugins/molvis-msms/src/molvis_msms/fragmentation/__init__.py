@@ -1,0 +1,1 @@
+"""Substructures that molecules break into, and the peaks that they explain."""

@@ -1,0 +1,1 @@
+"""Readers of tandem mass spectra, one format a module."""

@@ -1,0 +1,1 @@
+"""Scorers of candidates by their tandem mass spectra."""

@@ -1,0 +1,1 @@
+"""What RDKit says of molecules: fingerprints, descriptors, graphs and motifs; without PyTorch."""

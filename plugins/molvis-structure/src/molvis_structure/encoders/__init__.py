@@ -1,0 +1,1 @@
+"""Encoders of structures, one architecture a module."""

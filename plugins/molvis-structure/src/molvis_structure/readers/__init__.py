@@ -1,0 +1,1 @@
+"""Readers of structure libraries, one format a module."""

@@ -1,0 +1,89 @@
+"""One row or one SMILES to a measurement, or the reason why it is none."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from molvis_core.dataset import Measurement
+from molvis_core.errors import ReadError, StructureError
+from molvis_core.formula import parse_formula
+from molvis_core.identity import parse_smiles, structure
+from molvis_core.records import Structure
+from molvis_structure.readers.headings import (
+    NAME,
+    SOURCE,
+    STRUCTURE,
+)
+
+_EVERY = 1000
+_KEY = re.compile(r"[A-Z]{14}(-[A-Z]{10}-[A-Z])?")
+
+
+def read_rows(
+    path: Path, rows: Iterable[tuple[int, dict[str, Any]]], place: str = "line"
+) -> Iterator[Measurement | ReadError]:
+    """Measurements of the rows of a table, by number of the row; one in a thousand is checked in full."""
+    for count, (number, row) in enumerate(rows):
+        yield _read_row(path, {place: number}, row, check=count % _EVERY == 0)
+
+
+def read_one(
+    path: Path, text: str, name: str | None, *, line: int | None = None, record: int | None = None,
+    source: str | None = None,
+) -> Measurement | ReadError:  # fmt: skip
+    """A measurement of one SMILES or InChI, or the reason why it cannot be read."""
+    try:
+        found = structure(text, name=name)
+    except StructureError as error:
+        return ReadError(path, str(error), line=line, record=record)
+    return Measurement(found, found, "structure", name=name, source=source)
+
+
+def value_of(row: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """The first value of a row under one of these names that is not empty."""
+    return next((row[n] for n in names if row.get(n)), None)
+
+
+def _read_row(path: Path, place: Mapping[str, int], row: Mapping[str, Any], *, check: bool) -> Measurement | ReadError:
+    text, name, source = value_of(row, STRUCTURE), value_of(row, NAME), value_of(row, SOURCE)
+    name = str(name) if name is not None else None
+    source = str(source) if source is not None else None
+    if text is None:
+        return ReadError(path, "the structure is empty", **place)
+    text, key = str(text).strip(), value_of(row, ("inchikey", "inchikey14"))
+    formula = str(row.get("formula") or "").partition("+")[0].partition("-")[0]
+    try:
+        mass, charge = float(row.get("exactmass") or math.nan), int(row.get("charge") or 0)
+    except (ValueError, OverflowError) as error:
+        return ReadError(path, f"exact_mass or charge is not a number: {error}", **place)
+    if not (key and formula and math.isfinite(mass)) or text.startswith("InChI="):
+        return read_one(path, text, name, source=source, **place)
+    if not _KEY.fullmatch(str(key)) or mass <= 0:
+        return ReadError(path, f"inchikey {key!r} or exact_mass {mass} cannot be", **place)
+    try:
+        parse_formula(formula)
+        # Whoever embeds the row meets its SMILES: one that cannot be read is passed over here, not an end there.
+        parse_smiles(text)
+    except ValueError as error:
+        return ReadError(path, str(error), **place)
+    given = Structure(text, str(key), formula, mass, charge, name)
+    if check and (problem := _contradiction(given)):
+        return ReadError(path, problem, **place)
+    return Measurement(given, given, "structure", name=name, source=source)
+
+
+def _contradiction(given: Structure) -> str:
+    try:
+        made = structure(given.smiles)
+    except StructureError as error:
+        return str(error)
+    if made.inchikey14 == given.inchikey14 and abs(made.exact_mass - given.exact_mass) < 0.01:
+        return ""
+    return (
+        f"the row says {given.inchikey14}, {given.exact_mass:.4f} Da, but its SMILES is {made.inchikey14}, "
+        f"{made.exact_mass:.4f} Da"
+    )
