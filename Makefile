@@ -38,7 +38,7 @@ PICK_TORCH = torch=$(TORCH); \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-fast lint demo docs format fuzz test-alone clean
+.PHONY: help setup test test-fast lint demo docs site docs-serve format fuzz test-alone clean
 
 help:
 	@echo "make test                      set up if needed, then lint, check types and layers, and run every test"
@@ -46,6 +46,8 @@ help:
 	@echo "make demo                      set up if needed, then identify a few real spectra"
 	@echo "make test-alone PACKAGE=core   install one package into an environment of its own, and test it there"
 	@echo "make docs                      rewrite the tables of docs/ from the code"
+	@echo "make site                      build the documentation's site into build/site, where every warning is an error"
+	@echo "make docs-serve                show the site at port 8000, and anew after every change of a page"
 	@echo "make fuzz SECONDS=60           every reader on damaged files, so long each; READERS=\"mgf mzml\" for some of them"
 	@echo "make format                    put the code into the house's format"
 	@echo "make clean                     remove the environment and whatever was made"
@@ -87,6 +89,13 @@ demo: $(STAMP)
 # The tables in docs/ that the code knows better.
 docs: $(STAMP)
 	PYTHONPATH=tests/support $(BIN)/python -m reference
+
+# The settings are in mkdocs.yml. The variable silences an announcement about the tool's successor.
+site: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs-serve: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 # Each reader in a process of its own; what does harm is left in build/fuzz.
 fuzz: $(STAMP)

@@ -152,10 +152,10 @@ def test_the_quick_tests_touch_every_package() -> None:
 
 
 def test_decisions_are_numbered_once_and_listed() -> None:
-    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    pages = sorted((ROOT / "docs" / "decisions").glob("[!i]*.md"))
     numbers = [int(page.name.partition("-")[0]) for page in pages]
     assert numbers == list(range(1, len(pages) + 1))
-    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    index = (ROOT / "docs" / "decisions" / "index.md").read_text(encoding="utf-8")
     for page, number in zip(pages, numbers, strict=True):
         assert page.read_text(encoding="utf-8").startswith(f"# {number}. ")
-        assert f"(decisions/{page.name})" in index
+        assert f"]({page.name})" in index
