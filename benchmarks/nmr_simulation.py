@@ -29,9 +29,10 @@ import numpy as np
 
 from molvis_core.files import write_text
 from molvis_nmr.formats.spin_systems import read_systems
+from molvis_nmr.spins.derivatives import lines_and_derivatives
 from molvis_nmr.spins.simulation import render, simulate
 from molvis_nmr.spins.system import SpinSystem
-from molvis_nmr.spins.transitions import Lines, lines, lines_and_derivatives, merged
+from molvis_nmr.spins.transitions import Lines, lines, merged
 
 FREQUENCY = 600.0
 WIDTH = 1.0

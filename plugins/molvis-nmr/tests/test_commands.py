@@ -19,7 +19,7 @@ from molvis_nmr.commands.fit import fit
 from molvis_nmr.commands.quantify import quantify
 from molvis_nmr.formats.spin_systems import write_system
 from molvis_nmr.formats.writers import write_spectrum
-from molvis_nmr.mixture.quantify import Reference
+from molvis_nmr.mixture.results import Reference
 from molvis_nmr.spins.simulation import simulate
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.workflows import demo as example

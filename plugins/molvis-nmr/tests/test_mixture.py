@@ -11,7 +11,9 @@ import pytest
 
 from molvis_core.errors import RecordError
 from molvis_core.records import Trace
-from molvis_nmr.mixture.quantify import Quantification, Reference, _Axis, _of_lines, quantify
+from molvis_nmr.mixture.axis import Axis, of_lines
+from molvis_nmr.mixture.quantify import quantify
+from molvis_nmr.mixture.results import Quantification, Reference
 from molvis_nmr.report import page as report
 from molvis_nmr.spins.simulation import simulate
 from molvis_nmr.spins.system import SpinSystem
@@ -195,9 +197,9 @@ def test_progress_ends_where_it_said() -> None:
 
 
 def test_lines_on_the_grid_are_the_lines() -> None:
-    axis = _Axis(100.0, 0.2, 8000, 1)
+    axis = Axis(100.0, 0.2, 8000, 1)
     system = make("", [1.0, 2.0], [1, 2], [(0, 1, 8.0)])
-    shape = axis.back(_of_lines(axis, lines(system, FREQUENCY)) * axis.decay(np.array([0.5, 0.5]))).sum(axis=0)
+    shape = axis.back(of_lines(axis, lines(system, FREQUENCY)) * axis.decay(np.array([0.5, 0.5]))).sum(axis=0)
     truth = simulate(replace(system, widths=np.array([0.5, 0.5])), FREQUENCY, axis=axis.hertz / FREQUENCY).y / np.pi
     assert np.abs(shape - truth).max() < 2e-3 * truth.max()
 

@@ -12,10 +12,11 @@ from scipy.special import wofz
 
 from molvis_core.errors import ReadError, RecordError
 from molvis_nmr.formats.spin_systems import read_systems
+from molvis_nmr.spins.derivatives import lines_and_derivatives
 from molvis_nmr.spins.hamiltonian import larmor
 from molvis_nmr.spins.simulation import render, simulate, simulate_all
 from molvis_nmr.spins.system import SpinSystem
-from molvis_nmr.spins.transitions import Lines, lines, lines_and_derivatives, merged
+from molvis_nmr.spins.transitions import Lines, lines, merged
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "nmr"
 

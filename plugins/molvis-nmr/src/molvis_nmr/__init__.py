@@ -14,32 +14,34 @@ if TYPE_CHECKING:
     from molvis_nmr.formats.opening import read_fid, read_spectra, read_spectrum
     from molvis_nmr.formats.spin_systems import read_system, read_systems, write_system
     from molvis_nmr.formats.writers import write_spectrum
-    from molvis_nmr.mixture.quantify import Metabolite, Quantification, Reference, quantify
+    from molvis_nmr.mixture.quantify import quantify
+    from molvis_nmr.mixture.results import Metabolite, Quantification, Reference
     from molvis_nmr.prediction.structure import from_smiles
     from molvis_nmr.processing import Fid, Processed, process
     from molvis_nmr.report.figures import draw_fit
     from molvis_nmr.report.page import write_fit, write_quantification
     from molvis_nmr.spins.autograd import lines_torch, simulate_torch
+    from molvis_nmr.spins.derivatives import LineDerivatives, lines_and_derivatives
     from molvis_nmr.spins.simulation import simulate
     from molvis_nmr.spins.system import SpinSystem
-    from molvis_nmr.spins.transitions import LineDerivatives, Lines, lines_and_derivatives
+    from molvis_nmr.spins.transitions import Lines
     from molvis_nmr.workflows.convert import convert
 
 _HOME = {
     "Fid": "processing",
-    "LineDerivatives": "spins.transitions",
+    "LineDerivatives": "spins.derivatives",
     "Lines": "spins.transitions",
-    "Metabolite": "mixture.quantify",
+    "Metabolite": "mixture.results",
     "Processed": "processing",
-    "Quantification": "mixture.quantify",
-    "Reference": "mixture.quantify",
+    "Quantification": "mixture.results",
+    "Reference": "mixture.results",
     "SpinSystem": "spins.system",
     "SpinSystemFit": "fitting.spin_system",
     "convert": "workflows.convert",
     "draw_fit": "report.figures",
     "fit": "fitting.spin_system",
     "from_smiles": "prediction.structure",
-    "lines_and_derivatives": "spins.transitions",
+    "lines_and_derivatives": "spins.derivatives",
     "lines_torch": "spins.autograd",
     "process": "processing",
     "quantify": "mixture.quantify",

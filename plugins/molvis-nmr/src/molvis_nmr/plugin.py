@@ -108,7 +108,7 @@ def molvis_components() -> list[Component]:
         Component(
             kind="fitter",
             name="nmr-spin-system",
-            target="molvis_nmr.fitting.spin_system:NmrSpinSystem",
+            target="molvis_nmr.fitting.fitter:NmrSpinSystem",
             summary="Shifts, couplings, widths and intensities with errors from spectra, by least squares.",
             cite="10.1002/mrc.4689",
         ),

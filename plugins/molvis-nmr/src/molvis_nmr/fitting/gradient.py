@@ -20,23 +20,15 @@ from jaxtyping import Float
 from molvis_core.errors import MolvisError, RecordError, did_you_mean
 from molvis_core.fitting import Fit, Fixed, Prior
 from molvis_core.records import Trace
+from molvis_nmr.fitting.fitter import NmrSpinSystem, as_trace, failed
+from molvis_nmr.fitting.measured import check
+from molvis_nmr.fitting.priors import apply_prior, usual_prior
 from molvis_nmr.fitting.problem import Measured, Problem
 from molvis_nmr.fitting.search import Search
-from molvis_nmr.fitting.spin_system import (
-    LADDER,
-    REACH,
-    NmrSpinSystem,
-    SpinSystemFit,
-    apply_prior,
-    as_trace,
-    check,
-    failed,
-    finish,
-    usual_prior,
-)
+from molvis_nmr.fitting.spin_system import LADDER, REACH, SpinSystemFit, finish
 from molvis_nmr.spins.autograd import simulate_torch
+from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
-from molvis_nmr.spins.transitions import one_thread
 
 if TYPE_CHECKING:
     from molvis_core.records import Record

@@ -16,7 +16,8 @@ from jaxtyping import Bool, Float
 from numba import njit
 
 from molvis_core.ties import TIE
-from molvis_nmr.spins.transitions import LineDerivatives, Lines
+from molvis_nmr.spins.derivatives import LineDerivatives
+from molvis_nmr.spins.transitions import Lines
 
 _MERGED = 0.03
 """Lines nearer than this share of the narrowest width become one: the error is a ten-thousandth of the line."""

@@ -19,9 +19,10 @@ from jaxtyping import Bool, Float
 from molvis_core.records import Trace
 from molvis_nmr.fitting import agreement as metrics
 from molvis_nmr.fitting.lorentzians import Shape, Window, basis, jacobian
+from molvis_nmr.spins.derivatives import lines_and_derivatives
 from molvis_nmr.spins.hamiltonian import RATIOS, components
 from molvis_nmr.spins.system import SpinSystem
-from molvis_nmr.spins.transitions import lines, lines_and_derivatives
+from molvis_nmr.spins.transitions import lines
 
 STRONG = 1e-4
 """Lines weaker than this share of a spin's are left out where signals are looked for."""

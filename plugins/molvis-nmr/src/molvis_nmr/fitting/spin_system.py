@@ -8,7 +8,6 @@ is a little wrong would otherwise pull at the rest, unless the noise is all that
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -16,20 +15,22 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from jaxtyping import Float
 
-from molvis_core.errors import MolvisError, RecordError, did_you_mean
-from molvis_core.fitting import Fit, Fixed, Normal, Prior, Uniform
+from molvis_core.errors import RecordError, did_you_mean
+from molvis_core.fitting import Fit, Fixed, Normal, Uniform
 from molvis_core.records import Trace
 from molvis_nmr.fitting import agreement as metrics
 from molvis_nmr.fitting.lorentzians import Window
+from molvis_nmr.fitting.measured import check
+from molvis_nmr.fitting.priors import apply_prior, tie, usual_prior
 from molvis_nmr.fitting.problem import Measured, Problem, Stage, State
 from molvis_nmr.fitting.search import Search, held_out
 from molvis_nmr.fitting.uncertainty import covariance, flags, profile
-from molvis_nmr.spins.hamiltonian import RATIOS
+from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
-from molvis_nmr.spins.transitions import lines, one_thread
+from molvis_nmr.spins.transitions import lines
 
 if TYPE_CHECKING:
-    from molvis_core.records import Record
+    pass
 
 Progress = Callable[[int, int], None]
 LADDER = (12.0, 4.0, 1.0, 0.0)
@@ -38,12 +39,6 @@ REACH = 40.0
 """Hz around each line that are fitted."""
 STARTS = 24
 """Most starts to try where the first ends badly."""
-SHIFT_SD = 0.05
-COUPLING_SD = 3.0
-WIDTH_SD = 0.7
-INTENSITY_SD = 0.25
-"""Of the usual prior around the start values: in ppm, in Hz, and relative. That of a coupling of 0 is `ZERO_SD`."""
-ZERO_SD = 1.0
 _BLOCK = 2048
 
 
@@ -174,153 +169,6 @@ def fit(
         return finish(search, absolute=absolute, line_shape=line_shape)
 
 
-def check(
-    traces: Sequence[Trace],
-    systems: Sequence[SpinSystem],
-    nucleus: str,
-    exclude: Sequence[tuple[float, float]],
-    broadening: Sequence[float],
-) -> None:
-    """Refuse what cannot be fitted: see `fit`."""
-    if not traces:
-        raise RecordError("no spectrum is given")
-    if len(systems) != len(traces):
-        raise RecordError(f"{len(systems)} spin systems are given for {len(traces)} spectra; give one, or one for each")
-    if nucleus not in RATIOS:
-        raise RecordError(f"no spin 1/2 named {nucleus!r}.{did_you_mean(nucleus, RATIOS)}")
-    if not broadening or broadening[-1] != 0 or min(broadening) < 0:
-        raise RecordError(f"broadening is {tuple(broadening)}; widths in Hz that end with 0 are wanted")
-    for other in systems[1:]:
-        same = other.names == systems[0].names and other.nuclei == systems[0].nuclei
-        if not same or (other.multiplicity != systems[0].multiplicity).any():
-            raise RecordError("the spin systems of the spectra differ in their groups; the same groups are wanted")
-    for number, (trace, system) in enumerate(zip(traces, systems, strict=True), start=1):
-        name = f"spectrum {number}" + (f" ({trace.identifier})" if trace.identifier else "")
-        if trace.frequency is None:
-            raise RecordError(f"{name} has no frequency; give Trace.frequency, that of {nucleus} in MHz")
-        if len(trace) < 16:
-            raise RecordError(f"{name} has {len(trace)} points; that is no spectrum")
-        steps = np.diff(trace.x)
-        if steps.max() - steps.min() > 0.02 * steps.mean():
-            raise RecordError(
-                f"{name} has an uneven axis: its steps are from {steps.min():.3g} to {steps.max():.3g} ppm; "
-                f"interpolate it to even ones"
-            )
-        if not np.abs(trace.y).max() > 0:
-            raise RecordError(f"{name} is 0 everywhere")
-        keep = np.ones(len(trace), dtype=bool)
-        for low, high in exclude:
-            keep &= (trace.x < min(low, high)) | (trace.x > max(low, high))
-        if not np.abs(trace.y[keep]).max(initial=0.0) > 0:
-            raise RecordError(f"{name} is 0 everywhere outside of the excluded windows")
-        if nucleus not in system.nuclei:
-            raise RecordError(f"the spin system has no {nucleus}; it has {', '.join(sorted(set(system.nuclei)))}")
-        for group, shift, kind in zip(system.names, system.shifts, system.nuclei, strict=True):
-            if kind == nucleus and not trace.x[0] <= shift <= trace.x[-1]:
-                raise RecordError(
-                    f"{group} is at {shift:g} ppm, outside of {name}, which goes from {trace.x[0]:.3f} to "
-                    f"{trace.x[-1]:.3f} ppm; correct the start values or the reference"
-                )
-
-
-def usual_prior(problem: Problem, *, gaussian: bool, phase: bool) -> Float[np.ndarray, " k"]:
-    """Weak priors around the start values: what keeps parameters from running away. Returns the start.
-
-    Shifts by 0.05 ppm, couplings by 3 Hz, those of 0 by 1 Hz, widths by a factor of 2 together and by a third apart,
-    intensities by a quarter.
-    """
-    p = len(problem.pairs)
-    start = np.array([problem.systems[0].couplings[pair] for pair in problem.pairs])
-    problem.mean[:p], problem.sd[:p] = start, np.where(start != 0, COUPLING_SD, ZERO_SD)
-    for s, (system, m) in enumerate(zip(problem.systems, problem.measured, strict=True)):
-        seen = np.isin(np.arange(problem.groups), problem.observed)
-        shift, width, extra = (problem.at(s, kind) for kind in ("shift", "width", "extra"))
-        problem.mean[shift], problem.sd[shift], problem.free[shift] = system.shifts, SHIFT_SD, seen
-        problem.mean[width], problem.sd[width], problem.free[width] = np.log(system.widths), WIDTH_SD, seen
-        problem.low[width], problem.high[width] = np.log(max(0.02, 0.05 * m.step)), np.log(100.0)
-        problem.mean[extra], problem.sd[extra] = 0.0, (1.0, 0.1, 0.1)
-        problem.free[extra] = (gaussian, phase, phase)
-        problem.low[extra.start] = 0.0
-        problem.r_mean[s] = system.intensities
-    return problem.mean.copy()
-
-
-def apply_prior(
-    problem: Problem, prior: Mapping[str, Normal | Uniform | Fixed], theta: Float[np.ndarray, " k"]
-) -> Float[np.ndarray, " k"]:
-    """Put a prior by path in place of the usual; returns the start.
-
-    Raises:
-        RecordError: a path that does not exist.
-    """
-    theta = theta.copy()
-    intensities = {
-        f"intensity/{name}{problem.mark(s)}": (s, k)
-        for s in range(len(problem.measured))
-        for k, name in enumerate(problem.systems[s].names)
-    }
-    scales = {f"scale{problem.mark(s)}": s for s in range(len(problem.measured))}
-    for name, belief in prior.items():
-        mean, sd = _moments(belief)
-        if name in scales:
-            if not isinstance(belief, Fixed):
-                raise RecordError(f"{name} of a prior can only be Fixed: intensities say the rest")
-            problem.scale[scales[name]] = belief.value
-        elif name in intensities:
-            problem.r_mean[intensities[name]], problem.r_sd[intensities[name]] = mean, max(sd, 1e-6 * abs(mean))
-        elif name in problem.names:
-            i = problem.names.index(name)
-            low, high = (belief.low, belief.high) if isinstance(belief, Uniform) else (-np.inf, np.inf)
-            if name.startswith("width/"):
-                problem.spread = np.inf
-                if mean <= 0:
-                    raise RecordError(f"the prior of {name} is around {mean:g} Hz; a positive width is wanted")
-                mean, sd, floor = np.log(mean), sd / mean, problem.low[i]
-                low = max(floor, np.log(low) if low > 0 else -np.inf)
-                high = np.log(high) if np.isfinite(high) else problem.high[i]
-            theta[i] = problem.mean[i] = mean
-            problem.free[i] = sd > 0
-            problem.sd[i], problem.low[i], problem.high[i] = sd or np.inf, low, high
-        else:
-            known = [*problem.names, *intensities, *scales]
-            raise RecordError(f"the prior names {name!r}, which is no parameter.{did_you_mean(name, known)}")
-    return theta
-
-
-def _moments(belief: Normal | Uniform | Fixed) -> tuple[float, float]:
-    if isinstance(belief, Normal):
-        return belief.mean, belief.sd
-    if isinstance(belief, Uniform):
-        return (belief.low + belief.high) / 2, (belief.high - belief.low) / 12**0.5
-    return belief.value, 0.0
-
-
-def tie(problem: Problem, ties: Sequence[Sequence[str]], theta: Float[np.ndarray, " k"]) -> None:
-    """Let parameters share one value each group; `theta` is brought to the means.
-
-    Raises:
-        RecordError: a path that does not exist, is not fitted, or comes twice.
-    """
-    if not ties:
-        return
-    left = {i: [i] for i in np.flatnonzero(problem.free).tolist()}
-    for together in ties:
-        index: list[int] = []
-        for name in together:
-            if name not in problem.names:
-                raise RecordError(f"ties name {name!r}, which is no parameter.{did_you_mean(name, problem.names)}")
-            index.append(problem.names.index(name))
-        if len(index) < 2 or any(i not in left for i in index) or len(set(index)) < len(index):
-            raise RecordError(f"ties of {', '.join(together)}: two or more fitted parameters are wanted, each once")
-        theta[index] = problem.mean[index] = theta[index].mean()
-        for i in index[1:]:
-            left[index[0]] += left.pop(i)
-    columns = np.zeros((len(problem.names), len(left)))
-    for column, members in enumerate(left.values()):
-        columns[members, column] = 1
-    problem.tie = columns
-
-
 def finish(search: Search, *, absolute: bool, line_shape: bool) -> SpinSystemFit:
     """From where a search ended to its result, by way of absolute deviations and a line shape where they are wanted."""
     problem = search.problem
@@ -436,149 +284,3 @@ def _agreement(
     start = lines(problem.systems[s], m.frequency, nucleus=problem.nucleus)
     mask = metrics.region(m.hertz, start.position, start.weight @ problem.systems[s].intensities) & m.keep
     return metrics.agreement(y, np.asarray(m.trace.y), mask, base), y, base
-
-
-@dataclass(frozen=True, slots=True)
-class NmrSpinSystem:
-    """The fitter `nmr-spin-system`: `fit` on the core's interface, with the defaults of `fit` and of `molvis nmr fit`.
-
-    Attributes:
-        system: groups of spins with start values.
-        nucleus: observed.
-        shift_sd, coupling_sd, width_sd, intensity_sd: of the prior around the start values: in ppm, in Hz, relative.
-        couplings: `all` between spins that are linked, or only those `given`.
-        exclude: windows in ppm that do not count.
-        gaussian: whether a Gaussian width that all lines share is fitted.
-        phase: whether phase errors of order 0 and 1 are fitted.
-        baseline: degree of a polynomial under each multiplet; None for no baseline.
-        line_shape: whether an instrument line shape that all lines share is fitted at the end.
-        absolute: whether the end is on absolute deviations where more is left over than noise.
-        starts: most starts to try where the first ends badly.
-    """
-
-    system: SpinSystem
-    nucleus: str = "1H"
-    shift_sd: float = SHIFT_SD
-    coupling_sd: float = COUPLING_SD
-    width_sd: float = WIDTH_SD
-    intensity_sd: float = INTENSITY_SD
-    couplings: str = "all"
-    exclude: tuple[tuple[float, float], ...] = ()
-    gaussian: bool = True
-    phase: bool = False
-    baseline: int | None = None
-    line_shape: bool = False
-    absolute: bool = True
-    starts: int = STARTS
-
-    def prior(self, records: Sequence[Record]) -> Prior:
-        """Around the start values. `scale` is what an intensity of 1 gives; it is set by the height of the records.
-
-        Raises:
-            RecordError: as for `fit`.
-        """
-        problem, theta = self._problem(records)
-        found: Prior = {}
-        system = self.system
-        for i, name in enumerate(problem.names):
-            if not problem.free[i]:
-                continue
-            if name.startswith("shift/"):
-                found[name] = Normal(float(theta[i]), self.shift_sd)
-            elif name.startswith("coupling/"):
-                # A coupling that starts at 0 is smaller than others: by as much as in the usual prior.
-                share = 1.0 if theta[i] else ZERO_SD / COUPLING_SD
-                found[name] = Normal(float(theta[i]), share * self.coupling_sd)
-            elif name.startswith("width/"):
-                found[name] = Normal(float(np.exp(theta[i])), float(np.exp(theta[i])) * self.width_sd)
-            else:
-                found[name] = Normal(float(theta[i]), float(problem.sd[i]))
-        for s, m in enumerate(problem.measured):
-            for k in problem.observed:
-                mean = float(system.intensities[k])
-                found[f"intensity/{system.names[k]}{problem.mark(s)}"] = Normal(mean, mean * self.intensity_sd)
-            stage = problem.stage(theta, LADDER[0], REACH)
-            state = problem.evaluate(theta, stage)
-            found[f"scale{problem.mark(s)}"] = Fixed(problem.level(s, state, stage) * m.unit)
-        return found
-
-    def _problem(self, records: Sequence[Record]) -> tuple[Problem, Float[np.ndarray, " k"]]:
-        traces = [as_trace(record) for record in records]
-        systems = [self.system] * len(traces)
-        check(traces, systems, self.nucleus, self.exclude, LADDER)
-        measured = [Measured(trace, self.nucleus, self.exclude) for trace in traces]
-        problem = Problem(
-            measured,
-            systems,
-            self.nucleus,
-            all_couplings=self.couplings == "all",
-            baseline=-1 if self.baseline is None else self.baseline,
-        )
-        return problem, usual_prior(problem, gaussian=self.gaussian, phase=self.phase)
-
-    def simulate(self, values: Float[np.ndarray, " k"], like: Sequence[Record]) -> tuple[Record, ...]:
-        """Spectra on the axes of `like`, from values in the order of `prior(like)`.
-
-        Raises:
-            RecordError: as for `fit`, or another number of values.
-        """
-        names = list(self.prior(like))
-        if len(values) != len(names):
-            raise RecordError(f"{len(values)} values are given for {len(names)} parameters: {', '.join(names)}")
-        exact: Prior = {name: Fixed(float(value)) for name, value in zip(names, values, strict=True)}
-        problem, theta = self._problem(like)
-        theta = apply_prior(problem, exact, theta)
-        made: list[Record] = []
-        with one_thread():
-            for s, m in enumerate(problem.measured):
-                y = simulated_on(problem, theta, problem.r_mean[s], s) * cast("float", problem.scale[s])
-                made.append(replace(m.trace, y=y))
-        return tuple(made)
-
-    def fit(self, records: Sequence[Record], prior: Prior, *, seed: int = 0) -> Fit:
-        """Fit; what cannot be fitted comes back in `Fit.problem`."""
-        try:
-            return fit(
-                [as_trace(record) for record in records],
-                self.system,
-                nucleus=self.nucleus,
-                prior=prior,
-                couplings=self.couplings,
-                exclude=self.exclude,
-                gaussian=self.gaussian,
-                phase=self.phase,
-                baseline=self.baseline,
-                line_shape=self.line_shape,
-                absolute=self.absolute,
-                starts=self.starts,
-                seed=seed,
-            ).fit
-        except (MolvisError, np.linalg.LinAlgError) as error:
-            logging.getLogger("molvis").debug("nmr-spin-system: %s", error)
-            return failed(prior, records, str(error))
-
-
-def failed(prior: Prior, records: Sequence[Record], problem: str) -> Fit:
-    """The fit of what cannot be fitted: the prior."""
-    free = {name: _moments(belief) for name, belief in prior.items() if not isinstance(belief, Fixed)}
-    return Fit(
-        names=tuple(free),
-        units=tuple(_unit(name) for name in free),
-        values=np.array([mean for mean, _ in free.values()]),
-        covariance=np.diag([sd**2 for _, sd in free.values()]) if free else np.zeros((0, 0)),
-        samples=None,
-        simulated=tuple(records),
-        problem=problem,
-    )
-
-
-def _unit(name: str) -> str:
-    kinds = {"shift": "ppm", "coupling": "Hz", "width": "Hz", "gaussian": "Hz", "phase/0": "rad", "phase/1": "rad/kHz"}
-    return next((unit for kind, unit in kinds.items() if name.startswith(kind)), "")
-
-
-def as_trace(record: Record) -> Trace:
-    """The record, which has to be a spectrum."""
-    if not isinstance(record, Trace):
-        raise RecordError(f"a {type(record).__name__} is given; a Trace is wanted: an NMR spectrum")
-    return record

@@ -30,7 +30,7 @@ from molvis_nmr.spins.transitions import lines
 
 if TYPE_CHECKING:
     from molvis_nmr.fitting.spin_system import SpinSystemFit
-    from molvis_nmr.mixture.quantify import Quantification
+    from molvis_nmr.mixture.results import Quantification
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from molvis_core.errors import RecordError
+from molvis_nmr.spins.derivatives import NEAR
 from molvis_nmr.spins.hamiltonian import blocks, larmor, parts
 from molvis_nmr.spins.rendering import REACH, SHARPNESS, SPACING, grid, kernel_transform
-from molvis_nmr.spins.transitions import NEAR
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ import numpy as np
 from molvis_core.errors import ConfigError, ReadError
 from molvis_nmr.formats.opening import read_spectrum
 from molvis_nmr.formats.spin_systems import read_system, read_systems
-from molvis_nmr.mixture.quantify import WATER, Entry, Quantification, Reference, quantify
+from molvis_nmr.mixture.quantify import quantify
+from molvis_nmr.mixture.results import WATER, Entry, Quantification, Reference
 from molvis_nmr.spins.system import SpinSystem
 
 if TYPE_CHECKING:

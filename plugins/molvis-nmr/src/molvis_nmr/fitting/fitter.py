@@ -1,0 +1,180 @@
+"""`nmr-spin-system`: the fit of spin systems as a fitter of the core's interface."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from jaxtyping import Float
+
+from molvis_core.errors import MolvisError, RecordError
+from molvis_core.fitting import Fit, Fixed, Normal, Prior
+from molvis_core.records import Trace
+from molvis_nmr.fitting.measured import check
+from molvis_nmr.fitting.priors import (
+    COUPLING_SD,
+    INTENSITY_SD,
+    SHIFT_SD,
+    WIDTH_SD,
+    ZERO_SD,
+    apply_prior,
+    moments,
+    usual_prior,
+)
+from molvis_nmr.fitting.problem import Measured, Problem
+from molvis_nmr.fitting.spin_system import LADDER, REACH, STARTS, fit, simulated_on
+from molvis_nmr.spins.eigenstates import one_thread
+from molvis_nmr.spins.system import SpinSystem
+
+if TYPE_CHECKING:
+    from molvis_core.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class NmrSpinSystem:
+    """The fitter `nmr-spin-system`: `fit` on the core's interface, with the defaults of `fit` and of `molvis nmr fit`.
+
+    Attributes:
+        system: groups of spins with start values.
+        nucleus: observed.
+        shift_sd, coupling_sd, width_sd, intensity_sd: of the prior around the start values: in ppm, in Hz, relative.
+        couplings: `all` between spins that are linked, or only those `given`.
+        exclude: windows in ppm that do not count.
+        gaussian: whether a Gaussian width that all lines share is fitted.
+        phase: whether phase errors of order 0 and 1 are fitted.
+        baseline: degree of a polynomial under each multiplet; None for no baseline.
+        line_shape: whether an instrument line shape that all lines share is fitted at the end.
+        absolute: whether the end is on absolute deviations where more is left over than noise.
+        starts: most starts to try where the first ends badly.
+    """
+
+    system: SpinSystem
+    nucleus: str = "1H"
+    shift_sd: float = SHIFT_SD
+    coupling_sd: float = COUPLING_SD
+    width_sd: float = WIDTH_SD
+    intensity_sd: float = INTENSITY_SD
+    couplings: str = "all"
+    exclude: tuple[tuple[float, float], ...] = ()
+    gaussian: bool = True
+    phase: bool = False
+    baseline: int | None = None
+    line_shape: bool = False
+    absolute: bool = True
+    starts: int = STARTS
+
+    def prior(self, records: Sequence[Record]) -> Prior:
+        """Around the start values. `scale` is what an intensity of 1 gives; it is set by the height of the records.
+
+        Raises:
+            RecordError: as for `fit`.
+        """
+        problem, theta = self._problem(records)
+        found: Prior = {}
+        system = self.system
+        for i, name in enumerate(problem.names):
+            if not problem.free[i]:
+                continue
+            if name.startswith("shift/"):
+                found[name] = Normal(float(theta[i]), self.shift_sd)
+            elif name.startswith("coupling/"):
+                # A coupling that starts at 0 is smaller than others: by as much as in the usual prior.
+                share = 1.0 if theta[i] else ZERO_SD / COUPLING_SD
+                found[name] = Normal(float(theta[i]), share * self.coupling_sd)
+            elif name.startswith("width/"):
+                found[name] = Normal(float(np.exp(theta[i])), float(np.exp(theta[i])) * self.width_sd)
+            else:
+                found[name] = Normal(float(theta[i]), float(problem.sd[i]))
+        for s, m in enumerate(problem.measured):
+            for k in problem.observed:
+                mean = float(system.intensities[k])
+                found[f"intensity/{system.names[k]}{problem.mark(s)}"] = Normal(mean, mean * self.intensity_sd)
+            stage = problem.stage(theta, LADDER[0], REACH)
+            state = problem.evaluate(theta, stage)
+            found[f"scale{problem.mark(s)}"] = Fixed(problem.level(s, state, stage) * m.unit)
+        return found
+
+    def _problem(self, records: Sequence[Record]) -> tuple[Problem, Float[np.ndarray, " k"]]:
+        traces = [as_trace(record) for record in records]
+        systems = [self.system] * len(traces)
+        check(traces, systems, self.nucleus, self.exclude, LADDER)
+        measured = [Measured(trace, self.nucleus, self.exclude) for trace in traces]
+        problem = Problem(
+            measured,
+            systems,
+            self.nucleus,
+            all_couplings=self.couplings == "all",
+            baseline=-1 if self.baseline is None else self.baseline,
+        )
+        return problem, usual_prior(problem, gaussian=self.gaussian, phase=self.phase)
+
+    def simulate(self, values: Float[np.ndarray, " k"], like: Sequence[Record]) -> tuple[Record, ...]:
+        """Spectra on the axes of `like`, from values in the order of `prior(like)`.
+
+        Raises:
+            RecordError: as for `fit`, or another number of values.
+        """
+        names = list(self.prior(like))
+        if len(values) != len(names):
+            raise RecordError(f"{len(values)} values are given for {len(names)} parameters: {', '.join(names)}")
+        exact: Prior = {name: Fixed(float(value)) for name, value in zip(names, values, strict=True)}
+        problem, theta = self._problem(like)
+        theta = apply_prior(problem, exact, theta)
+        made: list[Record] = []
+        with one_thread():
+            for s, m in enumerate(problem.measured):
+                y = simulated_on(problem, theta, problem.r_mean[s], s) * cast("float", problem.scale[s])
+                made.append(replace(m.trace, y=y))
+        return tuple(made)
+
+    def fit(self, records: Sequence[Record], prior: Prior, *, seed: int = 0) -> Fit:
+        """Fit; what cannot be fitted comes back in `Fit.problem`."""
+        try:
+            return fit(
+                [as_trace(record) for record in records],
+                self.system,
+                nucleus=self.nucleus,
+                prior=prior,
+                couplings=self.couplings,
+                exclude=self.exclude,
+                gaussian=self.gaussian,
+                phase=self.phase,
+                baseline=self.baseline,
+                line_shape=self.line_shape,
+                absolute=self.absolute,
+                starts=self.starts,
+                seed=seed,
+            ).fit
+        except (MolvisError, np.linalg.LinAlgError) as error:
+            logging.getLogger("molvis").debug("nmr-spin-system: %s", error)
+            return failed(prior, records, str(error))
+
+
+def failed(prior: Prior, records: Sequence[Record], problem: str) -> Fit:
+    """The fit of what cannot be fitted: the prior."""
+    free = {name: moments(belief) for name, belief in prior.items() if not isinstance(belief, Fixed)}
+    return Fit(
+        names=tuple(free),
+        units=tuple(unit_of(name) for name in free),
+        values=np.array([mean for mean, _ in free.values()]),
+        covariance=np.diag([sd**2 for _, sd in free.values()]) if free else np.zeros((0, 0)),
+        samples=None,
+        simulated=tuple(records),
+        problem=problem,
+    )
+
+
+def unit_of(name: str) -> str:
+    """The unit of a parameter, from its path."""
+    kinds = {"shift": "ppm", "coupling": "Hz", "width": "Hz", "gaussian": "Hz", "phase/0": "rad", "phase/1": "rad/kHz"}
+    return next((unit for kind, unit in kinds.items() if name.startswith(kind)), "")
+
+
+def as_trace(record: Record) -> Trace:
+    """The record, which has to be a spectrum."""
+    if not isinstance(record, Trace):
+        raise RecordError(f"a {type(record).__name__} is given; a Trace is wanted: an NMR spectrum")
+    return record

@@ -1,0 +1,81 @@
+"""The measured spectrum of a mixture: its axis, its reference compound, the part that is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from molvis_core.errors import RecordError
+from molvis_core.records import Trace
+from molvis_nmr.mixture.axis import Axis
+from molvis_nmr.mixture.compounds import Compound
+
+_FINEST = 0.25  # Hz between points: finer spectra are averaged, for lines are wider
+
+
+def uniform(spectrum: Trace) -> Trace:
+    """The spectrum on an even axis.
+
+    Raises:
+        RecordError: it is no spectrum, or one that cannot be quantified.
+    """
+    if not isinstance(spectrum, Trace):
+        raise RecordError(f"a {type(spectrum).__name__} is no spectrum; a Trace is wanted")
+    if spectrum.frequency is None:
+        raise RecordError("the spectrum has no frequency; give Trace.frequency in MHz")
+    if len(spectrum) < 256:
+        raise RecordError(f"the spectrum has {len(spectrum)} points; 256 at least are wanted")
+    if not spectrum.y.any() or np.ptp(spectrum.y) == 0:
+        raise RecordError("the spectrum is the same everywhere; there is nothing to quantify")
+    step = np.diff(spectrum.x)
+    if np.ptp(step) < 1e-3 * step.mean():
+        return spectrum
+    x = np.arange(spectrum.x[0], spectrum.x[-1], float(np.median(step)))
+    return replace(spectrum, x=x, y=np.interp(x, spectrum.x, spectrum.y))
+
+
+def standard_at(measured: Trace, noise: float) -> float | None:
+    """Where the standard's singlet is, in ppm; None where it is not."""
+    near = np.flatnonzero(np.abs(measured.x) < 0.1)
+    if len(near) < 5:
+        return None
+    top = near[int(measured.y[near].argmax())]
+    if measured.y[top] - np.median(measured.y[near]) < 20 * noise or top in (near[0], near[-1]):
+        return None
+    a, b, c = measured.y[top - 1 : top + 2]
+    bend = a - 2 * b + c
+    return float(measured.x[top] + (0.5 * (a - c) / bend if bend else 0.0) * (measured.x[1] - measured.x[0]))
+
+
+def working_axis(
+    measured: Trace, compounds: Sequence[Compound], exclude: Sequence[tuple[float, float]]
+) -> tuple[Axis, Float[np.ndarray, " t"], Bool[np.ndarray, " t"]]:
+    """The part of the spectrum that the library speaks of, averaged to what lines need, and where it is fitted."""
+    assert measured.frequency is not None
+    frequency = measured.frequency
+    low = min(float((c.shifts - c.window).min()) for c in compounds) - 0.25
+    high = max(float((c.shifts + c.window).max()) for c in compounds) + 0.25
+    first, last = np.searchsorted(measured.x, [low, high])
+    step = float(measured.x[-1] - measured.x[0]) / (len(measured) - 1) * frequency
+    average = max(1, int(_FINEST / step))
+    points = (last - first) // average
+    if points < 64:
+        raise RecordError(
+            f"the spectrum reaches from {measured.x[0]:.2f} to {measured.x[-1]:.2f} ppm, the library's signals from "
+            f"{low + 0.25:.2f} to {high - 0.25:.2f} ppm"
+        )
+    part = slice(first, first + points * average)
+    hertz = (measured.x[part] * frequency).reshape(points, average).mean(axis=1)
+    y = measured.y[part].reshape(points, average).mean(axis=1)
+    axis = Axis(float(hertz[0]), average * step, int(points), average)
+    ppm = hertz / frequency
+    mask = np.ones(points, dtype=bool)
+    for a, b in exclude:
+        if not a < b:
+            raise RecordError(f"exclude holds ({a}, {b}); a window in ppm from low to high is wanted")
+        mask &= (ppm < a) | (ppm > b)
+    # Broadened, water that is left in would reach everywhere.
+    return axis, np.interp(hertz, hertz[mask], y[mask]) if mask.any() else y, mask
