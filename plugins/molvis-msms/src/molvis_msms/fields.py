@@ -152,75 +152,17 @@ def measurement(
         line: where the record begins.
         number: of the record, counted from 1.
     """
-    identifier = find(fields, "identifier")
-    record = identifier or find(fields, "name") or number
-
-    def refuse(reason: str) -> ReadError:
-        return ReadError(path, reason, line=line, record=record)
-
+    record = find(fields, "identifier") or find(fields, "name") or number
+    level = _level(find(fields, "ms_level") or "")
     try:
         known = _structure(fields)
-    except StructureError as error:
-        return refuse(str(error))
-    level = _level(find(fields, "ms_level") or "")
-    if level == 1:
-        reason = "a survey spectrum (MS1); molvis identifies MS/MS spectra, so leave it out"
-        return LeftOutError(path, reason, line=line, record=record)
-    adduct, mode = find(fields, "adduct"), ionmode(find(fields, "ionmode") or "")
-    stated = find(fields, "charge") or ""
-    if (left_open := unknown_charge(adduct or "")) is not None:
-        # SIRIUS and MZmine write [M+?]+ for an ion whose adduct they do not know.
-        adduct, stated = None, f"{left_open:+d}" if left_open else stated
-    charge = parse_charge(stated)
-    if adduct is not None:
-        try:
-            ion = parse_adduct(adduct)
-        except AdductError as error:
-            return refuse(str(error))
-        if mode is not None and mode != ion.ionmode:
-            return refuse(f"adduct {adduct} is {ion.ionmode}, but the ion mode is {mode}; correct one of them")
-        adduct, charge, mode = ion.name, ion.charge, ion.ionmode
-    elif charge is not None:
-        if mode is not None and ("+" in stated or "-" in stated) and mode != ("positive" if charge > 0 else "negative"):
-            return refuse(f"charge {stated} contradicts the ion mode {mode}; correct one of them")
-        if mode == "negative":
-            charge = -abs(charge)
-        mode = mode or ("positive" if charge > 0 else "negative")
-    text = find(fields, "precursor_mz")
-    precursor: float | None = None
-    if text is not None:
-        found = re.match(_NUMBER, text)
-        if not found:
-            return refuse(f"the precursor m/z {text!r} is not a number")
-        precursor = float(found.group()) or None
-    if precursor is None and known is not None and adduct is not None:
-        precursor = ion_mz(known.exact_mass, adduct)
-    if precursor is None:
-        return refuse("no precursor m/z (PEPMASS, PrecursorMZ); add it, or the structure and the adduct")
-    if not peaks:
-        return refuse("no peaks; leave the record out, or check how it was exported")
-    energy, instrument = find(fields, "collision_energy"), find(fields, "instrument_type")
-    pairs = np.array(peaks, dtype=np.float64).reshape(-1, 2)
-    try:
-        # What is too large for 32 bits becomes infinite there, and is refused as such.
-        with np.errstate(over="ignore"):
-            heights = pairs[:, 1].astype(np.float32)
-        spectrum = PeakList(
-            mz=pairs[:, 0],
-            intensity=heights,
-            precursor_mz=precursor,
-            adduct=adduct,
-            charge=charge,
-            ionmode=mode,
-            collision_energy=collision_energy(energy, precursor, instrument) if energy else None,
-            instrument_type=instrument,
-            ms_level=level,
-            identifier=identifier,
-        )
-    except RecordError as error:
-        return refuse(str(error))
-    if not (spectrum.intensity > 0).any():
-        return refuse("every peak has intensity 0")
+        if level == 1:
+            reason = "a survey spectrum (MS1); molvis identifies MS/MS spectra, so leave it out"
+            return LeftOutError(path, reason, line=line, record=record)
+        ion = _ion(fields)
+        spectrum = _spectrum(fields, peaks, ion, _precursor_mz(fields, known, ion.adduct), level)
+    except (AdductError, RecordError, StructureError) as error:
+        return ReadError(path, str(error), line=line, record=record)
     return Measurement(
         spectrum,
         known,
@@ -234,6 +176,91 @@ def measurement(
         authors=find(fields, "authors"),
         origin=Origin(find(fields, "feature_id"), find(fields, "scans"), retention_time(fields)),
     )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Ion:
+    """What a record states of its ion; None where it does not."""
+
+    adduct: str | None
+    charge: int | None
+    ionmode: str | None
+
+
+def _ion(fields: Mapping[str, str]) -> _Ion:
+    """The ion, from the adduct, or else from charge and ion mode.
+
+    Raises:
+        AdductError: the adduct cannot be read, or two of the three contradict each other.
+    """
+    adduct, mode = find(fields, "adduct"), ionmode(find(fields, "ionmode") or "")
+    stated = find(fields, "charge") or ""
+    if (left_open := unknown_charge(adduct or "")) is not None:
+        # SIRIUS and MZmine write [M+?]+ for an ion whose adduct they do not know.
+        adduct, stated = None, f"{left_open:+d}" if left_open else stated
+    if adduct is not None:
+        ion = parse_adduct(adduct)
+        if mode is not None and mode != ion.ionmode:
+            raise AdductError(f"adduct {adduct} is {ion.ionmode}, but the ion mode is {mode}; correct one of them")
+        return _Ion(ion.name, ion.charge, ion.ionmode)
+    charge = parse_charge(stated)
+    if charge is None:
+        return _Ion(None, None, mode)
+    if mode is not None and ("+" in stated or "-" in stated) and mode != ("positive" if charge > 0 else "negative"):
+        raise AdductError(f"charge {stated} contradicts the ion mode {mode}; correct one of them")
+    if mode == "negative":
+        charge = -abs(charge)
+    return _Ion(None, charge, mode or ("positive" if charge > 0 else "negative"))
+
+
+def _precursor_mz(fields: Mapping[str, str], known: Structure | None, adduct: str | None) -> float:
+    """As stated, or else calculated from structure and adduct.
+
+    Raises:
+        RecordError: it is not a number, or nothing gives it.
+    """
+    text = find(fields, "precursor_mz")
+    if text is not None:
+        found = re.match(_NUMBER, text)
+        if not found:
+            raise RecordError(f"the precursor m/z {text!r} is not a number")
+        if stated := float(found.group()):
+            return stated
+    if known is not None and adduct is not None:
+        return ion_mz(known.exact_mass, adduct)
+    raise RecordError("no precursor m/z (PEPMASS, PrecursorMZ); add it, or the structure and the adduct")
+
+
+def _spectrum(
+    fields: Mapping[str, str], peaks: Sequence[tuple[float, float]], ion: _Ion, precursor_mz: float, level: int | None
+) -> PeakList:
+    """The peaks with their ion and how they were measured.
+
+    Raises:
+        RecordError: there are no peaks, all are 0, or one cannot be.
+    """
+    if not peaks:
+        raise RecordError("no peaks; leave the record out, or check how it was exported")
+    energy, instrument = find(fields, "collision_energy"), find(fields, "instrument_type")
+    pairs = np.array(peaks, dtype=np.float64).reshape(-1, 2)
+    # What is too large for 32 bits becomes infinite there, and is refused as such.
+    with np.errstate(over="ignore"):
+        heights = pairs[:, 1].astype(np.float32)
+    spectrum = PeakList(
+        mz=pairs[:, 0],
+        intensity=heights,
+        precursor_mz=precursor_mz,
+        adduct=ion.adduct,
+        charge=ion.charge,
+        ionmode=ion.ionmode,
+        collision_energy=collision_energy(energy, precursor_mz, instrument) if energy else None,
+        instrument_type=instrument,
+        ms_level=level,
+        identifier=find(fields, "identifier"),
+    )
+    if not (spectrum.intensity > 0).any():
+        raise RecordError("every peak has intensity 0")
+    return spectrum
 
 
 def _whole(text: str | None) -> int | None:

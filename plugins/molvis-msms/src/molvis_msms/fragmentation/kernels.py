@@ -45,6 +45,44 @@ def _connected(start, within, neighbours, a, b, c, d):  # pragma: no cover - com
 
 
 @numba.njit(cache=True)
+def _has_both(inside, i, j):  # pragma: no cover - compiled
+    """Whether both atoms are in a set."""
+    one = np.uint64(1)
+    return (inside >> np.uint64(i)) & one and (inside >> np.uint64(j)) & one
+
+
+@numba.njit(cache=True)
+def _enter(part, inside, paid, known, atoms, cost, count):  # pragma: no cover - compiled
+    """Both sides of a cut as fragments, or as cheaper ways to fragments that are known. Returns how many there are."""
+    for side in range(2):
+        found = part if side == 0 else inside & ~part
+        if found in known:
+            place = known[found]
+            cost[place] = min(cost[place], paid)
+        elif count < len(atoms):
+            known[found] = count
+            atoms[count], cost[count] = found, paid
+            count += 1
+    return count
+
+
+@numba.njit(cache=True)
+def _open_ring(
+    first, inside, paid, neighbours, bonds, costs, in_ring, known, atoms, cost, count
+):  # pragma: no cover - compiled
+    """Break a ring at one bond and at each later one that splits the molecule. Returns how many fragments there are."""
+    i, j = bonds[first]
+    for second in range(first + 1, len(bonds)):
+        k, m = bonds[second]
+        if not in_ring[second] or not _has_both(inside, k, m):
+            continue
+        part = _connected(i, inside, neighbours, i, j, k, m)
+        if part != inside:
+            count = _enter(part, inside, paid + costs[second], known, atoms, cost, count)
+    return count
+
+
+@numba.njit(cache=True)
 def break_bonds(size, masses, bonds, costs, in_ring, most):  # pragma: no cover - compiled
     """Masses, costs and atoms of all fragments to a depth of two, the cheapest way to each."""
     one = np.uint64(1)
@@ -68,40 +106,16 @@ def break_bonds(size, masses, bonds, costs, in_ring, most):  # pragma: no cover 
             inside = atoms[parent]
             for first in range(len(bonds)):
                 i, j = bonds[first]
-                if not ((inside >> np.uint64(i)) & one and (inside >> np.uint64(j)) & one):
+                if not _has_both(inside, i, j):
                     continue
                 part = _connected(i, inside, neighbours, i, j, -1, -1)
+                paid = cost[parent] + costs[first]
                 if part != inside:
-                    paid = cost[parent] + costs[first]
-                    for side in range(2):
-                        found = part if side == 0 else inside & ~part
-                        if found in known:
-                            place = known[found]
-                            cost[place] = min(cost[place], paid)
-                        elif count < most:
-                            known[found] = count
-                            atoms[count], cost[count] = found, paid
-                            count += 1
+                    count = _enter(part, inside, paid, known, atoms, cost, count)
                 elif in_ring[first]:
-                    for second in range(first + 1, len(bonds)):
-                        if not in_ring[second]:
-                            continue
-                        k, m = bonds[second]
-                        if not ((inside >> np.uint64(k)) & one and (inside >> np.uint64(m)) & one):
-                            continue
-                        part = _connected(i, inside, neighbours, i, j, k, m)
-                        if part == inside:
-                            continue
-                        paid = cost[parent] + costs[first] + costs[second]
-                        for side in range(2):
-                            found = part if side == 0 else inside & ~part
-                            if found in known:
-                                place = known[found]
-                                cost[place] = min(cost[place], paid)
-                            elif count < most:
-                                known[found] = count
-                                atoms[count], cost[count] = found, paid
-                                count += 1
+                    count = _open_ring(
+                        first, inside, paid, neighbours, bonds, costs, in_ring, known, atoms, cost, count
+                    )
         start = stop
     mass = np.zeros(count)
     for place in range(count):

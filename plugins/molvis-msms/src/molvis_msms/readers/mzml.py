@@ -62,30 +62,36 @@ def _terms(element: Any, groups: Mapping[str, Terms]) -> Terms:
 
 def _scan(path: Path, scan: Any, terms: Terms, groups: Mapping[str, Terms], number: int) -> Measurement | ReadError:
     identifier, line = str(scan.get("id", number)), scan.sourceline
-    ion: Terms = {}
-    for place in ("isolationWindow", "selectedIonList/{*}selectedIon", "activation"):
-        if (element := scan.find(f"{{*}}precursorList/{{*}}precursor/{{*}}{place}")) is not None:
-            ion |= _terms(element, groups)
+    ion = _ion_terms(scan, groups)
     # The isolation window's middle stands in where no peak was picked in it.
     selected = ion.get(_SELECTED) or ion.get(_TARGET)
     if selected is None:
         return ReadError(path, "the scan names no precursor", line=line, record=identifier)
-    arrays: dict[str, np.ndarray] = {}
     try:
-        for element in scan.findall("{*}binaryDataArrayList/{*}binaryDataArray"):
-            kinds = _terms(element, groups)
-            for name in (_MZ, _INTENSITY):
-                if name in kinds:
-                    arrays[name] = _array(element, kinds)
+        mz, intensity = _arrays(scan, groups)
     except (ValueError, zlib.error) as error:
         return ReadError(path, f"its peaks cannot be decoded: {error}", line=line, record=identifier)
-    lengths = [len(arrays.get(name, ())) for name in (_MZ, _INTENSITY)]
-    if lengths[0] != lengths[1]:
-        reason = f"the scan has {lengths[0]} m/z values and {lengths[1]} intensities"
+    if len(mz) != len(intensity):
+        reason = f"the scan has {len(mz)} m/z values and {len(intensity)} intensities"
         return ReadError(path, reason, line=line, record=identifier)
-    if _PROFILE in terms and is_profile(arrays.get(_MZ, ())):
+    if _PROFILE in terms and is_profile(mz):
         return profile(path, line, identifier)
-    fields = {"id": identifier, "precursor_mz": selected, "ms_level": "2"}
+    fields = {"id": identifier, "precursor_mz": selected, "ms_level": "2", **_fields(scan, identifier, terms, ion)}
+    return measurement(path, fields, pairs(mz, intensity), line=line, number=number)
+
+
+def _ion_terms(scan: Any, groups: Mapping[str, Terms]) -> Terms:
+    """What the scan says of its precursor: where it was isolated, which ion it is, and how it was broken."""
+    found: Terms = {}
+    for place in ("isolationWindow", "selectedIonList/{*}selectedIon", "activation"):
+        if (element := scan.find(f"{{*}}precursorList/{{*}}precursor/{{*}}{place}")) is not None:
+            found |= _terms(element, groups)
+    return found
+
+
+def _fields(scan: Any, identifier: str, terms: Terms, ion: Terms) -> dict[str, str]:
+    """Number, time, ion mode, charge and energy, as far as the scan states them."""
+    fields: dict[str, str] = {}
     if scan_number := re.search(r"\b(?:scan|index|spectrum)=(\d+)", identifier):
         fields["scans"] = scan_number.group(1)
     time = scan.find(f"{{*}}scanList/{{*}}scan/{{*}}cvParam[@accession='{_TIME}']")
@@ -99,8 +105,23 @@ def _scan(path: Path, scan: Any, terms: Terms, groups: Mapping[str, Terms], numb
         fields["collision_energy"] = f"{ion[_ENERGY]} eV"
     elif _NORMALIZED in ion:
         fields["collision_energy"] = f"{ion[_NORMALIZED]} NCE"
-    peaks = pairs(arrays[_MZ].tolist(), arrays[_INTENSITY].tolist()) if lengths[0] else []
-    return measurement(path, fields, peaks, line=line, number=number)
+    return fields
+
+
+def _arrays(scan: Any, groups: Mapping[str, Terms]) -> tuple[list[float], list[float]]:
+    """m/z and intensities; empty where the scan has none.
+
+    Raises:
+        ValueError: they cannot be decoded.
+        zlib.error: the compressed data are damaged.
+    """
+    arrays: dict[str, list[float]] = {}
+    for element in scan.findall("{*}binaryDataArrayList/{*}binaryDataArray"):
+        kinds = _terms(element, groups)
+        for name in (_MZ, _INTENSITY):
+            if name in kinds:
+                arrays[name] = _array(element, kinds).tolist()
+    return arrays.get(_MZ, []), arrays.get(_INTENSITY, [])
 
 
 def _array(element: Any, kinds: Terms) -> np.ndarray:
