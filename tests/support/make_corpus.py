@@ -46,19 +46,20 @@ def _put(target: str, name: str, content: str | bytes) -> Path:
 
 
 def _spectra() -> None:
-    msms, runs = _tests("plugins/molvis-msms/tests/test_readers.py"), _tests("plugins/molvis-msms/tests/test_runs.py")
+    msms, runs = _tests("plugins/molvis-msms/tests/msms_samples.py"), _tests("plugins/molvis-msms/tests/test_runs.py")
     ccs = _tests("plugins/molvis-ccs/tests/test_readers.py")
     mgf = _put("mgf", "a.mgf", msms.MGF)
     _put("mgf", "b.mgf.gz", gzip.compress(msms.MGF.encode(), mtime=0))
     _put("msp", "a.msp", msms.MSP)
     _put("massbank", "a.txt", msms.MASSBANK)
-    _put("mzml", "a.mzML", msms._mzml(msms._scan(1), msms._scan(2, packed=True), msms._scan(3, kind="profile")))
+    scans = msms.scan_element(1), msms.scan_element(2, packed=True), msms.scan_element(3, kind="profile")
+    _put("mzml", "a.mzML", msms.mzml_text(*scans))
     _put("mzxml", "a.mzXML", runs.run(runs.scan(1, level=1, inside=runs.scan(2)), runs.scan(3, packed=True)))
     good = [m for m in load("reader", "mgf")(mgf) if isinstance(m, Measurement)]
     for name in ("a.json", "b.jsonl"):
         load("writer", "msms-json")(CORPUS / "msms-json" / _put("msms-json", name, "").name, good)
     (CORPUS / "massbank-parquet").mkdir(exist_ok=True)
-    msms._table(CORPUS / "massbank-parquet" / "a.parquet")
+    msms.table_file(CORPUS / "massbank-parquet" / "a.parquet")
     rows = f"name,smiles,adduct,charge,mz,DTCCSN2,sd\ncaffeine,{ccs.CAFFEINE},[M+H]+,1,195.0877,145.2,0.4\n"
     rows += "x,,[M+Na]+,,,,\n"
     _put("ccs-csv", "a.csv", rows)
@@ -91,18 +92,18 @@ def _structures() -> None:
 
 
 def _traces() -> None:
-    ir, jcamp = _tests("plugins/molvis-ir/tests/test_readers.py"), _tests("core/tests/test_jcamp.py")
+    ir, jcamp = _tests("plugins/molvis-ir/tests/ir_samples.py"), _tests("core/tests/test_jcamp.py")
     nmr = _tests("plugins/molvis-nmr/tests/test_formats.py")
-    _put("jcamp", "a.jdx", ir._jcamp(ir.ROWS))
+    _put("jcamp", "a.jdx", ir.jcamp_text(ir.ROWS))
     _put("jcamp", "b.jdx", ir.LONG)
     _put("jcamp", "c.jdx", jcamp.written(jcamp.GOOD, 6))
     _put("jcamp", "d.dx", jcamp.NTUPLES)
     _put("xy-text", "a.csv", "wavenumber (cm-1),absorbance\n" + "".join(f"{1000 + i},0.{i:02d}\n" for i in range(40)))
-    _put("spc", "a.spc", ir._spc([[1, 2, 3, 5, 4]]))
-    _put("spc", "b.spc", ir._spc([[10, 100, 1], [100, 10, 1]], y_type=128))
-    _put("opus", "a.0", ir._opus([1, 2, 3, 5, 4]))
+    _put("spc", "a.spc", ir.spc_bytes([[1, 2, 3, 5, 4]]))
+    _put("spc", "b.spc", ir.spc_bytes([[10, 100, 1], [100, 10, 1]], y_type=128))
+    _put("opus", "a.0", ir.opus_bytes([1, 2, 3, 5, 4]))
     (CORPUS / "ir-parquet").mkdir(parents=True, exist_ok=True)
-    ir._table(CORPUS / "ir-parquet" / "a.parquet")
+    ir.table_file(CORPUS / "ir-parquet" / "a.parquet")
     nmr.POINTS = 64  # small files: the damage is in what stands around the points
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
