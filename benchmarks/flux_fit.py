@@ -21,12 +21,14 @@ from molvis_core.files import write_text
 from molvis_flux.fit.intervals import goodness, profile, ranges, slope_at
 from molvis_flux.fit.levenberg_marquardt import minimise
 from molvis_flux.fit.multistart import multistart
-from molvis_flux.fit.problem import FluxProblem, flux_problem, starting_points
+from molvis_flux.fit.problem import FluxProblem, flux_problem
 from molvis_flux.formats import read_study
 from molvis_flux.labelling.stationary import compile_plan
 from molvis_flux.model.network import Datum, Experiment, Fragment, Network, Study, Tracer
+from molvis_flux.sampling.interior import starting_points
+from molvis_flux.sampling.prior import sample
 from molvis_flux.sampling.smc import posterior
-from molvis_flux.space.flux_space import flux_space, sample
+from molvis_flux.space.flux_space import flux_space
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("MOLVIS_DATA") or ROOT.parent / "shared" / "data") / "flux"

@@ -27,9 +27,11 @@ from molvis_core.files import write_text
 from molvis_flux.formats import read_study
 from molvis_flux.formats.tables import rows as table_rows
 from molvis_flux.model.network import Experiment, Fragment, Network, Study, Tracer
+from molvis_flux.neural.calibration import held_out, widened, with_missing
 from molvis_flux.neural.estimator import Data, Estimator, Settings, load_estimator
-from molvis_flux.neural.training import held_out, train, with_missing
-from molvis_flux.sampling.importance import neural_draws, quantiles, weigh, widened
+from molvis_flux.neural.posterior import neural_draws, weigh
+from molvis_flux.neural.training import train
+from molvis_flux.sampling.importance import quantiles
 
 SD = 0.01
 """Of the noise, as in the published comparison."""
@@ -156,7 +158,7 @@ def simple_results(estimator: Estimator, data: Path, repeats: int) -> dict[str, 
                 start = time.process_time()
                 posterior = estimator.posterior([sample])
                 found = weigh(estimator, sample, posterior, seed=i)
-                low, middle, high = quantiles(space.values(found.theta), found.weight, (0.05, 0.5, 0.95))
+                low, middle, high = quantiles(space.values(found.points), found.weight, (0.05, 0.5, 0.95))
                 spent += time.process_time() - start
                 errors.append(abs(middle[ex_e] - truth[i]))
                 holds.append(low[ex_e] <= truth[i] <= high[ex_e])
@@ -187,7 +189,7 @@ def central_results(estimator: Estimator, cases: int) -> dict[str, Any]:
     """Coverage of all free-to-move fluxes, sums of squares and CPU seconds, by the share that is missing."""
     from molvis_flux.fit.problem import flux_problem
     from molvis_flux.neural.inference import least_squares
-    from molvis_flux.sampling.ensemble import walk
+    from molvis_flux.neural.posterior import walk
 
     space = estimator.space
     values, clean = held_out(estimator, cases, 1)
@@ -216,7 +218,7 @@ def central_results(estimator: Estimator, cases: int) -> dict[str, Any]:
             note("width of the neural intervals, share of the range", (np.ptp(interval, axis=1) / width)[moving].mean())
             start = time.process_time()
             walked = walk(estimator, sample, posterior, seed=i)
-            found = space.values(walked.theta)
+            found = space.values(walked.points)
             low, middle, high = np.quantile(found, [0.05, 0.5, 0.95], axis=0)
             note("CPU seconds, posterior", time.process_time() - start)
             fair = widened(estimator, found, missing, 0.9, walked=True)[1]

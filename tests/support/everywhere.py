@@ -18,9 +18,11 @@ def fluxes() -> tuple[dict[str, object], dict[str, list[float]]]:
     from molvis_flux.fit.design import design
     from molvis_flux.fit.fitter import FluxFit
     from molvis_flux.fit.multistart import fit
-    from molvis_flux.fit.problem import flux_problem, starting_points
+    from molvis_flux.fit.problem import flux_problem
     from molvis_flux.model.examples import antoniewicz, network
-    from molvis_flux.space.flux_space import flux_space, sample
+    from molvis_flux.sampling.interior import starting_points
+    from molvis_flux.sampling.prior import sample
+    from molvis_flux.space.flux_space import flux_space
 
     # Four ways from B to D, a cycle, and another path: fluxes that would do equally well as free ones.
     ways = {f"w{i}": "B abc <-> D abc" if i % 2 else "B abc -> D abc" for i in range(4)}

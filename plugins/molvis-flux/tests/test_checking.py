@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from molvis_core import output
 from molvis_flux.commands.check import check as command
 from molvis_flux.formats.notation import reaction as read_reaction
-from molvis_flux.model.checking import Finding, check, check_structure
+from molvis_flux.model.checking import Finding, check_structure
 from molvis_flux.model.network import (
     Constraint,
     Datum,
@@ -28,6 +28,7 @@ from molvis_flux.model.network import (
     Study,
     Tracer,
 )
+from molvis_flux.space.consistency import check
 
 REACTIONS = {"in": "A(ab) ->  B(ab)", "turn": "B(ab) <-> C(ab)", "out": "C(ab) -> ", "waste": "B(ab) -> "}
 

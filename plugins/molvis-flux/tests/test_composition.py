@@ -16,21 +16,12 @@ from typer.testing import CliRunner
 from molvis_core import output
 from molvis_core.errors import ReadError
 from molvis_flux.commands.compose import compose as command
+from molvis_flux.errors import CompositionError
 from molvis_flux.formats import read_study
 from molvis_flux.labelling.stationary import compile_plan
-from molvis_flux.model.checking import check
-from molvis_flux.model.composition import (
-    CompositionError,
-    Mixture,
-    Part,
-    Pool,
-    Port,
-    arterio_venous,
-    compose,
-    spread_mid,
-    uptake,
-)
+from molvis_flux.model.composition import Mixture, Part, Pool, Port, arterio_venous, compose, spread_mid, uptake
 from molvis_flux.model.network import Datum, Experiment, Study, Tracer
+from molvis_flux.space.consistency import check
 from molvis_flux.space.flux_space import flux_space
 
 LIVER = """

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from jaxtyping import Float
 
+from molvis_flux.errors import FitError, FluxSpaceError
 from molvis_flux.fit.identifiability import BOUNDED, FIXED, IDENTIFIABLE, UNSEEN
 from molvis_flux.fit.intervals import goodness, monte_carlo, profile, slope_at
-from molvis_flux.fit.levenberg_marquardt import FitError, minimise
+from molvis_flux.fit.levenberg_marquardt import minimise
 from molvis_flux.fit.multistart import FluxResult, fit, multistart
 from molvis_flux.fit.parsimonious import parsimonious
 from molvis_flux.fit.problem import flux_problem
@@ -33,7 +34,7 @@ from molvis_flux.model.network import (
 )
 from molvis_flux.sampling.smc import posterior
 from molvis_flux.space.coordinates import coordinates
-from molvis_flux.space.flux_space import FluxSpaceError, flux_space
+from molvis_flux.space.flux_space import flux_space
 
 DATA = Path(os.environ.get("MOLVIS_DATA") or Path(__file__).parents[4] / "shared" / "data") / "flux"
 

@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from molvis_core import output
+from molvis_flux.errors import FitError
 from molvis_flux.fit.design import design
 from molvis_flux.fit.identifiability import UNSEEN
-from molvis_flux.fit.levenberg_marquardt import FitError
 from molvis_flux.fit.multistart import FluxResult, fit
 from molvis_flux.formats.writers import write_study
 from molvis_flux.model.examples import antoniewicz

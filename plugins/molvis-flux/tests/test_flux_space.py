@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from molvis_flux.errors import FluxSpaceError
 from molvis_flux.model.network import Constraint, Metabolite, Network, Participant, Reaction
-from molvis_flux.space.flux_space import FluxSpaceError, exchange_start, flux_space, sample, summary, write_fluxes
+from molvis_flux.sampling.prior import exchange_start, sample, summary, write_fluxes
+from molvis_flux.space.flux_space import flux_space
 
 
 def part(text: str) -> tuple[Participant, ...]:

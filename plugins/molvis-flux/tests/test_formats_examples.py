@@ -17,8 +17,8 @@ from molvis_core.errors import ReadError
 from molvis_flux.formats import read_measured, read_mfapy, read_study
 from molvis_flux.formats.writers import write_study
 from molvis_flux.labelling.stationary import compile_plan
-from molvis_flux.model.checking import check
 from molvis_flux.model.network import Study
+from molvis_flux.space.consistency import check
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "flux"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no flux data in {DATA}: set MOLVIS_DATA")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from molvis_flux.errors import SimulationError
 from molvis_flux.labelling import isotopes
-from molvis_flux.labelling.emu import SimulationError
 from molvis_flux.labelling.stationary import compile_plan
 from molvis_flux.model.examples import antoniewicz
 from molvis_flux.model.network import Datum, Fragment, Metabolite, Tracer

@@ -20,25 +20,20 @@ from molvis_core.records import Distribution
 from molvis_core.testing import FitterContract
 from molvis_flux.commands.estimate import estimate as estimate_command
 from molvis_flux.commands.train import train as train_command
+from molvis_flux.errors import EstimatorError
 from molvis_flux.model.examples import network
 from molvis_flux.model.network import Datum, Experiment, Fragment, Network, Study, Tracer
-from molvis_flux.neural.estimator import (
-    Estimator,
-    EstimatorError,
-    Settings,
-    collect,
-    load_estimator,
-    network_digest,
-    save_estimator,
-)
+from molvis_flux.neural.calibration import calibrate_walkers, held_out, with_missing
+from molvis_flux.neural.estimator import Estimator, Settings, collect, load_estimator, network_digest, save_estimator
 from molvis_flux.neural.fitter import NeuralFluxes
 from molvis_flux.neural.inference import estimate, report
 from molvis_flux.neural.network import Mixture, SetEncoder
-from molvis_flux.neural.training import calibrate_walkers, draw_missing, held_out, train, with_missing
+from molvis_flux.neural.posterior import walk, weigh
+from molvis_flux.neural.training import draw_missing, train
 from molvis_flux.neural.transform import fit_copula
-from molvis_flux.sampling.ensemble import walk
-from molvis_flux.sampling.importance import quantiles, weigh
-from molvis_flux.space.flux_space import flux_space, sample
+from molvis_flux.sampling.importance import quantiles
+from molvis_flux.sampling.prior import sample
+from molvis_flux.space.flux_space import flux_space
 
 pytestmark = pytest.mark.full
 
@@ -219,7 +214,7 @@ def test_importance_sampling_gives_the_posterior_of_a_grid(trained: Estimator) -
         wanted = quantiles(grid, weight / weight.sum(), (0.05, 0.5, 0.95))
         found = weigh(trained, data, trained.posterior([data]), draws=8000, wanted=2500)
         assert found.effective > 2000
-        got = quantiles(found.theta, found.weight, (0.05, 0.5, 0.95))
+        got = quantiles(found.points, found.weight, (0.05, 0.5, 0.95))
         width = wanted[2] - wanted[0]
         np.testing.assert_allclose((got - wanted) / width, 0, atol=0.06)
     assert len(space) == 2
@@ -232,12 +227,12 @@ def test_walkers_and_importance_sampling_agree(trained: Estimator) -> None:
         posterior = trained.posterior([data])
         wanted, walked = (f(trained, data, posterior, draws=4000, seed=1) for f in (weigh, walk))
         assert walked.effective > 400
-        one, other = (quantiles(d.theta, d.weight, (0.05, 0.5, 0.95)) for d in (wanted, walked))
+        one, other = (quantiles(d.points, d.weight, (0.05, 0.5, 0.95)) for d in (wanted, walked))
         off = (other - one) / (one[2] - one[0])
         np.testing.assert_allclose(off[1], 0, atol=0.12)
         np.testing.assert_allclose(off, 0, atol=0.25)  # tails of walkers are known less well than their middle
         again = walk(trained, data, posterior, draws=4000, seed=1)
-        np.testing.assert_array_equal(walked.theta, again.theta)
+        np.testing.assert_array_equal(walked.points, again.points)
 
 
 def test_intervals_of_walkers_are_calibrated_for_nets_and_exchanges(trained: Estimator) -> None:

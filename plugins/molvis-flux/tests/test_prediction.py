@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from molvis_core import output
 from molvis_core.errors import ReadError
 from molvis_flux.commands.simulate import simulate
+from molvis_flux.errors import SimulationError
 from molvis_flux.formats.writers import write_study
 from molvis_flux.labelling import prediction
-from molvis_flux.labelling.emu import SimulationError
 from molvis_flux.model.examples import antoniewicz, network
 from molvis_flux.model.network import Experiment, Fragment, Study, Tracer
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from molvis_flux.labelling.emu import SimulationError, orbit
+from molvis_flux.errors import SimulationError
+from molvis_flux.labelling.emu import orbit
 from molvis_flux.labelling.fragments import source_mid
 from molvis_flux.labelling.instationary import compile_instationary
 from molvis_flux.labelling.stationary import compile_plan

@@ -21,7 +21,7 @@ def check(
     """
     existing(network, what="a network")
     from molvis_flux.formats import read_study
-    from molvis_flux.model.checking import check as run
+    from molvis_flux.space.consistency import check as run
 
     study = read_study(network, strict=False)
     found = run(study)

@@ -31,7 +31,7 @@ def estimate(
     from molvis_flux.neural.estimator import load_estimator
     from molvis_flux.neural.inference import estimate as run
     from molvis_flux.neural.inference import report
-    from molvis_flux.space.flux_space import write_fluxes
+    from molvis_flux.sampling.prior import write_fluxes
 
     estimator = load_estimator(model)
     with output.progress("posterior") as show:

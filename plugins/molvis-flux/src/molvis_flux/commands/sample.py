@@ -23,8 +23,9 @@ def sample(
     """
     existing(network, what="a network")
     from molvis_flux.formats import read_study
-    from molvis_flux.space.flux_space import flux_space, summary, write_fluxes
-    from molvis_flux.space.flux_space import sample as run
+    from molvis_flux.sampling.prior import sample as run
+    from molvis_flux.sampling.prior import summary, write_fluxes
+    from molvis_flux.space.flux_space import flux_space
 
     space = flux_space(read_study(network).network)
     values = run(space, n, seed)

@@ -11,13 +11,14 @@ from jaxtyping import Float
 
 from molvis_core.errors import did_you_mean
 from molvis_core.ties import TIE, ascending
+from molvis_flux.errors import FitError
 from molvis_flux.fit.intervals import PRIOR_SHARE
-from molvis_flux.fit.levenberg_marquardt import FitError
 from molvis_flux.fit.observation import labelling
-from molvis_flux.fit.problem import barrier, middle
 from molvis_flux.model.network import Datum, Experiment, Network, Study, Tracer
+from molvis_flux.sampling.interior import barrier, middle
+from molvis_flux.sampling.prior import sample
 from molvis_flux.space.coordinates import Coordinates, coordinates
-from molvis_flux.space.flux_space import FluxSpace, flux_space, sample
+from molvis_flux.space.flux_space import FluxSpace, flux_space
 
 Tracers = Mapping[str, Tracer]
 

@@ -11,13 +11,14 @@ from jaxtyping import Float
 from molvis_core.errors import MolvisError, RecordError, did_you_mean
 from molvis_core.fitting import Fit, Fixed, Normal, Prior, Uniform
 from molvis_core.records import Distribution, Record
+from molvis_flux.errors import FluxSpaceError
 from molvis_flux.fit.intervals import goodness, slope_at
 from molvis_flux.fit.multistart import multistart
 from molvis_flux.fit.problem import flux_problem
 from molvis_flux.labelling.stationary import compile_plan
 from molvis_flux.model.network import Datum, Network, Study
 from molvis_flux.sampling.smc import posterior
-from molvis_flux.space.flux_space import FluxSpaceError, flux_space
+from molvis_flux.space.flux_space import flux_space
 
 
 class FluxFit:

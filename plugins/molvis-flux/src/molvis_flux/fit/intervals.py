@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis_core.ties import alike, leading_signs
-from molvis_flux.fit.levenberg_marquardt import FitError, Minimum, minimise
+from molvis_flux.errors import FitError
+from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
 from molvis_flux.fit.problem import FluxProblem
 
 PRIOR_SHARE = 1.5

@@ -15,11 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numba import njit, prange
 
-from molvis_core.errors import MolvisError
-
-
-class FitError(MolvisError, ValueError):
-    """A flux fit cannot be done: no data, NaN, a constraint that nothing meets, an argument that means nothing."""
+from molvis_flux.errors import FitError
 
 
 class Problem(Protocol):

@@ -10,11 +10,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from molvis_core.ties import ascending
+from molvis_flux.errors import FitError
 from molvis_flux.fit import identifiability as verdicts
 from molvis_flux.fit import intervals as statistics
-from molvis_flux.fit.levenberg_marquardt import FitError, Minimum, minimise
-from molvis_flux.fit.problem import FluxProblem, flux_problem, starting_points
+from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
+from molvis_flux.fit.problem import FluxProblem, flux_problem
 from molvis_flux.model.network import Study
+from molvis_flux.sampling.interior import starting_points
 from molvis_flux.sampling.smc import posterior
 from molvis_flux.space.coordinates import Name
 

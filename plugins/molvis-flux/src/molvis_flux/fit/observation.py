@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from molvis_flux.fit.levenberg_marquardt import FitError
+from molvis_flux.errors import FitError
 from molvis_flux.labelling.instationary import InstationaryPlan, compile_instationary
 from molvis_flux.labelling.isotopes import measurement_matrix
 from molvis_flux.labelling.stationary import Plan, compile_plan

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from molvis_flux.fit.levenberg_marquardt import FitError, minimise
+from molvis_flux.errors import FitError
+from molvis_flux.fit.levenberg_marquardt import minimise
 from molvis_flux.fit.multistart import FluxResult
 from molvis_flux.fit.problem import FluxProblem
 from molvis_flux.space.coordinates import Name

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from molvis_core.errors import did_you_mean
-from molvis_flux.fit.levenberg_marquardt import FitError
+from molvis_flux.errors import FitError
 from molvis_flux.fit.observation import Labelling, labelling
 from molvis_flux.model.network import Datum, Experiment, Network, Study
-from molvis_flux.sampling.gibbs import walk
+from molvis_flux.sampling.interior import barrier, middle
 from molvis_flux.space.coordinates import Coordinates, coordinates, split
 from molvis_flux.space.flux_space import FluxSpace, flux_space
 
@@ -356,29 +356,3 @@ def _pools(
             place = datum.where or "the data"
             raise FitError(f"{place}: pool of {datum.target!r} is measured, but no labelling in time depends on it")
     return out
-
-
-def middle(map_: Coordinates, space: FluxSpace) -> Float[np.ndarray, " k"]:
-    """A point well inside: of the flux space its own; exchange fluxes, weights and pools halfway."""
-    start = np.zeros(map_.basis.shape[1])
-    start[: len(space)] = space.center
-    for value, column, *_ in (*map_.bent, *map_.logs):
-        start[column] = map_.bend(value, map_.bounds[value]).mean()
-    drawn = walk(map_.rows, map_.low, map_.high, barrier(map_, start), start, 20 * len(start) + 20, seed=0)
-    return drawn.mean(axis=0)
-
-
-def barrier(map_: Coordinates, center: Float[np.ndarray, " k"]) -> Float[np.ndarray, "k k"]:
-    """Hessian of the logarithmic barrier: 1 is about the size of the polytope."""
-    k = len(center)
-    at = map_.rows @ center
-    width = np.where(np.isfinite(map_.low) & np.isfinite(map_.high), map_.high - map_.low, np.inf)
-    least = 1e-6 * np.where(np.isfinite(width), width, 1.0)
-    curvature = 1.0 / np.maximum(at - map_.low, least) ** 2 + 1.0 / np.maximum(map_.high - at, least) ** 2
-    found = map_.rows.T @ (curvature[:, None] * map_.rows)
-    return found + 1e-12 * np.trace(found) / max(k, 1) * np.eye(k)
-
-
-def starting_points(problem: FluxProblem, n: int, seed: int) -> Float[np.ndarray, "n k"]:
-    """Points spread over the polytope, to start a fit from."""
-    return walk(problem.rows, problem.low, problem.high, problem.metric, problem.middle, n, seed=seed)

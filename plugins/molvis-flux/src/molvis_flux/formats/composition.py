@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from molvis_flux.model.composition import CompositionError, Mixture, Part, Pool, Port, arterio_venous, compose
+from molvis_flux.errors import CompositionError
+from molvis_flux.model.composition import Mixture, Part, Pool, Port, arterio_venous, compose
 from molvis_flux.model.network import Datum, Study
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from molvis_core.errors import MolvisError, did_you_mean
+from molvis_core.errors import did_you_mean
+from molvis_flux.errors import SimulationError
 from molvis_flux.model.network import Metabolite, Network, Participant, Reaction
 
 Emu: TypeAlias = tuple[str, tuple[int, ...]]
@@ -22,10 +23,6 @@ MASS_SHIFT = {"H": 1, "C": 1, "N": 1, "O": 2, "S": 2}
 
 
 _LOG = logging.getLogger("molvis")
-
-
-class SimulationError(MolvisError, ValueError):
-    """A network, an experiment or fluxes from which no labelling follows."""
 
 
 @dataclass(frozen=True, slots=True)

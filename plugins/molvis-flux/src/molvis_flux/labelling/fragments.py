@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from molvis_core.errors import did_you_mean
+from molvis_flux.errors import SimulationError
 from molvis_flux.labelling import isotopes
 from molvis_flux.labelling.elimination import Rows, convolve, mix
-from molvis_flux.labelling.emu import MASS_SHIFT, Decomposition, Emu, SimulationError, canonical, orbit, span
+from molvis_flux.labelling.emu import MASS_SHIFT, Decomposition, Emu, canonical, orbit, span
 from molvis_flux.labelling.straight_line import Builder
 from molvis_flux.model.network import Experiment, Fragment, Metabolite, Network, Tracer
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from molvis_flux.errors import SimulationError
 from molvis_flux.labelling.elimination import Rows, solve
-from molvis_flux.labelling.emu import Emu, SimulationError, decompose
+from molvis_flux.labelling.emu import Emu, decompose
 from molvis_flux.labelling.fragments import Slot, chosen_fragments, observe, slot_of, source_rows, units_of, ways_of
 from molvis_flux.labelling.stationary import checked, in_threads
 from molvis_flux.labelling.straight_line import ZERO, Builder, Program

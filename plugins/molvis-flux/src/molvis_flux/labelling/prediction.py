@@ -15,11 +15,11 @@ from jaxtyping import Float
 from molvis_core.errors import ReadError, did_you_mean
 from molvis_core.files import read_text, write_text
 from molvis_core.text import in_cells
-from molvis_flux.labelling.emu import SimulationError
+from molvis_flux.errors import FluxSpaceError, SimulationError
 from molvis_flux.labelling.instationary import compile_instationary
 from molvis_flux.labelling.stationary import compile_plan
 from molvis_flux.model.network import Experiment, Network, Study, Tracer
-from molvis_flux.space.flux_space import FluxSpaceError, flux_space
+from molvis_flux.space.flux_space import flux_space
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from molvis_flux.errors import SimulationError
 from molvis_flux.labelling.elimination import solve
-from molvis_flux.labelling.emu import SimulationError, decompose
+from molvis_flux.labelling.emu import decompose
 from molvis_flux.labelling.fragments import Slot, chosen_fragments, observe, slot_of, source_rows, units_of, ways_of
 from molvis_flux.labelling.straight_line import Builder, Program
 from molvis_flux.model.network import Experiment, Network

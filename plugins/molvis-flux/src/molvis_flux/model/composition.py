@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from molvis_core.errors import MolvisError, did_you_mean
+from molvis_core.errors import did_you_mean
+from molvis_flux.errors import CompositionError
 from molvis_flux.model.network import (
     Constraint,
     Datum,
@@ -24,16 +25,6 @@ from molvis_flux.model.network import (
 )
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-
-class CompositionError(MolvisError, ValueError):
-    """Parts that do not fit together.
-
-    Attributes:
-        place: `parts`, `pools`, `infusions` or `mixtures`, and which of them; empty where unknown.
-    """
-
-    place: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,7 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network model. What a reader returns beside its experiments; see `molvis_flux.model.checking.check`.
+    """A network model. What a reader returns beside its experiments; see `molvis_flux.space.consistency.check`.
 
     Attributes:
         name: for people.

@@ -19,9 +19,10 @@ from torch import Tensor
 from molvis_core.checksums import is_intact, sealed
 from molvis_core.config import to_plain
 from molvis_core.documents import load_toml
-from molvis_core.errors import BundleError, MolvisError, WriteError, did_you_mean
+from molvis_core.errors import BundleError, WriteError, did_you_mean
 from molvis_core.files import recover, replacing_folder
 from molvis_core.locking import sole_writer
+from molvis_flux.errors import EstimatorError
 from molvis_flux.labelling.stationary import Plan, compile_plan
 from molvis_flux.model.network import Experiment, Metabolite, Network, Reaction, Study
 from molvis_flux.neural.network import Mixture, SetEncoder
@@ -33,10 +34,6 @@ FORMAT = 2
 
 MISSING = (0.0, 0.25, 0.5, 0.75, 0.9)
 """Shares of missing measurements at which intervals are calibrated."""
-
-
-class EstimatorError(MolvisError, ValueError):
-    """Data that an estimator was not trained for, or settings that mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)

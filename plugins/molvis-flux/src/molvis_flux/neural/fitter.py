@@ -12,8 +12,11 @@ from jaxtyping import Float
 from molvis_core.errors import MolvisError, did_you_mean
 from molvis_core.fitting import Fit, Fixed, Normal, Prior, Uniform
 from molvis_core.records import Distribution
-from molvis_flux.neural.estimator import Data, Estimator, EstimatorError, Measurement, load_estimator
-from molvis_flux.sampling.importance import SURE, quantiles, weigh
+from molvis_flux.errors import EstimatorError
+from molvis_flux.neural.estimator import Data, Estimator, Measurement, load_estimator
+from molvis_flux.neural.inference import SURE
+from molvis_flux.neural.posterior import weigh
+from molvis_flux.sampling.importance import quantiles, resampled
 
 
 class NeuralFluxes:
@@ -95,11 +98,9 @@ class NeuralFluxes:
             estimator, data, posterior, draws=self.draws, wanted=self.draws / 5, seed=seed,
             belief=belief if beliefs else None,
         )  # fmt: skip
-        edges = np.cumsum(found.weight)
-        chosen = np.searchsorted(edges / edges[-1], (np.arange(self.draws) + 0.5) / self.draws)
-        samples = self._shown(found.theta[chosen])
-        values = quantiles(self._shown(found.theta), found.weight, (0.5,))[0]
-        best = estimator.simulate(found.theta[[int(found.weight.argmax())]])[0]
+        samples = self._shown(found.points[resampled(found.weight, self.draws)])
+        values = quantiles(self._shown(found.points), found.weight, (0.5,))[0]
+        best = estimator.simulate(found.points[[int(found.weight.argmax())]])[0]
         simulated = tuple(
             Distribution(best[part.start : part.stop], record.sd, record.identifier)
             for part, record in zip(map(self._part, records), records, strict=True)

@@ -8,19 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from molvis_flux.errors import EstimatorError
 from molvis_flux.fit import identifiability as verdicts
 from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
 from molvis_flux.fit.multistart import FluxResult, in_order, result
 from molvis_flux.fit.problem import FluxProblem, flux_problem
 from molvis_flux.model.network import Study
-from molvis_flux.neural.estimator import Estimator, EstimatorError, collect
-from molvis_flux.sampling.ensemble import walk
-from molvis_flux.sampling.importance import SURE, Draws, neural_draws, quantiles, weigh, widened
+from molvis_flux.neural.calibration import widened
+from molvis_flux.neural.estimator import Estimator, collect
+from molvis_flux.neural.posterior import neural_draws, walk, weigh
+from molvis_flux.sampling.importance import Draws, quantiles, resampled
 from molvis_flux.sampling.smc import posterior as sequential
 
 METHODS = ("auto", "importance", "walkers", "sequential", "neural")
 WIDEST = 12
 """Free fluxes up to which importance sampling is tried first."""
+SURE = 1e-3
+"""Chance of a sum of squares this large under which data are flagged."""
 ENOUGH = 100
 """Effective draws below which an estimate says so."""
 
@@ -110,7 +114,7 @@ def estimate(
     problem = flux_problem(study, space=space) if refine or used == "sequential" else None
     best = None
     if problem is not None:
-        pool = found.theta[np.argsort(-found.weight, kind="stable")[:8]]
+        pool = found.points[np.argsort(-found.weight, kind="stable")[:8]]
         best = result(problem, least_squares(problem, space.values(pool)), intervals="none", samples=0)
     notes = list(data.notes)
     if used == "sequential":
@@ -120,14 +124,12 @@ def estimate(
         found = Draws(space.coordinates(values[:, : len(space.parameters)]), np.full(draws, 1 / draws), float(draws))
     if used != "neural" and found.effective < ENOUGH:
         notes.append(f"the posterior rests on {found.effective:.0f} effective draws; ask for more, or another method")
-    edges = np.cumsum(found.weight)
-    chosen = np.searchsorted(edges / edges[-1], (np.arange(draws) + 0.5) / draws)
-    samples = space.values(found.theta[np.minimum(chosen, len(found.theta) - 1)])
+    samples = space.values(found.points[resampled(found.weight, draws)])
     if used in ("neural", "walkers"):
         missing = 1 - np.mean([data.there[m.start : m.stop].any() for m in estimator.measurements])
         values, intervals = widened(estimator, samples, float(missing), level, walked=used == "walkers")
     else:
-        low, values, high = quantiles(space.values(found.theta), found.weight, ((1 - level) / 2, 0.5, (1 + level) / 2))
+        low, values, high = quantiles(space.values(found.points), found.weight, ((1 - level) / 2, 0.5, (1 + level) / 2))
         intervals = np.stack([low, high], axis=1)
     trouble, judged = "", ()
     if best is not None and problem is not None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from molvis_flux.space.flux_space import FluxSpace, blocks, exchange_start, logarithmic
+from molvis_flux.sampling.prior import blocks, exchange_start, logarithmic
+from molvis_flux.space.flux_space import FluxSpace
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -76,7 +77,7 @@ class Copula:
 def fit_copula(
     space: FluxSpace, values: Float[np.ndarray, "n v"], *, smallest_exchange: float | None = None, quantiles: int = 65
 ) -> Copula:
-    """The map for a space, from draws of its fluxes by `molvis_flux.space.flux_space.sample`.
+    """The map for a space, from draws of its fluxes by `molvis_flux.sampling.prior.sample`.
 
     Args:
         space: of the fluxes.

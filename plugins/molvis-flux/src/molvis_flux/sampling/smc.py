@@ -4,16 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import ndtr, ndtri
 
-from molvis_flux.fit.levenberg_marquardt import FitError
-from molvis_flux.fit.problem import FluxProblem
+from molvis_flux.errors import FitError
+from molvis_flux.sampling import effective_size
 from molvis_flux.sampling.gibbs import walk
-from molvis_flux.space.coordinates import Name
-from molvis_flux.space.flux_space import exchange_start
+from molvis_flux.sampling.interior import Body
+from molvis_flux.sampling.prior import exchange_start
+from molvis_flux.space.coordinates import Coordinates, Name
+from molvis_flux.space.flux_space import FluxSpace
+
+
+class Likelihood(Body, Protocol):
+    """Residuals over a polytope of fluxes, mixing weights and pools."""
+
+    @property
+    def map(self) -> Coordinates:
+        """From coordinates to values."""
+        ...
+
+    @property
+    def space(self) -> FluxSpace:
+        """Of the fluxes."""
+        ...
+
+    def residuals(self, y: Float[np.ndarray, "n k"], lanes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n m"]:
+        """Differences over their standard deviations."""
+        ...
+
+    def jacobian(
+        self, y: Float[np.ndarray, "n k"], lanes: Int[np.ndarray, " n"]
+    ) -> tuple[Float[np.ndarray, "n m"], Float[np.ndarray, "n m k"]]:
+        """Residuals and their derivatives."""
+        ...
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -36,7 +63,7 @@ class Posterior:
 
 
 def posterior(
-    problem: FluxProblem,
+    problem: Likelihood,
     y: Float[np.ndarray, " k"],
     *,
     n: int = 1000,
@@ -135,7 +162,7 @@ def _factor(spread: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
 class _Scale:
     """Coordinates in which exchange fluxes have their logarithm, so that their prior is flat."""
 
-    def __init__(self, problem: FluxProblem, uniform: bool) -> None:
+    def __init__(self, problem: Likelihood, uniform: bool) -> None:
         map_ = problem.map
         self.rows, self.low, self.high = problem.rows, problem.low.copy(), problem.high.copy()
         self.columns = np.array([column for _, column, _ in map_.bent], int)
@@ -183,8 +210,7 @@ def _next(gain: Float[np.ndarray, " n"], left: float) -> float:
     """The largest step that keeps half of the walkers' worth."""
 
     def worth(step: float) -> float:
-        weight = np.exp(step * gain - np.max(step * gain))
-        return float(weight.sum() ** 2 / (weight**2).sum()) / len(gain)
+        return effective_size.of_log_weights(step * gain) / len(gain)
 
     if worth(left) >= 0.5:
         return left

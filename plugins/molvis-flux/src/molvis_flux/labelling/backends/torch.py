@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from molvis_flux.labelling.stationary import Plan
 from molvis_flux.labelling.straight_line import Program
 
 
+class Compiled(Protocol):
+    """What `molvis_flux.labelling.stationary.compile_plan` returns."""
+
+    @property
+    def program(self) -> Program:
+        """What is run."""
+        ...
+
+    @property
+    def ways(self) -> Int[np.ndarray, "w 3"]:
+        """Of each directed reaction: its reaction, whether it is forward, and whether the reaction is reversible."""
+        ...
+
+
 def simulate(
-    plan: Plan, net: Float[Tensor, "n r"], exchange: Float[Tensor, "n r"] | None = None
+    plan: Compiled, net: Float[Tensor, "n r"], exchange: Float[Tensor, "n r"] | None = None
 ) -> Float[Tensor, "n d"]:
     """`Plan.simulate` on the device and in the precision of the fluxes; gradients flow back to them.
 

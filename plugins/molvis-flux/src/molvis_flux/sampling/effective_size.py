@@ -1,0 +1,41 @@
+"""How many independent draws some draws are worth."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+
+def of_weights(weight: Float[np.ndarray, " s"]) -> float:
+    """Of independent draws with weights of any sum: Kish, Survey Sampling, Wiley, 1965, section 11.7."""
+    return float(weight.sum() ** 2 / (weight**2).sum())
+
+
+def of_log_weights(log_weight: Float[np.ndarray, " s"]) -> float:
+    """The same, from the logarithms of the weights."""
+    return of_weights(np.exp(log_weight - np.max(log_weight)))
+
+
+def of_walkers(chains: Float[np.ndarray, "t w k"]) -> float:
+    """Of walkers side by side, by the coordinate that mixes worst: its variance over that of the walkers' means.
+
+    The means of walkers that have mixed differ by the variance over how many independent points each has seen (batch
+    means: Flegal and Jones, doi:10.1214/09-AOS735).
+    """
+    steps, walkers, _ = chains.shape
+    between, spread = chains.mean(axis=0).var(axis=0, ddof=1), chains.var(axis=(0, 1), ddof=1)
+    return float(min(walkers * (spread / np.maximum(between, 1e-300)).min(), steps * walkers))
+
+
+def tempered(log_weight: Float[np.ndarray, " s"], wanted: float) -> Float[np.ndarray, " s"]:
+    """Weights, which sum to one, to the largest power, at most 1, that leaves as many effective draws as wanted."""
+    relative = log_weight - log_weight.max()
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        power = high if low == 0.0 and high == 1.0 else (low + high) / 2
+        enough = of_weights(np.exp(power * relative)) >= wanted
+        if enough and power == 1.0:
+            break
+        low, high = (power, high) if enough else (low, power)
+    weight = np.exp((low or high) * relative)
+    return weight / weight.sum()
