@@ -38,16 +38,17 @@ PICK_TORCH = torch=$(TORCH); \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-fast lint demo docs site docs-serve format fuzz test-alone clean
+.PHONY: help setup test test-fast lint demo docs site docs-serve wheels format fuzz test-alone clean
 
 help:
 	@echo "make test                      set up if needed, then lint, check types and layers, and run every test"
 	@echo "make test-fast                 set up if needed, then run the tests that are quick, for the inner loop"
 	@echo "make demo                      set up if needed, then identify a few real spectra"
 	@echo "make test-alone PACKAGE=core   install one package into an environment of its own, and test it there"
-	@echo "make docs                      rewrite the tables of docs/ from the code"
+	@echo "make docs                      rewrite what follows from the code: tables of docs/, CHANGELOG.md, the conda recipe"
 	@echo "make site                      build the documentation's site into build/site, where every warning is an error"
 	@echo "make docs-serve                show the site at port 8000, and anew after every change of a page"
+	@echo "make wheels                    build wheels and source distributions of all packages into dist"
 	@echo "make fuzz SECONDS=60           every reader on damaged files, so long each; READERS=\"mgf mzml\" for some of them"
 	@echo "make format                    put the code into the house's format"
 	@echo "make clean                     remove the environment and whatever was made"
@@ -86,9 +87,11 @@ test-fast: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/molvis demo
 
-# The tables in docs/ that the code knows better.
+# Tests compare these files with what they are made from.
 docs: $(STAMP)
 	PYTHONPATH=tests/support $(BIN)/python -m reference
+	PYTHONPATH=tests/support $(BIN)/python -m changelog
+	PYTHONPATH=tests/support $(BIN)/python -m conda
 
 # The settings are in mkdocs.yml. The variable silences an announcement about the tool's successor.
 site: $(STAMP)
@@ -96,6 +99,10 @@ site: $(STAMP)
 
 docs-serve: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+wheels: $(STAMP)
+	rm -rf dist
+	$(BIN)/uv build --quiet --all-packages --no-build-isolation --python $(BIN)/python --out-dir dist
 
 # Each reader in a process of its own; what does harm is left in build/fuzz.
 fuzz: $(STAMP)
@@ -114,4 +121,4 @@ test-alone: $(BIN)/uv
 	OMP_NUM_THREADS=1 build/alone/$(PACKAGE)/bin/python -m pytest $(PACKAGE)/tests
 
 clean:
-	rm -rf .venv build demo-output .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist demo-output .pytest_cache .ruff_cache .hypothesis .import_linter_cache

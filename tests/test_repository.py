@@ -8,14 +8,17 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import changelog
+import conda
 import pytest
 import trove_classifiers
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = sorted(p.parent for p in (ROOT / "plugins").glob("[!._]*/pyproject.toml"))
 PACKAGES = [ROOT / "core", ROOT / "molvis_cli", *PLUGINS]
 OURS = {tomllib.loads((p / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"] for p in PACKAGES}
-CHANGE = re.compile(r"\d+\.(added|changed|fixed|removed)\.md")
+VERSIONS = ["3.11", "3.12", "3.13"]
 
 
 def tracked_files() -> list[Path]:
@@ -36,7 +39,7 @@ def test_a_package_has_what_every_package_has(package: Path) -> None:
     assert list((package / "tests").glob("**/test_*.py"))
     changes = [p.name for p in (package / "changes").iterdir()]
     assert changes
-    assert not [name for name in changes if not CHANGE.fullmatch(name)]
+    assert not [name for name in changes if not changelog.FRAGMENT.fullmatch(name)]
 
 
 CODE = (".py", ".md", ".toml", ".html", ".typed")
@@ -61,6 +64,8 @@ def test_a_package_says_what_it_needs_and_who_made_it(package: Path) -> None:
     assert facts["authors"] == [{"name": "the molvis developers"}]
     assert len(facts["keywords"]) > 1
     assert set(facts["classifiers"]) <= trove_classifiers.classifiers
+    named = [c.rpartition(" ")[2] for c in facts["classifiers"] if "Python :: 3." in c]
+    assert named == VERSIONS
     typed = [*package.glob("src/*/py.typed")]
     assert ("Typing :: Typed" in facts["classifiers"]) == bool(typed) == (package / "src").is_dir()
 
@@ -142,6 +147,47 @@ def test_make_says_what_it_can_do_and_how_much_it_installs() -> None:
         for size in ("6.5 GB", "1.7 GB", "--torch-backend cpu"):
             assert size in text.replace("\n", " "), page
             assert size in told.stdout or size.startswith("--"), page
+
+
+def test_the_changelog_has_what_the_fragments_have() -> None:
+    text = changelog.CHANGELOG.read_text(encoding="utf-8")
+    assert "## [Unreleased]\n" in text
+    assert text == changelog.updated(text), "run: make docs"
+    assert changelog.packages().keys() == OURS
+    for name in OURS:
+        assert f"#### {name}\n" in text
+
+
+def test_the_conda_recipe_needs_what_the_packages_need() -> None:
+    text = conda.RECIPE.read_text(encoding="utf-8")
+    assert text == conda.recipe(), "run: make docs"
+    recipe = yaml.safe_load(text)
+    assert {output["package"]["name"] for output in recipe["outputs"]} == OURS
+    assert "molvis = molvis_cli.app:main" in text
+    assert "pytorch >=2.6" in text
+
+
+def test_the_workflow_runs_what_is_there_on_every_version_that_is_named() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
+    assert set(jobs) == {"test", "alone", "wheels", "docs"}
+    assert jobs["test"]["strategy"]["matrix"] == {"os": ["ubuntu-latest", "macos-latest"], "python": VERSIONS}
+    assert all(
+        (ROOT / package / "pyproject.toml").is_file() for package in jobs["alone"]["strategy"]["matrix"]["package"]
+    )
+    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert commands
+    for command in commands:
+        program, target, *settings = re.sub(r"\$\{\{.*?\}\}", "VALUE", command).split()
+        assert program == "make"
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), command
+        assert all(re.search(rf"\b{s.partition('=')[0]}\b", makefile) for s in settings), command
+
+
+def test_the_readme_of_a_package_has_no_links_that_break_on_a_package_index() -> None:
+    for package in PACKAGES:
+        text = re.sub(r"^```.*?^```", "", (package / "README.md").read_text(encoding="utf-8"), flags=re.M | re.S)
+        assert re.findall(r"\]\((?!https?://|#)[^)]*\)", text) == [], package.name
 
 
 def test_the_quick_tests_touch_every_package() -> None:
