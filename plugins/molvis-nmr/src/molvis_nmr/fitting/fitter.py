@@ -13,19 +13,20 @@ from jaxtyping import Float
 from molvis_core.errors import MolvisError, RecordError
 from molvis_core.fitting import Fit, Fixed, Normal, Prior
 from molvis_core.records import Trace
-from molvis_nmr.fitting.measured import check
+from molvis_nmr.fitting.measured import Measured, check
 from molvis_nmr.fitting.priors import (
     COUPLING_SD,
     INTENSITY_SD,
     SHIFT_SD,
     WIDTH_SD,
     ZERO_SD,
-    apply_prior,
     moments,
-    usual_prior,
+    with_prior,
+    with_usual_prior,
 )
-from molvis_nmr.fitting.problem import Measured, Problem
+from molvis_nmr.fitting.problem import Problem, problem_of
 from molvis_nmr.fitting.spin_system import LADDER, REACH, STARTS, fit, simulated_on
+from molvis_nmr.fitting.variable_projection import evaluate, level
 from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
 
@@ -72,7 +73,8 @@ class NmrSpinSystem:
         Raises:
             RecordError: as for `fit`.
         """
-        problem, theta = self._problem(records)
+        problem = self._problem(records)
+        theta = problem.mean
         found: Prior = {}
         system = self.system
         for i, name in enumerate(problem.names):
@@ -93,23 +95,23 @@ class NmrSpinSystem:
                 mean = float(system.intensities[k])
                 found[f"intensity/{system.names[k]}{problem.mark(s)}"] = Normal(mean, mean * self.intensity_sd)
             stage = problem.stage(theta, LADDER[0], REACH)
-            state = problem.evaluate(theta, stage)
-            found[f"scale{problem.mark(s)}"] = Fixed(problem.level(s, state, stage) * m.unit)
+            state = evaluate(problem, theta, stage)
+            found[f"scale{problem.mark(s)}"] = Fixed(level(problem, state, stage, s) * m.unit)
         return found
 
-    def _problem(self, records: Sequence[Record]) -> tuple[Problem, Float[np.ndarray, " k"]]:
+    def _problem(self, records: Sequence[Record]) -> Problem:
         traces = [as_trace(record) for record in records]
         systems = [self.system] * len(traces)
         check(traces, systems, self.nucleus, self.exclude, LADDER)
         measured = [Measured(trace, self.nucleus, self.exclude) for trace in traces]
-        problem = Problem(
+        problem = problem_of(
             measured,
             systems,
             self.nucleus,
             all_couplings=self.couplings == "all",
             baseline=-1 if self.baseline is None else self.baseline,
         )
-        return problem, usual_prior(problem, gaussian=self.gaussian, phase=self.phase)
+        return with_usual_prior(problem, gaussian=self.gaussian, phase=self.phase)
 
     def simulate(self, values: Float[np.ndarray, " k"], like: Sequence[Record]) -> tuple[Record, ...]:
         """Spectra on the axes of `like`, from values in the order of `prior(like)`.
@@ -119,14 +121,13 @@ class NmrSpinSystem:
         """
         names = list(self.prior(like))
         if len(values) != len(names):
-            raise RecordError(f"{len(values)} values are given for {len(names)} parameters: {', '.join(names)}")
+            raise RecordError(f"{len(values)} values were given for {len(names)} parameters: {', '.join(names)}")
         exact: Prior = {name: Fixed(float(value)) for name, value in zip(names, values, strict=True)}
-        problem, theta = self._problem(like)
-        theta = apply_prior(problem, exact, theta)
+        problem = with_prior(self._problem(like), exact)
         made: list[Record] = []
         with one_thread():
             for s, m in enumerate(problem.measured):
-                y = simulated_on(problem, theta, problem.r_mean[s], s) * cast("float", problem.scale[s])
+                y = simulated_on(problem, problem.mean, problem.r_mean[s], s) * cast("float", problem.scale[s])
                 made.append(replace(m.trace, y=y))
         return tuple(made)
 
@@ -174,7 +175,7 @@ def unit_of(name: str) -> str:
 
 
 def as_trace(record: Record) -> Trace:
-    """The record, which has to be a spectrum."""
+    """The record, which must be a spectrum."""
     if not isinstance(record, Trace):
-        raise RecordError(f"a {type(record).__name__} is given; a Trace is wanted: an NMR spectrum")
+        raise RecordError(f"an NMR spectrum must be a Trace, got a {type(record).__name__}")
     return record

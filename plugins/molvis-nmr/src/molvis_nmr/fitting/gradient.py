@@ -10,7 +10,7 @@ Parameters of Metabolite Molecules by NMR Spectra.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,11 +21,12 @@ from molvis_core.errors import MolvisError, RecordError, did_you_mean
 from molvis_core.fitting import Fit, Fixed, Prior
 from molvis_core.records import Trace
 from molvis_nmr.fitting.fitter import NmrSpinSystem, as_trace, failed
-from molvis_nmr.fitting.measured import check
-from molvis_nmr.fitting.priors import apply_prior, usual_prior
-from molvis_nmr.fitting.problem import Measured, Problem
-from molvis_nmr.fitting.search import Search
-from molvis_nmr.fitting.spin_system import LADDER, REACH, SpinSystemFit, finish
+from molvis_nmr.fitting.measured import Measured, check
+from molvis_nmr.fitting.priors import with_prior, with_usual_prior
+from molvis_nmr.fitting.problem import Problem, problem_of
+from molvis_nmr.fitting.search import Answer
+from molvis_nmr.fitting.spin_system import LADDER, REACH, SpinSystemFit, summarize
+from molvis_nmr.fitting.variable_projection import evaluate
 from molvis_nmr.spins.autograd import simulate_torch
 from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
@@ -85,14 +86,13 @@ def fit_gradient(
     if mode not in MODES:
         raise RecordError(f"no mode named {mode!r}.{did_you_mean(mode, MODES)} There are: {', '.join(MODES)}")
     measured = [Measured(trace, nucleus, exclude) for trace in traces]
-    problem = Problem(measured, [system] * len(traces), nucleus)
-    theta = usual_prior(problem, gaussian=False, phase=False)
-    if prior:
-        theta = apply_prior(problem, prior, theta)
+    problem = problem_of(measured, [system] * len(traces), nucleus)
+    problem = with_prior(with_usual_prior(problem, gaussian=False, phase=False), prior or {})
     fixed = {name for name, belief in (prior or {}).items() if isinstance(belief, Fixed)}
     if "couplings" in MODES[mode]:
-        problem.free[: len(problem.pairs)] = False
-    descent = _Descent(problem, theta, fixed, free_intensities="intensities" not in MODES[mode])
+        held = np.arange(len(problem.names)) < len(problem.pairs)
+        problem = replace(problem, free=problem.free & ~held)
+    descent = _Descent(problem, fixed, free_intensities="intensities" not in MODES[mode])
     total = epochs * len(broadening)
     for stage, width in enumerate(broadening):
         optimizer = torch.optim.Adam(descent.parameters, lr=learning_rate)
@@ -106,26 +106,21 @@ def fit_gradient(
             scheduler.step(loss.item())
             if progress is not None:
                 progress(stage * epochs + epoch + 1, total)
-    theta, problem.r_mean = descent.answer()
-    sd = problem.r_sd
+    theta, intensities = descent.answer()
+    problem = replace(problem, r_mean=intensities)
     with one_thread():
-        search = Search(problem, REACH, LADDER, 0, None)
-        search.starts, search.ended = 1, True
-        search.stage = problem.stage(theta, 0.0, REACH)
+        stage = problem.stage(theta, 0.0, REACH)
         # The intensities are the descent's: least squares finds their scale alone.
-        problem.r_sd = np.full_like(sd, 1e-4)
-        search.state = problem.evaluate(theta, search.stage)
-        problem.r_sd = sd
-        return finish(search, absolute=False, line_shape=False)
+        state = evaluate(replace(problem, r_sd=np.full_like(problem.r_sd, 1e-4)), theta, stage)
+        return summarize(Answer(problem, state, stage, ended=True), starts=1)
 
 
 class _Descent:
     """What Adam moves: couplings, then of each spectrum shifts in Hz, widths and intensities."""
 
-    def __init__(
-        self, problem: Problem, theta: Float[np.ndarray, " k"], fixed: set[str], *, free_intensities: bool
-    ) -> None:
-        self.problem, self.theta = problem, theta
+    def __init__(self, problem: Problem, fixed: set[str], *, free_intensities: bool) -> None:
+        self.problem, self.theta = problem, problem.mean
+        theta = problem.mean
         first = problem.systems[0]
         self.couplings = torch.tensor(theta[: len(problem.pairs)], requires_grad=True)
         self.offsets, self.widths, self.intensities = [], [], []

@@ -1,19 +1,18 @@
-"""Priors of the parameters: the usual ones, those given by path, and parameters that share a value."""
+"""Priors of the parameters: the usual ones, those given by path, and parameters that share a value.
+
+Each function returns a new `Problem`; the search starts at its `mean`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float
 
 from molvis_core.errors import RecordError, did_you_mean
 from molvis_core.fitting import Fixed, Normal, Uniform
 from molvis_nmr.fitting.problem import Problem
-
-if TYPE_CHECKING:
-    pass
 
 SHIFT_SD = 0.05
 COUPLING_SD = 3.0
@@ -23,68 +22,86 @@ INTENSITY_SD = 0.25
 ZERO_SD = 1.0
 
 
-def usual_prior(problem: Problem, *, gaussian: bool, phase: bool) -> Float[np.ndarray, " k"]:
-    """Weak priors around the start values: what keeps parameters from running away. Returns the start.
+def with_usual_prior(problem: Problem, *, gaussian: bool, phase: bool) -> Problem:
+    """Weak priors around the start values: what keeps parameters from running away.
 
     Shifts by 0.05 ppm, couplings by 3 Hz, those of 0 by 1 Hz, widths by a factor of 2 together and by a third apart,
     intensities by a quarter.
+
+    Args:
+        problem: what is fitted.
+        gaussian: whether the Gaussian width is free.
+        phase: whether the phases are free.
     """
-    p = len(problem.pairs)
+    p, seen = len(problem.pairs), problem.seen
+    mean, sd, free = problem.mean.copy(), problem.sd.copy(), problem.free.copy()
+    low, high, r_mean = problem.low.copy(), problem.high.copy(), problem.r_mean.copy()
     start = np.array([problem.systems[0].couplings[pair] for pair in problem.pairs])
-    problem.mean[:p], problem.sd[:p] = start, np.where(start != 0, COUPLING_SD, ZERO_SD)
+    mean[:p], sd[:p] = start, np.where(start != 0, COUPLING_SD, ZERO_SD)
     for s, (system, m) in enumerate(zip(problem.systems, problem.measured, strict=True)):
-        seen = np.isin(np.arange(problem.groups), problem.observed)
         shift, width, extra = (problem.at(s, kind) for kind in ("shift", "width", "extra"))
-        problem.mean[shift], problem.sd[shift], problem.free[shift] = system.shifts, SHIFT_SD, seen
-        problem.mean[width], problem.sd[width], problem.free[width] = np.log(system.widths), WIDTH_SD, seen
-        problem.low[width], problem.high[width] = np.log(max(0.02, 0.05 * m.step)), np.log(100.0)
-        problem.mean[extra], problem.sd[extra] = 0.0, (1.0, 0.1, 0.1)
-        problem.free[extra] = (gaussian, phase, phase)
-        problem.low[extra.start] = 0.0
-        problem.r_mean[s] = system.intensities
-    return problem.mean.copy()
+        mean[shift], sd[shift], free[shift] = system.shifts, SHIFT_SD, seen
+        mean[width], sd[width], free[width] = np.log(system.widths), WIDTH_SD, seen
+        low[width], high[width] = np.log(max(0.02, 0.05 * m.step)), np.log(100.0)
+        mean[extra], sd[extra] = 0.0, (1.0, 0.1, 0.1)
+        free[extra] = (gaussian, phase, phase)
+        low[extra.start] = 0.0
+        r_mean[s] = system.intensities
+    return replace(problem, mean=mean, sd=sd, low=low, high=high, free=free, r_mean=r_mean)
 
 
-def apply_prior(
-    problem: Problem, prior: Mapping[str, Normal | Uniform | Fixed], theta: Float[np.ndarray, " k"]
-) -> Float[np.ndarray, " k"]:
-    """Put a prior by path in place of the usual; returns the start.
+def with_prior(problem: Problem, prior: Mapping[str, Normal | Uniform | Fixed]) -> Problem:
+    """A prior by path in place of the usual.
 
     Raises:
         RecordError: a path that does not exist.
     """
-    theta = theta.copy()
     intensities = {
         f"intensity/{name}{problem.mark(s)}": (s, k)
         for s in range(len(problem.measured))
         for k, name in enumerate(problem.systems[s].names)
     }
     scales = {f"scale{problem.mark(s)}": s for s in range(len(problem.measured))}
+    mean, sd, free = problem.mean.copy(), problem.sd.copy(), problem.free.copy()
+    low, high = problem.low.copy(), problem.high.copy()
+    r_mean, r_sd, scale, spread = problem.r_mean.copy(), problem.r_sd.copy(), list(problem.scale), problem.spread
     for name, belief in prior.items():
-        mean, sd = moments(belief)
+        middle, deviation = moments(belief)
         if name in scales:
             if not isinstance(belief, Fixed):
-                raise RecordError(f"{name} of a prior can only be Fixed: intensities say the rest")
-            problem.scale[scales[name]] = belief.value
+                raise RecordError(f"{name} of a prior must be Fixed: the intensities determine the rest")
+            scale[scales[name]] = belief.value
         elif name in intensities:
-            problem.r_mean[intensities[name]], problem.r_sd[intensities[name]] = mean, max(sd, 1e-6 * abs(mean))
+            r_mean[intensities[name]], r_sd[intensities[name]] = middle, max(deviation, 1e-6 * abs(middle))
         elif name in problem.names:
             i = problem.names.index(name)
-            low, high = (belief.low, belief.high) if isinstance(belief, Uniform) else (-np.inf, np.inf)
+            least, most = (belief.low, belief.high) if isinstance(belief, Uniform) else (-np.inf, np.inf)
             if name.startswith("width/"):
-                problem.spread = np.inf
-                if mean <= 0:
-                    raise RecordError(f"the prior of {name} is around {mean:g} Hz; a positive width is wanted")
-                mean, sd, floor = np.log(mean), sd / mean, problem.low[i]
-                low = max(floor, np.log(low) if low > 0 else -np.inf)
-                high = np.log(high) if np.isfinite(high) else problem.high[i]
-            theta[i] = problem.mean[i] = mean
-            problem.free[i] = sd > 0
-            problem.sd[i], problem.low[i], problem.high[i] = sd or np.inf, low, high
+                spread = np.inf
+                middle, deviation, least, most = _logarithms(name, middle, deviation, least, most, low[i], high[i])
+            mean[i], free[i] = middle, deviation > 0
+            sd[i], low[i], high[i] = deviation or np.inf, least, most
         else:
             known = [*problem.names, *intensities, *scales]
-            raise RecordError(f"the prior names {name!r}, which is no parameter.{did_you_mean(name, known)}")
-    return theta
+            raise RecordError(f"the prior names {name!r}, which is not a parameter.{did_you_mean(name, known)}")
+    return replace(
+        problem, mean=mean, sd=sd, low=low, high=high, free=free,
+        r_mean=r_mean, r_sd=r_sd, scale=tuple(scale), spread=spread,
+    )  # fmt: skip
+
+
+def _logarithms(
+    name: str, mean: float, sd: float, low: float, high: float, floor: float, ceiling: float
+) -> tuple[float, float, float, float]:
+    """The prior of a width in Hz as that of its logarithm: mean, standard deviation, bounds."""
+    if mean <= 0:
+        raise RecordError(f"the mean of the prior of {name} must be positive, got {mean:g} Hz")
+    return (
+        np.log(mean),
+        sd / mean,
+        max(floor, np.log(low) if low > 0 else -np.inf),
+        np.log(high) if np.isfinite(high) else ceiling,
+    )
 
 
 def moments(belief: Normal | Uniform | Fixed) -> tuple[float, float]:
@@ -96,27 +113,28 @@ def moments(belief: Normal | Uniform | Fixed) -> tuple[float, float]:
     return belief.value, 0.0
 
 
-def tie(problem: Problem, ties: Sequence[Sequence[str]], theta: Float[np.ndarray, " k"]) -> None:
-    """Let parameters share one value each group; `theta` is brought to the means.
+def with_ties(problem: Problem, ties: Sequence[Sequence[str]]) -> Problem:
+    """Parameters that share one value each group, and start from the mean of theirs.
 
     Raises:
         RecordError: a path that does not exist, is not fitted, or comes twice.
     """
     if not ties:
-        return
+        return problem
+    mean = problem.mean.copy()
     left = {i: [i] for i in np.flatnonzero(problem.free).tolist()}
     for together in ties:
         index: list[int] = []
         for name in together:
             if name not in problem.names:
-                raise RecordError(f"ties name {name!r}, which is no parameter.{did_you_mean(name, problem.names)}")
+                raise RecordError(f"ties name {name!r}, which is not a parameter.{did_you_mean(name, problem.names)}")
             index.append(problem.names.index(name))
         if len(index) < 2 or any(i not in left for i in index) or len(set(index)) < len(index):
-            raise RecordError(f"ties of {', '.join(together)}: two or more fitted parameters are wanted, each once")
-        theta[index] = problem.mean[index] = theta[index].mean()
+            raise RecordError(f"ties must hold two or more fitted parameters, each once, got {', '.join(together)}")
+        mean[index] = mean[index].mean()
         for i in index[1:]:
             left[index[0]] += left.pop(i)
     columns = np.zeros((len(problem.names), len(left)))
     for column, members in enumerate(left.values()):
         columns[members, column] = 1
-    problem.tie = columns
+    return replace(problem, mean=mean, tie=columns)

@@ -1,10 +1,7 @@
-"""Least squares on spectra: what is fitted, on which points, and how to go downhill.
+"""What is fitted: spectra of one spin system, its parameters with their priors, and the points that count.
 
-Intensities and baseline are linear: at each point of the search they are solved for, and the search is over the rest
-alone (variable projection). Noise is not known beforehand: the objective is that of a normal distribution of unknown
-width, n log(sum of squares), plus squared distances from the prior.
-
-Reference: G. H. Golub and V. Pereyra, Inverse Problems 19 (2003) R1, doi:10.1088/0266-5611/19/2/201
+A `Problem` is resolved once and never changes: what ties parameters, holds them back or gives them a line shape makes a
+new one with `dataclasses.replace`.
 """
 
 from __future__ import annotations
@@ -12,93 +9,31 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from molvis_core.records import Trace
-from molvis_nmr.fitting import agreement as metrics
-from molvis_nmr.fitting.lorentzians import Shape, Window, basis, jacobian
-from molvis_nmr.spins.derivatives import lines_and_derivatives
-from molvis_nmr.spins.hamiltonian import RATIOS, components
+from molvis_nmr.fitting import agreement
+from molvis_nmr.fitting.lorentzians import Shape, Window, basis
+from molvis_nmr.fitting.measured import Measured
+from molvis_nmr.spins.hamiltonian import components
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import lines
 
 STRONG = 1e-4
-"""Lines weaker than this share of a spin's are left out where signals are looked for."""
-ONE_SHIFT = 0.01
+"""Transitions weaker than this share of a spin's are left out where signals are looked for."""
+WEAK = 1e-5
+"""Transitions weaker than this share of a spin's are left out of the model."""
+SAME_SHIFT = 0.01
 """Groups of a kind that start nearer than this, in ppm, are taken to be alike."""
 ALIKE = 0.05
 """By how much widths and intensities of such groups differ."""
-TELLING = 6.0
-"""Two answers that differ by less than this in the objective (-2 log likelihood) are as good as each other."""
-WEAK = 1e-5
-"""Lines weaker than this share of a spin's are left out of the model."""
+EQUIVALENT = 6.0
+"""Two fits that differ by less than this in the objective (-2 log likelihood) are equally good."""
 
-
-class Measured:
-    """A spectrum, ready to be fitted: in Hz, with excluded regions bridged, at any broadening.
-
-    Attributes:
-        trace: as it was given.
-        frequency: of 1H, in MHz.
-        observed: of the observed nucleus, in MHz.
-        hertz: the axis in Hz.
-        step: between points, in Hz.
-        keep: points that are not excluded.
-        data: the signal, divided by `unit`.
-        unit: the highest point.
-    """
-
-    def __init__(self, trace: Trace, nucleus: str, exclude: Sequence[tuple[float, float]]) -> None:
-        self.trace = trace
-        self.observed = float(trace.frequency or 0.0)
-        self.frequency = self.observed * 100 / RATIOS[nucleus]
-        self.hertz = trace.x * self.observed
-        self.step = float((self.hertz[-1] - self.hertz[0]) / (len(trace) - 1))
-        self.keep = np.ones(len(trace), dtype=bool)
-        for low, high in exclude:
-            self.keep &= ~((trace.x >= min(low, high)) & (trace.x <= max(low, high)))
-        data = np.array(trace.y)
-        if not self.keep.all() and self.keep.any():
-            at = np.arange(len(trace))
-            data = np.interp(at, at[self.keep], data[self.keep])
-        self.unit = float(np.abs(data).max()) or 1.0
-        self.data = data / self.unit
-        self._broadened: dict[float, np.ndarray] = {0.0: self.data}
-
-    def broadened(self, width: float) -> Float[np.ndarray, " t"]:
-        """The measurement convolved with a Lorentzian of `width` Hz."""
-        if width not in self._broadened:
-            from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
-
-            size = next_fast_len(len(self.data) + int(40 * width / self.step), real=True)
-            decay = np.exp(-2 * np.pi * width * rfftfreq(size, self.step))
-            self._broadened[width] = np.asarray(irfft(np.asarray(rfft(self.data, size)) * decay, size))[
-                : len(self.data)
-            ]
-        return self._broadened[width]
-
-    def windows(self, mask: Bool[np.ndarray, " t"], broadening: float, step: float) -> list[Window]:
-        """Runs of `mask`, on every m-th point, so that these are at most `step` Hz apart."""
-        every = max(int(step / self.step), 1)
-        data = self.broadened(broadening)
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.view(np.int8), [0]])))
-        found: list[Window] = []
-        for first, last in edges.reshape(-1, 2).tolist():
-            count = (last - first) // every
-            if count < 4:
-                continue
-            stop = first + count * every
-            start = self.hertz[first]
-            if broadening == 0 and every > 1:  # the mean of each m points, whose middle is where they are
-                some = data[first:stop].reshape(count, every).mean(axis=1)
-                keep = np.asarray(self.keep[first:stop].reshape(count, every).all(axis=1))
-                start += self.step * (every - 1) / 2
-            else:
-                some, keep = data[first:stop:every], self.keep[first:stop:every]
-            found.append(Window(float(start), self.step * every, some, keep))
-        return found
+Kernel = tuple[np.ndarray, float]
+"""An instrument's line shape: weights on equidistant points, and their distance in Hz."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -123,80 +58,62 @@ class Stage:
     absolute: float = 0.0
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class State:
-    """A point of the search with what was computed there.
-
-    Attributes:
-        theta: nonlinear parameters.
-        linear: intensities and baseline of each spectrum.
-        columns: what those are factors of.
-        residual: measurement less model.
-        weight: of each point.
-        loss: sum of squares, or of absolute values, of each spectrum.
-        objective: what is minimized.
-    """
-
-    theta: Float[np.ndarray, " k"]
-    linear: list[Float[np.ndarray, " _c"]]
-    columns: list[Float[np.ndarray, "_t _c"]]
-    residual: list[Float[np.ndarray, " _t"]]
-    weight: list[Float[np.ndarray, " _t"]]
-    loss: list[float]
-    objective: float
-
-
+@dataclass(frozen=True, eq=False)
 class Problem:
     """Spectra of one spin system, and its parameters.
 
     Nonlinear parameters in order: couplings; then of each spectrum shifts (ppm), logarithms of widths (Hz), the
     Gaussian width (Hz), phases. Each has a normal prior `mean`, `sd`, bounds `low`, `high`, and may move only where
-    `free`. `tie` maps the vector that is searched over to that of all parameters.
+    `free`; the search starts at `mean`. Make one with `problem_of`.
 
     Attributes:
+        measured: the spectra.
+        systems: start values for each spectrum.
+        nucleus: observed.
         pairs: groups whose coupling is a parameter.
-        names: paths of the parameters.
+        names, units: paths and units of the parameters.
+        mean, sd, low, high, free: prior, bounds and freedom of each parameter.
         r_mean, r_sd: prior of the intensities, of each spectrum and group.
-        spread: of the logarithms of the widths of one spectrum around their mean.
         scale: of each spectrum, in its units: what an intensity of 1 gives; None where it is to be found.
+        kernel: of each spectrum, the instrument's line shape; None where lines are Lorentzians.
+        spread: standard deviation of the logarithms of the widths of one spectrum around their mean.
+        tie: maps the vector that is searched over to that of all parameters; None where nothing is tied.
+        baseline: degree of a polynomial in each window; negative for none.
     """
 
-    def __init__(
-        self,
-        measured: Sequence[Measured],
-        systems: Sequence[SpinSystem],
-        nucleus: str,
-        *,
-        all_couplings: bool = True,
-        baseline: int = -1,
-    ) -> None:
-        self.measured, self.systems, self.nucleus = list(measured), list(systems), nucleus
-        self.baseline = baseline
-        self.groups = len(systems[0])
-        first = systems[0]
-        linked = first.couplings != 0
-        if all_couplings:
-            self.pairs = [p for c in components(linked) for p in itertools.combinations(c, 2)]
-        else:
-            self.pairs = [(k, m) for k, m in itertools.combinations(range(self.groups), 2) if linked[k, m]]
-        names = [f"coupling/{first.names[k]}-{first.names[m]}" for k, m in self.pairs]
-        units = ["Hz"] * len(names)
-        for s in range(len(self.measured)):
-            names += [f"{kind}/{name}{self.mark(s)}" for kind in ("shift", "width") for name in first.names]
-            names += [f"{kind}{self.mark(s)}" for kind in ("gaussian", "phase/0", "phase/1")]
-            units += ["ppm"] * self.groups + ["Hz"] * self.groups + ["Hz", "rad", "rad/kHz"]
-        self.names, self.units = tuple(names), tuple(units)
-        size = len(names)
-        self.mean, self.sd = np.zeros(size), np.full(size, np.inf)
-        self.low, self.high = np.full(size, -np.inf), np.full(size, np.inf)
-        self.free = np.ones(size, dtype=bool)
-        self.spread = 0.3
-        self.tie: Float[np.ndarray, "k f"] | None = None
-        self.r_mean = np.ones((len(self.measured), self.groups))
-        self.r_sd = np.full((len(self.measured), self.groups), 0.25)
-        self.scale: list[float | None] = [None] * len(self.measured)
-        self.kernel: list[tuple[np.ndarray, float] | None] = [None] * len(self.measured)
-        self.observed = [k for k in range(self.groups) if first.nuclei[k] == nucleus]
+    measured: tuple[Measured, ...]
+    systems: tuple[SpinSystem, ...]
+    nucleus: str
+    pairs: tuple[tuple[int, int], ...]
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    mean: Float[np.ndarray, " k"]
+    sd: Float[np.ndarray, " k"]
+    low: Float[np.ndarray, " k"]
+    high: Float[np.ndarray, " k"]
+    free: Bool[np.ndarray, " k"]
+    r_mean: Float[np.ndarray, "s g"]
+    r_sd: Float[np.ndarray, "s g"]
+    scale: tuple[float | None, ...]
+    kernel: tuple[Kernel | None, ...]
+    spread: float = 0.3
+    tie: Float[np.ndarray, "k f"] | None = None
+    baseline: int = -1
+
+    @property
+    def groups(self) -> int:
+        """Number of groups of spins."""
+        return len(self.systems[0])
+
+    @cached_property
+    def observed(self) -> list[int]:
+        """Groups of the observed nucleus."""
+        return [k for k, nucleus in enumerate(self.systems[0].nuclei) if nucleus == self.nucleus]
+
+    @cached_property
+    def seen(self) -> Bool[np.ndarray, " g"]:
+        """The same as a mask."""
+        return np.isin(np.arange(self.groups), self.observed)
 
     def mark(self, s: int) -> str:
         """What the names of a spectrum's own parameters end with."""
@@ -233,6 +150,12 @@ class Problem:
         gaussian, zero, one = theta[self.at(s, "extra")].tolist()
         return Shape(broadening, abs(gaussian), (zero, one), *(self.kernel[s] or (None, 1.0)))
 
+    def basis(self, theta: Float[np.ndarray, " k"], windows: Sequence[Window], s: int, broadening: float) -> np.ndarray:
+        """The spectrum of each group at intensity 1, on all windows."""
+        system = self.system(theta, s)
+        found = lines(system, self.measured[s].frequency, nucleus=self.nucleus, threshold=WEAK)
+        return np.concatenate(basis(windows, found, system.widths, self.shape(theta, s, broadening)))
+
     def stage(
         self,
         theta: Float[np.ndarray, " k"],
@@ -242,7 +165,7 @@ class Problem:
         fine: float = 3.0,
         absolute: float = 0.0,
     ) -> Stage:
-        """Windows around the lines of the system as it is, and as it was given.
+        """Windows around the transitions of the system as it is, and as it was given.
 
         Args:
             theta: nonlinear parameters.
@@ -257,31 +180,13 @@ class Problem:
             mask = np.zeros(len(m.hertz), dtype=bool)
             for one in (system, self.systems[s]):
                 found = lines(one, m.frequency, nucleus=self.nucleus, threshold=STRONG)
-                mask |= metrics.region(m.hertz, found.position, found.weight.sum(axis=1), reach=reach)
+                mask |= agreement.region(m.hertz, found.position, found.weight.sum(axis=1), reach=reach)
             narrow = system.widths[self.observed].min() + self.shape(theta, s).gaussian + broadening
             windows.append(m.windows(mask, broadening, narrow / fine))
         data = [np.concatenate([w.data for w in some] or [np.zeros(0)]) for some in windows]
         keep = [np.concatenate([w.keep for w in some] or [np.zeros(0, dtype=bool)]) for some in windows]
         background = [_polynomials([len(w) for w in some], self.baseline) for some in windows]
         return Stage(broadening, windows, data, keep, background, [float(k.sum()) for k in keep], absolute)
-
-    def basis(self, theta: Float[np.ndarray, " k"], windows: Sequence[Window], s: int, broadening: float) -> np.ndarray:
-        """The spectrum of each group at intensity 1, on all windows."""
-        system = self.system(theta, s)
-        found = lines(system, self.measured[s].frequency, nucleus=self.nucleus, threshold=WEAK)
-        return np.concatenate(basis(windows, found, system.widths, self.shape(theta, s, broadening)))
-
-    def _level(self, s: int, data: np.ndarray, total: np.ndarray, weight: np.ndarray) -> float:
-        """What an intensity of 1 gives: as it was set, or as the data have it for all groups alike."""
-        given = self.scale[s]
-        if given is not None:
-            return given / self.measured[s].unit
-        level = float((weight * total) @ data) / max(float((weight * total) @ total), 1e-300)
-        return max(level, 1e-9)
-
-    def level(self, s: int, state: State, stage: Stage) -> float:
-        """What an intensity of 1 gives in the data of a spectrum."""
-        return self._level(s, stage.data[s], state.columns[s][:, : self.groups] @ self.r_mean[s], state.weight[s])
 
     def swapped(self, theta: Float[np.ndarray, " k"], k: int, m: int) -> Float[np.ndarray, " k"]:
         """The same spectrum with two groups under each other's names."""
@@ -296,114 +201,22 @@ class Problem:
                 new[[at + k, at + m]] = theta[[at + m, at + k]]
         return new
 
-    def likeness(self, s: int) -> Float[np.ndarray, "g g"]:
-        """Precision of the differences between groups that start at one shift: they are alike, and relax alike."""
-        shift, sizes = self.systems[s].shifts, self.systems[s].multiplicity
-        near = (np.abs(shift[:, None] - shift) < ONE_SHIFT) & (sizes[:, None] == sizes)
-        seen = np.isin(np.arange(self.groups), self.observed)
-        near &= seen[:, None] & seen & ~np.eye(self.groups, dtype=bool)
-        return (np.diag(near.sum(axis=1)) - near) / ALIKE**2
+    @cached_property
+    def likeness(self) -> tuple[Float[np.ndarray, "g g"], ...]:
+        """Of each spectrum, the precision of differences between groups that start at one shift and relax alike."""
+        found: list[np.ndarray] = []
+        for system in self.systems:
+            shift, sizes = system.shifts, system.multiplicity
+            near = (np.abs(shift[:, None] - shift) < SAME_SHIFT) & (sizes[:, None] == sizes)
+            near &= self.seen[:, None] & self.seen & ~np.eye(self.groups, dtype=bool)
+            found.append((np.diag(near.sum(axis=1)) - near) / ALIKE**2)
+        return tuple(found)
 
     def ridge(self, s: int, level: float) -> tuple[Float[np.ndarray, "g g"], Float[np.ndarray, " g"]]:
         """Prior of the linear intensities: precision and mean."""
-        return (np.diag(1 / self.r_sd[s] ** 2) + self.likeness(s)) / level**2, self.r_mean[s] * level
+        return (np.diag(1 / self.r_sd[s] ** 2) + self.likeness[s]) / level**2, self.r_mean[s] * level
 
-    def _solve(
-        self, stage: Stage, s: int, columns: np.ndarray, weight: np.ndarray, variance: float | None
-    ) -> tuple[np.ndarray, float]:
-        """Intensities, which are positive, and baseline; and what the prior of the intensities costs."""
-        data, g = stage.data[s], self.groups
-        weighted = columns * weight[:, None]
-        gram, right = weighted.T @ columns, weighted.T @ data
-        level = self._level(s, data, columns[:, :g] @ self.r_mean[s], weight)
-        if variance is None:
-            variance = 1e-3 * float((weight * data) @ data) / max(float(weight.sum()), 1.0)
-        precision, mean = self.ridge(s, level)
-        precision *= variance
-        gram[:g, :g] += precision
-        right[:g] += precision @ mean
-        diagonal = np.arange(len(gram))
-        gram[diagonal, diagonal] += 1e-12 * np.trace(gram) / len(gram)
-        found = np.linalg.solve(gram, right)
-        low = 0.02 * mean
-        fixed = np.zeros(len(found), dtype=bool)
-        while ((found[:g] < low) & ~fixed[:g]).any():
-            fixed[:g] |= found[:g] < low
-            found[:g][fixed[:g]] = low[fixed[:g]]
-            open_ = ~fixed
-            found[open_] = np.linalg.solve(
-                gram[np.ix_(open_, open_)], right[open_] - gram[np.ix_(open_, fixed)] @ found[fixed]
-            )
-        return found, float((found[:g] - mean) @ precision @ (found[:g] - mean))
-
-    def evaluate(self, theta: Float[np.ndarray, " k"], stage: Stage, before: State | None = None) -> State:
-        """Model and objective. `before` tells how large the noise is, and where residuals are large."""
-        off = np.where(self.free, theta - self.mean, 0.0)
-        objective = float(off @ self.precision() @ off)
-        linear, columns, residual, weight, loss = [], [], [], [], []
-        for s in range(len(self.measured)):
-            if before is not None and before.theta is theta:
-                found = before.columns[s]
-            else:
-                found = np.hstack([self.basis(theta, stage.windows[s], s, stage.broadening), stage.background[s]])
-            w = stage.keep[s].astype(np.float64)
-            variance = None
-            if before is not None:
-                variance = before.loss[s] / stage.count[s]
-                if stage.absolute:
-                    w, variance = before.weight[s], variance * 0.5
-            c, cost = self._solve(stage, s, found, w, variance)
-            off = stage.data[s] - found @ c
-            if stage.absolute:
-                size = np.hypot(off, stage.absolute)
-                w = stage.keep[s] / size
-                total = float(size @ stage.keep[s]) + cost
-            else:
-                total = float((w * off) @ off) + cost
-            objective += stage.count[s] * np.log(max(total, 1e-300)) * (2.0 if stage.absolute else 1.0)
-            linear.append(c)
-            columns.append(found)
-            residual.append(off)
-            weight.append(w)
-            loss.append(total)
-        return State(theta, linear, columns, residual, weight, loss, objective)
-
-    def derive(self, state: State, stage: Stage) -> list[Float[np.ndarray, "_t _k"]]:
-        """Derivatives of each spectrum by its own nonlinear parameters, at the state's intensities."""
-        g, p = self.groups, len(self.pairs)
-        found: list[np.ndarray] = []
-        for s, m in enumerate(self.measured):
-            system, r = self.system(state.theta, s), state.linear[s][:g]
-            derived = lines_and_derivatives(
-                system, m.frequency, nucleus=self.nucleus, threshold=WEAK, pairs=self.pairs, intensities=r
-            )
-            shape = self.shape(state.theta, s, stage.broadening)
-            both = jacobian(stage.windows[s], derived, system.widths, shape, r)
-            columns = np.concatenate([j for _, j in both])
-            columns[:, g + p : 2 * g + p] *= system.widths
-            found.append(columns)
-        return found
-
-    def normal(
-        self, state: State, stage: Stage, derived: list[Float[np.ndarray, "_t _k"]]
-    ) -> tuple[Float[np.ndarray, "k k"], Float[np.ndarray, " k"]]:
-        """Normal equations of the nonlinear parameters, with the linear ones projected out."""
-        size = len(self.names)
-        left, right = np.zeros((size, size)), np.zeros(size)
-        for s, slopes in enumerate(derived):
-            place = self.own(s)
-            weighted = state.columns[s] * state.weight[s][:, None]
-            gram = weighted.T @ state.columns[s]
-            diagonal = np.arange(len(gram))
-            gram[diagonal, diagonal] += 1e-6 * gram[diagonal, diagonal] + 1e-9 * np.trace(gram) / len(gram)
-            across = weighted.T @ slopes
-            down = slopes * state.weight[s][:, None]
-            factor = stage.count[s] / state.loss[s]
-            projected = np.linalg.solve(gram, across)
-            left[np.ix_(place, place)] += factor * (down.T @ slopes - across.T @ projected)
-            right[place] += factor * (down - weighted @ projected).T @ state.residual[s]
-        return left, right
-
+    @cached_property
     def precision(self) -> Float[np.ndarray, "k k"]:
         """Of the prior: of each parameter by itself, and of widths around their mean."""
         found = np.diag(np.where(self.free, 1 / self.sd**2, 0.0))
@@ -414,9 +227,10 @@ class Problem:
                 if len(at) > 1:
                     found[np.ix_(at, at)] += (np.eye(len(at)) - 1 / len(at)) / self.spread**2
                     some = at - self.at(s, "width").start
-                    found[np.ix_(at, at)] += self.likeness(s)[np.ix_(some, some)]
+                    found[np.ix_(at, at)] += self.likeness[s][np.ix_(some, some)]
         return found
 
+    @cached_property
     def searched(self) -> Float[np.ndarray, "k f"]:
         """From the vector that is searched over to that of all parameters."""
         if self.tie is None:
@@ -424,64 +238,62 @@ class Problem:
         some = self.tie * self.free[:, None]
         return some[:, some.any(axis=0)]
 
-    def _limits(self, broadening: float) -> Float[np.ndarray, " k"]:
-        """How far a parameter may go in one step."""
-        limit = np.full(len(self.names), 1.0 + broadening / 4)
-        for s, m in enumerate(self.measured):
-            limit[self.at(s, "shift")] = (1.5 + 0.5 * broadening) / m.observed
-            limit[self.at(s, "width")] = 0.5
-            limit[self.at(s, "extra")] = (0.3, 0.1, 0.1)
-        return limit
+    def tied(self, theta: Float[np.ndarray, " k"], around: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+        """The nearest parameters to `theta` whose differences from `around` obey the ties."""
+        if self.tie is None:
+            return theta
+        return around + self.tie @ (np.linalg.pinv(self.tie) @ (theta - around))
 
-    def descend(
-        self, theta: Float[np.ndarray, " k"], stage: Stage, *, most: int = 20, tolerance: float = 1e-3, reuse: int = 3
-    ) -> tuple[State, bool]:
-        """Levenberg and Marquardt from `theta` on; and whether it came to an end by itself.
 
-        Args:
-            theta: where to start.
-            stage: what to fit.
-            most: steps.
-            tolerance: the end is reached where two steps in a row gain less than this share of the number of points.
-            reuse: steps that share derivatives.
-        """
-        tie = self.searched()
-        state = self.evaluate(theta, stage)
-        state = self.evaluate(theta, stage, state)
-        precision = self.precision()
-        limit = self._limits(stage.broadening)
-        damping, age, small = 1e-2, reuse, 0
-        derived: list[np.ndarray] = []
-        for _ in range(most):
-            if age >= reuse:
-                derived, age = self.derive(state, stage), 0
-            age += 1
-            left, right = self.normal(state, stage, derived)
-            left = tie.T @ (left + precision) @ tie
-            right = tie.T @ (right - precision @ np.where(self.free, state.theta - self.mean, 0.0))
-            diagonal = np.diag(np.diag(left) + 1e-12)
-            found = state
-            for _ in range(6):
-                move = np.clip(tie @ np.linalg.solve(left + damping * diagonal, right), -limit, limit)
-                new = np.clip(state.theta + move, self.low, self.high)
-                found = self.evaluate(new, stage, state)
-                if found.objective < state.objective:
-                    break
-                damping = max(damping * 6, 1e-3)
-            if not found.objective < state.objective:
-                if age == 1:
-                    return state, True
-                age = reuse
-                continue
-            gain, state = state.objective - found.objective, found
-            damping = max(damping / 6, 1e-7)
-            if gain < tolerance * sum(stage.count):
-                age, small = reuse, small + 1
-                if small == 2:
-                    return state, True
-            else:
-                small = 0
-        return state, False
+def problem_of(
+    measured: Sequence[Measured],
+    systems: Sequence[SpinSystem],
+    nucleus: str,
+    *,
+    all_couplings: bool = True,
+    baseline: int = -1,
+) -> Problem:
+    """The parameters of spectra, without a prior.
+
+    Args:
+        measured: the spectra.
+        systems: start values for each.
+        nucleus: observed.
+        all_couplings: couplings between all groups that are linked, or those alone that are not 0.
+        baseline: degree of a polynomial in each window; negative for none.
+    """
+    first, groups, spectra = systems[0], len(systems[0]), len(measured)
+    linked = first.couplings != 0
+    if all_couplings:
+        pairs = [p for c in components(linked) for p in itertools.combinations(c, 2)]
+    else:
+        pairs = [(k, m) for k, m in itertools.combinations(range(groups), 2) if linked[k, m]]
+    names = [f"coupling/{first.names[k]}-{first.names[m]}" for k, m in pairs]
+    units = ["Hz"] * len(names)
+    for s in range(spectra):
+        mark = f"@{s + 1}" if spectra > 1 else ""
+        names += [f"{kind}/{name}{mark}" for kind in ("shift", "width") for name in first.names]
+        names += [f"{kind}{mark}" for kind in ("gaussian", "phase/0", "phase/1")]
+        units += ["ppm"] * groups + ["Hz"] * groups + ["Hz", "rad", "rad/kHz"]
+    size = len(names)
+    return Problem(
+        measured=tuple(measured),
+        systems=tuple(systems),
+        nucleus=nucleus,
+        pairs=tuple((int(k), int(m)) for k, m in pairs),
+        names=tuple(names),
+        units=tuple(units),
+        mean=np.zeros(size),
+        sd=np.full(size, np.inf),
+        low=np.full(size, -np.inf),
+        high=np.full(size, np.inf),
+        free=np.ones(size, dtype=bool),
+        r_mean=np.ones((spectra, groups)),
+        r_sd=np.full((spectra, groups), 0.25),
+        scale=(None,) * spectra,
+        kernel=(None,) * spectra,
+        baseline=baseline,
+    )
 
 
 def _polynomials(lengths: Sequence[int], degree: int) -> Float[np.ndarray, "t b"]:

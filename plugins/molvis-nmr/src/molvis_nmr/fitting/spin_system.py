@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Float
@@ -19,18 +19,16 @@ from molvis_core.errors import RecordError, did_you_mean
 from molvis_core.fitting import Fit, Fixed, Normal, Uniform
 from molvis_core.records import Trace
 from molvis_nmr.fitting import agreement as metrics
+from molvis_nmr.fitting.lineshape import held_out
 from molvis_nmr.fitting.lorentzians import Window
-from molvis_nmr.fitting.measured import check
-from molvis_nmr.fitting.priors import apply_prior, tie, usual_prior
-from molvis_nmr.fitting.problem import Measured, Problem, Stage, State
-from molvis_nmr.fitting.search import Search, held_out
+from molvis_nmr.fitting.measured import Measured, check
+from molvis_nmr.fitting.priors import with_prior, with_ties, with_usual_prior
+from molvis_nmr.fitting.problem import Problem, problem_of
+from molvis_nmr.fitting.search import Answer, Search
 from molvis_nmr.fitting.uncertainty import covariance, flags, profile
 from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import lines
-
-if TYPE_CHECKING:
-    pass
 
 Progress = Callable[[int, int], None]
 LADDER = (12.0, 4.0, 1.0, 0.0)
@@ -81,7 +79,7 @@ class SpinSystemFit:
     line_shape: tuple[tuple[Float[np.ndarray, " _m"], Float[np.ndarray, " _m"]] | None, ...]
     starts: int
     problem: str
-    _search: Any = field(default=None, repr=False)
+    _answer: Any = field(default=None, repr=False)
 
     def profile(self, name: str, values: Sequence[float]) -> Float[np.ndarray, " v"]:
         """Profile of -2 log likelihood of a shift, coupling or width at `values`: 2.71 bounds the 90% interval.
@@ -89,12 +87,12 @@ class SpinSystemFit:
         Raises:
             RecordError: no such parameter.
         """
-        search = cast("Search", self._search)
+        answer = cast("Answer", self._answer)
         try:
             with one_thread():
-                return profile(search.problem, search.state, search.stage, name, values)
+                return profile(answer.problem, answer.state, answer.stage, name, values)
         except KeyError:
-            known = search.problem.names
+            known = answer.problem.names
             raise RecordError(f"the fit has no parameter {name!r}.{did_you_mean(name, known)}") from None
 
 
@@ -148,100 +146,149 @@ def fit(
     given = [system] * len(traces) if isinstance(system, SpinSystem) else list(system)
     check(traces, given, nucleus, exclude, broadening)
     if couplings not in ("all", "given"):
-        raise RecordError(f"couplings is {couplings!r}; 'all' or 'given' is wanted")
+        raise RecordError(f"couplings must be 'all' or 'given', got {couplings!r}")
     measured = [Measured(trace, nucleus, exclude) for trace in traces]
-    problem = Problem(
+    problem = problem_of(
         measured, given, nucleus, all_couplings=couplings == "all", baseline=-1 if baseline is None else baseline
     )
-    theta = usual_prior(problem, gaussian=gaussian, phase=phase)
-    if prior:
-        theta = apply_prior(problem, prior, theta)
-    tie(problem, ties, theta)
-    points = problem.stage(theta, 0.0, REACH).count
-    if sum(points) < int(problem.free.sum()) + len(traces) * len(problem.observed):
+    problem = with_usual_prior(problem, gaussian=gaussian, phase=phase)
+    problem = with_ties(with_prior(problem, prior or {}), ties)
+    points = sum(problem.stage(problem.mean, 0.0, REACH).count)
+    free = int(problem.free.sum())
+    if points < free + len(traces) * len(problem.observed):
         raise RecordError(
-            f"more parameters than points: {int(problem.free.sum())} shifts, couplings and widths for "
-            f"{sum(points):.0f} points near the lines; measure finer, or give a prior that fixes some"
+            f"more parameters than points: {free} shifts, couplings and widths for {points:.0f} points near the lines; "
+            f"measure finer, or give a prior that fixes some"
         )
     with one_thread():
         search = Search(problem, REACH, tuple(broadening), seed, progress)
-        search.run(theta, starts=starts)
-        return finish(search, absolute=absolute, line_shape=line_shape)
+        answer = search.run(starts=starts)
+        if absolute and not answer.only_noise():
+            answer = search.absolute(answer)
+        parametric, held = None, None
+        if line_shape:
+            held = held_out(answer.problem, answer.state, answer.stage)
+            parametric = metrics.mean([on_spectrum(answer, s).metrics for s in range(len(traces))])
+            answer = search.with_line_shape(answer)
+        found = summarize(answer, search.starts, parametric=parametric, held=held)
+    search.progress_ends()
+    return found
 
 
-def finish(search: Search, *, absolute: bool, line_shape: bool) -> SpinSystemFit:
-    """From where a search ended to its result, by way of absolute deviations and a line shape where they are wanted."""
-    problem = search.problem
-    if absolute and not search.only_noise():
-        search.absolute()
-    parametric, held = None, None
-    if line_shape:
-        held = held_out(problem, search.state, search.stage)
-        parametric = metrics.mean([_agreement(problem, search.state, s)[0] for s in range(len(problem.measured))])
-        search.shape_lines()
-    state, stage = search.state, search.stage
-    k, g = len(problem.names), problem.groups
+@dataclass(frozen=True, eq=False, slots=True)
+class OnSpectrum:
+    """An answer on one whole spectrum.
+
+    Attributes:
+        metrics: figures of agreement.
+        simulated: without baseline.
+        baseline: 0 outside of what was fitted.
+    """
+
+    metrics: dict[str, float]
+    simulated: Float[np.ndarray, " t"]
+    baseline: Float[np.ndarray, " t"]
+
+
+def summarize(
+    answer: Answer,
+    starts: int,
+    *,
+    parametric: dict[str, float] | None = None,
+    held: tuple[float, float] | None = None,
+) -> SpinSystemFit:
+    """From where a search ended to its result.
+
+    Args:
+        answer: the parameters.
+        starts: how many were tried.
+        parametric: figures before an instrument line shape was fitted.
+        held: IoU of multiplets left out, without and with a line shape from the others.
+    """
+    problem, state, stage = answer.problem, answer.state, answer.stage
     spread = covariance(problem, state, stage)
-    found = flags(problem, state, stage, np.sqrt(np.maximum(np.diag(spread)[:k], 0)))
-    systems, simulated, residual, baselines, each, scales = [], [], [], [], [], []
+    found = flags(problem, state, stage, np.sqrt(np.maximum(np.diag(spread)[: len(problem.names)], 0)))
+    systems, scales = zip(*(_fitted_system(answer, s) for s in range(len(problem.measured))), strict=True)
+    each = [on_spectrum(answer, s) for s in range(len(problem.measured))]
+    simulated = tuple(replace(m.trace, y=one.simulated) for m, one in zip(problem.measured, each, strict=True))
+    residual = tuple(
+        replace(m.trace, y=m.trace.y - one.simulated - one.baseline)
+        for m, one in zip(problem.measured, each, strict=True)
+    )
+    figures = metrics.mean([one.metrics for one in each])
+    if held is not None and parametric is not None:
+        parametric = {**parametric, "held_out_iou": held[0]}
+        figures["held_out_iou"] = held[1]
+    fitted = _fit_of(answer, spread, simulated, answer.failure(starts))
+    return SpinSystemFit(
+        system=systems[0],
+        systems=systems,
+        fit=fitted,
+        simulated=simulated,
+        baseline=tuple(one.baseline for one in each),
+        residual=residual,
+        metrics=figures,
+        each=tuple(one.metrics for one in each),
+        parametric=parametric,
+        flags=found,
+        scale=scales,
+        gaussian=tuple(float(state.theta[problem.at(s, "extra")][0]) for s in range(len(problem.measured))),
+        line_shape=tuple(_sampled(kernel) for kernel in problem.kernel),
+        starts=starts,
+        problem=fitted.problem,
+        _answer=answer,
+    )
+
+
+def _level(answer: Answer, s: int) -> float:
+    """What an intensity of 1 gives in the data of a spectrum: as it was set, or the mean of those observed."""
+    problem = answer.problem
+    given = problem.scale[s]
+    if given is not None:
+        return given / problem.measured[s].unit
+    return float(answer.state.linear[s][: problem.groups][problem.observed].mean())
+
+
+def _fitted_system(answer: Answer, s: int) -> tuple[SpinSystem, float]:
+    """The spin system of a spectrum as fitted, and what an intensity of 1 gives in the spectrum's unit."""
+    problem, level = answer.problem, _level(answer, s)
+    r = answer.state.linear[s][: problem.groups] / level
+    return replace(problem.system(answer.state.theta, s), intensities=r), level * problem.measured[s].unit
+
+
+def _fit_of(answer: Answer, spread: Float[np.ndarray, "n n"], simulated: tuple[Trace, ...], failure: str) -> Fit:
+    """Parameters with errors in units that people use: widths in Hz, intensities with a mean of 1.
+
+    Both are functions of what was fitted, the logarithms of widths and the heights of multiplets, so that errors follow
+    from its covariance by the derivatives of these functions (propagation to first order).
+    """
+    problem, state = answer.problem, answer.state
+    k, g = len(problem.names), problem.groups
     names, units, values = list(problem.names), list(problem.units), list(state.theta)
     factor = np.eye(len(spread))
-    for s, m in enumerate(problem.measured):
-        r = state.linear[s][:g]
-        given = problem.scale[s]
-        scale = float(r[problem.observed].mean()) if given is None else given / m.unit
-        systems.append(replace(problem.system(state.theta, s), intensities=r / scale))
-        scales.append(scale * m.unit)
-        one, y, base = _agreement(problem, state, s, stage)
-        each.append(one)
-        baselines.append(base)
-        simulated.append(replace(m.trace, y=y))
-        residual.append(replace(m.trace, y=m.trace.y - y - base))
+    for s in range(len(problem.measured)):
+        level = _level(answer, s)
+        r = state.linear[s][:g] / level
         names += [f"intensity/{name}{problem.mark(s)}" for name in problem.systems[s].names]
         units += [""] * g
-        values += list(r / scale)
+        values += list(r)
         mine = slice(k + s * g, k + (s + 1) * g)
-        factor[mine, mine] /= scale
-        if given is None:  # where all are too high by as much, that is the scale's error
-            seen = np.isin(np.arange(g), problem.observed) / len(problem.observed)
-            factor[mine, mine] -= np.outer(r / scale, seen) / scale
+        factor[mine, mine] /= level
+        if problem.scale[s] is None:  # where all are too high by as much, that is the scale's error
+            factor[mine, mine] -= np.outer(r, problem.seen / len(problem.observed)) / level
     for i, name in enumerate(problem.names):
         if name.startswith("width/"):
             values[i] = factor[i, i] = float(np.exp(state.theta[i]))
-    seen = np.isin(np.arange(g), problem.observed)
-    wanted = np.concatenate([problem.free, np.tile(seen, len(problem.measured))])
-    order = _in_order(names, wanted)
+    order = _in_order(names, np.concatenate([problem.free, np.tile(problem.seen, len(problem.measured))]))
     spread = factor @ spread @ factor.T
-    fitted = Fit(
+    return Fit(
         names=tuple(names[i] for i in order),
         units=tuple(units[i] for i in order),
         values=np.array(values)[order],
         covariance=spread[np.ix_(order, order)],
         samples=None,
-        simulated=tuple(simulated),
-        problem=search.problem_found(),
-    )
-    figures = metrics.mean(each)
-    if held is not None and parametric is not None:
-        parametric["held_out_iou"], figures["held_out_iou"] = held
-    search.progress_ends()
-    return SpinSystemFit(
-        system=systems[0],
-        systems=tuple(systems),
-        fit=fitted,
-        simulated=tuple(simulated),
-        baseline=tuple(baselines),
-        residual=tuple(residual),
-        metrics=figures,
-        each=tuple(each),
-        parametric=parametric,
-        flags=found,
-        scale=tuple(scales),
-        gaussian=tuple(float(state.theta[problem.at(s, "extra")][0]) for s in range(len(problem.measured))),
-        line_shape=tuple(_sampled(kernel) for kernel in problem.kernel),
-        starts=search.starts,
-        problem=fitted.problem,
-        _search=search,
+        simulated=simulated,
+        problem=failure,
     )
 
 
@@ -267,14 +314,13 @@ def simulated_on(problem: Problem, theta: Float[np.ndarray, " k"], r: Float[np.n
     return problem.basis(theta, blocks, s, 0.0) @ r
 
 
-def _agreement(
-    problem: Problem, state: State, s: int, stage: Stage | None = None
-) -> tuple[dict[str, float], np.ndarray, np.ndarray]:
-    """Figures of one spectrum, its simulation and its baseline."""
+def on_spectrum(answer: Answer, s: int) -> OnSpectrum:
+    """The fit of one spectrum on its whole axis, in its unit."""
+    problem, state, stage = answer.problem, answer.state, answer.stage
     m, g = problem.measured[s], problem.groups
     y = simulated_on(problem, state.theta, state.linear[s][:g], s) * m.unit
     base = np.zeros(len(y))
-    if stage is not None and stage.background[s].shape[1]:
+    if stage.background[s].shape[1]:
         axis = np.concatenate([w.axis() for w in stage.windows[s]])
         inside = np.concatenate([
             np.flatnonzero((m.hertz >= w.start - w.step / 2) & (m.hertz <= w.axis()[-1] + w.step / 2))
@@ -283,4 +329,4 @@ def _agreement(
         base[inside] = np.interp(m.hertz[inside], axis, stage.background[s] @ state.linear[s][g:]) * m.unit
     start = lines(problem.systems[s], m.frequency, nucleus=problem.nucleus)
     mask = metrics.region(m.hertz, start.position, start.weight @ problem.systems[s].intensities) & m.keep
-    return metrics.agreement(y, np.asarray(m.trace.y), mask, base), y, base
+    return OnSpectrum(metrics.agreement(y, np.asarray(m.trace.y), mask, base), y, base)

@@ -6,27 +6,17 @@ Reference: W. K. Newey and K. D. West, Econometrica 55 (1987) 703, doi:10.2307/1
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from molvis_nmr.fitting.problem import TELLING, Problem, Stage, State
+from molvis_nmr.fitting.noise import autocorrelation
+from molvis_nmr.fitting.problem import EQUIVALENT, Problem, Stage
+from molvis_nmr.fitting.variable_projection import State, derive, descend, evaluate, level
 
 FLAT = 0.7
 """A parameter whose error stays above this share of its prior's is one that the data tell nothing about."""
-
-
-def autocorrelation(residuals: Sequence[Float[np.ndarray, " _t"]], longest: int) -> Float[np.ndarray, " lag"]:
-    """Of residuals in several windows, up to the first lag at which it is lost in its own error; 1 at lag 0."""
-    power = sum(float(r @ r) for r in residuals)
-    count = sum(len(r) for r in residuals)
-    found = [1.0]
-    for lag in range(1, longest + 1):
-        value = sum(float(r[lag:] @ r[:-lag]) for r in residuals if len(r) > lag) / max(power, 1e-300)
-        if value < 2 / np.sqrt(max(count, 1)):
-            break
-        found.append(value)
-    return np.array(found)
 
 
 def _correlated(
@@ -49,13 +39,13 @@ def covariance(problem: Problem, state: State, stage: Stage) -> Float[np.ndarray
     was filled up with tell nothing new, and a wrong line shape is a correlated error too. The prior counts once.
     """
     k, g, spectra = len(problem.names), problem.groups, len(problem.measured)
-    tie = problem.searched()
+    tie = problem.searched
     searched = tie.shape[1]
     size = searched + spectra * g
     precision = np.zeros((size, size))
-    precision[:searched, :searched] = tie.T @ problem.precision() @ tie
+    precision[:searched, :searched] = tie.T @ problem.precision @ tie
     info, spread = np.zeros((size, size)), np.zeros((size, size))
-    derived = problem.derive(state, stage)
+    derived = derive(problem, state, stage)
     for s in range(spectra):
         keep = stage.keep[s]
         columns = np.zeros((len(keep), size + stage.background[s].shape[1]))
@@ -80,7 +70,7 @@ def covariance(problem: Problem, state: State, stage: Stage) -> Float[np.ndarray
             gram, mixed = swap @ gram @ swap.T, swap @ mixed @ swap.T
         info += gram
         spread += mixed
-        precision[np.ix_(mine, mine)] += problem.ridge(s, problem.level(s, state, stage))[0]
+        precision[np.ix_(mine, mine)] += problem.ridge(s, level(problem, state, stage, s))[0]
     whole = info + precision
     size_of = 1 / np.sqrt(np.maximum(np.diag(whole), 1e-300))  # parameters have units: hertz beside ppm
     inverse = size_of[:, None] * np.linalg.pinv(size_of[:, None] * whole * size_of, hermitian=True) * size_of
@@ -113,15 +103,15 @@ def flags(problem: Problem, state: State, stage: Stage, sd: Float[np.ndarray, " 
             continue
         theta = state.theta.copy()
         theta[i] = -value
-        other = problem.evaluate(theta, stage, state)
+        other = evaluate(problem, theta, stage, state)
         # The distance from the prior is no evidence.
         prior = ((theta[i] - problem.mean[i]) ** 2 - (value - problem.mean[i]) ** 2) / problem.sd[i] ** 2
-        if other.objective - prior < state.objective + TELLING:
+        if other.objective - prior < state.objective + EQUIVALENT:
             found[problem.names[i]] = "sign-ambiguous"
     for k, m in _alike(problem):
         theta = problem.swapped(state.theta, k, m)
         change = ((theta - problem.mean) ** 2 - (state.theta - problem.mean) ** 2) / problem.sd**2
-        if float(change[problem.free].sum()) < TELLING:
+        if float(change[problem.free].sum()) < EQUIVALENT:
             for name in (problem.systems[0].names[k], problem.systems[0].names[m]):
                 for s in range(len(problem.measured)):
                     found.setdefault(f"shift/{name}{problem.mark(s)}", "relabelling")
@@ -158,26 +148,22 @@ def profile(
     where = problem.names.index(name) if name in problem.names else None
     if where is None:
         raise KeyError(name)
-    was = problem.free
     found = np.full(len(values), np.nan)
-    try:
-        held = np.zeros(len(was), dtype=bool)
-        held[where] = True
-        if problem.tie is not None:
-            held |= (problem.tie[:, problem.tie[where] != 0] != 0).any(axis=1)
-        problem.free = was & ~held
-        order = np.argsort(np.abs(np.array(values) - _shown(problem, state.theta, where)), kind="stable")
-        ends = dict[bool, np.ndarray]()
-        for i in order.tolist():  # outwards, each from its neighbour's answer
-            aim = float(np.log(values[i])) if name.startswith("width/") else float(values[i])
-            side = aim > state.theta[where]
-            theta = ends.get(side, state.theta).copy()
-            theta[held] = aim
-            end, _ = problem.descend(theta, stage, most=12, tolerance=1e-5)
-            ends[side] = end.theta
-            found[i] = sum(n * np.log(x) for n, x in zip(stage.count, end.loss, strict=True))
-    finally:
-        problem.free = was
+    held = np.zeros(len(problem.names), dtype=bool)
+    held[where] = True
+    if problem.tie is not None:
+        held |= (problem.tie[:, problem.tie[where] != 0] != 0).any(axis=1)
+    others = replace(problem, free=problem.free & ~held)
+    order = np.argsort(np.abs(np.array(values) - _shown(problem, state.theta, where)), kind="stable")
+    ends = dict[bool, np.ndarray]()
+    for i in order.tolist():  # outwards, each from its neighbour's answer
+        aim = float(np.log(values[i])) if name.startswith("width/") else float(values[i])
+        side = aim > state.theta[where]
+        theta = ends.get(side, state.theta).copy()
+        theta[held] = aim
+        end, _ = descend(others, theta, stage, most=12, tolerance=1e-5)
+        ends[side] = end.theta
+        found[i] = sum(n * np.log(x) for n, x in zip(stage.count, end.loss, strict=True))
     return found - sum(n * np.log(x) for n, x in zip(stage.count, state.loss, strict=True))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Complex, Float, Int
 from numpy.fft import irfft, rfft
 
-from molvis_nmr.fitting.noise import correlation_factor
+from molvis_nmr.fitting.noise import variance_factor
 from molvis_nmr.mixture.axis import Axis
 from molvis_nmr.mixture.compounds import J_MOST, J_SD, Compound, CompoundState, Spins
 
@@ -176,7 +176,7 @@ class MixtureFit:
         known[self.mask] = np.abs(scaled) < 5
         values = np.zeros(self.axis.points)
         values[self.mask] = scaled
-        self.correlation = correlation_factor(values, known)
+        self.correlation = variance_factor(values, known)
 
     def _descend(
         self,
