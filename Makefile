@@ -38,7 +38,7 @@ PICK_TORCH = torch=$(TORCH); \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-fast lint demo docs site docs-serve wheels format fuzz test-alone clean
+.PHONY: help setup test test-fast lint demo docs site docs-serve pictures wheels format fuzz test-alone clean
 
 help:
 	@echo "make test                      set up if needed, then lint, check types and layers, and run every test"
@@ -48,6 +48,7 @@ help:
 	@echo "make docs                      rewrite what follows from the code: tables of docs/, CHANGELOG.md, the conda recipe"
 	@echo "make site                      build the documentation's site into build/site, where every warning is an error"
 	@echo "make docs-serve                show the site at port 8000, and anew after every change of a page"
+	@echo "make pictures MERMAID=FILE     draw the pictures of docs/ anew, with Chromium and Mermaid's script (npm pack mermaid)"
 	@echo "make wheels                    build wheels and source distributions of all packages into dist"
 	@echo "make fuzz SECONDS=60           every reader on damaged files, so long each; READERS=\"mgf mzml\" for some of them"
 	@echo "make format                    put the code into the house's format"
@@ -99,6 +100,10 @@ site: $(STAMP)
 
 docs-serve: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+pictures: $(STAMP)
+	@test -f "$(MERMAID)" || { echo "error: name Mermaid's script, such as MERMAID=package/dist/mermaid.min.js"; exit 1; }
+	PYTHONPATH=tests/support $(BIN)/python -m pictures $(MERMAID)
 
 wheels: $(STAMP)
 	rm -rf dist

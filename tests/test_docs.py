@@ -6,6 +6,7 @@ import dataclasses
 import re
 from pathlib import Path
 
+import pictures
 import pytest
 import reference
 
@@ -22,6 +23,12 @@ TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 def test_tables_say_what_the_code_says(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text == reference.updated(text), "run: make docs"
+
+
+def test_every_picture_is_drawn_from_its_source() -> None:
+    drawn = [picture for page in PAGES for picture in pictures.pictures(page)]
+    old = [path.relative_to(ROOT).as_posix() for source, path in drawn if not pictures.is_current(source, path)]
+    assert old == [], "run: make pictures MERMAID=FILE"
 
 
 def test_every_component_is_documented() -> None:

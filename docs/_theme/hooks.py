@@ -1,4 +1,4 @@
-"""What the site adds to the pages: the Python API from docstrings, and the list of decisions.
+"""What the site adds to the pages: the Python API from docstrings, the list of decisions, and drawings.
 
 The pages are also read in a checkout, where a link may lead to a file beside `docs/`. The site has no such files, so
 that there the link's text stands alone.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests" / "support"))
+
+import pictures  # noqa: E402 - found there
+
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./)+[^)#\s]*)(?:#[^)]*)?\)")
 
 
@@ -80,7 +85,10 @@ def _summary(file: Path) -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turns links that leave `docs/` into their text; the first page needs no navigation beside it."""
+    """Turns links that leave `docs/` into their text, and sources of pictures into the drawings.
+
+    The first page needs no navigation beside it.
+    """
     del config, files
     if page.is_homepage:
         page.meta["hide"] = ["navigation"]
@@ -90,4 +98,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target = posixpath.normpath(posixpath.join(home, found[2]))
         return found[1] if target.startswith("..") else found[0]
 
-    return _LINK.sub(inside, markdown)
+    drawings = iter(pictures.pictures(ROOT / "docs" / page.file.src_uri) if "```mermaid" in markdown else [])
+
+    def drawn(found: re.Match[str]) -> str:
+        title = re.search(r"accTitle: (.*)", found[1])
+        address = f"images/{next(drawings)[1].name}"
+        return f"[![{title[1] if title else 'picture'}]({address})]({address})"
+
+    return pictures.BLOCK.sub(drawn, _LINK.sub(inside, markdown))
