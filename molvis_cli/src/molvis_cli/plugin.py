@@ -88,14 +88,18 @@ def check(
 def new(
     name: Annotated[str, typer.Argument(help="Of the distribution, such as molvis-raman.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to make; by default ./NAME.")] = None,
+    kinds: Annotated[
+        str,
+        typer.Option(help="Components to start with, such as modality,reader,encoder; by default one of each."),
+    ] = "",
 ) -> None:
     """Make a package of your own from the template.
 
-    It holds one modality and one encoder, installs with pip, is found, and passes `molvis check NAME` as it stands.
+    It holds one short component of each kind, installs with pip, is found, and passes `molvis check NAME` as it stands.
     """
-    from molvis_cli.scaffold import new_plugin
+    from molvis_cli.scaffold import KINDS, new_plugin
 
-    folder = new_plugin(name, out)
+    folder = new_plugin(name, out, kinds=[k.strip() for k in kinds.split(",")] if kinds else KINDS)
     if output.as_json({"folder": folder, "name": name}):
         return
     word = in_shell(folder)

@@ -1,16 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from molvis_template.encoders import TraceCNN
+from molvis_template.encoder import TraceCNN
 
 from molvis_core.errors import ConfigError
-from molvis_core.testing import EncoderContract, PluginContract
-
-
-class TestPlugin(PluginContract):
-    @pytest.fixture
-    def name(self) -> str:
-        return "molvis-template"
+from molvis_core.testing import EncoderContract
 
 
 class TestTraceCNN(EncoderContract):
@@ -23,6 +17,6 @@ class TestTraceCNN(EncoderContract):
         return {"use": "template-cnn", "dim": 8, "width": 4}
 
 
-def test_a_grid_that_is_none_is_refused() -> None:
+def test_an_empty_grid_is_refused() -> None:
     with pytest.raises(ConfigError, match="make no grid"):
         TraceCNN(low=2.0, high=1.0)
