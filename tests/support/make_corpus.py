@@ -46,7 +46,7 @@ def _put(target: str, name: str, content: str | bytes) -> Path:
 
 
 def _spectra() -> None:
-    msms, runs = _tests("plugins/molvis-msms/tests/msms_samples.py"), _tests("plugins/molvis-msms/tests/test_runs.py")
+    msms = _tests("plugins/molvis-msms/tests/msms_samples.py")
     ccs = _tests("plugins/molvis-ccs/tests/test_readers.py")
     mgf = _put("mgf", "a.mgf", msms.MGF)
     _put("mgf", "b.mgf.gz", gzip.compress(msms.MGF.encode(), mtime=0))
@@ -54,7 +54,8 @@ def _spectra() -> None:
     _put("massbank", "a.txt", msms.MASSBANK)
     scans = msms.scan_element(1), msms.scan_element(2, packed=True), msms.scan_element(3, kind="profile")
     _put("mzml", "a.mzML", msms.mzml_text(*scans))
-    _put("mzxml", "a.mzXML", runs.run(runs.scan(1, level=1, inside=runs.scan(2)), runs.scan(3, packed=True)))
+    inner = msms.mzxml_scan(1, level=1, inside=msms.mzxml_scan(2))
+    _put("mzxml", "a.mzXML", msms.mzxml_text(inner, msms.mzxml_scan(3, packed=True)))
     good = [m for m in load("reader", "mgf")(mgf) if isinstance(m, Measurement)]
     for name in ("a.json", "b.jsonl"):
         load("writer", "msms-json")(CORPUS / "msms-json" / _put("msms-json", name, "").name, good)

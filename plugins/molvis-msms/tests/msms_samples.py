@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ PK$PEAK: m/z int. rel.int.
 """
 
 
-def array_element(values: list[float], accession: str, name: str, *, packed: bool) -> str:
+def array_element(values: Sequence[float], accession: str, name: str, *, packed: bool) -> str:
     raw = np.array(values, dtype="<f4" if packed else "<f8").tobytes()
     data = base64.b64encode(zlib.compress(raw) if packed else raw).decode()
     bits = ("MS:1000521", "32-bit float") if packed else ("MS:1000523", "64-bit float")
@@ -92,7 +92,15 @@ def array_element(values: list[float], accession: str, name: str, *, packed: boo
     return f'<binaryDataArray encodedLength="{len(data)}">{terms}<binary>{data}</binary></binaryDataArray>'
 
 
-def scan_element(number: int, *, level: int = 2, kind: str = "centroid", packed: bool = False) -> str:
+def scan_element(
+    number: int,
+    *,
+    level: int = 2,
+    kind: str = "centroid",
+    packed: bool = False,
+    mz: Sequence[float] = (),
+    heights: Sequence[float] = (10.0, 20.0),
+) -> str:
     shape = {"centroid": "MS:1000127", "profile": "MS:1000128"}[kind]
     precursor = (
         '<precursorList count="1"><precursor><selectedIonList count="1"><selectedIon>'
@@ -102,15 +110,16 @@ def scan_element(number: int, *, level: int = 2, kind: str = "centroid", packed:
         '<cvParam cvRef="MS" accession="MS:1000045" name="collision energy" value="35.0" unitName="electronvolt"/>'
         "</activation></precursor></precursorList>"
     )
-    mz = array_element([69.0447, 69.0467 if kind == "profile" else 138.0662], "MS:1000514", "m/z array", packed=packed)
-    heights = array_element([10.0, 20.0], "MS:1000515", "intensity array", packed=packed)
+    points = mz or [69.0447, 69.0467 if kind == "profile" else 138.0662]
+    first = array_element(points, "MS:1000514", "m/z array", packed=packed)
+    second = array_element(heights, "MS:1000515", "intensity array", packed=packed)
     return (
         f'<spectrum index="{number - 1}" id="scan={number}" defaultArrayLength="2">'
         '<referenceableParamGroupRef ref="common"/>'
         f'<cvParam cvRef="MS" accession="MS:1000511" name="ms level" value="{level}"/>'
         f'<cvParam cvRef="MS" accession="{shape}" name="{kind} spectrum"/>'
         f"{precursor if level == 2 else ''}"
-        f'<binaryDataArrayList count="2">{mz}{heights}</binaryDataArrayList></spectrum>\n'
+        f'<binaryDataArrayList count="2">{first}{second}</binaryDataArrayList></spectrum>\n'
     )
 
 
@@ -155,3 +164,43 @@ class MassSpectra(ReaderContract):
     @pytest.fixture
     def modality(self) -> str:
         return "msms"
+
+
+MZ, HEIGHT = [69.0447, 138.0662], [12.5, 100.0]
+PROFILE = [69.0447, 69.0467]
+
+
+def mzxml_scan(
+    number: int,
+    *,
+    level: int = 2,
+    kind: str = ">f4",
+    packed: bool = False,
+    inside: str = "",
+    peaks: Sequence[tuple[float, float]] = (),
+    **more: str,
+) -> str:
+    """A scan as mzXML's version 3.2 has it; `more` changes its attributes, and those of its peaks."""
+    points = PROFILE if more.get("centroided") == "0" else MZ
+    pairs = peaks or list(zip(points, HEIGHT, strict=True))
+    numbers = np.array(pairs).astype(kind).tobytes()
+    data = base64.b64encode(zlib.compress(numbers) if packed else numbers).decode()
+    own = {"num": str(number), "msLevel": str(level), "peaksCount": "2", "polarity": "-", "retentionTime": "PT90.5S"}
+    own |= {"collisionEnergy": "35"} | {k: v for k, v in more.items() if k in ("centroided", "peaksCount", "polarity")}
+    packing = {"precision": kind[2:].replace("4", "32").replace("8", "64"), "byteOrder": "network"}
+    packing |= {"contentType": "m/z-int", "compressionType": "zlib" if packed else "none"}
+    packing |= {k: v for k, v in more.items() if k in packing or k == "pairOrder"}
+    ion = '<precursorMz precursorIntensity="9" precursorCharge="1">193.0731</precursorMz>' if level > 1 else ""
+    return f"<scan {_written(own)}>{ion}<peaks {_written(packing)}>{data}</peaks>{inside}</scan>\n"
+
+
+def _written(attributes: dict[str, str]) -> str:
+    return " ".join(f'{name}="{value}"' for name, value in attributes.items())
+
+
+def mzxml_text(*scans: str, processing: str = "") -> str:
+    return (
+        '<?xml version="1.0" encoding="ISO-8859-1"?>\n'
+        '<mzXML xmlns="http://sashimi.sourceforge.net/schema_revision/mzXML_3.2"><msRun scanCount="9">'
+        f'<parentFile fileName="a.raw"/><dataProcessing {processing}/>\n{"".join(scans)}</msRun><index/></mzXML>'
+    )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import logging
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from msms_samples import HEIGHT, MZ, mzxml_scan, mzxml_text
 
 from molvis_core.dataset import Measurement
 from molvis_core.errors import LeftOutError, ReadError
@@ -22,35 +21,6 @@ from molvis_core.testing import ReaderContract
 from molvis_msms.readers.mzml import read_mzml
 from molvis_msms.readers.mzxml import read_mzxml
 from molvis_msms.readers.runs import is_profile
-
-MZ, HEIGHT = [69.0447, 138.0662], [12.5, 100.0]
-PROFILE = [69.0447, 69.0467]
-
-
-def scan(number: int, *, level: int = 2, kind: str = ">f4", packed: bool = False, inside: str = "", **more: str) -> str:
-    """A scan as mzXML's version 3.2 has it; `more` changes its attributes, and those of its peaks."""
-    points = PROFILE if more.get("centroided") == "0" else MZ
-    numbers = np.array(list(zip(points, HEIGHT, strict=True))).astype(kind).tobytes()
-    data = base64.b64encode(zlib.compress(numbers) if packed else numbers).decode()
-    own = {"num": str(number), "msLevel": str(level), "peaksCount": "2", "polarity": "-", "retentionTime": "PT90.5S"}
-    own |= {"collisionEnergy": "35"} | {k: v for k, v in more.items() if k in ("centroided", "peaksCount", "polarity")}
-    peaks = {"precision": kind[2:].replace("4", "32").replace("8", "64"), "byteOrder": "network"}
-    peaks |= {"contentType": "m/z-int", "compressionType": "zlib" if packed else "none"}
-    peaks |= {k: v for k, v in more.items() if k in peaks or k == "pairOrder"}
-    ion = '<precursorMz precursorIntensity="9" precursorCharge="1">193.0731</precursorMz>' if level > 1 else ""
-    return f"<scan {_written(own)}>{ion}<peaks {_written(peaks)}>{data}</peaks>{inside}</scan>\n"
-
-
-def _written(attributes: dict[str, str]) -> str:
-    return " ".join(f'{name}="{value}"' for name, value in attributes.items())
-
-
-def run(*scans: str, processing: str = "") -> str:
-    return (
-        '<?xml version="1.0" encoding="ISO-8859-1"?>\n'
-        '<mzXML xmlns="http://sashimi.sourceforge.net/schema_revision/mzXML_3.2"><msRun scanCount="9">'
-        f'<parentFile fileName="a.raw"/><dataProcessing {processing}/>\n{"".join(scans)}</msRun><index/></mzXML>'
-    )
 
 
 def write(path: Path, text: str) -> Path:
@@ -74,18 +44,25 @@ class TestMzxml(ReaderContract):
 
     @pytest.fixture
     def good(self, tmp_path: Path) -> Path:
-        return write(tmp_path / "good.mzXML", run(scan(1, level=1, inside=scan(2) + scan(3)), scan(4)))
+        return write(
+            tmp_path / "good.mzXML",
+            mzxml_text(mzxml_scan(1, level=1, inside=mzxml_scan(2) + mzxml_scan(3)), mzxml_scan(4)),
+        )
 
     @pytest.fixture
     def bad(self, tmp_path: Path) -> Path:
-        return write(tmp_path / "bad.mzXML", run(scan(1, centroided="0")))
+        return write(tmp_path / "bad.mzXML", mzxml_text(mzxml_scan(1, centroided="0")))
 
 
 @pytest.mark.parametrize("kind", [">f4", ">f8"])
 @pytest.mark.parametrize("packed", [False, True])
 def test_mzxml_scans_within_scans_come_with_their_ion_energy_and_time(tmp_path: Path, kind: str, packed: bool) -> None:
-    inner = scan(2, kind=kind, packed=packed) + scan(3, kind=kind, packed=packed, inside=scan(4, level=3))
-    path = write(tmp_path / "a.mzXML", run(scan(1, level=1, inside=inner), scan(5, kind=kind, packed=packed)))
+    inner = mzxml_scan(2, kind=kind, packed=packed) + mzxml_scan(
+        3, kind=kind, packed=packed, inside=mzxml_scan(4, level=3)
+    )
+    path = write(
+        tmp_path / "a.mzXML", mzxml_text(mzxml_scan(1, level=1, inside=inner), mzxml_scan(5, kind=kind, packed=packed))
+    )
     found, problems = read(read_mzxml, path)
     assert not problems
     assert [m.origin for m in found] == [Origin(scans=n, rt_min=1.508333) for n in ("2", "3", "5")]
@@ -99,7 +76,7 @@ def test_mzxml_scans_within_scans_come_with_their_ion_energy_and_time(tmp_path: 
 
 
 def test_the_old_name_of_the_order_of_pairs_is_understood(tmp_path: Path) -> None:
-    text = run(scan(1).replace("contentType", "pairOrder").replace(' compressionType="none"', ""))
+    text = mzxml_text(mzxml_scan(1).replace("contentType", "pairOrder").replace(' compressionType="none"', ""))
     (found,), _ = read(read_mzxml, write(tmp_path / "a.mzXML", text))
     assert isinstance(found.record, PeakList)
     assert len(found.record) == 2
@@ -108,25 +85,25 @@ def test_the_old_name_of_the_order_of_pairs_is_understood(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (scan(1, peaksCount="3"), "peaksCount says 3, found 2"),
-        (scan(1, byteOrder="little"), "byte order 'little'"),
-        (scan(1, precision="16"), "numbers of '16' bits"),
-        (scan(1, compressionType="zlib"), "cannot be decoded"),
-        (scan(1).replace("193.0731", ""), "names no precursor"),
-        (scan(1).replace("193.0731", "x"), "is not a number"),
-        (scan(1, centroided="0"), "a profile scan"),
+        (mzxml_scan(1, peaksCount="3"), "peaksCount says 3, found 2"),
+        (mzxml_scan(1, byteOrder="little"), "byte order 'little'"),
+        (mzxml_scan(1, precision="16"), "numbers of '16' bits"),
+        (mzxml_scan(1, compressionType="zlib"), "cannot be decoded"),
+        (mzxml_scan(1).replace("193.0731", ""), "names no precursor"),
+        (mzxml_scan(1).replace("193.0731", "x"), "is not a number"),
+        (mzxml_scan(1, centroided="0"), "a profile scan"),
     ],
 )
 def test_a_bad_mzxml_scan_is_told_and_the_next_is_read(tmp_path: Path, bad: str, reason: str) -> None:
-    found, (error,) = read(read_mzxml, write(tmp_path / "a.mzXML", run(bad, scan(2))))
+    found, (error,) = read(read_mzxml, write(tmp_path / "a.mzXML", mzxml_text(bad, mzxml_scan(2))))
     assert [m.origin.scans for m in found] == ["2"]
     assert reason in error.reason
     assert (error.record, error.line) == ("scan=1", 3)
 
 
 def test_what_the_file_says_of_all_its_scans_holds_for_each(tmp_path: Path) -> None:
-    dense = scan(1, centroided="0").replace(' centroided="0"', "")
-    text = run(dense, scan(2, centroided="1"), scan(3), processing='centroided="0"')
+    dense = mzxml_scan(1, centroided="0").replace(' centroided="0"', "")
+    text = mzxml_text(dense, mzxml_scan(2, centroided="1"), mzxml_scan(3), processing='centroided="0"')
     found, (error,) = read(read_mzxml, write(tmp_path / "a.mzXML", text))
     assert [m.origin.scans for m in found] == ["2", "3"]  # the third is said to be a profile, and is none
     assert "profile" in error.reason
@@ -135,7 +112,9 @@ def test_what_the_file_says_of_all_its_scans_holds_for_each(tmp_path: Path) -> N
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_run_that_is_cut_off_keeps_the_scans_before_the_cut(tmp_path: Path, packed: bool) -> None:
     rng = np.random.default_rng(0)
-    whole = run(scan(1, level=1), *(scan(n) + f"<!-- {rng.bytes(3000).hex()} -->" for n in range(2, 40)))
+    whole = mzxml_text(
+        mzxml_scan(1, level=1), *(mzxml_scan(n) + f"<!-- {rng.bytes(3000).hex()} -->" for n in range(2, 40))
+    )
     data = whole.encode()[: whole.index('num="20"') + 30]
     path = tmp_path / "a.mzXML"
     path.write_bytes(gzip.compress(whole.encode())[: len(gzip.compress(data))] if packed else data)
@@ -149,7 +128,7 @@ def test_a_run_that_is_cut_off_keeps_the_scans_before_the_cut(tmp_path: Path, pa
 def test_queries_of_a_run_come_without_complaints_and_what_is_left_out_is_told_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    text = run(*(scan(n, centroided="0") for n in range(5)), scan(6))
+    text = mzxml_text(*(mzxml_scan(n, centroided="0") for n in range(5)), mzxml_scan(6))
     with caplog.at_level(logging.WARNING, logger="molvis"):
         queries, problems = read_queries(write(tmp_path / "a.mzXML", text[: text.index("</msRun>")]))
     assert (len(queries), problems) == (1, [])
@@ -175,14 +154,16 @@ def test_a_profile_has_several_points_to_a_peak_and_picked_peaks_have_not() -> N
     assert not is_profile(np.sort(rng.uniform(50, 500, 100)).tolist())
 
 
-@pytest.mark.parametrize(("reader", "text"), [(read_mzxml, run()), (read_mzxml, "num,msLevel\n")])
+@pytest.mark.parametrize(("reader", "text"), [(read_mzxml, mzxml_text()), (read_mzxml, "num,msLevel\n")])
 def test_a_file_that_is_no_run_is_refused(tmp_path: Path, reader: Any, text: str) -> None:
     with pytest.raises(ReadError, match="mzXML|XML"):
         list(reader(write(tmp_path / "a.mzXML", text)))
 
 
 def test_a_run_without_a_single_ms_ms_scan_says_so(tmp_path: Path) -> None:
-    found, (error,) = read(read_mzxml, write(tmp_path / "a.mzXML", run(scan(1, level=1), scan(2, level=1))))
+    found, (error,) = read(
+        read_mzxml, write(tmp_path / "a.mzXML", mzxml_text(mzxml_scan(1, level=1), mzxml_scan(2, level=1)))
+    )
     assert not found
     assert error.reason == "none of its 2 scans is an MS/MS scan"
 
