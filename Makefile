@@ -8,7 +8,7 @@ SEED ?= 0
 READERS ?=
 BIN := .venv/bin
 STAMP := .venv/.molvis-installed
-PACKAGES := core molvis_cli $(filter-out plugins/_template,$(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)))
+PACKAGES := core molvis_cli $(filter-out plugins/_template,$(patsubst %/pyproject.toml,%,$(wildcard libraries/*/pyproject.toml plugins/*/pyproject.toml)))
 PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PACKAGES))
 
 # uv reads a tool's settings from the user's files too; what is installed here is decided by constraints.txt alone.

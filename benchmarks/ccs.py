@@ -26,8 +26,8 @@ from molvis_ccs.predictor.loading import SHIPPED, load
 from molvis_ccs.readers.parquet import read_parquet
 from molvis_ccs.training.fitting import fit
 from molvis_ccs.training.ions import Ion, gather, redistributable, usable
-from molvis_core.dataset import Measurement
-from molvis_core.files import write_text
+from molvis_core.records import Measurement
+from molvis_files.writing import write_text
 
 MAIN = ("[M+H]+", "[M-H]-", "[M+Na]+")
 
@@ -67,7 +67,7 @@ def predict(model: CcsEnsemble, test: Test, *, instrument: bool = True) -> dict[
 
 def numbers(ions: list[Any], smiles: list[str], masses: list[float]) -> np.ndarray:
     """What gradient boosting sees: features of the structure, mass, adduct and instrument."""
-    from molvis_core.adducts import ion_mz
+    from molvis_core.chemistry.adducts import ion_mz
 
     unique = sorted(set(smiles))
     features = describe_all(unique)
@@ -79,7 +79,7 @@ def numbers(ions: list[Any], smiles: list[str], masses: list[float]) -> np.ndarr
 
 def power_laws(train: list[Ion]) -> dict[str, np.ndarray]:
     """Straight lines in logarithms, by adduct."""
-    from molvis_core.adducts import ion_mz
+    from molvis_core.chemistry.adducts import ion_mz
 
     laws: dict[str, np.ndarray] = {}
     for adduct in MAIN:
@@ -102,7 +102,7 @@ def main() -> None:
     train = [ion for ion in gather(rows) if ion.fold == "train" and ion.adduct in MAIN]
     results: dict[str, Any] = {}
 
-    from molvis_core.adducts import ion_mz
+    from molvis_core.chemistry.adducts import ion_mz
 
     masses = [s.exact_mass for s in test.structures]
     mz = np.array([ion_mz(m, a) for m, a in zip(masses, test.adduct, strict=True)])

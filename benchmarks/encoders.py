@@ -20,12 +20,12 @@ from typing import Any
 
 from losses import figures
 
-from molvis_core import load_bundle
-from molvis_core.config import DataConfig, PairConfig, RunConfig, TrainConfig
-from molvis_core.dataset import Dataset
-from molvis_core.evaluation import evaluate
-from molvis_core.library import Library, build_index
-from molvis_core.training import train
+from molvis_retrieval import load_bundle
+from molvis_retrieval.config import DataConfig, PairConfig, RunConfig, TrainConfig
+from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.evaluation.ranking import evaluate
+from molvis_retrieval.library import Library, build_index
+from molvis_retrieval.training.loop import train
 
 FINGERPRINT = {"use": "fingerprint", "fingerprints": ["morgan2", "morgan3", "rdkit5", "atompair", "morgan2-counts"]}
 LOCAL = {"use": "ir-local"}

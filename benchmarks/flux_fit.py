@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from molvis_core.files import write_text
+from molvis_files.writing import write_text
 from molvis_flux.fit.intervals import goodness, profile, ranges, slope_at
 from molvis_flux.fit.levenberg_marquardt import minimise
 from molvis_flux.fit.multistart import multistart

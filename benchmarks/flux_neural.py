@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from molvis_core.errors import BundleError
-from molvis_core.files import write_text
+from molvis_files.writing import write_text
 from molvis_flux.formats import read_study
 from molvis_flux.formats.tables import rows as table_rows
 from molvis_flux.model.network import Experiment, Fragment, Network, Study, Tracer

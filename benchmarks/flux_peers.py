@@ -215,7 +215,7 @@ def main() -> None:
     if options.worker:
         print("RESULT " + json.dumps(globals()[options.worker](options.data)))
         return
-    from molvis_core.files import write_text
+    from molvis_files.writing import write_text
 
     sources = dict(text.split("=", 1) for text in options.sources)
     rows: dict[str, Any] = {}

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from molvis_core.files import write_text
+from molvis_files.writing import write_text
 from molvis_flux.formats import read_study
 from molvis_flux.labelling.instationary import compile_instationary
 from molvis_flux.labelling.stationary import Plan, compile_plan

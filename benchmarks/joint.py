@@ -28,10 +28,11 @@ from typing import Any
 
 import torch
 
-from molvis_core import training
-from molvis_core.config import JointConfig, RunConfig, parse_config
-from molvis_core.dataset import Dataset, import_files
-from molvis_core.training import Progress, train
+from molvis_nn.loop import Progress
+from molvis_retrieval.config import JointConfig, RunConfig, parse_config
+from molvis_retrieval.dataset import Dataset, import_files
+from molvis_retrieval.training import loop as training
+from molvis_retrieval.training.loop import train
 
 WARM = 2
 """Steps of each pairing that are not counted: allocators and caches fill."""

@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from molvis_core.files import write_text
 from molvis_core.fitting import Fixed
 from molvis_core.records import Trace
+from molvis_files.writing import write_text
 from molvis_nmr.fitting import agreement as metrics
 from molvis_nmr.fitting.agreement import r_factor
 from molvis_nmr.fitting.gradient import fit_gradient

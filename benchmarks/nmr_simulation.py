@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from molvis_core.files import write_text
+from molvis_files.writing import write_text
 from molvis_nmr.formats.spin_systems import read_systems
 from molvis_nmr.spins.derivatives import lines_and_derivatives
 from molvis_nmr.spins.simulation import render, simulate

@@ -27,11 +27,12 @@ from typing import Any
 import numpy as np
 import torch
 
-import molvis_core
+import molvis_retrieval
 from molvis_core import registry
-from molvis_core.dataset import Dataset
-from molvis_core.library import Index
-from molvis_core.training import Progress, find_config, train
+from molvis_nn.loop import Progress
+from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.library import Index
+from molvis_retrieval.training.loop import find_config, train
 
 WARM = 5
 """Steps of a training run that are not counted: allocators and caches fill."""
@@ -120,7 +121,7 @@ def training(dataset: Dataset, rounds: int) -> dict[str, float]:
     return {"ours_per_s": seen / a, "peer_per_s": seen / b, "ratio": ratio}
 
 
-def embedding(bundle: molvis_core.Bundle, modality: str, records: list[Any], rounds: int) -> dict[str, float]:
+def embedding(bundle: molvis_retrieval.Bundle, modality: str, records: list[Any], rounds: int) -> dict[str, float]:
     """Records a second of `Bundle.embed` and of a bare loop."""
     encoder = bundle.encoder(modality)
 
@@ -134,7 +135,7 @@ def embedding(bundle: molvis_core.Bundle, modality: str, records: list[Any], rou
 
 
 def searching(
-    bundle: molvis_core.Bundle, index: Index, dataset: Dataset, rows: np.ndarray, rounds: int
+    bundle: molvis_retrieval.Bundle, index: Index, dataset: Dataset, rows: np.ndarray, rounds: int
 ) -> dict[str, float]:
     """Seconds to identify one spectrum, the index being open; and of a process that starts, loads and identifies."""
     queries = [dataset.measurement("msms", int(r)) for r in rows[: 4 * rounds]]
@@ -143,8 +144,9 @@ def searching(
         timed(lambda q=q: bundle.identify([q], index, candidates="all")) for q in queries[:rounds]
     )
     script = (
-        "import molvis_core, sys; from molvis_core.library import Index; from molvis_core.dataset import Dataset\n"
-        "b = molvis_core.load_bundle(sys.argv[1]); i = Index.open(sys.argv[2])\n"
+        "import molvis_retrieval, sys; from molvis_retrieval.library import Index\n"
+        "from molvis_retrieval.dataset import Dataset\n"
+        "b = molvis_retrieval.load_bundle(sys.argv[1]); i = Index.open(sys.argv[2])\n"
         "m = Dataset.open(sys.argv[3]).measurement('msms', int(sys.argv[4]))\n"
         "assert not b.identify([m], i)[0].problem\n"
         "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
@@ -192,7 +194,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     dataset, index = Dataset.open(options.dataset), Index.open(options.index)
-    bundle = molvis_core.load_bundle(options.bundle)
+    bundle = molvis_retrieval.load_bundle(options.bundle)
     rows = dataset.rows("msms", fold="test", adducts=("[M+H]+", "[M-H]-"), min_peaks=2)
     rows = np.random.default_rng(0).permutation(rows)[:2000]
     spectra = [dataset.record("msms", int(r)) for r in rows]
@@ -212,7 +214,7 @@ def main() -> None:
         "embed_structures_cached": embedding(bundle, "structure", structures, options.rounds),
         "identify": searching(bundle, index, dataset, rows, options.rounds),
     }
-    fresh = molvis_core.load_bundle(options.bundle)
+    fresh = molvis_retrieval.load_bundle(options.bundle)
     fresh.encoder("structure")
     results["embed_structures_new_per_s"] = len(structures) / timed(lambda: fresh.embed("structure", structures))
     results["peak_memory_of_this_run_MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -20,13 +20,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from molvis_core import load_bundle
-from molvis_core.combined import evaluate_combined
-from molvis_core.config import DataConfig, JointConfig, PairConfig, RunConfig, TrainConfig
-from molvis_core.dataset import Dataset
-from molvis_core.evaluation import evaluate
-from molvis_core.library import Index, Library, build_index
-from molvis_core.training import train
+from molvis_retrieval import load_bundle
+from molvis_retrieval.config import DataConfig, JointConfig, PairConfig, RunConfig, TrainConfig
+from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.evaluation.ranking import evaluate
+from molvis_retrieval.evaluation.subsets import evaluate_combined
+from molvis_retrieval.library import Index, Library, build_index
+from molvis_retrieval.training.loop import train
 
 DIM = 256
 FINGERPRINTS = ["morgan2", "morgan3", "rdkit5", "atompair", "morgan2-counts"]

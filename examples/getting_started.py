@@ -12,9 +12,9 @@ import runpy
 import sys
 from pathlib import Path
 
-import molvis_core
-from molvis_core.dataset import Dataset, import_files, split
-from molvis_core.library import Library, build_index
+import molvis_retrieval
+from molvis_retrieval.dataset import Dataset, import_files, split
+from molvis_retrieval.library import Library, build_index
 
 HERE = Path(__file__).resolve().parent
 
@@ -27,10 +27,10 @@ def main() -> None:
     print(f"imported {report.imported}, skipped {report.skipped}")
     dataset = split(Dataset.open("dataset"), by="compound", fractions=(0.7, 0.15, 0.15), seed=0)
 
-    result = molvis_core.train(molvis_core.read_config(HERE / "quick.toml"), "runs/quick")
+    result = molvis_retrieval.train(molvis_retrieval.read_config(HERE / "quick.toml"), "runs/quick")
     print(f"best epoch {result.best_epoch}: {result.metrics}")
 
-    bundle = molvis_core.load_bundle("runs/quick/bundle")
+    bundle = molvis_retrieval.load_bundle("runs/quick/bundle")
     index = build_index(bundle, Library.read("structures.smi"), "index")
 
     queries = [dataset.measurement("msms", int(row)) for row in dataset.rows("msms", fold="test")]

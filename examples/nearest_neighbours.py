@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 import molvis_core
-from molvis_core.dataset import Measurement
+import molvis_retrieval
+from molvis_core.records import Measurement
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=20, help="how many spectra to look at")
     options = parser.parse_args()
 
-    bundle = molvis_core.load_bundle(options.bundle)
+    bundle = molvis_retrieval.load_bundle(options.bundle)
     read = molvis_core.load("reader", "mgf")
     spectra = [item for item in islice(read(options.spectra), options.first) if isinstance(item, Measurement)]
     vectors = bundle.embed("msms", [item.record for item in spectra])

@@ -21,7 +21,7 @@ from rdkit.Chem.rdchem import Mol
 from rdkit.Chem.rdMolDescriptors import CalcExactMolWt
 
 import molvis_core
-from molvis_core.adducts import ion_mz
+from molvis_core.chemistry.adducts import ion_mz
 
 ACIDS = (
     "CC", "CCC", "CCCC", "CC(C)C", "CCCCC", "C1CCC1", "C1CCCC1", "C1CCCCC1", "COC", "COCC", "c1ccccc1", "c1ccccc1C",

@@ -65,12 +65,12 @@ def test_a_command_in_the_words_of_the_plugin_alone_needs_no_group(
     assert json.loads(capsys.readouterr().out)["laser"] == 785.0
 
 
-def test_a_plugin_cannot_take_the_words_of_a_command_of_ours(
+def test_a_plugin_cannot_take_the_words_of_the_command_line_itself(
     install: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = {"acme.py": manifest("command config-fill acme_commands:shift"), "acme_commands.py": RAMAN}
+    files = {"acme.py": manifest("command plugin-new acme_commands:shift"), "acme_commands.py": RAMAN}
     install("acme-raman", files, "acme")
-    assert run("config", "fill", "--help") == 0
+    assert run("plugin", "new", "--help") == 0
     assert "laser" not in capsys.readouterr().out
 
 
@@ -92,9 +92,9 @@ def test_a_command_whose_plugin_is_broken_fails_alone(install: Install, capsys: 
 def test_a_long_epoch_of_training_writes_lines_between_its_ends(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from molvis_cli.train import training_bar
     from molvis_core import output
-    from molvis_core.training import Progress
+    from molvis_nn.loop import Progress
+    from molvis_retrieval.commands.train import training_bar
 
     def said(every: float) -> list[str]:
         monkeypatch.setattr(output, "LOG_EVERY", every)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from molvis_core.dataset import Dataset, import_files, split
 from molvis_core.errors import DatasetError
+from molvis_retrieval.dataset import Dataset, import_files, split
 
 pytestmark = [
     pytest.mark.full,
@@ -20,7 +20,7 @@ pytestmark = [
 APPEND_KILLED = """
 import os, pathlib, shutil, signal, sys
 from molvis_cli.app import main
-from molvis_core import files
+from molvis_files import writing as files
 
 wanted = int(sys.argv[2])
 if sys.argv[1] == "two-renames":
@@ -46,7 +46,7 @@ main(["data", "import", "spectra.mgf", "--out", "dataset", "--append"])
 
 APPEND_THAT_WAITS = """
 from molvis_cli.app import main
-from molvis_core import dataset
+from molvis_retrieval import dataset
 
 reading = dataset._write_measurements
 

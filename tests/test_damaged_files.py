@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import MolvisError, ReadError
+from molvis_core.records import Measurement
 from molvis_core.testing.fuzzing import Target, reader_targets, seeds_of
 from molvis_core.testing.mutations import mutate
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from molvis_core import load_bundle
+from molvis_retrieval import load_bundle
 
 ROOT = Path(__file__).parents[1]
 

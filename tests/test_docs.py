@@ -73,7 +73,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 def test_the_page_on_identification_lists_the_adducts_that_are_tried(mode: str) -> None:
-    from molvis_core.adducts import likely_adducts
+    from molvis_core.chemistry.adducts import likely_adducts
 
     page = (ROOT / "docs/identify.md").read_text(encoding="utf-8")
     wanted = "\n".join(f"| `{name}` | {100 * share:.1f}% |" for name, share in likely_adducts(mode).items())
@@ -81,7 +81,7 @@ def test_the_page_on_identification_lists_the_adducts_that_are_tried(mode: str) 
 
 
 def test_the_page_on_identification_explains_every_column_of_the_table() -> None:
-    from molvis_core.identification import COLUMNS
+    from molvis_retrieval.identification import COLUMNS
 
     page = (ROOT / "docs/identify.md").read_text(encoding="utf-8")
     heads = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]

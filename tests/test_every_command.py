@@ -15,9 +15,9 @@ import barcode
 import pytest
 
 from molvis_cli import app
-from molvis_core import dataset as datasets
 from molvis_core.plugins import plugins
 from molvis_core.registry import load
+from molvis_retrieval import dataset as datasets
 
 WITHOUT_RESULT = {"completion"}
 RESULTS = [
@@ -70,7 +70,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     found = (*plugins(), barcode.PLUGIN)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("molvis_core.registry.plugins", lambda: found)
-        patch.setattr("molvis_core.bundle.plugins", lambda: found)
+        patch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
         patch.chdir(tmp_path_factory.mktemp("workplace"))
         bundle = barcode.make_bundle(Path("bundle"))
         barcode.make_index(bundle, Path("index"))
@@ -134,9 +134,13 @@ def test_a_wrong_path_is_answered_before_anything_heavy_is_imported() -> None:
 @pytest.mark.parametrize(
     ("line", "function", "said"),
     [
-        ("library build bundle alcohols.smi --out b", "molvis_core.library.build_index", "it goes on where it stopped"),
-        ("train default --out run", "molvis_core.training.train", "it goes on where it stopped"),
-        ("data import unknown.codes --out c", "molvis_core.dataset.import_files", "it starts from the beginning"),
+        (
+            "library build bundle alcohols.smi --out b",
+            "molvis_retrieval.library.build_index",
+            "it goes on where it stopped",
+        ),
+        ("train default --out run", "molvis_retrieval.training.loop.train", "it goes on where it stopped"),
+        ("data import unknown.codes --out c", "molvis_retrieval.dataset.import_files", "it starts from the beginning"),
         ("flux train network.toml --out d", "molvis_flux.neural.training.train", "it goes on where it stopped"),
         ("nmr simulate --smiles CCO", "molvis_nmr.workflows.simulate.simulate_file", "it starts from the beginning"),
     ],

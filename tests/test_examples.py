@@ -7,9 +7,9 @@ from pathlib import Path
 import pages
 import pytest
 
-import molvis_core
-from molvis_core.dataset import Dataset
-from molvis_core.evaluation import evaluate
+import molvis_retrieval
+from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.evaluation.ranking import evaluate
 
 pytestmark = pytest.mark.full
 
@@ -27,14 +27,14 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_first_example_leaves_a_bundle_that_opens(workplace: Path) -> None:
-    bundle = molvis_core.load_bundle(workplace / "runs" / "quick" / "bundle")
+    bundle = molvis_retrieval.load_bundle(workplace / "runs" / "quick" / "bundle")
     assert bundle.name == "quick"
     assert bundle.modalities == ("msms", "structure")
 
 
 def test_the_first_example_ends_with_a_model_that_is_far_better_than_chance(workplace: Path) -> None:
-    bundle = molvis_core.load_bundle(workplace / "runs" / "quick" / "bundle")
-    found = evaluate(bundle, Dataset.open(workplace / "dataset"), molvis_core.Index.open(workplace / "index"))
+    bundle = molvis_retrieval.load_bundle(workplace / "runs" / "quick" / "bundle")
+    found = evaluate(bundle, Dataset.open(workplace / "dataset"), molvis_retrieval.Index.open(workplace / "index"))
     scopes = {f.candidates: f for f in found.figures if (f.by, f.method, f.group) == ("compound", "embedding", "")}
     assert scopes["all"].chance["hit5"] < 0.02
     assert scopes["all"].estimates["hit5"].value > 0.4

@@ -11,19 +11,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from molvis_core.identity import structure
+from molvis_core.chemistry.structures import structure
 
 LONG = "C" * 20_000
 
 DOORS = """
 import sys
 from pathlib import Path
-from molvis_core.dataset import _clusters
+from molvis_retrieval.dataset import _clusters
 from molvis_core.errors import MolvisError
-from molvis_core.identity import structure
-from molvis_core.library import Library
-from molvis_core.reading import cross_section, modality_files, read_queries
-from molvis_core.report import draw_structure
+from molvis_core.chemistry.structures import structure
+from molvis_retrieval.library import Library
+from molvis_retrieval.queries import cross_section, modality_files, read_queries
+from molvis_retrieval.report import draw_structure
 from molvis_msms.fragmentation.fragments import fragments
 from molvis_structure.chemistry.fingerprints import fingerprint
 

@@ -16,14 +16,19 @@ HEAVY = {"torch", "rdkit", "pyarrow", "matplotlib", "scipy", "pandas", "numpy", 
 
 
 def import_packages() -> set[str]:
-    folders = [ROOT / "core" / "src", ROOT / "molvis_cli" / "src", *(ROOT / "plugins").glob("molvis*/src")]
+    folders = [
+        ROOT / "core" / "src",
+        ROOT / "molvis_cli" / "src",
+        *ROOT.glob("libraries/*/src"),
+        *ROOT.glob("plugins/molvis*/src"),
+    ]
     return {package.parent.name for folder in folders for package in folder.glob("*/__init__.py")}
 
 
 def test_shapes_are_checked_in_every_module_that_can_hold_arrays(pytestconfig: pytest.Config) -> None:
     checked = tuple(pytestconfig.getoption("--jaxtyping-packages").split(","))
     for package in import_packages() - {"molvis_cli", "molvis_models"}:  # these hold none
-        (folder,) = [*ROOT.glob(f"core/src/{package}"), *ROOT.glob(f"plugins/*/src/{package}")]
+        (folder,) = [p for p in (*ROOT.glob("core/src/*"), *ROOT.glob("*/*/src/*")) if p.name == package]
         for path in folder.rglob("*.py"):
             module = ".".join(path.relative_to(folder.parent).with_suffix("").parts)
             if path.name in ("__init__.py", "plugin.py", "modality.py") or "commands" in path.parts:
@@ -41,10 +46,10 @@ def test_the_layers_hold(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 
 def test_every_package_of_the_repository_has_its_place_in_the_layers() -> None:
-    contract, *_ = SETTINGS["contracts"]
-    above, core = contract["layers"]
-    assert core == "molvis_core"
-    assert {*above.split(" | "), core} == import_packages() == set(SETTINGS["root_packages"])
+    contract = SETTINGS["contracts"][0]
+    above, *below = contract["layers"]
+    assert below == ["molvis_nn", "molvis_files", "molvis_core"]
+    assert {*above.split(" | "), *below} == import_packages() == set(SETTINGS["root_packages"])
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["plugins"], ["list"], ["list", "encoder", "--json"]])

@@ -16,7 +16,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = sorted(p.parent for p in (ROOT / "plugins").glob("[!._]*/pyproject.toml"))
-PACKAGES = [ROOT / "core", ROOT / "molvis_cli", *PLUGINS]
+PACKAGES = [ROOT / "core", *sorted(ROOT.glob("libraries/molvis-*")), ROOT / "molvis_cli", *PLUGINS]
 OURS = {tomllib.loads((p / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"] for p in PACKAGES}
 VERSIONS = ["3.11", "3.12", "3.13"]
 

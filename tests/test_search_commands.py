@@ -11,12 +11,12 @@ import barcode
 import pytest
 
 from molvis_cli import app
-from molvis_cli.found import show_found
-from molvis_core import dataset as datasets
-from molvis_core.bundle import load_bundle
-from molvis_core.identification import Candidate, Identification, Searched
 from molvis_core.plugins import plugins
 from molvis_core.records import Origin
+from molvis_retrieval import dataset as datasets
+from molvis_retrieval.bundle import load_bundle
+from molvis_retrieval.commands.found import show_found
+from molvis_retrieval.identification import Candidate, Identification, Searched
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a bundle, its index, a dataset and unknowns, one of which is no molecule."""
     found = (*plugins(), barcode.PLUGIN)
     monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis_core.bundle.plugins", lambda: found)
+    monkeypatch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
     monkeypatch.chdir(tmp_path)
     bundle = barcode.make_bundle(tmp_path / "bundle")
     barcode.make_index(bundle, tmp_path / "index")

@@ -18,6 +18,7 @@ import pages
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
+import molvis_retrieval
 from molvis_core import plugins as discovery
 
 pytestmark = pytest.mark.full
@@ -124,10 +125,9 @@ def test_its_tests_and_the_contract_kit_pass(reader: Reader) -> None:
 
 
 def test_training_ends_and_leaves_a_bundle_of_both_encoders(reader: Reader) -> None:
-    import molvis_core
 
     assert "best epoch" in reader.said["molvis train raman.toml --out runs/raman"]
-    assert molvis_core.load_bundle("runs/raman/bundle").modalities == ("raman", "structure")
+    assert molvis_retrieval.load_bundle("runs/raman/bundle").modalities == ("raman", "structure")
 
 
 def test_the_truth_is_among_the_first_five_far_more_often_than_by_chance(reader: Reader) -> None:

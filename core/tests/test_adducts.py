@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from molvis_core.adducts import (
+from molvis_core.chemistry.adducts import (
     COMMON_ADDUCTS,
     Adduct,
     ion_mz,

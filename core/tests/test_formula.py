@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from molvis_core.formula import ELECTRON_MASS, ISOTOPE_MASS, formula_mass, parse_formula
+from molvis_core.chemistry.formula import ELECTRON_MASS, ISOTOPE_MASS, formula_mass, parse_formula
 
 
 @pytest.mark.parametrize(

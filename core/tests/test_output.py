@@ -85,15 +85,6 @@ def test_nothing_that_a_terminal_would_obey_is_printed(capsys: pytest.CaptureFix
     assert shown.err == visible(evil) + "\n"
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "run.toml"
-    output.write_text(path, "a = 1\n")
-    with pytest.raises(UnicodeEncodeError):
-        output.write_text(path, "\ud800")
-    assert path.read_text(encoding="utf-8") == "a = 1\n"
-    assert [p.name for p in tmp_path.iterdir()] == ["run.toml"]
-
-
 def test_long_work_writes_a_line_to_a_log_now_and_then_even_when_nothing_comes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,6 @@ import torch
 from fake_plugins import Install, install, manifest
 from torch import Tensor, nn
 
-from molvis_core.collate import TensorBatch, pad
 from molvis_core.errors import ComponentError, ReadError
 from molvis_core.fitting import Fit, Fixed, Normal, Prior
 from molvis_core.plugins import plugins
@@ -38,6 +37,7 @@ from molvis_core.testing import (
     synthetic_traces,
 )
 from molvis_core.testing.ownership import claimed_elsewhere
+from molvis_nn.batches import TensorBatch, pad
 
 __all__ = ["install"]
 
@@ -347,8 +347,8 @@ def read_lines(path: Path) -> Any:
     """A reader of structures, one SMILES a line; `.gz` too."""
     import gzip
 
+    from molvis_core.chemistry.structures import structure
     from molvis_core.errors import StructureError
-    from molvis_core.identity import structure
 
     try:
         content = path.read_bytes()

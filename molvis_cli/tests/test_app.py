@@ -29,11 +29,11 @@ def raises(error: BaseException) -> app.Command:
     return app.Command(f"{__name__}:broken", "Raise.")
 
 
-@pytest.mark.parametrize("path", ["", *sorted({p.split()[0] for p in app.COMMANDS if " " in p})])
+@pytest.mark.parametrize("path", ["", *sorted({p.split()[0] for p in app.commands() if " " in p})])
 def test_help_lists_every_command_of_the_table(path: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*path.split(), "--help") == 0
     shown = capsys.readouterr().out
-    for name, command in app.COMMANDS.items():
+    for name, command in app.commands().items():
         if name.rpartition(" ")[0] == path:
             assert re.search(rf"^  {name.rpartition(' ')[2]} +{re.escape(command.summary)}$", shown, re.MULTILINE)
 
@@ -140,7 +140,7 @@ def test_list_prints_components_for_people_and_for_scripts(capsys: pytest.Captur
 
 def test_plugins_says_where_each_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("plugins") == 0
-    assert re.search(r"^core +molvis-core \S+ +molvis_core\.builtin .* ok$", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^core +molvis-core \S+ +molvis_core\.plugin .* ok$", capsys.readouterr().out, re.MULTILINE)
     assert run("plugins", "--json") == 0
     assert "core" in [p["name"] for p in json.loads(capsys.readouterr().out)]
 
@@ -148,8 +148,3 @@ def test_plugins_says_where_each_comes_from(capsys: pytest.CaptureFixture[str]) 
 def test_check_of_something_that_is_not_installed_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("check", "molvis-cor") == 1
     assert "no plugin named 'molvis-cor' is installed. Did you mean 'molvis-core'?" in capsys.readouterr().err
-
-
-def test_config_fill_without_such_a_file_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("config", "fill", "nowhere.toml") == 1
-    assert "error: nowhere.toml: no such file, and no preset of this name" in capsys.readouterr().err

@@ -15,9 +15,9 @@ OTHERS = [
     Target("flux-study", "molvis_flux.formats:read_study", (".toml", ".fml", ".txt", ".json", ".csv", ".tsv", ".xlsx")),
     Target("flux-measured", "molvis_flux.formats:read_measured", (".csv", ".tsv", ".xlsx")),
     Target("nmr-systems", "molvis_nmr.formats.spin_systems:read_systems", (".xml", ".json", ".toml")),
-    Target("library-arrow", "molvis_core.library:Library.open", (".arrow",)),
-    Target("safetensors", "molvis_core.sizes:read_shapes", (".safetensors",)),
-    Target("config", "molvis_core.config:read_config", (".toml",)),
+    Target("library-arrow", "molvis_retrieval.library:Library.open", (".arrow",)),
+    Target("safetensors", "molvis_nn.sizes:read_shapes", (".safetensors",)),
+    Target("config", "molvis_retrieval.config:read_config", (".toml",)),
 ]
 
 

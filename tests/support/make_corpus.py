@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from molvis_core.dataset import Measurement
+from molvis_core.records import Measurement
 from molvis_core.registry import load
 from molvis_core.testing.synthetic import synthetic_structures
 
@@ -93,7 +93,7 @@ def _structures() -> None:
 
 
 def _traces() -> None:
-    ir, jcamp = _tests("plugins/molvis-ir/tests/ir_samples.py"), _tests("core/tests/test_jcamp.py")
+    ir, jcamp = _tests("plugins/molvis-ir/tests/ir_samples.py"), _tests("libraries/molvis-files/tests/test_jcamp.py")
     nmr = _tests("plugins/molvis-nmr/tests/test_formats.py")
     _put("jcamp", "a.jdx", ir.jcamp_text(ir.ROWS))
     _put("jcamp", "b.jdx", ir.LONG)
@@ -163,8 +163,8 @@ def _models() -> None:
     import pyarrow as pa
     from safetensors.numpy import save_file
 
-    from molvis_core.library import Library
     from molvis_nmr.formats.spin_systems import read_system, write_system
+    from molvis_retrieval.library import Library
 
     home = CORPUS / "nmr-systems"
     for name in ("a.xml", "a.json"):

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from molvis_core import config, registry
+from molvis_core import registry
 from molvis_core.plugins import KINDS, Component
+from molvis_retrieval import config
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = {
@@ -35,6 +36,8 @@ OURS = (
     "molvis-models",
     "molvis-msms",
     "molvis-nmr",
+    "molvis-nn",
+    "molvis-retrieval",
     "molvis-structure",
 )
 CONFIGURED = ("encoder", "loss", "target", "scorer", "predictor", "fitter")

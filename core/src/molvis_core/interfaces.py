@@ -152,7 +152,7 @@ class Reader(Protocol):
     """A file to measurements, one at a time."""
 
     def __call__(self, path: Path) -> Iterator[Any]:
-        """Yield a `molvis_core.dataset.Measurement`, or the `ReadError` of a record that cannot be read.
+        """Yield a `molvis_core.records.Measurement`, or the `ReadError` of a record that cannot be read.
 
         A record that is bad by itself is yielded as an error, so that the caller decides whether to skip it or to
         stop; a file that cannot be read at all raises.

@@ -21,8 +21,6 @@ from molvis_core.text import in_json, visible
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from molvis_core.metrics import Estimate
-
 
 class Progress(Protocol):
     """What is done, what is in all (0 where it is not known yet), and what is being done, where that changes."""
@@ -118,11 +116,6 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return value
-
-
-def percent(estimate: Estimate) -> str:
-    """A share with its interval, in percent."""
-    return f"{100 * estimate.value:.1f}% ({100 * estimate.low:.1f}-{100 * estimate.high:.1f})"
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
@@ -263,11 +256,3 @@ def _bar(description: str) -> Any:
     )  # fmt: skip
     bar.add_task(description, total=None)
     return bar
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: to a temporary name, then renamed."""
-    from molvis_core.files import replacing
-
-    with replacing(path) as fresh:
-        fresh.write_text(text, encoding="utf-8")

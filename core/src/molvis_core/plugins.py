@@ -32,6 +32,8 @@ KINDS = (
     "bundle",
     "pretrainer",
     "command",
+    "command-group",
+    "contract",
     "example",
 )
 """The kinds of component. A new kind is a string here and a contract, not a new hook; `molvis check` refuses others."""
@@ -50,7 +52,8 @@ class Component:
     Attributes:
         kind: one of `KINDS`.
         name: lowercase with hyphens; what configurations and command lines say. That of a command begins with its
-            group: `nmr-fit` runs as `molvis nmr fit`.
+            group: `nmr-fit` runs as `molvis nmr fit`; one without a hyphen, such as `identify`, runs by itself. That of
+            a contract is the kind of component that it checks.
         target: `module:attribute`, imported when first asked for.
         summary: one sentence for people.
         modality: of a reader or a writer: the modality of what it reads.

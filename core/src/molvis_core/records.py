@@ -254,3 +254,31 @@ class Origin:
 NO_ORIGIN = Origin()
 Record: TypeAlias = PeakList | Trace | Value | Distribution | Structure
 RECORD_TYPES: dict[str, type[Any]] = {t.__name__: t for t in (PeakList, Trace, Value, Distribution, Structure)}
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A record with what is known of its compound and its origin. What readers yield.
+
+    Attributes:
+        record: what was measured.
+        structure: of the compound; None for an unknown.
+        modality: name of the modality.
+        fold: `train`, `val`, `test` or a name of the source's own.
+        cluster: of structurally similar compounds, as the source numbers them.
+        name: of the compound or the query, for people.
+        source, licence, contributor, authors: where it comes from and on what terms.
+        origin: where in which file it was found. A dataset does not keep it.
+    """
+
+    record: Record
+    structure: Structure | None
+    modality: str
+    fold: str | None = None
+    cluster: int | None = None
+    name: str | None = None
+    source: str | None = None
+    licence: str | None = None
+    contributor: str | None = None
+    authors: str | None = None
+    origin: Origin = NO_ORIGIN

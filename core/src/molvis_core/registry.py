@@ -6,6 +6,7 @@ import functools
 import importlib
 import inspect
 import logging
+import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,15 @@ def _import(found: Component, target: str) -> Any:
     except (ImportError, AttributeError) as error:
         raise PluginError(
             f"{found.kind} {found.name!r} of {found.distribution} {found.version} cannot be loaded from {target}: "
-            f"{error}. Reinstall it: pip install --force-reinstall {found.distribution}"
+            f"{error}. {_remedy(found, error)}"
         ) from error
+
+
+def _remedy(found: Component, error: Exception) -> str:
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if missing and missing != re.split("[.:]", found.target)[0]:
+        return f"Install what it needs: pip install {missing}"
+    return f"Reinstall it: pip install --force-reinstall {found.distribution}"
 
 
 def parameters(kind: str, name: str) -> dict[str, inspect.Parameter]:
@@ -190,3 +198,26 @@ def for_suffix(kind: str, path: Path | str, *, modality: str | Collection[str] |
         )
     known = sorted({s for c in components(kind) for s in c.suffixes})
     raise ComponentError(f"{path}: no {kind} claims this ending. Known endings: {', '.join(known) or 'none'}.")
+
+
+def fill_spec(kind: str, spec: Mapping[str, Any] | str) -> dict[str, Any]:
+    """A component's spec with the defaults of its constructor. Nested specs are filled too.
+
+    An argument whose default is None is left out: TOML has no word for it.
+    """
+    name, given = spec_name(spec)
+    filled: dict[str, Any] = {"use": name}
+    for key, parameter in parameters(kind, name).items():
+        value = given.get(key, parameter.default)
+        if value is inspect.Parameter.empty or value is None:
+            continue
+        filled[key] = _fill_nested(kind, value)
+    return filled
+
+
+def _fill_nested(kind: str, value: Any) -> Any:
+    if isinstance(value, Mapping) and isinstance(value.get("use"), str):
+        return fill_spec(kind, value)
+    if isinstance(value, (list, tuple)):
+        return [_fill_nested(kind, v) for v in value]
+    return value

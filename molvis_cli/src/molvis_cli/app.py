@@ -1,27 +1,27 @@
 """The command `molvis`.
 
-How to add a command: write a plain function in the module of its group, with typer annotations and no decorator, and
-add one line to `COMMANDS`. The module is imported only when the command runs, or its own `--help` is asked for, so that
-`molvis --help` stays fast; imports of torch, RDKit or pyarrow still belong inside the function or behind the library
-function that it calls.
+Commands come from plugins: a component of kind `command` is a plain function with typer annotations and no decorator.
+`nmr-fit` runs as `molvis nmr fit`, `identify` as `molvis identify`; the help of the group `nmr` is a component of kind
+`command-group`, or else the package's summary. The function's module is imported only when the command runs, or its own
+`--help` is asked for, so that `molvis --help` stays fast; imports of torch, RDKit or pyarrow still belong inside the
+function or behind the library function that it calls.
 
     def describe(
         path: Annotated[Path, typer.Argument(help="The dataset.")],
     ) -> None:
         '''What is in a dataset.'''
         existing(path)
-        from molvis_core.dataset import Dataset, describe
+        from molvis_retrieval.dataset import Dataset, describe
 
         report = describe(Dataset.open(path))
         if not output.as_json(report):
             output.print_table(...)
 
-A plugin adds a command of its own as a component of kind `command`, such as `nmr-fit` for `molvis nmr fit`: its target
-is a function of the same form.
+Only what concerns plugins themselves is in `COMMANDS` here.
 
 Every command is given `--json` and `--quiet` here: `output.as_json` and `output.note` know what was asked for. A
 command that takes up what an interruption left calls `output.resumes()` first. Paths are looked up with
-`molvis_core.arguments.existing` before anything is imported for them.
+`molvis_files.arguments.existing` before anything is imported for them.
 
 A command parses, calls one library function and prints with `molvis_core.output`: results to standard output, progress
 and notes to standard error. It lets `MolvisError` pass: `main` prints `error: ...` and exits with 1. To end with
@@ -55,31 +55,9 @@ class Command:
     summary: str
 
 
-GROUPS: dict[str, str] = {
-    "data": "Measurements: import files, describe, split.",
-    "library": "Libraries of candidate structures, embedded for search.",
-    "bundle": "Trained bundles.",
-    "config": "Configurations of training runs.",
-    "plugin": "Write a plugin.",
-}
+GROUPS: dict[str, str] = {"plugin": "Write a plugin."}
 
 COMMANDS: dict[str, Command] = {
-    "data import": Command("molvis_cli.data:import_", "Turn files of spectra into a dataset."),
-    "data describe": Command("molvis_cli.data:describe", "Say what is in a dataset."),
-    "data verify": Command("molvis_cli.data:verify", "Check a dataset against its digests."),
-    "data split": Command("molvis_cli.data:split", "Assign folds, by compound or by structural cluster."),
-    "train": Command("molvis_cli.train:train", "Train a bundle as a configuration says."),
-    "pretrain": Command("molvis_cli.pretrain:pretrain", "Pretrain an encoder on structures alone."),
-    "library build": Command("molvis_cli.library:build", "Embed a structure library into an index."),
-    "library describe": Command("molvis_cli.library:describe", "Say what is in an index."),
-    "library verify": Command("molvis_cli.library:verify", "Check an index against its digests."),
-    "bundle verify": Command("molvis_cli.bundle:verify", "Check a bundle against its digests."),
-    "identify": Command("molvis_cli.identify:identify", "Rank candidate structures for unknown spectra."),
-    "calibrate": Command("molvis_cli.identify:calibrate", "Fit the probabilities that a bundle's scores stand for."),
-    "evaluate": Command("molvis_cli.evaluate:evaluate", "Measure how often bundles rank the truth first."),
-    "demo": Command("molvis_cli.demo:demo", "Identify a few real spectra with the shipped bundle."),
-    "config fill": Command("molvis_cli.config:fill", "Write out a configuration with every default."),
-    "config presets": Command("molvis_cli.config:presets", "List the presets, or print one."),
     "plugin new": Command("molvis_cli.plugin:new", "Make a package of your own from the template."),
     "plugins": Command("molvis_cli.plugin:plugins", "List installed plugins, their origin and state."),
     "list": Command("molvis_cli.plugin:list_", "List components: encoders, losses, readers, ..."),
@@ -89,20 +67,20 @@ COMMANDS: dict[str, Command] = {
 
 
 def commands() -> dict[str, Command]:
-    """All commands by their words, such as `nmr fit`: those above, and those of the plugins that are installed.
+    """All commands by their words, such as `nmr fit`: those of the plugins that are installed, then those above.
 
-    A plugin cannot take a word that is in use here. Of two plugins that offer one command, none is chosen: the registry
-    names both when it is asked for.
+    Commands of one word come first, as they are what most people are after. A plugin cannot take a word that is in use
+    here. Of two plugins that offer one command, none is chosen: the registry names both when it is asked for.
     """
     from molvis_core.registry import components
 
-    found = dict(COMMANDS)
     taken = {path.split()[0] for path in COMMANDS}
-    for component in components("command"):
-        path = component.name.replace("-", " ", 1)
-        if path.split()[0] not in taken:
-            found[path] = Command(f"command:{component.name}", component.summary)
-    return found
+    offered = {
+        path: Command(f"command:{component.name}", component.summary)
+        for component in components("command")
+        if (path := component.name.replace("-", " ", 1)).split()[0] not in taken
+    }
+    return dict(sorted(offered.items(), key=lambda item: " " in item[0])) | COMMANDS
 
 
 def _group_help(group: str) -> str:
@@ -112,9 +90,11 @@ def _group_help(group: str) -> str:
 
     from molvis_core.registry import components
 
+    if described := [c.summary for c in components("command-group") if c.name == group]:
+        return " ".join(described)
     offering = {c.distribution for c in components("command") if c.name.startswith(f"{group}-")}
-    described = [importlib.metadata.metadata(name) for name in sorted(offering)]
-    summaries = [data["Summary"] for data in described if "Summary" in data]
+    data = [importlib.metadata.metadata(name) for name in sorted(offering)]
+    summaries = [one["Summary"] for one in data if "Summary" in one]
     return " ".join(summaries) or f"Commands of {', '.join(sorted(offering))}."
 
 

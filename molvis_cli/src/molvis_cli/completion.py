@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 import typer
@@ -22,17 +21,6 @@ def completion(
     from typer.completion import get_completion_script  # pyright: ignore[reportPrivateImportUsage]
 
     print(get_completion_script(prog_name="molvis", complete_var="_MOLVIS_COMPLETE", shell=shell))
-
-
-def names(kind: str) -> Callable[[str], list[tuple[str, str]]]:
-    """Completes names of components of a kind."""
-
-    def complete(incomplete: str) -> list[tuple[str, str]]:
-        from molvis_core.registry import components
-
-        return [(c.name, c.summary) for c in components(kind) if c.name.startswith(incomplete)]
-
-    return complete
 
 
 def kinds(incomplete: str) -> list[str]:

@@ -11,8 +11,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from molvis_core.errors import PluginError, did_you_mean
-from molvis_core.files import replacing_folder
 from molvis_core.registry import components
+from molvis_files.writing import replacing_folder
 
 KINDS = ("modality", "reader", "writer", "encoder", "loss", "scorer", "predictor", "fitter", "command")
 """Kinds that the template has a component of, each in a file of its own with a test of its own."""

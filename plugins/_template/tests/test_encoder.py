@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from molvis_template.encoder import TraceCNN
 
 from molvis_core.errors import ConfigError
 from molvis_core.testing import EncoderContract
+from molvis_template.encoder import TraceCNN
 
 
 class TestTraceCNN(EncoderContract):

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from molvis_template.fitter import BandFitter
 
 from molvis_core import Trace
 from molvis_core.testing import FitterContract
+from molvis_template.fitter import BandFitter
 
 
 class TestBandFitter(FitterContract):

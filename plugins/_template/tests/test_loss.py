@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from molvis_template.loss import Hinge
 
 from molvis_core.testing import PairLossContract
+from molvis_template.loss import Hinge
 
 
 class TestHinge(PairLossContract):

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from molvis_template.modality import MODALITY
-
 from molvis_core import Trace
+from molvis_template.modality import MODALITY
 
 
 def test_its_records_are_traces_in_wavenumbers() -> None:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from molvis_template.predictor import LinearBands
 
 from molvis_core.testing import PredictorContract
+from molvis_template.predictor import LinearBands
 
 
 class TestLinearBands(PredictorContract):

@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from molvis_template.reader import read_text_columns
 
 from molvis_core.testing import ReaderContract
+from molvis_template.reader import read_text_columns
 
 
 class TestReader(ReaderContract):

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from molvis_template.scorer import GroupBands
 
 from molvis_core import Trace, structure
 from molvis_core.testing import ScorerContract
+from molvis_template.scorer import GroupBands
 
 
 class TestGroupBands(ScorerContract):

@@ -3,13 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from molvis_template.reader import read_text_columns
-from molvis_template.writer import write_text_columns
 
 from molvis_core import structure
-from molvis_core.dataset import Measurement
 from molvis_core.errors import WriteError
+from molvis_core.records import Measurement
 from molvis_core.testing import checks, synthetic_traces
+from molvis_template.reader import read_text_columns
+from molvis_template.writer import write_text_columns
 
 
 def test_what_is_written_is_read_back() -> None:

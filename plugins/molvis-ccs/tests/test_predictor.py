@@ -16,11 +16,10 @@ from molvis_ccs.training.calibration import calibrate
 from molvis_ccs.training.fitting import fit
 from molvis_ccs.training.ions import gather, redistributable
 from molvis_ccs.trend import usual_ccs
-from molvis_core.adducts import ion_mz
-from molvis_core.dataset import Measurement
+from molvis_core.chemistry.adducts import ion_mz
+from molvis_core.chemistry.structures import structure
 from molvis_core.errors import AdductError, BundleError, ConfigError, RecordError, StructureError, TrainingError
-from molvis_core.identity import structure
-from molvis_core.records import Structure, Value
+from molvis_core.records import Measurement, Structure, Value
 from molvis_core.testing import PredictorContract, ScorerContract, synthetic_structures
 
 shipped = pytest.mark.skipif(not SHIPPED.is_file(), reason="no weights come with this checkout")

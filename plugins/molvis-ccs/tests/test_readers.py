@@ -8,10 +8,10 @@ import pytest
 
 from molvis_ccs.readers.csv import is_ccs_csv, read_csv
 from molvis_ccs.readers.parquet import is_ccs_table, read_parquet
-from molvis_core.dataset import Dataset, Measurement, import_files
 from molvis_core.errors import ReadError
-from molvis_core.records import Value
+from molvis_core.records import Measurement, Value
 from molvis_core.registry import for_suffix
+from molvis_retrieval.dataset import Dataset, import_files
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "ccs"
 with_tables = pytest.mark.skipif(not DATA.is_dir(), reason=f"no tables of cross sections in {DATA}: set MOLVIS_DATA")

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from molvis_ccs.readers.csv import read_csv
 from molvis_ccs.readers.parquet import read_parquet
-from molvis_core.dataset import Measurement
-from molvis_core.records import Value
+from molvis_core.records import Measurement, Value
 
 ROWS = st.lists(st.tuples(st.floats(60, 900), st.sampled_from(["[M+H]+", "[M-H]-", "[M+Na]+"])), min_size=1, max_size=8)
 

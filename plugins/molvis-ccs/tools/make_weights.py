@@ -21,8 +21,8 @@ from molvis_ccs.predictor.loading import SHIPPED
 from molvis_ccs.readers.parquet import read_parquet
 from molvis_ccs.training.fitting import fit
 from molvis_ccs.training.ions import redistributable, usable
-from molvis_core.dataset import Measurement
-from molvis_core.files import write_text
+from molvis_core.records import Measurement
+from molvis_files.writing import write_text
 
 MAIN = ("[M+H]+", "[M-H]-", "[M+Na]+")
 CARD = """# ccs-ensemble

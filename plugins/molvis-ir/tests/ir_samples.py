@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
-from molvis_core.records import Trace
+from molvis_core.records import Measurement, Trace
 
 Read = Callable[[Path], Any]
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data"))

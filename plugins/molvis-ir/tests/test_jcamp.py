@@ -25,9 +25,8 @@ from ir_samples import (
     write_file,
 )
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
-from molvis_core.records import Trace
+from molvis_core.records import Measurement, Trace
 from molvis_core.testing import ReaderContract
 from molvis_ir.readers.jcamp import read_jcamp
 from molvis_ir.writers import write_jcamp

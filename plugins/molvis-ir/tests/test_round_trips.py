@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ir_samples import opus_bytes, spc_bytes, table_file, trace_of
 
-from molvis_core.dataset import Measurement
-from molvis_core.records import Trace
+from molvis_core.records import Measurement, Trace
 from molvis_ir.readers.jcamp import read_jcamp
 from molvis_ir.readers.opus import read_opus
 from molvis_ir.readers.parquet import read_parquet

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from ir_samples import DATA, Read, read_all, table_file, with_tables, write_file
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
-from molvis_core.records import Trace
+from molvis_core.records import Measurement, Trace
 from molvis_core.testing import ReaderContract
 from molvis_ir.readers.parquet import read_parquet
 

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from ir_samples import read_all, trace_of
 
-from molvis_core.dataset import Measurement
+from molvis_core.chemistry.structures import structure
 from molvis_core.errors import WriteError
-from molvis_core.identity import structure
-from molvis_core.records import PeakList, Trace
+from molvis_core.records import Measurement, PeakList, Trace
 from molvis_ir.readers.jcamp import read_jcamp
 from molvis_ir.writers import write_jcamp
 

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 import molvis_core
-from molvis_core.adducts import neutral_mass
-from molvis_core.bundle import Bundle
-from molvis_core.config import fill, from_mapping, read_config
-from molvis_core.dataset import Measurement
-from molvis_core.library import Library, build_index
-from molvis_core.presence_calibration import random_peaks
-from molvis_core.reading import read_queries
+import molvis_retrieval
+from molvis_core.chemistry.adducts import neutral_mass
+from molvis_core.records import Measurement
 from molvis_core.testing import PluginContract
+from molvis_retrieval.bundle import Bundle
+from molvis_retrieval.config import fill, from_mapping, read_config
+from molvis_retrieval.library import Library, build_index
+from molvis_retrieval.presence_calibration import random_peaks
+from molvis_retrieval.queries import read_queries
 
 
 class TestPlugin(PluginContract):
@@ -39,7 +40,7 @@ def library() -> Library:
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return molvis_core.load_bundle("massbank")
+    return molvis_retrieval.load_bundle("massbank")
 
 
 @pytest.mark.parametrize("name", ["default", "ir", "joint", "pnnl-2024"])
@@ -47,7 +48,7 @@ def test_a_preset_is_a_configuration_that_survives_being_filled(name: str) -> No
     config = read_config(molvis_core.load("preset", name))
     assert config.name == name
     filled = fill(config)
-    assert fill(from_mapping(molvis_core.RunConfig, filled)) == filled
+    assert fill(from_mapping(molvis_retrieval.RunConfig, filled)) == filled
 
 
 def test_the_report_is_quoted_with_its_own_settings() -> None:

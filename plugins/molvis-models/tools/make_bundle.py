@@ -15,13 +15,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from molvis_core import load_bundle
-from molvis_core.bundle import Bundle, save_bundle, write_calibration
-from molvis_core.dataset import Dataset, import_files
-from molvis_core.evaluation import MAIN_ADDUCTS
-from molvis_core.identification import calibrate
-from molvis_core.library import Index, Library, build_index
-from molvis_core.training import Progress, find_config, train
+from molvis_nn.loop import Progress
+from molvis_retrieval import load_bundle
+from molvis_retrieval.bundle import Bundle, save_bundle, write_calibration
+from molvis_retrieval.dataset import Dataset, import_files
+from molvis_retrieval.evaluation.ranking import MAIN_ADDUCTS
+from molvis_retrieval.identification import calibrate
+from molvis_retrieval.library import Index, Library, build_index
+from molvis_retrieval.training.loop import find_config, train
 
 OUT = Path(__file__).parents[1] / "src" / "molvis_models" / "massbank"
 

@@ -23,10 +23,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from isomers import isomers
 
+from molvis_core.chemistry.structures import structure
 from molvis_core.errors import StructureError
-from molvis_core.identity import structure
-from molvis_core.library import Library
 from molvis_core.records import Structure
+from molvis_retrieval.library import Library
 
 COMPOUNDS = (
     "Verapamil", "Atenolol", "Citalopram", "Losartan", "Metronidazole", "Resveratrol", "Sulfathiazole", "Theobromine",

@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
-from molvis_core.records import PeakList
+from molvis_core.records import Measurement, PeakList
 from molvis_core.testing import ReaderContract
 
 CAFFEINE = "Cn1c(=O)c2c(ncn2C)n(C)c1=O"

@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from molvis_core.adducts import ion_mz
+from molvis_core.chemistry.adducts import ion_mz
+from molvis_core.chemistry.formula import ELECTRON_MASS, ISOTOPE_MASS, formula_mass, parse_formula
+from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ConfigError, StructureError
-from molvis_core.formula import ELECTRON_MASS, ISOTOPE_MASS, formula_mass, parse_formula
-from molvis_core.identity import structure
 from molvis_core.records import PeakList
 from molvis_core.testing import PluginContract, ScorerContract, synthetic_peaks, synthetic_structures
 from molvis_msms.fragmentation.explanation import explain

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from msms_samples import CAFFEINE, CAFFEINE_KEY, MassSpectra, peak_lists, read_all, table_file, write_file
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import LeftOutError, ReadError
+from molvis_core.records import Measurement
 from molvis_msms.fields import collision_energy
 from molvis_msms.readers.json import read_json
 from molvis_msms.readers.parquet import read_parquet

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from molvis_core import structure
-from molvis_core.dataset import Measurement
 from molvis_core.errors import LeftOutError, PluginError, ReadError
-from molvis_core.records import Origin, PeakList
+from molvis_core.records import Measurement, Origin, PeakList
 from molvis_msms.matchms import from_matchms, to_matchms
 
 REAL = importlib.util.find_spec("matchms") is not None

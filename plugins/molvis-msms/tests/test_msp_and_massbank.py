@@ -9,7 +9,7 @@ import pytest
 from msms_samples import CAFFEINE, CAFFEINE_KEY, MASSBANK, MGF, MSP, MassSpectra, peak_lists, read_all, write_file
 
 from molvis_core import structure
-from molvis_core.adducts import ion_mz
+from molvis_core.chemistry.adducts import ion_mz
 from molvis_msms.readers.massbank import is_massbank, read_massbank
 from molvis_msms.readers.mgf import read_mgf
 from molvis_msms.readers.msp import read_msp

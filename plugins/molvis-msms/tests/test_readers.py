@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msms_samples import MGF, Read, mzml_text, read_all, write_file
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
+from molvis_core.records import Measurement
 from molvis_core.registry import for_suffix
 from molvis_msms.readers.json import read_json
 from molvis_msms.readers.massbank import read_massbank

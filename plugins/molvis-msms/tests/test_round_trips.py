@@ -20,7 +20,7 @@ from msms_samples import (
     write_file,
 )  # fmt: skip
 
-from molvis_core.dataset import Measurement
+from molvis_core.records import Measurement
 from molvis_msms.readers.massbank import read_massbank
 from molvis_msms.readers.mzml import read_mzml
 from molvis_msms.readers.mzxml import read_mzxml

@@ -13,14 +13,13 @@ import numpy as np
 import pytest
 from msms_samples import HEIGHT, MZ, mzxml_scan, mzxml_text
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import LeftOutError, ReadError
-from molvis_core.reading import read_queries
-from molvis_core.records import Origin, PeakList
+from molvis_core.records import Measurement, Origin, PeakList
 from molvis_core.testing import ReaderContract
 from molvis_msms.readers.mzml import read_mzml
 from molvis_msms.readers.mzxml import read_mzxml
 from molvis_msms.readers.runs import is_profile
+from molvis_retrieval.queries import read_queries
 
 
 def write(path: Path, text: str) -> Path:

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from msms_samples import CAFFEINE, MGF, Read, peak_lists, read_all, write_file
 
 from molvis_core import structure
-from molvis_core.dataset import Measurement
 from molvis_core.errors import WriteError
-from molvis_core.records import PeakList
+from molvis_core.records import Measurement, PeakList
 from molvis_msms.readers.json import read_json
 from molvis_msms.readers.mgf import read_mgf
 from molvis_msms.readers.msp import read_msp

@@ -15,10 +15,8 @@ import numpy as np
 import pytest
 
 from molvis_core import output
-from molvis_core.dataset import Measurement
 from molvis_core.errors import ConfigError, ReadError, WriteError
-from molvis_core.reading import read_queries
-from molvis_core.records import PeakList, Trace
+from molvis_core.records import Measurement, PeakList, Trace
 from molvis_core.registry import for_suffix
 from molvis_core.testing import ReaderContract
 from molvis_nmr.commands.convert import convert as convert_command
@@ -34,6 +32,7 @@ from molvis_nmr.formats.varian import read_varian
 from molvis_nmr.formats.writers import write_jcamp, write_spectrum, write_text_spectrum
 from molvis_nmr.processing import Fid, process
 from molvis_nmr.workflows.convert import convert, process_file
+from molvis_retrieval.queries import read_queries
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "nmr"
 with_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no NMR data in {DATA}: set MOLVIS_DATA")

@@ -20,7 +20,7 @@ from rdkit import Chem
 from rdkit.Chem.rdchem import Mol
 from rdkit.rdBase import BlockLogs
 
-from molvis_core.files import write_text
+from molvis_files.writing import write_text
 from molvis_nmr.prediction.environments import (
     SPHERES,
     Environments,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
+from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.errors import ConfigError, ReadError, StructureError
-from molvis_core.identity import parse_smiles
 from molvis_core.testing.synthetic import synthetic_structures
 from molvis_structure.chemistry.motifs import (
     ATOMS,

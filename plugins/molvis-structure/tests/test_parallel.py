@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from molvis_core.errors import StructureError
-from molvis_core.processes import Owner, this_process
+from molvis_files.processes import Owner, this_process
 from molvis_structure.chemistry import parallel as module
 from molvis_structure.chemistry.parallel import in_parallel
 

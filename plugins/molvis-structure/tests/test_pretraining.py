@@ -11,10 +11,10 @@ from safetensors.torch import load_file
 
 from molvis_core import structure
 from molvis_core.errors import ConfigError, StructureError, TrainingError
-from molvis_core.pretrained import load_state
 from molvis_core.records import Structure
 from molvis_core.registry import build, load
-from molvis_core.training import Progress
+from molvis_nn.loop import Progress
+from molvis_nn.pretrained import load_state
 from molvis_structure.chemistry.fingerprints import fingerprints
 from molvis_structure.pretraining import _MOST_ASIDE, Maskable, _Heads, _rates, _Tasks, pretrain
 

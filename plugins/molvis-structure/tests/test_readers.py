@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molvis_core import structure
-from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
-from molvis_core.library import Library
+from molvis_core.records import Measurement
 from molvis_core.registry import for_suffix
+from molvis_retrieval.library import Library
 from molvis_structure.readers.sdf import read_sdf
 from molvis_structure.readers.smiles import is_smiles_file, read_smiles
 from molvis_structure.readers.synonyms import resolve_synonyms

@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
 
-from molvis_core.dataset import Measurement
-from molvis_core.records import Structure
+from molvis_core.records import Measurement, Structure
 from molvis_core.testing import synthetic_structures
 from molvis_structure.readers.sdf import read_sdf
 from molvis_structure.readers.smiles import read_smiles

@@ -246,9 +246,10 @@ def encoder_survives_a_bundle(encoder: Any, records: Sequence[Any], spec: Any = 
     """
     import tomllib
 
+    import tomli_w
     from safetensors.torch import load_file, save_file
 
-    from molvis_core.config import fill_spec, write_toml
+    from molvis_core.registry import fill_spec
 
     model = _evaluating(encoder)
     wanted = _encode(model, records)
@@ -261,7 +262,7 @@ def encoder_survives_a_bundle(encoder: Any, records: Sequence[Any], spec: Any = 
         for parameter in fresh.parameters():
             parameter.data.add_(1)
     else:
-        fresh = registry.build("encoder", tomllib.loads(write_toml(fill_spec("encoder", spec))))
+        fresh = registry.build("encoder", tomllib.loads(tomli_w.dumps(fill_spec("encoder", spec))))
     fresh.load_state_dict(state)
     found = _encode(_evaluating(fresh), records)
     _require(np.array_equal(found, wanted), "an encoder stored and loaded again gives other rows")
@@ -532,7 +533,7 @@ def reader_gives_measurements(read: Any, path: Path, modality: str) -> None:
     _require(found, f"{path.name} gave nothing")
     record = registry.load("modality", modality).record
     for item in found:
-        _require(hasattr(item, "record"), f"a reader yields molvis_core.dataset.Measurement, not {type(item).__name__}")
+        _require(hasattr(item, "record"), f"a reader yields molvis_core.records.Measurement, not {type(item).__name__}")
         _require(
             isinstance(item.record, record), f"modality {modality!r} is carried by {record.__name__}, not {item!r:.80}"
         )

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from molvis_core import registry
@@ -128,7 +127,7 @@ def _plan(plugin: Plugin) -> Iterator[_Step]:
         subject = f"{component.kind} {component.name}"
         yield subject, "is described", partial(checks.component_is_described, component)
         yield subject, "can be imported, and no other has its name", partial(checks.component_resolves, component)
-        for label, check in _OF_KIND.get(component.kind, lambda _: [])(component):
+        for label, check in _OF_KIND.get(component.kind, _brought)(component):
             yield subject, label, check
 
 
@@ -238,26 +237,16 @@ def _fitter(component: Component) -> _Checks:
     return [("has prior, simulate and fit", lambda: checks.is_fitter(built()))]
 
 
-def _preset(component: Component) -> _Checks:
-    from molvis_core.config import read_config
+def _brought(component: Component) -> _Checks:
+    """The check of a kind that another distribution owns, where one is installed that brings it."""
+    if not any(c.name == component.kind for c in registry.components("contract")):
+        return []
+    contract = registry.component("contract", component.kind)
 
-    def reads() -> None:
-        read_config(Path(registry.load("preset", component.name)))
+    def keeps() -> None:
+        registry.load("contract", component.kind)(component)
 
-    return [("is a configuration that reads", reads)]
-
-
-def _bundle(component: Component) -> _Checks:
-    def opens() -> None:
-        from molvis_core.bundle import load_bundle
-        from molvis_core.config import is_fused
-
-        bundle = load_bundle(component.name)
-        for key in bundle.modalities:
-            if not is_fused(bundle.config, key):
-                bundle.embed(key, synthetic_records(bundle.encoder(key).accepts))
-
-    return [("opens, and embeds synthetic records", opens)]
+    return [(contract.summary.rstrip("."), keeps)]
 
 
 _OF_KIND: dict[str, Callable[[Component], _Checks]] = {
@@ -270,6 +259,4 @@ _OF_KIND: dict[str, Callable[[Component], _Checks]] = {
     "reader": _reader,
     "writer": _writer,
     "fitter": _fitter,
-    "preset": _preset,
-    "bundle": _bundle,
 }

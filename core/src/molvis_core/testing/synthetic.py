@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from molvis_core.adducts import ion_mz, parse_adduct
+from molvis_core.chemistry.adducts import ion_mz, parse_adduct
 from molvis_core.records import Distribution, PeakList, Structure, Trace, Value
 
 _SMILES = (
@@ -100,7 +100,7 @@ def synthetic_structures(count: int = 6) -> list[Structure]:
     Raises:
         ValueError: more are asked for.
     """
-    from molvis_core.identity import structure
+    from molvis_core.chemistry.structures import structure
 
     if count > len(_SMILES):
         raise ValueError(f"{count} structures are asked for; there are {len(_SMILES)}")

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from molvis_core import output
-from molvis_core.arguments import existing
+from molvis_files.arguments import existing
 
 
 def show(path: Annotated[Path, typer.Argument(help="A file of the reader.")]) -> None:
     """Print the highest point of each trace."""
     existing(path)
-    from molvis_core.dataset import Measurement
+    from molvis_core.records import Measurement
     from molvis_template.reader import read_text_columns
 
     found = [item for item in read_text_columns(path) if isinstance(item, Measurement)]

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from molvis_core.collate import TensorBatch
 from molvis_core.errors import ConfigError
 from molvis_core.records import Trace
+from molvis_nn.batches import TensorBatch
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from molvis_core import Structure
-from molvis_core.collate import TensorBatch
-from molvis_core.formula import parse_formula
+from molvis_core.chemistry.formula import parse_formula
+from molvis_nn.batches import TensorBatch
 
 ELEMENTS = ("C", "H", "N", "O", "S")
 

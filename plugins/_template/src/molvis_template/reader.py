@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from molvis_core import Trace, structure
-from molvis_core.dataset import Measurement
 from molvis_core.errors import MolvisError, ReadError
-from molvis_core.files import read_text
+from molvis_core.records import Measurement
+from molvis_files.opening import read_text
 
 
 def read_text_columns(path: Path) -> Iterator[Measurement | ReadError]:

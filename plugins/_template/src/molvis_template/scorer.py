@@ -9,8 +9,8 @@ from jaxtyping import Float
 from rdkit import Chem
 
 from molvis_core import Structure, Trace
+from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.errors import ConfigError
-from molvis_core.identity import parse_smiles
 
 GROUPS = {"carbonyl": ("[#6]=O", 1650, 1800), "nitrile": ("C#N", 2200, 2280), "hydroxyl": ("[OX2H]", 3200, 3600)}
 """SMARTS of a functional group, and the range in cm^-1 of its band."""

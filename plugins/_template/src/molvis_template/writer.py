@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from molvis_core import Trace
-from molvis_core.dataset import Measurement
 from molvis_core.errors import WriteError
-from molvis_core.files import write_text
+from molvis_core.records import Measurement
+from molvis_files.writing import write_text
 
 
 def write_text_columns(path: Path, measurements: Iterable[Measurement]) -> None:

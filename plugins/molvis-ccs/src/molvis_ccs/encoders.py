@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from molvis_ccs.trend import TRENDS, usual_ccs
-from molvis_core.adducts import parse_adduct
-from molvis_core.collate import TensorBatch
+from molvis_core.chemistry.adducts import parse_adduct
 from molvis_core.errors import AdductError, ConfigError
 from molvis_core.records import Value
+from molvis_nn.batches import TensorBatch
 
 ADDUCTS = (*TRENDS, "[M+2H]2+", "[M-2H]2-", "[2M+Na]+", "[2M-H]-", "[M]-", "[M+Br]-")
 INSTRUMENTS = ("DT", "TIMS", "TW")

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 from rdkit.Chem.rdmolops import GetDistanceMatrix
 
-from molvis_core.identity import parse_mol
+from molvis_core.chemistry.structures import parse_mol
 
 PAIRS, CIRCLES, TORSIONS = 1024, 1024, 512
 _STEPS = 24

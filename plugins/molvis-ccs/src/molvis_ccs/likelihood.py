@@ -11,7 +11,7 @@ from jaxtyping import Float
 from molvis_ccs.predictor.ensemble import ADDUCTS, INSTRUMENTS, CcsEnsemble
 from molvis_ccs.predictor.loading import load
 from molvis_ccs.training.calibration import NORMAL_QUANTILE
-from molvis_core.adducts import parse_adduct
+from molvis_core.chemistry.adducts import parse_adduct
 from molvis_core.errors import AdductError, ConfigError
 from molvis_core.records import Structure, Value
 

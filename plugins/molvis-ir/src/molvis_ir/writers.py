@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import WriteError
-from molvis_core.files import write_text
-from molvis_core.records import Trace
+from molvis_core.records import Measurement, Trace
+from molvis_files.writing import write_text
 
 
 def write_jcamp(path: Path, measurements: Iterable[Measurement]) -> None:

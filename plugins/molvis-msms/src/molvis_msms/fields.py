@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis_core.adducts import ion_mz, parse_adduct, unknown_charge
-from molvis_core.dataset import Measurement
+from molvis_core.chemistry.adducts import ion_mz, parse_adduct, unknown_charge
+from molvis_core.chemistry.structures import structure
 from molvis_core.errors import AdductError, LeftOutError, ReadError, RecordError, StructureError
-from molvis_core.identity import structure
-from molvis_core.records import Origin, PeakList, Structure
+from molvis_core.records import Measurement, Origin, PeakList, Structure
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "name": ("name", "title", "compound_name", "compoundname", "compound", "ch$name"),

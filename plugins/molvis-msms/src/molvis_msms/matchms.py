@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import PluginError, ReadError
-from molvis_core.records import PeakList
+from molvis_core.records import Measurement, PeakList
 from molvis_msms.fields import measurement
 
 if TYPE_CHECKING:

@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import WriteError
-from molvis_core.files import write_text
-from molvis_core.records import PeakList
+from molvis_core.records import Measurement, PeakList
+from molvis_files.writing import write_text
 
 
 def write_mgf(path: Path, measurements: Iterable[Measurement]) -> None:

@@ -31,13 +31,14 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 
 from molvis_core import registry
-from molvis_core.config import fill_spec, write_toml
 from molvis_core.errors import ConfigError, TrainingError
-from molvis_core.files import replacing
 from molvis_core.interfaces import Spec
-from molvis_core.pretrained import PretrainResult, save_state
 from molvis_core.records import Structure
-from molvis_core.training import Progress
+from molvis_core.registry import fill_spec
+from molvis_files.documents import write_toml
+from molvis_files.writing import replacing
+from molvis_nn.loop import Progress
+from molvis_nn.pretrained import PretrainResult, save_state
 from molvis_structure.chemistry.fingerprints import fingerprints
 
 log = logging.getLogger("molvis")

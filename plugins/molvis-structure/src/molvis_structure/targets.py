@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from molvis_core.collate import TensorBatch
 from molvis_core.errors import ConfigError
 from molvis_core.records import Structure
+from molvis_nn.batches import TensorBatch
 from molvis_structure.chemistry.fingerprints import fingerprint, length
 
 _KEPT = 200_000

@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from molvis_ccs.features import NUMBERS, SIZE, describe_all
 from molvis_ccs.predictor.quantization import packed
 from molvis_ccs.trend import TRENDS
-from molvis_core.adducts import parse_adduct
-from molvis_core.collate import TensorBatch
+from molvis_core.chemistry.adducts import parse_adduct
 from molvis_core.errors import AdductError, ConfigError, RecordError, did_you_mean
-from molvis_core.files import replacing
 from molvis_core.records import Structure
+from molvis_files.writing import replacing
+from molvis_nn.batches import TensorBatch
 
 ADDUCTS = tuple(TRENDS)
 INSTRUMENTS = ("DT", "TIMS", "TW")

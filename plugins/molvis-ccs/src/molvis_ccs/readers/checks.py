@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from molvis_ccs.trend import usual_ccs
-from molvis_core.adducts import Adduct, ion_mz, parse_adduct
+from molvis_core.chemistry.adducts import Adduct, ion_mz, parse_adduct
 from molvis_core.errors import AdductError, RecordError
 from molvis_core.records import Structure
 

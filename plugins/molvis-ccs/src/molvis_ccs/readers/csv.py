@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from molvis_core.errors import ReadError
-from molvis_core.files import read_text
+from molvis_files.opening import read_text
 
 if TYPE_CHECKING:
     pass

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from molvis_core.errors import ReadError
-from molvis_core.files import parquet_columns, read_bytes
+from molvis_files.opening import read_bytes
+from molvis_files.parquet import parquet_columns
 
 if TYPE_CHECKING:
     pass

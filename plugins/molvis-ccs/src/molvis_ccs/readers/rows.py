@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from molvis_ccs.readers import checks
-from molvis_core.dataset import Measurement
 from molvis_core.errors import MolvisError, ReadError, RecordError
-from molvis_core.records import Structure, Value
+from molvis_core.records import Measurement, Structure, Value
 
 if TYPE_CHECKING:
-    from molvis_core.adducts import Adduct
+    from molvis_core.chemistry.adducts import Adduct
 from molvis_ccs.readers.columns import GASES, Columns, Section, instrument_type
 
 Items = Iterator[Measurement | ReadError]
@@ -146,7 +145,7 @@ def _number(text: str) -> float:
 @functools.lru_cache(maxsize=20_000)
 def _known(text: str, inchikey: str | None) -> Structure:
     """The structure; the source's own InChIKey stands, as other tables key on it."""
-    from molvis_core.identity import structure
+    from molvis_core.chemistry.structures import structure
 
     if re.match(r"1S?/", text):
         text = f"InChI={text}"

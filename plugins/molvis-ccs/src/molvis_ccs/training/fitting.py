@@ -20,9 +20,9 @@ from molvis_ccs.predictor.ensemble import ADDUCTS, INSTRUMENTS, CcsEnsemble
 from molvis_ccs.predictor.quantization import packed, unpacked
 from molvis_ccs.training.calibration import calibrate
 from molvis_ccs.training.ions import Ion, gather
-from molvis_core.adducts import parse_adduct
-from molvis_core.dataset import Measurement
+from molvis_core.chemistry.adducts import parse_adduct
 from molvis_core.errors import TrainingError
+from molvis_core.records import Measurement
 
 Progress = Callable[[int, int], None]
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from molvis_ccs.predictor.ensemble import ADDUCTS, INSTRUMENTS
-from molvis_core.dataset import Measurement
-from molvis_core.records import Structure, Value
+from molvis_core.records import Measurement, Structure, Value
 
 
 @dataclass(frozen=True, slots=True)

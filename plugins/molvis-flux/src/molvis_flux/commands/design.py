@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from molvis_core import output
-from molvis_core.arguments import existing
+from molvis_files.arguments import existing
 
 
 def design(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from molvis_core.files import read_text
+from molvis_files.opening import read_text
 from molvis_flux.formats.builder import Draft
 from molvis_flux.formats.notation import tracer
 from molvis_flux.model.network import Tracer

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from molvis_core.errors import ReadError
-from molvis_core.files import read_bytes
 from molvis_core.text import is_count
-from molvis_core.xml import counted, make_parser, parse
+from molvis_files.opening import read_bytes
+from molvis_files.xml import counted, make_parser, parse
 from molvis_flux.formats.builder import Draft, reverse
 from molvis_flux.formats.experiments import settle_roles
 from molvis_flux.formats.notation import Linear, blend, condition, conditions, impure, linear

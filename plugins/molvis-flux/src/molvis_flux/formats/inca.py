@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from molvis_core.documents import load_json
 from molvis_core.errors import ReadError
-from molvis_core.files import read_text
 from molvis_core.text import count_of
+from molvis_files.documents import load_json
+from molvis_files.opening import read_text
 from molvis_flux.formats.builder import Draft
 from molvis_flux.formats.experiments import settle_roles
 from molvis_flux.formats.notation import blend

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from molvis_core.errors import did_you_mean
-from molvis_core.files import read_text
 from molvis_core.text import is_count
+from molvis_files.opening import read_text
 from molvis_flux.formats.builder import Draft, reverse
 from molvis_flux.formats.experiments import Data, assign_tracers, by_experiment, finite
 from molvis_flux.model.network import Constraint, Datum, Fragment, Metabolite, Participant, Reaction, Study

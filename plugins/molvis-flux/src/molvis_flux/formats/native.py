@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from molvis_core.documents import load_toml
 from molvis_core.errors import ReadError, did_you_mean
-from molvis_core.files import read_text
 from molvis_core.text import count_of, is_count
+from molvis_files.documents import load_toml
+from molvis_files.opening import read_text
 from molvis_flux.formats.builder import Draft, reverse
 from molvis_flux.formats.composition import composed, differences
 from molvis_flux.formats.notation import conditions, reaction, tracer

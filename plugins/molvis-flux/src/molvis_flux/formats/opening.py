@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from molvis_core.errors import ReadError, did_you_mean
-from molvis_core.files import read_text
+from molvis_files.opening import read_text
 from molvis_flux.formats.fluxml import read_fluxml
 from molvis_flux.formats.freeflux import read_freeflux
 from molvis_flux.formats.inca import read_inca

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from molvis_core.errors import ReadError
-from molvis_core.files import DAMAGE, open_zip, read_bytes, read_text
-from molvis_core.xml import refuse_declarations
+from molvis_files.opening import DAMAGE, open_zip, read_bytes, read_text
+from molvis_files.xml import refuse_declarations
 
 
 @dataclass(frozen=True, slots=True)

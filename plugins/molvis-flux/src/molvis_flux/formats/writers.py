@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from molvis_core.files import write_text
+from molvis_files.writing import write_text
 from molvis_flux.model.network import Constraint, Datum, Fragment, Metabolite, Participant, Reaction, Study, Tracer
 
 

@@ -17,8 +17,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from molvis_core.chemistry.formula import parse_formula
 from molvis_core.errors import did_you_mean
-from molvis_core.formula import parse_formula
 from molvis_flux.errors import SimulationError
 from molvis_flux.labelling.emu import MASS_SHIFT
 from molvis_flux.model.network import Datum, Experiment, Fragment, Network

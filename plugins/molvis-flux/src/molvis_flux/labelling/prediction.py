@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis_core.errors import ReadError, did_you_mean
-from molvis_core.files import read_text, write_text
 from molvis_core.text import in_cells
+from molvis_files.opening import read_text
+from molvis_files.writing import write_text
 from molvis_flux.errors import FluxSpaceError, SimulationError
 from molvis_flux.labelling.instationary import compile_instationary
 from molvis_flux.labelling.stationary import compile_plan

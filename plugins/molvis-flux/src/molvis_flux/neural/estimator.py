@@ -16,12 +16,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from molvis_core.checksums import is_intact, sealed
-from molvis_core.config import to_plain
-from molvis_core.documents import load_toml
 from molvis_core.errors import BundleError, WriteError, did_you_mean
-from molvis_core.files import recover, replacing_folder
-from molvis_core.locking import sole_writer
+from molvis_files.digests import is_intact, sealed
+from molvis_files.documents import load_toml, to_plain
+from molvis_files.locking import sole_writer
+from molvis_files.writing import recover, replacing_folder
 from molvis_flux.errors import EstimatorError
 from molvis_flux.labelling.stationary import Plan, compile_plan
 from molvis_flux.model.network import Experiment, Metabolite, Network, Reaction, Study

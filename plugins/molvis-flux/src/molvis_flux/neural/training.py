@@ -15,10 +15,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from molvis_core.config import to_plain
 from molvis_core.errors import TrainingError, WriteError
-from molvis_core.files import replacing
-from molvis_core.locking import sole_writer
+from molvis_files.documents import to_plain
+from molvis_files.locking import sole_writer
+from molvis_files.writing import replacing
 from molvis_flux.errors import EstimatorError
 from molvis_flux.labelling.stationary import compile_plan
 from molvis_flux.model.network import Study

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis_core.files import replacing_folder, write_text
 from molvis_core.text import in_cells
+from molvis_files.writing import replacing_folder, write_text
 from molvis_flux.fit.identifiability import UNSEEN
 from molvis_flux.fit.multistart import FluxResult
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from molvis_core.files import write_text
 from molvis_core.ties import product, rounded
+from molvis_files.writing import write_text
 from molvis_flux.sampling.hit_and_run import walk
 from molvis_flux.space.flux_space import FluxSpace
 

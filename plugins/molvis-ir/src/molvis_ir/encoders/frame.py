@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from molvis_core.collate import TensorBatch
 from molvis_core.errors import ConfigError
 from molvis_core.records import Trace
 from molvis_ir.preparation import HIGH, LOW, STEP, augment, channels, prepare
+from molvis_nn.batches import TensorBatch
 
 CHANNELS = 2
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
-from molvis_core.jcamp import Block, Table, read_blocks, refusal
+from molvis_core.records import Measurement
+from molvis_files.jcamp import Block, Table, read_blocks, refusal
 from molvis_ir.readers.spectrum import Items, Vector, measurement, stem_of
 
 

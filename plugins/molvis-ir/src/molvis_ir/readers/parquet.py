@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
-from molvis_core.files import parquet_columns
-from molvis_core.parquet import Kind, read_batches
+from molvis_core.records import Measurement
+from molvis_files.parquet import Kind, parquet_columns, read_batches
 from molvis_ir.readers.spectrum import Items, measurement
 
 

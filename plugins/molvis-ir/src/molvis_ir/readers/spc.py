@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from molvis_core.errors import ReadError
-from molvis_core.files import read_bytes
+from molvis_files.opening import read_bytes
 from molvis_ir.readers.spectrum import Items, measurement, stem_of
 
 

@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from molvis_core.dataset import Measurement
+from molvis_core.chemistry.formula import parse_formula
 from molvis_core.errors import ReadError, RecordError, StructureError
-from molvis_core.formula import parse_formula
-from molvis_core.records import Structure, Trace
+from molvis_core.records import Measurement, Structure, Trace
 from molvis_ir.units import absorbance, wavenumbers
 
 Items = Iterator[Measurement | ReadError]
@@ -76,7 +75,7 @@ def measurement(
 @functools.lru_cache(maxsize=20_000)
 def _known(text: str, inchikey: str | None) -> Structure:
     """The structure; the source's own InChIKey stands, as other tables key on it."""
-    from molvis_core.identity import structure
+    from molvis_core.chemistry.structures import structure
 
     found = structure(text)
     return dataclasses.replace(found, inchikey=inchikey) if inchikey else found

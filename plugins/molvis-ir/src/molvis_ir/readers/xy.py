@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from molvis_core.errors import ReadError, RecordError
-from molvis_core.files import read_text
+from molvis_files.opening import read_text
 from molvis_ir.readers.spectrum import Items, Vector, measurement, stem_of
 from molvis_ir.units import axis_kind, signal_kind
 

@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from molvis_core.collate import TensorBatch, pad
 from molvis_core.errors import ConfigError
 from molvis_core.records import PeakList
 from molvis_msms.encoders.sinusoids import sinusoidal
 from molvis_msms.preparation import highest_peaks
+from molvis_nn.batches import TensorBatch, pad
 
 ADDUCTS = (
     "[M+H]+", "[M-H]-", "[M+Na]+", "[M+NH4]+", "[M]+", "[M+K]+", "[M+H-H2O]+", "[M+HCOO]-", "[M+CH3COO]-", "[M+Cl]-",

@@ -20,11 +20,11 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from molvis_core.adducts import neutral_mass
-from molvis_core.collate import TensorBatch
+from molvis_core.chemistry.adducts import neutral_mass
 from molvis_core.errors import AdductError, ConfigError
 from molvis_core.records import PeakList
 from molvis_msms.preparation import highest_peaks
+from molvis_nn.batches import TensorBatch
 
 ADDUCTS = (
     "[M+H]+", "[M-H]-", "[M+Na]+", "[M+NH4]+", "[M]+", "[M+K]+", "[M+H-H2O]+", "[M+HCOO]-", "[M+CH3COO]-", "[M+Cl]-",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from rdkit import Chem
 
-from molvis_core.formula import ELECTRON_MASS
-from molvis_core.identity import parse_smiles
+from molvis_core.chemistry.formula import ELECTRON_MASS
+from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.records import PeakList, Structure
 from molvis_msms.fragmentation.fragments import ABSOLUTE, HYDROGEN, MAX_ATOMS, fragments
 from molvis_msms.fragmentation.kernels import match

@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Float, Int64, UInt64
 from rdkit import Chem
 
-from molvis_core.formula import ISOTOPE_MASS
-from molvis_core.identity import parse_smiles
+from molvis_core.chemistry.formula import ISOTOPE_MASS
+from molvis_core.chemistry.structures import parse_smiles
 from molvis_msms.fragmentation.kernels import break_bonds
 
 MAX_ATOMS = 63

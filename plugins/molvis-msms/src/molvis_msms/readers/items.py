@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
+from molvis_core.records import Measurement
 
 Items = Iterator[Measurement | ReadError]

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from molvis_core.dataset import Measurement
-from molvis_core.documents import load_json
 from molvis_core.errors import ReadError
-from molvis_core.files import lines
+from molvis_core.records import Measurement
+from molvis_files.documents import load_json
+from molvis_files.opening import lines
 from molvis_msms.fields import measurement
 from molvis_msms.readers.items import Items
 

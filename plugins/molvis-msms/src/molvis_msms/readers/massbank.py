@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 from molvis_core.errors import ReadError
-from molvis_core.files import lines
+from molvis_files.opening import lines
 from molvis_msms.fields import measurement, peak
 from molvis_msms.readers.items import Items
 

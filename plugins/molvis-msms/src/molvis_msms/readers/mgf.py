@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from molvis_core.errors import ReadError
-from molvis_core.files import lines
+from molvis_files.opening import lines
 from molvis_msms.fields import measurement, peak
 from molvis_msms.readers.items import Items
 
@@ -61,4 +61,4 @@ def _titled(fields: Mapping[str, str]) -> dict[str, str]:
     """Fields, with those that only the title tells."""
     title = fields.get("title", "")[:300]
     told = {name: found.group(1) for name, form in _IN_TITLES.items() if (found := form.search(title))}
-    return told | fields
+    return {**told, **fields}

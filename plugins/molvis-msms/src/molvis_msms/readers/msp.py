@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
-from molvis_core.files import lines
+from molvis_core.records import Measurement
+from molvis_files.opening import lines
 from molvis_msms.fields import measurement, peak
 from molvis_msms.readers.items import Items
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
+from molvis_core.records import Measurement
 from molvis_msms.fields import measurement
 from molvis_msms.readers.runs import decoded, is_profile, pairs, profile, read_run
 

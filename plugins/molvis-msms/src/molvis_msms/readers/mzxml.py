@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
+from molvis_core.records import Measurement
 from molvis_core.text import is_count
 from molvis_msms.fields import measurement
 from molvis_msms.readers.runs import decoded, is_profile, pairs, profile, read_run

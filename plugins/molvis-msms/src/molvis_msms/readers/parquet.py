@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from molvis_core.adducts import parse_adduct
-from molvis_core.dataset import Measurement
+from molvis_core.chemistry.adducts import parse_adduct
 from molvis_core.errors import AdductError, LeftOutError, ReadError, RecordError, StructureError
-from molvis_core.files import parquet_columns
-from molvis_core.parquet import Kind, read_batches
-from molvis_core.records import PeakList, Structure
+from molvis_core.records import Measurement, PeakList, Structure
+from molvis_files.parquet import Kind, parquet_columns, read_batches
 from molvis_msms.fields import known_structure
 from molvis_msms.readers.items import Items
 
@@ -104,5 +102,7 @@ def _parquet_row(path: Path, row: Mapping[str, Any], mz: Any, heights: Any, numb
         )
     except (AdductError, RecordError, StructureError) as error:
         return ReadError(path, str(error), line=number, record=record)
-    origin = {k: row.get(k) for k in ("fold", "cluster", "name", "source", "licence", "contributor", "authors")}
+    origin: dict[str, Any] = {
+        k: row.get(k) for k in ("fold", "cluster", "name", "source", "licence", "contributor", "authors")
+    }
     return Measurement(spectrum, known, "msms", **origin)

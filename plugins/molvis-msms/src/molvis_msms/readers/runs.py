@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import LeftOutError, ReadError
-from molvis_core.files import DAMAGE, open_bytes, unpack_zlib
-from molvis_core.xml import refuse_declarations
+from molvis_core.records import Measurement
+from molvis_files.opening import DAMAGE, open_bytes, unpack_zlib
+from molvis_files.xml import refuse_declarations
 
 Scan = Callable[[Any, int], "Measurement | ReadError | None"]
 """An element and its number to a spectrum, to what is wrong with it, or to nothing where it is no MS/MS scan."""
@@ -82,7 +82,7 @@ _STEP = 0.12
 """Of profiles in m/z, at most: those of quadrupoles and ion traps have some ten points to a unit, others more."""
 
 
-def is_profile(mz: Sequence[float]) -> bool:
+def is_profile(mz: Sequence[float] | np.ndarray) -> bool:
     """Whether a scan that is said to be a profile is one: a peak of a profile has five points or more.
 
     Converters flag runs whose survey scans alone are profiles, and those that somebody picked or thinned out. The side

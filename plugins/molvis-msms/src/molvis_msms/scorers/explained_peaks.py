@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from molvis_core.chemistry.formula import ELECTRON_MASS, ISOTOPE_MASS
 from molvis_core.errors import ConfigError
-from molvis_core.formula import ELECTRON_MASS, ISOTOPE_MASS
 from molvis_core.records import PeakList, Structure
 from molvis_msms.fragmentation.explanation import PeakExplanation, explain
 from molvis_msms.fragmentation.fragments import ABSOLUTE, ELEMENT_MASSES, MAX_ATOMS, fragments

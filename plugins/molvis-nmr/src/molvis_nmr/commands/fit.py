@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from molvis_core import output
-from molvis_core.arguments import existing
+from molvis_files.arguments import existing
 
 if TYPE_CHECKING:
     from molvis_nmr.fitting.spin_system import SpinSystemFit

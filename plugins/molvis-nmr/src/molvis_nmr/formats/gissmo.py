@@ -15,7 +15,7 @@ import numpy as np
 
 from molvis_core.errors import ReadError, RecordError
 from molvis_core.text import is_count
-from molvis_core.xml import parse_xml
+from molvis_files.xml import parse_xml
 from molvis_nmr.spins.system import SpinSystem
 
 

@@ -1,4 +1,4 @@
-"""JCAMP-DX of NMR: spectra and fids, as XYDATA or NTUPLES. Decoded by molvis_core.jcamp.
+"""JCAMP-DX of NMR: spectra and fids, as XYDATA or NTUPLES. Decoded by molvis_files.jcamp.
 
 Reference: A. N. Davies and P. Lampen, Appl. Spectrosc. 47 (1993) 1093, doi:10.1366/0003702934067874
 """
@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from molvis_core.errors import ReadError, RecordError
-from molvis_core.files import read_text
-from molvis_core.jcamp import Block, Problem, Table, parse_number, read_blocks
 from molvis_core.records import Trace
+from molvis_files.jcamp import Block, Problem, Table, parse_number, read_blocks
+from molvis_files.opening import read_text
 from molvis_nmr.formats.bruker import Parameters, group_delay
 from molvis_nmr.formats.sources import Found, Items, make_trace, measurements, stem
 from molvis_nmr.processing import Fid

@@ -16,9 +16,9 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from molvis_core.errors import ReadError, RecordError
-from molvis_core.files import read_text, unpack_zlib
 from molvis_core.records import Trace
-from molvis_core.xml import parse_xml
+from molvis_files.opening import read_text, unpack_zlib
+from molvis_files.xml import parse_xml
 from molvis_nmr.formats.sources import Found, Items, make_trace, measurements, stem
 from molvis_nmr.processing import Fid
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from molvis_core.errors import ReadError, RecordError
-from molvis_core.files import read_bytes
+from molvis_files.opening import read_bytes
 from molvis_nmr.formats.sources import Found, Items, make_trace, measurements, stem
 from molvis_nmr.processing import Fid
 

@@ -10,10 +10,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jaxtyping import Float
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError, RecordError
-from molvis_core.files import DAMAGE, open_zip, read_bytes
-from molvis_core.records import Trace
+from molvis_core.records import Measurement, Trace
+from molvis_files.opening import DAMAGE, open_zip, read_bytes
 from molvis_nmr.processing import Fid, process
 
 UNEVEN = 0.1

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from molvis_core.errors import ReadError, WriteError
-from molvis_core.files import read_text, write_text
+from molvis_files.opening import read_text
+from molvis_files.writing import write_text
 from molvis_nmr.formats.entries import split_entry
 from molvis_nmr.formats.gissmo import from_gissmo, gissmo_regions, to_gissmo
 from molvis_nmr.formats.spin_tables import from_table, parse_table, pick_entry, table_entries, to_json, to_toml

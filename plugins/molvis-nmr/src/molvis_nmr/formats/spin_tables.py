@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from molvis_core.config import write_toml
-from molvis_core.documents import load_json, load_toml
 from molvis_core.errors import ReadError, RecordError, WriteError, did_you_mean
+from molvis_files.documents import load_json, load_toml, write_toml
 from molvis_nmr.formats.gissmo import join_names
 from molvis_nmr.spins.system import SpinSystem
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from molvis_core.errors import ReadError
-from molvis_core.files import parquet_columns, read_text
-from molvis_core.parquet import Kind, read_batches
+from molvis_files.opening import read_text
+from molvis_files.parquet import Kind, parquet_columns, read_batches
 from molvis_nmr.formats.sources import Found, Items, make_trace, measurements, resampled, stem
 
 

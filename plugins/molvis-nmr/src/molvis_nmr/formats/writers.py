@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import WriteError
-from molvis_core.files import write_text
-from molvis_core.records import Trace
+from molvis_core.records import Measurement, Trace
+from molvis_files.writing import write_text
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jdx", ".dx", ".jcamp")
 

@@ -14,8 +14,8 @@ from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolTransforms
 from rdkit.Chem.rdchem import Mol
 from rdkit.rdBase import BlockLogs
 
+from molvis_core.chemistry.structures import parse_mol
 from molvis_core.errors import StructureError
-from molvis_core.identity import parse_mol
 from molvis_nmr.prediction.environments import Environments, learned, neutral
 from molvis_nmr.spins.system import SpinSystem
 

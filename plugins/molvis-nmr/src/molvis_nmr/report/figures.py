@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis_core.errors import RecordError
-from molvis_core.files import replacing
 from molvis_core.records import Trace
+from molvis_files.writing import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

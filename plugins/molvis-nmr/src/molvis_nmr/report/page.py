@@ -17,10 +17,10 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis_core.errors import RecordError
-from molvis_core.files import write_text
 from molvis_core.output import to_plain
 from molvis_core.records import Trace
 from molvis_core.text import in_cells, in_page
+from molvis_files.writing import write_text
 from molvis_nmr.formats.spin_systems import write_system
 from molvis_nmr.formats.writers import write_spectrum
 from molvis_nmr.report.figures import as_svg, draw_fit, save

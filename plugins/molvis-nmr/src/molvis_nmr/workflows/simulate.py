@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from molvis_core.errors import ConfigError, WriteError
-from molvis_core.files import replacing, write_text
 from molvis_core.output import to_plain
 from molvis_core.records import Trace
+from molvis_files.writing import replacing, write_text
 from molvis_nmr.spins.simulation import simulate
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import Lines, distinct, lines

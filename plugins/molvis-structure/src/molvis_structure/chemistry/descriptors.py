@@ -9,8 +9,8 @@ from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
 from rdkit.Chem.rdchem import Mol
 
+from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.errors import ConfigError, did_you_mean
-from molvis_core.identity import parse_smiles
 from molvis_structure.chemistry.fingerprints import packed_of
 
 ELEMENTS = ("C", "H", "N", "O", "S", "P", "F", "Cl", "Br", "I", "Na", "Si", "B", "Se")

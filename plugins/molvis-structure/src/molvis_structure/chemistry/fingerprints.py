@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, UInt8
 from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 from rdkit.Chem.rdchem import Mol
 
+from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.errors import ConfigError, did_you_mean
-from molvis_core.identity import parse_smiles
 from molvis_structure.chemistry.parallel import in_parallel
 
 KINDS = ("rdkit", "rdkit5", "morgan2", "morgan3", "morgan2-counts", "atompair", "torsion", "maccs")

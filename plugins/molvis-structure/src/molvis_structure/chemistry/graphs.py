@@ -17,7 +17,7 @@ import numpy as np
 from rdkit import RDConfig
 from rdkit.Chem import ChemicalFeatures
 
-from molvis_core.identity import parse_smiles
+from molvis_core.chemistry.structures import parse_smiles
 
 ATOMS = ("C", "N", "O", "F", "P", "S", "Cl", "Br", "I")
 _HYBRIDIZATIONS = ("SP", "SP2", "SP3")

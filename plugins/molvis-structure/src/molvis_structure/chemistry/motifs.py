@@ -20,11 +20,10 @@ from jaxtyping import Int16
 from rdkit import Chem
 from rdkit.Chem.rdchem import Atom, Mol
 
-from molvis_core.config import write_toml
-from molvis_core.documents import load_toml
+from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.errors import ConfigError, ReadError, did_you_mean
-from molvis_core.files import write_text
-from molvis_core.identity import parse_smiles
+from molvis_files.documents import load_toml, write_toml
+from molvis_files.writing import write_text
 from molvis_structure.chemistry.parallel import in_parallel
 
 ATOMS = (

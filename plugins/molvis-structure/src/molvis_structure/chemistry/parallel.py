@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TypeVar
 
-from molvis_core.processes import end_with_parent
+from molvis_files.processes import end_with_parent
 
 log = logging.getLogger("molvis")
 T = TypeVar("T")

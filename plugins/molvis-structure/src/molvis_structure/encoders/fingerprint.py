@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from molvis_core.collate import TensorBatch
 from molvis_core.errors import ConfigError
 from molvis_core.records import Structure
+from molvis_nn.batches import TensorBatch
 from molvis_structure.chemistry.descriptors import DESCRIPTORS, ELEMENTS, check_descriptors, features
 from molvis_structure.chemistry.fingerprints import length
 from molvis_structure.featurising import Featurising

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.errors import ReadError, StructureError
-from molvis_core.identity import parse_smiles
 
 STRUCTURE = (
     "smiles", "canonicalsmiles", "isomericsmiles", "isosmiles", "absolutesmiles", "structure", "inchi", "standardinchi",

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from molvis_core.dataset import Measurement
+from molvis_core.chemistry.formula import parse_formula
+from molvis_core.chemistry.structures import parse_smiles, structure
 from molvis_core.errors import ReadError, StructureError
-from molvis_core.formula import parse_formula
-from molvis_core.identity import parse_smiles, structure
-from molvis_core.records import Structure
+from molvis_core.records import Measurement, Structure
 from molvis_structure.readers.headings import (
     NAME,
     SOURCE,

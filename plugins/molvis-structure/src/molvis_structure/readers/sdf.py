@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from molvis_core.dataset import Measurement
+from molvis_core.chemistry.structures import parse_molfile, structure_of
 from molvis_core.errors import ReadError, StructureError
-from molvis_core.files import lines
-from molvis_core.identity import parse_molfile, structure_of
+from molvis_core.records import Measurement
+from molvis_files.opening import lines
 from molvis_structure.readers.headings import (
     NAME,
     plain,

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
-from molvis_core.files import lines
+from molvis_core.records import Measurement
+from molvis_files.opening import lines
 from molvis_structure.readers.headings import (
     STRUCTURE,
     cells,

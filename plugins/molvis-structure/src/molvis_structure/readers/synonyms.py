@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ReadError, StructureError, did_you_mean
-from molvis_core.identity import structure
 from molvis_core.records import Structure
 from molvis_structure.readers.headings import (
     STRUCTURE,

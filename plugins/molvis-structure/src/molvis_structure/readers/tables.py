@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from molvis_core.dataset import Measurement
 from molvis_core.errors import ReadError
-from molvis_core.files import lines
-from molvis_core.parquet import Kind, column_names, read_batches
+from molvis_core.records import Measurement
+from molvis_files.opening import lines
+from molvis_files.parquet import Kind, column_names, read_batches
 from molvis_structure.readers.headings import (
     IDENTITY,
     NAME,

@@ -1,0 +1,1 @@
+"""What a molecule and its ions are: formulas, adducts, identities."""

@@ -1,0 +1,1 @@
+"""Reading and writing files without losing, trusting or half-writing any."""

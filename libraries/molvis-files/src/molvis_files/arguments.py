@@ -1,0 +1,38 @@
+"""Arguments of a command line that are checked before anything heavy is imported for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from molvis_core.errors import ConfigError, ReadError
+from molvis_files.writing import recover
+
+
+def existing(*paths: Path | str | None, what: str = "") -> None:
+    """Say so where a path names nothing, so that a slip of the keyboard is answered at once.
+
+    Args:
+        paths: files or folders; None is left out. Of FILE#ENTRY the file counts.
+        what: is wanted there.
+
+    Raises:
+        ReadError: the first that is missing.
+    """
+    for path in paths:
+        if path is None:
+            continue
+        recover(Path(path))
+        if Path(path).exists() or Path(str(path).rpartition("#")[0] or "?").exists():
+            continue
+        raise ReadError(Path(path), f"no such file or folder{f'; {what} is wanted' if what else ''}")
+
+
+def writable(*paths: Path | None) -> None:
+    """Say so where the folder that a file is to be written to is not there.
+
+    Raises:
+        ConfigError: the first whose folder is missing.
+    """
+    for path in paths:
+        if path is not None and not path.parent.is_dir():
+            raise ConfigError(f"{path}: there is no folder {path.parent}; make it first")

@@ -1,0 +1,1 @@
+"""What encoders, losses and training runs of every plugin share, on PyTorch."""

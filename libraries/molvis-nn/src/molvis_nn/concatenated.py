@@ -1,0 +1,194 @@
+"""Encoders made of encoders."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from molvis_core import registry
+from molvis_core.chemistry.adducts import neutral_mass
+from molvis_core.errors import ConfigError
+from molvis_core.records import PeakList, Structure
+from molvis_nn.batches import TensorBatch
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedBatch:
+    """One batch for each part, over the same records."""
+
+    parts: tuple[Any, ...]
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same batch on another device."""
+        return type(self)(tuple(part.to(device) for part in self.parts))
+
+    def pin_memory(self) -> Self:
+        """What PyTorch's DataLoader calls when it pins."""
+        return type(self)(tuple(part.pin_memory() if hasattr(part, "pin_memory") else part for part in self.parts))
+
+
+class Joined(nn.Module):
+    """Several encoders side by side: their unit vectors, weighted and joined end to end.
+
+    The dot product of two joined vectors is the weighted mean of the parts' cosines, so each part must have a
+    counterpart of the same length and place on the other side. In training, parts without weights are left out: a fixed
+    part that tells compounds apart, such as the mass, would leave the others nothing to learn.
+
+    Args:
+        of: specs of encoders that accept one record type.
+        weights: share of each part in the dot product; adds up to 1 after normalisation. Equal if empty.
+    """
+
+    def __init__(self, of: Sequence[Mapping[str, Any]], weights: Sequence[float] = ()) -> None:
+        super().__init__()
+        if not of:
+            raise ConfigError("joined: 'of' is empty; name at least one encoder")
+        if weights and (len(weights) != len(of) or min(weights) <= 0):
+            raise ConfigError(f"joined: {len(of)} encoders need as many positive weights, found {list(weights)}")
+        self.parts = nn.ModuleList([registry.build("encoder", spec, where="joined.of") for spec in of])
+        kinds = {part.accepts for part in self.encoders}
+        if len(kinds) > 1:
+            raise ConfigError(f"joined: its parts accept different records: {', '.join(k.__name__ for k in kinds)}")
+        self.accepts: type[Any] = kinds.pop()
+        self.dim = sum(part.dim for part in self.encoders)
+        shares = list(weights) or [1.0] * len(of)
+        self.scales = [math.sqrt(w / sum(shares)) for w in shares]
+
+    @property
+    def encoders(self) -> list[Any]:
+        """The parts, typed loosely: a ModuleList forgets what it holds."""
+        return list(self.parts)
+
+    def collate(self, records: Sequence[Any]) -> JoinedBatch:
+        """Every part collates the same records."""
+        return JoinedBatch(tuple(part.collate(records) for part in self.encoders))
+
+    def featurise(self, records: Sequence[Any], **options: Any) -> None:
+        """Let the parts that can do so prepare features ahead of training."""
+        for part in self.encoders:
+            if hasattr(part, "featurise"):
+                part.featurise(records, **options)
+
+    def forward(self, batch: JoinedBatch) -> Float[Tensor, "n dim"]:
+        """Unit vectors."""
+        chosen = list(zip(self.encoders, self.scales, batch.parts, strict=True))
+        if self.training:
+            chosen = [c for c in chosen if any(True for _ in c[0].parameters())] or chosen
+        vectors = torch.cat([scale * part(b) for part, scale, b in chosen], dim=-1)
+        return nn.functional.normalize(vectors, dim=-1) if len(chosen) < len(self.parts) else vectors
+
+
+class EachPart(nn.Module):
+    """A loss for each part of joined vectors, each part judged as if it stood alone, and their mean.
+
+    Judged together, parts lean on each other: what one has learned the others need not. Judged apart, they learn as an
+    ensemble does, whose mistakes differ.
+
+    Args:
+        sizes: lengths of the parts, in the order of `joined`; parts without weights are left out in training.
+        of: spec of the loss; every part gets one of its own, with a temperature of its own.
+    """
+
+    def __init__(self, sizes: Sequence[int], of: Mapping[str, Any]) -> None:
+        super().__init__()
+        if not sizes or min(sizes) < 1:
+            raise ConfigError(f"each-part: sizes = {list(sizes)}; the positive length of each part is wanted")
+        self.sizes = list(sizes)
+        self.losses = nn.ModuleList([registry.build("loss", of, where="each-part.of") for _ in sizes])
+
+    def forward(
+        self,
+        query: Float[Tensor, "n dim"],
+        reference: Float[Tensor, "m dim"],
+        target: Float[Tensor, "n m"],
+        weight: Float[Tensor, "n m"],
+    ) -> Float[Tensor, ""]:
+        """The mean over the parts.
+
+        Fixed parts, which evaluation appends and training leaves out, may follow behind and do not count.
+
+        Raises:
+            ConfigError: the vectors are shorter than the sizes say.
+        """
+        if query.shape[1] < sum(self.sizes) or reference.shape[1] != query.shape[1]:
+            raise ConfigError(
+                f"each-part: sizes = {self.sizes}, {sum(self.sizes)} in all, but the vectors have {query.shape[1]} and "
+                f"{reference.shape[1]}; give the dim of each part that learns"
+            )
+        start = 0
+        total = query.new_zeros(())
+        for size, loss in zip(self.sizes, self.losses, strict=True):
+            part = slice(start, start + size)
+            start += size
+            ends = (nn.functional.normalize(side[:, part], dim=-1) for side in (query, reference))
+            total = total + loss(*ends, target, weight)
+        return total / len(self.sizes)
+
+
+@dataclass(frozen=True, eq=False)
+class MassBatch(TensorBatch):
+    """Neutral masses in Da; NaN where unknown."""
+
+    mass: Float[Tensor, " n"]
+
+
+class NeutralMass(nn.Module):
+    """The neutral mass as a fixed block of sines and cosines: it has no weights and learns nothing.
+
+    The dot product of two such vectors is a kernel in the difference of the masses: 1 where they agree, falling by an
+    equal step for each factor of ten in the difference. Joined to a learned encoder on both sides, it lets a search of
+    a whole library use the mass softly, without a window. `shortest` bounds how finely: differences well below it do
+    not count, so that it should stay above the instrument's error.
+
+    Args:
+        of: `ion` for peak lists (from precursor m/z and adduct), `structure` for structures.
+        dim: length of the vector, even.
+        shortest, longest: wavelengths in Da.
+    """
+
+    def __init__(
+        self, of: Literal["ion", "structure"], dim: int = 32, shortest: float = 0.2, longest: float = 2000.0
+    ) -> None:
+        super().__init__()
+        if of not in ("ion", "structure"):
+            raise ConfigError(f"neutral-mass: of = {of!r}; 'ion' or 'structure' is wanted")
+        if dim < 4 or dim % 2:
+            raise ConfigError(f"neutral-mass: dim = {dim}; an even number of at least 4 is wanted")
+        if not 0 < shortest < longest:
+            raise ConfigError(f"neutral-mass: 0 < shortest < longest is wanted, found {shortest} and {longest}")
+        self.accepts: type[Any] = PeakList if of == "ion" else Structure
+        self.dim = dim
+        steps = torch.arange(dim // 2, dtype=torch.float64) / (dim // 2 - 1)
+        self.register_buffer("wavelength", shortest * (longest / shortest) ** steps, persistent=False)
+
+    def collate(self, records: Sequence[Any]) -> MassBatch:
+        """Masses of structures, or of the molecules behind the ions.
+
+        A peak list without precursor or adduct has none: its vector is constant, and prefers no mass over another.
+        """
+        return MassBatch(torch.tensor([_mass(r) for r in records], dtype=torch.float64))
+
+    def forward(self, batch: MassBatch) -> Float[Tensor, "n dim"]:
+        """Unit vectors."""
+        known = torch.isfinite(batch.mass)
+        angle = 2 * math.pi * batch.mass.nan_to_num()[:, None] / self.get_buffer("wavelength")
+        block = torch.cat([angle.sin(), angle.cos()], dim=-1).float() / math.sqrt(self.dim // 2)
+        flat = block.new_full((self.dim,), self.dim**-0.5)
+        return torch.where(known[:, None], block, flat)
+
+
+def _mass(record: PeakList | Structure) -> float:
+    if isinstance(record, Structure):
+        return record.exact_mass
+    if record.precursor_mz is None or record.adduct is None:
+        return math.nan
+    return neutral_mass(record.precursor_mz, record.adduct)

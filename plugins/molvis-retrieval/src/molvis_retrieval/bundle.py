@@ -1,0 +1,506 @@
+"""Bundles: trained encoders as a folder that anybody can open without running its author's code.
+
+`bundle.toml` holds the format number, the filled configuration, the calibration, plugin versions, the digest of the
+data, licences and citations; each encoder's weights are a safetensors file; `CARD.md` is for people. There is no
+pickle.
+
+Format 2 keeps a checksum of all of `bundle.toml`, and so, through the digests of the weights in it, of everything that
+changes a result. `write_calibration` and `save_bundle` write it. Who edits the file by hand accepts the edit with
+`molvis bundle verify PATH --accept`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from molvis_core import registry
+from molvis_core.errors import BundleError, MolvisError, RecordError, did_you_mean
+from molvis_core.plugins import plugins
+from molvis_core.records import Structure
+from molvis_core.text import in_shell, quoted
+from molvis_files.digests import KEY, checksum, is_intact, sealed
+from molvis_files.documents import load_toml, to_plain
+from molvis_files.locking import sole_writer
+from molvis_files.writing import recover, replacing, replacing_folder
+from molvis_nn.sizes import build_within, refuse_absurd
+from molvis_retrieval.config import RunConfig, Spec, check, fill, from_mapping, is_fused, parts_of
+from molvis_retrieval.presence import Presence
+
+if TYPE_CHECKING:
+    import torch
+
+    from molvis_retrieval.identification import Identifications
+    from molvis_retrieval.library import Index
+
+log = logging.getLogger("molvis")
+FORMAT = 2
+"""Number of the format that this molvis writes. Older ones are upgraded step by step on opening."""
+
+
+def upgrade_v1_v2(raw: dict[str, Any]) -> dict[str, Any]:
+    """Format 1 had no checksum of `bundle.toml`: what it says now is taken as it is."""
+    raw = {**raw, "format": 2}
+    return {**raw, KEY: checksum(raw)}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: upgrade_v1_v2}
+"""From a format to the next: `upgrade_v1_v2` goes under 1. A tiny bundle of every old format stays in the tests."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Weights that turn evidence for a candidate into the logit of a calibrated probability.
+
+    Attributes:
+        weights: by feature: a modality's name weighs the cosine of its encoder, `<scorer>.<feature>` a scorer's column.
+        shortlist: how many of the best candidates by embedding get the scorers' evidence.
+        fitted_on: what the weights were fitted on, for people; empty where they are only a starting point.
+        repeats: n records of one modality say n to this power times what one says: 0 where they only repeat it, 1
+            where each is evidence of its own.
+        presence: how probable it is that the truth is among the candidates at all.
+    """
+
+    weights: dict[str, float] = field(default_factory=dict)
+    shortlist: int = 256
+    fitted_on: str = ""
+    repeats: float = 0.0
+    presence: Presence = field(default_factory=Presence)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Encoders of one shared space, and how to weigh what they say.
+
+    Attributes:
+        path: the folder.
+        config: of the training run, every default filled in.
+        calibration: weights of the evidence.
+        digest: SHA-256 of all that changes a result, the calibration included, and of the metadata.
+        encoders_digest: SHA-256 of the encoders alone, their configuration and weights. An index remembers it: a new
+            calibration leaves its vectors as they are.
+        metadata: the rest of `bundle.toml`: name, data, licences, metrics, citations.
+    """
+
+    path: Path
+    config: RunConfig
+    calibration: Calibration
+    digest: str
+    encoders_digest: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+    _content: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _encoders: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return str(self.metadata.get("name") or self.path.name)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Keys that `embed` takes."""
+        return tuple(self.config.encoders)
+
+    def encoder(self, key: str) -> Any:
+        """The encoder of one modality, in evaluation mode; loaded when first asked for.
+
+        Raises:
+            BundleError: the bundle has no such encoder, or its weights are damaged.
+        """
+        if key not in self.config.encoders:
+            raise BundleError(
+                f"bundle {self.name!r} has no encoder for {key!r}.{did_you_mean(key, self.modalities)} "
+                f"It has: {', '.join(self.modalities)}."
+            )
+        if key not in self._encoders:
+            self._encoders[key] = _load_encoder(self.path, key, self.config.encoders[key])
+        return self._encoders[key]
+
+    @cached_property
+    def scorers(self) -> dict[str, Any]:
+        """Further evidence, by name."""
+        for key, spec in self.config.scorers.items():
+            refuse_absurd(spec, f"{self.path / 'bundle.toml'}: scorers.{key}")
+        return {k: registry.build("scorer", s, where=f"scorers.{k}") for k, s in self.config.scorers.items()}
+
+    def with_calibration(self, calibration: Calibration) -> Bundle:
+        """The same bundle with other weights of the evidence. Embeddings stay as they are, and so do indexes."""
+        content = {**self._content, "calibration": to_plain(calibration)}
+        return replace(self, calibration=calibration, digest=checksum(content), _content=content)
+
+    def embed(
+        self,
+        modality: str,
+        records: Sequence[Any],
+        *,
+        batch_size: int = 256,
+        device: torch.device | str | None = None,
+        progress: Progress | None = None,
+    ) -> Float[np.ndarray, "n dim"]:
+        """Records of one modality to unit vectors, float32.
+
+        Args:
+            modality: a key of the bundle's encoders, such as `msms` or `structure`.
+            records: of the type that the encoder accepts.
+            batch_size: records at a time.
+            device: where to compute; a GPU if there is one, else the CPU.
+            progress: called with the records done and the records in all.
+
+        Raises:
+            BundleError: the bundle has no such encoder.
+            RecordError: a record of another type, or one whose vector is not finite.
+        """
+        import torch
+
+        encoder = self.encoder(modality)
+        for number, record in enumerate(records):
+            if not isinstance(record, encoder.accepts):
+                raise RecordError(
+                    f"record {number} is a {type(record).__name__}; the {modality!r} encoder takes "
+                    f"{encoder.accepts.__name__}"
+                )
+        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        encoder.to(place)
+        vectors = np.empty((len(records), encoder.dim), dtype=np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(records), batch_size):
+                stop = min(start + batch_size, len(records))
+                out = encoder(encoder.collate(records[start:stop]).to(place))
+                vectors[start:stop] = out.float().cpu().numpy()
+                if progress:
+                    progress(stop, len(records))
+        bad = ~np.isfinite(vectors).all(axis=1)
+        if bad.any():
+            where = int(np.flatnonzero(bad)[0])
+            raise RecordError(f"the {modality!r} encoder gave a vector that is not finite for record {where}")
+        return vectors
+
+    def embed_fused(
+        self, unknowns: Sequence[Mapping[str, Sequence[Any]]], *, key: str = "", **options: Any
+    ) -> Float[np.ndarray, "n dim"]:
+        """All that was measured of each unknown to one unit vector, float32.
+
+        Args:
+            unknowns: for each its records by modality; what the fused encoder does not take is left out.
+            key: of the fused encoder in `[encoders]`; the bundle's only one if empty.
+            options: as in `embed`.
+
+        Raises:
+            BundleError: the bundle has no fused encoder, or several and none is named.
+            RecordError: an unknown has no record that the fused encoder takes, or one of another type.
+        """
+        from molvis_nn.fusion import Vectors
+
+        found = [key] if key else [k for k in self.config.encoders if is_fused(self.config, k)]
+        if len(found) != 1 or not is_fused(self.config, found[0]):
+            raise BundleError(
+                f"bundle {self.name!r} has {'no' if not found or key else 'more than one'} fused encoder"
+                f"{f' {key!r}' if key else ''}; it has: {', '.join(self.modalities)}"
+            )
+        parts = parts_of(self.config, found[0])
+        rows: list[list[np.ndarray]] = [[] for _ in unknowns]
+        names: list[list[str]] = [[] for _ in unknowns]
+        for part in parts:
+            owners = [n for n, one in enumerate(unknowns) for _ in one.get(part, ())]
+            records = [record for one in unknowns for record in one.get(part, ())]
+            for owner, vector in zip(owners, self.embed(part, records, **options), strict=True):
+                rows[owner].append(vector)
+                names[owner].append(part)
+        if empty := [n for n, mine in enumerate(rows) if not mine]:
+            raise RecordError(f"unknown {empty[0]} has no record of {', '.join(parts)}")
+        measured = [Vectors(np.stack(v), tuple(n)) for v, n in zip(rows, names, strict=True)]
+        return self.embed(found[0], measured, **options)
+
+    def embed_structures(self, structures: Sequence[Structure], **options: Any) -> Float[np.ndarray, "n dim"]:
+        """`embed("structure", ...)`."""
+        return self.embed("structure", structures, **options)
+
+    def identify(self, queries: Sequence[Any], index: Index, **options: Any) -> Identifications:
+        """Rank candidate structures for each query; see `molvis_retrieval.identify`."""
+        from molvis_retrieval.identification import identify
+
+        return identify(self, queries, index, **options)
+
+
+def load_bundle(path: Path | str) -> Bundle:
+    """Open a bundle: a folder, or the name of one that an installed plugin ships.
+
+    Weights are read when an encoder is first used. Nothing in the bundle is executed.
+
+    Raises:
+        BundleError: no bundle there, one that is damaged or incomplete, or one of a newer format.
+    """
+    path = find_bundle(path)
+    return _opened(path, _content(path / "bundle.toml"))
+
+
+def _opened(path: Path, raw: dict[str, Any]) -> Bundle:
+    file = path / "bundle.toml"
+    try:
+        config = from_mapping(RunConfig, raw["config"])
+        check(config)
+        calibration = from_mapping(Calibration, raw.get("calibration", {}))
+        stored: Mapping[str, str] = raw["weights"]
+    except KeyError as error:
+        raise BundleError(f"{file}: damaged: {error} is missing") from error
+    except MolvisError as error:
+        raise BundleError(f"{file}: {error}{_missing_plugins(raw)}") from error
+    for key in config.encoders:
+        weights = path / f"{key}.safetensors"
+        if key not in stored:
+            raise BundleError(f"{file}: damaged: [weights] has no digest for {key!r}")
+        if not weights.is_file():
+            raise BundleError(f"{path}: incomplete: {weights.name} is missing")
+        if (actual := _sha256(weights)) != stored[key]:
+            raise BundleError(f"{weights}: damaged: its digest is {actual[:12]}, bundle.toml says {stored[key][:12]}")
+    known = {"format", "config", "calibration", "weights", KEY}
+    return Bundle(
+        path=path,
+        config=config,
+        calibration=calibration,
+        digest=raw[KEY],
+        encoders_digest=_digest(raw["config"]["encoders"], stored),
+        metadata={k: v for k, v in raw.items() if k not in known},
+        _content=raw,
+    )
+
+
+def _content(file: Path, *, accept: bool = False) -> dict[str, Any]:
+    """What `bundle.toml` says, upgraded to this molvis's format, if it is what was written."""
+    try:
+        raw = load_toml(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(f"{file.parent}: no bundle here: bundle.toml is missing") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BundleError(f"{file}: damaged: {error}") from error
+    found = raw.get("format")
+    if not isinstance(found, int) or found < 1:
+        raise BundleError(f"{file}: 'format' is {found!r}; a number from 1 to {FORMAT} is wanted")
+    if found > FORMAT:
+        raise BundleError(
+            f"{file}: made by molvis {raw.get('molvis', '?')} in format {found}; this molvis reads up to {FORMAT}. "
+            "Upgrade it: pip install --upgrade molvis-core"
+        )
+    if found > 1 and not accept and not is_intact(raw):
+        raise BundleError(
+            f"{file}: damaged, or edited by hand: its content does not match its checksum. Copy the bundle again; if "
+            f"you edited it on purpose: molvis bundle verify {in_shell(file.parent)} --accept"
+        )
+    for step in range(found, FORMAT):
+        raw = UPGRADES[step](raw)
+    return raw
+
+
+def verify_bundle(path: Path | str, *, accept: bool = False) -> Bundle:
+    """Check every file of a bundle against the digests that it keeps.
+
+    Args:
+        path: its folder, or the name of one that an installed plugin ships.
+        accept: take `bundle.toml` as it is now, after an edit by hand or in an old format, and write its checksum. The
+            weights must be those that it names.
+
+    Raises:
+        BundleError: something is damaged, missing, or cannot be written; names the file.
+    """
+    if not accept:
+        return load_bundle(path)
+    path = find_bundle(path)
+    file = path / "bundle.toml"
+    with sole_writer(path):
+        content = _content(file, accept=True)
+        opened = _opened(path, {**content, KEY: checksum(content)})
+        _write(file, content)
+    return opened
+
+
+def find_bundle(path: Path | str) -> Path:
+    """The folder of a bundle: the name of one that a plugin ships, or a path.
+
+    A name comes first: a folder of that name in the working directory does not take the place of a shipped bundle. A
+    path has a separator, such as `./massbank`, or is a folder with a `bundle.toml` whose name no shipped bundle has; a
+    `Path` is a path.
+
+    Raises:
+        BundleError: there is neither.
+    """
+    recover(Path(path))
+    folder, shipped = Path(path), {c.name for c in registry.components("bundle")}
+    if isinstance(path, Path) or {os.sep, os.altsep or os.sep} & set(path):
+        if not folder.is_dir():
+            raise BundleError(f"{path}: no such folder. It is a path; a bundle is a folder with a bundle.toml")
+        return folder
+    here = (folder / "bundle.toml").is_file()
+    if path in shipped:
+        if here:
+            log.warning("%s: the shipped bundle of this name is used; for the folder write .%s%s", path, os.sep, path)
+        return Path(registry.load("bundle", path))
+    if here:
+        return folder
+    what = "the folder of this name holds no bundle.toml" if folder.is_dir() else "there is no folder of this name"
+    raise BundleError(
+        f"{path}: no installed plugin ships a bundle of this name, and {what}.{did_you_mean(path, shipped)} "
+        f"Shipped: {', '.join(sorted(shipped)) or 'none'}."
+    )
+
+
+def save_bundle(
+    path: Path | str,
+    config: RunConfig,
+    states: Mapping[str, Mapping[str, torch.Tensor]],
+    *,
+    calibration: Calibration | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    card: str = "",
+    half: bool = False,
+) -> Bundle:
+    """Write a bundle, whole or not at all, and open it.
+
+    Args:
+        path: the folder; one that exists is replaced when the new one is complete.
+        config: of the run; it is stored filled.
+        states: state dict of each encoder, by its key in the configuration.
+        calibration: weights of the evidence.
+        metadata: name, data digest, licences, citations, metrics: plain TOML values.
+        card: text of `CARD.md`.
+        half: store floating point weights as 16 bits, half the size; they are read back as 32 bits.
+
+    Raises:
+        BundleError: an encoder has no weights, or the disk is full; what was there before stays.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    import molvis_core
+
+    path = Path(path)
+    if missing := [k for k in config.encoders if k not in states]:
+        raise BundleError(f"{path}: no weights for {', '.join(missing)}")
+    try:
+        with sole_writer(path), replacing_folder(path) as fresh:
+            digests: dict[str, str] = {}
+            for key in config.encoders:
+                tensors: dict[str, torch.Tensor] = {}
+                for name, tensor in states[key].items():
+                    kept = tensor.detach().cpu().contiguous().clone()
+                    tensors[name] = kept.half() if half and kept.dtype == torch.float32 else kept
+                save_file(tensors, fresh / f"{key}.safetensors")
+                digests[key] = _sha256(fresh / f"{key}.safetensors")
+            content = {
+                "format": FORMAT,
+                "molvis": molvis_core.__version__,
+                **dict(metadata or {}),
+                "plugins": {p.distribution: p.version for p in plugins() if not p.problem},
+                "weights": digests,
+                "calibration": to_plain(calibration or Calibration()),
+                "config": fill(config),
+            }
+            (fresh / "bundle.toml").write_text(sealed(content), encoding="utf-8")
+            (fresh / "CARD.md").write_text(card or default_card(config, metadata or {}), encoding="utf-8")
+    except OSError as error:
+        raise BundleError(f"{path}: the bundle cannot be written: {error}. What was there before is kept.") from error
+    return load_bundle(path)
+
+
+def write_calibration(bundle: Bundle, calibration: Calibration) -> Bundle:
+    """Store new weights of the evidence in a bundle's folder.
+
+    Raises:
+        BundleError: the file cannot be written; the old one is kept.
+        molvis_core.errors.BusyError: another process writes the bundle.
+    """
+    file = bundle.path / "bundle.toml"
+    with sole_writer(bundle.path):
+        content = {**_content(file), "calibration": to_plain(calibration)}
+        _write(file, content)
+    return replace(bundle, calibration=calibration, digest=checksum(content), _content=content)
+
+
+def _write(file: Path, content: Mapping[str, Any]) -> None:
+    try:
+        with replacing(file) as fresh:
+            fresh.write_text(sealed(content), encoding="utf-8")
+    except OSError as error:
+        raise BundleError(f"{file}: cannot be written: {error}. The old one is kept.") from error
+
+
+def default_card(config: RunConfig, metadata: Mapping[str, Any]) -> str:
+    """What a card says when its author says nothing more."""
+    lines = [f"# {metadata.get('name') or config.name or 'A molvis bundle'}", ""]
+    for key, spec in config.encoders.items():
+        lines.append(f"- `{key}`: encoder `{spec['use']}`")
+    for pair in config.pairs:
+        lines.append(f"- trained {pair.query} : {pair.reference} with loss `{pair.loss['use']}`")
+    for title in ("warnings", "data", "licence", "metrics", "citations"):
+        if value := metadata.get(title):
+            lines += ["", f"## {title.capitalize()}", ""]
+            entries = (
+                value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+            )
+            lines += [f"- {v}" if isinstance(k, int) else f"- {k}: {v}" for k, v in entries] or [str(value)]
+    lines += ["", "Weights are as good as the data they saw; see `bundle.toml` for every setting.", ""]
+    return "\n".join(lines)
+
+
+def _load_encoder(path: Path, key: str, spec: Spec) -> Any:
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    file = path / f"{key}.safetensors"
+    where = f"{path / 'bundle.toml'}: encoders.{key}"
+    encoder = build_within(file, spec, lambda: registry.build("encoder", spec, where=f"encoders.{key}"), where)
+    try:
+        state = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"{file}: damaged: {error}") from error
+    state = {k: v.float() if v.dtype == torch.float16 else v for k, v in state.items()}
+    try:
+        encoder.load_state_dict(state)
+    except RuntimeError as error:
+        raise BundleError(
+            f"{file}: its weights do not fit encoder {spec['use']!r} of the installed plugin: "
+            f"{str(error).splitlines()[-1].strip()}"
+        ) from error
+    return encoder.eval().requires_grad_(False)
+
+
+def _digest(encoders: Mapping[str, Any], weights: Mapping[str, str]) -> str:
+    text = json.dumps([encoders, dict(weights)], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _missing_plugins(raw: Mapping[str, Any]) -> str:
+    installed = {p.distribution for p in plugins()}
+    stated = raw.get("plugins", {})
+    missing = [str(d) for d in stated if d not in installed] if isinstance(stated, dict) else []
+    if not missing:
+        return ""
+    # The names come from the bundle's author: only what can be a name may stand in a command.
+    names = [d for d in missing if _DISTRIBUTION.fullmatch(d)]
+    odd = [quoted(d) for d in missing if d not in names]
+    said = ", ".join([*names, *odd])
+    advice = f" If you know and trust them: pip install {' '.join(names)}" if names else ""
+    return f" It was made with plugins that are not installed: {said}.{advice}"
+
+
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+"""Names of distributions, as PEP 508 has them."""

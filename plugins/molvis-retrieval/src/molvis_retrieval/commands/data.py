@@ -1,0 +1,109 @@
+"""`molvis data`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from molvis_core import output
+from molvis_core.completion import names
+from molvis_files.arguments import existing
+
+
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="Files of measurements.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the dataset.")],
+    modality: Annotated[
+        str | None, typer.Option(autocompletion=names("modality"), help="Take only readers of this modality.")
+    ] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(autocompletion=names("reader"), help="The reader, instead of one by the file's ending."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad record.")] = False,
+    append: Annotated[bool, typer.Option("--append", help="Add to the dataset that is there.")] = False,
+) -> None:
+    """Turn files of measurements into a dataset.
+
+    A record that is left out is counted by its reason, and listed with file, line and reason in problems.csv; with
+    --strict the first one that cannot be read stops the import. An interrupted import leaves nothing behind.
+    """
+    existing(*files, what="a file of measurements")
+    from molvis_retrieval.dataset import import_files
+
+    with output.progress("importing") as show:
+        report = import_files(files, out, modality=modality, reader=reader, strict=strict, append=append, progress=show)
+    if output.as_json(report):
+        return
+    output.print_table(["modality", "measurements"], list(report.imported.items()))
+    if report.skipped:
+        shown = list(report.reasons.items())[:10]
+        rest = report.skipped - sum(count for _, count in shown)
+        rows = [*shown, *([("other reasons", rest)] if rest else [])]
+        output.print_table(["left out because", "records"], rows)
+        output.note(f"left out, the first: {report.problems[0]}")
+        output.note(f"{report.skipped:,} records left out; each with its reason is in {report.path / 'problems.csv'}")
+
+
+def describe(
+    path: Annotated[Path, typer.Argument(help="The dataset.")],
+) -> None:
+    """Say what is in a dataset: compounds, folds, adducts, instruments, licences."""
+    existing(path, what="a dataset")
+    from molvis_retrieval.dataset import Dataset
+    from molvis_retrieval.dataset import describe as count
+
+    found = count(Dataset.open(path))
+    if output.as_json(found):
+        return
+    for modality, summary in found.modalities.items():
+        rows: list[tuple[str, object]] = []
+        for name, value in summary.items():
+            if isinstance(value, dict):
+                parts = [f"{k}: {v:,}" for k, v in list(value.items())[:8]]
+                more = f", and {len(value) - 8} more" if len(value) > 8 else ""
+                rows.append((name.replace("_", " "), ", ".join(parts) + more))
+            elif isinstance(value, list):
+                rows.append((name.replace("_", " "), " to ".join(f"{v:.2f}" for v in value)))
+            else:
+                rows.append((name, f"{value:,}" if isinstance(value, int) else value))
+        output.print_table([modality, ""], rows)
+
+
+def verify(
+    path: Annotated[Path, typer.Argument(help="The dataset.")],
+    add: Annotated[bool, typer.Option("--add", help="Give digests to a dataset of an older molvis.")] = False,
+) -> None:
+    """Check that a dataset's files are what was written, block by block.
+
+    Exit code 1 and the file and block where something is damaged. What is read is checked in any case.
+    """
+    existing(path, what="a dataset")
+    from molvis_retrieval.commands.verify import show
+    from molvis_retrieval.verification import verify_dataset
+
+    show(verify_dataset(path, add=add))
+
+
+def split(
+    path: Annotated[Path, typer.Argument(help="The dataset.")],
+    by: Annotated[Literal["compound", "cluster"], typer.Option(help="What stays together.")] = "compound",
+    fractions: Annotated[tuple[float, float, float], typer.Option(help="Train, val and test.")] = (0.7, 0.15, 0.15),
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    similarity: Annotated[float, typer.Option(help="Tanimoto similarity that joins a cluster.")] = 0.6,
+) -> None:
+    """Assign each compound to train, val or test, the same for all modalities.
+
+    By cluster, no near twin of a test compound is in training.
+    """
+    existing(path, what="a dataset")
+    from molvis_retrieval.dataset import Dataset
+    from molvis_retrieval.dataset import split as assign
+
+    done = assign(Dataset.open(path), by=by, fractions=fractions, seed=seed, similarity=similarity)
+    if output.as_json({m: entry["folds"] for m, entry in done.metadata["modalities"].items()}):
+        return
+    rows = [(m, f, n) for m, entry in done.metadata["modalities"].items() for f, n in entry["folds"].items()]
+    output.print_table(["modality", "fold", "measurements"], rows)

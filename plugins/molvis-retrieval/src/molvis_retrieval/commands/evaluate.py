@@ -1,0 +1,204 @@
+"""`molvis evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from molvis_core import output
+from molvis_core.text import in_shell
+from molvis_files.arguments import existing
+from molvis_retrieval.commands.found import percent
+
+if TYPE_CHECKING:
+    from molvis_retrieval.evaluation.ranking import Evaluation
+    from molvis_retrieval.evaluation.subsets import Combined
+
+
+def evaluate(
+    bundles: Annotated[
+        list[str] | None, typer.Argument(metavar="BUNDLE", help="Folders or names; several, to compare them.")
+    ] = None,
+    *,
+    data: Annotated[Path, typer.Argument(help="Dataset with the true structures.")],
+    library: Annotated[
+        list[Path],
+        typer.Option("--library", "-l", help="Structures, or an index made of some; one for each bundle, in order."),
+    ],
+    bundle: Annotated[
+        list[str] | None, typer.Option("--bundle", "-b", help="A further bundle; several, to compare them.")
+    ] = None,
+    fold: Annotated[str, typer.Option(help="Of the dataset.")] = "test",
+    ppm: Annotated[float, typer.Option(help="Half width of the mass window.")] = 10.0,
+    min_peaks: Annotated[int, typer.Option(help="Leave out spectra with fewer peaks.")] = 2,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="mass, formula or all; several; all three by default.")
+    ] = None,
+    rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers as well.")] = True,
+    decoy: Annotated[bool, typer.Option("--decoy", help="Give each query another compound's peaks.")] = False,
+    precursor_error: Annotated[float, typer.Option(help="Put an error of so many ppm on each precursor.")] = 0.0,
+    modality: Annotated[
+        str, typer.Option(help="Of the queries: the pairing with structures that is measured.")
+    ] = "msms",
+    together: Annotated[
+        list[str] | None,
+        typer.Option(help="Modalities of one unknown, --together msms --together ir: each alone and all subsets."),
+    ] = None,
+    records: Annotated[int, typer.Option(help="With --together: measurements of each modality; 0 for all.")] = 1,
+    groups: Annotated[bool, typer.Option("--groups", help="Show adducts, instruments and mass ranges.")] = False,
+    device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
+) -> None:
+    """Measure how often bundles rank the truth first, with 95% intervals."""
+    existing(data, what="a dataset")
+    existing(*library, what="a file of structures or an index")
+    from molvis_core.errors import ConfigError
+    from molvis_retrieval import load_bundle
+    from molvis_retrieval.commands.identify import open_library
+    from molvis_retrieval.dataset import Dataset
+    from molvis_retrieval.evaluation.ranking import evaluate as measure
+
+    names = [*(bundles or []), *(bundle or [])]
+    if not names:
+        raise ConfigError(f"no bundle to evaluate: molvis evaluate BUNDLE {in_shell(data)} --library INDEX")
+    if len(library) == 1 and library[0].is_file():
+        library = library * len(names)  # an index belongs to one bundle; structures are for all
+    if len(names) != len(library):
+        raise ConfigError(f"{len(names)} bundles and {len(library)} indexes: give --library once for each bundle")
+    dataset = Dataset.open(data)
+    opened = [load_bundle(name) for name in names]
+    indexes = [open_library(path, one) for path, one in zip(library, opened, strict=True)]
+    if together:
+        from molvis_retrieval.evaluation.subsets import evaluate_combined
+
+        joint: list[Combined] = []
+        for name, one, index in zip(names, opened, indexes, strict=True):
+            with output.progress(f"evaluating {name}") as show:
+                joint.append(
+                    evaluate_combined(
+                        one,
+                        dataset,
+                        index,
+                        together,
+                        fold=fold,
+                        ppm=ppm,
+                        min_peaks=min_peaks,
+                        records=records,
+                        progress=show,
+                    )
+                )
+        if not output.as_json(joint):
+            show_combined(joint)
+        return
+    found: list[Evaluation] = []
+    for name, one, index in zip(names, opened, indexes, strict=True):
+        with output.progress(f"evaluating {name}") as show:
+            found.append(
+                measure(
+                    one,
+                    dataset,
+                    index,
+                    fold=fold,
+                    ppm=ppm,
+                    min_peaks=min_peaks,
+                    scopes=tuple(scope or ("mass", "formula", "all")),
+                    rerank=rerank,
+                    decoy=decoy,
+                    precursor_error=precursor_error,
+                    modality=modality,
+                    device=device,
+                    progress=show,
+                )
+            )
+    if not output.as_json(found):
+        show_tables(found, groups=groups)
+
+
+def show_combined(found: Sequence[Combined]) -> None:
+    """Retrieval by each subset of the modalities, and how much of the error goes away when all are used."""
+    rows = [
+        (
+            one.bundle,
+            " + ".join(subset.modalities),
+            one.compounds,
+            one.median_candidates,
+            *(percent(subset.estimates[k]) for k in ("hit1", "hit5", "hit20")),
+            f"{subset.estimates['mrr'].value:.3f}",
+        )
+        for one in found
+        for subset in one.subsets
+    ]
+    columns = ["bundle", "measured", "compounds", "candidates", "hit@1", "hit@5", "hit@20", "MRR"]
+    output.print_table(columns, rows, title=f"Candidates within {found[0].ppm:g} ppm")
+    for one in found:
+        output.note(
+            f"{one.bundle}: {' + '.join(one.modalities)} together take away {percent(one.error_reduction)} of "
+            "the error (1 - hit@1) of the best alone"
+        )
+
+
+_CONSTANT = ("bundle", "group", "compounds")
+
+
+def _without_constants(
+    columns: Sequence[str], rows: Sequence[tuple[object, ...]]
+) -> tuple[list[str], list[tuple[object, ...]], list[str]]:
+    """A table without the columns that say the same in every row, and what these say."""
+    left_out = {i for i, name in enumerate(columns) if name in _CONSTANT and len({row[i] for row in rows}) == 1}
+    kept = [i for i in range(len(columns)) if i not in left_out]
+    said = [f"{rows[0][i]} compounds" for i in left_out if columns[i] == "compounds"]
+    return [columns[i] for i in kept], [tuple(row[i] for i in kept) for row in rows], said
+
+
+def show_tables(found: Sequence[Evaluation], *, groups: bool = False) -> None:
+    """Retrieval side by side, then what flatters."""
+    columns = ["bundle", "scope", "ranked", "group", "compounds", "median", "hit@1", "hit@5", "hit@20", "MRR"]
+    rows: list[tuple[object, ...]] = []
+    for one in found:
+        for f in one.figures:
+            if f.group and not groups:
+                continue
+            shares = [percent(f.estimates[k]) for k in ("hit1", "hit5", "hit20")]
+            mrr = f"{f.estimates['mrr'].value:.3f}"
+            rows.append(
+                (
+                    one.bundle,
+                    f.candidates,
+                    f"{f.method}, {f.by}",
+                    f.group or "all",
+                    f.compounds,
+                    f.median_candidates,
+                    *shares,
+                    mrr,
+                )
+            )
+            if f.by == "compound" and f.method == "embedding" and not f.group:
+                chance = [f"{100 * f.chance[k]:.1f}%" for k in ("hit1", "hit5", "hit20")]
+                rows.append(
+                    (one.bundle, f.candidates, "random", "all", f.compounds, f.median_candidates, *chance, None)
+                )
+    notes = [
+        f"{one.bundle}: {one.spectra} spectra, {one.added} true structures added to {one.library:,}" for one in found
+    ]
+    columns, rows, same = _without_constants(columns, rows)
+    output.print_table(columns, rows, title="; ".join([*notes, *same]))
+    output.note(
+        "scope: candidates of the same mass, of the same formula, or the whole library, which embeddings rank alone, "
+        "since scorers are calibrated among candidates of one mass; median: of their number; MRR: mean of one over the "
+        "rank of the truth; in brackets, 95% intervals"
+    )
+    pairs = [
+        (
+            one.bundle,
+            *(f"{one.pairwise[k]:.4f}" for k in ("accuracy", "auroc", "auprc")),
+            f"{one.first_hit_similarity:.3f}",
+            f"{one.calibration_error:.3f}",
+        )
+        for one in found
+        if one.pairwise
+    ]
+    print()
+    columns = ["bundle", "pairwise accuracy", "AUROC", "AUPRC", "Tanimoto of first hit", "calibration error"]
+    output.print_table(columns, pairs, title="Beside retrieval (pairwise figures flatter: one random rival each)")

@@ -1,0 +1,251 @@
+"""`molvis identify` and `molvis calibrate`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from molvis_core import output
+from molvis_core.completion import names
+from molvis_core.errors import ConfigError
+from molvis_files.arguments import existing, writable
+from molvis_retrieval.commands.found import show_found
+
+if TYPE_CHECKING:
+    from molvis_core.records import Measurement
+    from molvis_retrieval.bundle import Bundle, Calibration
+    from molvis_retrieval.identification import Identification
+    from molvis_retrieval.library import Index
+
+
+def identify(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Spectra: MGF, MSP, mzML, JCAMP-DX, ... Each is an unknown."),
+    ] = None,
+    *,
+    library: Annotated[
+        Path, typer.Option("--library", "-l", help="Structures (SMILES, SDF, CSV, Parquet), or an index made of some.")
+    ],
+    msms: Annotated[list[Path] | None, typer.Option(help="MS/MS spectra of one unknown; several files.")] = None,
+    ir: Annotated[list[Path] | None, typer.Option(help="Infrared spectrum of the same unknown.")] = None,
+    ccs: Annotated[
+        list[str] | None, typer.Option(help="Its collision cross section in A^2: 145.2 or [M+H]+=145.2; several.")
+    ] = None,
+    also: Annotated[
+        list[str] | None, typer.Option("--with", help="Another measurement of it: MODALITY=FILE, such as raman=a.txt.")
+    ] = None,
+    bundle: Annotated[
+        str,
+        typer.Option("--bundle", "-b", autocompletion=names("bundle"), help="Name of a shipped bundle, or a folder."),
+    ] = "massbank",
+    candidates: Annotated[
+        Literal["auto", "mass", "formula", "all"],
+        typer.Option(
+            help="Which candidates: of the mass, of the formula, or all of the library; auto takes what is known. "
+            "Among all, embeddings rank alone, since scorers are calibrated among candidates of one mass."
+        ),
+    ] = "auto",
+    ppm: Annotated[float, typer.Option(help="Half width of the mass window.")] = 10.0,
+    mass: Annotated[float | None, typer.Option(help="Neutral mass in Da, where no ion tells it.")] = None,
+    formula: Annotated[str | None, typer.Option(help="Molecular formula of the candidates.")] = None,
+    adduct: Annotated[str | None, typer.Option(help="For ions that name none, such as [M+H]+.")] = None,
+    adducts: Annotated[
+        str | None,
+        typer.Option(help="To try for ions that name none: [M+H]+,[M+Na]+ or positive; else the likely ones."),
+    ] = None,
+    top: Annotated[int, typer.Option(help="Candidates for each query.")] = 20,
+    consensus: Annotated[bool, typer.Option("--consensus", help="Measurements of one name are one unknown.")] = False,
+    rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers, such as explained peaks.")] = True,
+    reader: Annotated[
+        str | None,
+        typer.Option(autocompletion=names("reader"), help="The reader, instead of one by the file's ending."),
+    ] = None,
+    modality: Annotated[
+        str | None, typer.Option(help="Of FILE, where readers of several modalities claim its ending.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a table of all candidates.")] = None,
+    json_file: Annotated[Path | None, typer.Option(help="Write JSON; --json prints it.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a report to look at.")] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Spectra of known structures: the report holds that of the first candidate beside."),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Print all candidates, however many queries there are.")] = False,
+    device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
+) -> None:
+    """Rank candidate structures for unknowns.
+
+    FILE holds many unknowns, one a spectrum. Of one unknown that was measured in several ways, name the measurements:
+    --msms a.mgf --ir b.jdx --ccs 145.2. Their evidence adds up, and any of them may be left out.
+
+    What cannot be read or searched is reported, and the rest goes on. The probability of a candidate is that it is the
+    truth, given that the truth is among the candidates; "among" is how probable that is.
+
+    Exit status 0: at least one query was searched. 3: none was, for want of spectra, of their masses or of candidates.
+    """
+    if output.settings.json and any(str(f) == "-" or f.suffix == ".json" for f in files or ()):
+        raise ConfigError("--json takes no value: it prints JSON; --json-file FILE writes it")
+    existing(*(files or ()), *(msms or ()), *(ir or ()), what="a file of spectra")
+    existing(library, what="a file of structures or an index")
+    existing(reference, what="a file of spectra of known structures")
+    writable(csv, html, json_file)
+    from molvis_retrieval import load_bundle
+    from molvis_retrieval.candidates import looks_everywhere
+    from molvis_retrieval.identification import identify as search
+    from molvis_retrieval.identification import to_json, write_csv, write_json
+    from molvis_retrieval.queries import modality_files, read_queries, read_unknown
+
+    parts = {"msms": msms or [], "ir": ir or []}
+    for name, paths in modality_files(also or []).items():
+        parts[name] = [*parts.get(name, []), *paths]
+    one = {name: paths for name, paths in parts.items() if paths}
+    if bool(files) == bool(one or ccs):
+        raise ConfigError(
+            "name either files of many unknowns (molvis identify a.mgf), or the measurements of one unknown "
+            "(molvis identify --msms a.mgf --ir b.jdx --ccs 145.2)"
+        )
+    opened = load_bundle(bundle)
+    queries: list[Any] = []
+    problems: list[Identification] = []
+    if files:
+        for file in files:
+            good, bad = read_queries(file, modality=modality, reader=reader)
+            queries += good
+            problems += bad
+    else:
+        measured, problems = read_unknown(one, cross_sections=ccs or [], adduct=adduct)
+        queries = [measured] if measured else []
+    given = mass is not None or formula is not None
+    index = open_library(
+        library, opened, looks_everywhere(queries, candidates=candidates, ppm=ppm, known=given), device
+    )
+    with output.progress("identifying") as show:
+        found = search(
+            opened, queries, index, candidates=candidates, ppm=ppm, mass=mass, formula=formula, adduct=adduct,
+            adducts=[name for name in (adducts or "").split(",") if name.strip()], top=top, rerank=rerank,
+            consensus=consensus, device=device, progress=show,
+        )  # fmt: skip
+    found = [*found, *problems]
+    if csv:
+        write_csv(csv, found)
+    if html:
+        from molvis_retrieval.references import read_references
+        from molvis_retrieval.report import write_report
+
+        scope = {
+            "auto": f"within {ppm:g} ppm" if mass or not formula else f"of {formula}",
+            "mass": f"within {ppm:g} ppm", "formula": "of the formula", "all": "whole library",
+        }[candidates]  # fmt: skip
+        names = ", ".join(p.name for p in files or [p for paths in one.values() for p in paths])
+        settings = {"candidates": scope, "file": names} | ({"ccs": ", ".join(ccs)} if ccs else {})
+        beside = read_references(reference) if reference else None
+        write_report(html, found, bundle=opened, index=index, settings=settings, reference=beside)
+    if json_file:
+        write_json(json_file, found)
+    if not output.as_json(to_json(found)):
+        show_found(found, full=full)
+    if all(one.problem for one in found):
+        raise typer.Exit(NOTHING_SEARCHED)
+
+
+NOTHING_SEARCHED = 3
+"""Exit status of an identification that could not search a single query."""
+
+
+def open_library(path: Path, bundle: Bundle, whole: bool = True, device: str | None = None) -> Index:
+    """What `--library` names, with a bar while structures are read and embedded."""
+    from molvis_retrieval.candidates import open_candidates
+
+    with output.progress("opening the library") as show:
+        return open_candidates(path, bundle, whole=whole, device=device, progress=show)
+
+
+def calibrate(
+    bundle: Annotated[str, typer.Argument(autocompletion=names("bundle"), help="Folder or name of a bundle.")],
+    data: Annotated[Path, typer.Argument(help="Dataset with compounds that the bundle was not trained on.")],
+    library: Annotated[
+        Path, typer.Option("--library", "-l", help="Structures (SMILES, SDF, CSV, Parquet), or an index made of some.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder of a calibrated copy; without it the bundle itself is changed."),
+    ] = None,
+    modality: Annotated[
+        list[str] | None, typer.Option(help="Of the measurements; several; all that bundle and dataset share if none.")
+    ] = None,
+    fold: Annotated[str, typer.Option(help="Of the dataset.")] = "val",
+    ppm: Annotated[float, typer.Option(help="Half width of the mass window.")] = 10.0,
+    per_compound: Annotated[int, typer.Option(help="Cases of a compound that are used.")] = 4,
+) -> None:
+    """Fit the weights of the evidence, so that probabilities mean what they say.
+
+    Fitted are the weights, with the truth among the candidates, and how probable it is that the truth is among them,
+    with the truth taken out of every other query and with false measurements.
+    """
+    existing(data, what="a dataset")
+    existing(library, what="a file of structures or an index")
+    import shutil
+
+    from molvis_core.errors import BundleError
+    from molvis_files.locking import sole_writer
+    from molvis_files.writing import replacing_folder
+    from molvis_retrieval import load_bundle
+    from molvis_retrieval.bundle import write_calibration
+    from molvis_retrieval.dataset import Dataset
+    from molvis_retrieval.evaluation.ranking import MAIN_ADDUCTS, usable_modalities
+    from molvis_retrieval.identification import calibrate as fit
+
+    opened, dataset = load_bundle(bundle), Dataset.open(data)
+    if out and out.exists():
+        raise BundleError(f"{out} exists. Choose another folder, or delete it first.")
+    index = open_library(library, opened)
+    names = modality or usable_modalities(opened, dataset)
+    measurements = [
+        dataset.measurement(name, int(row))
+        for name in names
+        for row in dataset.rows(name, fold=fold, adducts=MAIN_ADDUCTS, min_peaks=2)
+    ]
+    options: dict[str, Any] = {
+        "ppm": ppm, "per_compound": per_compound, "fitted_on": f"fold {fold} of {data.name} ({', '.join(names)})",
+    }  # fmt: skip
+    with sole_writer(out or opened.path):
+        with output.progress("calibrating the ranking") as show:
+            found = fit(opened, measurements, index, progress=show, **options)
+        found = _with_presence(opened.with_calibration(found), measurements, index, options)
+        if out:
+            with replacing_folder(out) as fresh:
+                shutil.copytree(opened.path, fresh, dirs_exist_ok=True)
+                write_calibration(load_bundle(fresh), found)
+        else:
+            write_calibration(opened, found)
+    if not output.as_json(found):
+        output.print_table(["evidence", "weight"], [(k, f"{v:.3f}") for k, v in found.weights.items()])
+        output.note(
+            "weight: what one unit adds to the score; NAME.alone: of an embedding without scorers beside it. n "
+            f"measurements of one modality count as n^{found.repeats:.2f} (0: they repeat each other; 1: each is "
+            "evidence of its own)"
+        )
+        if found.presence.usable:
+            output.note("fitted too: how probable it is that the truth is among the candidates")
+
+
+def _with_presence(
+    bundle: Bundle, measurements: Sequence[Measurement], index: Index, options: dict[str, Any]
+) -> Calibration:
+    """The calibration of a bundle with how probable it is that the truth is among the candidates, if it can be told."""
+    from dataclasses import replace
+
+    from molvis_core.errors import DatasetError
+    from molvis_retrieval.presence_calibration import calibrate_presence
+
+    try:
+        with output.progress("calibrating whether the truth is among the candidates") as show:
+            presence = calibrate_presence(bundle, measurements, index, progress=show, **options)
+    except DatasetError as error:
+        output.note(f"not calibrated: {error}")
+        return bundle.calibration
+    return replace(bundle.calibration, presence=presence)

@@ -1,0 +1,462 @@
+"""Configurations: TOML in, frozen dataclasses out, defaults filled.
+
+TOML names components; every other key is an argument of the constructor, so the signature is the schema. There is no
+interpolation and no inheritance between files: logic belongs in a script.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from molvis_core import registry
+from molvis_core.errors import ConfigError, MolvisError, did_you_mean
+from molvis_core.registry import fill_spec
+from molvis_files.documents import load_toml, to_plain
+
+T = TypeVar("T")
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """Where the measurements are and which of them are used.
+
+    Attributes:
+        path: the dataset, as `molvis data import` makes it; a relative path starts in the working folder.
+        train, validation: names of the folds.
+        min_peaks: leave out spectra with fewer peaks. 0 keeps all.
+        adducts: keep these only. Empty keeps all.
+    """
+
+    path: str
+    train: str = "train"
+    validation: str = "val"
+    min_peaks: int = 1
+    adducts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PairConfig:
+    """Two modalities trained towards each other.
+
+    Attributes:
+        query, reference: keys of `[encoders]`. The reference is a structure or another measurement. A query whose
+            encoder is `fused` is all that was measured of a compound.
+        loss: a component of kind `loss`.
+        target: a component of kind `target`: which pairs match, and how well.
+        weight: how often batches of this pairing come, relative to the others.
+        negatives: harder candidates for each query, from the library of `[negatives]`. 0 for none.
+        own_negatives: weight of a second term of the loss in which a query sees only its own structure and its own
+            harder candidates: what a search in a mass window will ask of it.
+        measured: of a fused query: leave out compounds with fewer of its modalities.
+        records: of a fused query: how many measurements of one modality are drawn at most.
+    """
+
+    query: str
+    reference: str
+    loss: Spec = field(default_factory=lambda: {"use": "infonce"})
+    target: Spec = field(default_factory=lambda: {"use": "same-compound"})
+    weight: float = 1.0
+    negatives: int = 0
+    own_negatives: float = 1.0
+    measured: int = 1
+    records: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class JointConfig:
+    """Mode pairings that need no `[[pairs]]` of their own; one that has is left as it says.
+
+    Attributes:
+        pairings: `all` trains every measurement of `[encoders]` against the structure and against each other,
+            `structure` against the structure only, `none` leaves it to `[[pairs]]`.
+        loss, target: as in `[[pairs]]`. Every pairing has a loss of its own, and so a learned temperature of its own.
+        negatives, own_negatives: as in `[[pairs]]`, where the reference is the structure.
+        least: leave out pairings with fewer compounds in the training fold.
+    """
+
+    pairings: Literal["none", "structure", "all"] = "none"
+    loss: Spec = field(default_factory=lambda: {"use": "infonce"})
+    target: Spec = field(default_factory=lambda: {"use": "same-compound"})
+    negatives: int = 0
+    own_negatives: float = 1.0
+    least: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class NegativesConfig:
+    """Negatives that are hard to tell from the truth: of its mass or formula, from a library or from the batch itself.
+
+    Attributes:
+        path: SMILES, SDF, CSV or Parquet, as `molvis library build` takes it. Empty for none.
+        by: `mass` takes what is near in mass, `formula` what has the same formula.
+        ppm: how near in mass, in parts per million.
+        pool: how many are kept for each training compound; batches draw from them.
+        in_batch: share of the compounds that come into batches together with others of their mass or formula, as far
+            as there are such; needs no library, and all of them were measured.
+    """
+
+    path: str = ""
+    by: Literal["mass", "formula"] = "mass"
+    ppm: float = 10.0
+    pool: int = 64
+    in_batch: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """The loop.
+
+    Attributes:
+        epochs: passes over the compounds.
+        batch: distinct compounds in a batch.
+        spectra: how many measurements of a compound are drawn in an epoch.
+        sampling: with several pairings, how often each comes: 1 in proportion to its compounds, 0 all equally often; in
+            between, their number to this power. The steps of an epoch are as many in any case.
+        balance: `norm` scales each pairing's gradients at encoders that it shares with others so that their running
+            norms agree and none has more say than another; `none` leaves them.
+        optimizer: `adamw` or `adam`.
+        learning_rate, weight_decay, betas: of the optimizer.
+        schedule: `cosine` (warm-up, then a half cosine to zero), `exponential` (times `decay` an epoch) or `constant`.
+        warmup: share of the steps spent warming up.
+        decay: factor an epoch of the exponential schedule.
+        average: decay of the running average of the weights that is validated and kept; 0 for none.
+        clip: largest gradient norm; 0 for none.
+        freeze: keys of encoders whose weights stay as they are.
+        start: folders of pretrained weights by encoder key, as `molvis pretrain` leaves them.
+        select: `hit1`, `mrr` or `loss` on the validation fold: which epoch is the best.
+        patience: stop after this many validations without a better one; 0 never stops early.
+        validate_every: epochs between validations.
+        checkpoint_every: seconds between checkpoints besides the one after every epoch.
+        seed: of everything drawn.
+        workers: processes that collate.
+        precision: Lightning Fabric's, such as `32-true` or `bf16-mixed`; `auto` is bf16 on a GPU that has it.
+        accelerator, devices, nodes, strategy: Lightning Fabric's.
+    """
+
+    epochs: int = 60
+    batch: int = 256
+    spectra: int = 1
+    sampling: float = 0.5
+    balance: Literal["none", "norm"] = "none"
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.999)
+    schedule: Literal["cosine", "exponential", "constant"] = "cosine"
+    warmup: float = 0.05
+    decay: float = 0.999
+    average: float = 0.0
+    clip: float = 1.0
+    freeze: tuple[str, ...] = ()
+    start: dict[str, str] = field(default_factory=dict)
+    select: Literal["hit1", "mrr", "loss"] = "mrr"
+    patience: int = 0
+    validate_every: int = 1
+    checkpoint_every: float = 300.0
+    seed: int = 0
+    workers: int = 0
+    precision: str = "auto"
+    accelerator: str = "auto"
+    devices: int | str = "auto"
+    nodes: int = 1
+    strategy: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """One training run: `molvis train CONFIG`."""
+
+    data: DataConfig
+    encoders: dict[str, Spec]
+    pairs: tuple[PairConfig, ...] = ()
+    joint: JointConfig = field(default_factory=JointConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    negatives: NegativesConfig = field(default_factory=NegativesConfig)
+    scorers: dict[str, Spec] = field(default_factory=dict)
+    name: str = ""
+
+
+def read_config(path: Path | str) -> RunConfig:
+    """A configuration from a TOML file, checked against the dataclasses and the components' signatures.
+
+    Raises:
+        ConfigError: the file is not TOML, or a key or a value is none; names file, line and key.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return parse_config(text, path=path)
+
+
+def config_path(name: Path | str) -> Path:
+    """The file of a configuration: a path as it is, or the name of a preset that a plugin ships.
+
+    Raises:
+        ConfigError: there is neither.
+    """
+    if (path := Path(name)).is_file():
+        return path
+    presets = {c.name for c in registry.components("preset")}
+    if str(name) in presets:
+        return Path(registry.load("preset", str(name)))
+    raise ConfigError(
+        f"{name}: no such file, and no preset of this name.{did_you_mean(str(name), presets)} "
+        f"Presets: {', '.join(sorted(presets)) or 'none'}."
+    )
+
+
+def parse_config(text: str, *, path: Path | str = "<config>") -> RunConfig:
+    """The same from a string; `path` is for messages and for files named relative to it."""
+    try:
+        raw = load_toml(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    config = from_mapping(RunConfig, raw, where=_Where(str(path), text))
+    check(config, where=_Where(str(path), text))
+    return config
+
+
+def check(config: RunConfig, *, where: _Where | None = None) -> None:
+    """Every component named must exist and take the arguments given.
+
+    Raises:
+        ConfigError, molvis_core.errors.ComponentError: naming the place.
+    """
+    where = where or _Where("<config>", "")
+    if not config.pairs and config.joint.pairings == "none":
+        raise ConfigError(
+            f"{where.at()}: no [[pairs]]; name at least one query and reference, or set [joint] pairings = 'all'"
+        )
+    _check_numbers(config, where)
+    for key, spec in config.scorers.items():
+        _check_spec("scorer", spec, where, ("scorers", key))
+    for key, spec in config.encoders.items():
+        _check_spec("encoder", spec, where, ("encoders", key))
+        for part in parts_of(config, key) if is_fused(config, key) else ():
+            if part not in config.encoders or part == "structure" or is_fused(config, part):
+                raise ConfigError(
+                    f"{where.at('encoders', key, 'of')}: [encoders.{key}] fuses {part!r}, which is no measurement of "
+                    f"[encoders].{did_you_mean(part, set(config.encoders) - {key, 'structure'})}"
+                )
+    for number, pair in enumerate(config.pairs):
+        for side in (pair.query, pair.reference):
+            if side not in config.encoders:
+                raise ConfigError(
+                    f"{where.at('pairs', number, side)}: "
+                    f"pair {number + 1} names {side!r}, but [encoders.{side}] is missing."
+                    f"{did_you_mean(side, config.encoders)}"
+                )
+        _check_spec("loss", pair.loss, where, ("pairs", number, "loss"))
+        _check_spec("target", pair.target, where, ("pairs", number, "target"))
+        if is_fused(config, pair.reference):
+            raise ConfigError(
+                f"{where.at('pairs', number, 'reference')}: pair {number + 1}: a fused encoder is a query; write "
+                f"query = {pair.reference!r}, reference = {pair.query!r}"
+            )
+        if pair.negatives and not config.negatives.path:
+            raise ConfigError(
+                f"{where.at('pairs', number, 'negatives')}: negatives = {pair.negatives} needs [negatives] path"
+            )
+        if pair.negatives and pair.reference != "structure":
+            raise ConfigError(
+                f"{where.at('pairs', number, 'negatives')}: negatives are structures, but the reference of pair "
+                f"{number + 1} is {pair.reference!r}"
+            )
+    if config.joint.pairings != "none":
+        _check_spec("loss", config.joint.loss, where, ("joint", "loss"))
+        _check_spec("target", config.joint.target, where, ("joint", "target"))
+        if config.joint.negatives and not config.negatives.path:
+            raise ConfigError(f"{where.at('joint', 'negatives')}: [joint] negatives needs [negatives] path")
+    for setting, keys in (("freeze", config.train.freeze), ("start", config.train.start)):
+        for key in keys:
+            if key not in config.encoders:
+                raise ConfigError(
+                    f"{where.at('train', setting)}: {setting} names {key!r}; the encoders are "
+                    f"{', '.join(config.encoders)}"
+                )
+
+
+def _check_numbers(config: RunConfig, where: _Where) -> None:
+    for section, key, value, most in (
+        ("train", "sampling", config.train.sampling, 1.0),
+        ("negatives", "in_batch", config.negatives.in_batch, 1.0),
+    ):
+        if not 0 <= value <= most:
+            raise ConfigError(f"{where.at(section, key)}: {section}.{key} = {value}; a number from 0 to 1 is wanted")
+
+
+def is_fused(config: RunConfig, key: str) -> bool:
+    """Whether an encoder takes what other encoders give."""
+    return config.encoders.get(key, {}).get("use") == "fused"
+
+
+def parts_of(config: RunConfig, key: str) -> tuple[str, ...]:
+    """The modalities whose measurements an encoder takes: of a fused one several, else its own."""
+    return tuple(config.encoders[key].get("of", ())) if is_fused(config, key) else (key,)
+
+
+def pairs_of(config: RunConfig) -> tuple[PairConfig, ...]:
+    """The pairings of a run: `[[pairs]]`, then those that `[joint]` adds."""
+    joint = config.joint
+    if joint.pairings == "none":
+        return config.pairs
+    measured = [key for key in config.encoders if key != "structure" and not is_fused(config, key)]
+    wanted: list[tuple[str, str]] = []
+    if "structure" in config.encoders:
+        wanted += [(key, "structure") for key in config.encoders if key != "structure"]
+    if joint.pairings == "all":
+        wanted += itertools.combinations(measured, 2)
+    named = {frozenset((pair.query, pair.reference)) for pair in config.pairs}
+    return config.pairs + tuple(
+        PairConfig(
+            query,
+            reference,
+            loss=joint.loss,
+            target=joint.target,
+            negatives=joint.negatives if reference == "structure" else 0,
+            own_negatives=joint.own_negatives,
+        )
+        for query, reference in wanted
+        if {query, reference} not in named
+    )
+
+
+def fill(config: RunConfig) -> dict[str, Any]:
+    """The configuration with every default written out, as plain TOML values."""
+    filled = to_plain(config)
+    filled["encoders"] = {k: fill_spec("encoder", s) for k, s in config.encoders.items()}
+    filled["scorers"] = {k: fill_spec("scorer", s) for k, s in config.scorers.items()}
+    filled["pairs"] = [
+        {**to_plain(p), "loss": fill_spec("loss", p.loss), "target": fill_spec("target", p.target)}
+        for p in config.pairs
+    ]
+    joint = config.joint
+    if joint.pairings == "none":
+        del filled["joint"]
+    else:
+        filled["joint"] |= {"loss": fill_spec("loss", joint.loss), "target": fill_spec("target", joint.target)}
+    return {k: v for k, v in filled.items() if v not in ({}, "", [])}
+
+
+def from_mapping(cls: type[T], raw: Mapping[str, Any], *, where: _Where | None = None, keys: _Keys = ()) -> T:
+    """A frozen dataclass from plain values, its fields' types checked.
+
+    Raises:
+        ConfigError: a key that the dataclass does not have, one that is missing, or a value of another type.
+    """
+    where = where or _Where("<config>", "")
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
+    for key in raw:
+        if key not in fields:
+            section = f"[{_dotted(keys)}]" if keys else "the top level"
+            raise ConfigError(
+                f"{where.at(*keys, key)}: {section} has no key {key!r}.{did_you_mean(key, fields)} "
+                f"Known: {', '.join(fields)}."
+            )
+    values: dict[str, Any] = {}
+    for name, f in fields.items():
+        if name in raw:
+            values[name] = _convert(hints[name], raw[name], where, (*keys, name))
+        elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{where.at(*keys)}: {_dotted((*keys, name))} is missing")
+    return cls(**values)
+
+
+def _convert(hint: Any, value: Any, where: _Where, keys: _Keys) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return from_mapping(typing.cast("type[Any]", hint), value, where=where, keys=keys)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        inner = arguments[:1] * len(value) if arguments[-1:] == (Ellipsis,) else arguments
+        if len(inner) == len(value):
+            return tuple(_convert(i, v, where, (*keys, n)) for n, (i, v) in enumerate(zip(inner, value, strict=True)))
+    elif origin is dict and isinstance(value, Mapping):
+        if arguments[1] is not Any:
+            return {k: _convert(arguments[1], v, where, (*keys, str(k))) for k, v in value.items()}
+        return dict(value)
+    elif hint == Spec and isinstance(value, str):
+        return {"use": value}
+    elif origin is Literal:
+        if value in arguments:
+            return value
+        raise ConfigError(
+            f"{where.at(*keys)}: {_dotted(keys)} = {value!r}.{did_you_mean(str(value), map(str, arguments))} "
+            f"It is one of {', '.join(map(repr, arguments))}."
+        )
+    elif origin in (typing.Union, types.UnionType):
+        if any(type(value) is a for a in arguments):
+            return value
+    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(hint, type) and type(value) is hint:
+        return value
+    if hint == Spec or origin is dict:
+        wanted = "a table"
+    else:
+        wanted = getattr(hint, "__name__", str(hint)) if origin is None else str(hint).replace("typing.", "")
+    raise ConfigError(f"{where.at(*keys)}: {_dotted(keys)} = {value!r}; {wanted} is wanted")
+
+
+def _check_spec(kind: str, spec: Mapping[str, Any], where: _Where, keys: _Keys) -> None:
+    try:
+        name, arguments = registry.spec_name(spec, where=_dotted(keys))
+        registry.check_arguments(kind, name, arguments, where=_dotted(keys))
+    except MolvisError as error:
+        found = re.search(r"no (?:argument|\w+ named) '([^']+)'", str(error))
+        place = where.at(*keys, found.group(1)) if found else where.at(*keys)
+        raise type(error)(f"{place}: {error}") from error
+
+
+_Keys = tuple[str | int, ...]
+
+
+def _dotted(keys: _Keys) -> str:
+    # People count the tables of an array from 1.
+    return ".".join(str(key + 1) if isinstance(key, int) else key for key in keys)
+
+
+@dataclass(frozen=True)
+class _Where:
+    """The source text, to name the line of a key: tomllib keeps no positions."""
+
+    path: str
+    text: str
+
+    def at(self, *keys: str | int) -> str:
+        """`file:line` of the line that holds most of the keys; a number picks one of an array of tables."""
+        wanted = [key for key in keys if isinstance(key, str)]
+        numbers = {str(keys[i - 1]): key for i, key in enumerate(keys) if isinstance(key, int) and i}
+        seen: dict[str, int] = {}
+        section: list[str] = []
+        best: tuple[int, int] = (0, 0)
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            if header := re.match(r"\s*\[(\[?)\s*([^\]]+?)\s*\]\]?", line):
+                section = [part.strip().strip("\"'") for part in header.group(2).split(".")]
+                if header.group(1):
+                    seen[section[-1]] = seen.get(section[-1], -1) + 1
+                path, names = section, []
+            elif assignment := re.match(r"\s*([\w.\-\"']+)\s*=", line):
+                path = section + assignment.group(1).replace('"', "").split(".")
+                names = re.findall(r"[\w\-]+", line)
+            else:
+                continue
+            if any(name in section and seen.get(name, which) != which for name, which in numbers.items()):
+                continue
+            matched = sum(1 for key in wanted if key in path or key in names)
+            last = bool(wanted) and (wanted[-1] in path or wanted[-1] in names)
+            if matched and (score := 2 * matched + last) > best[0]:
+                best = (score, number)
+        return f"{self.path}:{best[1]}" if best[1] else self.path

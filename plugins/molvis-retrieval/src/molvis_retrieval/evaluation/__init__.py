@@ -1,0 +1,1 @@
+"""How often the truth ranks first, and what each measurement adds to that."""

@@ -1,0 +1,477 @@
+"""How often a bundle ranks the truth first: retrieval among a library, with confidence intervals over compounds."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from molvis_core import registry
+from molvis_core.chemistry.adducts import neutral_mass
+from molvis_core.errors import AdductError, ConfigError, DatasetError, did_you_mean
+from molvis_retrieval.bundle import Bundle
+from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.evaluation import metrics
+from molvis_retrieval.evaluation.metrics import Estimate
+from molvis_retrieval.identification import Weigher
+
+if TYPE_CHECKING:
+    from molvis_core.records import Structure
+    from molvis_retrieval.library import Index
+
+Progress = Callable[[int, int, str], None]
+SCOPES = ("mass", "formula", "all")
+MAIN_ADDUCTS = ("[M+H]+", "[M-H]-", "[M+Na]+", "[M+NH4]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Retrieval in one setting.
+
+    Attributes:
+        candidates: `mass`, `formula` or `all`.
+        method: `embedding`, or `reranked` by the bundle's scorers.
+        by: `compound` (each counts once), `spectrum`, or `consensus` (a compound's spectra as one query).
+        group: `` for all, else such as `adduct [M+H]+`.
+        spectra, compounds: how many.
+        median_candidates: in the setting.
+        estimates: hit1, hit5, hit20, mrr.
+        chance: hit rates of a random order.
+    """
+
+    candidates: str
+    method: str
+    by: str
+    group: str
+    spectra: int
+    compounds: int
+    median_candidates: float
+    estimates: dict[str, Estimate]
+    chance: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Everything that was measured of one bundle.
+
+    Attributes:
+        bundle: its name.
+        fold: of the dataset.
+        spectra, compounds: of the queries.
+        library: candidates in the index.
+        added: true structures that the index lacks: they were embedded and added as candidates.
+        ppm: half width of the mass window.
+        note: `decoy` or the precursor error, where the queries were tampered with on purpose.
+        figures: retrieval, setting by setting.
+        pairwise: accuracy, AUROC and AUPRC of telling true from random pairs: it flatters, see the docs.
+        first_hit_similarity: mean Tanimoto similarity (Morgan, radius 2) of the first candidate to the truth, by mass.
+        calibration_error: of the stated probability of the first candidate, by mass.
+    """
+
+    bundle: str
+    fold: str
+    spectra: int
+    compounds: int
+    library: int
+    added: int
+    ppm: float
+    note: str
+    figures: tuple[Figure, ...]
+    pairwise: dict[str, float] = field(default_factory=dict)
+    first_hit_similarity: float = float("nan")
+    calibration_error: float = float("nan")
+
+
+def evaluate(
+    bundle: Bundle,
+    dataset: Dataset,
+    index: Index,
+    *,
+    fold: str = "test",
+    adducts: Sequence[str] = MAIN_ADDUCTS,
+    min_peaks: int = 2,
+    ppm: float = 10.0,
+    scopes: Sequence[str] = SCOPES,
+    rerank: bool = True,
+    decoy: bool = False,
+    precursor_error: float = 0.0,
+    modality: str = "msms",
+    seed: int = 0,
+    device: str | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Rank the true structure of every spectrum of a fold among a library's candidates.
+
+    Args:
+        bundle: to evaluate.
+        dataset: with the true structures.
+        index: of the candidates, made by this bundle; true structures that it lacks are added.
+        fold: of the dataset.
+        adducts: of the spectra.
+        min_peaks: of the spectra.
+        ppm: half width of the mass window.
+        scopes: which candidates: within the mass window, of the same formula, the whole library.
+        rerank: use the bundle's scorers as well, within mass window and formula.
+        decoy: give each query the peaks of another compound. What is left is what precursor, metadata and the looks of
+            the candidates alone achieve: the figure that a model must beat.
+        precursor_error: standard deviation, in ppm, of an error put on each precursor. Libraries often hold theoretical
+            values, and a model must not live on them.
+        modality: of the queries.
+        seed: of everything drawn.
+        device: where to embed.
+        progress: called with what is done, what there is in all, and of what.
+
+    Raises:
+        ConfigError: an option that makes no sense.
+        DatasetError: no spectrum fits.
+        molvis_core.errors.IndexFileError: another bundle made the index.
+        molvis_core.errors.ScoreError: a score is not finite.
+    """
+    for scope in scopes:
+        if scope not in SCOPES:
+            raise ConfigError(f"scope {scope!r} is none of {', '.join(SCOPES)}.{did_you_mean(scope, SCOPES)}")
+    if not ppm > 0 or precursor_error < 0:
+        raise ConfigError(f"ppm = {ppm}, precursor_error = {precursor_error}; positive numbers are wanted")
+    index.require(bundle)
+    rng = np.random.default_rng(seed)
+    rows = dataset.rows(modality, fold=fold, adducts=adducts, min_peaks=min_peaks)
+    table = dataset.table(modality)
+    keys = np.array([k or "" for k in table["inchikey14"].take(rows).to_pylist()])
+    rows, keys = rows[keys != ""], keys[keys != ""]
+    order = np.argsort(keys, kind="stable")  # a compound's spectra together: their candidates are broken up once
+    rows, keys = rows[order], keys[order]
+    if not len(rows):
+        raise DatasetError(f"{dataset.path}: no spectrum of fold {fold!r} with these adducts and {min_peaks} peaks")
+    records = _tampered([dataset.record(modality, int(r)) for r in rows], keys, decoy, precursor_error, rng)
+    compounds, first, owner = np.unique(keys, return_index=True, return_inverse=True)
+    truths = [dataset.structure(modality, int(rows[i])) for i in first]
+    say = progress or (lambda done, total, what: None)
+    say(0, len(records), "embedding spectra")
+    queries = bundle.embed(modality, records, device=device, progress=lambda d, t: say(d, t, "embedding spectra"))
+    places = [index.library.rows_of(k) for k in compounds]
+    missing = [i for i, p in enumerate(places) if not len(p)]
+    # The index keeps 16 bits: a truth that is added must not differ from its rivals by having more.
+    truth_vectors = bundle.embed("structure", truths, device=device).astype(np.float16).astype(np.float32)
+    for i, place in enumerate(places):
+        if len(place):
+            truth_vectors[i] = index.take(place)[0]
+    figures: list[Figure] = []
+    groups = _groups(table, rows, truths, owner)
+    extra: dict[str, float] = {}
+    for scope in scopes:
+        if scope == "all":
+            above, tied = _whole(queries, owner, truth_vectors, index, missing, say)
+            counts = np.full(len(rows), len(index.library) + len(missing))
+            figures += _figures(scope, "embedding", *metrics.ranks(above, tied), keys, counts, groups)
+            mean = np.zeros_like(truth_vectors)
+            np.add.at(mean, owner, queries / np.bincount(owner)[owner, None].astype(np.float32))
+            above, tied = _whole(mean, np.arange(len(compounds)), truth_vectors, index, missing, say)
+            counts = counts[: len(compounds)]
+            figures.append(_figure(scope, "embedding", "consensus", "", *metrics.ranks(above, tied), compounds, counts))
+            continue
+        ranked = _window(
+            bundle, records, queries, owner, truths, truth_vectors, places, index, scope, ppm, rerank, modality, say
+        )
+        for method, found in ranked.items():
+            figures += _figures(scope, method, found.rank, found.tied, keys, found.count, groups)
+            consensus = found.consensus, found.consensus_tied, compounds, found.consensus_count
+            figures.append(_figure(scope, method, "consensus", "", *consensus))
+        if scope == "mass":
+            best = ranked.get("reranked") or ranked["embedding"]
+            share = 1.0 / np.bincount(owner)[owner] / len(compounds)
+            extra["similarity"] = float((_similarity(best.first, owner, truths) * share).sum())
+            weights = share * len(rows)
+            extra["calibration"] = _weighted_calibration(
+                best.probability, metrics.hits(best.rank, 1, best.tied), weights
+            )
+    return Evaluation(
+        bundle=bundle.name,
+        fold=fold,
+        spectra=len(rows),
+        compounds=len(compounds),
+        library=len(index.library),
+        added=len(missing),
+        ppm=ppm,
+        note="decoy" if decoy else f"precursor error {precursor_error:g} ppm" if precursor_error else "",
+        figures=tuple(figures),
+        pairwise=_pairwise(queries, truth_vectors, owner, rng),
+        first_hit_similarity=extra.get("similarity", float("nan")),
+        calibration_error=extra.get("calibration", float("nan")),
+    )
+
+
+def usable_modalities(bundle: Bundle, dataset: Dataset) -> list[str]:
+    """Modalities of a dataset that a bundle has an encoder or a scorer for.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    scored = {registry.component("scorer", str(spec["use"])).modality for spec in bundle.config.scorers.values()}
+    found = [m for m in dataset.modalities if m != "structure" and (m in bundle.modalities or m in scored)]
+    if not found:
+        raise DatasetError(
+            f"{dataset.path} holds {', '.join(dataset.modalities)}; bundle {bundle.name!r} takes "
+            f"{', '.join(sorted({*bundle.modalities, *scored} - {'structure', ''}))}"
+        )
+    return found
+
+
+@dataclass
+class _Ranked:
+    rank: np.ndarray
+    tied: np.ndarray
+    count: np.ndarray
+    probability: np.ndarray
+    first: list[str]
+    consensus: np.ndarray
+    consensus_tied: np.ndarray
+    consensus_count: np.ndarray
+
+
+def _tampered(
+    records: list[Any], keys: np.ndarray, decoy: bool, precursor_error: float, rng: np.random.Generator
+) -> list[Any]:
+    if precursor_error:
+        records = [
+            dataclasses.replace(r, precursor_mz=r.precursor_mz * (1 + rng.normal(0, precursor_error * 1e-6)))
+            if getattr(r, "precursor_mz", None) is not None
+            else r
+            for r in records
+        ]
+    if decoy:
+        out: list[Any] = []
+        modes = np.array([str(getattr(r, "ionmode", None)) for r in records])
+        for record, key, mode in zip(records, keys, modes, strict=True):
+            others = np.flatnonzero((keys != key) & (modes == mode))
+            if not len(others):
+                raise DatasetError(f"no other compound of ion mode {mode} to take decoy peaks from")
+            other = records[int(rng.choice(others))]
+            # What was measured comes from the other; what is known of the ion beforehand stays.
+            signal = next(names for names in _SIGNALS if all(hasattr(record, n) for n in names))
+            out.append(dataclasses.replace(record, **{n: getattr(other, n) for n in signal}))
+        records = out
+    return records
+
+
+_SIGNALS = (("mz", "intensity"), ("x", "y"), ("value", "sd"), ("fractions", "sd"))
+"""Fields of each record type that an instrument filled in."""
+
+
+def _window(
+    bundle: Bundle,
+    records: Sequence[Any],
+    queries: np.ndarray,
+    owner: np.ndarray,
+    truths: Sequence[Structure],
+    truth_vectors: np.ndarray,
+    places: Sequence[np.ndarray],
+    index: Index,
+    scope: str,
+    ppm: float,
+    rerank: bool,
+    modality: str,
+    say: Progress,
+) -> dict[str, _Ranked]:
+    """Ranks among the candidates of each spectrum's own mass window, or of its compound's formula."""
+    weighers = {"embedding": Weigher(bundle, rerank=False)}
+    if rerank and bundle.scorers and bundle.calibration.weights:
+        weighers["reranked"] = Weigher(bundle)
+    count, total = len(records), len(truths)
+    made = {
+        method: _Ranked(
+            rank=np.empty(count),
+            tied=np.empty(count),
+            count=np.empty(count, dtype=int),
+            probability=np.empty(count),
+            first=[""] * count,
+            consensus=np.empty(total),
+            consensus_tied=np.empty(total),
+            consensus_count=np.empty(total, dtype=int),
+        )
+        for method in weighers
+    }
+    for compound, truth in enumerate(truths):
+        mine = np.flatnonzero(owner == compound).tolist()
+        windows = [_rows(index, records[i], truth, scope, ppm) for i in mine]
+        union = np.unique(np.concatenate(windows))
+        rivals = np.setdiff1d(union, places[compound])
+        # The truth is put last, and is a candidate whatever the window says: its mass is what the window is about.
+        vectors = np.concatenate([index.take(rivals), truth_vectors[compound : compound + 1]])
+        structures = [*index.library.structures(rivals), truth]
+        own = len(rivals)
+        masks = [np.r_[np.isin(rivals, w), True] for w in windows]
+        for method, weigh in weighers.items():
+            out = made[method]
+            summed = np.zeros(len(structures))
+            for i, mask in zip(mine, masks, strict=True):
+                inside = np.flatnonzero(mask)
+                cosine = vectors[inside] @ queries[i]
+                own_candidates = [structures[p] for p in inside]
+                pick = functools.partial(_pick, own_candidates)
+                logits = weigh.score({modality: [records[i]]}, {modality: cosine[None]}, pick).logits
+                metrics.finite(logits, f"spectrum {records[i].identifier}")
+                full = np.full(len(structures), logits.min())
+                full[inside] = logits
+                summed += full
+                (out.rank[i],), (out.tied[i],) = metrics.rank_of_truth(logits[None], np.array([len(inside) - 1]))
+                out.count[i] = len(inside)
+                best = int(inside[metrics.in_order(logits, 1)[0]])
+                out.first[i] = structures[best].smiles
+                out.probability[i] = 1 / np.exp(logits - logits.max()).sum()
+            placed = metrics.rank_of_truth(summed[None], np.array([own]))
+            (out.consensus[compound],), (out.consensus_tied[compound],) = placed
+            out.consensus_count[compound] = len(structures)
+        say(compound + 1, total, f"ranking candidates of equal {scope}")
+    return made
+
+
+def _pick(candidates: Sequence[Structure], chosen: np.ndarray) -> list[Structure]:
+    return [candidates[i] for i in chosen]
+
+
+def _rows(index: Index, record: Any, truth: Structure, scope: str, ppm: float) -> np.ndarray:
+    if scope == "formula":
+        return index.library.of_formula(truth.formula)
+    mass = truth.exact_mass
+    if getattr(record, "precursor_mz", None) is not None and record.adduct is not None:
+        # Where the ion says nothing, an empty window would leave the truth alone in it, and flatter.
+        with contextlib.suppress(AdductError):
+            mass = neutral_mass(record.precursor_mz, record.adduct)
+    return index.library.within_ppm(mass, ppm)
+
+
+def _whole(
+    queries: np.ndarray,
+    owner: np.ndarray,
+    truth_vectors: np.ndarray,
+    index: Index,
+    missing: Sequence[int],
+    say: Progress,
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each query how many of all candidates score above the truth, and how many as high."""
+    own = np.einsum("nd,nd->n", metrics.finite(queries, "the queries"), truth_vectors[owner])
+    metrics.finite(own, "the true structures")
+    above, tied = np.zeros(len(queries), dtype=np.int64), np.zeros(len(queries), dtype=np.int64)
+    total = len(index.library)
+
+    def count(block: np.ndarray) -> None:
+        metrics.finite(block, "the library")
+        for start in range(0, len(queries), 2048):
+            part = slice(start, start + 2048)
+            higher, level = metrics.compare(queries[part] @ block.T, own[part])
+            above[part] += higher
+            tied[part] += level
+
+    for start, block in index.blocks():
+        count(block)
+        say(start + len(block), total, "ranking the whole library")
+    if missing:
+        count(truth_vectors[list(missing)])
+    return above, np.maximum(tied - 1, 0)
+
+
+def _groups(table: Any, rows: np.ndarray, truths: Sequence[Structure], owner: np.ndarray) -> dict[str, np.ndarray]:
+    groups: dict[str, np.ndarray] = {}
+    for name in ("adduct", "instrument_type"):
+        if name in table.column_names:
+            values = np.array([v or "unknown" for v in table[name].take(rows).to_pylist()])
+            for value in np.unique(values):
+                groups[f"{name} {value}"] = values == value
+    mass = np.array([t.exact_mass for t in truths])[owner]
+    for low, high in ((0, 200), (200, 300), (300, 400), (400, 600), (600, np.inf)):
+        label = f"mass {low} to {high:g} Da" if np.isfinite(high) else f"mass over {low} Da"
+        groups[label] = (mass >= low) & (mass < high)
+    return {k: v for k, v in groups.items() if v.any()}
+
+
+def _figures(
+    scope: str,
+    method: str,
+    rank: np.ndarray,
+    tied: np.ndarray,
+    keys: np.ndarray,
+    count: np.ndarray,
+    groups: dict[str, np.ndarray],
+) -> list[Figure]:
+    out = [_figure(scope, method, by, "", rank, tied, keys, count) for by in ("compound", "spectrum")]
+    if scope == "mass":
+        out += [_figure(scope, method, "compound", g, rank[m], tied[m], keys[m], count[m]) for g, m in groups.items()]
+    return out
+
+
+def _figure(
+    scope: str,
+    method: str,
+    by: str,
+    group: str,
+    rank: np.ndarray,
+    tied: np.ndarray,
+    keys: np.ndarray,
+    count: np.ndarray,
+) -> Figure:
+    average = "spectrum" if by == "spectrum" else "compound"
+    chance = {
+        f"hit{k}": metrics.bootstrap(metrics.chance(count, k), keys, by=average, draws=1).value for k in metrics.CUTOFFS
+    }
+    return Figure(
+        scope, method, by, group, len(rank), len(np.unique(keys)), float(np.median(count)),
+        metrics.retrieval(rank, keys, by=average, tied=tied), chance,
+    )  # fmt: skip
+
+
+def _pairwise(
+    queries: np.ndarray, truth_vectors: np.ndarray, owner: np.ndarray, rng: np.random.Generator
+) -> dict[str, float]:
+    if len(truth_vectors) < 2:
+        return {}
+    other = (owner + rng.integers(1, len(truth_vectors), len(owner))) % len(truth_vectors)
+    scores = np.concatenate(
+        [np.einsum("nd,nd->n", queries, truth_vectors[owner]), np.einsum("nd,nd->n", queries, truth_vectors[other])]
+    )
+    positive = np.arange(len(scores)) < len(owner)
+    return {
+        "accuracy": metrics.pairwise_accuracy(scores, positive),
+        "auroc": metrics.auroc(scores, positive),
+        "auprc": metrics.auprc(scores, positive),
+    }
+
+
+def _similarity(first: Sequence[str], owner: np.ndarray, truths: Sequence[Structure]) -> np.ndarray:
+    from rdkit import DataStructs
+    from rdkit.Chem import rdFingerprintGenerator
+
+    from molvis_core.chemistry.structures import parse_smiles
+
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
+    made = {s: generator.GetFingerprint(parse_smiles(s)) for s in {*first, *(t.smiles for t in truths)}}
+    return np.array(
+        [DataStructs.TanimotoSimilarity(made[f], made[truths[o].smiles]) for f, o in zip(first, owner, strict=True)]
+    )
+
+
+def _weighted_calibration(probability: np.ndarray, correct: np.ndarray, weight: np.ndarray, bins: int = 10) -> float:
+    place = np.minimum((metrics.finite(probability) * bins).astype(int), bins - 1)
+    gap = np.bincount(place, weight * (probability - correct), bins)
+    return float(np.abs(gap).sum() / weight.sum())
+
+
+def headline(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """The figures over all spectra as flat rows, ready for `pandas.DataFrame`."""
+    return [
+        {
+            "bundle": evaluation.bundle,
+            "candidates": f.candidates,
+            "method": f.method,
+            "by": f.by,
+            "group": f.group,
+            "compounds": f.compounds,
+            "median_candidates": f.median_candidates,
+            **metrics.table(f.estimates),
+        }
+        for f in evaluation.figures
+    ]

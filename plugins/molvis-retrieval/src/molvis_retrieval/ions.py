@@ -1,0 +1,130 @@
+"""Ions of an unknown: which adduct they name, which they may be, and the neutral mass that follows."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from molvis_core.chemistry.adducts import likely_adducts, neutral_mass, parse_adduct, unknown_charge
+from molvis_core.chemistry.formula import ELECTRON_MASS
+from molvis_core.errors import AdductError, DatasetError
+
+if TYPE_CHECKING:
+    from molvis_retrieval.identification import Unknown
+    from molvis_retrieval.library import Library
+
+_ONE_COMPOUND = 100e-6
+"""Neutral masses further apart than this, relatively, are not of one compound, whatever the instrument."""
+
+
+def check_ion(record: Any, adduct: str | None = None) -> tuple[Any, float | None]:
+    """A record with its adduct filled in, and the neutral mass in Da where it can be told.
+
+    Raises:
+        AdductError: the adduct cannot be read, contradicts the ion mode, or leaves no mass.
+    """
+    if not hasattr(record, "adduct"):
+        return record, None
+    if record.adduct and (charge := unknown_charge(record.adduct)) is not None:
+        record = dataclasses.replace(record, adduct=None, charge=record.charge or charge or None)
+    named = record.adduct or adduct
+    if hasattr(record, "mz") and not (len(record.mz) and (record.intensity > 0).any()):
+        raise AdductError("the spectrum has no peaks")
+    if named is None:
+        return record, None
+    ion = parse_adduct(named)
+    mode = getattr(record, "ionmode", None)
+    if mode is not None and mode != ion.ionmode:
+        raise AdductError(f"adduct {ion.name} is {ion.ionmode}, but the ion mode is {mode}; correct one of them")
+    if record.charge is not None and record.charge * ion.charge < 0:
+        raise AdductError(f"adduct {ion.name} has charge {ion.charge:+d}, but the ion has {record.charge:+d}")
+    if record.adduct != ion.name:
+        record = dataclasses.replace(record, adduct=ion.name)
+    if record.precursor_mz is None:
+        return record, None
+    return record, neutral_mass(record.precursor_mz, ion)
+
+
+def common_mass(masses: Sequence[float]) -> tuple[float | None, str]:
+    """The middle of the neutral masses that the ions of an unknown tell, and what is wrong where they disagree."""
+    if not masses:
+        return None, ""
+    middle = float(np.median(masses))
+    for off in masses:
+        if abs(off - middle) > _ONE_COMPOUND * middle:
+            return middle, (
+                f"its ions are of different masses, {middle:.4f} and {off:.4f} Da; correct an adduct or a precursor, "
+                "or take them apart"
+            )
+    return middle, ""
+
+
+def as_likely_ions(unknown: Unknown, names: Sequence[str] = ()) -> list[Unknown]:
+    """An unknown whose ions name no adduct, once for each that they may be; any other, as it is.
+
+    Args:
+        unknown: whose mass no ion tells.
+        names: of adducts to try, instead of the likely ones of the ions' polarity and charge.
+
+    Raises:
+        AdductError: no adduct fits its polarity and charge, or its ions are of both polarities.
+    """
+    nameless = [
+        r
+        for r in unknown.records
+        if getattr(r, "precursor_mz", None) is not None and getattr(r, "adduct", None) is None
+    ]
+    if unknown.problem or unknown.mass is not None or not nameless:
+        return [unknown]
+    modes = {m for r in nameless if (m := getattr(r, "ionmode", None))}
+    charges = {r.charge for r in nameless if r.charge is not None}
+    if len(modes) > 1 or len(charges) > 1:
+        raise AdductError("its ions name no adduct and differ in polarity or charge; name their adducts")
+    likely = likely_adducts(modes.pop() if modes else None, charges.pop() if charges else None, names)
+    found = [_as_ion(unknown, name, share) for name, share in likely.items()]
+    # The lightest ions cannot be all of them.
+    return [u for u in found if not u.problem] or found[:1]
+
+
+def _as_ion(unknown: Unknown, adduct: str, share: float) -> Unknown:
+    """An unknown with this adduct for the ions that name none."""
+    masses: list[float] = []
+    measured: dict[str, tuple[Any, ...]] = {}
+    problem = ""
+    for modality, records in unknown.measured.items():
+        checked: list[Any] = []
+        for record in records:
+            try:
+                named, mass = check_ion(record, adduct)
+            except AdductError as error:
+                problem, named, mass = problem or str(error), record, None
+            checked.append(named)
+            masses += [mass] if mass is not None else []
+        measured[modality] = tuple(checked)
+    mass, differ = common_mass(masses)
+    return dataclasses.replace(unknown, measured=measured, mass=mass, problem=problem or differ, share=share)
+
+
+def fitting_ion(
+    library: Library, rows: Int64[np.ndarray, " m"], adduct: str, share: float
+) -> tuple[Int64[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    """Which candidates may form an ion, and the logarithm of how often they do.
+
+    A neutral molecule forms the adduct as often as `share` says. One that is charged already is its own ion, `[M]+`.
+
+    Raises:
+        DatasetError: none of them may.
+    """
+    ion = parse_adduct(adduct)
+    charge = library.table["charge"].to_numpy()[rows]
+    bare = abs(ion.shift + ELECTRON_MASS * ion.charge) < 1e-6 and ion.molecules == 1
+    own = (charge == ion.charge) & bare
+    keep = own | (charge == 0)
+    if not keep.any():
+        raise DatasetError(f"none of the {len(rows)} candidates of this mass can be the ion {ion.name}")
+    return rows[keep], np.where(own[keep], 0.0, math.log(share))

@@ -1,0 +1,55 @@
+"""Manifest of molvis-retrieval: its commands, and how `molvis check` checks the kinds that it owns."""
+
+from __future__ import annotations
+
+from molvis_core import Component, hookimpl
+
+_COMMANDS = (
+    ("identify", "identify:identify", "Rank candidate structures for unknown spectra."),
+    ("data-import", "data:import_", "Turn files of spectra into a dataset."),
+    ("data-describe", "data:describe", "Describe what is in a dataset."),
+    ("data-verify", "data:verify", "Check a dataset against its digests."),
+    ("data-split", "data:split", "Assign folds, by compound or by structural cluster."),
+    ("library-build", "library:build", "Embed a structure library into an index."),
+    ("library-describe", "library:describe", "Describe what is in an index."),
+    ("library-verify", "library:verify", "Check an index against its digests."),
+    ("train", "train:train", "Train a bundle as a configuration says."),
+    ("pretrain", "pretrain:pretrain", "Pretrain an encoder on structures alone."),
+    ("calibrate", "identify:calibrate", "Fit the probabilities that a bundle's scores stand for."),
+    ("evaluate", "evaluate:evaluate", "Measure how often bundles rank the truth first."),
+    ("bundle-verify", "bundle:verify", "Check a bundle against its digests."),
+    ("config-fill", "config:fill", "Write out a configuration with every default."),
+    ("config-presets", "config:presets", "List the presets, or print one."),
+    ("demo", "demo:demo", "Identify a few real spectra with the shipped bundle."),
+)
+_GROUPS = (
+    ("data", "Measurements: import files, describe, split."),
+    ("library", "Libraries of candidate structures, embedded for search."),
+    ("bundle", "Trained bundles."),
+    ("config", "Configurations of training runs."),
+)
+
+
+@hookimpl
+def molvis_components() -> list[Component]:
+    """Commands and their groups, and checks of presets and bundles."""
+    home = "molvis_retrieval.commands"
+    return [
+        *(Component(kind="command", name=name, target=f"{home}.{at}", summary=what) for name, at, what in _COMMANDS),
+        *(
+            Component(kind="command-group", name=name, target=f"{home}.{name}:__doc__", summary=what)
+            for name, what in _GROUPS
+        ),
+        Component(
+            kind="contract",
+            name="preset",
+            target="molvis_retrieval.checks:check_preset",
+            summary="A preset is a configuration that reads.",
+        ),
+        Component(
+            kind="contract",
+            name="bundle",
+            target="molvis_retrieval.checks:check_bundle",
+            summary="A bundle opens, and embeds synthetic records.",
+        ),
+    ]

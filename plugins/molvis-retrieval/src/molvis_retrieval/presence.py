@@ -1,0 +1,144 @@
+"""How probable it is that the truth is among the candidates at all.
+
+A ranking has a first candidate whatever the library holds, and a softmax over one candidate is 1. So the first
+candidate is looked at by itself: how near its embedding is, how much of the measurement it explains, from how many it
+was chosen. A logistic regression turns this into a probability; `presence_calibration` fits it on queries whose truth
+was taken out of the library, on noise, and on other compounds' measurements.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from molvis_core.records import PeakList, Structure
+
+if TYPE_CHECKING:
+    from molvis_retrieval.identification import Scored
+
+VERSION = 1
+"""Of what the features of `describe` mean. A fit of another version is not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A fitted probability that the truth is among the candidates. Without weights nothing is known.
+
+    Attributes:
+        version: of the features.
+        modalities: that were measured in the fit.
+        offset: of the logit.
+        weights: of standardised features, and of products of two, whose names are joined by `*`.
+        features: for each the bounds within which it counts, since beyond what was seen nothing is extrapolated; and
+            mean and standard deviation.
+        fitted_on: what it was fitted on, for people.
+    """
+
+    version: int = VERSION
+    modalities: tuple[str, ...] = ()
+    offset: float = 0.0
+    weights: dict[str, float] = field(default_factory=dict)
+    features: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
+    fitted_on: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether it was fitted, and to features as this molvis makes them."""
+        return bool(self.weights) and self.version == VERSION
+
+    def takes(self, modalities: Sequence[str]) -> bool:
+        """Whether it was fitted for what was measured, all of it."""
+        return self.usable and bool(modalities) and set(modalities) <= set(self.modalities)
+
+    def probability(self, features: Mapping[str, float]) -> float:
+        """That the truth is among the candidates, for an unknown of which half of all would be."""
+        design = expand(np.array([[features.get(n, np.nan) for n in self.features]]), self.features, self.weights)
+        logit = self.offset + float(design[0] @ np.array(list(self.weights.values())))
+        return 1 / (1 + math.exp(-logit))
+
+
+def expand(
+    values: Float[np.ndarray, "n f"],
+    features: Mapping[str, tuple[float, float, float, float]],
+    terms: Iterable[str],
+) -> Float[np.ndarray, "n t"]:
+    """Features within their bounds and standardised, what is missing as the mean; and their products.
+
+    Args:
+        values: a column for each feature, NaN where it is missing.
+        features: bounds, mean and standard deviation of each.
+        terms: names of features, or of two joined by `*`.
+    """
+    low, high, mean, sd = np.array(list(features.values())).T if features else np.ones((4, 0))
+    x = np.nan_to_num((np.clip(values, low, high) - mean) / sd)
+    place = {name: column for column, name in enumerate(features)}
+    columns = [[place[part] for part in term.split("*")] for term in terms]
+    out = [x[:, c[0]] if len(c) == 1 else np.clip(x[:, c[0]] * x[:, c[1]], -_FAR, _FAR) for c in columns]
+    return np.stack(out, axis=1) if out else np.zeros((len(x), 0))
+
+
+_FAR = 5.0
+"""Standard deviations squared, beyond which a product counts no more."""
+
+
+UNLIKELY = 0.25
+"""Odds of three to one against."""
+
+
+def words(probability: float | None) -> str:
+    """A probability that the truth is among the candidates, for people."""
+    if probability is None:
+        return "not calibrated"
+    text = f"{100 * probability:.0f}%" if 0.01 <= probability <= 0.99 else "> 99%" if probability > 0.5 else "< 1%"
+    return f"{text}, probably not among them" if probability < UNLIKELY else text
+
+
+def describe(
+    records: Mapping[str, Sequence[Any]],
+    cosine: Mapping[str, Float[np.ndarray, "r m"]],
+    scored: Scored,
+    first: int,
+    structure: Structure,
+) -> dict[str, float]:
+    """What is known of how well the first candidate fits, and of what it was chosen from.
+
+    Args:
+        records: what was measured, by modality.
+        cosine: of the records with the candidates, before weighing.
+        scored: the evidence.
+        first: place of the first candidate.
+        structure: of the first candidate.
+    """
+    total = scored.logits
+    out = {f"has.{name}": 1.0 for name in records}
+    out |= {name: float(np.mean(values[:, first])) for name, values in cosine.items()}
+    place = np.flatnonzero(scored.near == first)
+    row = int(place[0]) if len(place) else 0
+    for key, columns in scored.columns.items():
+        out |= {f"{key}.{name}": float(values[row]) for name, values in columns.items()}
+    spectra = [r for some in records.values() for r in some if isinstance(r, PeakList)]
+    if spectra:
+        out["peaks"] = float(np.mean([math.log1p(_below(r).sum()) for r in spectra]))
+        out["fragmented"] = float(
+            np.mean([r.intensity[_below(r)].sum() / max(r.intensity.sum(), 1e-9) for r in spectra])
+        )
+    others = np.delete(total, first)
+    if len(others):
+        out["deviation"] = float((total[first] - others.mean()) / (others.std() + 0.5))
+    out |= {f"score.{name}": float(values[row]) for name, values in scored.scorers.items()}
+    odds = np.exp(total - total[first])
+    out["rivals"] = math.log(len(total))
+    out["first"] = float(1 / odds.sum())
+    out["records"] = math.log(sum(len(some) for some in records.values()))
+    out["mass"] = math.log(structure.exact_mass)
+    return out
+
+
+def _below(record: PeakList) -> Bool[np.ndarray, " p"]:
+    """Peaks that are not the precursor's own: those say something of the structure."""
+    return record.mz < (record.precursor_mz or np.inf) - 0.5

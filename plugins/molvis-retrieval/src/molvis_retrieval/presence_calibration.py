@@ -1,0 +1,390 @@
+"""Fit the probability that the truth is among the candidates, on queries of which the answer is known.
+
+Each compound is asked for twice among equally many candidates: with its true structure among them, and with that taken
+out. The same candidates are also asked for with another compound's measurement of about this mass, with peaks gathered
+from many spectra, and with random peaks: nothing among them is the truth of these either.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from molvis_core.errors import DatasetError
+from molvis_core.records import Measurement, PeakList, Trace, Value
+from molvis_core.ties import first_largest
+from molvis_retrieval.bundle import Bundle
+from molvis_retrieval.config import parts_of
+from molvis_retrieval.evaluation import metrics
+from molvis_retrieval.identification import Weigher, draw_subsets, fused_keys, usable_records
+from molvis_retrieval.presence import Presence, describe, expand
+
+if TYPE_CHECKING:
+    from molvis_retrieval.library import Index
+
+Progress = Callable[[int, int], None]
+Kind = Literal["present", "removed", "foreign", "shuffled", "random"]
+KINDS: tuple[Kind, ...] = ("present", "removed", "foreign", "shuffled", "random")
+"""With the truth; without; another compound's measurement; peaks from many spectra; peaks at random m/z."""
+
+SHARES: dict[Kind, float] = {"present": 0.5, "removed": 0.5, "foreign": 0.1, "shuffled": 0.1, "random": 0.2}
+"""What each kind weighs: own measurements half and half, false ones enough to be told where nothing fits."""
+
+_LEAST = 20
+_NEAREST = 30
+_PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3)
+_FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceCase:
+    """A query with or without its truth among the candidates.
+
+    Attributes:
+        compound: first block of the InChIKey.
+        kind: what was done.
+        features: of `describe`.
+        candidates, records: how many.
+        share: weight of the case.
+    """
+
+    compound: str
+    kind: Kind
+    features: dict[str, float]
+    candidates: int
+    records: int
+    share: float
+
+    @property
+    def present(self) -> bool:
+        """Whether the truth is among the candidates."""
+        return self.kind == "present"
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Measurements to make false ones from."""
+
+    records: dict[str, list[Any]]
+    owners: dict[str, np.ndarray]
+    modes: dict[str, np.ndarray]
+    place: dict[str, Float[np.ndarray, " n"]]
+    peaks: dict[str, tuple[np.ndarray, np.ndarray]]
+
+    @classmethod
+    def of(cls, measurements: Sequence[Measurement]) -> _Pool:
+        records: dict[str, list[Any]] = {}
+        owners: dict[str, list[str]] = {}
+        for item in measurements:
+            if item.structure is not None:
+                records.setdefault(item.modality, []).append(item.record)
+                owners.setdefault(item.modality, []).append(item.structure.inchikey14)
+        return cls(
+            records,
+            {m: np.array(v) for m, v in owners.items()},
+            {m: np.array([str(getattr(r, "ionmode", None)) for r in some]) for m, some in records.items()},
+            {
+                m: np.array([getattr(r, "precursor_mz", None) or 0.0 for r in some], dtype=np.float64)
+                for m, some in records.items()
+            },
+            {
+                m: (np.concatenate([r.mz for r in some]), np.concatenate([r.intensity for r in some]))
+                for m, some in records.items()
+                if isinstance(some[0], PeakList)
+            },
+        )
+
+    def foreign(self, modality: str, record: Any, key: str, rng: np.random.Generator) -> Any:
+        """The record with what was measured of another compound, one of about its precursor; None if there is none."""
+        mode = str(getattr(record, "ionmode", None))
+        others = np.flatnonzero((self.owners[modality] != key) & (self.modes[modality] == mode))
+        if not len(others):
+            return None
+        away = np.abs(self.place[modality][others] - (getattr(record, "precursor_mz", None) or 0.0))
+        # Where no precursor tells them apart all are equally near, and any is taken.
+        near = others[np.argsort(away + rng.random(len(others)) * 1e-6)[:_NEAREST]]
+        other = self.records[modality][int(rng.choice(near))]
+        if isinstance(record, PeakList):
+            keep = other.mz < (record.precursor_mz or np.inf) + 0.5
+            return _with_peaks(record, other.mz[keep], other.intensity[keep])
+        if isinstance(record, Trace):
+            return dataclasses.replace(record, x=other.x, y=other.y)
+        return dataclasses.replace(record, value=other.value, sd=other.sd) if isinstance(record, Value) else None
+
+    def shuffled(self, modality: str, record: Any, rng: np.random.Generator) -> Any:
+        """As many peaks as the record has, each from any spectrum; None for what has no peaks."""
+        if not isinstance(record, PeakList):
+            return None
+        mz, intensity = self.peaks[modality]
+        below = np.flatnonzero(mz < (record.precursor_mz or np.inf) + 0.5)
+        chosen = rng.choice(below, min(len(record), len(below)), replace=False)
+        return _with_peaks(record, mz[chosen], intensity[chosen])
+
+
+def random_peaks(record: Any, rng: np.random.Generator) -> Any:
+    """A spectrum's heights at random m/z from 50 to its precursor; None for what is no spectrum with a precursor."""
+    if not isinstance(record, PeakList) or (record.precursor_mz or 0) <= 60:
+        return None
+    mz = rng.uniform(50.0, float(record.precursor_mz or 0) - 1.0, len(record))
+    return _with_peaks(record, mz, rng.permutation(record.intensity))
+
+
+def _with_peaks(record: PeakList, mz: np.ndarray, intensity: np.ndarray) -> PeakList | None:
+    if len(mz) < 2 or not (intensity > 0).any():
+        return None
+    return dataclasses.replace(record, mz=mz, intensity=intensity)
+
+
+def presence_cases(
+    bundle: Bundle,
+    measurements: Sequence[Measurement],
+    index: Index,
+    *,
+    ppm: float = 10.0,
+    per_compound: int = 4,
+    thinned: bool = True,
+    kinds: Sequence[Kind] = KINDS,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[PresenceCase]:
+    """Queries with their truth among the candidates and without, and false ones.
+
+    A compound whose window holds no other structure gives none: without it there would be no candidate.
+
+    Args:
+        bundle: whose calibrated ranking chooses the first candidate.
+        measurements: with structures that the bundle was not trained on.
+        index: of candidates, made by the same bundle.
+        ppm: half width of the mass window.
+        per_compound: measurements of a modality that are used, by themselves and together.
+        thinned: of every second query keep only some of the candidates, so that few are seen as well as many.
+        kinds: which to make.
+        seed: of everything drawn.
+        progress: called with the compounds done and in all.
+    """
+    index.require(bundle)
+    rng = np.random.default_rng(seed)
+    compounds: dict[str, dict[str, list[Measurement]]] = {}
+    for item in measurements:
+        if item.structure is not None:
+            compounds.setdefault(item.structure.inchikey14, {}).setdefault(item.modality, []).append(item)
+    maker = _Maker(bundle, Weigher(bundle), index, _Pool.of(measurements), ppm, per_compound, thinned, kinds, rng)
+    out: list[PresenceCase] = []
+    for done, (key, found) in enumerate(compounds.items(), start=1):
+        out += maker.cases(key, found)
+        if progress:
+            progress(done, len(compounds))
+    return out
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes the cases of one compound after the other."""
+
+    bundle: Bundle
+    weigh: Weigher
+    index: Index
+    pool: _Pool
+    ppm: float
+    per_compound: int
+    thinned: bool
+    kinds: Sequence[Kind]
+    rng: np.random.Generator
+
+    def cases(self, key: str, found: Mapping[str, Sequence[Measurement]]) -> list[PresenceCase]:
+        structure = next(i.structure for items in found.values() for i in items)
+        assert structure is not None
+        records, masses = usable_records(self.weigh, self.bundle.modalities, found, self.per_compound, self.rng)
+        if not records:
+            return []
+        rows = self.index.library.within_ppm(float(np.median(masses)) if masses else structure.exact_mass, self.ppm)
+        structures, vectors = self.index.library.structures(rows), self.index.take(rows)
+        rivals = np.array([i for i, s in enumerate(structures) if s.inchikey14 != key], dtype=np.int64)
+        if not len(rivals):
+            return []
+        own = [i for i, s in enumerate(structures) if s.inchikey14 == key]
+        if not own:
+            own = [len(structures)]
+            structures.append(structure)
+            made = self.bundle.embed("structure", [structure]).astype(np.float16).astype(np.float32)
+            vectors = np.concatenate([vectors, made])
+        draws = list(self._draws(records))
+        out: list[PresenceCase] = []
+        for drawn in draws:
+            chosen = self.rng.permutation(rivals)
+            if self.thinned and self.rng.random() < 0.5:
+                # Few candidates as often as many: equally likely on a scale of logarithms.
+                chosen = chosen[: max(1, int(np.exp(self.rng.uniform(0, np.log(len(chosen) + 1)))))]
+            for kind in self.kinds:
+                # As many candidates with the truth as without it: their number must not tell.
+                places = chosen if kind == "removed" else np.r_[chosen[1:], own[0]]
+                asked = {m: [self._made(kind, m, r, key) for r in some] for m, some in drawn.items()}
+                if any(r is None for some in asked.values() for r in some):
+                    continue
+                told = self._described(asked, [structures[i] for i in places], vectors[places])
+                count = sum(len(v) for v in asked.values())
+                out.append(PresenceCase(key, kind, told, len(places), count, SHARES[kind] / len(draws)))
+        return out
+
+    def _draws(self, records: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, list[Any]]]:
+        """One record of each modality or of some of them; and all records, where there are several of one."""
+        for draw in draw_subsets({m: len(v) for m, v in records.items()}, self.per_compound, self.rng):
+            yield {m: [records[m][i]] for m, i in draw.items()}
+        if any(len(v) > 1 for v in records.values()):
+            yield {m: list(v) for m, v in records.items()}
+
+    def _made(self, kind: Kind, modality: str, record: Any, key: str) -> Any:
+        if kind == "foreign":
+            return self.pool.foreign(modality, record, key, self.rng)
+        if kind == "shuffled":
+            return self.pool.shuffled(modality, record, self.rng)
+        return random_peaks(record, self.rng) if kind == "random" else record
+
+    def _described(
+        self, records: Mapping[str, Sequence[Any]], structures: Sequence[Any], vectors: Float[np.ndarray, "m dim"]
+    ) -> dict[str, float]:
+        def pick(places: np.ndarray) -> list[Any]:
+            return [structures[i] for i in places]
+
+        fused = fused_keys(self.bundle)
+        cosine = {
+            m: self.bundle.embed(m, r) @ vectors.T
+            for m, r in records.items()
+            if m in self.bundle.modalities and m not in fused
+        }
+        for key in fused:
+            if len(records.keys() & set(parts_of(self.bundle.config, key))) > 1:
+                cosine[key] = self.bundle.embed_fused([records], key=key) @ vectors.T
+        if cosine:
+            scored = self.weigh.score(records, cosine, pick)
+        else:
+            scored = self.weigh.score_without(records, len(structures), pick)
+        first = int(metrics.in_order(scored.logits, 1)[0])
+        return describe(records, cosine, scored, first, structures[first])
+
+
+def calibrate_presence(
+    bundle: Bundle,
+    measurements: Sequence[Measurement],
+    index: Index,
+    *,
+    ppm: float = 10.0,
+    per_compound: int = 4,
+    seed: int = 0,
+    progress: Progress | None = None,
+    fitted_on: str = "",
+) -> Presence:
+    """The probability that the truth is among the candidates, as fitted to the cases of `presence_cases`.
+
+    Args:
+        bundle: calibrated: its ranking chooses the candidate that is looked at.
+        measurements: with structures that the bundle was not trained on.
+        index: of candidates, made by the same bundle.
+        ppm: half width of the mass window.
+        per_compound: measurements of a modality that are used.
+        seed: of everything drawn.
+        progress: called with the compounds done and in all.
+        fitted_on: what to say of the data.
+
+    Raises:
+        DatasetError: fewer than twenty compounds can be used.
+    """
+    options: dict[str, Any] = {"ppm": ppm, "per_compound": per_compound, "seed": seed, "progress": progress}
+    return fit_presence(presence_cases(bundle, measurements, index, **options), fitted_on=fitted_on)
+
+
+def fit_presence(cases: Sequence[PresenceCase], *, fitted_on: str = "", seed: int = 0) -> Presence:
+    """A logistic regression on the features of cases, its penalty chosen by cross-validation over compounds.
+
+    Raises:
+        DatasetError: fewer than twenty compounds.
+    """
+    compounds, owner = np.unique([c.compound for c in cases], return_inverse=True)
+    if len(compounds) < _LEAST:
+        raise DatasetError(
+            f"{len(compounds)} compounds can be used to calibrate whether the truth is among the candidates; at least "
+            f"{_LEAST} are wanted, each with another structure of its mass in the library"
+        )
+    present = np.array([c.present for c in cases])
+    share = np.array([c.share for c in cases])
+    modalities = {n.removeprefix("has.") for c in cases for n in c.features if n.startswith("has.")}
+    features, values = _features(cases)
+    terms = [*features, *_products(list(features), modalities)]
+    x = expand(values, features, terms)
+    fold = np.random.default_rng(seed).permutation(len(compounds))[owner] % _FOLDS
+    losses = np.array([_held_out_loss(x, present, share, fold, penalty) for penalty in _PENALTIES])
+    offset, weights = _logistic(x, present, share, _PENALTIES[first_largest(-losses)])
+    return Presence(
+        modalities=tuple(sorted(modalities)),
+        offset=round(offset, 6),
+        weights={term: round(float(w), 6) for term, w in zip(terms, weights, strict=True)},
+        features=features,
+        fitted_on=fitted_on,
+    )
+
+
+_BOUNDS = (0.005, 0.995)
+_CONTEXT = ("first", "rivals", "mass", "peaks", "deviation", "fragmented", "records")
+
+
+def _features(
+    cases: Sequence[PresenceCase],
+) -> tuple[dict[str, tuple[float, float, float, float]], Float[np.ndarray, "n f"]]:
+    """Bounds, mean and standard deviation of every feature that varies; and the values, NaN where there is none."""
+    names = list(dict.fromkeys(n for c in cases for n in c.features))
+    values = np.array([[c.features.get(n, np.nan) for n in names] for c in cases])
+    features: dict[str, tuple[float, float, float, float]] = {}
+    for name, column in zip(names, values.T, strict=True):
+        known = column[~np.isnan(column)]
+        low, high = np.quantile(known, _BOUNDS)
+        inside = np.clip(known, low, high)
+        if inside.std() > 1e-9:
+            numbers = (low, high, inside.mean(), inside.std())
+            features[name] = tuple(round(float(v), 6) for v in numbers)  # pyright: ignore[reportArgumentType]
+    return features, values[:, [names.index(n) for n in features]]
+
+
+def _products(names: Sequence[str], modalities: Collection[str]) -> list[str]:
+    """Products of two: how much a fit says depends on how much there was to fit, and on from how many it was chosen."""
+    chosen = [n for n in names if n in modalities or n.startswith("score.") or n in _CONTEXT]
+    return [f"{a}*{b}" for i, a in enumerate(chosen) for b in chosen[i:]]
+
+
+def _held_out_loss(
+    x: Float[np.ndarray, "n f"],
+    present: Bool[np.ndarray, " n"],
+    share: Float[np.ndarray, " n"],
+    fold: np.ndarray,
+    penalty: float,
+) -> float:
+    total = 0.0
+    for number in range(_FOLDS):
+        out = fold == number
+        offset, weights = _logistic(x[~out], present[~out], share[~out], penalty)
+        logit = offset + x[out] @ weights
+        total += float(share[out] @ np.logaddexp(0, np.where(present[out], -logit, logit)))
+    return total / float(share.sum())
+
+
+def _logistic(
+    x: Float[np.ndarray, "n f"], present: Bool[np.ndarray, " n"], share: Float[np.ndarray, " n"], penalty: float
+) -> tuple[float, Float[np.ndarray, " f"]]:
+    """Offset and weights of a logistic regression by Newton's method, squares of the weights penalised."""
+    design = np.c_[np.ones(len(x)), x]
+    share = share / share.sum()
+    ridge = 2 * penalty * np.r_[0.0, np.ones(x.shape[1])]
+    found = np.zeros(design.shape[1])
+    for _ in range(50):
+        chance = 1 / (1 + np.exp(-np.clip(design @ found, -30, 30)))
+        gradient = design.T @ (share * (chance - present)) + ridge * found
+        curvature = (design.T * (share * chance * (1 - chance))) @ design + np.diag(ridge + 1e-9)
+        step = np.linalg.solve(curvature, gradient)
+        found -= step * min(1.0, 4.0 / max(float(np.abs(step).max()), 1e-12))
+        if np.abs(step).max() < 1e-8:
+            break
+    return float(found[0]), found[1:]

@@ -1,0 +1,1 @@
+"""Training bundles and pretraining encoders."""

@@ -1,0 +1,591 @@
+"""Unknowns are ranked, weighed and written out; one that cannot be is reported, and the rest goes on."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from molvis_core.chemistry.adducts import ion_mz, likely_adducts
+from molvis_core.chemistry.structures import structure
+from molvis_core.errors import ConfigError, DatasetError, IndexFileError, PluginError, RecordError
+from molvis_core.plugins import plugins
+from molvis_core.records import Origin, PeakList
+from molvis_retrieval.bundle import Bundle, Calibration
+from molvis_retrieval.identification import (
+    COLUMNS,
+    START_WEIGHT,
+    Identification,
+    Searched,
+    calibrate,
+    check_ion,
+    identify,
+    summary,
+    to_frame,
+    to_json,
+    to_rows,
+    write_csv,
+    write_file,
+    write_json,
+)
+from molvis_retrieval.ions import fitting_ion
+from molvis_retrieval.library import Index, Library
+from molvis_retrieval.queries import read_queries
+from molvis_retrieval.report import render_report
+
+sys.path.insert(0, str(Path(__file__).parent))
+import barcode
+from barcode import STRUCTURES, make_bundle, make_index, measurement
+
+BUTANOL = STRUCTURES[0]
+
+
+@pytest.fixture(autouse=True)
+def toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = (*plugins(), barcode.PLUGIN)
+    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
+    monkeypatch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return make_bundle(tmp_path / "bundle")
+
+
+@pytest.fixture
+def index(bundle: Bundle, tmp_path: Path) -> Index:
+    return make_index(bundle, tmp_path / "index")
+
+
+def changed(**fields: Any) -> Any:
+    """A good query with something of its record replaced."""
+    good = measurement(BUTANOL)
+    return dataclasses.replace(good, name="bad", record=dataclasses.replace(good.record, **fields))
+
+
+def test_the_truth_comes_first_among_candidates_of_its_mass(bundle: Bundle, index: Index) -> None:
+    (found,) = identify(bundle, [measurement(BUTANOL)], index)
+    assert found.problem == ""
+    assert found.n_candidates == len(barcode.BUTANOLS)
+    assert [c.rank for c in found.candidates] == list(range(1, 8))
+    assert found.candidates[0].structure == dataclasses.replace(BUTANOL, name=None)
+    assert {c.structure.formula for c in found.candidates} == {"C4H10O"}
+    assert found.mass == pytest.approx(BUTANOL.exact_mass, abs=1e-6)
+    assert found.truth_rank == 1
+    assert bundle.identify([measurement(BUTANOL)], index)[0].candidates == found.candidates
+
+
+def test_probabilities_are_the_softmax_of_the_weighted_evidence(bundle: Bundle, index: Index) -> None:
+    (found,) = identify(bundle, [measurement(BUTANOL, noise=0.5)], index)
+    scores = np.array([c.score for c in found.candidates])
+    probability = np.array([c.probability for c in found.candidates])
+    np.testing.assert_allclose(probability, np.exp(scores) / np.exp(scores).sum())
+    np.testing.assert_allclose(scores, [sum(c.evidence.values()) for c in found.candidates])
+    assert (np.diff(scores) <= 0).all()
+    assert found.margin == pytest.approx(probability[0] - probability[1])
+    query = bundle.embed("msms", [measurement(BUTANOL, noise=0.5).record])
+    best = bundle.embed("structure", [found.candidates[0].structure])
+    assert scores[0] == pytest.approx(START_WEIGHT * float((query @ best.T)[0, 0]), rel=1e-3)
+
+
+def test_a_record_is_prepared_once(bundle: Bundle, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[PeakList] = []
+    collate = barcode.Spelled.collate
+
+    def counted(self: Any, records: Any) -> Any:
+        prepared.extend(records)
+        return collate(self, records)
+
+    monkeypatch.setattr(barcode.Spelled, "collate", counted)
+    queries = [measurement(s) for s in STRUCTURES[:5]]
+    identify(bundle, queries, index)
+    assert len(prepared) == 5
+
+
+def test_what_ties_with_the_truth_counts_half_as_in_evaluation(tmp_path: Path) -> None:
+    blind = make_bundle(tmp_path / "blind", same=True)
+    (found,) = identify(blind, [measurement(BUTANOL)], make_index(blind, tmp_path / "blind-index"))
+    assert found.truth_rank == (1 + len(barcode.BUTANOLS)) / 2
+    order = [c.structure.smiles for c in found.candidates]
+    assert order == [s.smiles for s in STRUCTURES if s.smiles in set(order)]  # as the library has them
+
+
+def test_the_mass_window_is_as_wide_as_asked_for(bundle: Bundle, index: Index) -> None:
+    wide = identify(bundle, [measurement(BUTANOL)], index, ppm=2e5)[0]
+    assert wide.n_candidates > len(barcode.BUTANOLS)
+    off = changed(precursor_mz=measurement(BUTANOL).record.precursor_mz * (1 + 12e-6))
+    assert "no candidate within 10 ppm of 74.0" in identify(bundle, [off], index, ppm=10)[0].problem
+    assert identify(bundle, [off], index, ppm=15)[0].problem == ""
+
+
+def test_candidates_of_a_formula_need_no_precursor(bundle: Bundle, index: Index) -> None:
+    query = changed(precursor_mz=None)
+    (found,) = identify(bundle, [query], index, candidates="formula", formula="C5H12O")
+    assert found.n_candidates == len(barcode.PENTANOLS)
+    assert found.truth_rank is None  # it is no candidate
+    (found,) = identify(bundle, [query], index, candidates="formula")
+    assert found.n_candidates == len(barcode.BUTANOLS)
+
+
+def test_the_whole_library_gives_the_same_for_one_query_and_for_many(bundle: Bundle, index: Index) -> None:
+    queries = [measurement(s, noise=0.6, seed=i) for i in range(2) for s in STRUCTURES]
+    many = identify(bundle, queries, index, candidates="all", top=3)
+    assert len(many) == len(queries) > 32
+    for query, found in zip(queries, many, strict=True):
+        alone = identify(bundle, [query], index, candidates="all", top=3)[0]
+        assert found.query == alone.query
+        assert found.n_candidates == len(STRUCTURES)
+        assert [c.structure for c in found.candidates] == [c.structure for c in alone.candidates]
+        np.testing.assert_allclose([c.score for c in found.candidates], [c.score for c in alone.candidates], rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 7, 26, 1000])
+def test_blocks_of_an_index_are_all_its_vectors_widened(size: int, index: Index) -> None:
+    blocks = [(start, block.copy()) for start, block in index.blocks(size)]
+    assert [start for start, _ in blocks] == list(range(0, len(index.library), size))
+    assert {b.dtype for _, b in blocks} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(np.concatenate([b for _, b in blocks]), np.asarray(index.vectors, dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        (changed(mz=[], intensity=[]), "the spectrum has no peaks"),
+        (changed(intensity=np.zeros(barcode.DIM)), "the spectrum has no peaks"),
+        (changed(adduct="[M+Foo]+"), "'Fo' is not an element"),
+        (changed(adduct="[M-H]-"), r"adduct [M-H]- is negative, but the ion mode is positive"),
+        (changed(precursor_mz=None), "no neutral mass without precursor m/z and adduct"),
+        (changed(adduct=None, precursor_mz=900.0), "as none of these the library holds a candidate: [M+H]+ (898.99"),
+        (changed(adduct=None, charge=3), "no adduct to try is positive and charge +3"),
+        (changed(precursor_mz=0.5), "too small for adduct [M+H]+"),
+        (changed(precursor_mz=900.0), "no candidate within 10 ppm of 898.99"),
+    ],
+    ids=["empty", "flat", "adduct", "mode", "precursor", "no adduct", "no charge", "light", "nothing"],
+)
+def test_a_query_that_cannot_be_searched_says_why_and_the_rest_goes_on(
+    query: Any, problem: str, bundle: Bundle, index: Index
+) -> None:
+    before, bad, after = identify(bundle, [measurement(BUTANOL), query, measurement(STRUCTURES[1])], index)
+    assert problem in bad.problem
+    assert (bad.query, bad.candidates, bad.n_candidates) == ("bad", (), 0)
+    assert (before.truth_rank, after.truth_rank) == (1, 1)
+
+
+def test_nothing_good_at_all_is_not_an_error(bundle: Bundle, index: Index) -> None:
+    assert identify(bundle, [], index) == []
+    assert identify(bundle, [changed(adduct="[M")], index)[0].problem
+
+
+def test_an_adduct_is_taken_for_queries_that_name_none(bundle: Bundle, index: Index) -> None:
+    query = measurement(BUTANOL, adduct=None)
+    (found,) = identify(bundle, [query], index, adduct="[M+H]+")
+    assert (found.adduct, found.truth_rank) == ("[M+H]+", 1)
+    other = dataclasses.replace(query, record=dataclasses.replace(query.record, adduct="M+H"))
+    assert check_ion(other.record, "[M-H]-")[0].adduct == "[M+H]+"
+
+
+def nameless(adduct: str, **fields: Any) -> Any:
+    """Butanol's spectrum as an ion of this adduct that does not say so."""
+    return changed(adduct=None, precursor_mz=ion_mz(BUTANOL.exact_mass, adduct), **fields)
+
+
+@pytest.mark.parametrize("adduct", ["[M+H]+", "[M+Na]+", "[M+NH4]+", "[M+H-H2O]+"])
+def test_an_ion_that_names_no_adduct_is_tried_as_each_likely_one(adduct: str, bundle: Bundle, index: Index) -> None:
+    (found,) = identify(bundle, [nameless(adduct)], index)
+    assert (found.problem, found.truth_rank, found.adduct) == ("", 1, adduct)
+    assert found.candidates[0].adduct == adduct
+    assert found.mass == pytest.approx(BUTANOL.exact_mass, abs=1e-6)
+    assert found.searched is not None
+    assert found.searched.adducts == tuple(likely_adducts("positive"))
+
+
+def test_candidates_under_all_adducts_are_ranked_together(bundle: Bundle, index: Index) -> None:
+
+    query = nameless("[M+H]+")
+    (found,) = identify(bundle, [query], index, adducts=["[M+H]+", "[M+H-CH2]+"], top=100)
+    assert {c.adduct for c in found.candidates} == {"[M+H]+", "[M+H-CH2]+"}
+    assert {c.adduct: c.structure.formula for c in found.candidates} == {"[M+H]+": "C4H10O", "[M+H-CH2]+": "C5H12O"}
+    assert found.n_candidates == len(barcode.BUTANOLS) + len(barcode.PENTANOLS) == len(found.candidates)
+    assert sum(c.probability for c in found.candidates) == pytest.approx(1)
+    shares = likely_adducts(None, names=["[M+H]+", "[M+H-CH2]+"])
+    for c in found.candidates:
+        assert c.adduct is not None
+        assert c.evidence["adduct"] == pytest.approx(np.log(shares[c.adduct]))
+        assert c.score == pytest.approx(sum(c.evidence.values()))
+        assert c.mass_error == pytest.approx(0, abs=0.1)
+    rows = to_rows([found])
+    assert {r["adduct"] for r in rows} == {"[M+H]+", "[M+H-CH2]+"}
+    assert all(abs(r["mass_error_ppm"]) < 0.1 for r in rows)
+
+
+def test_one_adduct_to_try_is_that_adduct(bundle: Bundle, index: Index) -> None:
+    (tried,) = identify(bundle, [nameless("[M+Na]+")], index, adducts=["M+Na"])
+    (named,) = identify(bundle, [nameless("[M+Na]+")], index, adduct="[M+Na]+")
+    assert tried.candidates == named.candidates
+    with pytest.raises(ConfigError, match="name one of the two"):
+        identify(bundle, [], index, adduct="[M+H]+", adducts=["[M+Na]+"])
+
+
+def test_an_adduct_left_open_says_the_polarity(bundle: Bundle, index: Index) -> None:
+    query = nameless("[M+H]+", ionmode=None)
+    assert query.record.ionmode is None
+    both = identify(bundle, [query], index)[0].searched
+    assert both is not None
+    assert {"[M+H]+", "[M-H]-"} <= set(both.adducts)
+    query = dataclasses.replace(query, record=dataclasses.replace(query.record, adduct="[M+?]+"))
+    (found,) = identify(bundle, [query], index)
+    assert found.searched is not None
+    assert "[M-H]-" not in found.searched.adducts
+    assert found.truth_rank == 1
+
+
+def test_of_several_ions_the_one_that_names_its_adduct_tells_the_mass(bundle: Bundle, index: Index) -> None:
+    (found,) = identify(bundle, [[nameless("[M+Na]+"), measurement(BUTANOL)]], index)
+    assert found.searched is not None
+    assert found.searched.adducts == ("[M+H]+",)
+    (found,) = identify(bundle, [[nameless("[M+Na]+"), nameless("[M+Na]+")]], index)
+    assert (found.adduct, found.spectra, found.truth_rank) == ("[M+Na]+", 2, 1)
+    (found,) = identify(bundle, [[nameless("[M+Na]+"), nameless("[M+H]+", ionmode="negative")]], index)
+    assert "differ in polarity or charge" in found.problem
+
+
+def test_a_molecule_that_is_charged_already_is_its_own_ion() -> None:
+    library = Library.from_structures([structure("CCCCO"), structure("C[N+](C)(C)CCO")])
+    rows = np.arange(2)
+    kept, prior = fitting_ion(library, rows, "[M]+", 0.1)
+    assert library.structure(int(kept[np.argmax(prior)])).charge == 1
+    np.testing.assert_allclose(sorted(prior), [np.log(0.1), 0.0])
+    kept, prior = fitting_ion(library, rows, "[M+H]+", 0.9)
+    assert [library.structure(int(row)).charge for row in kept] == [0]
+    with pytest.raises(DatasetError, match=r"none of the 1 candidates of this mass can be the ion \[M\+Na\]\+"):
+        fitting_ion(library, np.flatnonzero(library.table["charge"].to_numpy() == 1), "[M+Na]+", 0.1)
+
+
+def test_a_formula_that_the_library_lacks_is_a_problem_of_the_query(bundle: Bundle, index: Index) -> None:
+    (found,) = identify(bundle, [measurement(BUTANOL)], index, candidates="formula", formula="C60H2")
+    assert found.problem == "no candidate of formula C60H2 in the library"
+    (found,) = identify(bundle, [measurement(BUTANOL, known=False)], index, candidates="formula")
+    assert "give one with --formula" in found.problem
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"candidates": "masses"}, "'mass', 'formula' or 'all' is wanted"),
+        ({"ppm": 0.0}, "positive numbers are wanted"),
+        ({"ppm": float("nan")}, "positive numbers are wanted"),
+        ({"top": 0}, "positive numbers are wanted"),
+        ({"formula": "C4H10Q"}, "'Q' is not an element"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(
+    options: dict[str, Any], message: str, bundle: Bundle, index: Index
+) -> None:
+    # Under test a wrong literal would not even get in.
+    unchecked = getattr(identify, "__wrapped__", identify)
+    with pytest.raises(ConfigError, match=message):
+        unchecked(bundle, [measurement(BUTANOL)], index, **options)
+
+
+def test_an_index_of_another_bundle_is_refused(index: Index, tmp_path: Path) -> None:
+    other = make_bundle(tmp_path / "other", same=True, name="other")
+    with pytest.raises(IndexFileError, match="made by bundle 'barcode'.*not by 'other'"):
+        identify(other, [measurement(BUTANOL)], index)
+
+
+def test_queries_of_another_kind_are_refused(bundle: Bundle, index: Index) -> None:
+    other = dataclasses.replace(measurement(BUTANOL), modality="ir")
+    bad, good = identify(bundle, [other, measurement(BUTANOL)], index)
+    assert "no encoder for 'ir'" in bad.problem
+    assert good.truth_rank == 1
+    with pytest.raises(RecordError, match="query 1 is a Structure, which belongs to no installed modality"):
+        identify(bundle, [BUTANOL], index)
+
+
+def test_bare_records_are_named_by_their_identifier_or_number(bundle: Bundle, index: Index) -> None:
+    record = measurement(BUTANOL).record
+    assert isinstance(record, PeakList)
+    named = dataclasses.replace(record, identifier="scan 12")
+    assert [f.query for f in identify(bundle, [record, named], index)] == ["query 1", "scan 12"]
+
+
+def test_progress_counts_the_unknowns(bundle: Bundle, index: Index) -> None:
+    seen: list[tuple[int, int]] = []
+    identify(
+        bundle, [measurement(s) for s in STRUCTURES[:3]], index, progress=lambda done, total: seen.append((done, total))
+    )
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def liking(folder: Path, smiles: str, weight: float = 50.0, *, shortlist: int = 256, value: str = "1.0") -> Bundle:
+    calibration = Calibration({"msms": 10.0, "msms.alone": 7.0, "liking.liked": weight}, shortlist, "a test")
+    scorer = f'{{ use = "favours", smiles = "{structure(smiles).smiles}", value = {value} }}'
+    return make_bundle(folder, scorer=scorer, calibration=calibration)
+
+
+def test_a_scorer_lifts_the_candidate_it_favours(tmp_path: Path) -> None:
+    bundle = liking(tmp_path / "bundle", "COCCC")
+    index = make_index(bundle, tmp_path / "index")
+    (found,) = identify(bundle, [measurement(BUTANOL)], index)
+    assert found.candidates[0].structure.smiles == structure("COCCC").smiles
+    assert found.candidates[0].evidence["liking"] == pytest.approx(50.0)
+    assert found.truth_rank == 2
+    (plain,) = identify(bundle, [measurement(BUTANOL)], index, rerank=False)
+    assert plain.truth_rank == 1
+    assert plain.candidates[0].evidence == {"msms": pytest.approx(7.0, rel=1e-3)}  # the weight it has alone
+
+
+def test_scorers_look_at_the_shortlist_only(tmp_path: Path) -> None:
+    last = identify(
+        (plain := make_bundle(tmp_path / "plain")), [measurement(BUTANOL)], make_index(plain, tmp_path / "i")
+    )[0].candidates[-1]
+    bundle = liking(tmp_path / "bundle", last.structure.smiles, shortlist=3)
+    (found,) = identify(bundle, [measurement(BUTANOL)], make_index(bundle, tmp_path / "index"))
+    assert found.candidates[-1].structure == last.structure
+    assert found.n_candidates == len(found.candidates) == 7
+    assert sum(c.probability for c in found.candidates) == pytest.approx(1)
+
+
+def test_who_is_outside_the_shortlist_does_not_gain_by_what_the_shortlist_lost(tmp_path: Path) -> None:
+    bundle = liking(tmp_path / "bundle", BUTANOL.smiles, weight=-50.0, shortlist=1)
+    (found,) = identify(bundle, [measurement(BUTANOL)], make_index(bundle, tmp_path / "index"))
+    assert found.truth_rank == 1
+
+
+def test_a_scorer_that_gives_nan_is_a_problem_of_the_query(tmp_path: Path) -> None:
+    bundle = liking(tmp_path / "bundle", BUTANOL.smiles, value="nan")
+    index = make_index(bundle, tmp_path / "index")
+    bad, good = identify(bundle, [measurement(BUTANOL), measurement(STRUCTURES[7])], index)
+    assert bad.problem == "scorer 'liking' gave a number that is not finite"
+    assert good.truth_rank == 1
+
+
+def test_spectra_of_one_name_are_one_unknown_when_asked_for(bundle: Bundle, index: Index) -> None:
+    spectra = [measurement(BUTANOL, noise=0.7, seed=seed) for seed in range(8)]
+    other = measurement(STRUCTURES[1])
+    apart = identify(bundle, [*spectra, other], index)
+    assert len(apart) == 9
+    together, alone = identify(bundle, [*spectra, other], index, consensus=True)
+    assert (together.spectra, len(together.records), alone.spectra) == (8, 8, 1)
+    ranks = [f.truth_rank for f in apart[:8] if f.truth_rank is not None]
+    assert together.truth_rank is not None
+    assert together.truth_rank <= min(np.mean(ranks), np.max(ranks))
+    scores = {c.structure.inchikey: c.score for c in together.candidates}
+    for key, score in scores.items():
+        each = [c.score for f in apart[:8] for c in f.candidates if c.structure.inchikey == key]
+        assert score == pytest.approx(np.mean(each), rel=1e-5)
+
+
+def test_one_good_spectrum_of_an_unknown_is_enough(bundle: Bundle, index: Index) -> None:
+    broken = dataclasses.replace(changed(adduct="[M-H]-"), name=BUTANOL.smiles)
+    (found,) = identify(bundle, [broken, measurement(BUTANOL)], index, consensus=True)
+    assert (found.problem, found.spectra, found.truth_rank) == ("", 1, 1)
+
+
+def test_unnamed_queries_are_never_thought_to_be_one(bundle: Bundle, index: Index) -> None:
+    queries = [measurement(BUTANOL, named=False), measurement(STRUCTURES[1], named=False)]
+    assert len(identify(bundle, queries, index, consensus=True)) == 2
+
+
+def noisy(noise: float = 0.75) -> list[Any]:
+    return [measurement(s, noise=noise, seed=i) for i in range(2) for s in STRUCTURES[:21]]
+
+
+def likelihood(bundle: Bundle, index: Index, queries: list[Any]) -> float:
+    logs = [
+        np.log(c.probability)
+        for f in identify(bundle, queries, index)
+        for c in f.candidates
+        if f.truth is not None and c.structure.inchikey14 == f.truth.inchikey14
+    ]
+    return float(np.mean(logs))
+
+
+def test_calibration_makes_the_truth_more_likely_than_any_other_weight(bundle: Bundle, index: Index) -> None:
+    found = calibrate(bundle, noisy(), index, penalty=0.0, fitted_on="noise")
+    assert found.fitted_on == "noise"
+    best = found.weights["msms.alone"]
+    assert best == pytest.approx(found.weights["msms"], rel=1e-3)  # there is no scorer to share with
+    at = [
+        likelihood(bundle.with_calibration(Calibration({"msms.alone": best * share})), index, noisy())
+        for share in (0.5, 0.9, 1.0, 1.1, 2.0)
+    ]
+    assert int(np.argmax(at)) == 2
+
+
+def test_a_feature_that_says_nothing_gets_no_weight_and_one_that_knows_gets_much(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "bundle", scorer=f'{{ use = "favours", smiles = "{BUTANOL.smiles}" }}')
+    index = make_index(bundle, tmp_path / "index")
+    queries = [measurement(s, noise=0.9, seed=i) for i in range(4) for s in STRUCTURES[:21]]
+    found = calibrate(bundle, queries, index)
+    assert set(found.weights) == {"msms", "msms.alone", "liking.liked", "liking.idle"}
+    assert found.weights["liking.idle"] == 0
+    assert found.weights["msms"] > 0
+
+
+def test_a_compound_counts_once_however_many_spectra_it_has(bundle: Bundle, index: Index) -> None:
+    once = noisy()
+    twice = [m for m in once for _ in range(2)]
+    first, second = (calibrate(bundle, q, index, per_compound=100).weights for q in (once, twice))
+    assert first == pytest.approx(second, rel=1e-3)
+    one_often = once + [once[0]] * 50
+    assert calibrate(bundle, one_often, index, per_compound=1).weights["msms"] == pytest.approx(
+        calibrate(bundle, once, index, per_compound=1).weights["msms"], rel=0.3
+    )
+
+
+def test_a_truth_that_the_index_lacks_is_added_for_calibration(bundle: Bundle, tmp_path: Path) -> None:
+    lacking = make_index(bundle, tmp_path / "lacking", STRUCTURES[5:])
+    assert calibrate(bundle, noisy(), lacking).weights["msms"] > 0
+
+
+def test_too_few_compounds_to_calibrate_are_an_error(bundle: Bundle, index: Index) -> None:
+    with pytest.raises(DatasetError, match="3 compounds can be used for calibration; at least 10 are wanted"):
+        calibrate(bundle, [measurement(s) for s in STRUCTURES[:3]], index)
+    with pytest.raises(DatasetError, match="0 compounds"):
+        calibrate(bundle, [measurement(s, known=False) for s in STRUCTURES], index)
+
+
+@pytest.fixture
+def some(bundle: Bundle, index: Index) -> list[Identification]:
+    return identify(bundle, [measurement(BUTANOL), changed(adduct="[M-H]-")], index, top=3)
+
+
+def test_rows_are_flat_and_a_problem_has_one_too(some: list[Identification]) -> None:
+    rows = to_rows(some)
+    assert [r.get("rank") for r in rows] == [1, 2, 3, None]
+    assert rows[0]["smiles"] == BUTANOL.smiles
+    assert rows[0]["mass_error_ppm"] == pytest.approx(0, abs=0.01)
+    assert rows[0]["evidence"] == f"msms {rows[0]['score']:.4g}"
+    assert "ion mode is positive" in rows[3]["problem"]
+
+
+def test_what_is_written_says_the_same(some: list[Identification], tmp_path: Path) -> None:
+    write_csv(tmp_path / "found.csv", some)
+    with (tmp_path / "found.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [r["rank"] for r in rows] == ["1", "2", "3", ""]
+    assert float(rows[0]["probability"]) == pytest.approx(some[0].candidates[0].probability, rel=1e-8)
+    assert all(len(row["mass"].replace(".", "")) <= 9 for row in rows)
+    write_json(tmp_path / "found.json", some)
+    read = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    assert read[0]["candidates"][0]["evidence"] == some[0].candidates[0].evidence
+    assert read[1]["problem"] == some[1].problem
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ["found.csv", "found.json"]
+
+
+def test_tables_have_the_same_columns_whatever_was_found(some: list[Identification], tmp_path: Path) -> None:
+    headers = set()
+    for number, found in enumerate((some, some[1:], [])):
+        write_csv(tmp_path / f"{number}.csv", found)
+        headers.add((tmp_path / f"{number}.csv").read_text(encoding="utf-8").splitlines()[0])
+    assert headers == {",".join(COLUMNS)}
+    assert {tuple(row) for row in to_rows(some)} == {COLUMNS}
+
+
+def test_a_table_of_pandas_has_the_same_columns_and_kinds_whatever_was_found(
+    bundle: Bundle, index: Index, some: list[Identification]
+) -> None:
+    pd = pytest.importorskip("pandas")
+    full = identify(bundle, [measurement(BUTANOL)], index).to_frame()
+    empty = identify(bundle, [], index).to_frame()
+    mixed = to_frame(some)
+    assert list(full.columns) == list(empty.columns) == list(mixed.columns) == list(COLUMNS)
+    assert full.dtypes.to_dict() == empty.dtypes.to_dict() == mixed.dtypes.to_dict()
+    assert (len(full), len(empty), len(mixed)) == (7, 0, 4)
+    assert len(pd.concat([full, empty, mixed])) == 11
+    assert mixed["rank"].tolist()[:3] == [1, 2, 3]
+    assert mixed["rank"].isna().tolist() == [False, False, False, True]
+    assert bundle.identify([measurement(BUTANOL)], index).to_frame().equals(full)
+
+
+def test_without_pandas_its_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(PluginError, match="pip install 'molvis-core"):
+        to_frame([])
+
+
+def test_where_a_query_was_measured_comes_back_in_every_output(bundle: Bundle, index: Index, tmp_path: Path) -> None:
+    origin = Origin("F12", "392-397", 1.9305, "features.mgf")
+    query = dataclasses.replace(measurement(BUTANOL), origin=origin)
+    bad = dataclasses.replace(changed(adduct="[M-H]-"), origin=origin)
+    found = identify(bundle, [query, bad], index, top=1)
+    for row in (*to_rows(found), *to_json(found)):
+        assert [row[n] for n in ("feature_id", "scans", "rt_min", "source_file")] == list(dataclasses.astuple(origin))
+    page = render_report(found, bundle=bundle, index=index)
+    assert page.count("file features.mgf · feature F12 · scan 392-397 · retention time 1.93 min") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "identifier", "origin", "label"),
+    [
+        ("caffeine", "x1", Origin("7", "17"), "caffeine"),
+        (None, "17", Origin("7", "17"), "feature 7"),
+        (None, "17", Origin(None, "17"), "scan 17"),
+        (None, "controllerType=0 controllerNumber=1 scan=17", Origin(None, "17"), "scan 17"),
+        (None, "CCMSLIB00000001", Origin(None, "17"), "CCMSLIB00000001"),
+        (None, "x1", Origin(), "x1"),
+        (None, None, Origin(), "query 1"),
+    ],
+)
+def test_a_query_is_called_by_what_people_know_it_by(
+    name: str | None, identifier: str | None, origin: Origin, label: str, bundle: Bundle, index: Index
+) -> None:
+    query = dataclasses.replace(changed(identifier=identifier), name=name, origin=origin)
+    assert identify(bundle, [query], index)[0].query == label
+
+
+def test_each_query_says_among_what_it_was_searched(bundle: Bundle, index: Index) -> None:
+    (found,) = identify(bundle, [measurement(BUTANOL)], index, ppm=5)
+    assert found.searched == Searched(index.path.name, len(STRUCTURES), "mass", 5, None, ("[M+H]+",))
+    page = render_report([found], bundle=bundle, index=index)
+    assert f"searched index ({len(STRUCTURES)} structures) · within 5 ppm · as [M+H]+" in page
+    (found,) = identify(bundle, [measurement(BUTANOL)], index, candidates="formula")
+    assert found.searched is not None
+    assert found.searched.words[1] == "of formula C4H10O"
+
+
+def test_the_measurements_of_one_unknown_name_all_their_scans_once(bundle: Bundle, index: Index) -> None:
+    one, two = (
+        dataclasses.replace(measurement(BUTANOL), origin=Origin("7", scans, minutes, "a.mgf"))
+        for scans, minutes in (("10", 1.0), ("12", 2.0))
+    )
+    (found,) = identify(bundle, [[one, two]], index)
+    assert found.origin == Origin("7", "10, 12", 1.5, "a.mgf")
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "found.csv"
+    write_file(path, "old")
+
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(DatasetError, match="No space left on device.*What was there before is kept"):
+        write_file(path, "new")
+    assert path.read_text(encoding="utf-8") == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["found.csv"]
+
+
+def test_a_summary_counts(some: list[Identification]) -> None:
+    assert summary(some) == {"queries": 2, "searched": 1, "problems": 1, "known": 1, "first": 1}
+
+
+def test_queries_of_a_file_come_with_the_records_that_cannot_be_read(
+    bundle: Bundle, index: Index, tmp_path: Path
+) -> None:
+    path = tmp_path / "unknown.codes"
+    path.write_text("CCCCO\nC1CC\nCCO\n", encoding="utf-8")
+    queries, problems = read_queries(path)
+    assert [f.truth_rank for f in identify(bundle, queries, index)] == [1, 1]
+    assert [p.query for p in problems] == ["C1CC"]
+    assert "unknown.codes:2" in problems[0].problem
+    with pytest.raises(Exception, match="no such file"):
+        read_queries(tmp_path / "nowhere.codes")

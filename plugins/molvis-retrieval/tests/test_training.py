@@ -1,0 +1,279 @@
+"""The training loop: it learns, resumes to the same result, and loses nothing when something goes wrong."""
+
+from __future__ import annotations
+
+import csv
+import errno
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import toy
+from safetensors.torch import load_file
+
+from molvis_core.chemistry.adducts import ion_mz
+from molvis_core.chemistry.structures import structure
+from molvis_core.errors import BundleError, ConfigError, TrainingError
+from molvis_core.plugins import plugins
+from molvis_core.records import Measurement, PeakList
+from molvis_nn.loop import Progress
+from molvis_nn.pretrained import save_state
+from molvis_retrieval.config import NegativesConfig, RunConfig, parse_config
+from molvis_retrieval.dataset import write
+from molvis_retrieval.library import Library
+from molvis_retrieval.training import loop as training
+from molvis_retrieval.training.loop import load_trained, train
+
+CONFIG = """
+name = "tiny"
+[data]
+path = "dataset"
+[encoders.msms]
+use = "toy-peaks"
+[encoders.structure]
+use = "toy-letters"
+[[pairs]]
+query = "msms"
+reference = "structure"
+loss = "toy-softmax"
+[train]
+epochs = 6
+batch = 8
+learning_rate = 0.02
+accelerator = "cpu"
+devices = 1
+"""
+
+
+@pytest.fixture(autouse=True)
+def toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = (*plugins(), toy.PLUGIN)
+    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
+    monkeypatch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> RunConfig:
+    """Chains and rings whose spectra hold a peak for each of their atoms: easy to learn."""
+    rng = np.random.default_rng(0)
+    smiles = ["C" * n + tail for n in range(1, 9) for tail in ("O", "N", "S", "Cl", "F")]
+    items: list[Measurement] = []
+    for number, text in enumerate(smiles):
+        known = structure(text)
+        for _ in range(2):
+            mz = np.sort(
+                np.array([20 + ord(c) % 64 for c in known.smiles], float) + rng.normal(0, 1e-3, len(known.smiles))
+            )
+            spectrum = PeakList(mz, np.ones(len(mz)), ion_mz(known.exact_mass, "[M+H]+"), "[M+H]+", 1, "positive")
+            items.append(Measurement(spectrum, known, "msms", fold="val" if number % 4 == 0 else "train"))
+    write(items, tmp_path / "dataset")
+    made = parse_config(CONFIG)
+    return replace(made, data=replace(made.data, path=str(tmp_path / "dataset")))
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return {
+        f"{file.stem}.{name}": tensor
+        for file in sorted((folder / "bundle").glob("*.safetensors"))
+        for name, tensor in load_file(file).items()
+    }
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def killer(step: int) -> Any:
+    def progress(state: Progress) -> None:
+        if state.step == step and not state.message:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_a_run_learns_and_leaves_a_bundle(config: RunConfig, tmp_path: Path) -> None:
+    result = train(config, tmp_path / "run")
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6
+    assert float(rows[-1]["loss"]) < 0.8 * float(rows[0]["loss"])
+    assert result.metrics["val_mrr"] == max(float(r["val_mrr"]) for r in rows)
+    bundle = load_trained(tmp_path / "run")
+    assert bundle.metadata["best_epoch"] == result.best_epoch
+    assert bundle.metadata["citations"] == ["10.0000/toy"]
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("killed_at", [1, 6, 9])
+def test_a_run_killed_anywhere_resumes_to_the_same_weights(config: RunConfig, tmp_path: Path, killed_at: int) -> None:
+    config = replace(config, train=replace(config.train, checkpoint_every=0.0, average=0.9))
+    train(config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "killed", progress=killer(killed_at))
+    assert not (tmp_path / "killed" / "bundle").exists()
+    train(config, tmp_path / "killed")
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+    assert (tmp_path / "whole/metrics.csv").read_text() == (tmp_path / "killed/metrics.csv").read_text()
+
+
+def test_a_run_that_is_done_trains_no_further(config: RunConfig, tmp_path: Path) -> None:
+    train(config, tmp_path / "run")
+    before = weights(tmp_path / "run")
+    steps: list[int] = []
+    train(config, tmp_path / "run", progress=lambda state: steps.append(state.step))
+    assert steps == []
+    assert same(before, weights(tmp_path / "run"))
+
+
+def test_another_seed_gives_other_weights(config: RunConfig, tmp_path: Path) -> None:
+    short = replace(config, train=replace(config.train, epochs=1))
+    train(short, tmp_path / "a")
+    train(replace(short, train=replace(short.train, seed=1)), tmp_path / "b")
+    assert not same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def test_workers_make_the_same_batches(config: RunConfig, tmp_path: Path) -> None:
+    short = replace(config, train=replace(config.train, epochs=1))
+    train(short, tmp_path / "a")
+    train(replace(short, train=replace(short.train, workers=1)), tmp_path / "b")
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(config: RunConfig, tmp_path: Path) -> None:
+    train(replace(config, train=replace(config.train, epochs=1)), tmp_path / "run")
+    with pytest.raises(TrainingError, match=r"another configuration[\s\S]*epochs = 1[\s\S]*--no-resume"):
+        train(config, tmp_path / "run")
+    train(config, tmp_path / "run", resume=False)
+    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 7
+
+
+def test_a_damaged_checkpoint_is_named(config: RunConfig, tmp_path: Path) -> None:
+    train(replace(config, train=replace(config.train, epochs=1)), tmp_path / "run")
+    file = tmp_path / "run" / "checkpoint.pt"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(TrainingError, match=r"checkpoint\.pt: the checkpoint is damaged"):
+        train(replace(config, train=replace(config.train, epochs=1)), tmp_path / "run")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(config: RunConfig, tmp_path: Path) -> None:
+    broken = replace(config, pairs=(replace(config.pairs[0], loss={"use": "toy-broken"}),))
+    with pytest.raises(TrainingError, match=r"the loss 'toy-broken' of pair msms:structure is nan"):
+        train(broken, tmp_path / "run")
+
+
+@pytest.mark.full
+def test_a_full_disk_keeps_the_last_checkpoint(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(config, train=replace(config.train, checkpoint_every=0.0))
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "run", progress=killer(5))
+    kept = (tmp_path / "run" / "checkpoint.pt").read_bytes()
+
+    def full(path: Path, data: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(TrainingError, match="the disk is full; free some space.*last checkpoint is kept"):
+            train(config, tmp_path / "run")
+    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == kept
+    assert not list((tmp_path / "run").glob("*.partial"))
+    train(config, tmp_path / "run")
+    train(config, tmp_path / "whole")
+    assert same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
+
+
+def test_a_frozen_encoder_keeps_its_weights(config: RunConfig, tmp_path: Path) -> None:
+    frozen = replace(config, train=replace(config.train, epochs=1, freeze=("structure",)))
+    train(frozen, tmp_path / "one")
+    train(replace(frozen, train=replace(frozen.train, epochs=2)), tmp_path / "two")
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert all(torch.equal(one[k], two[k]) for k in one if k.startswith("structure"))
+    assert not all(torch.equal(one[k], two[k]) for k in one if k.startswith("msms"))
+
+
+def test_a_run_starts_from_pretrained_weights(config: RunConfig, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    known = toy.Letters().state_dict()
+    (tmp_path / "pretrained").mkdir()
+    save_state(tmp_path / "pretrained", {"use": "toy-letters"}, known, {})
+    settings = replace(config.train, epochs=1, freeze=("structure",), start={"structure": str(tmp_path / "pretrained")})
+    train(replace(config, train=settings), tmp_path / "run")
+    stored = weights(tmp_path / "run")
+    assert all(torch.equal(stored[f"structure.{name}"], tensor) for name, tensor in known.items())
+    with pytest.raises(ConfigError, match="start names 'ir'; the encoders are msms, structure"):
+        train(replace(config, train=replace(settings, start={"ir": "x"})), tmp_path / "other")
+    with pytest.raises(BundleError, match="no pretrained encoder here"):
+        train(replace(config, train=replace(settings, start={"structure": str(tmp_path)})), tmp_path / "missing")
+
+
+def test_training_stops_early_when_nothing_gets_better(config: RunConfig, tmp_path: Path) -> None:
+    idle = replace(config, train=replace(config.train, epochs=50, learning_rate=1e-12, patience=2))
+    result = train(idle, tmp_path / "run")
+    assert result.stopped == "early stop"
+    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 4
+
+
+def test_harder_candidates_come_from_the_library_and_never_are_the_truth(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Library.from_structures([structure(s) for s in ("CCO", "COC", "CCN", "CNC", "CCCO", "CC(C)O", "COCC")])
+    monkeypatch.setattr(Library, "read", classmethod(lambda cls, path, progress=None: library))
+    config = replace(
+        config,
+        negatives=NegativesConfig("library.smi"),
+        pairs=(replace(config.pairs[0], negatives=2),),
+        train=replace(config.train, epochs=1),
+    )
+    seen: list[tuple[int, int]] = []
+    made = training._Batches.__getitem__
+
+    def spy(self: Any, step: int) -> Any:
+        batch = made(self, step)
+        key = batch.query.target.key
+        extra = batch.reference.target.key[len(key) :]
+        assert not (key[batch.owner] == extra).any()
+        seen.append((len(key), len(extra)))
+        return batch
+
+    monkeypatch.setattr(training._Batches, "__getitem__", spy)
+    train(config, tmp_path / "run")
+    assert sum(extra for _, extra in seen) > 0
+
+
+def test_a_batch_holds_distinct_compounds(config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[tuple[int, int]] = []
+    made = training._Batches.__getitem__
+
+    def spy(self: Any, step: int) -> Any:
+        batch = made(self, step)
+        sizes.append((len(batch.query.target.key), len(batch.query.target.key.unique())))
+        return batch
+
+    monkeypatch.setattr(training._Batches, "__getitem__", spy)
+    train(replace(config, train=replace(config.train, epochs=2, spectra=2)), tmp_path / "run")
+    assert all(count == distinct for count, distinct in sizes)
+    assert len(sizes) == 2 * round(30 * 2 / 8)
+
+
+def test_an_empty_fold_and_a_missing_one_are_told(config: RunConfig, tmp_path: Path) -> None:
+    wrong = replace(config, data=replace(config.data, train="trian"))
+    with pytest.raises(Exception, match=r"no fold 'trian'\. Did you mean 'train'"):
+        train(wrong, tmp_path / "run")
+    strict = replace(config, data=replace(config.data, min_peaks=99))
+    with pytest.raises(TrainingError, match="has 0 compounds in fold 'train'"):
+        train(strict, tmp_path / "run")
+    with pytest.raises(ConfigError, match="nothing to train"):
+        train(
+            replace(config, train=replace(config.train, freeze=("msms", "structure")), pairs=_plain(config)),
+            tmp_path / "x",
+        )
+
+
+def _plain(config: RunConfig) -> Any:
+    return (replace(config.pairs[0], loss={"use": "toy-plain"}),)
