@@ -15,7 +15,7 @@ def _checked(simulated: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, n
     if simulated.shape != measured.shape or simulated.ndim != 1:
         raise RecordError(
             f"a simulated spectrum of shape {simulated.shape} cannot be compared with a measured one of "
-            f"{measured.shape}; two of one length are wanted"
+            f"{measured.shape}; they must have one length"
         )
     return simulated, measured
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from molvis_core.errors import RecordError, did_you_mean
 from molvis_core.records import Trace
 from molvis_nmr.fitting.noise import noise_level
-from molvis_nmr.mixture.compounds import Compound, Rigid
+from molvis_nmr.mixture.compounds import Rigid
 from molvis_nmr.mixture.results import Entry, Reference
 from molvis_nmr.mixture.spectrum import uniform
 from molvis_nmr.spins.system import SpinSystem
@@ -21,7 +21,7 @@ STANDARDS = {"DSS": "trimethylsilyl of DSS", "TSP": "trimethylsilyl of TSP"}
 _SILICON = (0.0468, 6.6)  # share of 29Si, and its coupling to methyl protons in Hz
 
 
-def standard_compound(name: str) -> list[Compound]:
+def standard_compound(name: str) -> Rigid:
     """The reference compound's singlet at 0 ppm, with the satellites of 29Si."""
     share, coupling = _SILICON
     methyl = Lines(
@@ -29,9 +29,7 @@ def standard_compound(name: str) -> list[Compound]:
         9 * np.array([[1 - share], [share / 2], [share / 2]]),
         np.ones((3, 1)),
     )
-    singlet = Rigid(name, "", ("Si(CH3)3",), np.zeros(1), np.array([0.01]), [methyl])
-    singlet.standard = True
-    return [singlet]
+    return Rigid(name, "", ("Si(CH3)3",), np.zeros(1), np.array([0.01]), [methyl], standard=True)
 
 
 def library_compounds(
@@ -39,14 +37,14 @@ def library_compounds(
     measured: Trace,
     window: float,
     windows: Mapping[str, float],
-) -> list[Compound]:
+) -> list[Rigid]:
     """Every entry as multiplets that move rigidly within their windows.
 
     Raises:
         RecordError: an entry that is none, or a window of no entry.
     """
     assert measured.frequency is not None
-    made: list[Compound] = []
+    made: list[Rigid] = []
     names: set[str] = set()
     keys: set[str] = set()
     for number, entry in enumerate(library, start=1):
@@ -54,7 +52,7 @@ def library_compounds(
             entry = Reference(entry, entry.identifier or f"spectrum {number}", identifier=entry.identifier or "")
         if not isinstance(entry, (SpinSystem, Reference)):
             raise RecordError(
-                f"entry {number} of the library is a {type(entry).__name__}; a SpinSystem, Reference or Trace is wanted"
+                f"entry {number} of the library must be a SpinSystem, Reference or Trace, got a {type(entry).__name__}"
             )
         name = base = entry.name or entry.identifier or f"compound {number}"
         if name in names:
@@ -66,14 +64,13 @@ def library_compounds(
             groups, shifts, shapes = multiplets_of_spectrum(entry, measured.frequency)
         keys |= {name, *(f"{name}/{group}" for group in groups)}
         reach = np.array([windows.get(f"{name}/{group}", windows.get(name, window)) for group in groups])
-        compound = Rigid(name, entry.identifier, groups, shifts, reach, shapes)
-        compound.concentrates = isinstance(entry, SpinSystem) or entry.protons is not None
-        made.append(compound)
+        concentrates = isinstance(entry, SpinSystem) or entry.protons is not None
+        made.append(Rigid(name, entry.identifier, groups, shifts, reach, shapes, concentrates))
     for key, value in windows.items():
         if key not in keys:
-            raise RecordError(f"windows has {key!r}, which the library has not.{did_you_mean(key, keys)}")
+            raise RecordError(f"windows has {key!r}, which is not in the library.{did_you_mean(key, keys)}")
         if not 0 < value < np.inf:
-            raise RecordError(f"windows[{key!r}] is {value}; a positive number of ppm is wanted")
+            raise RecordError(f"windows[{key!r}] must be positive (ppm), got {value}")
     return made
 
 
@@ -103,7 +100,7 @@ def multiplets_of_spectrum(
         )
     if entry.protons is not None and not 0 < entry.protons < np.inf:
         raise RecordError(
-            f"the reference spectrum {entry.name!r} has {entry.protons} protons; a positive number is wanted"
+            f"the number of protons of the reference spectrum {entry.name!r} must be positive, got {entry.protons}"
         )
     from scipy.ndimage import minimum_filter1d, uniform_filter1d
 

@@ -82,7 +82,7 @@ class Metabolite:
         from statistics import NormalDist
 
         if not 0 < level < 1:
-            raise ValueError(f"level is {level}; a number between 0 and 1 is wanted")
+            raise ValueError(f"level must be between 0 and 1, got {level}")
         reach = NormalDist().inv_cdf((1 + level) / 2) * self.error
         return max(0.0, self.amount - reach), self.amount + reach
 

@@ -64,24 +64,30 @@ def possible_compounds(
     return kept, mask & (speaking | quiet)
 
 
-def drop_insignificant(fit: MixtureFit, exact: bool, limit: float, *, silent: bool = False) -> bool:
-    """Leave out what does not stand out, the least significant first: what is left then takes its place.
+def without_insignificant(fit: MixtureFit, exact: bool, limit: float, *, silent: bool = False) -> MixtureFit:
+    """The fit without what does not stand out, the least significant first; the same fit where all does.
 
-    Where `silent`, what is hardly there by its responses is left out as well.
+    What is left takes the place of what is left out: leaving out a variable of a normal distribution shifts the others
+    by their regression on it.
+
+    Args:
+        fit: of all compounds.
+        exact: whether widths and couplings were fitted.
+        limit: significance in standard errors.
+        silent: whether what is hardly there by its responses is left out as well.
     """
     amounts, covariance = fit.amounts(exact)
-    amounts, covariance = amounts.copy(), covariance.copy()
     left = np.ones(len(amounts), dtype=bool)
-    while True:
+    quiet = np.array(
+        [silent and silent_compound(c, s) for c, s in zip(fit.compounds, fit.states, strict=True)], dtype=bool
+    )
+    kept = np.array([c.standard for c in fit.compounds], dtype=bool)
+    while left.any():
         variance = np.diag(covariance)
-        significance = np.where(left, amounts / np.sqrt(np.maximum(variance, 1e-300)), np.inf)
-        for i, (compound, state) in enumerate(zip(fit.compounds, fit.states, strict=True)):
-            if compound.standard:
-                significance[i] = np.inf
-            elif silent and left[i] and silent_compound(compound, state):
-                significance[i] = 0.0
-        worst = int(significance.argmin()) if len(significance) else 0
-        if not len(significance) or significance[worst] >= limit:
+        significance = np.where(left & ~kept, amounts / np.sqrt(np.maximum(variance, 1e-300)), np.inf)
+        significance[left & ~kept & quiet] = 0.0
+        worst = int(significance.argmin())
+        if significance[worst] >= limit:
             break
         left[worst] = False
         if variance[worst] > 0:
@@ -89,15 +95,12 @@ def drop_insignificant(fit: MixtureFit, exact: bool, limit: float, *, silent: bo
             amounts = amounts - column * amounts[worst]
             covariance = covariance - np.outer(column, covariance[worst])
     if left.all():
-        return False
-    fit.keep(np.flatnonzero(left).tolist())
-    for state, amount in zip(fit.states, amounts[left], strict=True):
-        state.amount = max(float(amount), 0.0)
-    return True
+        return fit
+    return fit.keep(np.flatnonzero(left).tolist(), amounts[left])
 
 
 def silent_compound(compound: Compound, state: CompoundState) -> bool:
-    """More than a third of the multiplets hardly respond, or were pulled to the end of their window by something else.
+    """Whether more than a third of the multiplets hardly respond, or were pulled to the end of their window.
 
     Suppressed water takes a multiplet or two along; a compound that is there shows the others.
     """

@@ -23,11 +23,11 @@ def uniform(spectrum: Trace) -> Trace:
         RecordError: it is no spectrum, or one that cannot be quantified.
     """
     if not isinstance(spectrum, Trace):
-        raise RecordError(f"a {type(spectrum).__name__} is no spectrum; a Trace is wanted")
+        raise RecordError(f"a spectrum must be a Trace, got a {type(spectrum).__name__}")
     if spectrum.frequency is None:
         raise RecordError("the spectrum has no frequency; give Trace.frequency in MHz")
     if len(spectrum) < 256:
-        raise RecordError(f"the spectrum has {len(spectrum)} points; 256 at least are wanted")
+        raise RecordError(f"the spectrum must have at least 256 points, got {len(spectrum)}")
     if not spectrum.y.any() or np.ptp(spectrum.y) == 0:
         raise RecordError("the spectrum is the same everywhere; there is nothing to quantify")
     step = np.diff(spectrum.x)
@@ -75,7 +75,7 @@ def working_axis(
     mask = np.ones(points, dtype=bool)
     for a, b in exclude:
         if not a < b:
-            raise RecordError(f"exclude holds ({a}, {b}); a window in ppm from low to high is wanted")
+            raise RecordError(f"a window of exclude must go from low to high ppm, got ({a}, {b})")
         mask &= (ppm < a) | (ppm > b)
     # Broadened, water that is left in would reach everywhere.
     return axis, np.interp(hertz, hertz[mask], y[mask]) if mask.any() else y, mask
