@@ -346,8 +346,8 @@ def _changed(**more: Any) -> Study:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (_changed(sd=(0.01, 0.0, 0.01)), "data.csv:7: mid of 'B12': its standard deviations"),
-        (_changed(sd=(0.01, float("nan"), 0.01)), "positive numbers are wanted"),
+        (_changed(sd=(0.01, 0.0, 0.01)), "data.csv:7: mid of 'B12': standard deviations must be positive"),
+        (_changed(sd=(0.01, float("nan"), 0.01)), "must be positive, got"),
         (_changed(values=(0.3, float("inf"), 0.0)), "NaN where not measured"),
         (_changed(values=(float("nan"),) * 3), "has no data"),
         (_changed(target="B21"), "Did you mean 'B12'"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from molvis_flux.fit.observation import labelling
 from molvis_flux.model.network import Datum, Experiment, Network, Study, Tracer
 from molvis_flux.sampling.interior import barrier, middle
 from molvis_flux.sampling.prior import sample
-from molvis_flux.space.coordinates import Coordinates, coordinates
+from molvis_flux.space.coordinates import Coordinates, Name, coordinates
 from molvis_flux.space.flux_space import FluxSpace, flux_space
 
 Tracers = Mapping[str, Tracer]
@@ -94,23 +94,13 @@ def design(
     """
     network = study.network
     if criterion not in ("A", "D"):
-        raise FitError(f"criterion is {criterion!r}; 'A' or 'D' is wanted")
-    if sd <= 0 or draws < 1 or experiments < 1:
-        raise FitError(f"sd {sd}, draws {draws} and experiments {experiments} have to be positive")
-    names = list(fragments) or [name for name, fragment in network.fragments.items() if fragment.kind == "ms"]
-    for name in names:
-        if name not in network.fragments:
-            raise FitError(f"no fragment {name!r}.{did_you_mean(name, network.fragments)}")
-    if not names:
-        raise FitError(f"{network.name or 'the network'} has no fragment that could be measured")
+        raise FitError(f"the criterion must be 'A' or 'D', got {criterion!r}")
+    for name, number in (("sd", sd), ("draws", draws), ("experiments", experiments)):
+        if not number > 0:
+            raise FitError(f"{name} must be positive, got {number}")
+    names = _measurable(network, fragments)
     space = flux_space(network)
-    known = {p for p, width in zip(space.parameters, np.ptp(space.ranges, axis=1), strict=True) if width > 0}
-    matter = tuple(fluxes) or tuple(p for p in space.parameters if p[0] == "net" and p in known)
-    for flux in matter:
-        if flux not in space.parameters:
-            raise FitError(f"no flux {'/'.join(flux)}.{did_you_mean(flux[1], network.reactions)}")
-        if flux not in known:
-            raise FitError(f"the constraints fix {'/'.join(flux)} already; nothing has to be measured for it")
+    matter = _that_matter(network, space, fluxes)
     judge = _Judge(network, space, coordinates(space, [], {}), matter, names, sd, draws, seed)
     pure = list(candidates) or _pure(network)
     if not pure:
@@ -127,22 +117,60 @@ def design(
         pure += mixed
     order = _ordered([judge.rank(total, criterion) for total in totals])
     ranked = tuple(Option(_label(pure[i]), pure[i], *judge.worth(totals[i])) for i in order)
-    chosen: list[Option] = []
-    so_far = np.zeros_like(totals[0])
-    for _ in range(min(experiments, len(pure))):
-        i = _ordered([judge.rank(so_far + total, criterion) for total in totals])[0]
-        so_far = so_far + totals[i]
-        chosen.append(Option(_label(pure[i]), pure[i], *judge.worth(so_far)))
-    first = order[0]
-    by_fragment = judge.information(pure[first])
-    added: list[Option] = []
-    so_far, left = np.zeros_like(totals[0]), list(range(len(names)))
-    while left:
-        f = left[_ordered([judge.rank(so_far + by_fragment[:, f], criterion) for f in left])[0]]
-        left.remove(f)
-        so_far = so_far + by_fragment[:, f]
-        added.append(Option(names[f], pure[first], *judge.worth(so_far)))
-    return Design(ranked, tuple(chosen), tuple(added), matter)
+    parallel = [
+        Option(_label(pure[i]), pure[i], *worth)
+        for i, worth in _greedy(judge, totals, criterion, min(experiments, len(pure)), again=True)
+    ]
+    first = pure[order[0]]
+    seen = judge.information(first)
+    added = [
+        Option(names[f], first, *worth)
+        for f, worth in _greedy(judge, [seen[:, f] for f in range(len(names))], criterion, len(names), again=False)
+    ]
+    return Design(ranked, tuple(parallel), tuple(added), matter)
+
+
+def _measurable(network: Network, fragments: Sequence[str]) -> list[str]:
+    """Names of fragments that could be measured."""
+    names = list(fragments) or [name for name, fragment in network.fragments.items() if fragment.kind == "ms"]
+    for name in names:
+        if name not in network.fragments:
+            raise FitError(f"no fragment {name!r}.{did_you_mean(name, network.fragments)}")
+    if not names:
+        raise FitError(f"{network.name or 'the network'} has no fragment that could be measured")
+    return names
+
+
+def _that_matter(network: Network, space: FluxSpace, fluxes: Sequence[Name]) -> tuple[Name, ...]:
+    """Fluxes that matter, each of which the constraints leave open."""
+    known = {p for p, width in zip(space.parameters, np.ptp(space.ranges, axis=1), strict=True) if width > 0}
+    for flux in fluxes:
+        if flux not in space.parameters:
+            raise FitError(f"no flux {'/'.join(flux)}.{did_you_mean(flux[1], network.reactions)}")
+        if flux not in known:
+            raise FitError(f"the constraints fix {'/'.join(flux)} already; nothing has to be measured for it")
+    return tuple(fluxes) or tuple(p for p in space.parameters if p[0] == "net" and p in known)
+
+
+def _greedy(
+    judge: _Judge, options: Sequence[Float[np.ndarray, "n k k"]], criterion: str, count: int, *, again: bool
+) -> Iterator[tuple[int, tuple[float, float]]]:
+    """Options one by one, each that which adds most to those before, and what all up to there are worth.
+
+    Args:
+        judge: of their information.
+        options: information of each.
+        criterion: `D` or `A`.
+        count: of how many.
+        again: an option may be taken more than once.
+    """
+    so_far, left = np.zeros_like(options[0]), list(range(len(options)))
+    for _ in range(count):
+        i = left[_ordered([judge.rank(so_far + options[option], criterion) for option in left])[0]]
+        so_far = so_far + options[i]
+        if not again:
+            left.remove(i)
+        yield i, judge.worth(so_far)
 
 
 def _ordered(ranks: Sequence[float]) -> list[int]:

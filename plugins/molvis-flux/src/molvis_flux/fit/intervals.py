@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from molvis_core.ties import alike, leading_signs
 from molvis_flux.errors import FitError
@@ -125,6 +125,96 @@ def covariance_intervals(
     return np.clip(np.stack([values - reach, values + reach], axis=1), ranges[:, :1], ranges[:, 1:])
 
 
+@dataclass(eq=False, slots=True)
+class _Ends:
+    """The ends of profile intervals while they are looked for. Axis n runs over the ends, two of each interval.
+
+    Attributes:
+        directions: in coordinates, of the value whose end it is.
+        side: -1 for a lower end, 1 for an upper.
+        at, end: of the value at the best fit, and where the range ends.
+        deviation: to first order.
+        room: between `at` and `end`.
+        near, near_root: the largest distance from the best fit whose rise is too small, and the root of that rise.
+        far, far_root: the smallest distance whose rise is too large; infinite where there is none yet.
+        trial: the next distance.
+        start: coordinates to start the next fit from.
+        bound: the end, as far as it is known.
+        done: it is known well enough.
+    """
+
+    directions: Float[np.ndarray, "n k"]
+    side: Float[np.ndarray, " n"]
+    at: Float[np.ndarray, " n"]
+    end: Float[np.ndarray, " n"]
+    deviation: Float[np.ndarray, " n"]
+    room: Float[np.ndarray, " n"]
+    near: Float[np.ndarray, " n"]
+    near_root: Float[np.ndarray, " n"]
+    far: Float[np.ndarray, " n"]
+    far_root: Float[np.ndarray, " n"]
+    trial: Float[np.ndarray, " n"]
+    start: Float[np.ndarray, "n k"]
+    bound: Float[np.ndarray, " n"]
+    done: Bool[np.ndarray, " n"]
+
+    def learn(self, lane: int, distance: float, height: float, y: Float[np.ndarray, " k"], wanted: float) -> None:
+        """Take in a fit that ended at a distance with a rise whose root is `height`, where `wanted` is looked for.
+
+        The root of the rise is about linear in the distance, so that the next trial is by regula falsi.
+        """
+        near, far, share = self.near, self.far, 0.5
+        if height < wanted:
+            if distance >= near[lane]:
+                near[lane], self.near_root[lane], self.start[lane] = distance, height, y
+            if distance >= self.room[lane] * (1 - 1e-6):
+                self.bound[lane], self.done[lane] = self.room[lane], True
+                return
+        elif distance < far[lane]:
+            far[lane], self.far_root[lane] = distance, height
+        bracketed = bool(np.isfinite(far[lane]))
+        if bracketed:
+            share = (wanted - self.near_root[lane]) / max(self.far_root[lane] - self.near_root[lane], 1e-300)
+            self.bound[lane] = near[lane] + share * max(far[lane] - near[lane], 0.0)
+        else:
+            self.bound[lane] = near[lane]
+        if abs(height - wanted) < 0.02 * wanted or far[lane] - near[lane] < 1e-3 * far[lane]:
+            self.done[lane] = True
+        elif bracketed:
+            self.trial[lane] = near[lane] + np.clip(share, 0.05, 0.95) * (far[lane] - near[lane])
+        else:
+            grow = np.clip(wanted / max(height, 1e-3 * wanted), 1.3, 5.0)
+            self.trial[lane] = min(max(distance, self.trial[lane]) * grow, self.room[lane])
+
+    def edges(self) -> Float[np.ndarray, "n2 2"]:
+        """The intervals. Where no trial has passed an end it is not known to be one: that of the range stands there."""
+        bound = np.where(self.done | np.isfinite(self.far), self.bound, self.room)
+        low, high = np.minimum(self.at, self.end), np.maximum(self.at, self.end)
+        return np.clip(self.at + self.side * bound, low, high).reshape(-1, 2)
+
+
+def _ends(
+    problem: FluxProblem, best: Float[np.ndarray, " k"], rows: Int[np.ndarray, " r"], limits: Float[np.ndarray, "v 2"],
+    wanted: float,
+) -> _Ends:  # fmt: skip
+    """Both ends of some values' intervals, before anything is fitted."""
+    lanes, directions = np.repeat(rows, 2), problem.map.directions[np.repeat(rows, 2)]
+    side = np.tile([-1.0, 1.0], len(rows))
+    at = directions @ best
+    end = np.where(side < 0, limits[lanes, 0], limits[lanes, 1])
+    spread = coordinate_covariance(problem, slope_at(problem, best))
+    deviation = np.sqrt(np.einsum("nk,nk->n", directions @ spread, directions))
+    room = np.maximum(side * (end - at), 0.0)
+    deviation = np.clip(deviation, 1e-9 * np.maximum(room, 1e-9), None)
+    n = len(lanes)
+    return _Ends(
+        directions, side, at, end, deviation, room,
+        near=np.zeros(n), near_root=np.zeros(n), far=np.full(n, np.inf), far_root=np.full(n, np.inf),
+        trial=np.minimum(wanted * deviation, room), start=np.tile(best, (n, 1)), bound=room.copy(),
+        done=room <= 1e-6 * np.abs(limits[lanes, 1] - limits[lanes, 0]),
+    )  # fmt: skip
+
+
 def profile(
     problem: FluxProblem,
     found: Minimum,
@@ -142,78 +232,51 @@ def profile(
     from scipy.stats import chi2
 
     map_, best = problem.map, found.y[0]
-    rise = float(chi2.ppf(level, 1))
-    out = ranges(problem)
-    directions = map_.directions
+    out, directions = ranges(problem), map_.directions
     size = np.linalg.norm(directions, axis=1)
-    ends = np.array([map_.bend(i, out[i]) for i in range(len(map_.names))]).reshape(-1, 2)
-    open_ = np.flatnonzero((size > 1e-10) & (ends[:, 1] - ends[:, 0] > 1e-7 * (1 + np.abs(ends).max(axis=1))))
+    limits = np.array([map_.bend(i, out[i]) for i in range(len(map_.names))]).reshape(-1, 2)
+    open_ = np.flatnonzero((size > 1e-10) & (limits[:, 1] - limits[:, 0] > 1e-7 * (1 + np.abs(limits).max(axis=1))))
     if not len(open_):
         return out
     # Fluxes of one pathway are multiples of each other: one of them is enough.
     unit = directions[open_] / size[open_, None]
     chosen, same = alike(unit * leading_signs(unit)[:, None])
-    lanes = np.repeat(open_[chosen], 2)
-    side = np.tile([-1.0, 1.0], len(chosen))
-    at = directions[lanes] @ best
-    end = np.where(side < 0, ends[lanes, 0], ends[lanes, 1])
-    spread = coordinate_covariance(problem, slope_at(problem, best))
-    deviation = np.sqrt(np.einsum("nk,nk->n", directions[lanes] @ spread, directions[lanes]))
-    room = np.maximum(side * (end - at), 0.0)
-    deviation = np.clip(deviation, 1e-9 * np.maximum(room, 1e-9), None)
-    done = room <= 1e-6 * np.abs(ends[lanes, 1] - ends[lanes, 0])
-    # Distances from the best point on either side of the end that is looked for, and the roots of their rises.
-    near, near_root = np.zeros(len(lanes)), np.zeros(len(lanes))
-    far, far_root = np.full(len(lanes), np.inf), np.full(len(lanes), np.inf)
-    trial = np.minimum(np.sqrt(rise) * deviation, room)
-    start = np.tile(best, (len(lanes), 1))
-    bound = room.copy()
-    wanted, share = np.sqrt(rise), 0.5
-    for turn in range(rounds):
-        todo = np.flatnonzero(~done)
-        if progress:
-            progress(int(done.sum()) + turn * len(todo) // rounds, len(lanes))
-        if not len(todo):
-            break
-        pins = (directions[lanes[todo]], at[todo] + side[todo] * trial[todo], 20.0 / deviation[todo])
-        pinned = replace(problem, pins=pins)
-        ended = minimise(pinned, start[todo], limit=40, tolerance=1e-4)
-        reached = np.clip(side[todo] * (np.einsum("nk,nk->n", pins[0], ended.y) - at[todo]), 0.0, room[todo])
-        ssr = (ended.residuals[:, :-1] ** 2).sum(axis=1)
-        root = np.sqrt(np.maximum(ssr - found.ssr[0], 0.0))
-        for lane, distance, height, y in zip(todo, reached, root, ended.y, strict=True):
-            if height < wanted:
-                if distance >= near[lane]:
-                    near[lane], near_root[lane], start[lane] = distance, height, y
-                if distance >= room[lane] * (1 - 1e-6):
-                    bound[lane], done[lane] = room[lane], True
-                    continue
-            elif distance < far[lane]:
-                far[lane], far_root[lane] = distance, height
-            if np.isfinite(far[lane]):
-                share = (wanted - near_root[lane]) / max(far_root[lane] - near_root[lane], 1e-300)
-                bound[lane] = near[lane] + share * max(far[lane] - near[lane], 0.0)
-            else:
-                bound[lane] = near[lane]
-            if abs(height - wanted) < 0.02 * wanted or far[lane] - near[lane] < 1e-3 * far[lane]:
-                done[lane] = True
-                continue
-            if np.isfinite(far[lane]):
-                trial[lane] = near[lane] + np.clip(share, 0.05, 0.95) * (far[lane] - near[lane])
-            else:
-                grow = np.clip(wanted / max(height, 1e-3 * wanted), 1.3, 5.0)
-                trial[lane] = min(max(distance, trial[lane]) * grow, room[lane])
-        # An end that no round has passed is not known to be one: the range's end stands in its place.
-    bound = np.where(done | np.isfinite(far), bound, room)
-    edge = np.clip(at + side * bound, np.minimum(at, end), np.maximum(at, end)).reshape(-1, 2)
-    origin = at.reshape(-1, 2)[:, 0]
+    wanted = float(np.sqrt(chi2.ppf(level, 1)))
+    ends = _ends(problem, best, open_[chosen], limits, wanted)
+    _search(problem, ends, float(found.ssr[0]), wanted, rounds, progress)
+    edges, origin = ends.edges(), ends.at.reshape(-1, 2)[:, 0]
     for i, group in zip(open_, same, strict=True):
         leader = open_[chosen[group]]
         ratio = float(directions[i] @ directions[leader] / (directions[leader] @ directions[leader]))
         here = float(directions[i] @ best)
-        moved = np.sort(here + ratio * (edge[group] - origin[group]))
-        out[i] = np.clip(map_.unbend(int(i), np.clip(moved, ends[i, 0], ends[i, 1])), out[i, 0], out[i, 1])
+        moved = np.sort(here + ratio * (edges[group] - origin[group]))
+        out[i] = np.clip(map_.unbend(int(i), np.clip(moved, limits[i, 0], limits[i, 1])), out[i, 0], out[i, 1])
     return out
+
+
+def _search(
+    problem: FluxProblem,
+    ends: _Ends,
+    least: float,
+    wanted: float,
+    rounds: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Fit with each value held at a trial distance, all ends at once, until the rise there is the wanted one."""
+    for turn in range(rounds):
+        todo = np.flatnonzero(~ends.done)
+        if progress:
+            progress(int(ends.done.sum()) + turn * len(todo) // rounds, len(ends.done))
+        if not len(todo):
+            return
+        side, at = ends.side[todo], ends.at[todo]
+        pins = (ends.directions[todo], at + side * ends.trial[todo], 20.0 / ends.deviation[todo])
+        ended = minimise(replace(problem, pins=pins), ends.start[todo], limit=40, tolerance=1e-4)
+        reached = np.clip(side * (np.einsum("nk,nk->n", pins[0], ended.y) - at), 0.0, ends.room[todo])
+        ssr = (ended.residuals[:, :-1] ** 2).sum(axis=1)
+        root = np.sqrt(np.maximum(ssr - least, 0.0))
+        for lane, distance, height, y in zip(todo.tolist(), reached.tolist(), root.tolist(), ended.y, strict=True):
+            ends.learn(lane, distance, height, y, wanted)
 
 
 def simulated_data(problem: FluxProblem, y: Float[np.ndarray, " k"], n: int, seed: int) -> Float[np.ndarray, "n m"]:

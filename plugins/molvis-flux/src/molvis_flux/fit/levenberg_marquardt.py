@@ -1,8 +1,13 @@
-"""Least squares under linear inequalities, many starts at once.
+"""Least squares under linear inequalities, many starts at once: the one Levenberg-Marquardt of the plugin.
 
-Each step of Levenberg and Marquardt is a strictly convex quadratic program over the polytope, solved exactly by the
-dual active-set method of Goldfarb and Idnani, so that every iterate is feasible and a bound is met where it binds, not
-approached.
+Ours, because fits want a general polytope and a hundred starts together: `scipy.optimize.least_squares` takes bounds
+of single coordinates only, `SLSQP` and `trust-constr` take rows but know no Gauss-Newton curvature, and all of them run
+one start at a time, so that each call of the simulation pays its overhead for a single flux vector.
+
+Each step is a strictly convex quadratic program over the polytope, solved exactly, so that every iterate is feasible
+and a bound is met where it binds, not approached.
+
+Reference: Marquardt, J. Soc. Indust. Appl. Math. 11 (1963) 431, doi:10.1137/0111030
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from numba import njit, prange
 
 from molvis_flux.errors import FitError
+from molvis_flux.fit import quadratic_program
 
 
 class Problem(Protocol):
@@ -76,200 +82,137 @@ class Minimum:
     steps: Int[np.ndarray, " n"]
 
 
-REORDER = {"reassoc", "contract", "nsz"}
-"""Sums may be reordered, which lets them use whole registers; NaN and infinity keep their meaning."""
+_cholesky, _solve = quadratic_program.cholesky, quadratic_program.solve
 
 
-@njit(cache=True, nogil=True, fastmath=REORDER)
-def _quadratic_program(factor, gradient, rows, low, high, step):
-    """Minimum of `1/2 s'Hs + g's` under `low <= rows s <= high`, H = factor factor'; True where solved.
-
-    Goldfarb and Idnani, Math. Program. 27 (1983) 1, doi:10.1007/BF02591962: from the free minimum, the most violated
-    row joins the active set at each turn, and rows whose multiplier would change sign leave it.
-    """
-    k = len(gradient)
-    c = len(rows)
-    # Rows of `basis` are the columns of factor^-T, turned so that the first q span the active normals.
-    basis = np.zeros((k, k))
-    for i in range(k):
-        for m in range(i):
-            share = factor[i, m]
-            for j in range(m + 1):
-                basis[i, j] -= share * basis[m, j]
-        basis[i, i] = 1.0
-        for j in range(i + 1):
-            basis[i, j] /= factor[i, i]
-    for j in range(k):
-        step[j] = 0.0
-    for i in range(k):
-        along = 0.0
-        for j in range(i + 1):
-            along += basis[i, j] * gradient[j]
-        for j in range(i + 1):
-            step[j] -= along * basis[i, j]
-    at = np.empty(c)
-    norm = np.empty(c)
-    for i in range(c):
-        total = 0.0
-        square = 0.0
-        for j in range(k):
-            total += rows[i, j] * step[j]
-            square += rows[i, j] * rows[i, j]
-        at[i] = total
-        norm[i] = np.sqrt(square)
-    triangle = np.zeros((k, k))
-    active = np.empty(k, np.int64)
-    sign = np.empty(k)
-    multiplier = np.empty(k + 1)
-    inside = np.zeros(c, np.bool_)
-    d = np.empty(k)
-    r = np.empty(k)
-    z = np.empty(k)
-    q = 0
-    for _ in range(20 * (k + c) + 100):
-        worst = 0.0
-        p = -1
-        side = 1.0
-        for i in range(c):
-            if inside[i] or norm[i] == 0.0:
-                continue
-            below = (low[i] - at[i]) / norm[i]
-            above = (at[i] - high[i]) / norm[i]
-            scale = 1e-11 * (1.0 + abs(at[i]) / norm[i])
-            if below > scale and below > worst:
-                worst, p, side = below, i, 1.0
-            if above > scale and above > worst:
-                worst, p, side = above, i, -1.0
-        if p < 0:
-            return True
-        new = 0.0
-        while True:
-            # Normal of the row, pointing inwards, in the turned basis.
-            for i in range(k):
-                total = 0.0
-                for j in range(k):
-                    total += basis[i, j] * rows[p, j]
-                d[i] = side * total
-            for j in range(k):
-                z[j] = 0.0
-            length = 0.0
-            for i in range(q, k):
-                length += d[i] * d[i]
-                for j in range(k):
-                    z[j] += d[i] * basis[i, j]
-            whole = length
-            for i in range(q):
-                whole += d[i] * d[i]
-            for i in range(q - 1, -1, -1):
-                total = d[i]
-                for j in range(i + 1, q):
-                    total -= triangle[i, j] * r[j]
-                r[i] = total / triangle[i, i]
-            partial = np.inf
-            drop = -1
-            for i in range(q):
-                if r[i] > 0.0 and multiplier[i] / r[i] < partial:
-                    partial, drop = multiplier[i] / r[i], i
-            gap = low[p] - at[p] if side > 0 else at[p] - high[p]
-            full = gap / length if length > 1e-14 * whole else np.inf
-            t = min(partial, full)
-            if t == np.inf:
-                if worst > 1e-6:
-                    return False
-                # It depends on active rows and is violated by their rounding only.
-                norm[p] = 0.0
-                break
-            for i in range(q):
-                multiplier[i] -= t * r[i]
-            new += t
-            if full < np.inf:
-                for j in range(k):
-                    step[j] += t * z[j]
-                for i in range(c):
-                    total = 0.0
-                    for j in range(k):
-                        total += rows[i, j] * z[j]
-                    at[i] += t * total
-            if full <= partial:
-                # Turn the free part of the basis so that the new normal has one component there.
-                for i in range(k - 1, q, -1):
-                    if d[i] != 0.0:
-                        h = np.hypot(d[i - 1], d[i])
-                        cos, sin = d[i - 1] / h, d[i] / h
-                        d[i - 1] = h
-                        for j in range(k):
-                            a, b = basis[i - 1, j], basis[i, j]
-                            basis[i - 1, j] = cos * a + sin * b
-                            basis[i, j] = cos * b - sin * a
-                for i in range(q + 1):
-                    triangle[i, q] = d[i]
-                active[q] = p
-                sign[q] = side
-                multiplier[q] = new
-                inside[p] = True
-                q += 1
-                break
-            inside[active[drop]] = False
-            for i in range(drop, q - 1):
-                active[i] = active[i + 1]
-                sign[i] = sign[i + 1]
-                multiplier[i] = multiplier[i + 1]
-                for j in range(i + 2):
-                    triangle[j, i] = triangle[j, i + 1]
-            q -= 1
-            for i in range(drop, q):
-                h = np.hypot(triangle[i, i], triangle[i + 1, i])
-                cos, sin = triangle[i, i] / h, triangle[i + 1, i] / h
-                for j in range(i, q):
-                    a, b = triangle[i, j], triangle[i + 1, j]
-                    triangle[i, j] = cos * a + sin * b
-                    triangle[i + 1, j] = cos * b - sin * a
-                for j in range(k):
-                    a, b = basis[i, j], basis[i + 1, j]
-                    basis[i, j] = cos * a + sin * b
-                    basis[i + 1, j] = cos * b - sin * a
-    return False
-
-
-@njit(cache=True, nogil=True, parallel=True, fastmath=REORDER)
+@njit(cache=True, nogil=True, parallel=True, fastmath=quadratic_program.REORDER)
 def _steps(hessian, gradient, damping, metric, rows, low, high, at):
     """The damped step of each lane, and whether its program was solved."""
     n, k = gradient.shape
     steps = np.zeros((n, k))
     solved = np.zeros(n, np.bool_)
     for lane in prange(n):
-        damped = hessian[lane] + damping[lane] * metric
         factor = np.zeros((k, k))
-        good = True
-        for i in range(k):
-            for j in range(i + 1):
-                total = damped[i, j]
-                for m in range(j):
-                    total -= factor[i, m] * factor[j, m]
-                if i == j:
-                    if not total > 0.0:
-                        good = False
-                        break
-                    factor[i, i] = np.sqrt(total)
-                else:
-                    factor[i, j] = total / factor[j, j]
-            if not good:
-                break
-        if good:
+        if _cholesky(hessian[lane] + damping[lane] * metric, factor):
             # Rounding may have left the iterate a hair outside: the step need not bring it back.
             floor = np.minimum(low - at[lane], 0.0)
             ceiling = np.maximum(high - at[lane], 0.0)
-            solved[lane] = _quadratic_program(factor, gradient[lane], rows, floor, ceiling, steps[lane])
+            solved[lane] = _solve(factor, gradient[lane], rows, floor, ceiling, steps[lane])
     return steps, solved
 
 
-def _expand(
-    problem: Problem, y: Float[np.ndarray, "n k"], lanes: Int[np.ndarray, " n"]
-) -> tuple[Float[np.ndarray, "n m"], Float[np.ndarray, "n k"], Float[np.ndarray, "n k k"]]:
-    """Residuals, gradient of half their sum of squares, and its curvature by Gauss and Newton."""
-    residuals, jacobian = problem.jacobian(y, lanes)
-    gradient = np.matmul(residuals[:, None, :], jacobian)[:, 0, :]
-    return residuals, gradient, np.matmul(jacobian.transpose(0, 2, 1), jacobian)
+class Cost(Protocol):
+    """What a minimum pays beside half its sum of squares: a price, a barrier."""
+
+    def value(self, y: Float[np.ndarray, "n k"], lanes: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Of points; infinite where they may not be."""
+        ...
+
+    def slopes(
+        self, y: Float[np.ndarray, "n k"], lanes: Int[np.ndarray, " n"]
+    ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n k k"]]:
+        """Gradient, and a curvature that is not negative."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Price:
+    """A price of each coordinate, one row for each lane."""
+
+    prices: Float[np.ndarray, "n k"]
+
+    def value(self, y: Float[np.ndarray, "n k"], lanes: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Of points."""
+        return np.einsum("nk,nk->n", self.prices[lanes], y)
+
+    def slopes(
+        self, y: Float[np.ndarray, "n k"], lanes: Int[np.ndarray, " n"]
+    ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n k k"]]:
+        """The prices."""
+        return self.prices[lanes], np.zeros((*y.shape, y.shape[1]))
+
+
+class _Lanes:
+    """Where each lane is, and the model of its cost there."""
+
+    def __init__(self, problem: Problem, start: Float[np.ndarray, "n k"], cost: Cost | None) -> None:
+        self.problem, self.extra = problem, cost
+        n, k = start.shape
+        everyone = np.arange(n)
+        self.y = start.copy()
+        self.residuals, self.gradient, self.hessian = self._expand(self.y, everyone)
+        self.cost = 0.5 * np.einsum("nm,nm->n", self.residuals, self.residuals)
+        if cost is not None:
+            self.cost = self.cost + cost.value(self.y, everyone)
+        bad = ~np.isfinite(self.cost) | ~np.isfinite(self.hessian).all(axis=(1, 2))
+        if bad.all():
+            raise FitError(
+                "no start of the fit could be simulated: every one gave NaN. Check the network with `check`."
+            )
+        self.cost[bad] = np.inf
+        self.residuals[bad] = self.gradient[bad] = self.hessian[bad] = 0.0
+        self.bad = bad
+        # A first damping of a thousandth of the mean curvature, in the polytope's own units.
+        self.scale = np.maximum(np.einsum("nij,ij->n", self.hessian, np.linalg.inv(problem.metric)) / max(k, 1), 1e-3)
+        self.damping = 1e-3 * self.scale
+        self.growth = np.full(n, 2.0)
+
+    def _expand(
+        self, y: Float[np.ndarray, "n k"], lanes: Int[np.ndarray, " n"]
+    ) -> tuple[Float[np.ndarray, "n m"], Float[np.ndarray, "n k"], Float[np.ndarray, "n k k"]]:
+        """Residuals, gradient of the cost, and its curvature by Gauss and Newton."""
+        residuals, jacobian = self.problem.jacobian(y, lanes)
+        gradient = np.matmul(residuals[:, None, :], jacobian)[:, 0, :]
+        hessian = np.matmul(jacobian.transpose(0, 2, 1), jacobian)
+        if self.extra is not None:
+            slope, curvature = self.extra.slopes(y, lanes)
+            gradient, hessian = gradient + slope, hessian + curvature
+        return residuals, gradient, hessian
+
+    def steps(
+        self, lanes: Int[np.ndarray, " r"]
+    ) -> tuple[Float[np.ndarray, "r k"], Bool[np.ndarray, " r"], Float[np.ndarray, " r"], Float[np.ndarray, " r"]]:
+        """Damped steps, whether they could be found, the gain that each promises, and its squared length."""
+        problem, gradient, hessian = self.problem, self.gradient[lanes], self.hessian[lanes]
+        at = self.y[lanes] @ problem.rows.T
+        step, solved = _steps(
+            hessian, gradient, self.damping[lanes], problem.metric, problem.rows, problem.low, problem.high, at
+        )
+        step[~solved] = 0.0
+        gain = -np.einsum("nk,nk->n", gradient, step) - 0.5 * np.einsum("nij,ni,nj->n", hessian, step, step)
+        return step, solved, gain, np.einsum("ni,ni->n", step @ problem.metric, step)
+
+    def costs(self, y: Float[np.ndarray, "n k"], lanes: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Of points; infinite where there is none."""
+        residuals = self.problem.residuals(y, lanes)
+        value = 0.5 * np.einsum("nm,nm->n", residuals, residuals)
+        if self.extra is not None:
+            value = value + self.extra.value(y, lanes)
+        return np.where(np.isfinite(value), value, np.inf)
+
+    def accept(
+        self,
+        lanes: Int[np.ndarray, " n"],
+        y: Float[np.ndarray, "n k"],
+        cost: Float[np.ndarray, " n"],
+        ratio: Float[np.ndarray, " n"],
+    ) -> None:
+        """Go to better points. The less damping the better the model foretold the gain.
+
+        Nielsen's rule, eq. 2.21 of Madsen, Nielsen and Tingleff, Methods for non-linear least squares problems, 2004.
+        """
+        if not len(lanes):
+            return
+        self.y[lanes], self.cost[lanes] = y, cost
+        self.residuals[lanes], self.gradient[lanes], self.hessian[lanes] = self._expand(y, lanes)
+        shrink = np.clip(1.0 - (2.0 * ratio - 1.0) ** 3, 1.0 / 10.0, 2.0)
+        self.damping[lanes] = np.maximum(self.damping[lanes] * shrink, 1e-12 * self.scale[lanes])
+        self.growth[lanes] = 2.0
+
+    def damp(self, lanes: Int[np.ndarray, " n"]) -> None:
+        """Shorter steps, at a growing rate."""
+        self.damping[lanes] *= self.growth[lanes]
+        self.growth[lanes] *= 2.0
 
 
 def minimise(
@@ -278,7 +221,7 @@ def minimise(
     *,
     limit: int = 100,
     tolerance: float = 1e-7,
-    linear: Float[np.ndarray, "n k"] | None = None,
+    cost: Cost | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Minimum:
     """Levenberg-Marquardt from every row of `start`, all lanes in step; lanes that are done drop out.
@@ -287,78 +230,37 @@ def minimise(
         problem: residuals and the polytope.
         start: feasible points.
         limit: steps at most.
-        tolerance: a lane is done when the best step left would lower half its sum by less than this times (1 + sum).
-        linear: a linear cost added to half the sum of squares, one for each lane.
+        tolerance: a lane is done when the best step left would lower its cost by less than this times (1 + cost).
+        cost: added to half the sum of squares.
         progress: called with lanes done and lanes in all.
 
     Raises:
         FitError: no start could be evaluated.
     """
-    n, k = start.shape
-    y = start.copy()
-    everyone = np.arange(n)
-    residuals, gradient, hessian = _expand(problem, y, everyone)
-    cost = 0.5 * np.einsum("nm,nm->n", residuals, residuals)
-    bad = ~np.isfinite(cost) | ~np.isfinite(hessian).all(axis=(1, 2))
-    if bad.all():
-        raise FitError("no start of the fit could be simulated: every one gave NaN. Check the network with `check`.")
-    if linear is not None:
-        cost = cost + np.einsum("nk,nk->n", linear, y)
-    cost[bad] = np.inf
-    residuals[bad] = gradient[bad] = hessian[bad] = 0.0
-    # A first damping of a thousandth of the mean curvature, in the polytope's own units.
-    scale = np.maximum(np.einsum("nij,ij->n", hessian, np.linalg.inv(problem.metric)) / max(k, 1), 1e-3)
-    damping = 1e-3 * scale
-    growth = np.full(n, 2.0)
-    converged = np.zeros(n, bool)
-    steps = np.zeros(n, int)
-    running = everyone[~bad]
+    n = len(start)
+    lanes = _Lanes(problem, start, cost)
+    converged, steps = np.zeros(n, bool), np.zeros(n, int)
+    running = np.flatnonzero(~lanes.bad)
     for _ in range(limit):
         if not len(running):
             break
-        slope, curve = gradient[running], hessian[running]
-        if linear is not None:
-            slope = slope + linear[running]
-        at = y[running] @ problem.rows.T
-        step, solved = _steps(
-            curve, slope, damping[running], problem.metric, problem.rows, problem.low, problem.high, at
-        )
-        step[~solved] = 0.0
-        curvature = np.einsum("nij,ni,nj->n", curve, step, step)
-        gain = -np.einsum("nk,nk->n", slope, step) - 0.5 * curvature
-        length = np.einsum("ni,ni->n", step @ problem.metric, step)
-        size = 1.0 + np.abs(cost[running])
-        small = solved & (gain + damping[running] * length < tolerance * size)
-        trial = y[running] + step
-        moving = solved & ~small
+        step, solved, gain, length = lanes.steps(running)
+        size = 1.0 + np.abs(lanes.cost[running])
+        small = solved & (gain + lanes.damping[running] * length < tolerance * size)
+        trial, moving = lanes.y[running] + step, solved & ~small
         fresh = np.full(len(running), np.inf)
         if moving.any():
-            lanes = running[moving]
-            r = problem.residuals(trial[moving], lanes)
-            value = 0.5 * np.einsum("nm,nm->n", r, r)
-            if linear is not None:
-                value = value + np.einsum("nk,nk->n", linear[lanes], trial[moving])
-            fresh[moving] = np.where(np.isfinite(value), value, np.inf)
-        ratio = np.where(moving, (cost[running] - fresh) / np.maximum(gain, 1e-300), -1.0)
+            fresh[moving] = lanes.costs(trial[moving], running[moving])
+        ratio = np.where(moving, (lanes.cost[running] - fresh) / np.maximum(gain, 1e-300), -1.0)
         better = moving & (ratio > 1e-4)
         steps[running] += moving
-        lanes = running[better]
-        if len(lanes):
-            y[lanes] = trial[better]
-            cost[lanes] = fresh[better]
-            residuals[lanes], gradient[lanes], hessian[lanes] = _expand(problem, y[lanes], lanes)
-            # Nielsen's rule: less damping the better the model foretold the gain.
-            shrink = np.clip(1.0 - (2.0 * ratio[better] - 1.0) ** 3, 1.0 / 10.0, 2.0)
-            damping[lanes] = np.maximum(damping[lanes] * shrink, 1e-12 * scale[lanes])
-            growth[lanes] = 2.0
-        worse = running[~better & ~small]
-        damping[worse] *= growth[worse]
-        growth[worse] *= 2.0
+        lanes.accept(running[better], trial[better], fresh[better], ratio[better])
+        lanes.damp(running[~better & ~small])
         converged[running[small]] = True
-        stuck = damping[running] > 1e12 * scale[running]
+        stuck = lanes.damping[running] > 1e12 * lanes.scale[running]
         running = running[~small & ~stuck]
         if progress:
             progress(n - len(running), n)
-    ssr = np.einsum("nm,nm->n", residuals, residuals)
-    ssr[bad] = np.inf
-    return Minimum(y, ssr, residuals, converged, steps)
+    ssr = np.einsum("nm,nm->n", lanes.residuals, lanes.residuals)
+    ssr[lanes.bad] = np.inf
+    return Minimum(lanes.y, ssr, lanes.residuals, converged, steps)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis_flux.errors import FitError
-from molvis_flux.fit.levenberg_marquardt import minimise
+from molvis_flux.fit.levenberg_marquardt import Price, minimise
 from molvis_flux.fit.multistart import FluxResult
 from molvis_flux.fit.problem import FluxProblem
 from molvis_flux.space.coordinates import Name
@@ -57,7 +57,7 @@ def parsimonious(result: FluxResult, *, level: float = 0.9, rounds: int = 4) -> 
     low, y, lowest = best, best, before
     for _ in range(rounds):
         start = np.tile(low, (len(prices), 1))
-        found = minimise(problem, start, linear=prices[:, None] * _slopes(problem, low)[None], tolerance=1e-6)
+        found = minimise(problem, start, cost=Price(prices[:, None] * _slopes(problem, low)), tolerance=1e-6)
         allowed = found.ssr <= limit
         totals = np.array([_total(problem, point) for point in found.y])
         for point, total in zip(found.y[allowed], totals[allowed], strict=True):

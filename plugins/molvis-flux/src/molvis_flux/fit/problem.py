@@ -223,112 +223,153 @@ def flux_problem(
         fitted = [map_.names.index(("pool", name)) if name in free else -1 for name in sizes]
         fixed_sizes = np.array([low for low, _ in sizes.values()])
         simulation = replace(simulation, sizes=fixed_sizes, fitted=np.array(fitted, int))
-    placed: list[Measured] = []
-    terms: list[list[tuple[int, float, int]]] = []
-    values: list[float] = []
-    sds: list[float] = []
-    scaled: list[slice] = []
-    where = {name: i for i, name in enumerate(map_.names)}
+    rows = _Rows({name: i for i, name in enumerate(map_.names)})
     for experiment, datum in labelled:
         assert simulation is not None
-        given = np.array(datum.values)
-        channels = tuple(int(i) for i in np.flatnonzero(np.isfinite(given)))
+        rows.add_labelling(study.network, simulation, parts, experiment, datum)
+    for experiment, datum in data:
+        if datum.kind != "mid":
+            rows.add_value(experiment, datum)
+    for name, mean, sd in beliefs:
+        rows.add_belief(name, mean, sd)
+    center = middle(map_, space)
+    return FluxProblem(
+        study, space, map_, simulation, tuple(rows.placed), *rows.terms_by_row(), tuple(rows.scaled),
+        np.array(rows.targets, int), np.array(rows.values, float), np.array(rows.sds, float), center,
+        barrier(map_, center),
+    )  # fmt: skip
+
+
+class _Rows:
+    """The rows of a problem while they are added: labelling first, then values.
+
+    Args:
+        where: the row of each value that is fitted.
+    """
+
+    def __init__(self, where: Mapping[tuple[str, str], int]) -> None:
+        self.where = where
+        self.placed: list[Measured] = []
+        self.terms: list[list[tuple[int, float, int]]] = []
+        self.values: list[float] = []
+        self.sds: list[float] = []
+        self.scaled: list[slice] = []
+        self.targets: list[int] = []
+
+    def add_labelling(
+        self,
+        network: Network,
+        simulation: Labelling,
+        parts: Mapping[str, tuple[str, ...]],
+        experiment: Experiment,
+        datum: Datum,
+    ) -> None:
+        """Rows of one distribution: sums of the simulation's numbers, with the weights of a mixed fragment's parts."""
+        channels = tuple(int(i) for i in np.flatnonzero(np.isfinite(datum.values)))
         if not channels:
-            continue
-        rows = slice(len(values), len(values) + len(channels))
-        fragment = study.network.fragments[datum.target]
+            return
+        rows = slice(len(self.values), len(self.values) + len(channels))
+        mixes = [self.where["mix", name] for name in network.fragments[datum.target].mix] or [-1]
         names = parts.get(datum.target, (datum.target,))
-        mixes = [where["mix", name] for name in fragment.mix] or [-1]
         matrices = [simulation.observation(experiment, name, datum) for name in names]
         for channel in channels:
-            terms.append([
+            self.terms.append([
                 (column, weight, mix)
                 for mix, (columns, matrix) in zip(mixes, matrices, strict=True)
                 for column, weight in zip(columns, matrix[channel], strict=True)
                 if weight
             ])  # fmt: skip
-        values += [datum.values[i] for i in channels]
-        sds += [datum.sd[i] for i in channels]
-        placed.append(Measured(experiment.name, datum, rows, channels))
+        self.values += [datum.values[i] for i in channels]
+        self.sds += [datum.sd[i] for i in channels]
+        self.placed.append(Measured(experiment.name, datum, rows, channels))
         if datum.scaled:
-            scaled.append(rows)
-    targets: list[int] = []
-    for experiment, datum in data:
-        if datum.kind == "mid":
-            continue
-        placed.append(Measured(experiment.name, datum, slice(len(values), len(values) + 1), (0,)))
-        if (datum.kind, datum.target) not in where:
+            self.scaled.append(rows)
+
+    def add_value(self, experiment: Experiment, datum: Datum) -> None:
+        """The row of a measured flux or pool."""
+        self.placed.append(Measured(experiment.name, datum, slice(len(self.values), len(self.values) + 1), (0,)))
+        if (datum.kind, datum.target) not in self.where:
             raise FitError(
                 f"{datum.where or experiment.name}: {datum.kind} of {datum.target!r} is measured, but not fitted"
             )
-        targets.append(where[datum.kind, datum.target])
-        values.append(datum.values[0])
-        sds.append(datum.sd[0])
-    for name, mean, sd in beliefs:
-        if name not in where:
-            raise FitError(
-                f"{'/'.join(name)} is no parameter of this fit.{did_you_mean(name[1], [n for _, n in where])}"
-            )
-        targets.append(where[name])
-        values.append(mean)
-        sds.append(sd)
-    center = middle(map_, space)
-    width = max((len(row) for row in terms), default=1) or 1
-    columns, mixes_of = np.zeros((len(terms), width), int), np.full((len(terms), width), -1)
-    weights = np.zeros((len(terms), width))
-    for i, row in enumerate(terms):
-        for j, (column, weight, mix) in enumerate(row):
-            columns[i, j], weights[i, j], mixes_of[i, j] = column, weight, mix
-    return FluxProblem(
-        study, space, map_, simulation, tuple(placed), columns, weights, mixes_of, tuple(scaled),
-        np.array(targets, int), np.array(values, float), np.array(sds, float), center, barrier(map_, center),
-    )  # fmt: skip
+        self._add((datum.kind, datum.target), datum.values[0], datum.sd[0])
+
+    def add_belief(self, name: tuple[str, str], mean: float, sd: float) -> None:
+        """The row of a belief about a value."""
+        if name not in self.where:
+            near = did_you_mean(name[1], [n for _, n in self.where])
+            raise FitError(f"{'/'.join(name)} is no parameter of this fit.{near}")
+        self._add(name, mean, sd)
+
+    def _add(self, name: tuple[str, str], value: float, sd: float) -> None:
+        self.targets.append(self.where[name])
+        self.values.append(value)
+        self.sds.append(sd)
+
+    def terms_by_row(
+        self,
+    ) -> tuple[Int[np.ndarray, "l t"], Float[np.ndarray, "l t"], Int[np.ndarray, "l t"]]:
+        """Columns, weights and mixing weights of the labelling rows, filled up with weight 0."""
+        width = max((len(row) for row in self.terms), default=1) or 1
+        columns, mixes = np.zeros((len(self.terms), width), int), np.full((len(self.terms), width), -1)
+        weights = np.zeros((len(self.terms), width))
+        for i, row in enumerate(self.terms):
+            for j, (column, weight, mix) in enumerate(row):
+                columns[i, j], weights[i, j], mixes[i, j] = column, weight, mix
+        return columns, weights, mixes
 
 
 def _measurements(study: Study) -> list[tuple[Experiment, Datum]]:
     """The data that count, checked. A line of a file that several experiments share is one measurement."""
-    fluxes = {("net", name) for name in study.network.reactions}
-    fluxes |= {("exchange", name) for name, reaction in study.network.reactions.items() if reaction.reversible}
     seen: set[tuple[str, str, str]] = set()
     out: list[tuple[Experiment, Datum]] = []
     for experiment in study.experiments:
         for datum in experiment.data:
             place = f"{datum.where or f'experiment {experiment.name!r}'}: {datum.kind} of {datum.target!r}"
-            known: list[str]
-            if datum.kind == "mid":
-                _check_fragment(study.network, datum.target, place)
-            elif datum.kind in ("net", "exchange"):
-                known = [name for kind, name in fluxes if kind == datum.kind]
-                if datum.target not in known:
-                    raise FitError(f"{place}: the network has no such flux.{did_you_mean(datum.target, known)}")
-            elif datum.kind == "pool":
-                known = list(study.network.metabolites)
-                if datum.target not in known:
-                    raise FitError(f"{place}: the network has no such metabolite.{did_you_mean(datum.target, known)}")
-            else:
-                raise FitError(f"{place}: a datum is of kind mid, net, exchange or pool")
-            values, sd = np.array(datum.values, float), np.array(datum.sd, float)
-            if len(values) != len(sd) or (datum.kind != "mid" and len(values) != 1):
-                raise FitError(f"{place}: {len(values)} values and {len(sd)} standard deviations")
-            counted = np.isfinite(values)
-            if datum.kind != "mid" and not counted.all():
-                raise FitError(f"{place} is {values[0]}; a finite number is wanted, or leave the measurement out")
-            if not (np.isfinite(sd[counted]) & (sd[counted] > 0)).all():
-                raise FitError(f"{place}: its standard deviations are {sd.tolist()}; positive numbers are wanted")
-            if np.isinf(values).any():
-                raise FitError(f"{place}: its values are {values.tolist()}; numbers are wanted, NaN where not measured")
+            _check_target(study.network, datum, place)
+            _check_numbers(datum, place)
             if datum.kind != "mid" and datum.where:
                 if (datum.where, datum.kind, datum.target) in seen:
                     continue
                 seen.add((datum.where, datum.kind, datum.target))
-            if counted.any():
+            if np.isfinite(datum.values).any():
                 out.append((experiment, datum))
     if not out:
         raise FitError(
-            f"{study.network.name or 'the study'} has no data: a fit wants mass isotopomer distributions or measured "
+            f"{study.network.name or 'the study'} has no data: a fit needs mass isotopomer distributions or measured "
             "fluxes in at least one experiment"
         )
     return out
+
+
+def _check_target(network: Network, datum: Datum, place: str) -> None:
+    """The network has what was measured."""
+    if datum.kind == "mid":
+        _check_fragment(network, datum.target, place)
+    elif datum.kind in ("net", "exchange"):
+        known = [name for name, reaction in network.reactions.items() if datum.kind == "net" or reaction.reversible]
+        if datum.target not in known:
+            raise FitError(f"{place}: the network has no such flux.{did_you_mean(datum.target, known)}")
+    elif datum.kind == "pool":
+        if datum.target not in network.metabolites:
+            near = did_you_mean(datum.target, network.metabolites)
+            raise FitError(f"{place}: the network has no such metabolite.{near}")
+    else:
+        raise FitError(f"{place}: the kind of a datum must be mid, net, exchange or pool")
+
+
+def _check_numbers(datum: Datum, place: str) -> None:
+    """Its values are numbers, and their standard deviations positive ones."""
+    values, sd = np.array(datum.values, float), np.array(datum.sd, float)
+    if len(values) != len(sd) or (datum.kind != "mid" and len(values) != 1):
+        raise FitError(f"{place}: {len(values)} values and {len(sd)} standard deviations")
+    counted = np.isfinite(values)
+    if datum.kind != "mid" and not counted.all():
+        raise FitError(f"{place} must be a finite number, got {values[0]}; or leave the measurement out")
+    if not (np.isfinite(sd[counted]) & (sd[counted] > 0)).all():
+        raise FitError(f"{place}: standard deviations must be positive, got {sd.tolist()}")
+    if np.isinf(values).any():
+        raise FitError(f"{place}: values must be finite, or NaN where not measured, got {values.tolist()}")
 
 
 def _check_fragment(network: Network, target: str, place: str) -> None:
