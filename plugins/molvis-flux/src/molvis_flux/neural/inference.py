@@ -15,9 +15,9 @@ from molvis_flux.fit.multistart import FluxResult, in_order, result
 from molvis_flux.fit.problem import FluxProblem, flux_problem
 from molvis_flux.model.network import Study
 from molvis_flux.neural.calibration import widened
-from molvis_flux.neural.estimator import Estimator, collect
+from molvis_flux.neural.estimator import Data, Estimator, collect
 from molvis_flux.neural.posterior import neural_draws, walk, weigh
-from molvis_flux.sampling.importance import Draws, quantiles, resampled
+from molvis_flux.sampling.importance import Draws, equal_draws, quantiles, resampled
 from molvis_flux.sampling.smc import posterior as sequential
 
 METHODS = ("auto", "importance", "walkers", "sequential", "neural")
@@ -97,20 +97,13 @@ def estimate(
         EstimatorError: the data are not of the network or the tracers of the training, or a setting means nothing.
     """
     if method not in METHODS:
-        raise EstimatorError(f"method is {method!r}; one of {', '.join(METHODS)} is wanted")
+        raise EstimatorError(f"the method must be one of {', '.join(METHODS)}, got {method!r}")
     if not 0 < level < 1:
-        raise EstimatorError(f"level is {level}; a number between 0 and 1 is wanted")
+        raise EstimatorError(f"the level must be between 0 and 1, got {level}")
     if draws < 100:
-        raise EstimatorError(f"draws is {draws}; at least 100 are wanted")
-    data = collect(estimator, study)
-    space = estimator.space
-    posterior = estimator.posterior([data])
-    neural = neural_draws(estimator, posterior, draws, seed)[0]
-    found, used = Draws(neural, np.full(draws, 1 / draws), float(draws)), method
-    if method == "importance" or (method == "auto" and len(space) <= WIDEST):
-        found, used = weigh(estimator, data, posterior, draws=draws, wanted=draws / 5, seed=seed), "importance"
-    if method == "walkers" or (method == "auto" and (used == "auto" or found.effective < ENOUGH)):
-        found, used = walk(estimator, data, posterior, draws=draws, seed=seed, progress=progress), "walkers"
+        raise EstimatorError(f"draws must be at least 100, got {draws}")
+    data, space = collect(estimator, study), estimator.space
+    found, used = _draw(estimator, data, method, draws, seed, progress)
     problem = flux_problem(study, space=space) if refine or used == "sequential" else None
     best = None
     if problem is not None:
@@ -120,8 +113,8 @@ def estimate(
     if used == "sequential":
         assert problem is not None
         assert best is not None
-        values = sequential(problem, best.y[0], n=draws, seed=seed, progress=progress).samples
-        found = Draws(space.coordinates(values[:, : len(space.parameters)]), np.full(draws, 1 / draws), float(draws))
+        drawn = sequential(problem, best.y[0], n=draws, seed=seed, progress=progress).samples
+        found = equal_draws(space.coordinates(drawn[:, : len(space.parameters)]))
     if used != "neural" and found.effective < ENOUGH:
         notes.append(f"the posterior rests on {found.effective:.0f} effective draws; ask for more, or another method")
     samples = space.values(found.points[resampled(found.weight, draws)])
@@ -129,27 +122,61 @@ def estimate(
         missing = 1 - np.mean([data.there[m.start : m.stop].any() for m in estimator.measurements])
         values, intervals = widened(estimator, samples, float(missing), level, walked=used == "walkers")
     else:
-        low, values, high = quantiles(space.values(found.points), found.weight, ((1 - level) / 2, 0.5, (1 + level) / 2))
+        edges = ((1 - level) / 2, 0.5, (1 + level) / 2)
+        low, values, high = quantiles(space.values(found.points), found.weight, edges)
         intervals = np.stack([low, high], axis=1)
     trouble, judged = "", ()
     if best is not None and problem is not None:
-        count = len(space.parameters)
-        pad = best.values[count:]
-        judged = verdicts.report(
-            verdicts.judge(
-                problem, np.concatenate([values, pad]), np.vstack([intervals, best.intervals[count:]]), best.ranges
-            ),
-            np.concatenate([samples, np.tile(pad, (len(samples), 1))], axis=1),
-            level,
-        )
-        test = best.goodness
-        if test.freedom and test.p < SURE:
-            trouble = (
-                f"the network cannot explain the data: the least sum of squares is {best.ssr:.4g}, where "
-                f"{test.low:.4g} to {test.high:.4g} are expected. Look at the residuals, the errors and the model"
-            )
+        judged, trouble = _judged(problem, best, values, intervals, samples, level), _trouble(best)
     return Estimate(
         space.parameters, values, intervals, level, samples, used, found.effective, best, judged, tuple(notes), trouble
+    )
+
+
+def _draw(
+    estimator: Estimator,
+    data: Data,
+    method: str,
+    draws: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[Draws, str]:
+    """Draws from the posterior, and the method that gave them; for `sequential` those that its fit starts from."""
+    posterior = estimator.posterior([data])
+    found, used = equal_draws(neural_draws(estimator, posterior, draws, seed)[0]), method
+    if method == "importance" or (method == "auto" and len(estimator.space) <= WIDEST):
+        found, used = weigh(estimator, data, posterior, draws=draws, wanted=draws / 5, seed=seed), "importance"
+    if method == "walkers" or (method == "auto" and (used == "auto" or found.effective < ENOUGH)):
+        found, used = walk(estimator, data, posterior, draws=draws, seed=seed, progress=progress), "walkers"
+    return found, used
+
+
+def _judged(
+    problem: FluxProblem,
+    best: FluxResult,
+    values: Float[np.ndarray, " v"],
+    intervals: Float[np.ndarray, "v 2"],
+    samples: Float[np.ndarray, "s v"],
+    level: float,
+) -> tuple[verdicts.Verdict, ...]:
+    """What may be said of each flux; weights and pools, which no estimator has, are those of the fit."""
+    count = len(values)
+    pad = best.values[count:]
+    judged = verdicts.judge(
+        problem, np.concatenate([values, pad]), np.vstack([intervals, best.intervals[count:]]), best.ranges
+    )
+    wide = np.concatenate([samples, np.tile(pad, (len(samples), 1))], axis=1)
+    return verdicts.report(judged, wide, level)
+
+
+def _trouble(best: FluxResult) -> str:
+    """Why the network cannot explain the data, or nothing."""
+    test = best.goodness
+    if not test.freedom or test.p >= SURE:
+        return ""
+    return (
+        f"the network cannot explain the data: the least sum of squares is {best.ssr:.4g}, where "
+        f"{test.low:.4g} to {test.high:.4g} are expected. Look at the residuals, the errors and the model"
     )
 
 

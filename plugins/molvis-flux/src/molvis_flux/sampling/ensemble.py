@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis_flux.sampling import effective_size
-from molvis_flux.sampling.importance import Draws, LogDensity
+from molvis_flux.sampling.importance import Draws, LogDensity, equal_draws
 
 
 def sample(
@@ -63,7 +63,7 @@ def sample(
     chains = np.stack(kept)
     rows = np.linspace(0, len(chains) * walkers - 1, draws).astype(int)
     points = chains.reshape(-1, z.shape[1])[rows]
-    return Draws(points, np.full(draws, 1 / draws), effective_size.of_walkers(chains))
+    return equal_draws(points, effective_size.of_walkers(chains))
 
 
 def _trial(

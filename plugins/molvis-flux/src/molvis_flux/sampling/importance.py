@@ -46,6 +46,12 @@ class Draws:
     effective: float
 
 
+def equal_draws(points: Float[np.ndarray, "s k"], effective: float | None = None) -> Draws:
+    """Draws of equal weight; worth their number where nothing else is known."""
+    count = len(points)
+    return Draws(points, np.full(count, 1 / count), float(count) if effective is None else effective)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class _Kernels:
     """Normal distributions of one covariance about several centers, all as likely."""

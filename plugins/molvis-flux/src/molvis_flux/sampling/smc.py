@@ -89,68 +89,98 @@ def posterior(
         FitError: `n` is less than 2.
     """
     if n < 2:
-        raise FitError(f"n is {n}; at least 2 draws are wanted")
+        raise FitError(f"n must be at least 2 draws, got {n}")
     rng = np.random.default_rng(seed)
     scale = _Scale(problem, uniform_exchange)
-    everyone = np.zeros(n, int)
-    peak = scale.to(y[None])[0]
-    inner = scale.back(peak[None])
-    slope = problem.jacobian(inner, everyone[:1])[1][0] * scale.slopes(inner)
-    precision = slope.T @ slope
-    k = len(y)
-    walkers = _truncated_normal(scale, peak, precision, n, rng)
-
-    def normal(at: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
-        return -0.5 * np.einsum("nk,nk->n", (at - peak) @ precision, at - peak)
-
-    def target(at: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
-        r = problem.residuals(scale.back(at), everyone[: len(at)])
-        return np.nan_to_num(-0.5 * np.einsum("nm,nm->n", r, r), nan=-np.inf) + scale.log_prior(at)
-
-    from_, to = normal(walkers), target(walkers)
-    axes = np.linalg.inv(np.linalg.cholesky(scale.metric)) if k else np.zeros((0, 0))
-    share, stages, evidence, accepted = 0.0, 1, 0.0, 0.0
-    while True:
-        gain = to - from_
+    bridge = _Bridge(problem, scale, scale.to(y[None])[0])
+    population = _Population(bridge, _truncated_normal(scale, bridge.peak, bridge.precision, n, rng), rng)
+    share, stages, evidence = 0.0, 1, 0.0
+    while share < 1.0:
+        gain = population.to - population.from_
         step = _next(gain, 1.0 - share)
-        weight = step * gain
-        top = weight.max()
-        weight = np.exp(weight - top)
-        evidence += top + np.log(weight.mean())
         share = 1.0 if step >= 1.0 - share else share + step
         if progress:
             progress(int(1000 * share), 1000)
-        spread = np.cov(walkers.T, aweights=weight).reshape(k, k)
-        # Systematic drawing: one uniform number for all walkers.
+        evidence += population.select(step * gain)
+        population.move(share)
+        stages += 1
+    values = problem.map.values(scale.back(population.walkers))
+    return Posterior(problem.map.names, values, stages, population.accepted, float(evidence))
+
+
+class _Bridge:
+    """Two densities: the normal approximation at the best fit, and likelihood times prior.
+
+    Args:
+        problem: what was fitted.
+        scale: of the coordinates.
+        peak: coordinates of the best fit.
+    """
+
+    def __init__(self, problem: Likelihood, scale: _Scale, peak: Float[np.ndarray, " k"]) -> None:
+        self.problem, self.scale, self.peak = problem, scale, peak
+        inner = scale.back(peak[None])
+        slope = problem.jacobian(inner, np.zeros(1, int))[1][0] * scale.slopes(inner)
+        self.precision = slope.T @ slope
+
+    def normal(self, at: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+        """Logarithm of the first, up to a constant."""
+        return -0.5 * np.einsum("nk,nk->n", (at - self.peak) @ self.precision, at - self.peak)
+
+    def target(self, at: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+        """Logarithm of the second, up to a constant."""
+        r = self.problem.residuals(self.scale.back(at), np.zeros(len(at), int))
+        return np.nan_to_num(-0.5 * np.einsum("nm,nm->n", r, r), nan=-np.inf) + self.scale.log_prior(at)
+
+
+class _Population:
+    """Walkers on their way over a bridge."""
+
+    def __init__(self, bridge: _Bridge, walkers: Float[np.ndarray, "n k"], rng: np.random.Generator) -> None:
+        self.bridge, self.rng, self.walkers = bridge, rng, walkers
+        self.from_, self.to = bridge.normal(walkers), bridge.target(walkers)
+        k = walkers.shape[1]
+        self.axes = np.linalg.inv(np.linalg.cholesky(bridge.scale.metric)) if k else np.zeros((0, 0))
+        self.factor, self.accepted = np.zeros((k, k)), 0.0
+
+    def select(self, log_weight: Float[np.ndarray, " n"]) -> float:
+        """Draw the walkers anew by their weights; returns the logarithm of the mean weight.
+
+        Systematic: one uniform number for all walkers (Kitagawa, doi:10.1080/10618600.1996.10474692).
+        """
+        n, k = self.walkers.shape
+        top = log_weight.max()
+        weight = np.exp(log_weight - top)
+        self.factor = _factor(np.cov(self.walkers.T, aweights=weight).reshape(k, k))
         edges = np.cumsum(weight) / weight.sum()
-        drawn = np.minimum(np.searchsorted(edges, (np.arange(n) + rng.random()) / n), n - 1)
-        walkers, from_, to = walkers[drawn], from_[drawn], to[drawn]
-        length, accepted = 2.4 / np.sqrt(max(k, 1)), 0.0
-        factor = _factor(spread)
+        drawn = np.minimum(np.searchsorted(edges, (np.arange(n) + self.rng.random()) / n), n - 1)
+        self.walkers, self.from_, self.to = self.walkers[drawn], self.from_[drawn], self.to[drawn]
+        return float(top + np.log(weight.mean()))
+
+    def move(self, share: float) -> None:
+        """Hit-and-run under the density that is `share` of the way over the bridge."""
+        rng, (n, k) = self.rng, self.walkers.shape
+        length, self.accepted = 2.4 / np.sqrt(max(k, 1)), 0.0
         moves = (3 * k + 8) * (3 if share == 1.0 else 1) if k else 0
         for move in range(moves):
             if move and move % (k + 1) == 0:
-                factor = _factor(np.cov(walkers.T).reshape(k, k))
+                self.factor = _factor(np.cov(self.walkers.T).reshape(k, k))
             # Two moves of three go as the walkers spread; one goes along an axis of the space, at any length: where
             # few walkers have been, their spread says too little.
             wide = move % 3 == 2
             if wide:
-                direction, far = axes[rng.integers(0, k, n)], 10.0 ** rng.uniform(-3.0, 0.5, n)
+                direction, far = self.axes[rng.integers(0, k, n)], 10.0 ** rng.uniform(-3.0, 0.5, n)
             else:
-                direction, far = rng.standard_normal((n, k)) @ factor.T, np.full(n, length)
-            step_, correction = _chord(scale, walkers, direction, far, rng)
-            trial = walkers + step_[:, None] * direction
-            a, b = normal(trial), target(trial)
-            rise = (1.0 - share) * (a - from_) + share * (b - to) + correction
+                direction, far = rng.standard_normal((n, k)) @ self.factor.T, np.full(n, length)
+            step, correction = _chord(self.bridge.scale, self.walkers, direction, far, rng)
+            trial = self.walkers + step[:, None] * direction
+            a, b = self.bridge.normal(trial), self.bridge.target(trial)
+            rise = (1.0 - share) * (a - self.from_) + share * (b - self.to) + correction
             taken = np.log(rng.random(n)) < rise
-            walkers[taken], from_[taken], to[taken] = trial[taken], a[taken], b[taken]
+            self.walkers[taken], self.from_[taken], self.to[taken] = trial[taken], a[taken], b[taken]
             if not wide:
-                accepted = float(taken.mean())
-                length = float(np.clip(length * np.exp(0.5 * (accepted - 0.35)), 1e-3, 30.0))
-        stages += 1
-        if share == 1.0:
-            break
-    return Posterior(problem.map.names, problem.map.values(scale.back(walkers)), stages, accepted, float(evidence))
+                self.accepted = float(taken.mean())
+                length = float(np.clip(length * np.exp(0.5 * (self.accepted - 0.35)), 1e-3, 30.0))
 
 
 def _factor(spread: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
