@@ -15,7 +15,7 @@ import pytest
 from molvis_core.errors import ReadError
 from molvis_core.registry import load
 from molvis_flux.formats import read_fluxml, read_measured
-from molvis_flux.formats.fluxml import _parse
+from molvis_flux.formats.fluxml_tree import parse_tree
 from molvis_nmr.formats.opening import read_spectra
 from molvis_nmr.formats.spin_systems import read_system
 
@@ -51,7 +51,7 @@ def test_no_workbook_with_declarations_is_read(tmp_path: Path) -> None:
 def test_text_in_very_many_parts_is_joined_at_once(tmp_path: Path) -> None:
     path = tmp_path / "a.fml"
     path.write_text(f"<fluxml><info><name>{'a<!-- -->' * 400_000}</name></info></fluxml>", encoding="utf-8")
-    assert _parse(path).one("info").one("name").text == "a" * 400_000
+    assert parse_tree(path).one("info").one("name").text == "a" * 400_000
 
 
 def test_no_archive_fills_the_memory(tmp_path: Path) -> None:

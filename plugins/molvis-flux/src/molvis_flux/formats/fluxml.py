@@ -9,24 +9,19 @@ import dataclasses
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from molvis_core.errors import ReadError
 from molvis_core.text import is_count
-from molvis_files.opening import read_bytes
-from molvis_files.xml import counted, make_parser, parse
 from molvis_flux.formats.builder import Draft, reverse
 from molvis_flux.formats.experiments import settle_roles
+from molvis_flux.formats.fluxml_measurements import Measurements
+from molvis_flux.formats.fluxml_tree import Node, applies, attribute, infix, number, parse_tree
 from molvis_flux.formats.notation import Linear, blend, condition, conditions, impure, linear
 from molvis_flux.formats.tables import rows
-from molvis_flux.model.network import Constraint, Datum, Fragment, Metabolite, Participant, Reaction, Study, Tracer
+from molvis_flux.model.network import Constraint, Metabolite, Participant, Reaction, Study, Tracer
 
-_GROUPS = {"MSgroup": "ms", "MSMSgroup": "msms", "NMR1Hgroup": "1h-nmr", "NMR13Cgroup": "13c-nmr", "group": ""}
 _RELATIONS = {"eq": "=", "leq": "<=", "geq": ">=", "lt": "<", "gt": ">"}
-_SPEC = re.compile(
-    r"\s*(?P<pool>[^\[#\s]+)\s*(?:\[(?P<atoms>[^\]]*)\])?\s*#\s*(?P<kind>[A-Z]+)(?P<channels>.*)", re.DOTALL
-)
 
 
 def read_fluxml(
@@ -50,89 +45,30 @@ def read_fluxml(
         ReadError: it is no FluxML, or says what cannot be; the message names the line.
     """
     path = Path(path)
-    root = _parse(path)
+    root = parse_tree(path)
     if root.tag != "fluxml":
         raise ReadError(path, f"its outermost element is <{root.tag}>, not <fluxml>", line=root.line)
     return _Reader(root, Draft(str(path)), configuration, None if bounds is None else Path(bounds)).read()
-
-
-@dataclass(slots=True)
-class _Node:
-    """An element of XML that knows its line."""
-
-    tag: str
-    attributes: dict[str, str]
-    line: int
-    text: str = ""
-    children: list[_Node] = field(default_factory=list)
-
-    def all(self, *tags: str) -> Iterator[_Node]:
-        return (child for child in self.children if child.tag in tags)
-
-    def one(self, *tags: str) -> _Node:
-        """The first child of these names, or an empty one."""
-        return next(self.all(*tags), _Node(tags[0], {}, self.line))
-
-
-def _parse(path: Path) -> _Node:
-    stack = [_Node("", {}, 0)]
-    parts: list[list[str]] = [[]]
-    parser = make_parser(path)
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        node = _Node(tag.rpartition(":")[2], attributes, parser.CurrentLineNumber)
-        stack[-1].children.append(node)
-        stack.append(node)
-        parts.append([])
-
-    def text(data: str) -> None:
-        parts[-1].append(data)
-
-    begin, leave = counted(path, parser, start)
-
-    def end(_tag: str) -> None:
-        leave()
-        stack.pop().text = "".join(parts.pop())
-
-    parser.StartElementHandler = begin
-    parser.EndElementHandler = end
-    parser.CharacterDataHandler = text
-    parse(path, parser, re.sub(rb'encoding="utf8"', b'encoding="utf-8"', read_bytes(path), count=1))
-    return stack[0].children[0]
 
 
 class _Reader:
     """Goes through a file once."""
 
     def __init__(
-        self, root: _Node, draft: Draft, configuration: str | Sequence[str] | None, bounds: Path | None
+        self, root: Node, draft: Draft, configuration: str | Sequence[str] | None, bounds: Path | None
     ) -> None:
         self.root, self.draft, self.bounds = root, draft, bounds
         self.network = root.one("reactionnetwork")
         self.chosen = self.choose(configuration)
         self.inputs = {
-            self.get(node, "pool")
+            attribute(node, "pool", self.draft)
             for chosen in self.chosen
             for node in chosen.all("input")
             if "pool" in node.attributes
         }
         self.with_exchange: set[str] = set()
 
-    def get(self, node: _Node, name: str) -> str:
-        if name not in node.attributes:
-            raise self.draft.error(f"<{node.tag}> lacks the attribute {name!r}", node.line)
-        return node.attributes[name]
-
-    def number(self, text: str, node: _Node, what: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise self.draft.error(f"{what} is {text.strip()!r}, no finite number", node.line)
-        return value
-
-    def choose(self, wanted: str | Sequence[str] | None) -> list[_Node]:
+    def choose(self, wanted: str | Sequence[str] | None) -> list[Node]:
         found = {node.attributes.get("name", str(i)): node for i, node in enumerate(self.root.all("configuration"))}
         if not found:
             return []
@@ -160,10 +96,11 @@ class _Reader:
         for chosen in self.chosen:
             name = chosen.attributes.get("name", "default")
             draft.tracers[name] = {}
-            draft.data[name] = []
             for node in chosen.all("input"):
                 self.input(node, draft.tracers[name])
-            self.measurements(chosen, draft.data[name])
+            measurements = Measurements(draft, single=len(self.chosen) == 1)
+            draft.data[name] = measurements.read(chosen)
+            self.with_exchange |= measurements.with_exchange
             self.values(chosen)
         self.irreversible()
         draft.cap_at_scale()
@@ -173,36 +110,38 @@ class _Reader:
         for node in self.network.one("metabolitepools").all("pool"):
             atoms = node.attributes.get("atoms", "0")
             if not is_count(atoms.strip()):
-                raise self.draft.error(f"pool {self.get(node, 'id')!r} has {atoms!r} atoms, no whole number", node.line)
+                raise self.draft.error(
+                    f"pool {attribute(node, 'id', self.draft)!r} has {atoms!r} atoms, no whole number", node.line
+                )
             kinds = re.findall(r"([A-Z][a-z]?)(\d*)", node.attributes.get("cfg", ""))
             # ML-Flux counts atoms by element: C="6" H="7".
             kinds = kinds or [(key, n) for key, n in node.attributes.items() if key in ("C", "H", "N", "O", "S")]
             if not all(is_count(count) or not count for _, count in kinds):
                 raise self.draft.error(
-                    f"pool {self.get(node, 'id')!r}: a number of atoms is no whole number", node.line
+                    f"pool {attribute(node, 'id', self.draft)!r}: a number of atoms is no whole number", node.line
                 )
             elements = tuple(e for e, count in kinds for _ in range(int(count or 1))) or ("C",) * int(atoms)
             if "atoms" in node.attributes and len(elements) != int(atoms):
+                name = attribute(node, "id", self.draft)
                 raise self.draft.error(
-                    f"pool {self.get(node, 'id')!r} has {atoms} atoms, but {len(elements)} elements; correct one",
-                    node.line,
+                    f"pool {name!r} has {atoms} atoms, but {len(elements)} elements; correct one", node.line
                 )
             symmetric = node.attributes.get("symm") in ("180", "true", "yes")
-            name = self.get(node, "id")
+            name = attribute(node, "id", self.draft)
             self.draft.add_metabolite(
                 Metabolite(name, elements, symmetries=reverse(elements) if symmetric else ()), node.line
             )
             if "size" in node.attributes:
-                self.draft.pools[name] = self.number(node.attributes["size"], node, "the size")
+                self.draft.pools[name] = number(node.attributes["size"], node, "the size", self.draft)
 
-    def participants(self, nodes: Iterator[_Node], reaction: str) -> list[tuple[Participant, list[tuple[str, float]]]]:
+    def participants(self, nodes: Iterator[Node], reaction: str) -> list[tuple[Participant, list[tuple[str, float]]]]:
         found: list[tuple[Participant, list[tuple[str, float]]]] = []
         for node in nodes:
-            name = self.get(node, "id")
+            name = attribute(node, "id", self.draft)
             self.draft.known_metabolite(name, node.line, f"reaction {reaction!r}")
             atoms = self.labels(node.attributes.get("cfg", ""))
             variants = [
-                (self.get(v, "cfg"), self.number(v.attributes.get("ratio", "1"), v, "the ratio"))
+                (attribute(v, "cfg", self.draft), number(v.attributes.get("ratio", "1"), v, "the ratio", self.draft))
                 for v in node.all("variant")
             ]
             if not atoms and not variants and found and found[-1][0].metabolite == name and not found[-1][0].atoms:
@@ -216,8 +155,8 @@ class _Reader:
     def labels(text: str) -> tuple[str, ...]:
         return tuple(text.split()) if "#" in text else tuple(text.strip())
 
-    def reaction(self, node: _Node) -> None:
-        name = self.get(node, "id")
+    def reaction(self, node: Node) -> None:
+        name = attribute(node, "id", self.draft)
         substrates = self.participants(node.all("reduct", "educt"), name)
         products = self.participants(node.all("rproduct", "product"), name)
         text = node.attributes.get("bidirectional", "true").strip().lower()
@@ -246,16 +185,16 @@ class _Reader:
         if len(varied) > 1:
             raise self.draft.error(f"reaction {name!r} has variants of two products; write it as several", node.line)
         [(place, options)] = varied
-        for number, (cfg, _) in enumerate(options):
+        for variant, (cfg, _) in enumerate(options):
             made = list(base.products)
             made[place] = dataclasses.replace(made[place], atoms=self.labels(cfg))
             other = dataclasses.replace(
-                base, name=name if number == 0 else f"{name}~{number + 1}", products=tuple(made)
+                base, name=name if variant == 0 else f"{name}~{variant + 1}", products=tuple(made)
             )
             self.draft.add_reaction(other, node.line)
-            if number:
+            if variant:
                 for kind in ("net", "exchange"):
-                    terms = ((kind, name, 1 / options[0][1]), (kind, other.name, -1 / options[number][1]))
+                    terms = ((kind, name, 1 / options[0][1]), (kind, other.name, -1 / options[variant][1]))
                     self.draft.constraints.append(Constraint(terms, 0.0, 0.0, base.where, f"variants of {name}"))
 
     def roles(self) -> None:
@@ -273,14 +212,14 @@ class _Reader:
                 net = (max(reaction.net[0], 0.0), reaction.net[1])
                 self.draft.reactions[name] = dataclasses.replace(reaction, reversible=False, net=net)
 
-    def constraints(self, node: _Node) -> None:
+    def constraints(self, node: Node) -> None:
         for part in node.children:
             self.constraint_list(part, {"netto": "net", "exchange": "xch"}.get(part.tag, part.tag))
         if "type" in node.attributes:
             kind = "xch" if node.attributes["type"].startswith("exch") else "net"
             self.constraint_list(node, kind)
 
-    def constraint_list(self, node: _Node, tag: str) -> None:
+    def constraint_list(self, node: Node, tag: str) -> None:
         if tag not in ("net", "xch", "psize"):
             return
         kind = "exchange" if tag == "xch" else "net"
@@ -296,7 +235,7 @@ class _Reader:
                         raise self.draft.error(str(error), line) from error
                 line += piece.count("\n")
         for math_node in node.all("math"):
-            found += [(c, line) for apply, line in _applies(math_node) for c in [self.math(apply, kind, line)]]
+            found += [(c, line) for apply, line in applies(math_node) for c in [self.math(apply, kind, line)]]
         for constraint, line in found:
             if tag == "psize":
                 self.pool_bound(constraint, line)
@@ -340,7 +279,7 @@ class _Reader:
         pool = (max(old[0], low), min(old[1], high))
         self.draft.metabolites[name] = dataclasses.replace(metabolite, pool=pool)
 
-    def math(self, node: _Node, kind: str, line: int) -> Constraint:
+    def math(self, node: Node, kind: str, line: int) -> Constraint:
         head, *operands = node.children
         if head.tag not in _RELATIONS or len(operands) != 2:
             raise self.draft.error(f"<{head.tag}> of {len(operands)} operands is no condition", line)
@@ -351,28 +290,28 @@ class _Reader:
         except ValueError as error:
             raise self.draft.error(str(error), line) from error
 
-    def math_sum(self, node: _Node) -> tuple[Linear, float]:
+    def math_sum(self, node: Node) -> tuple[Linear, float]:
         """Content MathML as the text that `linear` reads."""
         try:
-            return linear(_infix(node))
+            return linear(infix(node))
         except ValueError as error:
             raise self.draft.error(str(error), node.line) from error
 
-    def input(self, node: _Node, tracers: dict[str, Tracer]) -> None:
-        name = self.get(node, "pool")
+    def input(self, node: Node, tracers: dict[str, Tracer]) -> None:
+        name = attribute(node, "pool", self.draft)
         metabolite = self.draft.known_metabolite(name, node.line, "an <input>")
         labels = list(node.all("label"))
         if not labels:
             return
         parts: list[tuple[str, float, float]] = []
         for label in labels:
-            cfg = self.get(label, "cfg")
-            fraction = self.number(label.text or label.one("textual").text, label, f"the fraction of {cfg}")
+            cfg = attribute(label, "cfg", self.draft)
+            fraction = number(label.text or label.one("textual").text, label, f"the fraction of {cfg}", self.draft)
             if set(cfg) - set("01") or len(cfg) != len(metabolite.elements):
                 raise self.draft.error(
                     f"the labelling {cfg!r} of {name} has to be {len(metabolite.elements)} digits 0 or 1", label.line
                 )
-            purity = [self.number(p, label, "the purity") for p in label.attributes.get("purity", "1").split()]
+            purity = [number(p, label, "the purity", self.draft) for p in label.attributes.get("purity", "1").split()]
             kinds = list(dict.fromkeys(metabolite.elements))
             if len(purity) == 1:
                 parts.append((cfg, fraction, purity[0]))
@@ -383,173 +322,35 @@ class _Reader:
                 raise self.draft.error(f"{name} has {len(kinds)} elements, and {len(purity)} purities", label.line)
         tracers[name] = blend(parts)
 
-    def measurements(self, chosen: _Node, data: list[Datum]) -> None:
-        measurement = chosen.one("measurement")
-        model = measurement.one("model")
-        series: dict[tuple[str, float | None], dict[str, tuple[float, float, int]]] = {}
-        for node in measurement.one("data").all("datum"):
-            time = node.attributes.get("time")
-            key = self.get(node, "id"), None if time is None else self.number(time, node, "the time")
-            channel = node.attributes.get("weight") or node.attributes.get("type", "") + node.attributes.get("pos", "")
-            spread = self.number(self.get(node, "stddev"), node, "the standard deviation")
-            value = self.number(node.text, node, f"the datum of {key[0]}")
-            series.setdefault(key, {})["".join(channel.split())] = (value, spread, node.line)
-        known = {key[0]: next(iter(of.values()))[2] for key, of in series.items()}
-        for node in model.one("labelingmeasurement").all(*_GROUPS):
-            self.group(node, series, data)
-            known.pop(self.get(node, "id"), None)
-        for kind, parent, tags in (
-            ("net", "fluxmeasurement", ("netflux",)),
-            ("exchange", "fluxmeasurement", ("xchflux",)),
-            ("pool", "poolsizemeasurement", ("poolsize",)),
-        ):
-            for node in model.one(parent).all(*tags):
-                name = self.get(node, "id")
-                self.scalar(node, kind, series, data)
-                known.pop(name, None)
-        for parent in ("fluxratios", "poolsizeratios"):
-            for node in model.one(parent).children:
-                known.pop(node.attributes.get("id", ""), None)
-                self.draft.notes.append(
-                    f"{self.draft.where(node.line)}: <{node.tag}> is not used: ratios are not fitted."
-                )
-        for name, line in known.items():
-            raise self.draft.error(
-                f"the datum {name!r} belongs to no measurement of the model; add a group for it", line
-            )
-
-    def group(
-        self,
-        node: _Node,
-        series: dict[tuple[str, float | None], dict[str, tuple[float, float, int]]],
-        data: list[Datum],
-    ) -> None:
-        name = self.get(node, "id")
-        spec = node.attributes.get("spec") or node.one("textual").text or node.text
-        match = _SPEC.fullmatch(spec.strip())
-        if match is None:
-            raise self.draft.error(f"group {name!r} measures {spec.strip()!r}; write `Pool[1-3]#M0,1,2,3`", node.line)
-        metabolite = self.draft.known_metabolite(match["pool"], node.line, f"group {name!r}")
-        tandem = ":" in (match["atoms"] or "")
-        atoms = self.draft.atoms((match["atoms"] or "").split(":")[0], metabolite, f"group {name!r}", node.line)
-        paired = re.findall(r"\(([^)]*)\)", match["channels"])
-        channels = ["".join(c.split()) for c in (paired or match["channels"].split(","))]
-        elements = tuple(metabolite.elements[i] for i in atoms)
-        if match["kind"] != "M":
-            kind = {"S": "1h-nmr", "P": "1h-nmr"}.get(match["kind"], "13c-nmr")
-        else:
-            kind = "msms" if tandem else "ms-resolved" if paired else "ms"
-        fragment = Fragment(
-            name, ((1.0, metabolite.name, atoms),), elements, kind=kind, where=self.draft.where(node.line),
-            channels=() if kind == "ms" else tuple(channels),
-        )  # fmt: skip
-        if self.draft.fragments.setdefault(name, fragment) != fragment and len(self.chosen) == 1:
-            raise self.draft.error(f"group {name!r} is defined twice; rename one", node.line)
-        wanted = [str(i) for i in range(len(atoms) + 1)] if kind == "ms" else channels
-        for (of, time), values in series.items():
-            if of != name:
-                continue
-            line = next(iter(values.values()))[2]
-            if unknown := [c for c in values if c not in wanted]:
-                raise self.draft.error(
-                    f"M+{unknown[0]} of group {name!r} is measured, and it has {', '.join(wanted)}",
-                    values[unknown[0]][2],
-                )
-            data.append(
-                Datum(
-                    name,
-                    "mid",
-                    tuple(values[c][0] if c in values else math.nan for c in wanted),
-                    tuple(values[c][1] if c in values else math.nan for c in wanted),
-                    time if time != math.inf else None,
-                    scaled=node.attributes.get("scale", "auto") != "one",
-                    where=self.draft.where(line),
-                )
-            )
-
-    def scalar(
-        self,
-        node: _Node,
-        kind: str,
-        series: dict[tuple[str, float | None], dict[str, tuple[float, float, int]]],
-        data: list[Datum],
-    ) -> None:
-        name = self.get(node, "id")
-        text = (node.one("textual").text or node.text).strip()
-        try:
-            terms, constant = linear(text)
-        except ValueError as error:
-            raise self.draft.error(str(error), node.line) from error
-        for (of, time), values in series.items():
-            if of != name:
-                continue
-            value, spread, line = next(iter(values.values()))
-            if len(terms) != 1 or constant:
-                self.draft.notes.append(
-                    f"{self.draft.where(node.line)}: {text!r}, a sum of fluxes, is not used as datum."
-                )
-                continue
-            [(target, factor)] = terms.items()
-            if kind == "pool":
-                self.draft.known_metabolite(target, node.line, f"measurement {name!r}")
-            else:
-                self.draft.known_reaction(target, node.line, f"measurement {name!r}")
-            if kind == "exchange":
-                self.with_exchange.add(target)
-            data.append(
-                Datum(target, kind, (value / factor,), (spread / abs(factor),), time, where=self.draft.where(line))
-            )
-
-    def values(self, chosen: _Node) -> None:
+    def values(self, chosen: Node) -> None:
         variables = chosen.one("simulation").one("variables")
         for node in variables.all("fluxvalue"):
-            name = self.get(node, "flux")
+            name = attribute(node, "flux", self.draft)
             self.draft.known_reaction(name, node.line, "a <fluxvalue>")
-            kind = "exchange" if self.get(node, "type") == "xch" else "net"
+            kind = "exchange" if attribute(node, "type", self.draft) == "xch" else "net"
             if kind == "exchange":
                 self.with_exchange.add(name)
             if node.text.strip():
-                self.draft.fluxes[kind, name] = self.number(node.text, node, f"the flux {name}")
+                self.draft.fluxes[kind, name] = number(node.text, node, f"the flux {name}", self.draft)
             for key, low, high in (("lo", True, False), ("hi", False, True)):
                 if key in node.attributes:
-                    bound = self.number(node.attributes[key], node, key)
+                    bound = number(node.attributes[key], node, key, self.draft)
                     limits = (bound if low else -math.inf, bound if high else math.inf)
                     self.draft.bound(kind, name, *limits, node.line)
         for node in variables.all("poolsizevalue", "poolsize"):
-            name = self.get(node, "pool")
+            name = attribute(node, "pool", self.draft)
             self.draft.known_metabolite(name, node.line, f"a <{node.tag}>")
             if node.text.strip():
-                self.draft.pools[name] = self.number(node.text, node, f"the pool {name}")
+                self.draft.pools[name] = number(node.text, node, f"the pool {name}", self.draft)
         for node in chosen.one("fluxes").all("value"):
-            name = self.get(node, "flux")
+            name = attribute(node, "flux", self.draft)
             self.draft.known_reaction(name, node.line, "a <value>")
             for value in node.children:
-                number = self.number(value.text, value, f"the flux {name}")
+                flux = number(value.text, value, f"the flux {name}", self.draft)
                 kind = "net" if value.tag == "net" else "exchange"
                 if value.tag == "xch01":
                     # 13CFLUX 1 maps exchange fluxes to [0, 1).
-                    number = number / (1 - number) if number < 1 else math.inf
-                self.draft.fluxes[kind, name] = number
+                    flux = flux / (1 - flux) if flux < 1 else math.inf
+                self.draft.fluxes[kind, name] = flux
                 if value.attributes.get("fixed") == "yes":
-                    self.draft.bound(kind, name, number, number, value.line)
-
-
-def _applies(node: _Node) -> Iterator[tuple[_Node, int]]:
-    for child in node.children:
-        if child.tag == "apply":
-            yield child, child.line
-        elif child.tag == "declare":
-            yield from _applies(child)
-
-
-def _infix(node: _Node) -> str:
-    if node.tag in ("ci", "cn"):
-        text = node.text.strip()
-        return f"`{text}`" if node.tag == "ci" else text
-    head, *operands = node.children if node.tag == "apply" else (node,)
-    sign = {"plus": "+", "minus": "-", "times": "*", "divide": "/"}.get(head.tag)
-    if sign is None:
-        raise ValueError(f"<{head.tag}> in a condition is not understood; conditions are linear")
-    if head.tag == "minus" and len(operands) == 1:
-        return f"(-{_infix(operands[0])})"
-    return "(" + sign.join(_infix(operand) for operand in operands) + ")"
+                    self.draft.bound(kind, name, flux, flux, value.line)

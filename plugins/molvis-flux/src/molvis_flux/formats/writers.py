@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from molvis_files.writing import write_text
-from molvis_flux.model.network import Constraint, Datum, Fragment, Metabolite, Participant, Reaction, Study, Tracer
+from molvis_flux.model.network import (
+    Constraint,
+    Datum,
+    Experiment,
+    Fragment,
+    Metabolite,
+    Participant,
+    Reaction,
+    Study,
+    Tracer,
+)
 
 
 def write_study(path: str | Path, study: Study) -> None:
@@ -36,45 +46,47 @@ def _lines(study: Study) -> Iterator[str]:
     yield "[network]"
     yield f"name = {_value(network.name)}"
     yield "\n[reactions]"
-    for reaction in network.reactions.values():
-        yield f"{_key(reaction.name)} = {_reaction(reaction)}"
+    yield from (f"{_key(reaction.name)} = {_reaction(reaction)}" for reaction in network.reactions.values())
     mapped: dict[str, int] = {}
     for reaction in network.reactions.values():
         for p in (*reaction.substrates, *reaction.products):
             mapped[p.metabolite] = max(mapped.get(p.metabolite, 0), len(p.atoms))
-    metabolites = [(m.name, _metabolite(m, mapped.get(m.name))) for m in network.metabolites.values()]
-    if any(spec for _, spec in metabolites):
-        yield "\n[metabolites]"
-        yield from (f"{_key(name)} = {_value(spec)}" for name, spec in metabolites if spec)
-    if network.fragments:
-        yield "\n[fragments]"
-        yield from (f"{_key(f.name)} = {_value(_fragment(f))}" for f in network.fragments.values())
-    if study.fluxes:
-        yield "\n[fluxes]"
-        for (kind, name), value in study.fluxes.items():
-            yield f"{_key(name if kind == 'net' else f'{kind}({name})')} = {_value(value)}"
-    if study.pools:
-        yield "\n[pools]"
-        yield from (f"{_key(name)} = {_value(value)}" for name, value in study.pools.items())
+    specs = {m.name: _metabolite(m, mapped.get(m.name)) for m in network.metabolites.values()}
+    yield from _table("metabolites", {name: spec for name, spec in specs.items() if spec})
+    yield from _table("fragments", {f.name: _fragment(f) for f in network.fragments.values()})
+    yield from _table("fluxes", {_flux(kind, name): value for (kind, name), value in study.fluxes.items()})
+    yield from _table("pools", study.pools)
     for experiment in study.experiments:
-        head = f"experiments.{_key(experiment.name)}"
+        yield from _experiment(experiment)
+
+
+def _table(head: str, entries: Mapping[str, Any]) -> Iterator[str]:
+    """A table, unless it is empty."""
+    if entries:
         yield f"\n[{head}]"
-        if experiment.tracers:
-            yield f"\n[{head}.tracers]"
-            yield from (f"{_key(source)} = {_value(_tracer(t))}" for source, t in experiment.tracers.items())
-        for kinds, section in ((("net", "exchange"), "fluxes"), (("pool",), "pools")):
-            scalars = [d for d in experiment.data if d.kind in kinds]
-            if scalars:
-                yield f"\n[{head}.{section}]"
-            by_name: dict[str, list[list[float]]] = {}
-            for d in scalars:
-                name = d.target if d.kind != "exchange" else f"exchange({d.target})"
-                by_name.setdefault(name, []).append([d.values[0], d.sd[0]])
-            yield from (f"{_key(n)} = {_value(pairs if len(pairs) > 1 else pairs[0])}" for n, pairs in by_name.items())
+        yield from (f"{_key(name)} = {_value(value)}" for name, value in entries.items())
+
+
+def _flux(kind: str, name: str) -> str:
+    return name if kind == "net" else f"{kind}({name})"
+
+
+def _experiment(experiment: Experiment) -> Iterator[str]:
+    head = f"experiments.{_key(experiment.name)}"
+    yield f"\n[{head}]"
+    yield from _table(f"{head}.tracers", {source: _tracer(t) for source, t in experiment.tracers.items()})
+    for kinds, section in ((("net", "exchange"), "fluxes"), (("pool",), "pools")):
+        measured: dict[str, list[list[float]]] = {}
         for d in experiment.data:
-            if d.kind == "mid":
-                yield f"\n[[{head}.mids]]"
-                yield from (f"{key} = {_value(value)}" for key, value in _mid(d).items())
+            if d.kind in kinds:
+                name = d.target if d.kind == "pool" else _flux(d.kind, d.target)
+                measured.setdefault(name, []).append([d.values[0], d.sd[0]])
+        pairs = {name: found if len(found) > 1 else found[0] for name, found in measured.items()}
+        yield from _table(f"{head}.{section}", pairs)
+    for d in experiment.data:
+        if d.kind == "mid":
+            yield f"\n[[{head}.mids]]"
+            yield from (f"{key} = {_value(value)}" for key, value in _mid(d).items())
 
 
 def _reaction(reaction: Reaction) -> str:

@@ -95,6 +95,53 @@ def _write(after_work: Any, after: Any, first: int, here: int, out: Any, at: int
 
 
 @numba.njit(nogil=True, cache=True)
+def _begin(
+    works: Any, state: Any, net: Any, exchange: Any, pools: Any, first: int, here: int, ways: Any, programs: Any
+) -> float:
+    """Labelling before the tracer and its slopes at time 0, into `state`; returns the steepest slope."""
+    before_work, work, _ = works
+    before, step, _ = programs
+    size, start = len(step[8]), len(ways) + pools.shape[1]
+    fill(before_work, net, exchange, first, here, ways, before[7])
+    run(before_work, before, 0, len(before[1]))
+    for i in range(size):
+        store(state, i, load(before_work, before[8][i]))
+    fill(work, net, exchange, first, here, ways, step[7])
+    # Slopes at the start: a step of implicit Euler much shorter than any pool lasts.
+    fastest = (np.abs(net[first : first + here]) + exchange[first : first + here]).max()
+    tiny = (1e-3 if work.itemsize == 4 else 1e-5) * pools[first : first + here].min() / fastest
+    _conduct(work, pools, first, here, 1 / tiny, len(ways), step[7])
+    for i in range(size):
+        store(work, step[7][start + i], load(state, i))
+    run(work, step, 0, len(step[1]))
+    return _slopes(work, state, step, start, 0, 1 / tiny)
+
+
+@numba.njit(nogil=True, cache=True)
+def _attempt(work: Any, state: Any, step: Any, start: int, stages: Any, early: int, h: float) -> None:
+    """All stages of a step of length `h`: slopes into `state`, the labelling at its end stays in `work`."""
+    size, gamma = len(step[8]), stages[-1, -1]
+    for stage in range(1, len(stages)):
+        for i in range(size):
+            base = load(state, i)
+            for j in range(stage):
+                factor = spread(work, work.dtype.type(h * stages[stage, j]))
+                base = add_product(base, factor, load(state, (1 + j) * size + i))
+            store(work, step[7][start + i], base)
+        run(work, step, early, len(step[1]))
+        _slopes(work, state, step, start, stage, 1 / (h * gamma))
+
+
+@numba.njit(nogil=True, cache=True)
+def _accept(work: Any, state: Any, step: Any, last: int) -> None:
+    """The end of a step becomes the start of the next: its labelling, and its last slopes as the first."""
+    size = len(step[8])
+    for i in range(size):
+        store(state, i, load(work, step[8][i]))
+        store(state, size + i, load(state, (1 + last) * size + i))
+
+
+@numba.njit(nogil=True, cache=True)
 def integrate(
     works: Any,
     state: Any,
@@ -129,19 +176,7 @@ def integrate(
         set_constants(w, program)
     for first in range(0, count, block):
         here = min(block, count - first)
-        fill(before_work, net, exchange, first, here, ways, before[7])
-        run(before_work, before, 0, len(before[1]))
-        for i in range(size):
-            store(state, i, load(before_work, before[8][i]))
-        fill(work, net, exchange, first, here, ways, step[7])
-        # Slopes at the start: a step of implicit Euler much shorter than any pool lasts.
-        fastest = (np.abs(net[first : first + here]) + exchange[first : first + here]).max()
-        tiny = (1e-3 if work.itemsize == 4 else 1e-5) * pools[first : first + here].min() / fastest
-        _conduct(work, pools, first, here, 1 / tiny, len(ways), step[7])
-        for i in range(size):
-            store(work, step[7][start + i], load(state, i))
-        run(work, step, 0, len(step[1]))
-        steepest = _slopes(work, state, step, start, 0, 1 / tiny)
+        steepest = _begin(works, state, net, exchange, pools, first, here, ways, programs)
         replay = together and first > 0
         h = taken[0] if replay else min(tolerance ** (1 / order) / max(steepest, 1e-30), times[-1])
         now, set_for, asked, done, tries = 0.0, 0.0, 0, 0, 0
@@ -158,24 +193,14 @@ def integrate(
                 _conduct(work, pools, first, here, 1 / (h * gamma), len(ways), step[7])
                 run(work, step, 0, early)
                 set_for = h
-            for stage in range(1, last + 1):
-                for i in range(size):
-                    base = load(state, i)
-                    for j in range(stage):
-                        factor = spread(work, work.dtype.type(h * stages[stage, j]))
-                        base = add_product(base, factor, load(state, (1 + j) * size + i))
-                    store(work, step[7][start + i], base)
-                run(work, step, early, len(step[1]))
-                _slopes(work, state, step, start, stage, 1 / (h * gamma))
+            _attempt(work, state, step, start, stages, early, h)
             error = _error(work, state, weights, size, h)
             if replay or error <= tolerance:
                 while asked < len(times) and times[asked] <= now + h:
                     _between(work, after_work, state, last, step, after, (times[asked] - now) / h, h)
                     _write(after_work, after, first, here, out, asked)
                     asked += 1
-                for i in range(size):
-                    store(state, i, load(work, step[8][i]))
-                    store(state, size + i, load(state, (1 + last) * size + i))
+                _accept(work, state, step, last)
                 now += h
                 taken[done] = h
                 done += 1

@@ -200,6 +200,91 @@ def spread_mid(mid: Sequence[float]) -> Tracer:
     return Tracer(tuple(isotopomers))
 
 
+class _Renaming:
+    """A part's study with its prefix before every name, its amounts multiplied by its mass, and some reactions less."""
+
+    def __init__(self, prefix: str, part: Part) -> None:
+        self.prefix, self.mass, self.old = prefix, part.mass, part.study
+        self.kept = {name: r for name, r in part.study.network.reactions.items() if name not in part.without}
+        self.present = {p.metabolite for r in self.kept.values() for p in (*r.substrates, *r.products)}
+
+    def named(self, name: str) -> str:
+        return f"{self.prefix}.{name}"
+
+    def scaled(self, bounds: tuple[float, float]) -> tuple[float, float]:
+        return bounds[0] * self.mass, bounds[1] * self.mass
+
+    def study(self) -> Study:
+        """All of it."""
+        network = self.old.network
+        fragments = {self.named(name): self.fragment(f) for name, f in network.fragments.items() if self.seen(f)}
+        reactions = {self.named(name): self.reaction(reaction) for name, reaction in self.kept.items()}
+        metabolites = {self.named(n): self.metabolite(m) for n, m in network.metabolites.items() if n in self.present}
+        # What a reaction that is left out would carry is zero.
+        constraints = [self.constraint(constraint) for constraint in network.constraints]
+        renamed = Network(network.name, metabolites, reactions, fragments, tuple(c for c in constraints if c.terms))
+        notes = [f"{self.prefix}: {note}" for note in self.old.notes]
+        if self.mass != 1:
+            notes.append(
+                f"Fluxes of {self.prefix} are those of all of it; divide by {self.mass:g} to get them per unit of mass."
+            )
+        return Study(
+            renamed,
+            tuple(self.experiment(experiment, renamed) for experiment in self.old.experiments),
+            {(kind, self.named(n)): v * self.mass for (kind, n), v in self.old.fluxes.items() if n in self.kept},
+            {self.named(name): v * self.mass for name, v in self.old.pools.items() if name in self.present},
+            tuple(notes),
+        )
+
+    def reaction(self, reaction: Reaction) -> Reaction:
+        substrates, products = (
+            tuple(dataclasses.replace(p, metabolite=self.named(p.metabolite)) for p in side)
+            for side in (reaction.substrates, reaction.products)
+        )
+        return dataclasses.replace(
+            reaction, name=self.named(reaction.name), substrates=substrates, products=products,
+            net=self.scaled(reaction.net), exchange=self.scaled(reaction.exchange),
+        )  # fmt: skip
+
+    def metabolite(self, metabolite: Metabolite) -> Metabolite:
+        pool = None if metabolite.pool is None else self.scaled(metabolite.pool)
+        return dataclasses.replace(metabolite, name=self.named(metabolite.name), pool=pool)
+
+    def seen(self, fragment: Fragment) -> bool:
+        """All its metabolites are there."""
+        return {pool for _, pool, _ in fragment.parts} | {pool for pool, _ in fragment.convolved} <= self.present
+
+    def fragment(self, fragment: Fragment) -> Fragment:
+        return dataclasses.replace(
+            fragment,
+            name=self.named(fragment.name),
+            parts=tuple((weight, self.named(pool), atoms) for weight, pool, atoms in fragment.parts),
+            convolved=tuple((self.named(pool), atoms) for pool, atoms in fragment.convolved),
+            mix=tuple(map(self.named, fragment.mix)),
+        )
+
+    def constraint(self, constraint: Constraint) -> Constraint:
+        terms = tuple((kind, self.named(n), factor) for kind, n, factor in constraint.terms if n in self.kept)
+        low, high = self.scaled((constraint.low, constraint.high))
+        return dataclasses.replace(constraint, terms=terms, low=low, high=high)
+
+    def experiment(self, experiment: Experiment, network: Network) -> Experiment:
+        known = {"mid": network.fragments, "pool": network.metabolites}
+        data = tuple(
+            self.datum(datum)
+            for datum in experiment.data
+            if self.named(datum.target) in known.get(datum.kind, network.reactions)
+        )
+        tracers = {self.named(source): t for source, t in experiment.tracers.items() if source in self.present}
+        return Experiment(experiment.name, tracers, data)
+
+    def datum(self, datum: Datum) -> Datum:
+        """Fractions are not amounts."""
+        scale = 1.0 if datum.kind == "mid" else self.mass
+        values, sd = (tuple(x * scale for x in numbers) for numbers in (datum.values, datum.sd))
+        return dataclasses.replace(datum, target=self.named(datum.target), values=values, sd=sd)
+
+
 class _Whole:
     """The network as it grows."""
 
@@ -218,79 +303,25 @@ class _Whole:
 
     def add(self, prefix: str, part: Part) -> None:
         """A part under its prefix, scaled by its mass."""
-        mass, network = part.mass, part.study.network
-        if not mass > 0 or math.isinf(mass):
-            raise CompositionError(f"part {prefix!r} has a mass of {mass:g}; it is a positive number")
+        if not part.mass > 0 or math.isinf(part.mass):
+            raise CompositionError(f"part {prefix!r} has a mass of {part.mass:g}; it must be positive and finite")
         for name in part.without:
-            if name not in network.reactions:
-                near = did_you_mean(name, network.reactions)
+            if name not in part.study.network.reactions:
+                near = did_you_mean(name, part.study.network.reactions)
                 raise CompositionError(f"part {prefix!r} is to be without reaction {name!r}, which it has not.{near}")
-
-        def named(name: str) -> str:
-            return f"{prefix}.{name}"
-
-        def scaled(bounds: tuple[float, float]) -> tuple[float, float]:
-            return bounds[0] * mass, bounds[1] * mass
-
-        def renamed(participants: tuple[Participant, ...]) -> tuple[Participant, ...]:
-            return tuple(dataclasses.replace(p, metabolite=named(p.metabolite)) for p in participants)
-
-        kept = {name: reaction for name, reaction in network.reactions.items() if name not in part.without}
-        present = {p.metabolite for r in kept.values() for p in (*r.substrates, *r.products)}
-        for name, reaction in kept.items():
-            self.reactions[named(name)] = dataclasses.replace(
-                reaction,
-                name=named(name),
-                substrates=renamed(reaction.substrates),
-                products=renamed(reaction.products),
-                net=scaled(reaction.net),
-                exchange=scaled(reaction.exchange),
-            )
-        for name, metabolite in network.metabolites.items():
-            if name in present:
-                pool = None if metabolite.pool is None else scaled(metabolite.pool)
-                self.metabolites[named(name)] = dataclasses.replace(metabolite, name=named(name), pool=pool)
-        for name, fragment in network.fragments.items():
-            if {pool for _, pool, _ in fragment.parts} | {pool for pool, _ in fragment.convolved} <= present:
-                self.fragments[named(name)] = dataclasses.replace(
-                    fragment,
-                    name=named(name),
-                    parts=tuple((weight, named(pool), atoms) for weight, pool, atoms in fragment.parts),
-                    convolved=tuple((named(pool), atoms) for pool, atoms in fragment.convolved),
-                    mix=tuple(map(named, fragment.mix)),
-                )
-        for constraint in network.constraints:
-            # What a reaction that is left out would carry is zero.
-            terms = tuple((kind, named(name), factor) for kind, name, factor in constraint.terms if name in kept)
-            if terms:
-                low, high = scaled((constraint.low, constraint.high))
-                self.constraints.append(dataclasses.replace(constraint, terms=terms, low=low, high=high))
-        self.fluxes |= {(kind, named(name)): v * mass for (kind, name), v in part.study.fluxes.items() if name in kept}
-        self.pools |= {named(name): v * mass for name, v in part.study.pools.items() if name in present}
-        for experiment in part.study.experiments:
-            data = tuple(
-                dataclasses.replace(datum, target=named(datum.target))
-                if datum.kind == "mid"
-                else dataclasses.replace(
-                    datum,
-                    target=named(datum.target),
-                    values=tuple(v * mass for v in datum.values),
-                    sd=tuple(s * mass for s in datum.sd),
-                )
-                for datum in experiment.data
-                if named(datum.target)
-                in {"mid": self.fragments, "pool": self.metabolites}.get(datum.kind, self.reactions)
-            )
-            tracers = {named(source): tracer for source, tracer in experiment.tracers.items() if source in present}
+        study = _Renaming(prefix, part).study()
+        self.reactions |= study.network.reactions
+        self.metabolites |= study.network.metabolites
+        self.fragments |= study.network.fragments
+        self.constraints += study.network.constraints
+        self.fluxes |= study.fluxes
+        self.pools |= study.pools
+        for experiment in study.experiments:
             old = self.experiments.get(experiment.name, Experiment(experiment.name))
             self.experiments[experiment.name] = Experiment(
-                experiment.name, {**old.tracers, **tracers}, (*old.data, *data)
+                experiment.name, {**old.tracers, **experiment.tracers}, (*old.data, *experiment.data)
             )
-        self.notes += [f"{prefix}: {note}" for note in part.study.notes]
-        if mass != 1:
-            self.notes.append(
-                f"Fluxes of {prefix} are those of all of it; divide by {mass:g} to get them per unit of mass."
-            )
+        self.notes += study.notes
 
     def join(self, name: str, pool: Pool) -> None:
         """A pool with a reaction for each of its ports."""

@@ -1,0 +1,162 @@
+"""The measurements of a FluxML configuration.
+
+Reference: Beyß et al., Frontiers in Microbiology 10 (2019) 1022, doi:10.3389/fmicb.2019.01022
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from molvis_flux.formats.builder import Draft
+from molvis_flux.formats.fluxml_tree import Node, attribute, number
+from molvis_flux.formats.notation import linear
+from molvis_flux.model.network import Datum, Fragment
+
+_GROUPS = {"MSgroup": "ms", "MSMSgroup": "msms", "NMR1Hgroup": "1h-nmr", "NMR13Cgroup": "13c-nmr", "group": ""}
+_SPEC = re.compile(
+    r"\s*(?P<pool>[^\[#\s]+)\s*(?:\[(?P<atoms>[^\]]*)\])?\s*#\s*(?P<kind>[A-Z]+)(?P<channels>.*)", re.DOTALL
+)
+
+Series = dict[tuple[str, float | None], dict[str, tuple[float, float, int]]]
+"""By identifier and time: by channel, a value, its standard deviation and its line."""
+
+
+class Measurements:
+    """What a configuration measures.
+
+    Args:
+        draft: gets the fragments; the data are returned.
+        single: only this configuration is read, so that a group stands for one fragment.
+    """
+
+    def __init__(self, draft: Draft, *, single: bool) -> None:
+        self.draft, self.single = draft, single
+        self.with_exchange: set[str] = set()
+
+    def read(self, chosen: Node) -> list[Datum]:
+        """The data of a configuration.
+
+        Raises:
+            ReadError: a measurement that cannot be; the message names the line.
+        """
+        data: list[Datum] = []
+        measurement = chosen.one("measurement")
+        model = measurement.one("model")
+        series: Series = {}
+        for node in measurement.one("data").all("datum"):
+            time = node.attributes.get("time")
+            key = (
+                attribute(node, "id", self.draft),
+                None if time is None else number(time, node, "the time", self.draft),
+            )
+            channel = node.attributes.get("weight") or node.attributes.get("type", "") + node.attributes.get("pos", "")
+            spread = number(attribute(node, "stddev", self.draft), node, "the standard deviation", self.draft)
+            value = number(node.text, node, f"the datum of {key[0]}", self.draft)
+            series.setdefault(key, {})["".join(channel.split())] = (value, spread, node.line)
+        known = {key[0]: next(iter(of.values()))[2] for key, of in series.items()}
+        for node in model.one("labelingmeasurement").all(*_GROUPS):
+            self._group(node, series, data)
+            known.pop(attribute(node, "id", self.draft), None)
+        for kind, parent, tags in (
+            ("net", "fluxmeasurement", ("netflux",)),
+            ("exchange", "fluxmeasurement", ("xchflux",)),
+            ("pool", "poolsizemeasurement", ("poolsize",)),
+        ):
+            for node in model.one(parent).all(*tags):
+                name = attribute(node, "id", self.draft)
+                self._scalar(node, kind, series, data)
+                known.pop(name, None)
+        for parent in ("fluxratios", "poolsizeratios"):
+            for node in model.one(parent).children:
+                known.pop(node.attributes.get("id", ""), None)
+                self.draft.notes.append(
+                    f"{self.draft.where(node.line)}: <{node.tag}> is not used: ratios are not fitted."
+                )
+        for name, line in known.items():
+            raise self.draft.error(
+                f"the datum {name!r} belongs to no measurement of the model; add a group for it", line
+            )
+        return data
+
+    def _group(
+        self,
+        node: Node,
+        series: Series,
+        data: list[Datum],
+    ) -> None:
+        name = attribute(node, "id", self.draft)
+        spec = node.attributes.get("spec") or node.one("textual").text or node.text
+        match = _SPEC.fullmatch(spec.strip())
+        if match is None:
+            raise self.draft.error(f"group {name!r} measures {spec.strip()!r}; write `Pool[1-3]#M0,1,2,3`", node.line)
+        metabolite = self.draft.known_metabolite(match["pool"], node.line, f"group {name!r}")
+        tandem = ":" in (match["atoms"] or "")
+        atoms = self.draft.atoms((match["atoms"] or "").split(":")[0], metabolite, f"group {name!r}", node.line)
+        paired = re.findall(r"\(([^)]*)\)", match["channels"])
+        channels = ["".join(c.split()) for c in (paired or match["channels"].split(","))]
+        elements = tuple(metabolite.elements[i] for i in atoms)
+        if match["kind"] != "M":
+            kind = {"S": "1h-nmr", "P": "1h-nmr"}.get(match["kind"], "13c-nmr")
+        else:
+            kind = "msms" if tandem else "ms-resolved" if paired else "ms"
+        fragment = Fragment(
+            name, ((1.0, metabolite.name, atoms),), elements, kind=kind, where=self.draft.where(node.line),
+            channels=() if kind == "ms" else tuple(channels),
+        )  # fmt: skip
+        if self.draft.fragments.setdefault(name, fragment) != fragment and self.single:
+            raise self.draft.error(f"group {name!r} is defined twice; rename one", node.line)
+        wanted = [str(i) for i in range(len(atoms) + 1)] if kind == "ms" else channels
+        for (of, time), values in series.items():
+            if of != name:
+                continue
+            line = next(iter(values.values()))[2]
+            if unknown := [c for c in values if c not in wanted]:
+                raise self.draft.error(
+                    f"M+{unknown[0]} of group {name!r} is measured, and it has {', '.join(wanted)}",
+                    values[unknown[0]][2],
+                )
+            data.append(
+                Datum(
+                    name,
+                    "mid",
+                    tuple(values[c][0] if c in values else math.nan for c in wanted),
+                    tuple(values[c][1] if c in values else math.nan for c in wanted),
+                    time if time != math.inf else None,
+                    scaled=node.attributes.get("scale", "auto") != "one",
+                    where=self.draft.where(line),
+                )
+            )
+
+    def _scalar(
+        self,
+        node: Node,
+        kind: str,
+        series: Series,
+        data: list[Datum],
+    ) -> None:
+        name = attribute(node, "id", self.draft)
+        text = (node.one("textual").text or node.text).strip()
+        try:
+            terms, constant = linear(text)
+        except ValueError as error:
+            raise self.draft.error(str(error), node.line) from error
+        for (of, time), values in series.items():
+            if of != name:
+                continue
+            value, spread, line = next(iter(values.values()))
+            if len(terms) != 1 or constant:
+                self.draft.notes.append(
+                    f"{self.draft.where(node.line)}: {text!r}, a sum of fluxes, is not used as datum."
+                )
+                continue
+            [(target, factor)] = terms.items()
+            if kind == "pool":
+                self.draft.known_metabolite(target, node.line, f"measurement {name!r}")
+            else:
+                self.draft.known_reaction(target, node.line, f"measurement {name!r}")
+            if kind == "exchange":
+                self.with_exchange.add(target)
+            data.append(
+                Datum(target, kind, (value / factor,), (spread / abs(factor),), time, where=self.draft.where(line))
+            )
