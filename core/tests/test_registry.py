@@ -6,7 +6,17 @@ import pytest
 from fake_plugins import Install, install, manifest
 
 from molvis_core.errors import ComponentError, ConfigError, PluginError
-from molvis_core.registry import build, check_arguments, clashes, component, for_suffix, load, parameters
+from molvis_core.registry import (
+    build,
+    check_arguments,
+    clashes,
+    component,
+    current_name,
+    for_suffix,
+    load,
+    parameters,
+)
+from molvis_core.renames import warn_of_old_name
 
 __all__ = ["install"]
 
@@ -63,6 +73,32 @@ def test_an_unknown_name_mentions_broken_plugins_where_it_might_be(acme: Install
     acme("acme-broken", {"acme_broken.py": "import nowhere_to_be_found"}, "acme_broken")
     with pytest.raises(ComponentError, match=r"Broken plugins: acme-broken \(ModuleNotFoundError.*nowhere_to_be_found"):
         load("loss", "other")
+
+
+RENAMED = """
+from molvis_core import Component, hookimpl
+
+@hookimpl
+def molvis_components():
+    return [Component(kind="loss", name="hinge", target="acme_losses:Margin", summary="For tests.", replaces=("gap",))]
+"""
+
+
+def test_a_name_of_the_release_before_works_with_one_warning(acme: Install, caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_old_name.cache_clear()
+    acme("renamed", {"renamed.py": RENAMED}, "renamed")
+    assert build("loss", {"use": "gap", "margin": 0.25}).margin == build("loss", "gap").margin / 2
+    assert caplog.messages == [
+        "loss 'gap' is called 'hinge' now; the old name works in this release and not in the next"
+    ]
+    assert build("loss", "hinge").margin == 0.5
+    assert (current_name("loss", "gap"), current_name("loss", "margin")) == ("hinge", "margin")
+    assert len(caplog.messages) == 1
+
+
+def test_a_present_name_goes_before_one_that_another_component_had(acme: Install) -> None:
+    acme("renamed", {"renamed.py": RENAMED.replace("gap", "needs")}, "renamed")
+    assert build("loss", {"use": "needs", "dim": 3}).dim == 3
 
 
 def test_clashing_names_are_an_error_that_names_both_when_asked_for(acme: Install) -> None:

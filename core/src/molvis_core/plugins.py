@@ -61,6 +61,7 @@ class Component:
         recognises: of a reader whose endings others claim too: `module:function` that says whether the file at a path
             is its own. It is asked only where several readers claim an ending.
         cite: DOI of the work behind it.
+        replaces: names that it had before. They work for one release, with a warning.
         plugin, distribution, version: who offers it; filled in on loading.
 
     Raises:
@@ -75,6 +76,7 @@ class Component:
     suffixes: tuple[str, ...] = ()
     cite: str = ""
     recognises: str = ""
+    replaces: tuple[str, ...] = ()
     plugin: str = ""
     distribution: str = ""
     version: str = ""

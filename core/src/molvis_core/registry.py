@@ -13,6 +13,7 @@ from typing import Any
 
 from molvis_core.errors import ComponentError, ConfigError, PluginError, did_you_mean
 from molvis_core.plugins import Component, plugins
+from molvis_core.renames import warn_of_old_name
 from molvis_core.signatures import read_parameters
 
 log = logging.getLogger("molvis")
@@ -24,14 +25,16 @@ def components(kind: str | None = None) -> tuple[Component, ...]:
 
 
 def component(kind: str, name: str) -> Component:
-    """The one component of this kind and name.
+    """The one component of this kind and name; a name that it had before works too, with a warning.
 
     Raises:
         ComponentError: there is none, or several plugins offer one: nothing wins by luck.
     """
     of_kind = components(kind)
-    found = [c for c in of_kind if c.name == name]
+    found = [c for c in of_kind if c.name == name] or [c for c in of_kind if name in c.replaces]
     if len(found) == 1:
+        if found[0].name != name:
+            warn_of_old_name(kind, name, found[0].name)
         return found[0]
     if found:
         offers = " and ".join(f"{c.distribution} ({c.target})" for c in found)
@@ -42,6 +45,14 @@ def component(kind: str, name: str) -> Component:
     if broken:
         message += " Broken plugins: " + "; ".join(f"{p.distribution} ({p.problem})" for p in broken) + "."
     raise ComponentError(message)
+
+
+def current_name(kind: str, name: str) -> str:
+    """The present name of a component that may be called by one that it had before; without a warning.
+
+    What older versions wrote to disk names components as they were called then.
+    """
+    return next((c.name for c in components(kind) if name in c.replaces), name)
 
 
 def clashes() -> dict[str, tuple[str, ...]]:
