@@ -112,7 +112,7 @@ def test_fitting_tells_how_far_it_is(measured: list[Measurement]) -> None:
 
 
 def test_nothing_to_learn_from_is_an_error() -> None:
-    with pytest.raises(TrainingError, match="0 ions to learn from; measurements with structure, adduct"):
+    with pytest.raises(TrainingError, match="training needs at least 2 ions, got 0"):
         fit([_measurement(structure("CCO"), 110.0, adduct="[M+4H]4+")])
 
 
@@ -158,9 +158,9 @@ def test_asking_for_what_it_cannot_predict_is_an_error(trained: CcsEnsemble) -> 
         trained.predict(one, ["[M+H]+", "[M+H]+"])
     with pytest.raises(StructureError):
         trained.predict([Structure("C1CC", "", "", 40.0)], "[M+H]+")
-    with pytest.raises(ConfigError, match="members = 0"):
+    with pytest.raises(ConfigError, match="members must be"):
         CcsEnsemble(members=0)
-    with pytest.raises(ConfigError, match="dropout = 1"):
+    with pytest.raises(ConfigError, match="dropout must be"):
         CcsEnsemble(dropout=1.0)
 
 
@@ -258,7 +258,7 @@ def test_a_value_that_cannot_be_compared_says_nothing(query: Value) -> None:
 
 
 def test_a_negative_deviation_is_refused() -> None:
-    with pytest.raises(ConfigError, match="sd = -1"):
+    with pytest.raises(ConfigError, match="sd must be"):
         CcsLikelihood(sd=-1)
 
 

@@ -91,5 +91,5 @@ def test_an_absorption_index_becomes_the_absorbance_of_a_thin_layer() -> None:
 
 
 def test_an_axis_that_is_not_positive_is_refused() -> None:
-    with pytest.raises(RecordError, match="x is 0 at point 2"):
+    with pytest.raises(RecordError, match="got 0 at point 2"):
         wavenumbers(np.array([1.0, 0.0]), "um")

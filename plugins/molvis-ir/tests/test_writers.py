@@ -48,6 +48,6 @@ def test_a_title_cannot_break_a_written_file(tmp_path: Path) -> None:
 def test_what_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="cannot be written"):
         write_jcamp(tmp_path / "missing" / "a.jdx", [])
-    with pytest.raises(WriteError, match="a trace is wanted"):
+    with pytest.raises(WriteError, match="only traces can be written"):
         write_jcamp(tmp_path / "a.jdx", [Measurement(PeakList(np.ones(1), np.ones(1)), None, "ir")])
     assert not list(tmp_path.iterdir())

@@ -93,7 +93,7 @@ def test_columns_that_are_no_spectrum_are_refused_with_the_line_they_begin_at(
 @pytest.mark.parametrize("row", ["1001 nan", "1001 inf", "inf 2"])
 def test_a_number_that_is_not_finite_is_refused_with_its_line(tmp_path: Path, row: str) -> None:
     error = refusal_of(read_xy, write_file(tmp_path / "a.txt", f"1000 1\n{row}\n1002 3\n"))
-    assert (error.line, error.reason) == (2, "finite numbers are wanted")
+    assert (error.line, error.reason) == (2, "a number is not finite")
 
 
 @given(text=st.text(alphabet="0123456789.,;\t \neE+-naif#:x", max_size=200))

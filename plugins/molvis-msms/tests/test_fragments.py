@@ -126,7 +126,7 @@ def test_the_shares_of_a_candidate_add_up_to_at_most_one_and_the_precursor_does_
 
 
 def test_a_tolerance_that_is_none_is_refused() -> None:
-    with pytest.raises(ConfigError, match="ppm = 0"):
+    with pytest.raises(ConfigError, match="ppm must be"):
         ExplainedPeaks(ppm=0)
 
 

@@ -104,7 +104,7 @@ def test_what_cannot_be_identified_is_refused(spectrum: Any) -> None:
         from_matchms(spectrum(*peaks, {"compound_name": "x"}))
     with pytest.raises(LeftOutError, match="a survey spectrum"):
         from_matchms(spectrum(*peaks, {"precursor_mz": 193.07, "ms_level": "1"}))
-    with pytest.raises(TypeError, match="found a Structure"):
+    with pytest.raises(TypeError, match="got a Structure"):
         to_matchms(Measurement(structure("CCO"), None, "structure"))
 
 

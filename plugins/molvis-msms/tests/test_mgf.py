@@ -59,7 +59,7 @@ def test_fields_before_the_first_mgf_spectrum_hold_where_it_states_none(tmp_path
         ("69.0447 12.5", "-69.0447 1", 10, "not a positive number"),
         ("69.0447 12.5", "inf 1", 10, "not a positive number"),
         ("69.0447 12.5", "69,0447 1", 10, "not a peak"),
-        ("69.0447 12.5", "69.0447", 10, "m/z and intensity are wanted"),
+        ("69.0447 12.5", "69.0447", 10, "write m/z and intensity"),
         ("138.0662 100 1+", "138.0662 1e39", 2, "intensity[1] is inf"),
         ("69.0447 12.5\n138.0662 100 1+\n", "", 2, "no peaks"),
         ("12.5\n138.0662 100 1+", "0\n138.0662 0", 2, "every peak has intensity 0"),

@@ -116,7 +116,7 @@ def test_a_massbank_record_is_read_with_its_terms(tmp_path: Path) -> None:
     ("old", "new", "line", "reason"),
     [
         ("69.0447\t12.5", "69.0447\t-12.5", 10, "negative"),
-        ("Num Peaks: 3", "Num Peaks: 5", 9, "says 5, found 3"),
+        ("Num Peaks: 3", "Num Peaks: 5", 9, "is 5, but there are 3 peaks"),
         ("Num Peaks: 3\n", "", 1, "no 'Num Peaks' line"),
         ("[M+H]+", "[M-H]-", 1, "correct one of them"),
         (CAFFEINE, "nonsense", 1, "RDKit refuses"),

@@ -70,7 +70,7 @@ def test_mzml_without_charge_or_polarity_makes_none_up(tmp_path: Path) -> None:
         ("MS:1000744", "MS:9999999", "names no precursor"),
         ("MS:1000576", "MS:1002312", "neither zlib nor none"),  # MS-Numpress
         ("MS:1000576", "MS:1000574", "cannot be decoded"),
-        ("MS:1000523", "MS:9999999", "32 or 64 bits"),
+        ("MS:1000523", "MS:9999999", "neither 32 nor 64 bits"),
         ("MS:1000515", "MS:9999999", "2 m/z values and 0 intensities"),
         ("<binary>", "<binary>?", "cannot be decoded"),
         ('value="195.0877"', 'value="x"', "is not a number"),

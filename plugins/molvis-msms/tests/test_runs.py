@@ -84,9 +84,9 @@ def test_the_old_name_of_the_order_of_pairs_is_understood(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (mzxml_scan(1, peaksCount="3"), "peaksCount says 3, found 2"),
+        (mzxml_scan(1, peaksCount="3"), "peaksCount is 3, but there are 2 peaks"),
         (mzxml_scan(1, byteOrder="little"), "byte order 'little'"),
-        (mzxml_scan(1, precision="16"), "numbers of '16' bits"),
+        (mzxml_scan(1, precision="16"), "precision='16'"),
         (mzxml_scan(1, compressionType="zlib"), "cannot be decoded"),
         (mzxml_scan(1).replace("193.0731", ""), "names no precursor"),
         (mzxml_scan(1).replace("193.0731", "x"), "is not a number"),

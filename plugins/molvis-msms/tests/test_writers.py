@@ -103,7 +103,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
     with pytest.raises(WriteError, match="cannot be written"):
         write_mgf(tmp_path / "missing" / "a.mgf", read_all(read_mgf, write_file(tmp_path / "a.mgf", MGF))[0])
     path = write_file(tmp_path / "old.mgf", "old")
-    with pytest.raises(WriteError, match="a spectrum is wanted"):
+    with pytest.raises(WriteError, match="only spectra can be written"):
         write_mgf(path, [Measurement(structure("CCO"), None, "structure")])
     assert path.read_text() == "old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mgf", "old.mgf"]

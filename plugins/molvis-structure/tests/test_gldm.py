@@ -148,8 +148,8 @@ def test_weights_learned_with_other_motifs_are_refused(encoder: GLDMEncoder) -> 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"layers": 0}, "layers = 0"),
-        ({"width": 7}, "width = 7; an even number"),
+        ({"layers": 0}, "layers must be"),
+        ({"width": 7}, "width must be even"),
         ({"motifs": "common"}, "no vocabulary of motifs 'common'"),
         ({"motifs": ["CC", "CC"]}, "'CC' comes twice"),
     ],

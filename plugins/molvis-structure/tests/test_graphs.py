@@ -144,7 +144,7 @@ def test_it_keeps_graphs_and_travels_without_them(encoder: AttentiveFPEncoder) -
 
 
 def test_a_size_that_cannot_be_is_refused() -> None:
-    with pytest.raises(ConfigError, match="timesteps = 0"):
+    with pytest.raises(ConfigError, match="timesteps must be"):
         AttentiveFPEncoder(timesteps=0)
 
 

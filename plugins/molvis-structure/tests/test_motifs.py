@@ -80,7 +80,7 @@ def test_extraction_tells_how_far_it_is() -> None:
 
 
 def test_a_number_of_motifs_that_cannot_be_and_a_refused_smiles_are_told() -> None:
-    with pytest.raises(ConfigError, match="count = 0"):
+    with pytest.raises(ConfigError, match="count and smallest must be"):
         extract(SMILES, 0)
     with pytest.raises(StructureError, match="C1CC"):
         extract(["C1CC"])

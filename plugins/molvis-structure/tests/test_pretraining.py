@@ -152,7 +152,7 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(
     structures: list[Structure], tmp_path: Path
 ) -> None:
     pretrain(structures, GLDM, tmp_path, **OPTIONS)
-    with pytest.raises(TrainingError, match="'epochs = 2', now 'epochs = 3'"):
+    with pytest.raises(TrainingError, match="'epochs = 2', this run 'epochs = 3'"):
         pretrain(structures, GLDM, tmp_path, **{**OPTIONS, "epochs": 3})
     with pytest.raises(TrainingError, match="structures"):
         pretrain(structures[1:], GLDM, tmp_path, **OPTIONS)
@@ -165,9 +165,9 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(
 def test_what_cannot_be_pretrained_is_told_before_anything_is_made(structures: list[Structure], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     for options, message in (
-        ({"epochs": 0}, "epochs = 0"),
-        ({"batch": 1}, "batch = 1"),
-        ({"share": 1.0}, "share = 1.0"),
+        ({"epochs": 0}, "epochs must be"),
+        ({"batch": 1}, "batch must be"),
+        ({"share": 1.0}, "share must be"),
     ):
         with pytest.raises(ConfigError, match=message):
             pretrain(structures, GLDM, folder, **{**OPTIONS, **options})

@@ -54,7 +54,7 @@ class _Residual(nn.Module):
 class CcsEncoder(nn.Module):
     """Cross sections to unit vectors.
 
-    What tells isomers apart is how far the value lies from what ions of that mass and adduct usually have: that
+    What distinguishes isomers is how far the value lies from what ions of that mass and adduct usually have: that
     deviation gets waves of its own, beside those of the value and of m/z. In training both are shifted at random,
     within what laboratories differ by.
 
@@ -83,9 +83,11 @@ class CcsEncoder(nn.Module):
         super().__init__()
         for name, value in (("dim", dim), ("width", width), ("waves", waves)):
             if value < 2:
-                raise ConfigError(f"ccs: {name} = {value}; a whole number of at least 2 is wanted")
+                raise ConfigError(f"ccs: {name} must be a whole number of at least 2, got {value}")
         if blocks < 0 or not 0 <= dropout < 1:
-            raise ConfigError(f"ccs: blocks = {blocks}, dropout = {dropout}; 0 or more, and 0 to 1 are wanted")
+            raise ConfigError(
+                f"ccs: blocks must be at least 0 and dropout from 0 to below 1, got {blocks} and {dropout}"
+            )
         self.dim, self.ccs_jitter, self.precursor_jitter = dim, ccs_jitter, precursor_jitter
         steps = torch.arange(waves, dtype=torch.float64) / (waves - 1)
         # Longest to shortest: laboratories differ by 0.3% of the value, instruments by some ppm of m/z.

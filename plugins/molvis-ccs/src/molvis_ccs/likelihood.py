@@ -25,7 +25,7 @@ class CcsLikelihood:
 
     The likelihood is Student's t about the prediction, as wide as prediction and measurement together: predictions are
     far off more often than a normal distribution allows. A perfect hit of a prediction good to 1% scores about 0. A
-    value without adduct, of an adduct that the predictor does not know, or in another gas than N2 says nothing: every
+    value without adduct, of an adduct that the predictor does not know, or in another gas than N2 is no evidence: every
     feature of it is 0.
 
     Predictions are remembered, so that the second value of an unknown, or the next unknown of this mass, costs nothing.
@@ -40,7 +40,7 @@ class CcsLikelihood:
 
     def __init__(self, predictor: str = "", sd: float = 0.3) -> None:
         if not sd >= 0:
-            raise ConfigError(f"ccs-likelihood: sd = {sd}; a number of percent, 0 or more, is wanted")
+            raise ConfigError(f"ccs-likelihood: sd must be 0 percent or more, got {sd}")
         self.predictor, self.sd = predictor, sd
         self._model: CcsEnsemble | None = None
         self._known: OrderedDict[tuple[str, str, str | None], tuple[float, float]] = OrderedDict()
@@ -89,7 +89,7 @@ class CcsLikelihood:
 
 
 def _adduct(query: Value) -> str | None:
-    """The adduct as the predictor calls it; None where it has nothing to say."""
+    """The adduct as the predictor calls it; None where it cannot predict."""
     if query.adduct is None or query.gas not in (None, "N2"):
         return None
     try:

@@ -49,7 +49,7 @@ def prepare(
         if covered < _LEAST:
             span = f"{trace.x[0]:g} to {trace.x[-1]:g} cm^-1" if len(trace) else "no point"
             raise RecordError(
-                f"infrared spectrum {name!r} has {span}; at least a quarter of {low:g} to {high:g} is wanted. "
+                f"infrared spectrum {name!r} covers {span}, which is less than a quarter of {low:g} to {high:g}. "
                 "Are its units right?"
             )
         values = np.interp(points, trace.x, trace.y, left=0.0, right=0.0)

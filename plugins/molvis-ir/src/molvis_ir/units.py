@@ -10,7 +10,7 @@ from jaxtyping import Float
 from molvis_core.errors import RecordError
 
 FLOOR = 1e-4
-"""Transmittance below which nothing is told apart: an absorbance of 4 is more than instruments measure."""
+"""Transmittance below which values cannot be distinguished: an absorbance of 4 is more than instruments measure."""
 LAYER = 1e-4
 """Thickness in cm of the layer for which an absorption index becomes an absorbance."""
 
@@ -30,7 +30,7 @@ _SIGNALS = (
 
 
 def axis_kind(unit: str) -> str | None:
-    """`wavenumber`, `um` or `nm` from what files call it; None where it is none of them."""
+    """`wavenumber`, `um` or `nm` from what files call it; None for any other."""
     plain = unit.strip().replace("**", "^").replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
     return _kind(plain.upper(), _AXES)
 
@@ -52,10 +52,10 @@ def wavenumbers(x: Float[np.ndarray, " t"], unit: str) -> Float[np.ndarray, " t"
     """
     kind = axis_kind(unit)
     if kind is None:
-        raise RecordError(f"x in {unit!r}; wavenumbers (1/CM), micrometres or nanometres are wanted")
+        raise RecordError(f"x in {unit!r}; it must be in wavenumbers (1/CM), micrometres or nanometres")
     if not (x > 0).all():
         where = int(np.flatnonzero(~(x > 0))[0])
-        raise RecordError(f"x is {x[where]:g} at point {where + 1}; positive numbers are wanted")
+        raise RecordError(f"x must be positive, got {x[where]:g} at point {where + 1}")
     return x if kind == "wavenumber" else (1e4 if kind == "um" else 1e7) / x
 
 
@@ -64,7 +64,7 @@ def absorbance(y: Float[np.ndarray, " t"], unit: str, wavenumber: Float[np.ndarr
 
     - Absorbance, absorption coefficients, Kubelka-Munk units and log(1/R) stay as they are.
     - Transmittance T becomes -log10 T, for which T below 1e-4, noise around nothing, is taken as 1e-4. It is in percent
-      where the unit says so, and where a twentieth of the values exceeds 2: many files that say TRANSMITTANCE hold
+      where the unit is percent, and where a twentieth of the values exceeds 2: many files of TRANSMITTANCE hold
       percent.
     - The absorption index k (imaginary refractive index) becomes the absorbance of a layer of 1 micrometre,
       4 pi k d wavenumber / ln 10.
@@ -72,7 +72,7 @@ def absorbance(y: Float[np.ndarray, " t"], unit: str, wavenumber: Float[np.ndarr
       are refractive indices and arbitrary units, which may point up or down.
 
     Raises:
-        RecordError: the unit says something else, or no transmittance is positive.
+        RecordError: the unit is another one, or no transmittance is positive.
     """
     kind = signal_kind(unit)
     if kind == "as it is":

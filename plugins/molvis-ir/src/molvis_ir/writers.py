@@ -31,7 +31,7 @@ def write_jcamp(path: Path, measurements: Iterable[Measurement]) -> None:
 def _block(item: Measurement, number: int) -> str:
     trace = item.record
     if not isinstance(trace, Trace):
-        raise WriteError(f"a trace is wanted, found a {type(trace).__name__}")
+        raise WriteError(f"only traces can be written, got a {type(trace).__name__}")
     x, y, n = trace.x, trace.y, len(trace)
     even = n > 1 and np.allclose(x, np.linspace(x[0], x[-1], n), rtol=0, atol=1e-6 * (x[-1] - x[0]) / n)
     known = item.structure

@@ -26,8 +26,8 @@ class BinaryCrossEntropy(nn.Module):
         label: `match` for 0 or 1, `tanimoto` for the target as it is.
         threshold: the distance at which a match is as likely as not; learned.
         temperature: how sharply the probability falls with distance; learned.
-        balance: like and unlike pairs have the same say.
-        positive_weight: how many times the say of an unlike pair, or of all of them where balanced, a like one has.
+        balance: like and unlike pairs have the same weight in all.
+        positive_weight: how many times the weight of an unlike pair, or of all of them where balanced, a like one has.
         dim: length of the vectors; needed where the distance is learned.
     """
 
@@ -48,7 +48,7 @@ class BinaryCrossEntropy(nn.Module):
         one_of("bce", "distance", distance, ("cosine", "l2", "learned"))
         one_of("bce", "label", label, ("match", "tanimoto"))
         if not math.isfinite(threshold):
-            raise ConfigError(f"bce: threshold = {threshold}; a finite number is wanted")
+            raise ConfigError(f"bce: threshold must be a finite number, got {threshold}")
         if distance == "learned" and (dim is None or dim < 1):
             raise ConfigError(f"bce: distance = 'learned' needs dim, the length of the encoders' vectors; found {dim}")
         self.distance, self.label, self.balance = distance, label, balance

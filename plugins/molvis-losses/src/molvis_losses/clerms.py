@@ -40,7 +40,7 @@ class Clerms(InfoNCE):
     ) -> None:
         super().__init__(temperature, learned, directions, check_positive_weight("clerms", positive_weight))
         if not mse >= 0:
-            raise ConfigError(f"clerms: mse = {mse}; a weight of 0 or more is wanted")
+            raise ConfigError(f"clerms: mse must be 0 or more, got {mse}")
         self.mse = mse
 
     def forward(

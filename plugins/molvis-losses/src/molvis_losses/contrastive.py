@@ -23,8 +23,8 @@ class Contrastive(nn.Module):
         positive_margin: matches nearer than this are not drawn nearer: two compounds' spectra need not coincide.
         negative_margin: pairs that do not match and are farther apart than this are left alone.
         tanimoto: shrink the negative margin by the pair's Tanimoto similarity, so that near twins may stay near.
-        balance: like and unlike pairs have the same say.
-        positive_weight: how many times the say of an unlike pair, or of all of them where balanced, a like one has.
+        balance: like and unlike pairs have the same weight in all.
+        positive_weight: how many times the weight of an unlike pair, or of all of them where balanced, a like one has.
 
     Reference: Hadsell, Chopra and LeCun, CVPR 2006, doi:10.1109/CVPR.2006.100
     """

@@ -47,8 +47,8 @@ def halves(
 ) -> Float[Tensor, ""]:
     """Mean of what like pairs cost and of what unlike pairs cost.
 
-    A label between 0 and 1 makes a pair partly both. Balanced, the two kinds have the same say however many there are
-    of each, as if negatives had been drawn in equal number; a batch of n compounds holds n - 1 for each positive. A
+    A label between 0 and 1 makes a pair partly both. Balanced, the two kinds have the same weight however many there
+    are of each, as if negatives had been drawn in equal number; a batch of n compounds holds n - 1 for each positive. A
     like pair then counts as `positive_weight` of them; the weights add up to one, so that the loss keeps its size.
     """
     positive, negative = positive_weight * weight * label, weight * (1 - label)
@@ -56,10 +56,10 @@ def halves(
     if not balance:
         share = torch.where(total > 0, positive / torch.where(total > 0, total, torch.ones_like(total)), label)
         return weighted_mean(share * like + (1 - share) * unlike, total)
-    say = positive_weight * (positive.sum() > 0).float(), (negative.sum() > 0).float()
-    cost = say[0] * weighted_mean(like, positive) + say[1] * weighted_mean(unlike, negative)
-    # Where nothing counts both say nothing, and the cost is 0 whatever divides it.
-    whole = say[0] + say[1]
+    share_of = positive_weight * (positive.sum() > 0).float(), (negative.sum() > 0).float()
+    cost = share_of[0] * weighted_mean(like, positive) + share_of[1] * weighted_mean(unlike, negative)
+    # Where nothing counts both are 0, and the cost is 0 whatever divides it.
+    whole = share_of[0] + share_of[1]
     return cost / torch.where(whole > 0, whole, torch.ones_like(whole))
 
 

@@ -28,7 +28,7 @@ def check_shapes(query: Tensor, reference: Tensor, target: Tensor, weight: Tenso
 
 
 def scores(query: Float[Tensor, "n dim"], reference: Float[Tensor, "m dim"]) -> Float[Tensor, "n m"]:
-    """Dot products of every query with every reference, in full precision whatever autocast says.
+    """Dot products of every query with every reference, in full precision, also under autocast.
 
     Sixteen bits resolve a cosine near 1 to 0.004: at a temperature of 0.05 that is noise of a tenth in each logit.
     """
@@ -58,7 +58,7 @@ def hidden(logits: Float[Tensor, "n m"], weight: Float[Tensor, "n m"]) -> Float[
 def check_positive_weight(loss: str, value: float) -> float:
     """The weight of positives, or a `ConfigError` where it is not a positive number."""
     if not (math.isfinite(value) and value > 0):
-        raise ConfigError(f"{loss}: positive_weight = {value}; a positive number is wanted")
+        raise ConfigError(f"{loss}: positive_weight must be a positive number, got {value}")
     return value
 
 
@@ -74,7 +74,7 @@ class Temperature(nn.Module):
     def __init__(self, value: float, *, learned: bool, low: float = 0.01, high: float = 10.0) -> None:
         super().__init__()
         if not (math.isfinite(value) and value > 0):
-            raise ConfigError(f"temperature = {value}; a positive number is wanted")
+            raise ConfigError(f"temperature must be a positive number, got {value}")
         if learned and not low <= value <= high:
             raise ConfigError(f"temperature = {value}; a learned one starts between {low} and {high}")
         self.low, self.high = math.log(low), math.log(high)

@@ -37,7 +37,7 @@ class SoftTarget(Directions):
     ) -> None:
         super().__init__(temperature, learned, directions)
         if not sharpness > 0:
-            raise ConfigError(f"soft-target: sharpness = {sharpness}; a positive number is wanted")
+            raise ConfigError(f"soft-target: sharpness must be a positive number, got {sharpness}")
         self.sharpness = sharpness
 
     def forward(

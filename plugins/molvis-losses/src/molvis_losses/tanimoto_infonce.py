@@ -55,9 +55,9 @@ class TanimotoInfoNCE(Directions):
                 f"tanimoto-infonce: form = {form!r}.{did_you_mean(form, known)} It is corrected or printed."
             )
         if not 0 <= soft <= 1:
-            raise ConfigError(f"tanimoto-infonce: soft = {soft}; a share between 0 and 1 is wanted")
+            raise ConfigError(f"tanimoto-infonce: soft must be between 0 and 1, got {soft}")
         if not sharpness > 0:
-            raise ConfigError(f"tanimoto-infonce: sharpness = {sharpness}; a positive number is wanted")
+            raise ConfigError(f"tanimoto-infonce: sharpness must be a positive number, got {sharpness}")
         self.form, self.soft, self.sharpness = form, soft, sharpness
 
     def forward(

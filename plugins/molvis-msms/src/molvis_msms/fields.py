@@ -64,7 +64,7 @@ def peak(text: str) -> tuple[float, float]:
     if len(parts) < 2:
         parts = [p for p in re.split(r"[,;:]", text.strip()) if p]
     if len(parts) < 2:
-        raise ValueError(f"{text.strip()!r} is not a peak; m/z and intensity are wanted")
+        raise ValueError(f"{text.strip()!r} is not a peak: write m/z and intensity")
     try:
         mz, height = (float(p.rstrip(",;:")) for p in parts[:2])
     except ValueError as error:
@@ -130,10 +130,10 @@ def parse_charge(text: str) -> int | None:
 
 
 def find(fields: Mapping[str, str], name: str) -> str | None:
-    """The value of a field under any of its names; None where it is missing or says that it is unknown."""
+    """The value of a field under any of its names; None where it is missing or states that it is unknown."""
     for key in _NAMES[name]:
         value = fields.get(key)
-        # A minus alone says that there is nothing, except where it is the polarity.
+        # A minus alone means that there is nothing, except where it is the polarity.
         if value is not None and (value.strip().lower() not in _EMPTY or (name == "ionmode" and value.strip() == "-")):
             return value.strip().strip('"')
     return None
@@ -142,7 +142,7 @@ def find(fields: Mapping[str, str], name: str) -> str | None:
 def measurement(
     path: Path, fields: Mapping[str, str], peaks: Sequence[tuple[float, float]], *, line: int | None, number: int
 ) -> Measurement | ReadError:
-    """One record of a file, or the reason why it is none.
+    """One record of a file, or the reason why it cannot be read.
 
     Args:
         path: the file, for messages.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def from_matchms(spectrum: Spectrum) -> Measurement:
-    """A spectrum of matchms with what its metadata say of ion, compound and origin, ready to be identified.
+    """A spectrum of matchms with what its metadata contain about ion, compound and origin, ready to be identified.
 
     Args:
         spectrum: with the names of metadata that matchms harmonises to, or those of any reader of ours.
@@ -51,7 +51,7 @@ def to_matchms(item: Measurement | PeakList) -> Spectrum:
     whole = item if isinstance(item, Measurement) else Measurement(item, None, "msms")
     spectrum = whole.record
     if not isinstance(spectrum, PeakList):
-        raise TypeError(f"a mass spectrum is wanted, found a {type(spectrum).__name__}")
+        raise TypeError(f"only mass spectra can be converted, got a {type(spectrum).__name__}")
     metadata = {key: value for key, value in _metadata(whole, spectrum).items() if value is not None}
     return Spectrum(spectrum.mz.copy(), spectrum.intensity.astype(np.float64), metadata)
 

@@ -1,7 +1,6 @@
 """Preparation of spectra: the highest peaks, with or without the precursor, and neutral losses.
 
-Encoders prepare what they are given by themselves; these functions are theirs, and for whoever wants to see or plot
-what an encoder sees.
+Encoders prepare their input themselves, with these functions; call them to look at or plot what an encoder receives.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ def highest_peaks(
 ) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
     """m/z (64 bits) and intensity (32 bits) of the highest peaks by ascending m/z; the highest of them is 1.
 
-    Peaks of intensity 0 are none. Of equal peaks that compete for the last place the one of lower m/z is taken.
+    Peaks of intensity 0 are left out. Of equal peaks that compete for the last place the one of lower m/z is taken.
 
     Args:
         spectrum: to prepare.
@@ -50,9 +49,9 @@ def prepare(spectrum: PeakList, *, top_peaks: int = 100, keep_precursor: bool = 
         RecordError: `top_peaks` is below 1, or `power` is not positive.
     """
     if top_peaks < 1:
-        raise RecordError(f"top_peaks = {top_peaks}; a positive whole number is wanted")
+        raise RecordError(f"top_peaks must be a positive whole number, got {top_peaks}")
     if not power > 0:
-        raise RecordError(f"power = {power}; a positive number is wanted")
+        raise RecordError(f"power must be a positive number, got {power}")
     mz, intensity = highest_peaks(spectrum, top_peaks, keep_precursor=keep_precursor)
     return dataclasses.replace(spectrum, mz=mz, intensity=intensity**power)
 
@@ -66,7 +65,7 @@ def neutral_losses(spectrum: PeakList) -> PeakList:
         RecordError: the spectrum has no precursor m/z.
     """
     if spectrum.precursor_mz is None:
-        raise RecordError("neutral losses want a precursor m/z; this spectrum has none")
+        raise RecordError("neutral losses need a precursor m/z, which this spectrum does not have")
     below = spectrum.mz < spectrum.precursor_mz
     return dataclasses.replace(
         spectrum,

@@ -58,7 +58,7 @@ def write_json(path: Path, measurements: Iterable[Measurement]) -> None:
 
 def _spectrum(item: Measurement) -> PeakList:
     if not isinstance(item.record, PeakList):
-        raise WriteError(f"a spectrum is wanted, found a {type(item.record).__name__}")
+        raise WriteError(f"only spectra can be written, got a {type(item.record).__name__}")
     return item.record
 
 

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Featurising(nn.Module, ABC, Generic[T]):
-    """An encoder that keeps what it made of a SMILES. Those who inherit say how it is made, and keep it in `_kept`.
+    """An encoder that keeps the features of each SMILES in `_kept`. Subclasses define how they are made.
 
     Attributes:
         most_kept: SMILES kept at a time; beyond, it begins anew.

@@ -41,7 +41,7 @@ def molvis_components() -> list[Component]:
             kind="pretrainer",
             name="masking",
             target="molvis_structure.pretraining:pretrain",
-            summary="Hidden pieces of molecules are named, and fingerprints told from the molecule's vector.",
+            summary="Hidden pieces of molecules are classified, and fingerprints predicted from the molecule's vector.",
             cite="10.48550/arXiv.1905.12265",
         ),
         Component(

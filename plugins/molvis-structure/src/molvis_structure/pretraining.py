@@ -5,9 +5,9 @@ motif and the element of each such atom, from what its neighbours and theirs are
 Strategies for Pre-training Graph Neural Networks, ICLR 2020, doi:10.48550/arXiv.1905.12265). It teaches the atoms'
 features, and nothing to the pooling and the projection; that paper finds pretraining of atoms alone of little use, or
 of harm. So the second asks the vector of the whole molecule for its Morgan fingerprint, the hidden parts included:
-which substructures there are is what spectra tell and what the Tanimoto target compares. Contrast between augmented
-copies was left out: it costs two looks, and a molecule that lacks atoms is another one, which retrieval should tell
-apart.
+which substructures there are is what spectra show and what the Tanimoto target compares. Contrast between augmented
+copies was left out: it costs two looks, and a molecule that lacks atoms is another one, which retrieval should
+distinguish.
 
 Encoders that cannot hide anything learn the second task alone.
 """
@@ -49,11 +49,11 @@ _MOST_ASIDE = 2000
 
 @runtime_checkable
 class Maskable(Protocol):
-    """An encoder that can hide atoms of a batch and say what it thinks of each.
+    """An encoder that can hide atoms of a batch and classify each.
 
     Attributes:
         classes: what a hidden atom is asked for, as the number of answers to each question.
-        joined: length of what `look` says of an atom.
+        joined: length of the vector that `look` returns for an atom.
     """
 
     @property
@@ -192,11 +192,11 @@ def pretrain(
     }
     for name, least in (("epochs", 1), ("batch", 2), ("bits", 1)):
         if settings[name] < least:
-            raise ConfigError(f"pretraining: {name} = {settings[name]}; {least} or more is wanted")
+            raise ConfigError(f"pretraining: {name} must be at least {least}, got {settings[name]}")
     if not 0 < share < 1:
-        raise ConfigError(f"pretraining: share = {share}; a share between 0 and 1 is wanted")
+        raise ConfigError(f"pretraining: share must be between 0 and 1, got {share}")
     if len(structures) < _FEWEST:
-        raise TrainingError(f"{len(structures)} structures to pretrain on; {_FEWEST} or more are wanted")
+        raise TrainingError(f"pretraining needs at least {_FEWEST} structures, got {len(structures)}")
     torch.manual_seed(seed)
     model = _built(encoder)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -391,5 +391,5 @@ def _write(path: Path, data: bytes) -> None:
 def _first_difference(old: str, new: str) -> str:
     for before, after in zip(old.splitlines(), new.splitlines(), strict=False):
         if before != after:
-            return f"it says {before!r}, now {after!r}"
+            return f"it has {before!r}, this run {after!r}"
     return "it has other entries"

@@ -35,10 +35,10 @@ class Tanimoto:
 
     def __init__(self, fingerprint: str = "rdkit", bits: int = 2048) -> None:
         if bits < 1:
-            raise ConfigError(f"tanimoto: bits = {bits}; a positive number is wanted")
+            raise ConfigError(f"tanimoto: bits must be a positive number, got {bits}")
         self.fingerprint, self.bits = fingerprint, bits
         self._kept: dict[str, np.ndarray] = {}
-        self._bits("C")  # a misspelt kind is told when the target is made, not at the first batch
+        self._bits("C")  # a misspelt kind raises when the target is made, not at the first batch
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_kept": {}}

@@ -1,7 +1,7 @@
 """`ccs-ensemble`: structure and adduct to a cross section and how sure it is, by small networks that vote.
 
-Each network says how far, on a logarithmic scale, an ion lies from the trend of its adduct with m/z, and how widely it
-may err. Their mean is the prediction; their disagreement adds to what each says of itself.
+Each network estimates how far, on a logarithmic scale, an ion lies from the trend of its adduct with m/z, and how
+widely it may err. Their mean is the prediction; their disagreement adds to the error that each estimates.
 """
 
 from __future__ import annotations
@@ -100,10 +100,10 @@ class CcsEnsemble(nn.Module):
         super().__init__()
         for name, value in (("members", members), ("width", width), ("rank", rank)):
             if value < 1:
-                raise ConfigError(f"ccs-ensemble: {name} = {value}; a positive whole number is wanted")
+                raise ConfigError(f"ccs-ensemble: {name} must be a positive whole number, got {value}")
         for name, value in (("dropout", dropout), ("feature_dropout", feature_dropout)):
             if not 0 <= value < 1:
-                raise ConfigError(f"ccs-ensemble: {name} = {value}; a number from 0 to less than 1 is wanted")
+                raise ConfigError(f"ccs-ensemble: {name} must be a number from 0 to less than 1, got {value}")
         self.arguments = {"members": members, "width": width, "rank": rank}
         self.arguments |= {"dropout": dropout, "feature_dropout": feature_dropout}
         self.networks = nn.ModuleList([_Network(rank, width, dropout, feature_dropout) for _ in range(members)])

@@ -28,7 +28,7 @@ def cross_section(value: float, *, mass: float | None = None, gas: str | None = 
         RecordError: zero, negative, not finite, in another unit, or twice or half what ions of this mass have.
     """
     if not 0 < value < float("inf"):
-        raise RecordError(f"CCS {value:g}: a positive number in A^2 is wanted; leave a value that is missing empty")
+        raise RecordError(f"CCS must be a positive number in A^2, got {value:g}; leave a value that is missing empty")
     if value < 10:
         raise RecordError(
             f"CCS {value:g}: no ion is that small in A^2; if it is in nm^2, write {100 * value:g} instead"
@@ -76,7 +76,7 @@ def _charge(text: str | None) -> tuple[int | None, str]:
         return None, ""
     match = re.fullmatch(r"([+-]?)(\d{1,3})(?:\.0*)?([+-]?)", text.strip())
     if match is None or int(match.group(2)) == 0:
-        raise AdductError(f"charge {text!r} is none; write it like 1, -1 or 2+")
+        raise AdductError(f"charge {text!r} cannot be read; write it like 1, -1 or 2+")
     return int(match.group(2)), match.group(1) or match.group(3)
 
 
@@ -86,7 +86,7 @@ def _sign(ionmode: str | None) -> str:
     low = re.sub(r"^\W*esi\W*(?=[+-]|pos|neg)|^\(|\)$", "", ionmode.strip().lower()) or ionmode.strip()[-1:]
     sign = "+" if low.startswith(("+", "p")) else "-" if low.startswith(("-", "n", "\u2212")) else ""
     if not sign:
-        raise AdductError(f"ion mode {ionmode!r} is none; write positive or negative")
+        raise AdductError(f"ion mode {ionmode!r} cannot be read; write positive or negative")
     return sign
 
 
@@ -100,7 +100,7 @@ def agreeing_mz(mz: float, structure: Structure, adduct: Adduct, *, rounding: fl
         rounding: half a unit of the last digit that the source writes.
 
     Raises:
-        RecordError: it is off by more than `TOLERANCE`; the message says by how much.
+        RecordError: it is off by more than `TOLERANCE`; the message states by how much.
     """
     wanted = ion_mz(structure.exact_mass, adduct)
     off = abs(mz - wanted)

@@ -52,7 +52,7 @@ _TYPES = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Section:
-    """A column of cross sections: its header, and what that says."""
+    """A column of cross sections: its header, and what that states."""
 
     header: str
     factor: float

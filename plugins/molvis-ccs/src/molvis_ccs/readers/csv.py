@@ -19,7 +19,7 @@ from molvis_ccs.readers.rows import Items, read_row
 def read_csv(path: Path) -> Items:
     """A table with a header: commas, semicolons or tabs between the columns.
 
-    Wanted are a column of cross sections and the adduct, the m/z or the structure. `DTCCSN2`, `TWCCS` and `TIMSCCS`
+    It needs a column of cross sections, and one of adducts, m/z or structures. `DTCCSN2`, `TWCCS` and `TIMSCCS`
     beside each other are a measurement each. A header such as `CCS (nm^2)` is converted.
 
     Raises:

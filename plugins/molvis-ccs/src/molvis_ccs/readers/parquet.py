@@ -17,7 +17,7 @@ from molvis_ccs.readers.rows import Items, read_row
 
 
 def read_parquet(path: Path) -> Items:
-    """A Parquet table with a row for each measurement and columns as `read_csv` wants them; read in batches.
+    """A Parquet table with a row for each measurement and the columns of `read_csv`; read in batches.
 
     Raises:
         ReadError: the file is not Parquet, is damaged, or lacks a column.

@@ -1,4 +1,4 @@
-"""One row of a table of cross sections to its measurements, in A^2, or the reason why it is none."""
+"""One row of a table of cross sections to its measurements, in A^2, or the reason why it cannot be read."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Reader:
         return None if (text := self.get(name)) is None else _number(text)
 
     def measurement(self, section: Section, text: str) -> Measurement:
-        """What the row says of one cross section.
+        """The measurement of one cross section of the row.
 
         Raises:
             MolvisError: something in it cannot be; `at` is the column.
@@ -114,14 +114,14 @@ class _Reader:
             return checks.sure_ion(structure, adduct)
         mz = _number(text)
         if mz <= 0:
-            raise RecordError(f"m/z {text}: a positive number is wanted")
+            raise RecordError(f"m/z must be positive, got {text}")
         if structure is None or adduct is None:
             return mz
         decimals = len(re.split(r"[eE]", text)[0].replace(",", ".").partition(".")[2])
         return checks.agreeing_mz(mz, structure, adduct, rounding=0.51 * 10**-decimals)
 
     def sd(self, name: str) -> float | None:
-        """A standard deviation; one of 0 or NaN says that it is not known."""
+        """A standard deviation; 0 and NaN stand for one that is not known."""
         text = self.get(name)
         if text is None or text.lower() == "nan":
             return None

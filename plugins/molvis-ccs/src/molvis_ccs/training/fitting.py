@@ -45,7 +45,7 @@ def fit(
     """A predictor, trained on fold `train` (and what has no fold) and calibrated on fold `val`.
 
     The same measurements in the same order, arguments and versions of the libraries give the same predictor on the
-    same machine. Without a fold `val` the intervals stay as wide as the networks say.
+    same machine. Without a fold `val` the intervals stay as wide as the networks estimate.
 
     Args:
         measurements: what readers yield; those that are not `usable` are passed over.
@@ -69,8 +69,8 @@ def fit(
     train = [ion for ion in ions if ion.fold == "train"]
     if len(train) < 2:
         raise TrainingError(
-            f"{len(train)} ions to learn from; measurements with structure, adduct and instrument type (DT, TIMS, TW), "
-            f"of fold 'train' or none, are wanted. Adducts: {', '.join(ADDUCTS)}."
+            f"training needs at least 2 ions, got {len(train)}: measurements with structure, adduct and instrument "
+            f"type (DT, TIMS, TW), of fold 'train' or none. Adducts: {', '.join(ADDUCTS)}."
         )
     with torch.random.fork_rng(devices=[]):
         model = CcsEnsemble(members, width, rank, dropout, feature_dropout)

@@ -33,7 +33,7 @@ class Ion:
 
 
 def redistributable(measurement: Measurement) -> bool:
-    """Whether a row of the benchmark table says that it may be passed on with attribution alone."""
+    """Whether a row of the benchmark table may be passed on with attribution alone, by its licence."""
     return (measurement.licence or "").startswith("ok-with-attribution")
 
 

@@ -32,8 +32,7 @@ class IrBands(nn.Module):
         super().__init__()
         if not 0 <= power <= 1 or augmentation < 0:
             raise ConfigError(
-                f"ir-bands: power = {power}, augmentation = {augmentation}; a share from 0 to 1 and a number from 0 on "
-                "are wanted"
+                f"ir-bands: power must be from 0 to 1 and augmentation at least 0, got {power} and {augmentation}"
             )
         self.dim = CHANNELS * len(grid())
         self.power, self.augmentation = power, augmentation

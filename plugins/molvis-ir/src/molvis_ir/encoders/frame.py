@@ -55,8 +55,8 @@ class TraceEncoder(nn.Module):
         super().__init__()
         if dim < 1 or augmentation < 0 or not 0 <= dropout < 1:
             raise ConfigError(
-                f"{where}: dim = {dim}, dropout = {dropout}, augmentation = {augmentation}; a positive whole number, "
-                "a share from 0 to below 1 and a number from 0 on are wanted"
+                f"{where}: dim must be positive, dropout from 0 to below 1 and augmentation at least 0, got {dim}, "
+                f"{dropout} and {augmentation}"
             )
         self.dim, self.augmentation = dim, augmentation
         self.network = network

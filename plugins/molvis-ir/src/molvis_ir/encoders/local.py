@@ -14,8 +14,8 @@ from molvis_ir.preparation import grid
 class IrLocal(TraceEncoder):
     """Overlapping stretches of the spectrum, each with weights of its own, through a residual network.
 
-    A band's place says what vibrates, so that weights need not be shared along the axis as a convolution shares them:
-    an epoch takes a quarter of the time of `ir-resnet` and ranks better.
+    The place of a band shows what vibrates, so that weights need not be shared along the axis as in a convolution: an
+    epoch takes a quarter of the time of `ir-resnet` and ranks better.
 
     Args:
         dim: length of the vectors.
@@ -42,9 +42,9 @@ class IrLocal(TraceEncoder):
         points = len(grid())
         for name, value in (("width", width), ("blocks", blocks), ("stride", stride), ("local", local)):
             if value < 1:
-                raise ConfigError(f"ir-local: {name} = {value}; a positive whole number is wanted")
+                raise ConfigError(f"ir-local: {name} must be a positive whole number, got {value}")
         if not stride <= stretch <= points:
-            raise ConfigError(f"ir-local: stretch = {stretch}; from stride = {stride} to {points} points are wanted")
+            raise ConfigError(f"ir-local: stretch must be from stride = {stride} to {points} points, got {stretch}")
         network = _Local(points, width, blocks, stretch, stride, local, dropout)
         super().__init__(network, width, dim, dropout, augmentation, "ir-local", deep=False)
 

@@ -29,7 +29,7 @@ class OneDimensional(nn.Module):
         self.model = model
 
     def forward(self, x: Float[Tensor, "n channels t"]) -> Float[Tensor, "n features"]:
-        """Features of spectra. Models that join maps of several sizes want an axis that they can halve five times."""
+        """Features of spectra. Models that join maps of several sizes need an axis that can be halved five times."""
         padded = nn.functional.pad(x, (0, -x.shape[-1] % _HALVED))
         out = self.model(padded[:, :, None])
         return out.flatten(1) if out.ndim > 2 else out
@@ -39,7 +39,7 @@ def timm_model(name: str, channels: int, points: int) -> tuple[OneDimensional, i
     """A convolutional timm model along one axis, and how many features it gives.
 
     Raises:
-        ConfigError: timm has no such model, or it is none that can be made one-dimensional.
+        ConfigError: timm has no such model, or it cannot be made one-dimensional.
     """
     import timm
 
@@ -56,7 +56,7 @@ def timm_model(name: str, channels: int, points: int) -> tuple[OneDimensional, i
         # Transformers and others with a size of image built in fail in as many ways as there are.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(
-            f"ir-timm: {name!r} is not made of convolutions alone, or wants images of a fixed size ({reason}); "
+            f"ir-timm: {name!r} is not made of convolutions alone, or needs images of a fixed size ({reason}); "
             "choose another, such as resnet18, convnext_atto or efficientnet_b0"
         ) from error
     return network.train(), features

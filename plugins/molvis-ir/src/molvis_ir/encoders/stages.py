@@ -20,5 +20,5 @@ def check_stages(where: str, width: int, layers: Sequence[int], places: int) -> 
     """Raise `ConfigError` where a size is not positive."""
     if width < 1 or places < 1 or not layers or min(layers) < 1:
         raise ConfigError(
-            f"{where}: width = {width}, stages of {list(layers)} blocks, places = {places}; positive numbers are wanted"
+            f"{where}: width = {width}, stages of {list(layers)} blocks, places = {places}; all must be positive"
         )

@@ -41,11 +41,13 @@ class IrViT(TraceEncoder):
         points = len(grid())
         if heads < 1 or width < 1 or width % heads or depth < 1:
             raise ConfigError(
-                f"ir-vit: width = {width}, heads = {heads}, depth = {depth}; positive numbers, and a width that the "
-                "heads divide, are wanted"
+                f"ir-vit: width, heads and depth must be positive and heads divide width, got {width}, {heads} and "
+                f"{depth}"
             )
         if not 1 <= stride <= patch <= points:
-            raise ConfigError(f"ir-vit: patch = {patch}, stride = {stride}; 1 <= stride <= patch <= {points} is wanted")
+            raise ConfigError(
+                f"ir-vit: patch and stride must be 1 <= stride <= patch <= {points}, got {patch} and {stride}"
+            )
         network = _Transformer(points, width, depth, heads, patch, stride, dropout)
         super().__init__(network, width, dim, dropout, augmentation, "ir-vit")
 

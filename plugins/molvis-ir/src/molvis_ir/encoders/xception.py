@@ -36,7 +36,7 @@ class IrXception(TraceEncoder):
     ) -> None:
         check_stages("ir-xception", width, [stages], places)
         if middle < 0 or kernel < 1 or kernel % 2 == 0:
-            raise ConfigError(f"ir-xception: middle = {middle}, kernel = {kernel}; 0 or more, and an odd number wanted")
+            raise ConfigError(f"ir-xception: middle must be at least 0 and kernel odd, got {middle} and {kernel}")
         parts: list[nn.Module] = [nn.Conv1d(CHANNELS, width, kernel, 2, kernel // 2, bias=False), nn.BatchNorm1d(width)]
         size = width
         for stage in range(stages):

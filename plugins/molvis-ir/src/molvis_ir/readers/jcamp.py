@@ -34,7 +34,7 @@ def read_jcamp(path: Path) -> Items:
                 found += 1
                 yield item
     if not found:
-        yield ReadError(path, "no data in it; a table after ##XYDATA= is wanted", line=1)
+        yield ReadError(path, "no data in it: there is no table after ##XYDATA=", line=1)
 
 
 _INFRARED = re.compile(r"(FT-?)?IR( SPECTRUM)?|((MID|NEAR|FAR)[ -]?)?INFRARED( SPECTRUM)?")
@@ -58,7 +58,7 @@ def _jcamp_block(path: Path, block: Block, labels: Mapping[str, str]) -> Items:
 def _jcamp_table(path: Path, block: Block, table: Table, labels: Mapping[str, str]) -> Measurement | ReadError:
     title = " ".join(filter(None, (block.title.partition("\n")[0], table.page)))
     if len(table.symbols) != 2 or table.texts or (table.label == "PEAKTABLE" and not _dense(table.x)):
-        reason = "a list of peaks, not a spectrum; ##XYDATA= or ##XYPOINTS= is wanted"
+        reason = "a list of peaks, not a spectrum, which has ##XYDATA= or ##XYPOINTS="
         return ReadError(path, reason, line=table.line, record=title or None)
     fields = {
         "name": _first(labels, "NAMES", "CASNAME") or title or _first(labels, "CASREGISTRYNO") or stem_of(path),
@@ -73,7 +73,7 @@ def _jcamp_table(path: Path, block: Block, table: Table, labels: Mapping[str, st
 
 
 def _first(labels: Mapping[str, str], *names: str) -> str | None:
-    """The first line of the first of these labels that says something."""
+    """The first line of the first of these labels that is not empty."""
     lines = (labels.get(name, "").strip().partition("\n")[0].strip() for name in names)
     return next((line for line in lines if line), None)
 

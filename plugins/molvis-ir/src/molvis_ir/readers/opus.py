@@ -13,7 +13,7 @@ from molvis_ir.readers.spectrum import Items, measurement
 
 
 def read_opus(path: Path) -> Items:
-    """The spectrum of a Bruker OPUS file. Wants `pip install molvis-ir[opus]`.
+    """The spectrum of a Bruker OPUS file. Needs `pip install molvis-ir[opus]`.
 
     Absorbance if there is one, else ATR, Kubelka-Munk, log(1/R) or transmittance, in this order: a file often holds the
     same measurement in several forms. Single-channel spectra and interferograms are no spectra yet, and refused.
@@ -25,7 +25,7 @@ def read_opus(path: Path) -> Items:
     try:
         import brukeropus
     except ImportError as error:
-        raise ReadError(path, "OPUS files want brukeropus; install it with: pip install 'molvis-ir[opus]'") from error
+        raise ReadError(path, "OPUS files need brukeropus; install it with: pip install 'molvis-ir[opus]'") from error
     with tempfile.TemporaryDirectory() as folder:
         # It opens paths only, and knows no gzip.
         plain = Path(folder) / "spectrum.0"

@@ -13,7 +13,7 @@ from molvis_ir.readers.spectrum import Items, measurement, stem_of
 
 
 def read_spc(path: Path) -> Items:
-    """Galactic SPC files, new format (0x4B): each subfile is a spectrum. Wants `pip install molvis-ir[spc]`.
+    """Galactic SPC files, new format (0x4B): each subfile is a spectrum. Needs `pip install molvis-ir[spc]`.
 
     Raises:
         ReadError: the file cannot be read, or spc-io is not installed.
@@ -22,7 +22,7 @@ def read_spc(path: Path) -> Items:
     try:
         import spc_io
     except ImportError as error:
-        raise ReadError(path, "SPC files want spc-io; install it with: pip install 'molvis-ir[spc]'") from error
+        raise ReadError(path, "SPC files need spc-io; install it with: pip install 'molvis-ir[spc]'") from error
     try:
         file = spc_io.SPC.from_bytes_io(io.BytesIO(raw))
         spectra = [(np.array(s.xarray, dtype=np.float64), np.array(s.yarray, dtype=np.float64)) for s in file]

@@ -1,4 +1,4 @@
-"""One spectrum from the numbers and fields of any format, or the reason why it is none.
+"""One spectrum from the numbers and fields of any format, or the reason why it cannot be read.
 
 Whatever the file holds comes out as absorbance (or what is proportional to it) over ascending wavenumbers in cm^-1; see
 `molvis_ir.units` for what becomes what.
@@ -41,14 +41,14 @@ def measurement(
     line: int | None = None,
     record: str | int | None = None,
 ) -> Measurement | ReadError:
-    """One spectrum, or the reason why it is none. Where y is NaN the file marks it as missing."""
+    """One spectrum, or the reason why it cannot be read. Where y is NaN the file marks it as missing."""
     try:
         known_y = ~np.isnan(y)
         x, y = x[known_y], y[known_y]
         if len(x) < 2:
             raise RecordError(f"{len(x)} points are no spectrum")
         if not (np.isfinite(x).all() and np.isfinite(y).all()):
-            raise RecordError("a number is too large to be one; finite numbers are wanted")
+            raise RecordError("a number is not finite, or too large")
         axis = wavenumbers(x, x_unit)
         trace = Trace(axis, absorbance(y, y_unit, axis), identifier=fields.get("identifier"))
         if np.ptp(trace.y) == 0:
@@ -82,7 +82,7 @@ def _known(text: str, inchikey: str | None) -> Structure:
 
 
 def _contradicts(stated: str, formula: str) -> bool:
-    """Whether two formulas differ. One that cannot be read, such as a polymer's, says nothing."""
+    """Whether two formulas differ. One that cannot be read, such as a polymer's, is not compared."""
     try:
         # JCAMP-DX parts elements by spaces; isotopes of hydrogen have symbols of their own.
         found = Counter(parse_formula(re.sub(r"[\s/*]", "", stated)))

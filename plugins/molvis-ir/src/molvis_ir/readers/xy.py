@@ -43,9 +43,9 @@ def read_xy(path: Path) -> Items:
         elif not rows:
             head.append(text.lstrip(_COMMENTS).strip())
     if len(rows) < 2:
-        raise ReadError(path, "no two columns of numbers in it; x and y are wanted on each line")
+        raise ReadError(path, "no two columns of numbers in it: each line must have x and y")
     if odd:
-        yield ReadError(path, "finite numbers are wanted", line=odd)
+        yield ReadError(path, "a number is not finite", line=odd)
         return
     fields = _head_fields(head)
     x, y = np.array(rows, dtype=np.float64).T
@@ -60,7 +60,7 @@ def read_xy(path: Path) -> Items:
 
 
 _COMMENTS = "#;!%/*\"'"
-_UNITS = "units on a line before the numbers are wanted, such as: wavenumber (cm-1), absorbance"
+_UNITS = "state the units on a line before the numbers, such as: wavenumber (cm-1), absorbance"
 
 
 def is_xy(path: Path) -> bool:

@@ -78,7 +78,7 @@ class Clerms(nn.Module):
         if width % heads or width < 8:
             raise ConfigError(f"clerms: width = {width} is not a multiple of heads = {heads}, or below 8")
         if top_peaks < 1:
-            raise ConfigError(f"clerms: top_peaks = {top_peaks}; a positive whole number is wanted")
+            raise ConfigError(f"clerms: top_peaks must be a positive whole number, got {top_peaks}")
         self.dim, self.width = dim, width
         self.top_peaks, self.keep_precursor = top_peaks, keep_precursor
         # Intensity is joined to the embedding, and dense layers mix the two.

@@ -105,9 +105,9 @@ class PeakBag(nn.Module):
         super().__init__()
         for name, value in (("dim", dim), ("width", width), ("rows", rows), ("top_peaks", top_peaks)):
             if value < 1:
-                raise ConfigError(f"peak-bag: {name} = {value}; a positive whole number is wanted")
+                raise ConfigError(f"peak-bag: {name} must be a positive whole number, got {value}")
         if bin_width <= 0:
-            raise ConfigError(f"peak-bag: bin_width = {bin_width}; a positive number of Da is wanted")
+            raise ConfigError(f"peak-bag: bin_width must be a positive number of Da, got {bin_width}")
         self.dim, self.rows, self.bin_width, self.top_peaks = dim, rows, bin_width, top_peaks
         self.peak_dropout, self.mz_jitter = peak_dropout, mz_jitter
         self.precursor_jitter, self.intensity_jitter = precursor_jitter, intensity_jitter
@@ -118,7 +118,7 @@ class PeakBag(nn.Module):
         self.norm, self.dropout, self.out = nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, dim)
 
     def collate(self, records: Sequence[PeakList]) -> PeakBagBatch:
-        """The highest peaks of each record, scaled so that the highest is 1; peaks of height 0 are none."""
+        """The highest peaks of each record, scaled so that the highest is 1; peaks of height 0 are left out."""
         chosen = [highest_peaks(record, self.top_peaks) for record in records]
         mz, intensity = [m for m, _ in chosen], [i for _, i in chosen]
         owner = np.repeat(np.arange(len(records)), [len(m) for m in mz])
@@ -194,7 +194,7 @@ def _describe(record: PeakList) -> np.ndarray:
     if record.ionmode:
         row[place + (record.ionmode == "negative")] = 1
     energy = record.collision_energy
-    # 30 eV, a usual setting, stands in for an unknown energy, beside a flag that says so.
+    # 30 eV, a usual setting, stands in for an unknown energy, beside a flag that marks it.
     row[place + 2 : place + 4] = (30.0 if energy is None else energy) / 50, energy is not None
     kind = (record.instrument_type or "").upper()
     found = next((i for i, name in enumerate(_ANALYSERS) if name in kind), len(_ANALYSERS))

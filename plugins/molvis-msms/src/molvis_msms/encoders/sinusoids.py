@@ -32,9 +32,11 @@ def sinusoidal(
     Data, arXiv:2207.02980 (2023); wavelengths of H. Guo et al., doi:10.1021/acs.analchem.3c00260
     """
     if dim < 4 or dim % 2:
-        raise ConfigError(f"sinusoidal embedding: dim = {dim}; an even number of at least 4 is wanted")
+        raise ConfigError(f"sinusoidal embedding: dim must be an even number of at least 4, got {dim}")
     if not 0 < shortest < longest:
-        raise ConfigError(f"sinusoidal embedding: 0 < shortest < longest is wanted, found {shortest} and {longest}")
+        raise ConfigError(
+            f"sinusoidal embedding: wavelengths must be 0 < shortest < longest, got {shortest} and {longest}"
+        )
     i = torch.arange(dim // 2, dtype=torch.float64, device=mz.device)
     wavelength = shortest * (longest / shortest) ** (2 * i / (dim - 2))
     angle = 2 * math.pi * mz.double()[..., None] / wavelength

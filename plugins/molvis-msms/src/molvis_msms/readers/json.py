@@ -31,7 +31,7 @@ def read_json(path: Path) -> Items:
         try:
             whole = load_json("\n".join(line for _, line in kept))
         except json.JSONDecodeError as error:
-            # Lines of JSON under the name of a whole one: the first line alone says so.
+            # Lines of JSON under the name of a whole one: the first line alone shows it.
             first = next((line for _, line in kept if line.strip()), "")
             if len(kept) < 2 or not isinstance(_parsed(first), dict):
                 reason, line = error.msg, error.lineno

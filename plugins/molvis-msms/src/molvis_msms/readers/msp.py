@@ -89,6 +89,6 @@ def _msp_record(
                     return ReadError(path, str(error), line=line_number, record=name)
     wanted = re.match(r"[0-9]{1,9}", count[1].partition(":")[2].strip())
     if wanted and int(wanted.group()) != len(peaks):
-        reason = f"Num Peaks says {wanted.group()}, found {len(peaks)}; was the record cut off?"
+        reason = f"Num Peaks is {wanted.group()}, but there are {len(peaks)} peaks; was the record cut off?"
         return ReadError(path, reason, line=count[0], record=name)
     return measurement(path, fields, peaks, line=begin, number=number)

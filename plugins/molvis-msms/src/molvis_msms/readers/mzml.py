@@ -19,8 +19,8 @@ from molvis_msms.readers.runs import decoded, is_profile, pairs, profile, read_r
 def read_mzml(path: Path) -> Iterator[Measurement | ReadError]:
     """MS/MS scans of mzML files, one at a time. Scans of other levels are passed over; profile scans are refused.
 
-    Arrays of 32 or 64 bits, plain or by zlib. Terms are told by their accession in the PSI-MS vocabulary. Of a file
-    that is cut off the scans before the cut are kept.
+    Arrays of 32 or 64 bits, plain or by zlib. Terms are recognised by their accession in the PSI-MS vocabulary. Of a
+    file that is cut off the scans before the cut are kept.
 
     Raises:
         ReadError: the file cannot be read as mzML.
@@ -81,7 +81,7 @@ def _scan(path: Path, scan: Any, terms: Terms, groups: Mapping[str, Terms], numb
 
 
 def _ion_terms(scan: Any, groups: Mapping[str, Terms]) -> Terms:
-    """What the scan says of its precursor: where it was isolated, which ion it is, and how it was broken."""
+    """The terms of the precursor: where it was isolated, which ion it is, and how it was broken."""
     found: Terms = {}
     for place in ("isolationWindow", "selectedIonList/{*}selectedIon", "activation"):
         if (element := scan.find(f"{{*}}precursorList/{{*}}precursor/{{*}}{place}")) is not None:
@@ -129,5 +129,5 @@ def _array(element: Any, kinds: Terms) -> np.ndarray:
         raise ValueError("its compression is neither zlib nor none; convert it, for example with msconvert --zlib")
     kind = next((_TYPES[name] for name in _TYPES if name in kinds), None)
     if kind is None:
-        raise ValueError("numbers of 32 or 64 bits are wanted")
+        raise ValueError("its numbers have neither 32 nor 64 bits")
     return decoded(element.findtext("{*}binary"), kind, _ZLIB in kinds)

@@ -84,7 +84,7 @@ def _peaks(scan: Any) -> list[tuple[float, float]]:
             )
         kind = {"32": ">f4", "64": ">f8"}.get(element.get("precision") or "32")
         if kind is None:
-            raise ValueError(f"numbers of {element.get('precision')!r} bits; 32 or 64 are wanted")
+            raise ValueError(f"numbers must have 32 or 64 bits, got precision={element.get('precision')!r}")
         values = decoded(element.text, kind, packing == "zlib").tolist()
         if content == "m/z-int":
             if len(values) % 2:
@@ -93,9 +93,9 @@ def _peaks(scan: Any) -> list[tuple[float, float]]:
         else:
             found[content] = values
     if not {"m/z", "intensity"} <= found.keys() or len(found["m/z"]) != len(found["intensity"]):
-        raise ValueError(f"m/z and intensities of one length are wanted, found {', '.join(found) or 'nothing'}")
+        raise ValueError(f"a scan needs m/z and intensities of one length, got {', '.join(found) or 'neither'}")
     peaks = pairs(found["m/z"], found["intensity"])
     wanted = scan.get("peaksCount")
     if wanted and is_count(wanted) and int(wanted) != len(found["m/z"]) and peaks:
-        raise ValueError(f"peaksCount says {wanted}, found {len(peaks)}")
+        raise ValueError(f"peaksCount is {wanted}, but there are {len(peaks)} peaks")
     return peaks

@@ -40,7 +40,7 @@ def read_run(
     tags = [f"{{*}}{name}" for name in (scan_tag, *others)]
     try:
         with open_bytes(path) as raw:
-            # lxml unfolds entities within attributes, whatever it is told.
+            # lxml resolves entities within attributes, whatever its options.
             refuse_declarations(path, raw)
             for _, element in etree.iterparse(raw, tag=tags, resolve_entities=False, huge_tree=True):
                 name = etree.QName(element).localname
@@ -115,5 +115,5 @@ def decoded(text: str | None, kind: str, packed: bool) -> Float[np.ndarray, " p"
 
 
 def pairs(mz: Sequence[float], height: Sequence[float]) -> list[tuple[float, float]]:
-    """Peaks; what an instrument pads its arrays with, zeros at m/z 0, is none."""
+    """Peaks; what an instrument pads its arrays with, zeros at m/z 0, is left out."""
     return [(a, b) for a, b in zip(mz, height, strict=True) if a != 0 or b != 0]

@@ -44,7 +44,7 @@ class ExplainedPeaks:
 
     def __init__(self, ppm: float = 10.0) -> None:
         if not ppm > 0:
-            raise ConfigError(f"explained-peaks: ppm = {ppm}; a positive number is wanted")
+            raise ConfigError(f"explained-peaks: ppm must be a positive number, got {ppm}")
         self.ppm = ppm
 
     def __call__(self, query: PeakList, candidates: Sequence[Structure]) -> Float[np.ndarray, "m f"]:

@@ -1,1 +1,1 @@
-"""What RDKit says of molecules: fingerprints, descriptors, graphs and motifs; without PyTorch."""
+"""What RDKit computes of molecules: fingerprints, descriptors, graphs and motifs; without PyTorch."""

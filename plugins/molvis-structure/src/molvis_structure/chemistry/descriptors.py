@@ -33,7 +33,7 @@ DESCRIPTORS = (
 
 
 def check_descriptors(names: Sequence[str]) -> None:
-    """Say so where a name is none.
+    """Check the names of descriptors.
 
     Raises:
         ConfigError: a descriptor that does not exist.

@@ -35,7 +35,7 @@ def _maccs(mol: Mol) -> np.ndarray:
 @functools.cache
 def _generator(kind: str, bits: int) -> Callable[[Mol], np.ndarray]:
     if bits < 1:
-        raise ConfigError(f"fingerprint {kind!r}: bits = {bits}; a positive number is wanted")
+        raise ConfigError(f"fingerprint {kind!r}: bits must be positive, got {bits}")
     if kind == "maccs":
         return _maccs
     if kind == "rdkit":

@@ -98,7 +98,7 @@ class Vocabulary:
         """One of those in `SHIPPED`.
 
         Raises:
-            ConfigError: there is none of this name.
+            ConfigError: no vocabulary has this name.
         """
         if name not in SHIPPED:
             raise ConfigError(
@@ -113,7 +113,7 @@ class Vocabulary:
         raw = load_toml(text)
         found = cls(tuple(raw["motifs"]), tuple(raw["counts"]), raw["structures"])
         if found.digest != raw["digest"]:
-            raise ValueError(f"its digest is {found.digest[:12]}, it says {raw['digest'][:12]}")
+            raise ValueError(f"its digest is {found.digest[:12]}, but {raw['digest'][:12]} is stated")
         return found
 
 
@@ -129,8 +129,8 @@ def extract(
 
     Args:
         smiles: the molecules.
-        count: how many motifs are wanted.
-        smallest: atoms that a motif has at least; a lone atom says no more than its element.
+        count: how many motifs to keep.
+        smallest: atoms that a motif has at least; a lone atom holds no more than its element.
         processes: how many work; all processors by default.
         progress: called with the molecules done and in all.
 
@@ -139,7 +139,7 @@ def extract(
         molvis_core.errors.StructureError: RDKit refuses a SMILES.
     """
     if count < 1 or smallest < 1:
-        raise ConfigError(f"motifs: count = {count}, smallest = {smallest}; positive whole numbers are wanted")
+        raise ConfigError(f"motifs: count and smallest must be positive whole numbers, got {count} and {smallest}")
     pieces: Counter[str] = Counter()
     for found in in_parallel(_names, smiles, processes=processes, progress=progress):
         pieces.update(name for name, size in found if size >= smallest)
@@ -160,7 +160,7 @@ def split(mol: Mol) -> list[tuple[str, tuple[int, ...]]]:
         if not bond.IsInRing() and any(atom.IsInRing() for atom in ends):
             loose.RemoveBond(*(atom.GetIdx() for atom in ends))
     for atom in loose.GetAtoms():
-        # Hydrogens tell how a piece was bound, which must not change what it is called.
+        # Hydrogens show how a piece was bound, which must not change what it is called.
         atom.SetNoImplicit(True)
         atom.SetNumExplicitHs(0)
         atom.SetNumRadicalElectrons(0)

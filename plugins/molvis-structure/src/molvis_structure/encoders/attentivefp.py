@@ -2,7 +2,7 @@
 
 Z. Xiong et al., Pushing the Boundaries of Molecular Representation for Drug Discovery with the Graph Attention
 Mechanism, J. Med. Chem. 63 (2020) 8749, doi:10.1021/acs.jmedchem.9b00959, on PyTorch Geometric, so that it runs on any
-GPU. There are two forms of it, PyTorch Geometric's and DGL-LifeSci's; `attentivefp_layers` says how they differ.
+GPU. There are two forms of it, PyTorch Geometric's and DGL-LifeSci's; `attentivefp_layers` describes how they differ.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class AttentiveFPEncoder(Featurising[tuple[np.ndarray, np.ndarray, np.ndarray]])
         super().__init__()
         for name, value in (("dim", dim), ("width", width), ("layers", layers), ("timesteps", timesteps)):
             if value < 1:
-                raise ConfigError(f"attentivefp: {name} = {value}; a positive whole number is wanted")
+                raise ConfigError(f"attentivefp: {name} must be a positive whole number, got {value}")
         if form not in get_args(Form):
             known = get_args(Form)
             raise ConfigError(f"attentivefp: form = {form!r}.{did_you_mean(form, known)} There are: {', '.join(known)}")

@@ -1,6 +1,6 @@
 """`attentivefp-dgl`: DGL-LifeSci's own AttentiveFP, the reference that ours is held against, and weights to and fro.
 
-It runs on the CPU alone and wants `pip install 'molvis-structure[dgl]'`; to use weights that were trained with it,
+It runs on the CPU alone and needs `pip install 'molvis-structure[dgl]'`; to use weights that were trained with it,
 `from_dgl` and `attentivefp` with `form = "dgl-lifesci"` are enough.
 """
 
@@ -42,7 +42,7 @@ def from_dgl(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     They are for `encoder.network.load_state_dict`. DeepChem's `AttentiveFPModel` has such a predictor in `model.model`.
 
     Raises:
-        ConfigError: a weight that is none of such a predictor.
+        ConfigError: a weight that such a predictor does not have.
     """
     return _renamed(state, [(theirs, ours) for ours, theirs in _MODULES], "DGL-LifeSci's AttentiveFPPredictor")
 
@@ -51,7 +51,7 @@ def to_dgl(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The way back: weights of the network of `attentivefp`, form `dgl-lifesci`, as DGL-LifeSci names them.
 
     Raises:
-        ConfigError: a weight that is none of such a network, one of the form `torch-geometric` for instance.
+        ConfigError: a weight that such a network does not have, one of the form `torch-geometric` for instance.
     """
     return _renamed(state, _MODULES, "the network of attentivefp with form = 'dgl-lifesci'")
 
@@ -75,7 +75,7 @@ def _dgl() -> tuple[Any, Any]:
         from dgllife.model import AttentiveFPPredictor  # pyright: ignore[reportMissingImports] - the same
     except ImportError as error:
         raise ConfigError(
-            f"attentivefp-dgl wants DGL 1.1 and DGL-LifeSci on Python 3.11, and they cannot be imported ({error}): "
+            f"attentivefp-dgl needs DGL 1.1 and DGL-LifeSci on Python 3.11, and they cannot be imported ({error}): "
             "pip install 'molvis-structure[dgl]'. The same function without them: attentivefp, form = 'dgl-lifesci'"
         ) from error
     return dgl, AttentiveFPPredictor

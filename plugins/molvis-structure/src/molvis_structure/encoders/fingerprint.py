@@ -82,7 +82,7 @@ class FingerprintEncoder(Featurising[tuple[np.ndarray, np.ndarray]]):
         if not fingerprints:
             raise ConfigError("fingerprint: 'fingerprints' is empty; name at least one kind")
         if not 0 <= bit_dropout < 1:
-            raise ConfigError(f"fingerprint: bit_dropout = {bit_dropout}; a share from 0 to below 1 is wanted")
+            raise ConfigError(f"fingerprint: bit_dropout must be from 0 to below 1, got {bit_dropout}")
         check_descriptors(descriptors)
         self.dim, self.kinds, self.bits, self.descriptors = dim, tuple(fingerprints), bits, tuple(descriptors)
         self.count = sum(length(kind, bits) for kind in self.kinds)
@@ -93,7 +93,7 @@ class FingerprintEncoder(Featurising[tuple[np.ndarray, np.ndarray]]):
         self.blocks = nn.Sequential(*(_Residual(width, dropout) for _ in range(blocks)))
         self.norm, self.dropout, self.out = nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, dim)
         self._kept = _store(self.kinds, bits, self.descriptors)
-        self._featurise_one("C")  # a misspelt fingerprint is told here, not in a worker
+        self._featurise_one("C")  # a misspelt fingerprint raises here, not in a worker
 
     @property
     def _featurise_one(self) -> Callable[[str], tuple[np.ndarray, np.ndarray]]:

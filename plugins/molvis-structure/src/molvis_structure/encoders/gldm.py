@@ -96,7 +96,7 @@ def _in_order(
 
 
 class FiLMConvolution(nn.Module):
-    """What neighbours say, scaled and shifted by the atom that listens; a mean for each kind of bond, added up.
+    """Messages of neighbours, scaled and shifted by the atom that receives them; a mean for each kind of bond, summed.
 
     M. Brockschmidt, GNN-FiLM, ICML 2020, doi:10.48550/arXiv.1906.12192. PyTorch Geometric's `FiLMConv` gives the same
     numbers from all atoms times all kinds; this one takes each kind's own edges, in half the time.
@@ -150,9 +150,9 @@ class GLDMEncoder(Featurising[TypedMolecule]):
         super().__init__()
         for name, value in (("dim", dim), ("width", width), ("layers", layers)):
             if value < 1:
-                raise ConfigError(f"gldm: {name} = {value}; a positive whole number is wanted")
+                raise ConfigError(f"gldm: {name} must be a positive whole number, got {value}")
         if width % _HEADS:
-            raise ConfigError(f"gldm: width = {width}; an even number is wanted, for the pooling has two halves")
+            raise ConfigError(f"gldm: width must be even, as the pooling has two halves, got {width}")
         vocabulary = Vocabulary.shipped(motifs) if isinstance(motifs, str) else Vocabulary(tuple(motifs))
         for motif, times in Counter(vocabulary.motifs).items():
             if times > 1:
@@ -188,7 +188,7 @@ class GLDMEncoder(Featurising[TypedMolecule]):
         return self.look(batch)[0]
 
     def look(self, batch: MotifBatch) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "a joined"]]:
-        """Unit vectors of the molecules, and what all layers say of each atom."""
+        """Unit vectors of the molecules, and the outputs of all layers for each atom."""
         x = self.table(batch.atoms).sum(1)
         outputs = [x]
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
@@ -214,7 +214,7 @@ class GLDMEncoder(Featurising[TypedMolecule]):
 
     @property
     def joined(self) -> int:
-        """Length of what `look` says of an atom."""
+        """Length of the vector that `look` returns for an atom."""
         return self.gate.in_features
 
     def hide(

@@ -46,7 +46,7 @@ def has_structures(headings: Iterable[str]) -> bool:
 
 
 def refused(path: Path, headings: Sequence[str]) -> ReadError:
-    """No heading is of structures: says which there are."""
+    """The error of a table without a column of structures; it lists the headings."""
     found = ", ".join(headings[:20]) or "none"
     more = f" and {len(headings) - 20} more" if len(headings) > 20 else ""
     return ReadError(path, f"no column of structures: found {found}{more}; call it 'smiles' or 'inchi'", line=1)
@@ -59,7 +59,7 @@ def without_headings(rows: Sequence[Sequence[str]]) -> list[str] | None:
         rows: the first few, as they are.
     """
     for place in range(min(map(len, rows), default=0)):
-        # A heading such as NO or CN is a molecule too, but then the rows below it are none or it has no company.
+        # A heading such as NO or CN is a molecule too, but then the rows below it are not, or it is the only column.
         if all(is_structure(row[place]) for row in rows):
             others = [i for i in range(len(rows[0])) if i != place]
             names = {place: "smiles"} | ({others[0]: "name"} if others else {})

@@ -1,4 +1,4 @@
-"""One row or one SMILES to a measurement, or the reason why it is none."""
+"""One row or one SMILES to a measurement, or the reason why it cannot be read."""
 
 from __future__ import annotations
 
@@ -83,6 +83,6 @@ def _contradiction(given: Structure) -> str:
     if made.inchikey14 == given.inchikey14 and abs(made.exact_mass - given.exact_mass) < 0.01:
         return ""
     return (
-        f"the row says {given.inchikey14}, {given.exact_mass:.4f} Da, but its SMILES is {made.inchikey14}, "
+        f"the row states {given.inchikey14}, {given.exact_mass:.4f} Da, but its SMILES is {made.inchikey14}, "
         f"{made.exact_mass:.4f} Da"
     )

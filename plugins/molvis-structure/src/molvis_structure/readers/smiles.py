@@ -52,7 +52,7 @@ def _split(line: str) -> tuple[str, str]:
 
 
 def is_smiles_file(path: Path) -> bool:
-    """Whether a text file holds structures: under a heading that says so, or in its first lines."""
+    """Whether a text file holds structures: under a heading of structures, or in its first lines."""
     try:
         first = [line.strip() for _, line in itertools.islice(lines(path), 20)]
     except ReadError:
