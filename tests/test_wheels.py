@@ -150,5 +150,11 @@ def requirements(*names: str) -> set[str]:
     return found
 
 
+def test_the_core_with_nmr_brings_no_deep_learning() -> None:
+    brought = requirements("molvis-core", "molvis-nmr")
+    assert {"numpy", "scipy", "numba", "llvmlite"} <= brought
+    assert brought & {"torch", "lightning-fabric", "lightning", "pyarrow", "tensorboard", "torch-geometric"} == set()
+
+
 def test_the_suite_brings_every_package() -> None:
     assert set(FACTS) <= requirements("molvis-suite")
