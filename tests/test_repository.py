@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import tomllib
@@ -68,6 +69,17 @@ def test_a_package_says_what_it_needs_and_who_made_it(package: Path) -> None:
     assert named == VERSIONS
     typed = [*package.glob("src/*/py.typed")]
     assert ("Typing :: Typed" in facts["classifiers"]) == bool(typed) == (package / "src").is_dir()
+
+
+@pytest.mark.parametrize("package", [p for p in PACKAGES if (p / "src").is_dir()], ids=lambda p: p.name)
+def test_a_package_has_the_version_of_its_metadata_and_reads_it_when_asked(package: Path) -> None:
+    (source,) = package.glob("src/molvis_*")
+    module = importlib.import_module(source.name)
+    assert module.__version__ == project(package)["version"]
+    assert "__version__" in dir(module)
+    assert "__version__" not in vars(module)
+    with pytest.raises(AttributeError, match=f"module '{source.name}' has no attribute 'nothing_of_that_name'"):
+        _ = module.nothing_of_that_name
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)

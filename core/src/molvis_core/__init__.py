@@ -5,9 +5,9 @@ Public names are imported when first used: `import molvis_core` costs no RDKit.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
+from molvis_core.lazy import lazy_names
 from molvis_core.plugins import Component, hookimpl
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from molvis_core.modality import Modality
     from molvis_core.records import Distribution, Measurement, PeakList, Structure, Trace, Value
     from molvis_core.registry import build, components, load
+
+    __version__: str
 
 _HOME = {
     "structure": "chemistry.structures", "MolvisError": "errors", "Fit": "fitting", "Fixed": "fitting",
@@ -29,22 +31,14 @@ _MOVED = (
     "read_config", "train",
 )  # fmt: skip
 
-__version__ = "0.1.0"
 __all__ = [
     "Component", "Distribution", "Fit", "Fixed", "Measurement", "Modality", "MolvisError", "Normal", "PeakList",
     "Structure", "Trace", "Uniform", "Value", "build", "components", "hookimpl", "load", "structure",
 ]  # fmt: skip
+_attribute, __dir__ = lazy_names(__name__, _HOME)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"molvis_core.{_HOME[name]}"), name)
     if name in _MOVED:
         raise AttributeError(f"molvis_core.{name} is now molvis_retrieval.{name}, of the package molvis-retrieval")
-    from molvis_core.errors import did_you_mean
-
-    raise AttributeError(f"module 'molvis_core' has no attribute {name!r}.{did_you_mean(name, _HOME)}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return _attribute(name)

@@ -7,6 +7,7 @@ that name, so this is no remote case.
 
 from __future__ import annotations
 
+import csv
 import re
 from importlib import metadata
 from pathlib import PurePosixPath
@@ -55,8 +56,8 @@ def _claims(distribution: metadata.Distribution) -> set[str]:
         if entry.group in _SCRIPTS:
             found.add(f"the command {entry.name!r}")
         found.add(f"the module {entry.module.partition('.')[0]!r}")
-    for file in distribution.files or ():
-        path = PurePosixPath(file.as_posix())
+    for file in _files(distribution):
+        path = PurePosixPath(file)
         top = path.parts[0]
         if top.endswith((".dist-info", ".egg-info", ".pth")) or top in ("..", "__pycache__"):
             continue  # scripts are entry points already
@@ -65,3 +66,11 @@ def _claims(distribution: metadata.Distribution) -> set[str]:
         else:
             found.add(f"the file {str(path)!r}")
     return found
+
+
+def _files(distribution: metadata.Distribution) -> list[str]:
+    """What a distribution says it brought. From Python 3.12 on its `files` leave out those that another one removed."""
+    record = distribution.read_text("RECORD")
+    if record is None:
+        return [file.as_posix() for file in distribution.files or ()]
+    return [row[0] for row in csv.reader(record.splitlines()) if row]

@@ -1,1 +1,7 @@
 """Reading and writing files without losing, trusting or half-writing any."""
+
+from __future__ import annotations
+
+from molvis_core.lazy import lazy_names
+
+__getattr__, __dir__ = lazy_names(__name__)

@@ -72,8 +72,8 @@ def _too_much(most: int) -> str:
 class _Unpacked(io.RawIOBase):
     """A gzip stream that ends with an error where it gets absurdly long."""
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._most = path, most_unpacked(path.stat().st_size)
+    def __init__(self, path: Path, most: int) -> None:
+        self._path, self._most = path, most
         self._packed = gzip.open(path)
 
     def readable(self) -> bool:
@@ -109,7 +109,10 @@ def open_bytes(path: Path) -> BinaryIO:
     """
     with path.open("rb") as probe:
         packed = probe.read(2) == b"\x1f\x8b"
-    return cast("BinaryIO", io.BufferedReader(_Unpacked(path), 1 << 20)) if packed else path.open("rb")
+    if not packed:
+        return path.open("rb")
+    most = most_unpacked(path.stat().st_size)
+    return cast("BinaryIO", io.BufferedReader(_Unpacked(path, most), 1 << 20))
 
 
 def read_bytes(path: Path) -> bytes:

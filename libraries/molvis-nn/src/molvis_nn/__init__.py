@@ -1,1 +1,7 @@
 """What encoders, losses and training runs of every plugin share, on PyTorch."""
+
+from __future__ import annotations
+
+from molvis_core.lazy import lazy_names
+
+__getattr__, __dir__ = lazy_names(__name__)

@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+from molvis_core.lazy import lazy_names
+
+__getattr__, __dir__ = lazy_names(__name__)

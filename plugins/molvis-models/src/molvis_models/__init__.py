@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from molvis_core.lazy import lazy_names
+
 _HERE = Path(__file__).parent
 
 DEFAULT = _HERE / "presets" / "default.toml"
@@ -15,3 +17,5 @@ DEMO_SPECTRA = _HERE / "demo" / "spectra.mgf"
 DEMO_ABSENT = _HERE / "demo" / "absent.mgf"
 DEMO_LIBRARY = _HERE / "demo" / "library.parquet"
 MASSBANK_STRUCTURES = _HERE / "demo" / "massbank.smi.gz"
+
+__getattr__, __dir__ = lazy_names(__name__)

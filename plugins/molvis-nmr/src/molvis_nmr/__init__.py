@@ -6,8 +6,9 @@ is in `molvis_nmr.spins.transitions`.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from molvis_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from molvis_nmr.fitting.spin_system import SpinSystemFit, fit
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from molvis_nmr.spins.system import SpinSystem
     from molvis_nmr.spins.transitions import Lines
     from molvis_nmr.workflows.convert import convert
+
+    __version__: str
 
 _HOME = {
     "Fid": "processing",
@@ -88,15 +91,4 @@ __all__ = [
     "write_spectrum",
     "write_system",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"molvis_nmr.{_HOME[name]}"), name)
-    from molvis_core.errors import did_you_mean
-
-    raise AttributeError(f"module 'molvis_nmr' has no attribute {name!r}.{did_you_mean(name, _HOME)}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+__getattr__, __dir__ = lazy_names(__name__, _HOME)
