@@ -6,6 +6,7 @@ import pytest
 from fake_plugins import Install, install, manifest
 
 from molvis_core.errors import ComponentError, ConfigError, PluginError
+from molvis_core.plugins import Component, Plugin
 from molvis_core.registry import (
     build,
     check_arguments,
@@ -14,6 +15,7 @@ from molvis_core.registry import (
     current_name,
     for_suffix,
     load,
+    measured_modalities,
     parameters,
 )
 from molvis_core.renames import warn_of_old_name
@@ -220,3 +222,15 @@ def test_where_several_readers_claim_an_ending_the_one_that_recognises_the_file_
         assert for_suffix("reader", file).name == wanted
     with pytest.raises(ComponentError, match="none recognises it: acme-a, acme-b. Name one"):
         for_suffix("reader", file, modality=("acme-a", "acme-b"))
+
+
+def test_modalities_that_are_not_measured_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = (
+        Component("modality", "structure", "molvis_core.modality:STRUCTURE", "Structures."),
+        Component("modality", "broken", "molvis_core.modality:MISSING", "Cannot be loaded."),
+        Component("reader", "acme", "os:getcwd", "Readers.", modality="acme"),
+        Component("reader", "smiles", "os:getcwd", "Readers.", modality="structure"),
+    )
+    found = (Plugin("acme", "acme", "1", "acme", components=parts),)
+    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
+    assert measured_modalities() == {"acme", "broken"}  # what cannot be loaded is not taken away

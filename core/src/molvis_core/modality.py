@@ -19,6 +19,8 @@ class Modality:
         signal: what was measured along it, such as `absorbance`.
         descending: people draw the axis from high to low, as that of an infrared or an NMR spectrum.
         summary: one sentence for people.
+        measured: False for what is no measurement, such as a structure, a spin system or a network. Readers give it
+            like anything else, a dataset of measurements does not hold it, and its record type may be a plugin's own.
     """
 
     name: str
@@ -28,6 +30,12 @@ class Modality:
     signal: str = ""
     summary: str = ""
     descending: bool = False
+    measured: bool = True
 
 
-STRUCTURE = Modality(name="structure", record=Structure, summary="A molecule: SMILES, InChIKey, formula and mass.")
+STRUCTURE = Modality(
+    name="structure",
+    record=Structure,
+    summary="A molecule: SMILES, InChIKey, formula and mass.",
+    measured=False,
+)

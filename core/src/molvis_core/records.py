@@ -261,7 +261,7 @@ class Measurement:
     """A record with what is known of its compound and its origin. What readers yield.
 
     Attributes:
-        record: what was measured.
+        record: what was measured, of the type that the modality names.
         structure: of the compound; None for an unknown.
         modality: name of the modality.
         fold: `train`, `val`, `test` or a name of the source's own.
@@ -271,7 +271,7 @@ class Measurement:
         origin: where in which file it was found. A dataset does not keep it.
     """
 
-    record: Record
+    record: Any
     structure: Structure | None
     modality: str
     fold: str | None = None

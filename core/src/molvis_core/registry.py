@@ -165,6 +165,19 @@ def build(kind: str, spec: Mapping[str, Any] | str, *, where: str = "") -> Any:
         raise ConfigError(f"{where or kind}: {kind} {name!r} refused {arguments}: {error}") from error
 
 
+def measured_modalities() -> set[str]:
+    """Names of the modalities that are measurements: all but those that say that they are not, such as structures."""
+    declared = components("modality")
+    others = {"structure"}
+    for found in declared:
+        try:
+            if not load("modality", found.name).measured:
+                others.add(found.name)
+        except (ComponentError, PluginError):  # offered twice, or broken: `molvis plugins` shows why
+            log.debug("modality %s cannot be loaded", found.name)
+    return ({c.name for c in declared} | {c.modality for c in components("reader")}) - others
+
+
 def for_suffix(kind: str, path: Path | str, *, modality: str | Collection[str] | None = None) -> Component:
     """The reader or writer that claims a file's ending; `.gz` behind it does not matter.
 

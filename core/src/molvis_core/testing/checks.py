@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import gzip
 import json
@@ -112,12 +113,14 @@ def component_is_described(component: Component) -> None:
 
 @_contract("modality")
 def modality_is_a_value(component: Component) -> None:
-    """It is a `Modality` of the component's name, carried by a record type of core."""
+    """It is a `Modality` of the component's name; what is measured is carried by a record type of core."""
     found = registry.load("modality", component.name)
     _require(isinstance(found, Modality), f"modality {component.name!r} is {found!r}, not a molvis_core.Modality")
     _require(found.name == component.name, f"modality {component.name!r} calls itself {found.name!r}")
     known = ", ".join(RECORD_TYPES)
-    _require(found.record in RECORD_TYPES.values(), f"modality {component.name!r}: its record is none of {known}")
+    of_core = found.record in RECORD_TYPES.values()
+    _require(of_core or not found.measured, f"modality {component.name!r}: its record is none of {known}")
+    _require(dataclasses.is_dataclass(found.record), f"modality {component.name!r}: its record is not a dataclass")
 
 
 # Encoders

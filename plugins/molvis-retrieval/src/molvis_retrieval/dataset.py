@@ -618,8 +618,7 @@ def _replaced(table: pa.Table, name: str, values: Any) -> pa.Table:
 def _reader(path: Path, name: str | None, modality: str | None) -> Callable[[Path], Iterator[Measurement | ReadError]]:
     if name is None:
         # Tables of measurements and of structures share endings; an import wants measurements.
-        measured = {c.modality for c in registry.components("reader")} - {"structure"}
-        name = registry.for_suffix("reader", path, modality=modality or measured).name
+        name = registry.for_suffix("reader", path, modality=modality or registry.measured_modalities()).name
     return registry.load("reader", name)
 
 

@@ -37,7 +37,7 @@ def read_queries(
     """
     path = Path(path)
     require_file(path)
-    measured = {c.modality for c in registry.components("reader")} - {"structure"}
+    measured = registry.measured_modalities()
     name = reader or registry.for_suffix("reader", path, modality=modality or measured).name
     good: list[Measurement] = []
     bad: list[Identification] = []
@@ -127,7 +127,7 @@ def modality_files(texts: Sequence[str]) -> dict[str, list[Path]]:
     """
     from molvis_core.errors import did_you_mean
 
-    known = {c.name for c in registry.components("modality")} - {"structure"}
+    known = registry.measured_modalities()
     out: dict[str, list[Path]] = {}
     for text in texts:
         found = re.fullmatch(r"([a-z0-9-]+)=(.+)", text)
