@@ -1,4 +1,4 @@
-"""Installed plugins without installing: a dist-info folder and modules on sys.path are all that Python looks for."""
+"""Installed plugins from source, broken ones too; `molvis_core.testing.offer` makes components of objects findable."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from molvis_core.plugins import plugins
+from molvis_core.testing.offering import installed_folder
 
 Install = Callable[..., None]
 
@@ -38,10 +39,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def put(distribution: str, files: dict[str, str], module: str, *, name: str = "", version: str = "1.2") -> None:
-        info = tmp_path / f"{distribution.replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(f"[molvis]\n{name or distribution} = {module}\n")
+        installed_folder(tmp_path, name or distribution, module, distribution=distribution, version=version)
         for file, source in files.items():
             (tmp_path / file).write_text(source)
         importlib.invalidate_caches()

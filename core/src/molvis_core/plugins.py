@@ -143,12 +143,16 @@ def _load(entry: importlib.metadata.EntryPoint) -> Plugin:
     return replace(plugin, components=tuple(components))
 
 
+def entry_points() -> list[importlib.metadata.EntryPoint]:
+    """Those of the group, each once: a folder may stand on `sys.path` twice."""
+    found = importlib.metadata.entry_points(group=GROUP)
+    return list({(e.name, e.value, e.dist.name if e.dist else ""): e for e in found}.values())
+
+
 @functools.cache
 def plugins() -> tuple[Plugin, ...]:
     """Every installed plugin, broken ones too, sorted by distribution and name.
 
-    Read once for each process: installing a plugin wants a new one, or `plugins.cache_clear()`.
+    They are read once in each process: a plugin installed later needs a new process, or `plugins.cache_clear()`.
     """
-    entries = importlib.metadata.entry_points(group=GROUP)
-    unique = {(e.name, e.value, e.dist.name if e.dist else ""): e for e in entries}
-    return tuple(sorted((_load(e) for e in unique.values()), key=lambda p: (p.distribution, p.name)))
+    return tuple(sorted((_load(e) for e in entry_points()), key=lambda p: (p.distribution, p.name)))

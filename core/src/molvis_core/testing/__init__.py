@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         TargetContract,
     )
     from molvis_core.testing.installed import CheckResult, check_installed
+    from molvis_core.testing.offering import offer, toy_component
     from molvis_core.testing.synthetic import (
         synthetic_distributions,
         synthetic_peaks,
@@ -46,13 +47,14 @@ _HOME = {
     "CheckResult": "installed", "check_installed": "installed", "synthetic_distributions": "synthetic",
     "synthetic_peaks": "synthetic", "synthetic_records": "synthetic", "synthetic_structures": "synthetic",
     "synthetic_traces": "synthetic", "synthetic_values": "synthetic",
+    "offer": "offering", "toy_component": "offering",
 }  # fmt: skip
 
 __all__ = [
     "CheckResult", "ContractError", "EncoderContract", "FitterContract", "PairLossContract", "PluginContract",
     "PredictorContract", "ReaderContract", "ScorerContract", "TargetContract", "check_installed",
-    "synthetic_distributions", "synthetic_peaks", "synthetic_records", "synthetic_structures", "synthetic_traces",
-    "synthetic_values",
+    "offer", "synthetic_distributions", "synthetic_peaks", "synthetic_records", "synthetic_structures",
+    "synthetic_traces", "synthetic_values", "toy_component",
 ]  # fmt: skip
 
 
