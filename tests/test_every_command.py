@@ -15,8 +15,8 @@ import barcode
 import pytest
 
 from molvis_cli import app
-from molvis_core.plugins import plugins
 from molvis_core.registry import load
+from molvis_core.testing import offer
 from molvis_retrieval import dataset as datasets
 
 WITHOUT_RESULT = {"completion"}
@@ -67,10 +67,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     from molvis_flux.formats.writers import write_study
     from molvis_flux.model.examples import antoniewicz
 
-    found = (*plugins(), barcode.PLUGIN)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("molvis_core.registry.plugins", lambda: found)
-        patch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
+    with offer(barcode.PLUGIN), pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("workplace"))
         bundle = barcode.make_bundle(Path("bundle"))
         barcode.make_index(bundle, Path("index"))

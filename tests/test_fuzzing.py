@@ -88,9 +88,10 @@ def test_what_a_reader_must_not_do_is_found_and_kept(
     assert all(p.with_suffix("").read_bytes() != b"fox" for p in kept)
 
 
-def test_readers_of_other_peoples_plugins_are_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readers_of_other_peoples_plugins_are_found_too() -> None:
     from molvis_core.plugins import Component
+    from molvis_core.testing import offer
 
     other = Component("reader", "odd", "odd.readers:read_odd", "Odd files.", modality="ir", suffixes=(".odd",))
-    monkeypatch.setattr("molvis_core.registry.components", lambda _kind: (other,))
-    assert Target("odd", "odd.readers:read_odd", (".odd",)) in fuzz.targets()
+    with offer(other):
+        assert Target("odd", "odd.readers:read_odd", (".odd",)) in fuzz.targets()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import barcode
 import pytest
 
 from molvis_cli import app
-from molvis_core.plugins import plugins
 from molvis_core.records import Origin
+from molvis_core.testing import offer
 from molvis_retrieval import dataset as datasets
 from molvis_retrieval.bundle import load_bundle
 from molvis_retrieval.commands.found import show_found
@@ -20,21 +21,23 @@ from molvis_retrieval.identification import Candidate, Identification, Searched
 
 
 @pytest.fixture(autouse=True)
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with a bundle, its index, a dataset and unknowns, one of which is no molecule."""
-    found = (*plugins(), barcode.PLUGIN)
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
     monkeypatch.chdir(tmp_path)
-    bundle = barcode.make_bundle(tmp_path / "bundle")
-    barcode.make_index(bundle, tmp_path / "index")
+    with offer(barcode.PLUGIN):
+        fill(tmp_path)
+        yield tmp_path
+
+
+def fill(folder: Path) -> None:
+    bundle = barcode.make_bundle(folder / "bundle")
+    barcode.make_index(bundle, folder / "index")
     Path("unknown.codes").write_text("CCCCO\nC1CC\nCCC(C)O\n", encoding="utf-8")
     many = barcode.STRUCTURES[:21]
     datasets.write(
         [barcode.measurement(s, noise=0.7, seed=i, fold=f) for i, f in enumerate(("val", "test")) for s in many],
-        tmp_path / "data",
+        folder / "data",
     )
-    return tmp_path
 
 
 def run(line: str) -> int:

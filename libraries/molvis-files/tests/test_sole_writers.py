@@ -14,8 +14,8 @@ import pytest
 
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import BusyError
-from molvis_core.plugins import plugins
 from molvis_core.records import Measurement, PeakList
+from molvis_core.testing import offer
 from molvis_files import locking
 from molvis_retrieval.bundle import Calibration, load_bundle, save_bundle, verify_bundle, write_calibration
 from molvis_retrieval.config import parse_config
@@ -45,19 +45,21 @@ target = "same-compound"
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
-    found = (*plugins(), toy.PLUGIN, toy_pretrainer.PLUGIN)
     monkeypatch.setattr("molvis_retrieval.dataset._reader", lambda path, reader, modality: None)
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
     monkeypatch.setattr(locking, "_PATIENCE", 0.0)
+    with offer(toy.PLUGIN, toy_pretrainer.PLUGIN):
+        fill()
+        yield tmp_path
+
+
+def fill() -> None:
     record = PeakList(np.array([50.0]), np.array([1.0]))
     write([Measurement(record, structure("C" * n + "O"), "msms", "train") for n in range(2, 9)], "data")
     states = {"msms": toy.Peaks().state_dict(), "structure": toy.Letters().state_dict()}
     save_bundle("bundle", parse_config(CONFIG), states)  # pyright: ignore[reportArgumentType]
     Path("a.smi").write_text("CCO\n")
-    return tmp_path
 
 
 def _hashed() -> Any:

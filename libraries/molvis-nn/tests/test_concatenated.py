@@ -11,6 +11,7 @@ from molvis_core.chemistry.adducts import ion_mz
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ConfigError
 from molvis_core.records import PeakList
+from molvis_core.testing import offer
 from molvis_nn.concatenated import Joined, NeutralMass
 
 
@@ -85,12 +86,12 @@ class Half(torch.nn.Module):
         return (weight * (self.scale * query @ reference.T - target) ** 2).mean()
 
 
-def test_each_part_of_a_joined_vector_is_judged_as_if_it_stood_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_part_of_a_joined_vector_is_judged_as_if_it_stood_alone() -> None:
     from molvis_nn.concatenated import EachPart
 
     torch.manual_seed(0)
-    monkeypatch.setattr("molvis_core.registry.build", lambda kind, spec, where="": Half(spec["scale"]))
-    loss = EachPart([3, 2], {"use": "half", "scale": 0.5})
+    with offer(loss={"half": Half}):
+        loss = EachPart([3, 2], {"use": "half", "scale": 0.5})
     a, b = (torch.nn.functional.normalize(torch.randn(2, 4, d), dim=-1) for d in (3, 2))
     joined = torch.cat([0.6 * a, 0.8 * b], dim=-1)
     target, weight = torch.eye(4), torch.ones(4, 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from molvis_core.errors import BundleError
-from molvis_core.plugins import plugins
+from molvis_core.testing import offer
 from molvis_files.documents import write_toml
 from molvis_nn.sizes import build_within, read_shapes
 from molvis_retrieval.bundle import Bundle, load_bundle, save_bundle, verify_bundle
@@ -41,11 +42,9 @@ def _states() -> dict[str, dict[str, torch.Tensor]]:
 
 
 @pytest.fixture
-def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
-    found = (*plugins(), toy.PLUGIN)
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
-    return save_bundle(tmp_path / "tiny", parse_config(CONFIG), _states())
+def saved(tmp_path: Path) -> Iterator[Bundle]:
+    with offer(toy.PLUGIN):
+        yield save_bundle(tmp_path / "tiny", parse_config(CONFIG), _states())
 
 
 def _edited(bundle: Bundle, **changes: object) -> None:
