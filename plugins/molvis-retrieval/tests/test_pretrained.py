@@ -76,8 +76,11 @@ def test_a_folder_that_is_missing_unfinished_damaged_or_too_new_is_refused(folde
     weights.unlink()
     with pytest.raises(BundleError, match="missing or damaged"):
         load_state(folder, SPEC)
-    config.write_text(text.replace("format = 1", "format = 2"))
-    with pytest.raises(BundleError, match="a format up to 1"):
+    config.write_text(text.replace("format = 2", "format = 3"))
+    with pytest.raises(BundleError, match="in format 3; this molvis reads up to 2"):
+        load_state(folder, SPEC)
+    config.write_text(text.replace("dim = ", "dim = 1"))
+    with pytest.raises(BundleError, match="does not match its checksum"):
         load_state(folder, SPEC)
     config.write_text("format = [")
     with pytest.raises(BundleError, match="damaged"):

@@ -171,7 +171,7 @@ def test_what_cannot_be_pretrained_is_told_before_anything_is_made(structures: l
     ):
         with pytest.raises(ConfigError, match=message):
             pretrain(structures, GLDM, folder, **{**OPTIONS, **options})
-    with pytest.raises(TrainingError, match="9 structures"):
+    with pytest.raises(TrainingError, match="got 9"):
         pretrain(structures[:9], GLDM, folder, **OPTIONS)
     with pytest.raises(ConfigError, match="no argument 'with'"):
         pretrain(structures, {**GLDM, "with": 3}, folder, **OPTIONS)

@@ -18,7 +18,8 @@ from molvis_core.errors import BundleError, ConfigError, WriteError
 from molvis_core.interfaces import Spec
 from molvis_core.records import Structure
 from molvis_core.registry import fill_spec
-from molvis_files.documents import load_toml, to_plain, write_toml
+from molvis_files.documents import load_toml, to_plain
+from molvis_files.folders import FolderFormat
 from molvis_files.writing import replacing
 
 if TYPE_CHECKING:
@@ -26,10 +27,17 @@ if TYPE_CHECKING:
 
     from molvis_nn.loop import Progress
 
-FORMAT = 1
-"""Number of the format of the folder that this molvis writes."""
-
 WEIGHTS, CONFIG = "encoder.safetensors", "config.toml"
+FORMAT = FolderFormat(
+    noun="pretrained encoder",
+    file=CONFIG,
+    version=2,
+    error=BundleError,
+    make="molvis pretrain writes it when it has ended.",
+    mend="Pretrain anew.",
+    sealed_from=2,
+)
+"""The folder. Version 1 had no checksum of its configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +112,11 @@ def save_state(folder: Path, spec: Spec, state: Mapping[str, Tensor], about: Map
     """
     from safetensors.torch import save_file
 
-    import molvis_core
-
     try:
         with replacing(folder / WEIGHTS) as fresh:
             save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}, fresh)
             digest = _sha256(fresh)
-        content = {
-            "format": FORMAT, "molvis": molvis_core.__version__, "weights": digest, **to_plain(about),
-            "encoder": fill_spec("encoder", spec),
-        }  # fmt: skip
-        with replacing(folder / CONFIG) as fresh:
-            fresh.write_text(write_toml(content), encoding="utf-8")
+        FORMAT.write(folder, {"weights": digest, **to_plain(about), "encoder": fill_spec("encoder", spec)})
     except OSError as error:
         raise WriteError(f"{folder}: cannot be written: {error}. What was there before is kept.") from error
 
@@ -136,22 +137,9 @@ def load_state(path: Path | str, spec: Spec | str) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     folder = Path(path).parent if Path(path).name == WEIGHTS else Path(path)
-    file = folder / CONFIG
-    try:
-        raw = load_toml(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BundleError(
-            f"{path}: no pretrained encoder here: {CONFIG} is missing. molvis pretrain writes it when it has ended."
-        ) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BundleError(f"{file}: damaged: {error}") from error
-    if (
-        not isinstance(found := raw.get("format"), int)
-        or found > FORMAT
-        or "weights" not in raw
-        or "encoder" not in raw
-    ):
-        raise BundleError(f"{file}: not of a pretrained encoder in a format up to {FORMAT}, which this molvis reads")
+    raw = FORMAT.read(folder)
+    if "weights" not in raw or "encoder" not in raw:
+        raise FORMAT.damaged(folder, "it names no weights, or no encoder")
     _check_same(folder, raw["encoder"], fill_spec("encoder", spec))
     try:
         if (digest := _sha256(folder / WEIGHTS)) != raw["weights"]:
