@@ -30,8 +30,9 @@ import torch
 
 from molvis_nn.loop import Progress
 from molvis_retrieval.config import JointConfig, RunConfig, parse_config
-from molvis_retrieval.dataset import Dataset, import_files
-from molvis_retrieval.training import loop as training
+from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.importing import import_files
+from molvis_retrieval.training import batches, loop, pairings
 from molvis_retrieval.training.loop import train
 
 WARM = 2
@@ -99,14 +100,14 @@ def seconds(config: RunConfig, steps: int, names: list[str], clock: Callable[[],
     """Seconds of each pairing's steps, without the warm ones."""
     began = 0.0
     order: list[str] = []
-    made = training._plan
+    made = batches.plan
 
     def plan(*given: Any) -> list[tuple[int, int]]:
         found = made(*given)
         order.extend(names[pair] for pair, _ in found)
         return found
 
-    prepare = training._featurise
+    prepare = loop.featurise
 
     def featurise(encoders: Any, *given: Any) -> None:
         # Features do not depend on weights: the next run need not make them again.
@@ -129,16 +130,16 @@ def seconds(config: RunConfig, steps: int, names: list[str], clock: Callable[[],
             raise _EnoughError
         began = clock()
 
-    training._plan = plan
+    batches.plan = plan
     if "structure" in config.encoders:
-        training._featurise = featurise
+        loop.featurise = featurise
     try:
         with tempfile.TemporaryDirectory() as folder:
             train(config, folder, progress=note)
     except _EnoughError:
         pass
     finally:
-        training._plan, training._featurise = made, prepare
+        batches.plan, loop.featurise = made, prepare
     return found
 
 
@@ -154,13 +155,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     clock = time.perf_counter if options.clock == "wall" else time.process_time
-    training._by_compound = once(training._by_compound)
+    pairings.by_compound = once(pairings.by_compound)
     with tempfile.TemporaryDirectory() as scratch:
         place = options.dataset or Path(scratch) / "dataset"
         dataset = Dataset.open(place) if place.exists() else joined(options.data, place)
         everything = parse_config(CONFIG.format(path=dataset.path, sampling=options.sampling))
-        everything, pairings = training._resolve(everything, dataset)
-        names = training._names(everything.pairs)
+        everything, found = pairings.resolve(everything, dataset)
+        names = pairings.pairing_names(everything.pairs)
         joint: dict[str, list[float]] = defaultdict(list)
         single: dict[str, list[float]] = defaultdict(list)
         ratios: list[float] = []
@@ -189,7 +190,7 @@ def main() -> None:
                 "clock": options.clock,
                 "date": time.strftime("%Y-%m-%d"),
             },
-            "compounds": {n: len(p.compounds) for n, p in zip(names, pairings, strict=True)},
+            "compounds": {n: len(p.compounds) for n, p in zip(names, found, strict=True)},
             "ms_per_step": {
                 n: {"joint": 1e3 * statistics.median(joint[n]), "single": 1e3 * statistics.median(single[n])}
                 for n in names

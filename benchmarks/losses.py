@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 
 from molvis_retrieval import load_bundle
-from molvis_retrieval.config import DataConfig, PairConfig, RunConfig, TrainConfig
+from molvis_retrieval.config import DataConfig, PairConfig, RunConfig, TrainConfig, find_config
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.evaluation.ranking import MAIN_ADDUCTS, Evaluation, evaluate
 from molvis_retrieval.library import Library, build_index
-from molvis_retrieval.training.loop import find_config, train
+from molvis_retrieval.training.loop import train
 
 BAG = {"use": "peak-bag", "dim": 256, "width": 256, "blocks": 2}
 # Six layers of each, as in the design, but 64 wide: 256 wide, one run would take half an hour on two cores.

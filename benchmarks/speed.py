@@ -30,9 +30,10 @@ import torch
 import molvis_retrieval
 from molvis_core import registry
 from molvis_nn.loop import Progress
+from molvis_retrieval.config import find_config
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.library import Index
-from molvis_retrieval.training.loop import find_config, train
+from molvis_retrieval.training.loop import train
 
 WARM = 5
 """Steps of a training run that are not counted: allocators and caches fill."""

@@ -13,8 +13,10 @@ import sys
 from pathlib import Path
 
 import molvis_retrieval
-from molvis_retrieval.dataset import Dataset, import_files, split
+from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.importing import import_files
 from molvis_retrieval.library import Library, build_index
+from molvis_retrieval.splitting import split
 
 HERE = Path(__file__).resolve().parent
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from molvis_core.errors import DatasetError
-from molvis_retrieval.dataset import Dataset, import_files, split
+from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.importing import import_files
+from molvis_retrieval.splitting import split
 
 pytestmark = [
     pytest.mark.full,
@@ -46,16 +48,16 @@ main(["data", "import", "spectra.mgf", "--out", "dataset", "--append"])
 
 APPEND_THAT_WAITS = """
 from molvis_cli.app import main
-from molvis_retrieval import dataset
+from molvis_retrieval import importing
 
-reading = dataset._write_measurements
+reading = importing._write_measurements
 
 def waiting(*args, **options):
     print("reading", flush=True)
     input()
     return reading(*args, **options)
 
-dataset._write_measurements = waiting
+importing._write_measurements = waiting
 main(["data", "import", "spectra.mgf", "--out", "dataset", "--append"])
 """
 

@@ -17,7 +17,7 @@ import pytest
 from molvis_cli import app
 from molvis_core.registry import load
 from molvis_core.testing import offer
-from molvis_retrieval import dataset as datasets
+from molvis_retrieval.importing import write
 
 WITHOUT_RESULT = {"completion"}
 RESULTS = [
@@ -75,7 +75,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         Path("alcohols.smi").write_text("CCO\nCCCO\n", encoding="utf-8")
         write_study(Path("network.toml"), antoniewicz())
         many = [(s, i, f) for i, f in enumerate(("train", "val", "test")) for s in barcode.STRUCTURES[:21]]
-        datasets.write([barcode.measurement(s, noise=0.7, seed=i, fold=f) for s, i, f in many], Path("data"))
+        write([barcode.measurement(s, noise=0.7, seed=i, fold=f) for s, i, f in many], Path("data"))
         yield
 
 
@@ -137,7 +137,11 @@ def test_a_wrong_path_is_answered_before_anything_heavy_is_imported() -> None:
             "it goes on where it stopped",
         ),
         ("train default --out run", "molvis_retrieval.training.loop.train", "it goes on where it stopped"),
-        ("data import unknown.codes --out c", "molvis_retrieval.dataset.import_files", "it starts from the beginning"),
+        (
+            "data import unknown.codes --out c",
+            "molvis_retrieval.importing.import_files",
+            "it starts from the beginning",
+        ),
         ("flux train network.toml --out d", "molvis_flux.neural.training.train", "it goes on where it stopped"),
         ("nmr simulate --smiles CCO", "molvis_nmr.workflows.simulate.simulate_file", "it starts from the beginning"),
     ],

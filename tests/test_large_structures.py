@@ -18,7 +18,7 @@ LONG = "C" * 20_000
 DOORS = """
 import sys
 from pathlib import Path
-from molvis_retrieval.dataset import _clusters
+from molvis_retrieval.splitting import similarity_clusters
 from molvis_core.errors import MolvisError
 from molvis_core.chemistry.structures import structure
 from molvis_retrieval.library import Library
@@ -47,7 +47,7 @@ ways = {
     "rings": lambda: structure(rings), "hydrogens": lambda: structure("[U]" + "([H])" * 5_000),
     "library": lambda: Library.read("long.smi"), "sdf": lambda: Library.read("long.sdf"),
     "spectrum": lambda: read_queries("long.mgf"), "picture": lambda: draw_structure(long),
-    "peaks": lambda: fragments(long), "clusters": lambda: _clusters([long], 0.5),
+    "peaks": lambda: fragments(long), "clusters": lambda: similarity_clusters([long], 0.5),
     "fingerprint": lambda: fingerprint(long),
 }
 for name, way in ways.items():

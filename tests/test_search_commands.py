@@ -14,10 +14,10 @@ import pytest
 from molvis_cli import app
 from molvis_core.records import Origin
 from molvis_core.testing import offer
-from molvis_retrieval import dataset as datasets
 from molvis_retrieval.bundle import load_bundle
 from molvis_retrieval.commands.found import show_found
 from molvis_retrieval.identification import Candidate, Identification, Searched
+from molvis_retrieval.importing import write
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def fill(folder: Path) -> None:
     barcode.make_index(bundle, folder / "index")
     Path("unknown.codes").write_text("CCCCO\nC1CC\nCCC(C)O\n", encoding="utf-8")
     many = barcode.STRUCTURES[:21]
-    datasets.write(
+    write(
         [barcode.measurement(s, noise=0.7, seed=i, fold=f) for i, f in enumerate(("val", "test")) for s in many],
         folder / "data",
     )

@@ -19,8 +19,10 @@ from molvis_core.testing import offer
 from molvis_files import locking
 from molvis_retrieval.bundle import Calibration, load_bundle, save_bundle, verify_bundle, write_calibration
 from molvis_retrieval.config import parse_config
-from molvis_retrieval.dataset import Dataset, import_files, split, write
+from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.importing import import_files, write
 from molvis_retrieval.library import Library, begin_index, build_index
+from molvis_retrieval.splitting import split
 from molvis_retrieval.training.loop import train
 from molvis_retrieval.training.pretraining import pretrain
 from molvis_retrieval.verification import verify_dataset
@@ -47,7 +49,7 @@ target = "same-compound"
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("molvis_retrieval.dataset._reader", lambda path, reader, modality: None)
+    monkeypatch.setattr("molvis_retrieval.importing._reader", lambda path, reader, modality: None)
     monkeypatch.setattr(locking, "_PATIENCE", 0.0)
     with offer(toy.PLUGIN, toy_pretrainer.PLUGIN):
         fill()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from molvis_core.errors import ReadError
-from molvis_retrieval.dataset import import_files
+from molvis_retrieval.importing import import_files
 from molvis_retrieval.library import Library
 from molvis_retrieval.queries import read_queries
 

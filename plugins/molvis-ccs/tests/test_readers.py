@@ -11,7 +11,8 @@ from molvis_ccs.readers.parquet import is_ccs_table, read_parquet
 from molvis_core.errors import ReadError
 from molvis_core.records import Measurement, Value
 from molvis_core.registry import for_suffix
-from molvis_retrieval.dataset import Dataset, import_files
+from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.importing import import_files
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "ccs"
 with_tables = pytest.mark.skipif(not DATA.is_dir(), reason=f"no tables of cross sections in {DATA}: set MOLVIS_DATA")

@@ -11,7 +11,8 @@ from ir_samples import ROWS, jcamp_text, table_file, write_file
 from molvis_core.registry import for_suffix
 from molvis_ir.readers.parquet import is_ir_table
 from molvis_ir.readers.xy import is_xy
-from molvis_retrieval.dataset import Dataset, import_files
+from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.importing import import_files
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.errors import IndexFileError, MolvisError, ReadError
 from molvis_core.plugins import plugins
 from molvis_core.records import Measurement, Trace
-from molvis_retrieval import dataset as datasets
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.candidates import looks_everywhere, open_candidates
 from molvis_retrieval.identification import identify
+from molvis_retrieval.importing import write
 from molvis_retrieval.library import Index, Library, build_index
 from molvis_retrieval.vectors import StoredVectors
 
@@ -189,6 +189,6 @@ def test_a_trace_alone_is_searched_for_everywhere_unless_a_mass_is_known() -> No
 
 
 def test_a_dataset_is_told_from_an_index(bundle: Bundle, tmp_path: Path) -> None:
-    datasets.write([barcode.measurement(structure("CCO"))], tmp_path / "data")
+    write([barcode.measurement(structure("CCO"))], tmp_path / "data")
     with pytest.raises(IndexFileError, match="no index here"):
         open_candidates(tmp_path / "data", bundle)

@@ -17,8 +17,10 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ComponentError, DatasetError, LeftOutError, ReadError
 from molvis_core.plugins import Component, Plugin
 from molvis_core.records import Distribution, Measurement, PeakList, Record, Structure, Trace, Value
-from molvis_retrieval import dataset as datasets
-from molvis_retrieval.dataset import Dataset, describe, import_files, split, write
+from molvis_retrieval import importing
+from molvis_retrieval.dataset import Dataset, describe
+from molvis_retrieval.importing import import_files, write
+from molvis_retrieval.splitting import split
 
 
 def spectrum(smiles: str | None = "CCO", **origin: Any) -> Measurement:
@@ -181,7 +183,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(datasets, "_write_metadata", full)
+    monkeypatch.setattr(importing, "write_metadata", full)
     with pytest.raises(DatasetError, match="the disk is full; free some space. Nothing half-written is left"):
         import_files([file(tmp_path, "CCN")], tmp_path / "d", append=True)
     monkeypatch.undo()

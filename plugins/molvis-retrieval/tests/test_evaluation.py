@@ -15,7 +15,7 @@ from molvis_core.errors import ConfigError, DatasetError, IndexFileError, ScoreE
 from molvis_core.plugins import plugins
 from molvis_files.digests import KEY
 from molvis_files.documents import write_toml
-from molvis_retrieval import dataset as datasets
+from molvis_retrieval import importing
 from molvis_retrieval.bundle import Bundle, Calibration
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.evaluation import metrics
@@ -47,7 +47,7 @@ def index(bundle: Bundle, tmp_path: Path) -> Index:
 def write(folder: Path, noise: float = 0.0, spectra: int = 2, structures: tuple = STRUCTURES[:21]) -> Dataset:
     items = [measurement(s, noise=noise, seed=i) for i in range(spectra) for s in structures]
     items += [measurement(s, fold="val") for s in STRUCTURES[21:]]
-    datasets.write(items, folder)
+    importing.write(items, folder)
     return Dataset.open(folder)
 
 
@@ -138,7 +138,7 @@ def test_a_query_without_a_precursor_does_not_have_the_truth_alone(
     bundle: Bundle, index: Index, tmp_path: Path
 ) -> None:
     good = [measurement(s) for s in STRUCTURES[:21]]
-    datasets.write(
+    importing.write(
         [dataclasses.replace(m, record=dataclasses.replace(m.record, precursor_mz=None)) for m in good],
         tmp_path / "data",
     )
@@ -160,7 +160,7 @@ def test_decoys_need_another_compound(bundle: Bundle, index: Index, tmp_path: Pa
 
 def test_figures_are_given_by_adduct_instrument_and_mass(bundle: Bundle, index: Index, tmp_path: Path) -> None:
     items = [measurement(s, adduct=a) for s in STRUCTURES[:21] for a in ("[M+H]+", "[M-H]-", "[M+K]+")]
-    datasets.write(items, tmp_path / "data")
+    importing.write(items, tmp_path / "data")
     found = evaluate(bundle, Dataset.open(tmp_path / "data"), index)
     groups = {f.group: f.spectra for f in found.figures if f.group}
     assert groups == {

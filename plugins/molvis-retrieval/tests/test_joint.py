@@ -25,10 +25,12 @@ from molvis_files.documents import write_toml
 from molvis_nn.fusion import Fused, Vectors, collate_measured
 from molvis_nn.loop import Progress
 from molvis_retrieval.config import RunConfig, fill, pairs_of, parse_config
-from molvis_retrieval.dataset import write
+from molvis_retrieval.importing import write
 from molvis_retrieval.library import Library
-from molvis_retrieval.training import loop as training
+from molvis_retrieval.training import batches
 from molvis_retrieval.training.loop import load_trained, train
+from molvis_retrieval.training.pairings import candidate_pools, pairing_names
+from molvis_retrieval.training.step import GradientBalance
 
 CONFIG = """
 [data]
@@ -109,13 +111,13 @@ def rows(folder: Path) -> list[dict[str, str]]:
 def spied(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Every batch of the runs that follow."""
     seen: list[Any] = []
-    made = training._Batches.__getitem__
+    made = batches.Batches.__getitem__
 
     def spy(self: Any, step: int) -> Any:
         seen.append(made(self, step))
         return seen[-1]
 
-    monkeypatch.setattr(training._Batches, "__getitem__", spy)
+    monkeypatch.setattr(batches.Batches, "__getitem__", spy)
     return seen
 
 
@@ -195,14 +197,14 @@ def test_a_modality_that_the_dataset_lacks_is_left_out(
 def test_sampling_deals_the_same_steps_out_by_a_power_of_the_compounds(exponent: float, wanted: dict[int, int]) -> None:
     config = parse_config(CONFIG)
     config = replace(config, pairs=pairs_of(config)[:3], train=replace(config.train, sampling=exponent, batch=10))
-    found = Counter(pair for pair, _ in training._plan(config, [800, 200, 50], 1))
+    found = Counter(pair for pair, _ in batches.plan(config, [800, 200, 50], 1))
     assert found == wanted
 
 
 def test_batches_alternate() -> None:
     config = parse_config(CONFIG)
     config = replace(config, pairs=pairs_of(config)[:2], train=replace(config.train, sampling=0.0))
-    order = [pair for pair, _ in training._plan(config, [64, 16], 1)]
+    order = [pair for pair, _ in batches.plan(config, [64, 16], 1)]
     assert order == [0, 1] * 5
 
 
@@ -242,7 +244,7 @@ def test_every_pairing_has_a_temperature_and_figures_of_its_own(dataset: Path, t
 
 def test_two_pairings_of_the_same_modalities_are_told_apart() -> None:
     config = parse_config(CONFIG)
-    assert training._names([config and pairs_of(config)[0]] * 2) == ["msms:structure", "msms:structure#2"]
+    assert pairing_names([config and pairs_of(config)[0]] * 2) == ["msms:structure", "msms:structure#2"]
 
 
 @pytest.mark.full
@@ -270,7 +272,7 @@ def test_a_joint_run_killed_anywhere_resumes_to_the_same_weights(
 
 def test_balance_brings_the_gradients_of_pairings_at_a_shared_encoder_to_one_length() -> None:
     shared, own = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
-    balance = training._Balance([{"structure", "ir"}, {"structure", "ms"}], ["structure", "ir"], on=True)
+    balance = GradientBalance([{"structure", "ir"}, {"structure", "ms"}], ["structure", "ir"], on=True)
     assert balance.shared == ["structure"]
     lengths: dict[int, float] = {}
     for _ in range(30):
@@ -302,25 +304,25 @@ def test_balance_changes_a_joint_run_and_not_a_single_pair(dataset: Path, tmp_pa
 @pytest.mark.parametrize("by", ["mass", "formula"])
 def test_a_share_of_a_batch_comes_with_others_of_its_mass_or_formula(by: str) -> None:
     known = [structure(s) for s in ("CCO", "CCCCO", "COC", "CCN", "CCCOC", "CNC", "CCOCC", "CCCCCC")]
-    groups = training.alike(known, by, 10.0)
+    groups = batches.alike(known, by, 10.0)
     assert sorted(sorted(group.tolist()) for group in groups) == [[0, 2], [1, 4, 6], [3, 5]]
-    order = training._pass(8, groups, 1.0, np.random.default_rng(0)).tolist()
+    order = batches.one_pass(8, groups, 1.0, np.random.default_rng(0)).tolist()
     assert sorted(order) == list(range(8))
     for group in groups:
         places = sorted(order.index(place) for place in group)
         assert places == list(range(places[0], places[0] + len(places))), "side by side"
-    some = training._pass(8, groups, 0.25, np.random.default_rng(0))
+    some = batches.one_pass(8, groups, 0.25, np.random.default_rng(0))
     assert sorted(some.tolist()) == list(range(8))
 
 
 def test_a_formula_is_no_mass() -> None:
     known = [structure(s) for s in ("CCCCCCC(=O)C", "CCCCCC(=O)CC", "c1ccccc1CCO", "c1ccccc1C(C)O")]
-    assert len(training.alike(known, "formula", 10.0)) == 2
-    assert len(training.alike(known, "mass", 1e5)) == 1
+    assert len(batches.alike(known, "formula", 10.0)) == 2
+    assert len(batches.alike(known, "mass", 1e5)) == 1
 
 
 def test_a_large_group_does_not_fill_a_batch() -> None:
-    order = training._pass(100, [np.arange(50)], 0.5, np.random.default_rng(0))
+    order = batches.one_pass(100, [np.arange(50)], 0.5, np.random.default_rng(0))
     runs = "".join("x" if place < 50 else " " for place in order).split()
     assert sorted(order.tolist()) == list(range(100))
     assert max(map(len, runs)) < 50
@@ -382,8 +384,8 @@ def test_training_sees_random_subsets_and_teaches_the_other_encoders_too(
     text = CONFIG.replace('pairings = "all"', 'pairings = "none"') + FUSED
     text += '[[pairs]]\nquery = "fused"\nreference = "structure"\nloss = "toy-softmax"\nmeasured = 2\nrecords = 1\n'
     result = train(configured(dataset, text, epochs=30), tmp_path / "run")
-    batches = [b.query.batch for b in seen]
-    subsets = {tuple(m[k].tolist()) for b in batches for m, k in zip(b.modality, b.mask, strict=True)}
+    measured = [b.query.batch for b in seen]
+    subsets = {tuple(m[k].tolist()) for b in measured for m, k in zip(b.modality, b.mask, strict=True)}
     assert {(0,), (1,), (0, 1), (0, 1, 2)} <= subsets
     assert (2, 2) not in subsets
     assert max(len(b.query.batch) for b in seen) == 8
@@ -412,7 +414,7 @@ def test_an_encoder_runs_for_company_where_no_unknown_has_its_modality() -> None
 def test_negatives_from_a_library_are_of_the_mass_or_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:
     truth = structure("CCCCCCCC=O")
     library = Library.from_structures([structure(s) for s in ("CCCCCCCC=O", "CCCCCC(=O)CC", "NCCCCCCC=N")])
-    rows = {by: training._pools(library, {truth.inchikey14: truth}, by, 2e5, 64, 0) for by in ("mass", "formula")}
+    rows = {by: candidate_pools(library, {truth.inchikey14: truth}, by, 2e5, 64, 0) for by in ("mass", "formula")}
     drawn = {by: {one.smiles for one in library.structures(pools[truth.inchikey14])} for by, pools in rows.items()}
     assert drawn == {"mass": {"CCCCCC(=O)CC", "N=CCCCCCCN"}, "formula": {"CCCCCC(=O)CC"}}
 

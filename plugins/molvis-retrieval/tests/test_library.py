@@ -15,7 +15,8 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.errors import IndexFileError, ReadError
 from molvis_core.records import Measurement, PeakList, Structure
 from molvis_retrieval import library as libraries
-from molvis_retrieval.dataset import Dataset, write
+from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.importing import write
 from molvis_retrieval.library import Index, Library, build_index, describe_index
 
 SMILES = ("CCO", "COC", "CCN", "c1ccccc1", "CC(=O)O", "C(=O)OC", "CCCCO", "OCC", "ClCCl", "CC(C)O")

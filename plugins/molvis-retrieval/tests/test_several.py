@@ -273,7 +273,7 @@ def test_measurements_that_only_repeat_each_other_add_nothing_and_fresh_ones_do(
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
-    from molvis_retrieval.dataset import write
+    from molvis_retrieval.importing import write
 
     write(noisy(repeats=2), tmp_path / "data")
     return Dataset.open(tmp_path / "data")
@@ -365,7 +365,7 @@ def test_a_fused_vector_is_evidence_where_there_is_more_than_one_measurement(tmp
     found = calibrate(bundle, noisy(), index, per_compound=6)
     assert {"fused", "fused.alone"} <= set(found.weights)
     write_calibration(bundle, found)
-    from molvis_retrieval.dataset import write
+    from molvis_retrieval.importing import write
 
     write(noisy(), tmp_path / "data")
     opened = Dataset.open(tmp_path / "data")

@@ -22,9 +22,9 @@ from molvis_core.records import Measurement, PeakList
 from molvis_nn.loop import Progress
 from molvis_nn.pretrained import save_state
 from molvis_retrieval.config import NegativesConfig, RunConfig, parse_config
-from molvis_retrieval.dataset import write
+from molvis_retrieval.importing import write
 from molvis_retrieval.library import Library
-from molvis_retrieval.training import loop as training
+from molvis_retrieval.training.batches import Batches
 from molvis_retrieval.training.loop import load_trained, train
 
 CONFIG = """
@@ -231,7 +231,7 @@ def test_harder_candidates_come_from_the_library_and_never_are_the_truth(
         train=replace(config.train, epochs=1),
     )
     seen: list[tuple[int, int]] = []
-    made = training._Batches.__getitem__
+    made = Batches.__getitem__
 
     def spy(self: Any, step: int) -> Any:
         batch = made(self, step)
@@ -241,21 +241,21 @@ def test_harder_candidates_come_from_the_library_and_never_are_the_truth(
         seen.append((len(key), len(extra)))
         return batch
 
-    monkeypatch.setattr(training._Batches, "__getitem__", spy)
+    monkeypatch.setattr(Batches, "__getitem__", spy)
     train(config, tmp_path / "run")
     assert sum(extra for _, extra in seen) > 0
 
 
 def test_a_batch_holds_distinct_compounds(config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[tuple[int, int]] = []
-    made = training._Batches.__getitem__
+    made = Batches.__getitem__
 
     def spy(self: Any, step: int) -> Any:
         batch = made(self, step)
         sizes.append((len(batch.query.target.key), len(batch.query.target.key.unique())))
         return batch
 
-    monkeypatch.setattr(training._Batches, "__getitem__", spy)
+    monkeypatch.setattr(Batches, "__getitem__", spy)
     train(replace(config, train=replace(config.train, epochs=2, spectra=2)), tmp_path / "run")
     assert all(count == distinct for count, distinct in sizes)
     assert len(sizes) == 2 * round(30 * 2 / 8)

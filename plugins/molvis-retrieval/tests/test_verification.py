@@ -19,8 +19,10 @@ from molvis_core.errors import DatasetError, IndexFileError
 from molvis_core.records import Measurement, PeakList, Structure
 from molvis_files.digests import BLOCK, Digester, digests_of, sealed
 from molvis_files.documents import write_toml
-from molvis_retrieval.dataset import Dataset, split, write
+from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.importing import write
 from molvis_retrieval.library import Index, Library, build_index
+from molvis_retrieval.splitting import split
 from molvis_retrieval.verification import verify_dataset, verify_index
 
 ROWS, DIM = 9000, 512  # of vectors: 8.8 MiB, three blocks

@@ -217,6 +217,38 @@ def config_path(name: Path | str) -> Path:
     )
 
 
+def find_config(
+    name: str, *, data: str = "", negatives: str = "", epochs: int = 0, seed: int | None = None
+) -> RunConfig:
+    """A configuration from a file or a preset's name, with a few settings replaced.
+
+    Raises:
+        ConfigError: there is neither a file nor a preset of this name, or it is not right.
+    """
+    if Path(name).is_file():
+        config = read_config(name)
+    else:
+        presets = {c.name for c in registry.components("preset")}
+        if name not in presets:
+            raise ConfigError(
+                f"{name}: no such file, and no preset of this name.{did_you_mean(name, presets)} "
+                f"Presets: {', '.join(sorted(presets)) or 'none'}."
+            )
+        path = Path(registry.load("preset", name))
+        config = parse_config(path.read_text(encoding="utf-8"), path=path)
+    settings = dataclasses.replace(
+        config.train,
+        epochs=epochs or config.train.epochs,
+        seed=config.train.seed if seed is None else seed,
+    )
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, path=data or config.data.path),
+        negatives=dataclasses.replace(config.negatives, path=negatives or config.negatives.path),
+        train=settings,
+    )
+
+
 def parse_config(text: str, *, path: Path | str = "<config>") -> RunConfig:
     """The same from a string; `path` is for messages and for files named relative to it."""
     try:

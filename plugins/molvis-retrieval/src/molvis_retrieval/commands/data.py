@@ -31,7 +31,7 @@ def import_(
     --strict the first one that cannot be read stops the import. An interrupted import leaves nothing behind.
     """
     existing(*files, what="a file of measurements")
-    from molvis_retrieval.dataset import import_files
+    from molvis_retrieval.importing import import_files
 
     with output.progress("importing") as show:
         report = import_files(files, out, modality=modality, reader=reader, strict=strict, append=append, progress=show)
@@ -100,7 +100,7 @@ def split(
     """
     existing(path, what="a dataset")
     from molvis_retrieval.dataset import Dataset
-    from molvis_retrieval.dataset import split as assign
+    from molvis_retrieval.splitting import split as assign
 
     done = assign(Dataset.open(path), by=by, fractions=fractions, seed=seed, similarity=similarity)
     if output.as_json({m: entry["folds"] for m, entry in done.metadata["modalities"].items()}):

@@ -44,7 +44,7 @@ def train(
     existing(negatives or None, what="a library of structures")
     read_config(config_path(config))  # before PyTorch is imported
     output.resumes()
-    from molvis_retrieval.training.loop import find_config
+    from molvis_retrieval.config import find_config
     from molvis_retrieval.training.loop import train as run
 
     wanted = find_config(config, data=data, negatives=negatives, epochs=epochs, seed=None if seed < 0 else seed)

@@ -1,0 +1,232 @@
+"""Batches by number of the step, and which pairing comes when."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from molvis_core.records import Structure
+from molvis_nn.fusion import collate_measured
+from molvis_retrieval.config import RunConfig, is_fused
+from molvis_retrieval.training.pairings import Pairing, Rows, having
+
+if TYPE_CHECKING:
+    from molvis_retrieval.dataset import Dataset
+    from molvis_retrieval.library import Library
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One side of a batch: records to encode, or an index into them."""
+
+    batch: Any
+    target: Any
+
+    def to(self, device: torch.device | str) -> Side:
+        """The same on another device."""
+        return Side(self.batch.to(device), self.target.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class PairBatch:
+    """One step's work.
+
+    Attributes:
+        pair: number of the mode pairing.
+        query, reference: collated records and structures. References beyond the queries are harder candidates.
+        owner: which query a harder candidate belongs to, in their order.
+    """
+
+    pair: int
+    query: Side
+    reference: Side
+    owner: Tensor
+
+    def to(self, device: torch.device | str) -> PairBatch:
+        """The same on another device."""
+        return PairBatch(self.pair, self.query.to(device), self.reference.to(device), self.owner.to(device))
+
+
+class Batches(torch.utils.data.Dataset[PairBatch]):
+    """Batches by number of the step: any worker can make any of them, and a resumed run makes the same."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        dataset: Dataset,
+        encoders: Mapping[str, Any],
+        pairings: Sequence[Pairing],
+        targets: Sequence[Any],
+        pools: Mapping[str, np.ndarray],
+        library: Library | None,
+        rank: int,
+        world: int,
+        whole: Sequence[bool],
+    ) -> None:
+        self.config, self.dataset, self.encoders = config, dataset, encoders
+        self.pairings, self.targets, self.pools, self.library = pairings, targets, pools, library
+        self.rank, self.world = rank, world
+        self.plan = plan(config, [len(p.compounds) for p in pairings], world, whole)
+        self._cached: tuple[int, list[np.ndarray]] = (-1, [])
+        self._structures: dict[str, Structure] = {}
+        options, share = config.negatives, config.negatives.in_batch
+        self._alike = [
+            alike([self._structure(p, key) for key in p.compounds], options.by, options.ppm) if share else []
+            for p in pairings
+        ]
+
+    def __len__(self) -> int:
+        return len(self.plan) * self.config.train.epochs
+
+    def __getitem__(self, step: int) -> PairBatch:
+        epoch, within = divmod(step, len(self.plan))
+        pair, number = self.plan[within]
+        pairing, options = self.pairings[pair], self.config.pairs[pair]
+        order = self._order(epoch)[pair]
+        size = self.config.train.batch
+        start = (number * self.world + self.rank) * size
+        # Passes over the compounds follow one another; a batch across the seam drops what it would hold twice.
+        chosen = list(dict.fromkeys(pairing.compounds[i] for i in order[start : start + size]))
+        rng = np.random.default_rng([self.config.train.seed, step, self.rank])
+        if is_fused(self.config, pairing.query):
+            unknowns = [self._unknown(pairing, key, options.records, rng) for key in chosen]
+            query = collate_measured(self.encoders, pairing.parts, unknowns, self._company(pairing))
+        else:
+            query = self.encoders[pairing.query].collate(
+                [self._measurement(pairing.query, pairing.rows, key, rng) for key in chosen]
+            )
+        structures = [self._structure(pairing, key) for key in chosen]
+        references: list[Any] = structures
+        if pairing.reference != "structure":
+            references = [self._measurement(pairing.reference, pairing.rows, key, rng) for key in chosen]
+        harder, owner = self._negatives(chosen, options.negatives, rng)
+        target = self.targets[pair]
+        return PairBatch(
+            pair,
+            Side(query, target.collate(structures)),
+            Side(self.encoders[pairing.reference].collate(references + harder), target.collate(structures + harder)),
+            torch.tensor(owner, dtype=torch.int64),
+        )
+
+    def _order(self, epoch: int) -> list[np.ndarray]:
+        if self._cached[0] != epoch:
+            orders: list[np.ndarray] = []
+            for number, pairing in enumerate(self.pairings):
+                rng = np.random.default_rng([self.config.train.seed, epoch, number, 1])
+                batches = sum(1 for pair, _ in self.plan if pair == number)
+                count = len(pairing.compounds)
+                # One pass more than asked for fills the last batch of the last rank; a small pairing that comes often
+                # needs further ones.
+                needed = -(-batches * self.world * self.config.train.batch // count)
+                passes = [
+                    one_pass(count, self._alike[number], self.config.negatives.in_batch, rng)
+                    for _ in range(max(self.config.train.spectra + 1, needed))
+                ]
+                orders.append(np.concatenate(passes))
+            self._cached = (epoch, orders)
+        return self._cached[1]
+
+    def _measurement(self, modality: str, rows: Rows, key: str, rng: np.random.Generator) -> Any:
+        return self.dataset.record(modality, int(rng.choice(rows[modality][key])))
+
+    def _unknown(self, pairing: Pairing, key: str, most: int, rng: np.random.Generator) -> dict[str, list[Any]]:
+        """Any non-empty subset of the modalities that a compound has, with a few records of each."""
+        parts = having(pairing, key)
+        drawn = int(rng.integers(1, 2 ** len(parts)))
+        found: dict[str, list[Any]] = {}
+        for number, part in enumerate(parts):
+            if drawn >> number & 1:
+                rows = pairing.rows[part][key]
+                size = int(rng.integers(1, min(most, len(rows)) + 1))
+                found[part] = [self.dataset.record(part, int(r)) for r in rng.choice(rows, size, replace=False)]
+        return found
+
+    def _company(self, pairing: Pairing) -> dict[str, Any]:
+        if self.world == 1:
+            return {}
+        first = {part: next(iter(pairing.rows[part].values()), None) for part in pairing.parts}
+        return {part: self.dataset.record(part, int(rows[0])) for part, rows in first.items() if rows is not None}
+
+    def _structure(self, pairing: Pairing, key: str) -> Structure:
+        if key not in self._structures:
+            self._structures[key] = pairing.structure(self.dataset, key)
+        return self._structures[key]
+
+    def _negatives(
+        self, chosen: Sequence[str], count: int, rng: np.random.Generator
+    ) -> tuple[list[Structure], list[int]]:
+        if not count or self.library is None:
+            return [], []
+        rows: list[int] = []
+        owner: list[int] = []
+        for number, key in enumerate(chosen):
+            pool = self.pools.get(key, np.empty(0, dtype=np.int64))
+            drawn = rng.choice(pool, min(count, len(pool)), replace=False)
+            rows += drawn.tolist()
+            owner += [number] * len(drawn)
+        return list(self.library.structures(rows)), owner
+
+
+def plan(config: RunConfig, compounds: Sequence[int], world: int, whole: Sequence[bool] = ()) -> list[tuple[int, int]]:
+    """Which pairing comes at each step of an epoch: alternating, each as often as its size and weight ask.
+
+    Together they have as many steps as passes over all their compounds take. `sampling` deals these out: in proportion
+    to compounds ** sampling x weight. A pairing that must be seen whole gets a pass over its compounds at least.
+    """
+    settings = config.train
+    size = settings.batch * world
+    asked = [n * settings.spectra * p.weight / size for n, p in zip(compounds, config.pairs, strict=True)]
+    if len(compounds) > 1:
+        shares = [n**settings.sampling * p.weight for n, p in zip(compounds, config.pairs, strict=True)]
+        asked = [sum(asked) * share / sum(shares) for share in shares]
+    turns: list[tuple[float, int, int]] = []
+    for pair, count in enumerate(compounds):
+        batches = max(1, round(asked[pair]))
+        if len(compounds) == 1:
+            batches = min(batches, max(1, count * (settings.spectra + 1) // size))
+        if any(whole[pair : pair + 1]):
+            batches = max(batches, math.ceil(count / size))
+        turns += [((number + 0.5) / batches, pair, number) for number in range(batches)]
+    return [(pair, number) for _, pair, number in sorted(turns)]
+
+
+_TOGETHER = 8
+"""Compounds of equal mass or formula that come into a batch together, at most: a batch should not be all isomers."""
+
+
+def alike(structures: Sequence[Structure], by: str, ppm: float) -> list[np.ndarray]:
+    """Groups of two or more structures of one formula, or each within `ppm` of the next in mass; by their places."""
+    if by == "formula":
+        groups: dict[str, list[int]] = {}
+        for place, one in enumerate(structures):
+            groups.setdefault(one.formula, []).append(place)
+        found = [np.array(group) for group in groups.values()]
+    else:
+        mass = np.array([one.exact_mass for one in structures])
+        order = np.argsort(mass, kind="stable")
+        gaps = np.flatnonzero(np.diff(mass[order]) > mass[order][:-1] * ppm * 1e-6)
+        found = np.split(order, gaps + 1)
+    return [group for group in found if len(group) > 1]
+
+
+def one_pass(count: int, groups: Sequence[np.ndarray], share: float, rng: np.random.Generator) -> np.ndarray:
+    """Every compound once, in random order; a share of them side by side with others of their group."""
+    if not groups or not share:
+        return rng.permutation(count)
+    shuffled = [rng.permutation(group) for group in groups]
+    pieces = [group[i : i + _TOGETHER] for group in shuffled for i in range(0, len(group), _TOGETHER)]
+    together: list[np.ndarray] = []
+    taken = 0
+    for number in rng.permutation(len(pieces)):
+        if len(pieces[number]) > 1 and taken + len(pieces[number]) <= max(2, round(share * count)):
+            together.append(pieces[number])
+            taken += len(pieces[number])
+    alone = np.setdiff1d(np.arange(count), np.concatenate(together) if together else [])
+    units = [*together, *alone[:, None]]
+    return np.concatenate([units[number] for number in rng.permutation(len(units))])
