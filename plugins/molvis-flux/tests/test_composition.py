@@ -248,7 +248,7 @@ limit = 100
 model = "liver.toml"
 
 [parts.muscle]
-model = { file = "muscle.toml", reader = "native" }
+model = { file = "muscle.toml", reader = "flux-toml" }
 mass = 10
 
 [pools.Glc]

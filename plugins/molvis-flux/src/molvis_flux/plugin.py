@@ -7,7 +7,7 @@ from molvis_core import Component, hookimpl
 
 @hookimpl
 def molvis_components() -> list[Component]:
-    """The modality, its fitters and commands."""
+    """The modalities, their readers, fitters and commands."""
     return [
         Component(
             kind="modality",
@@ -15,6 +15,13 @@ def molvis_components() -> list[Component]:
             target="molvis_flux.modality:MID",
             summary="Mass isotopomer distributions of fragments.",
         ),
+        Component(
+            kind="modality",
+            name="flux-study",
+            target="molvis_flux.modality:FLUX_STUDY",
+            summary="Networks of reactions with their labelling experiments.",
+        ),
+        *_readers(),
         Component(
             kind="fitter",
             name="flux-neural",
@@ -82,3 +89,38 @@ def molvis_components() -> list[Component]:
             summary="Fluxes of a sample by a trained estimator.",
         ),
     ]
+
+
+def _readers() -> list[Component]:
+    """Of networks. TOML, which others may claim as well, stands back behind whoever recognises a file."""
+    return [
+        _reader("flux-toml", "native", "", "Networks and plans in the TOML of molvis.", ".toml", replaces=("native",)),
+        _reader("fluxml", "fluxml", "is_fluxml", "FluxML, the format of 13CFLUX.", ".fml", ".xml",
+                cite="10.3389/fmicb.2019.01022"),
+        _reader("mfapy", "mfapy", "is_mfapy", "Models of mfapy.", ".txt", cite="10.1016/j.mec.2021.e00177"),
+        _reader("freeflux", "freeflux", "is_freeflux", "Tables of FreeFlux.", ".tsv", ".xlsx", ".xlsm", ".csv",
+                cite="10.1021/acssynbio.3c00265"),
+        _reader("inca", "inca", "is_inca", "Tables and JSON of INCAWrapper.", ".csv", ".tsv", ".xlsx", ".json"),
+    ]  # fmt: skip
+
+
+def _reader(
+    name: str,
+    module: str,
+    recognises: str,
+    summary: str,
+    *suffixes: str,
+    cite: str = "",
+    replaces: tuple[str, ...] = (),
+) -> Component:
+    return Component(
+        kind="reader",
+        name=name,
+        target=f"molvis_flux.formats.{module}:studies",
+        summary=summary,
+        modality="flux-study",
+        suffixes=suffixes,
+        recognises=f"molvis_flux.formats.{module}:{recognises}" if recognises else "",
+        cite=cite,
+        replaces=replaces,
+    )

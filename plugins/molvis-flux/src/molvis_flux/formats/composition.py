@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from molvis_flux.errors import CompositionError
+from molvis_flux.formats.opening import read_study
+from molvis_flux.formats.toml_source import TomlSource
 from molvis_flux.model.composition import Mixture, Part, Pool, Port, arterio_venous, compose
 from molvis_flux.model.network import Datum, Study
-
-if TYPE_CHECKING:
-    from molvis_flux.formats.native import NativeReader
 
 SECTIONS = ("parts", "pools", "infusions", "mixtures")
 _NUMBER = (int, float)
 _RANGE = (list, int, float)
 
 
-def composed(reader: NativeReader) -> Study:
+def composed(reader: TomlSource) -> Study:
     """The study of a plan, without the sections that any study has.
 
     Raises:
@@ -38,9 +37,7 @@ def composed(reader: NativeReader) -> Study:
         raise reader.error(str(error), *(error.place or ("parts",))) from error
 
 
-def _part(reader: NativeReader, name: str, spec: Any) -> Part:
-    from molvis_flux.formats.opening import read_study
-
+def _part(reader: TomlSource, name: str, spec: Any) -> Part:
     where = ("parts", name)
     keys = {"model": (str, dict), "mass": _NUMBER, "without": list}
     spec = reader.checked({"model": spec} if isinstance(spec, str) else spec, keys, *where)
@@ -70,7 +67,7 @@ def _part(reader: NativeReader, name: str, spec: Any) -> Part:
     return Part(study, float(spec.get("mass", 1.0)), tuple(spec.get("without", ())))
 
 
-def _pool(reader: NativeReader, name: str, spec: Any, limit: float) -> Pool:
+def _pool(reader: TomlSource, name: str, spec: Any, limit: float) -> Pool:
     where = ("pools", name)
     keys = {"ports": dict, "role": str, "net": _RANGE, "exchange": _RANGE}
     spec = reader.checked(spec, keys, *where)
@@ -95,7 +92,7 @@ def _pool(reader: NativeReader, name: str, spec: Any, limit: float) -> Pool:
     return Pool(ports, spec.get("role", "balanced"))
 
 
-def _mixture(reader: NativeReader, name: str, spec: Any) -> Mixture:
+def _mixture(reader: TomlSource, name: str, spec: Any) -> Mixture:
     where = ("mixtures", name)
     spec = reader.checked(spec, {"fragments": list, "weights": dict, "fitted": bool}, *where)
     weights = spec.get("weights", {})
@@ -106,7 +103,7 @@ def _mixture(reader: NativeReader, name: str, spec: Any) -> Mixture:
     )
 
 
-def differences(reader: NativeReader, experiment: str, table: Any) -> list[Datum]:
+def differences(reader: TomlSource, experiment: str, table: Any) -> list[Datum]:
     """Uptakes measured by A-V differences: `[experiments.X.differences."liver.Glc"]`.
 
     Raises:

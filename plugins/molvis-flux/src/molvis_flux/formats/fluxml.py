@@ -13,11 +13,13 @@ from pathlib import Path
 
 from molvis_core.errors import ReadError
 from molvis_core.text import is_count
+from molvis_files.opening import read_text
 from molvis_flux.formats.builder import Draft, reverse
 from molvis_flux.formats.experiments import settle_roles
 from molvis_flux.formats.fluxml_measurements import Measurements
 from molvis_flux.formats.fluxml_tree import Node, applies, attribute, infix, number, parse_tree
 from molvis_flux.formats.notation import Linear, blend, condition, conditions, impure, linear
+from molvis_flux.formats.opening import stem, studies_of
 from molvis_flux.formats.tables import rows
 from molvis_flux.model.network import Constraint, Metabolite, Participant, Reaction, Study, Tracer
 
@@ -49,6 +51,15 @@ def read_fluxml(
     if root.tag != "fluxml":
         raise ReadError(path, f"its outermost element is <{root.tag}>, not <fluxml>", line=root.line)
     return _Reader(root, Draft(str(path)), configuration, None if bounds is None else Path(bounds)).read()
+
+
+studies = studies_of(read_fluxml)
+"""The reader component."""
+
+
+def is_fluxml(path: Path) -> bool:
+    """Whether a file has the outermost element of FluxML."""
+    return path.is_file() and "<fluxml" in read_text(path)
 
 
 class _Reader:
@@ -83,7 +94,7 @@ class _Reader:
 
     def read(self) -> Study:
         draft = self.draft
-        draft.name = " ".join(self.root.one("info").one("name").text.split()) or Path(draft.path).stem
+        draft.name = " ".join(self.root.one("info").one("name").text.split()) or stem(draft.path)
         self.pools()
         for node in self.network.all("reaction"):
             self.reaction(node)

@@ -13,7 +13,8 @@ from typing import Any
 
 from molvis_flux.formats.builder import Draft
 from molvis_flux.formats.experiments import Data, assign_tracers, by_experiment, settle_roles
-from molvis_flux.formats.tables import Row, number, numbers, rows
+from molvis_flux.formats.opening import studies_of
+from molvis_flux.formats.tables import Row, heading, number, numbers, rows
 from molvis_flux.model.network import Datum, Fragment, Metabolite, Participant, Reaction, Study
 
 _ITEM = re.compile(r"(?P<times>\d*\.?\d+(?=\s*[A-Za-z_]))?\s*(?P<name>[^\s()]+)\s*(?:\((?P<atoms>[^()]*)\))?")
@@ -80,6 +81,17 @@ def read_freeflux(
             draft.tracers[name] = sources
     draft.cap_at_scale()
     return draft.finish()
+
+
+studies = studies_of(read_freeflux)
+"""The reader component."""
+
+
+def is_freeflux(path: Path) -> bool:
+    """Whether a table has the heading of FreeFlux's reactions, or a folder has such a table."""
+    if path.is_dir():
+        return any((path / f"reactions{ending}").is_file() for ending in (".tsv", ".xlsx"))
+    return any(cell.startswith(("reactant_IDs", "substrate_IDs")) for cell in heading(path))
 
 
 def _table(folder: Path, name: str) -> Path | None:

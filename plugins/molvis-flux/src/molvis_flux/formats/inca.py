@@ -18,9 +18,11 @@ from molvis_files.documents import load_json
 from molvis_files.opening import read_text
 from molvis_flux.formats.builder import Draft
 from molvis_flux.formats.experiments import settle_roles
+from molvis_flux.formats.freeflux import is_freeflux
 from molvis_flux.formats.notation import blend
 from molvis_flux.formats.notation import reaction as parse_reaction
-from molvis_flux.formats.tables import Row, number, numbers, rows
+from molvis_flux.formats.opening import studies_of, suffix
+from molvis_flux.formats.tables import Row, heading, number, numbers, rows
 from molvis_flux.model.network import Datum, Fragment, Metabolite, Participant, Reaction, Study, Tracer
 
 _SIBLINGS = {
@@ -58,7 +60,7 @@ def read_inca(
             (p for name in ("reactions.csv", "model.json") if (p := path / name).is_file()), path / "reactions.csv"
         )
     draft = Draft(str(path), path.parent.name)
-    if path.suffix.lower() == ".json":
+    if suffix(path) == ".json":
         _json(path, draft)
         return draft.finish()
     for row, cell in _table(path, ("rxn_id", "rxn_eqn")):
@@ -93,6 +95,21 @@ def read_inca(
             )
     draft.cap_at_scale()
     return draft.finish()
+
+
+studies = studies_of(read_inca)
+"""The reader component."""
+
+
+def is_inca(path: Path) -> bool:
+    """Whether a file is the JSON of INCAWrapper or its table of reactions, or a folder has one of them."""
+    if path.is_dir():
+        if is_freeflux(path):
+            return False
+        return (path / "model.json").is_file() or is_inca(path / "reactions.csv")
+    if suffix(path) == ".json":
+        return '"reaction_network"' in read_text(path)
+    return "rxn_eqn" in heading(path)
 
 
 def _table(path: Path, wanted: tuple[str, ...]) -> Iterator[tuple[Row, dict[str, str]]]:

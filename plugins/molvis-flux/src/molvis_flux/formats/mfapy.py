@@ -18,6 +18,7 @@ from molvis_core.text import is_count
 from molvis_files.opening import read_text
 from molvis_flux.formats.builder import Draft, reverse
 from molvis_flux.formats.experiments import Data, assign_tracers, by_experiment, finite
+from molvis_flux.formats.opening import stem, studies_of
 from molvis_flux.model.network import Constraint, Datum, Fragment, Metabolite, Participant, Reaction, Study
 
 _FLOOR = 1e-3
@@ -54,7 +55,7 @@ def read_mfapy(
     Raises:
         ReadError: a file cannot be read, or says what cannot be; the message names the line.
     """
-    draft = Draft(str(path), Path(path).stem.removesuffix("_model"))
+    draft = Draft(str(path), stem(path).removesuffix("_model"))
     reader = _Model(draft)
     reader.read(read_text(Path(path)))
     measured: list[Datum] = []
@@ -73,6 +74,15 @@ def read_mfapy(
     if measured and not draft.data:
         draft.data["default"] = measured
     return draft.finish()
+
+
+studies = studies_of(read_mfapy)
+"""The reader component."""
+
+
+def is_mfapy(path: Path) -> bool:
+    """Whether a file has the section of reactions of mfapy."""
+    return path.is_file() and "//Reactions" in read_text(path)
 
 
 class _Model:

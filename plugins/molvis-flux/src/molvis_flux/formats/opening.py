@@ -1,36 +1,29 @@
-"""One function that reads them all."""
+"""One door to every format of networks: readers are components, and a third party's counts as ours."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from molvis_core.errors import ReadError, did_you_mean
-from molvis_files.opening import read_text
-from molvis_flux.formats.fluxml import read_fluxml
-from molvis_flux.formats.freeflux import read_freeflux
-from molvis_flux.formats.inca import read_inca
-from molvis_flux.formats.mfapy import read_mfapy
-from molvis_flux.formats.native import read_native
-from molvis_flux.formats.tables import rows
+from molvis_core import registry
+from molvis_core.errors import MolvisError, ReadError, did_you_mean
+from molvis_core.plugins import Component
+from molvis_core.records import Measurement, Origin
+from molvis_flux.model.checking import check_structure
 from molvis_flux.model.network import Study
 
-READERS: dict[str, Callable[..., Study]] = {
-    "native": read_native,
-    "fluxml": read_fluxml,
-    "mfapy": read_mfapy,
-    "freeflux": read_freeflux,
-    "inca": read_inca,
-}
+MODALITY = "flux-study"
+"""What readers of networks yield: measurements whose record is a `Study`."""
 
 
 def read_study(path: str | Path, *, reader: str | None = None, strict: bool = True, **options: Any) -> Study:
-    """A network model and its experiments, in any format that is known.
+    """A network model and its experiments, in any format that an installed plugin reads.
 
     Args:
         path: the file; of FreeFlux and INCAWrapper also the folder.
-        reader: `native` (TOML), `fluxml`, `mfapy`, `freeflux` or `inca`; by default found from what the file holds.
+        reader: name of a reader component, such as `fluxml`; by default the one that recognises the file.
         strict: refuse a study in which `molvis_flux.model.checking.check_structure` finds an error, such as an atom map
             that does not balance.
         options: of the reader: see `read_fluxml`, `read_mfapy`, `read_freeflux` and `read_inca`.
@@ -39,12 +32,8 @@ def read_study(path: str | Path, *, reader: str | None = None, strict: bool = Tr
         ReadError: the file cannot be read, is of no known format, or says what cannot be; the message names the line.
         TypeError: the reader has no such option.
     """
-    from molvis_flux.model.checking import check_structure
-
     path = Path(path)
-    if reader is not None and reader not in READERS:
-        raise ReadError(path, f"no reader {reader!r}.{did_you_mean(reader, READERS)} There are {', '.join(READERS)}")
-    study = READERS[reader or recognise(path)](path, **options)
+    study = _only(path, registry.load("reader", _reader_of(path, reader).name)(path, **options))
     errors = [finding for finding in check_structure(study) if finding.severity == "error"] if strict else []
     if errors:
         file, _, line = errors[0].where.rpartition(":")
@@ -54,33 +43,64 @@ def read_study(path: str | Path, *, reader: str | None = None, strict: bool = Tr
     return study
 
 
-def recognise(path: Path) -> str:
-    """The format of a file or folder, by what it holds.
+def studies_of(read: Callable[..., Study]) -> Callable[..., Iterator[Measurement]]:
+    """A reader component of a function that returns one study."""
 
-    Raises:
-        ReadError: none that is known.
-    """
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        for name, kind in (("reactions.tsv", "freeflux"), ("reactions.xlsx", "freeflux"), ("model.json", "inca")):
-            if (path / name).is_file():
-                return kind
-        path, suffix = path / "reactions.csv", ".csv"
-    if suffix == ".toml":
-        return "native"
-    if suffix in (".xlsx", ".xlsm", ".tsv", ".csv"):
-        head = next(rows(path), None)
-        cells = () if head is None else head.cells
-        if "rxn_eqn" in cells:
-            return "inca"
-        if any(cell.startswith(("reactant_IDs", "substrate_IDs")) for cell in cells):
-            return "freeflux"
-    else:
-        text = read_text(path)
-        if "<fluxml" in text:
-            return "fluxml"
-        if "//Reactions" in text:
-            return "mfapy"
-        if suffix == ".json":
-            return "inca"
-    raise ReadError(path, f"holds no network that is known; formats are {', '.join(READERS)}")
+    @functools.wraps(read)
+    def reader(path: Path, **options: Any) -> Iterator[Measurement]:
+        study = read(path, **options)
+        origin = Origin(source_file=Path(path).name)
+        yield Measurement(study, None, MODALITY, name=study.network.name or None, origin=origin)
+
+    return reader
+
+
+def stem(path: str | Path) -> str:
+    """The name of a file without its ending, and without that of gzip."""
+    name = Path(path).name
+    return Path(name[:-3] if name.lower().endswith(".gz") else name).stem
+
+
+def suffix(path: str | Path) -> str:
+    """The ending of a file in lower case; `.gz` behind it does not matter."""
+    return Path(Path(path).name.lower().removesuffix(".gz")).suffix
+
+
+def _only(path: Path, found: Iterator[Measurement | ReadError]) -> Study:
+    """The one study of a file."""
+    studies: list[Study] = []
+    for item in found:
+        if isinstance(item, ReadError):
+            raise item
+        studies.append(item.record)
+    if len(studies) != 1:
+        raise ReadError(path, f"holds {len(studies)} networks; one is needed")
+    return studies[0]
+
+
+def _reader_of(path: Path, name: str | None) -> Component:
+    """The reader of that name; else, of those that claim the file's ending or of all, the one that recognises it."""
+    readers = [c for c in registry.components("reader") if c.modality == MODALITY]
+    names = [c.name for c in readers]
+    if name is not None:
+        if name not in {*names, *(old for c in readers for old in c.replaces)}:
+            raise ReadError(path, f"no reader {name!r}.{did_you_mean(name, names)} There are {', '.join(names)}")
+        return registry.component("reader", name)
+    claiming = [] if path.is_dir() else [c for c in readers if suffix(path) in c.suffixes]
+    asked, problem = [(c, registry.recogniser(c)) for c in claiming or readers], None
+    known: list[Component] = []
+    for component, recognises in asked:
+        try:
+            if recognises is not None and recognises(path):
+                known.append(component)
+        except MolvisError as error:
+            problem = error
+    # Who has nothing to say stands back behind who knows the file.
+    known = known or [c for c in claiming if not c.recognises]
+    if len(known) == 1:
+        return known[0]
+    if known:
+        raise ReadError(path, f"several readers recognise it: {', '.join(c.name for c in known)}; name one")
+    if problem is not None:
+        raise problem
+    raise ReadError(path, f"holds no network that is known; formats are {', '.join(names)}")

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, cast
 from molvis_core.errors import ReadError
 from molvis_files.opening import DAMAGE, open_zip, read_bytes, read_text
 from molvis_files.xml import refuse_declarations
+from molvis_flux.formats.opening import suffix
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,25 @@ class Row:
     sheet: str = ""
 
 
+def heading(path: Path) -> tuple[str, ...]:
+    """Cells of the first row of a table; none where the file is no table, or is empty.
+
+    Raises:
+        ReadError: it cannot be read.
+    """
+    if suffix(path) not in (".xlsx", ".xlsm", ".tsv", ".csv"):
+        return ()
+    head = next(rows(path), None)
+    return () if head is None else head.cells
+
+
 def rows(path: Path) -> Iterator[Row]:
     """Rows that are not empty; of a workbook those of all sheets.
 
     Raises:
         ReadError: the file is none of these.
     """
-    if path.suffix.lower() in (".xlsx", ".xlsm"):
+    if suffix(path) in (".xlsx", ".xlsm"):
         yield from _sheets(path)
         return
     text = read_text(path)
