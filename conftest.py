@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 
 # Tests are small: threads of their own would only fight with those of the tests beside them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Processes of one test run share what is costly to make: those that pytest starts inherit the name.
+os.environ.setdefault("MOLVIS_TEST_RUN", uuid.uuid4().hex)
 
 # A package that is tested alone has no documentation to run, and no Sybil.
 if find_spec("sybil"):
@@ -26,6 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         documentation = item.path.is_relative_to(Path(__file__).parent / "docs")
         if documentation or item.name == "test_intervals_cover_the_truth_as_often_as_they_claim":
             item.add_marker("full")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Delete what the processes of this run shared, when the last of them has ended."""
+    if find_spec("sybil") and not hasattr(session.config, "workerinput"):
+        pages.forget_prepared()
 
 
 @pytest.fixture

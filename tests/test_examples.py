@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pages
@@ -20,9 +21,7 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the first example has run."""
     folder = tmp_path_factory.mktemp("examples")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        pages.run(f"python {EXAMPLES / 'getting_started.py'}")
+    shutil.copytree(pages.prepared(), folder, dirs_exist_ok=True)
     return folder
 
 

@@ -8,7 +8,6 @@ otherwise are for reading.
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import os
 import runpy
@@ -19,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
@@ -49,20 +49,38 @@ def run(line: str) -> str:
     return output.getvalue()
 
 
-@functools.cache
-def _prepared() -> tempfile.TemporaryDirectory[str]:
-    """What the first example makes, which several pages go on from: it is run once for all of them."""
-    folder = tempfile.TemporaryDirectory(prefix="molvis-prepared-")
-    with contextlib.chdir(folder.name):
-        run(f"python {ROOT / 'examples' / 'getting_started.py'}")
+def _shared() -> Path:
+    """A folder that all processes of a test run share; `conftest.py` names the run."""
+    return Path(tempfile.gettempdir()) / f"molvis-prepared-{os.environ['MOLVIS_TEST_RUN']}"
+
+
+def prepared() -> Path:
+    """What the first example makes, which several pages go on from: one process of a test run makes it for all."""
+    folder = _shared()
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            unfinished = folder.with_suffix(".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            with contextlib.chdir(unfinished):
+                run(f"python {ROOT / 'examples' / 'getting_started.py'}")
+            unfinished.rename(folder)
     return folder
+
+
+def forget_prepared() -> None:
+    """Delete it, at the end of a test run."""
+    folder = _shared()
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder.with_suffix(".unfinished"), ignore_errors=True)
+    Path(f"{folder}.lock").unlink(missing_ok=True)
 
 
 def _evaluate(example: Example) -> None:
     commands = str(example.parsed).replace("\\\n", " ").splitlines()
     for command in commands:
         if command == "$ python examples/getting_started.py":
-            shutil.copytree(_prepared().name, ".", dirs_exist_ok=True)
+            shutil.copytree(prepared(), ".", dirs_exist_ok=True)
         elif command.startswith("$ "):
             run(command.removeprefix("$ "))
 

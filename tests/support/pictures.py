@@ -21,7 +21,8 @@ BLOCK = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PAGE = """<!doctype html><meta charset="utf-8"><body><script src="{script}"></script><pre id="source">{source}</pre>
 <div id="picture"></div><script>
 mermaid.initialize({{startOnLoad: false, deterministicIds: true, htmlLabels: false, theme: "neutral",
-  flowchart: {{htmlLabels: false, curve: "basis"}}, fontFamily: "sans-serif"}});
+  flowchart: {{htmlLabels: false, curve: "basis", nodeSpacing: 18, rankSpacing: 36, padding: 6}},
+  fontFamily: "sans-serif"}});
 mermaid.render("picture-svg", document.getElementById("source").textContent)
   .then(({{svg}}) => {{ document.getElementById("picture").innerHTML = svg; }})
   .catch((error) => {{ document.getElementById("picture").textContent = "failed: " + error; }});
