@@ -16,7 +16,8 @@ from molvis_core.registry import build, load
 from molvis_nn.loop import Progress
 from molvis_nn.pretrained import load_state
 from molvis_structure.chemistry.fingerprints import fingerprints
-from molvis_structure.pretraining import _MOST_ASIDE, Maskable, _Heads, _rates, _Tasks, pretrain
+from molvis_structure.pretraining.masking import _MOST_ASIDE, pretrain
+from molvis_structure.pretraining.tasks import Heads, Maskable, Tasks, bit_rates
 
 pytestmark = pytest.mark.full
 
@@ -123,18 +124,18 @@ def test_it_learns_to_name_what_is_hidden_and_to_tell_fingerprints(structures: l
 def test_without_looking_at_a_molecule_the_bits_cost_what_their_rates_cost(structures: list[Structure]) -> None:
     packed = fingerprints([s.smiles for s in structures], ("morgan2",), 64)
     bits = np.unpackbits(packed, axis=1, count=64)
-    rates = _rates(packed, 64)
+    rates = bit_rates(packed, 64)
     assert rates == pytest.approx((bits.sum(0) + 1) / (len(bits) + 2))
     encoder = build("encoder", GLDM).eval()
-    heads = _Heads(encoder, rates)
+    heads = Heads(encoder, rates)
     torch.nn.init.zeros_(heads.bits.weight)
-    task = _Tasks(encoder, structures, packed, 24, 0.2, 0)[0]
+    task = Tasks(encoder, structures, packed, 24, 0.2, 0)[0]
     wanted = -(bits * np.log(rates) + (1 - bits) * np.log(1 - rates)).sum() / bits.sum()
     assert float(heads(encoder, task, torch.device("cpu"))["bits"].detach()) == pytest.approx(wanted, rel=1e-4)
 
 
 def test_an_epoch_sees_distinct_structures_in_an_order_of_its_own(structures: list[Structure]) -> None:
-    tasks = _Tasks(build("encoder", GLDM), structures, np.arange(24, dtype=np.uint8)[:, None], 8, 0.2, 0)
+    tasks = Tasks(build("encoder", GLDM), structures, np.arange(24, dtype=np.uint8)[:, None], 8, 0.2, 0)
     epochs = [np.concatenate([tasks[e * 3 + i].packed[:, 0] for i in range(3)]).tolist() for e in range(2)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(24))
     assert epochs[0] != epochs[1]
@@ -171,7 +172,7 @@ def test_what_cannot_be_pretrained_is_told_before_anything_is_made(structures: l
     ):
         with pytest.raises(ConfigError, match=message):
             pretrain(structures, GLDM, folder, **{**OPTIONS, **options})
-    with pytest.raises(TrainingError, match="got 9"):
+    with pytest.raises(TrainingError, match="at least 10 structures, got 9"):
         pretrain(structures[:9], GLDM, folder, **OPTIONS)
     with pytest.raises(ConfigError, match="no argument 'with'"):
         pretrain(structures, {**GLDM, "with": 3}, folder, **OPTIONS)

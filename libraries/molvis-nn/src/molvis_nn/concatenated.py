@@ -16,6 +16,7 @@ from molvis_core.chemistry.adducts import neutral_mass
 from molvis_core.errors import ConfigError
 from molvis_core.records import PeakList, Structure
 from molvis_nn.batches import TensorBatch
+from molvis_nn.layers import sinusoids, wavelengths
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,8 +168,7 @@ class NeutralMass(nn.Module):
             raise ConfigError(f"neutral-mass: 0 < shortest < longest is wanted, found {shortest} and {longest}")
         self.accepts: type[Any] = PeakList if of == "ion" else Structure
         self.dim = dim
-        steps = torch.arange(dim // 2, dtype=torch.float64) / (dim // 2 - 1)
-        self.register_buffer("wavelength", shortest * (longest / shortest) ** steps, persistent=False)
+        self.register_buffer("wavelength", wavelengths(shortest, longest, dim // 2), persistent=False)
 
     def collate(self, records: Sequence[Any]) -> MassBatch:
         """Masses of structures, or of the molecules behind the ions.
@@ -180,8 +180,8 @@ class NeutralMass(nn.Module):
     def forward(self, batch: MassBatch) -> Float[Tensor, "n dim"]:
         """Unit vectors."""
         known = torch.isfinite(batch.mass)
-        angle = 2 * math.pi * batch.mass.nan_to_num()[:, None] / self.get_buffer("wavelength")
-        block = torch.cat([angle.sin(), angle.cos()], dim=-1).float() / math.sqrt(self.dim // 2)
+        waves = sinusoids(batch.mass.nan_to_num(), self.get_buffer("wavelength"))
+        block = waves.float() / math.sqrt(self.dim // 2)
         flat = block.new_full((self.dim,), self.dim**-0.5)
         return torch.where(known[:, None], block, flat)
 

@@ -134,7 +134,7 @@ def descend(
     value = float(loss.detach())
     if not math.isfinite(value):
         place = f" of {where}" if where else ""
-        raise TrainingError(f"the loss{place} is {value}. Lower the learning rate; the last checkpoint is kept.")
+        raise TrainingError(f"the loss{place} is {value}. Lower the learning rate.")
     optimizer.zero_grad()
     backward(loss)
     if adjust:

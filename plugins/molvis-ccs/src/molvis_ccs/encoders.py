@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from molvis_core.chemistry.adducts import parse_adduct
 from molvis_core.errors import AdductError, ConfigError
 from molvis_core.records import Value
 from molvis_nn.batches import TensorBatch
+from molvis_nn.layers import residual_blocks, sinusoids, wavelengths
 
 ADDUCTS = (*TRENDS, "[M+2H]2+", "[M-2H]2-", "[2M+Na]+", "[2M-H]-", "[M]-", "[M+Br]-")
 INSTRUMENTS = ("DT", "TIMS", "TW")
@@ -39,16 +39,6 @@ class CcsBatch(TensorBatch):
     usual: Float[Tensor, " n"]
     charge: Float[Tensor, " n"]
     metadata: Float[Tensor, "n q"]
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int, dropout: float) -> None:
-        super().__init__()
-        self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(dropout)
-        self.widen, self.narrow = nn.Linear(width, width), nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.dropout(self.narrow(self.dropout(nn.functional.gelu(self.widen(self.norm(x))))))
 
 
 class CcsEncoder(nn.Module):
@@ -89,13 +79,12 @@ class CcsEncoder(nn.Module):
                 f"ccs: blocks must be at least 0 and dropout from 0 to below 1, got {blocks} and {dropout}"
             )
         self.dim, self.ccs_jitter, self.precursor_jitter = dim, ccs_jitter, precursor_jitter
-        steps = torch.arange(waves, dtype=torch.float64) / (waves - 1)
         # Longest to shortest: laboratories differ by 0.3% of the value, instruments by some ppm of m/z.
-        self.register_buffer("ccs_waves", 1000.0 * (2.0 / 1000.0) ** steps, persistent=False)
-        self.register_buffer("mz_waves", 2000.0 * (0.02 / 2000.0) ** steps, persistent=False)
-        self.register_buffer("deviation_waves", 1.0 * (0.01 / 1.0) ** steps, persistent=False)
+        self.register_buffer("ccs_waves", wavelengths(1000.0, 2.0, waves), persistent=False)
+        self.register_buffer("mz_waves", wavelengths(2000.0, 0.02, waves), persistent=False)
+        self.register_buffer("deviation_waves", wavelengths(1.0, 0.01, waves), persistent=False)
         self.enter = nn.Linear(6 * waves + 4 + _METADATA, width)
-        self.blocks = nn.Sequential(*(_Residual(width, dropout) for _ in range(blocks)))
+        self.blocks = residual_blocks(width, blocks, dropout)
         self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, dim)
 
     def collate(self, records: Sequence[Value]) -> CcsBatch:
@@ -114,18 +103,13 @@ class CcsEncoder(nn.Module):
         known = (batch.usual > 0).double()
         deviation = known * torch.log(ccs / torch.where(batch.usual > 0, batch.usual, ccs))
         waves = [
-            _waves(ccs, self.get_buffer("ccs_waves")),
-            _waves(mz, self.get_buffer("mz_waves")) * (mz > 0)[:, None],
-            _waves(deviation, self.get_buffer("deviation_waves")) * known[:, None],
+            sinusoids(ccs, self.get_buffer("ccs_waves")),
+            sinusoids(mz, self.get_buffer("mz_waves")) * (mz > 0)[:, None],
+            sinusoids(deviation, self.get_buffer("deviation_waves")) * known[:, None],
         ]
         numbers = torch.stack([ccs / 200 - 1, mz / 500, 10 * deviation, batch.charge - 1], dim=1)
         x = self.enter(torch.cat([*waves, numbers, batch.metadata.double()], dim=1).to(self.enter.weight.dtype))
         return nn.functional.normalize(self.out(self.norm(self.blocks(x))).float(), dim=-1)
-
-
-def _waves(values: Float[Tensor, " n"], lengths: Float[Tensor, " w"]) -> Float[Tensor, "n v"]:
-    angle = 2 * math.pi * values[:, None] / lengths
-    return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
 def _describe(record: Value) -> list[float]:

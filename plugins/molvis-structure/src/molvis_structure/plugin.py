@@ -40,7 +40,7 @@ def molvis_components() -> list[Component]:
         Component(
             kind="pretrainer",
             name="masking",
-            target="molvis_structure.pretraining:pretrain",
+            target="molvis_structure.pretraining.masking:pretrain",
             summary="Hidden pieces of molecules are classified, and fingerprints predicted from the molecule's vector.",
             cite="10.48550/arXiv.1905.12265",
         ),

@@ -8,7 +8,7 @@ are, and fold `test` is never looked at.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,7 @@ from molvis_ccs.training.ions import Ion, gather
 from molvis_core.chemistry.adducts import parse_adduct
 from molvis_core.errors import TrainingError
 from molvis_core.records import Measurement
+from molvis_nn.loop import descend
 
 Progress = Callable[[int, int], None]
 
@@ -78,29 +79,37 @@ def fit(
         for number, network in enumerate(model.networks):
             # Each by its own seed from its first weight on: more networks do not change the ones before them.
             torch.manual_seed(seed + number)
-            for module in network.modules():
-                if isinstance(module, nn.Linear):
-                    module.reset_parameters()
-            optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
-            steps = epochs * math.ceil(len(train) / batch)
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
-            network.train()
-            for epoch in range(epochs):
-                for some in torch.randperm(len(train)).split(batch):
-                    loss = _loss(network, data, some)
-                    if not torch.isfinite(loss):
-                        raise TrainingError(f"the loss of network {number} is {loss.item()} in epoch {epoch}")
-                    optimizer.zero_grad()
-                    loss.backward()
-                    optimizer.step()
-                    schedule.step()
+            for epoch in _epochs(network, data, epochs, batch, learning_rate, weight_decay, f"network {number}"):
                 if progress:
-                    progress(number * epochs + epoch + 1, members * epochs)
+                    progress(number * epochs + epoch, members * epochs)
     model.eval()
     # Rounded as it will be saved, so that what is calibrated is what is read back.
     model.load_state_dict(unpacked(packed(model.state_dict())))
     calibrate(model, [ion for ion in ions if ion.fold == "val"])
     return model
+
+
+def _epochs(
+    network: nn.Module, data: _Data, epochs: int, batch: int, learning_rate: float, weight_decay: float, name: str
+) -> Iterator[int]:
+    """Train a network from its first weights on. Yields the epochs done.
+
+    The rate goes up and down once, and the momentum the other way: L. N. Smith and N. Topin, Super-convergence,
+    arXiv:1708.07120, as PyTorch has it. No checkpoint: a network takes a minute.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            module.reset_parameters()
+    count = len(data.target)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
+    steps = epochs * math.ceil(count / batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
+    network.train()
+    for epoch in range(1, epochs + 1):
+        for some in torch.randperm(count).split(batch):
+            descend(_loss(network, data, some), optimizer, where=f"{name} in epoch {epoch}")
+            schedule.step()
+        yield epoch
 
 
 @dataclass(frozen=True, slots=True)

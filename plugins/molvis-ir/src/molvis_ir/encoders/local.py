@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from molvis_core.errors import ConfigError
 from molvis_ir.encoders.frame import CHANNELS, TraceEncoder
 from molvis_ir.preparation import grid
+from molvis_nn.layers import residual_blocks
 
 
 class IrLocal(TraceEncoder):
@@ -61,21 +62,10 @@ class _Local(nn.Module):
         self.gather = nn.Linear(count * local, width)
         self.whole = nn.Linear(points * CHANNELS, width)
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.Sequential(*(_Residual(width, dropout) for _ in range(blocks)))
+        self.blocks = residual_blocks(width, blocks, dropout)
 
     def forward(self, x: Float[Tensor, "n 2 t"]) -> Float[Tensor, "n width"]:
         stretches = x.unfold(2, self.stretch, self.stride).permute(2, 0, 1, 3).flatten(2)
         local = nn.functional.gelu(torch.bmm(stretches, self.weight) + self.bias[:, None])
         joined = self.gather(local.transpose(0, 1).flatten(1)) + self.whole(x.flatten(1))
         return self.blocks(self.dropout(nn.functional.gelu(joined)))
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int, dropout: float) -> None:
-        super().__init__()
-        self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(dropout)
-        self.widen, self.narrow = nn.Linear(width, width), nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        inner = self.dropout(nn.functional.gelu(self.widen(self.norm(x))))
-        return x + self.dropout(self.narrow(inner))

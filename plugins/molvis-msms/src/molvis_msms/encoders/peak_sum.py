@@ -11,7 +11,6 @@ both agree.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +24,7 @@ from molvis_core.errors import AdductError, ConfigError
 from molvis_core.records import PeakList
 from molvis_msms.preparation import highest_peaks
 from molvis_nn.batches import TensorBatch
+from molvis_nn.layers import residual_blocks, sinusoids, wavelengths
 
 ADDUCTS = (
     "[M+H]+", "[M-H]-", "[M+Na]+", "[M+NH4]+", "[M]+", "[M+K]+", "[M+H-H2O]+", "[M+HCOO]-", "[M+CH3COO]-", "[M+Cl]-",
@@ -53,17 +53,6 @@ class PeakBagBatch(TensorBatch):
     mz: Float[Tensor, " p"]
     intensity: Float[Tensor, " p"]
     owner: Int64[Tensor, " p"]
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int, dropout: float) -> None:
-        super().__init__()
-        self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(dropout)
-        self.widen, self.narrow = nn.Linear(width, width), nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        inner = self.dropout(nn.functional.gelu(self.widen(self.norm(x))))
-        return x + self.dropout(self.narrow(inner))
 
 
 class PeakBag(nn.Module):
@@ -114,7 +103,7 @@ class PeakBag(nn.Module):
         self.table = nn.EmbeddingBag(2 * rows + 2 * _COARSE, width, mode="sum", include_last_offset=True)
         nn.init.normal_(self.table.weight, std=0.05)
         self.metadata = nn.Linear(_METADATA + 2 * _MASS_WAVES + 3, width)
-        self.blocks = nn.Sequential(*(_Residual(width, dropout) for _ in range(blocks)))
+        self.blocks = residual_blocks(width, blocks, dropout)
         self.norm, self.dropout, self.out = nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, dim)
 
     def collate(self, records: Sequence[PeakList]) -> PeakBagBatch:
@@ -176,10 +165,9 @@ class PeakBag(nn.Module):
 
     @staticmethod
     def _context(metadata: Tensor, mass: Tensor, precursor: Tensor, peaks: Tensor) -> Tensor:
-        steps = torch.arange(_MASS_WAVES, device=mass.device, dtype=torch.float64) / (_MASS_WAVES - 1)
-        angle = 2 * math.pi * mass[:, None] / (2.0 * 500.0**steps)
+        waves = sinusoids(mass, wavelengths(2.0, 1000.0, _MASS_WAVES).to(mass.device))
         numbers = [mass / 500, precursor / 500, torch.log1p(peaks.double()) / 3]
-        parts = [metadata.double(), angle.sin(), angle.cos(), torch.stack(numbers, dim=1)]
+        parts = [metadata.double(), waves, torch.stack(numbers, dim=1)]
         return torch.cat(parts, dim=1).float()
 
 

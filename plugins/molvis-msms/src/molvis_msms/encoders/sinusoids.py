@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from molvis_core.errors import ConfigError
+from molvis_nn.layers import sinusoids, wavelengths
 
 
 def sinusoidal(
@@ -37,7 +35,5 @@ def sinusoidal(
         raise ConfigError(
             f"sinusoidal embedding: wavelengths must be 0 < shortest < longest, got {shortest} and {longest}"
         )
-    i = torch.arange(dim // 2, dtype=torch.float64, device=mz.device)
-    wavelength = shortest * (longest / shortest) ** (2 * i / (dim - 2))
-    angle = 2 * math.pi * mz.double()[..., None] / wavelength
-    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2).float()
+    waves = wavelengths(shortest, longest, dim // 2).to(mz.device)
+    return sinusoids(mz, waves, interleaved=True).float()

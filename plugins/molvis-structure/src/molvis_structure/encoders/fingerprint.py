@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from molvis_core.errors import ConfigError
 from molvis_core.records import Structure
 from molvis_nn.batches import TensorBatch
+from molvis_nn.layers import residual_blocks
 from molvis_structure.chemistry.descriptors import DESCRIPTORS, ELEMENTS, check_descriptors, features
 from molvis_structure.chemistry.fingerprints import length
 from molvis_structure.featurising import Featurising
@@ -30,17 +31,6 @@ class FingerprintBatch(TensorBatch):
 
     packed: UInt8[Tensor, "n bytes"]
     numbers: Float[Tensor, "n q"]
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int, dropout: float) -> None:
-        super().__init__()
-        self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(dropout)
-        self.widen, self.narrow = nn.Linear(width, width), nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        inner = self.dropout(nn.functional.gelu(self.widen(self.norm(x))))
-        return x + self.dropout(self.narrow(inner))
 
 
 @functools.cache
@@ -90,7 +80,7 @@ class FingerprintEncoder(Featurising[tuple[np.ndarray, np.ndarray]]):
         self.table = nn.Embedding(self.count, width)
         nn.init.normal_(self.table.weight, std=0.01)
         self.numbers = nn.Linear(len(ELEMENTS) + len(self.descriptors), width)
-        self.blocks = nn.Sequential(*(_Residual(width, dropout) for _ in range(blocks)))
+        self.blocks = residual_blocks(width, blocks, dropout)
         self.norm, self.dropout, self.out = nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, dim)
         self._kept = _store(self.kinds, bits, self.descriptors)
         self._featurise_one("C")  # a misspelt fingerprint raises here, not in a worker

@@ -1,0 +1,1 @@
+"""Weights of encoders learned from structures alone."""
