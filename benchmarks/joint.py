@@ -45,7 +45,7 @@ CONFIG = """
 [data]
 path = "{path}"
 [encoders.msms]
-use = "peak-bag"
+use = "peak-sum"
 dim = 256
 width = 128
 [encoders.ir]

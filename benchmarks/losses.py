@@ -28,7 +28,7 @@ from molvis_retrieval.evaluation.ranking import MAIN_ADDUCTS, Evaluation, evalua
 from molvis_retrieval.library import Library, build_index
 from molvis_retrieval.training.loop import train
 
-BAG = {"use": "peak-bag", "dim": 256, "width": 256, "blocks": 2}
+BAG = {"use": "peak-sum", "dim": 256, "width": 256, "blocks": 2}
 # Six layers of each, as in the design, but 64 wide: 256 wide, one run would take half an hour on two cores.
 CLERMS = {"use": "clerms", "dim": 256, "width": 64, "heads": 4}
 FINGERPRINT = {"use": "fingerprint", "dim": 256, "width": 256, "blocks": 0, "dropout": 0.5, "bit_dropout": 0.5}

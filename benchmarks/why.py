@@ -34,7 +34,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "ir": {"use": "ir-local", "dim": DIM},
     "structure": {"use": "fingerprint", "dim": DIM, "fingerprints": FINGERPRINTS},
 }
-MSMS = {"use": "peak-bag", "dim": DIM, "width": 256, "blocks": 2}
+MSMS = {"use": "peak-sum", "dim": DIM, "width": 256, "blocks": 2}
 TANIMOTO = {"use": "tanimoto", "fingerprint": "rdkit"}
 INFONCE = {"use": "infonce", "temperature": 0.07, "learned": True}
 REPORT = TrainConfig(

@@ -17,6 +17,7 @@ from molvis_core.registry import (
     load,
     measured_modalities,
     parameters,
+    with_current_names,
 )
 from molvis_core.renames import warn_of_old_name
 
@@ -95,6 +96,14 @@ def test_a_name_of_the_release_before_works_with_one_warning(acme: Install, capl
     ]
     assert build("loss", "hinge").margin == 0.5
     assert (current_name("loss", "gap"), current_name("loss", "margin")) == ("hinge", "margin")
+    written = {
+        "pairs": [{"loss": {"use": "gap", "of": [{"use": "gap", "margin": 1}]}}],
+        "encoders": {"a": {"use": "gap"}},
+    }
+    assert with_current_names(written) == {
+        "pairs": [{"loss": {"use": "hinge", "of": [{"use": "hinge", "margin": 1}]}}],
+        "encoders": {"a": {"use": "gap"}},
+    }
     assert len(caplog.messages) == 1
 
 

@@ -184,7 +184,7 @@ def _models() -> None:
 CONFIG = """[data]
 path = "x"
 [encoders.msms]
-use = "peak-bag"
+use = "peak-sum"
 dim = 64
 [encoders.structure]
 use = "fingerprint"

@@ -55,6 +55,23 @@ def current_name(kind: str, name: str) -> str:
     return next((c.name for c in components(kind) if name in c.replaces), name)
 
 
+def with_current_names(config: Any, kind: str = "encoder") -> Any:
+    """A configuration that an older version wrote, with the present names of its components; without a warning.
+
+    Args:
+        config: what was read: tables, lists and values; `use` names a component.
+        kind: of the components in it; those under `loss` and `target` are of that kind.
+    """
+    if isinstance(config, list):
+        return [with_current_names(item, kind) for item in config]
+    if not isinstance(config, dict):
+        return config
+    found = {k: with_current_names(v, k if k in ("loss", "target") else kind) for k, v in config.items()}
+    if isinstance(name := found.get("use"), str):
+        found["use"] = current_name(kind, name)
+    return found
+
+
 def clashes() -> dict[str, tuple[str, ...]]:
     """By plugin: which of its components another one offers too. They work only when nobody asks for them by name."""
     offers: dict[tuple[str, str], list[Component]] = {}

@@ -12,7 +12,7 @@ import molvis_core
 import molvis_retrieval
 from molvis_core.chemistry.adducts import neutral_mass
 from molvis_core.records import Measurement
-from molvis_core.testing import PluginContract
+from molvis_core.testing import PluginContract, synthetic_peaks, synthetic_structures
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.config import fill, from_mapping, read_config
 from molvis_retrieval.library import Library, build_index
@@ -24,6 +24,14 @@ class TestPlugin(PluginContract):
     @pytest.fixture
     def name(self) -> str:
         return "molvis-models"
+
+
+SCORES = [
+    [0.396551, 0.381900, 0.202704, 0.051323],
+    [0.065888, -0.021334, 0.039357, -0.031651],
+    [-0.216201, 0.001985, -0.166057, -0.293184],
+]
+"""Of three synthetic spectra and four synthetic structures."""
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +132,20 @@ def test_the_bundle_opens_and_gives_unit_vectors(bundle: Bundle, spectra: list[M
     assert measured.shape == predicted.shape
     np.testing.assert_allclose(np.linalg.norm(measured, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(predicted, axis=1), 1, atol=1e-5)
+
+
+def test_the_bundle_loads_under_the_names_of_its_time_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    found = molvis_retrieval.load_bundle("massbank")
+    assert 'use = "peak-bag"' in (found.path / "bundle.toml").read_text(encoding="utf-8")
+    assert found.config.encoders["msms"]["of"][0]["use"] == "peak-sum"
+    assert caplog.messages == []
+
+
+def test_scores_of_the_bundle_are_those_of_the_day_it_was_made(bundle: Bundle) -> None:
+    """Layers may move and be named anew, but the numbers stay: computed before they last did."""
+    spectra, structures = synthetic_peaks(sizes=(5, 20, 60)), synthetic_structures(4)
+    scores = bundle.embed("msms", spectra) @ bundle.embed("structure", structures).T
+    np.testing.assert_allclose(scores, SCORES, atol=1e-5)
 
 
 def test_the_bundle_finds_most_of_the_demo_compounds_among_each_other(

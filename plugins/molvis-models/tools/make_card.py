@@ -21,7 +21,7 @@ in three minutes of training on two CPU cores.
 
 ## What it is
 
-- `msms`: encoder `peak-bag` (sums of embedded peaks and neutral losses) beside a fixed block of the neutral mass.
+- `msms`: encoder `peak-sum` (sums of embedded peaks and neutral losses) beside a fixed block of the neutral mass.
 - `structure`: encoder `fingerprint` (a single layer over fingerprints) beside the same block.
 - `explained-peaks`: how many peaks a candidate's substructures explain. Most of the ranking within a mass window is
   this.

@@ -13,7 +13,7 @@ from molvis_core.errors import ConfigError
 from molvis_core.records import PeakList
 from molvis_core.testing import EncoderContract, synthetic_peaks
 from molvis_msms.encoders.clerms import Clerms
-from molvis_msms.encoders.peak_sum import PeakBag
+from molvis_msms.encoders.peak_sum import PeakSum
 from molvis_msms.encoders.sinusoids import sinusoidal
 
 
@@ -38,8 +38,8 @@ EMPTY = PeakList(np.empty(0), np.empty(0))
 SILENT = PeakList(np.array([50.0]), np.array([0.0]), 120.0, "[M+H]+", 1, "positive")
 
 
-def bag() -> PeakBag:
-    return PeakBag(dim=8, width=16, rows=32)
+def bag() -> PeakSum:
+    return PeakSum(dim=8, width=16, rows=32)
 
 
 def clerms() -> Clerms:
@@ -86,14 +86,14 @@ class TestEdges:
 
 
 def test_training_sees_other_peaks_each_time_and_evaluation_the_same() -> None:
-    encoder = PeakBag(dim=8, width=16, rows=32, dropout=0.0)
+    encoder = PeakSum(dim=8, width=16, rows=32, dropout=0.0)
     batch = encoder.collate(synthetic_peaks())
     assert not torch.equal(encoder.train()(batch), encoder(batch))
     assert torch.equal(encoder.eval()(batch), encoder(batch))
 
 
 def test_only_the_highest_peaks_are_used() -> None:
-    encoder = PeakBag(dim=8, width=16, rows=32, top_peaks=2).eval()
+    encoder = PeakSum(dim=8, width=16, rows=32, top_peaks=2).eval()
     many = PeakList(np.array([50.0, 60.0, 70.0]), np.array([1.0, 0.2, 0.5]), 100.0, "[M+H]+")
     two = PeakList(np.array([50.0, 70.0]), np.array([1.0, 0.5]), 100.0, "[M+H]+")
     vectors = encoder(encoder.collate([many, two]))
@@ -113,8 +113,8 @@ def test_fragments_at_and_above_the_precursor_are_removed_unless_kept() -> None:
 @pytest.mark.parametrize(
     ("build", "complaint"),
     [
-        (lambda: PeakBag(bin_width=0), "bin_width must be"),
-        (lambda: PeakBag(rows=0), "rows must be"),
+        (lambda: PeakSum(bin_width=0), "bin_width must be"),
+        (lambda: PeakSum(rows=0), "rows must be"),
         (lambda: Clerms(width=30, heads=8), "not a multiple of heads"),
         (lambda: Clerms(top_peaks=0), "top_peaks must be"),
     ],
@@ -124,10 +124,10 @@ def test_sizes_that_make_no_sense_are_refused(build, complaint: str) -> None:
         build()
 
 
-class TestPeakBagContract(EncoderContract):
+class TestPeakSumContract(EncoderContract):
     @pytest.fixture
-    def encoder(self) -> PeakBag:
-        return PeakBag(dim=8, width=16, rows=64, dropout=0.0)
+    def encoder(self) -> PeakSum:
+        return PeakSum(dim=8, width=16, rows=64, dropout=0.0)
 
     @pytest.fixture
     def records(self) -> list[PeakList]:

@@ -17,10 +17,11 @@ def molvis_components() -> list[Component]:
         ),
         Component(
             kind="encoder",
-            name="peak-bag",
-            target="molvis_msms.encoders.peak_sum:PeakBag",
+            name="peak-sum",
+            target="molvis_msms.encoders.peak_sum:PeakSum",
             summary="Sum of embedded peaks and neutral losses through a residual network: fast and strong.",
             cite="10.48550/arXiv.1709.03933",
+            replaces=("peak-bag",),
         ),
         Component(
             kind="encoder",

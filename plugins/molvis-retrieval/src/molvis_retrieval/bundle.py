@@ -251,7 +251,7 @@ def load_bundle(path: Path | str) -> Bundle:
 def _opened(path: Path, raw: dict[str, Any]) -> Bundle:
     file = path / "bundle.toml"
     try:
-        config = from_mapping(RunConfig, raw["config"])
+        config = from_mapping(RunConfig, registry.with_current_names(raw["config"]))
         check(config)
         calibration = from_mapping(Calibration, raw.get("calibration", {}))
         stored: Mapping[str, str] = raw["weights"]

@@ -1,4 +1,4 @@
-"""`peak-bag`: a spectrum as the sum of what each of its peaks means.
+"""`peak-sum`: a spectrum as the sum of what each of its peaks means.
 
 Every peak looks up vectors for its m/z and for its neutral loss, in fine bins through hashing and in unit bins
 directly; the weighted sum, with the metadata, goes through a residual network. There is no attention, so that an epoch
@@ -36,7 +36,7 @@ _MASS_WAVES = 16
 
 
 @dataclass(frozen=True, eq=False)
-class PeakBagBatch(TensorBatch):
+class PeakSumBatch(TensorBatch):
     """Peaks of all spectra end to end, with the spectrum each belongs to.
 
     Attributes:
@@ -55,7 +55,7 @@ class PeakBagBatch(TensorBatch):
     owner: Int64[Tensor, " p"]
 
 
-class PeakBag(nn.Module):
+class PeakSum(nn.Module):
     """Spectra to unit vectors by summing embedded peaks and neutral losses.
 
     In training, peaks are left out and shifted at random, on the device and for each batch anew.
@@ -94,9 +94,9 @@ class PeakBag(nn.Module):
         super().__init__()
         for name, value in (("dim", dim), ("width", width), ("rows", rows), ("top_peaks", top_peaks)):
             if value < 1:
-                raise ConfigError(f"peak-bag: {name} must be a positive whole number, got {value}")
+                raise ConfigError(f"peak-sum: {name} must be a positive whole number, got {value}")
         if bin_width <= 0:
-            raise ConfigError(f"peak-bag: bin_width must be a positive number of Da, got {bin_width}")
+            raise ConfigError(f"peak-sum: bin_width must be a positive number of Da, got {bin_width}")
         self.dim, self.rows, self.bin_width, self.top_peaks = dim, rows, bin_width, top_peaks
         self.peak_dropout, self.mz_jitter = peak_dropout, mz_jitter
         self.precursor_jitter, self.intensity_jitter = precursor_jitter, intensity_jitter
@@ -106,12 +106,12 @@ class PeakBag(nn.Module):
         self.blocks = residual_blocks(width, blocks, dropout)
         self.norm, self.dropout, self.out = nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, dim)
 
-    def collate(self, records: Sequence[PeakList]) -> PeakBagBatch:
+    def collate(self, records: Sequence[PeakList]) -> PeakSumBatch:
         """The highest peaks of each record, scaled so that the highest is 1; peaks of height 0 are left out."""
         chosen = [highest_peaks(record, self.top_peaks) for record in records]
         mz, intensity = [m for m, _ in chosen], [i for _, i in chosen]
         owner = np.repeat(np.arange(len(records)), [len(m) for m in mz])
-        return PeakBagBatch(
+        return PeakSumBatch(
             torch.tensor([r.precursor_mz or 0.0 for r in records], dtype=torch.float64),
             torch.tensor([_mass(r) for r in records], dtype=torch.float64),
             torch.from_numpy(np.stack([_describe(r) for r in records]) if records else np.empty((0, _METADATA), "f4")),
@@ -120,7 +120,7 @@ class PeakBag(nn.Module):
             torch.from_numpy(owner),
         )
 
-    def forward(self, batch: PeakBagBatch) -> Float[Tensor, "n dim"]:
+    def forward(self, batch: PeakSumBatch) -> Float[Tensor, "n dim"]:
         """Unit vectors."""
         count = len(batch)
         precursor, mass, mz, intensity, owner = batch.precursor, batch.mass, batch.mz, batch.intensity, batch.owner
