@@ -24,7 +24,8 @@ from molvis_retrieval import load_bundle
 from molvis_retrieval.config import DataConfig, PairConfig, RunConfig, TrainConfig
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.evaluation.ranking import evaluate
-from molvis_retrieval.library import Library, build_index
+from molvis_retrieval.index import build_index
+from molvis_retrieval.library import Library
 from molvis_retrieval.training.loop import train
 
 FINGERPRINT = {"use": "fingerprint", "fingerprints": ["morgan2", "morgan3", "rdkit5", "atompair", "morgan2-counts"]}

@@ -25,7 +25,8 @@ from molvis_retrieval import load_bundle
 from molvis_retrieval.config import DataConfig, PairConfig, RunConfig, TrainConfig, find_config
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.evaluation.ranking import MAIN_ADDUCTS, Evaluation, evaluate
-from molvis_retrieval.library import Library, build_index
+from molvis_retrieval.index import build_index
+from molvis_retrieval.library import Library
 from molvis_retrieval.training.loop import train
 
 BAG = {"use": "peak-sum", "dim": 256, "width": 256, "blocks": 2}

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from molvis_retrieval import load_bundle
+from molvis_retrieval.calibration.presence import KINDS, PresenceCase, presence_cases
 from molvis_retrieval.dataset import Dataset
-from molvis_retrieval.library import Index
+from molvis_retrieval.index import Index
 from molvis_retrieval.presence import UNLIKELY
-from molvis_retrieval.presence_calibration import KINDS, PresenceCase, presence_cases
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "plugins" / "molvis-models" / "tools"))

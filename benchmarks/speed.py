@@ -32,7 +32,7 @@ from molvis_core import registry
 from molvis_nn.loop import Progress
 from molvis_retrieval.config import find_config
 from molvis_retrieval.dataset import Dataset
-from molvis_retrieval.library import Index
+from molvis_retrieval.index import Index
 from molvis_retrieval.training.loop import train
 
 WARM = 5
@@ -145,7 +145,7 @@ def searching(
         timed(lambda q=q: bundle.identify([q], index, candidates="all")) for q in queries[:rounds]
     )
     script = (
-        "import molvis_retrieval, sys; from molvis_retrieval.library import Index\n"
+        "import molvis_retrieval, sys; from molvis_retrieval.index import Index\n"
         "from molvis_retrieval.dataset import Dataset\n"
         "b = molvis_retrieval.load_bundle(sys.argv[1]); i = Index.open(sys.argv[2])\n"
         "m = Dataset.open(sys.argv[3]).measurement('msms', int(sys.argv[4]))\n"

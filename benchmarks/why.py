@@ -25,7 +25,8 @@ from molvis_retrieval.config import DataConfig, JointConfig, PairConfig, RunConf
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.evaluation.ranking import evaluate
 from molvis_retrieval.evaluation.subsets import evaluate_combined
-from molvis_retrieval.library import Index, Library, build_index
+from molvis_retrieval.index import Index, build_index
+from molvis_retrieval.library import Library
 from molvis_retrieval.training.loop import train
 
 DIM = 256

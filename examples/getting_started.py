@@ -15,7 +15,8 @@ from pathlib import Path
 import molvis_retrieval
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.importing import import_files
-from molvis_retrieval.library import Library, build_index
+from molvis_retrieval.index import build_index
+from molvis_retrieval.library import Library
 from molvis_retrieval.splitting import split
 
 HERE = Path(__file__).resolve().parent

@@ -81,7 +81,7 @@ def test_the_page_on_identification_lists_the_adducts_that_are_tried(mode: str) 
 
 
 def test_the_page_on_identification_explains_every_column_of_the_table() -> None:
-    from molvis_retrieval.identification import COLUMNS
+    from molvis_retrieval.results import COLUMNS
 
     page = (ROOT / "docs/identify.md").read_text(encoding="utf-8")
     heads = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]

@@ -133,7 +133,7 @@ def test_a_wrong_path_is_answered_before_anything_heavy_is_imported() -> None:
     [
         (
             "library build bundle alcohols.smi --out b",
-            "molvis_retrieval.library.build_index",
+            "molvis_retrieval.index.build_index",
             "it goes on where it stopped",
         ),
         ("train default --out run", "molvis_retrieval.training.loop.train", "it goes on where it stopped"),

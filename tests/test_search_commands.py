@@ -16,8 +16,8 @@ from molvis_core.records import Origin
 from molvis_core.testing import offer
 from molvis_retrieval.bundle import load_bundle
 from molvis_retrieval.commands.found import show_found
-from molvis_retrieval.identification import Candidate, Identification, Searched
 from molvis_retrieval.importing import write
+from molvis_retrieval.results import Candidate, Identification, Searched
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 
 from molvis_core.errors import ConfigError, MolvisError, ReadError, WriteError, did_you_mean
 from molvis_core.text import in_cell, in_json, in_page, in_shell, quoted, shortened, visible
-from molvis_retrieval.identification import Identification, write_csv
+from molvis_retrieval.results import Identification, write_csv
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def spins() -> tuple[dict[str, object], dict[str, list[float]]]:
 
 def candidates() -> tuple[dict[str, object], dict[str, list[float]]]:
     """The order of candidates, some of which are the same vector at another place of the library."""
-    from molvis_retrieval.evaluation import metrics
+    from molvis_retrieval import metrics
 
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((500, 96)).astype(np.float32)[rng.integers(0, 60, 500)]

@@ -21,7 +21,8 @@ from molvis_retrieval.bundle import Calibration, load_bundle, save_bundle, verif
 from molvis_retrieval.config import parse_config
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.importing import import_files, write
-from molvis_retrieval.library import Library, begin_index, build_index
+from molvis_retrieval.index import begin_index, build_index
+from molvis_retrieval.library import Library
 from molvis_retrieval.splitting import split
 from molvis_retrieval.training.loop import train
 from molvis_retrieval.training.pretraining import pretrain

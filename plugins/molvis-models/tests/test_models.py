@@ -14,9 +14,10 @@ from molvis_core.chemistry.adducts import neutral_mass
 from molvis_core.records import Measurement
 from molvis_core.testing import PluginContract, synthetic_peaks, synthetic_structures
 from molvis_retrieval.bundle import Bundle
+from molvis_retrieval.calibration.presence import random_peaks
 from molvis_retrieval.config import fill, from_mapping, read_config
-from molvis_retrieval.library import Library, build_index
-from molvis_retrieval.presence_calibration import random_peaks
+from molvis_retrieval.index import build_index
+from molvis_retrieval.library import Library
 from molvis_retrieval.queries import read_queries
 
 

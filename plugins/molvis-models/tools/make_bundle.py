@@ -18,12 +18,13 @@ from pathlib import Path
 from molvis_nn.loop import Progress
 from molvis_retrieval import load_bundle
 from molvis_retrieval.bundle import Bundle, save_bundle, write_calibration
+from molvis_retrieval.calibration.weights import calibrate
 from molvis_retrieval.config import find_config
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.evaluation.ranking import MAIN_ADDUCTS
-from molvis_retrieval.identification import calibrate
 from molvis_retrieval.importing import import_files
-from molvis_retrieval.library import Index, Library, build_index
+from molvis_retrieval.index import Index, build_index
+from molvis_retrieval.library import Library
 from molvis_retrieval.training.loop import train
 
 OUT = Path(__file__).parents[1] / "src" / "molvis_models" / "massbank"

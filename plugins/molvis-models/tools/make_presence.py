@@ -16,10 +16,10 @@ from pathlib import Path
 from molvis_core.records import Measurement
 from molvis_retrieval import load_bundle
 from molvis_retrieval.bundle import write_calibration
+from molvis_retrieval.calibration.presence import calibrate_presence
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.evaluation.ranking import MAIN_ADDUCTS
-from molvis_retrieval.library import Index
-from molvis_retrieval.presence_calibration import calibrate_presence
+from molvis_retrieval.index import Index
 
 BUNDLE = Path(__file__).parents[1] / "src" / "molvis_models" / "massbank"
 FITTED_ON = "fold val of massbank_open and ccs_literature, candidates within 10 ppm, half of the truths taken out"

@@ -18,7 +18,8 @@ from molvis_core.plugins import Component, Plugin
 from molvis_core.records import Measurement, PeakList, Structure
 from molvis_retrieval.bundle import Bundle, Calibration, save_bundle
 from molvis_retrieval.config import parse_config
-from molvis_retrieval.library import Index, Library, build_index
+from molvis_retrieval.index import Index, build_index
+from molvis_retrieval.library import Library
 
 DIM = 16
 BUTANOLS = ("CCCCO", "CCC(C)O", "CC(C)CO", "CC(C)(C)O", "CCOCC", "COCCC", "COC(C)C")

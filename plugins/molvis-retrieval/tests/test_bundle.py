@@ -17,16 +17,9 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.errors import BundleError, RecordError
 from molvis_core.plugins import Component, Plugin, plugins
 from molvis_core.records import PeakList
-from molvis_retrieval import bundle as bundles
-from molvis_retrieval.bundle import (
-    Bundle,
-    Calibration,
-    find_bundle,
-    load_bundle,
-    save_bundle,
-    verify_bundle,
-    write_calibration,
-)
+from molvis_retrieval import bundle_folder
+from molvis_retrieval.bundle import Bundle, Calibration, load_bundle, save_bundle, verify_bundle, write_calibration
+from molvis_retrieval.bundle_folder import find_bundle
 from molvis_retrieval.config import RunConfig, parse_config
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -227,8 +220,8 @@ def test_an_old_format_is_upgraded_step_by_step(saved: Bundle, monkeypatch: pyte
     def upgrade(raw: dict) -> dict:
         return {**raw, "format": 3, "licence": raw["licence"] + ", upgraded"}
 
-    monkeypatch.setattr(bundles, "FORMAT", 3)
-    monkeypatch.setitem(bundles.UPGRADES, 2, upgrade)
+    monkeypatch.setattr(bundle_folder, "FORMAT", 3)
+    monkeypatch.setitem(bundle_folder.UPGRADES, 2, upgrade)
     assert load_bundle(saved.path).metadata["licence"] == "CC0, upgraded"
 
 

@@ -20,7 +20,8 @@ from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.candidates import looks_everywhere, open_candidates
 from molvis_retrieval.identification import identify
 from molvis_retrieval.importing import write
-from molvis_retrieval.library import Index, Library, build_index
+from molvis_retrieval.index import Index, build_index
+from molvis_retrieval.library import Library
 from molvis_retrieval.vectors import StoredVectors
 
 

@@ -19,10 +19,10 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.plugins import Component, Plugin, plugins
 from molvis_core.records import Measurement, PeakList
 from molvis_nn.concatenated import Joined
-from molvis_retrieval import conditional_logit
 from molvis_retrieval.bundle import load_bundle
+from molvis_retrieval.calibration import conditional_logit
+from molvis_retrieval.calibration.weights import calibrate
 from molvis_retrieval.config import RunConfig, parse_config
-from molvis_retrieval.identification import calibrate
 from molvis_retrieval.importing import write
 from molvis_retrieval.training.collapse import collapses, spread, spread_metrics
 from molvis_retrieval.training.loop import train

@@ -15,12 +15,11 @@ from molvis_core.errors import ConfigError, DatasetError, IndexFileError, ScoreE
 from molvis_core.plugins import plugins
 from molvis_files.digests import KEY
 from molvis_files.documents import write_toml
-from molvis_retrieval import importing
+from molvis_retrieval import importing, metrics
 from molvis_retrieval.bundle import Bundle, Calibration
 from molvis_retrieval.dataset import Dataset
-from molvis_retrieval.evaluation import metrics
 from molvis_retrieval.evaluation.ranking import Evaluation, Figure, evaluate, headline
-from molvis_retrieval.library import Index
+from molvis_retrieval.index import Index
 
 sys.path.insert(0, str(Path(__file__).parent))
 import barcode
@@ -189,7 +188,7 @@ def test_scorers_are_measured_beside_the_embedding_alone(tmp_path: Path) -> None
 def test_honest_probabilities_have_a_smaller_error_than_boastful_ones(
     bundle: Bundle, index: Index, tmp_path: Path
 ) -> None:
-    from molvis_retrieval.identification import calibrate
+    from molvis_retrieval.calibration.weights import calibrate
 
     data = write(tmp_path / "noisy", noise=0.8, spectra=6)
     fitted = calibrate(bundle, [data.measurement("msms", int(r)) for r in data.rows("msms", fold="test")], index)

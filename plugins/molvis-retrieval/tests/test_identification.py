@@ -18,14 +18,18 @@ from molvis_core.errors import ConfigError, DatasetError, IndexFileError, Plugin
 from molvis_core.plugins import plugins
 from molvis_core.records import Origin, PeakList
 from molvis_retrieval.bundle import Bundle, Calibration
-from molvis_retrieval.identification import (
+from molvis_retrieval.calibration.weights import calibrate
+from molvis_retrieval.evidence import START_WEIGHT
+from molvis_retrieval.identification import identify
+from molvis_retrieval.index import Index
+from molvis_retrieval.ions import check_ion, fitting_ion
+from molvis_retrieval.library import Library
+from molvis_retrieval.queries import read_queries
+from molvis_retrieval.report import render_report
+from molvis_retrieval.results import (
     COLUMNS,
-    START_WEIGHT,
     Identification,
     Searched,
-    calibrate,
-    check_ion,
-    identify,
     summary,
     to_frame,
     to_json,
@@ -34,10 +38,6 @@ from molvis_retrieval.identification import (
     write_file,
     write_json,
 )
-from molvis_retrieval.ions import fitting_ion
-from molvis_retrieval.library import Index, Library
-from molvis_retrieval.queries import read_queries
-from molvis_retrieval.report import render_report
 
 sys.path.insert(0, str(Path(__file__).parent))
 import barcode

@@ -14,10 +14,11 @@ import pytest
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import IndexFileError, ReadError
 from molvis_core.records import Measurement, PeakList, Structure
-from molvis_retrieval import library as libraries
+from molvis_retrieval import index as indexes
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.importing import write
-from molvis_retrieval.library import Index, Library, build_index, describe_index
+from molvis_retrieval.index import Index, build_index, describe_index
+from molvis_retrieval.library import Library
 
 SMILES = ("CCO", "COC", "CCN", "c1ccccc1", "CC(=O)O", "C(=O)OC", "CCCCO", "OCC", "ClCCl", "CC(C)O")
 
@@ -201,7 +202,7 @@ def test_a_folder_of_something_else_is_left_alone(library: Library, tmp_path: Pa
 
 
 def test_a_full_disk_keeps_what_is_embedded(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    noted = libraries._note
+    noted = indexes._note
 
     def full(path: Path, metadata: dict[str, Any]) -> None:
         if metadata["done"] > 3:
@@ -209,7 +210,7 @@ def test_a_full_disk_keeps_what_is_embedded(library: Library, tmp_path: Path, mo
         noted(path, metadata)
 
     with monkeypatch.context() as patch:
-        patch.setattr(libraries, "_note", full)
+        patch.setattr(indexes, "_note", full)
         with pytest.raises(IndexFileError, match="the disk is full; free some space"):
             build_index(Hashed(), library, tmp_path / "i", batch_size=3)  # pyright: ignore[reportArgumentType]
     bundle = Hashed()

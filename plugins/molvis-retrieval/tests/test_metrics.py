@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from molvis_core.errors import ScoreError
-from molvis_retrieval.evaluation import metrics
+from molvis_retrieval import metrics
 
 
 def test_the_best_score_has_rank_1() -> None:

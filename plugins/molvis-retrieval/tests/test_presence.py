@@ -15,11 +15,13 @@ import pytest
 from molvis_core.errors import DatasetError
 from molvis_core.plugins import plugins
 from molvis_retrieval.bundle import Bundle, Calibration, load_bundle, write_calibration
-from molvis_retrieval.identification import calibrate, identify, to_json, to_rows, write_csv
-from molvis_retrieval.library import Index
+from molvis_retrieval.calibration.presence import KINDS, calibrate_presence, presence_cases, random_peaks
+from molvis_retrieval.calibration.weights import calibrate
+from molvis_retrieval.identification import identify
+from molvis_retrieval.index import Index
 from molvis_retrieval.presence import VERSION, Presence, words
-from molvis_retrieval.presence_calibration import KINDS, calibrate_presence, presence_cases, random_peaks
 from molvis_retrieval.report import render_report
+from molvis_retrieval.results import to_json, to_rows, write_csv
 
 sys.path.insert(0, str(Path(__file__).parent))
 import barcode

@@ -12,8 +12,8 @@ import pytest
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ReadError
 from molvis_core.records import Measurement, PeakList
-from molvis_retrieval.identification import Candidate, Identification
 from molvis_retrieval.references import Match, confidence, from_measurements, match, read_references
+from molvis_retrieval.results import Candidate, Identification
 
 ETHANOL = structure("CCO")
 

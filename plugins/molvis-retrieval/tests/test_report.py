@@ -19,9 +19,11 @@ from molvis_core.errors import DatasetError
 from molvis_core.plugins import plugins
 from molvis_core.records import PeakList, Structure, Trace, Value
 from molvis_retrieval.bundle import Bundle, Calibration
-from molvis_retrieval.identification import Identification, identify
-from molvis_retrieval.library import Index
-from molvis_retrieval.report import draw_record, draw_structure, formula_html, render_report, write_report
+from molvis_retrieval.drawing import draw_record, draw_structure, formula_html
+from molvis_retrieval.identification import identify
+from molvis_retrieval.index import Index
+from molvis_retrieval.report import render_report, write_report
+from molvis_retrieval.results import Identification
 
 sys.path.insert(0, str(Path(__file__).parent))
 import barcode

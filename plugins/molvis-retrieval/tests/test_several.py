@@ -19,13 +19,15 @@ from molvis_core.modality import Modality
 from molvis_core.plugins import Component, Plugin, plugins
 from molvis_core.records import Measurement, PeakList, Structure, Trace, Value
 from molvis_retrieval.bundle import Bundle, Calibration, load_bundle, save_bundle, write_calibration
+from molvis_retrieval.calibration.weights import calibrate
 from molvis_retrieval.config import parse_config
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.evaluation.ranking import evaluate, usable_modalities
 from molvis_retrieval.evaluation.subsets import evaluate_combined
-from molvis_retrieval.identification import calibrate, identify, to_json
-from molvis_retrieval.library import Index
+from molvis_retrieval.identification import identify
+from molvis_retrieval.index import Index
 from molvis_retrieval.queries import cross_section, modality_files, read_unknown
+from molvis_retrieval.results import to_json
 
 sys.path.insert(0, str(Path(__file__).parent))
 import barcode

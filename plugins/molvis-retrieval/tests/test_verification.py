@@ -21,7 +21,8 @@ from molvis_files.digests import BLOCK, Digester, digests_of, sealed
 from molvis_files.documents import write_toml
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.importing import write
-from molvis_retrieval.library import Index, Library, build_index
+from molvis_retrieval.index import Index, build_index
+from molvis_retrieval.library import Library
 from molvis_retrieval.splitting import split
 from molvis_retrieval.verification import verify_dataset, verify_index
 

@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from molvis_retrieval.bundle import Bundle, load_bundle
     from molvis_retrieval.config import RunConfig, read_config
     from molvis_retrieval.dataset import Dataset
-    from molvis_retrieval.identification import Candidate, Identification, identify
-    from molvis_retrieval.library import Index, Library
+    from molvis_retrieval.identification import identify
+    from molvis_retrieval.index import Index
+    from molvis_retrieval.library import Library
+    from molvis_retrieval.results import Candidate, Identification
     from molvis_retrieval.training.loop import train
 
     __version__: str
 
 _HOME = {
     "Bundle": "bundle", "load_bundle": "bundle", "RunConfig": "config", "read_config": "config", "Dataset": "dataset",
-    "Candidate": "identification", "Identification": "identification", "identify": "identification",
-    "Index": "library", "Library": "library", "train": "training.loop",
+    "Candidate": "results", "Identification": "results", "identify": "identification",
+    "Index": "index", "Library": "library", "train": "training.loop",
 }  # fmt: skip
 
 __all__ = [

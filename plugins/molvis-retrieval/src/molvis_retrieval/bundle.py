@@ -11,12 +11,8 @@ changes a result. `write_calibration` and `save_bundle` write it. Who edits the 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -30,34 +26,32 @@ from molvis_core import registry
 from molvis_core.errors import BundleError, MolvisError, RecordError, did_you_mean
 from molvis_core.plugins import plugins
 from molvis_core.records import Structure
-from molvis_core.text import in_shell, quoted
-from molvis_files.digests import KEY, checksum, is_intact, sealed
-from molvis_files.documents import load_toml, to_plain
+from molvis_core.text import quoted
+from molvis_files.digests import KEY, checksum, sealed
+from molvis_files.documents import to_plain
 from molvis_files.locking import sole_writer
-from molvis_files.writing import recover, replacing, replacing_folder
+from molvis_files.writing import replacing_folder
 from molvis_nn.sizes import build_within, refuse_absurd
+from molvis_retrieval.bundle_folder import (
+    FORMAT,
+    default_card,
+    digest_of,
+    find_bundle,
+    read_content,
+    sha256,
+    write_content,
+)
 from molvis_retrieval.config import RunConfig, Spec, check, fill, from_mapping, is_fused, parts_of
 from molvis_retrieval.presence import Presence
 
 if TYPE_CHECKING:
     import torch
 
-    from molvis_retrieval.identification import Identifications
-    from molvis_retrieval.library import Index
+    from molvis_retrieval.index import Index
+    from molvis_retrieval.results import Identifications
 
 log = logging.getLogger("molvis")
-FORMAT = 2
-"""Number of the format that this molvis writes. Older ones are upgraded step by step on opening."""
 
-
-def upgrade_v1_v2(raw: dict[str, Any]) -> dict[str, Any]:
-    """Format 1 had no checksum of `bundle.toml`: what it says now is taken as it is."""
-    raw = {**raw, "format": 2}
-    return {**raw, KEY: checksum(raw)}
-
-
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: upgrade_v1_v2}
-"""From a format to the next: `upgrade_v1_v2` goes under 1. A tiny bundle of every old format stays in the tests."""
 
 Progress = Callable[[int, int], None]
 
@@ -245,7 +239,7 @@ def load_bundle(path: Path | str) -> Bundle:
         BundleError: no bundle there, one that is damaged or incomplete, or one of a newer format.
     """
     path = find_bundle(path)
-    return _opened(path, _content(path / "bundle.toml"))
+    return _opened(path, read_content(path / "bundle.toml"))
 
 
 def _opened(path: Path, raw: dict[str, Any]) -> Bundle:
@@ -265,7 +259,7 @@ def _opened(path: Path, raw: dict[str, Any]) -> Bundle:
             raise BundleError(f"{file}: damaged: [weights] has no digest for {key!r}")
         if not weights.is_file():
             raise BundleError(f"{path}: incomplete: {weights.name} is missing")
-        if (actual := _sha256(weights)) != stored[key]:
+        if (actual := sha256(weights)) != stored[key]:
             raise BundleError(f"{weights}: damaged: its digest is {actual[:12]}, bundle.toml says {stored[key][:12]}")
     known = {"format", "config", "calibration", "weights", KEY}
     return Bundle(
@@ -273,36 +267,10 @@ def _opened(path: Path, raw: dict[str, Any]) -> Bundle:
         config=config,
         calibration=calibration,
         digest=raw[KEY],
-        encoders_digest=_digest(raw["config"]["encoders"], stored),
+        encoders_digest=digest_of(raw["config"]["encoders"], stored),
         metadata={k: v for k, v in raw.items() if k not in known},
         _content=raw,
     )
-
-
-def _content(file: Path, *, accept: bool = False) -> dict[str, Any]:
-    """What `bundle.toml` says, upgraded to this molvis's format, if it is what was written."""
-    try:
-        raw = load_toml(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BundleError(f"{file.parent}: no bundle here: bundle.toml is missing") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BundleError(f"{file}: damaged: {error}") from error
-    found = raw.get("format")
-    if not isinstance(found, int) or found < 1:
-        raise BundleError(f"{file}: 'format' is {found!r}; a number from 1 to {FORMAT} is wanted")
-    if found > FORMAT:
-        raise BundleError(
-            f"{file}: made by molvis {raw.get('molvis', '?')} in format {found}; this molvis reads up to {FORMAT}. "
-            "Upgrade it: pip install --upgrade molvis-core"
-        )
-    if found > 1 and not accept and not is_intact(raw):
-        raise BundleError(
-            f"{file}: damaged, or edited by hand: its content does not match its checksum. Copy the bundle again; if "
-            f"you edited it on purpose: molvis bundle verify {in_shell(file.parent)} --accept"
-        )
-    for step in range(found, FORMAT):
-        raw = UPGRADES[step](raw)
-    return raw
 
 
 def verify_bundle(path: Path | str, *, accept: bool = False) -> Bundle:
@@ -321,40 +289,10 @@ def verify_bundle(path: Path | str, *, accept: bool = False) -> Bundle:
     path = find_bundle(path)
     file = path / "bundle.toml"
     with sole_writer(path):
-        content = _content(file, accept=True)
+        content = read_content(file, accept=True)
         opened = _opened(path, {**content, KEY: checksum(content)})
-        _write(file, content)
+        write_content(file, content)
     return opened
-
-
-def find_bundle(path: Path | str) -> Path:
-    """The folder of a bundle: the name of one that a plugin ships, or a path.
-
-    A name comes first: a folder of that name in the working directory does not take the place of a shipped bundle. A
-    path has a separator, such as `./massbank`, or is a folder with a `bundle.toml` whose name no shipped bundle has; a
-    `Path` is a path.
-
-    Raises:
-        BundleError: there is neither.
-    """
-    recover(Path(path))
-    folder, shipped = Path(path), {c.name for c in registry.components("bundle")}
-    if isinstance(path, Path) or {os.sep, os.altsep or os.sep} & set(path):
-        if not folder.is_dir():
-            raise BundleError(f"{path}: no such folder. It is a path; a bundle is a folder with a bundle.toml")
-        return folder
-    here = (folder / "bundle.toml").is_file()
-    if path in shipped:
-        if here:
-            log.warning("%s: the shipped bundle of this name is used; for the folder write .%s%s", path, os.sep, path)
-        return Path(registry.load("bundle", path))
-    if here:
-        return folder
-    what = "the folder of this name holds no bundle.toml" if folder.is_dir() else "there is no folder of this name"
-    raise BundleError(
-        f"{path}: no installed plugin ships a bundle of this name, and {what}.{did_you_mean(path, shipped)} "
-        f"Shipped: {', '.join(sorted(shipped)) or 'none'}."
-    )
 
 
 def save_bundle(
@@ -398,7 +336,7 @@ def save_bundle(
                     kept = tensor.detach().cpu().contiguous().clone()
                     tensors[name] = kept.half() if half and kept.dtype == torch.float32 else kept
                 save_file(tensors, fresh / f"{key}.safetensors")
-                digests[key] = _sha256(fresh / f"{key}.safetensors")
+                digests[key] = sha256(fresh / f"{key}.safetensors")
             content = {
                 "format": FORMAT,
                 "molvis": molvis_core.__version__,
@@ -424,35 +362,9 @@ def write_calibration(bundle: Bundle, calibration: Calibration) -> Bundle:
     """
     file = bundle.path / "bundle.toml"
     with sole_writer(bundle.path):
-        content = {**_content(file), "calibration": to_plain(calibration)}
-        _write(file, content)
+        content = {**read_content(file), "calibration": to_plain(calibration)}
+        write_content(file, content)
     return replace(bundle, calibration=calibration, digest=checksum(content), _content=content)
-
-
-def _write(file: Path, content: Mapping[str, Any]) -> None:
-    try:
-        with replacing(file) as fresh:
-            fresh.write_text(sealed(content), encoding="utf-8")
-    except OSError as error:
-        raise BundleError(f"{file}: cannot be written: {error}. The old one is kept.") from error
-
-
-def default_card(config: RunConfig, metadata: Mapping[str, Any]) -> str:
-    """What a card says when its author says nothing more."""
-    lines = [f"# {metadata.get('name') or config.name or 'A molvis bundle'}", ""]
-    for key, spec in config.encoders.items():
-        lines.append(f"- `{key}`: encoder `{spec['use']}`")
-    for pair in config.pairs:
-        lines.append(f"- trained {pair.query} : {pair.reference} with loss `{pair.loss['use']}`")
-    for title in ("warnings", "data", "licence", "metrics", "citations"):
-        if value := metadata.get(title):
-            lines += ["", f"## {title.capitalize()}", ""]
-            entries = (
-                value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-            )
-            lines += [f"- {v}" if isinstance(k, int) else f"- {k}: {v}" for k, v in entries] or [str(value)]
-    lines += ["", "Weights are as good as the data they saw; see `bundle.toml` for every setting.", ""]
-    return "\n".join(lines)
 
 
 def _load_encoder(path: Path, key: str, spec: Spec) -> Any:
@@ -476,16 +388,6 @@ def _load_encoder(path: Path, key: str, spec: Spec) -> Any:
             f"{str(error).splitlines()[-1].strip()}"
         ) from error
     return encoder.eval().requires_grad_(False)
-
-
-def _digest(encoders: Mapping[str, Any], weights: Mapping[str, str]) -> str:
-    text = json.dumps([encoders, dict(weights)], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _missing_plugins(raw: Mapping[str, Any]) -> str:

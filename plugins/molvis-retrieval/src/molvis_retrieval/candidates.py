@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from molvis_core.errors import BusyError, IndexFileError
-from molvis_retrieval.library import Index, Library, begin_index, build_index, index_state, open_library
+from molvis_retrieval.index import Index, begin_index, build_index, index_state, open_library
+from molvis_retrieval.library import Library
 from molvis_retrieval.vectors import LazyVectors
 
 if TYPE_CHECKING:

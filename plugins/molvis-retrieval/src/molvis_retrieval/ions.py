@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int64
 
-from molvis_core.chemistry.adducts import likely_adducts, neutral_mass, parse_adduct, unknown_charge
+from molvis_core.chemistry.adducts import neutral_mass, parse_adduct, unknown_charge
 from molvis_core.chemistry.formula import ELECTRON_MASS
 from molvis_core.errors import AdductError, DatasetError
 
 if TYPE_CHECKING:
-    from molvis_retrieval.identification import Unknown
     from molvis_retrieval.library import Library
 
 _ONE_COMPOUND = 100e-6
@@ -62,52 +61,6 @@ def common_mass(masses: Sequence[float]) -> tuple[float | None, str]:
                 "or take them apart"
             )
     return middle, ""
-
-
-def as_likely_ions(unknown: Unknown, names: Sequence[str] = ()) -> list[Unknown]:
-    """An unknown whose ions name no adduct, once for each that they may be; any other, as it is.
-
-    Args:
-        unknown: whose mass no ion tells.
-        names: of adducts to try, instead of the likely ones of the ions' polarity and charge.
-
-    Raises:
-        AdductError: no adduct fits its polarity and charge, or its ions are of both polarities.
-    """
-    nameless = [
-        r
-        for r in unknown.records
-        if getattr(r, "precursor_mz", None) is not None and getattr(r, "adduct", None) is None
-    ]
-    if unknown.problem or unknown.mass is not None or not nameless:
-        return [unknown]
-    modes = {m for r in nameless if (m := getattr(r, "ionmode", None))}
-    charges = {r.charge for r in nameless if r.charge is not None}
-    if len(modes) > 1 or len(charges) > 1:
-        raise AdductError("its ions name no adduct and differ in polarity or charge; name their adducts")
-    likely = likely_adducts(modes.pop() if modes else None, charges.pop() if charges else None, names)
-    found = [_as_ion(unknown, name, share) for name, share in likely.items()]
-    # The lightest ions cannot be all of them.
-    return [u for u in found if not u.problem] or found[:1]
-
-
-def _as_ion(unknown: Unknown, adduct: str, share: float) -> Unknown:
-    """An unknown with this adduct for the ions that name none."""
-    masses: list[float] = []
-    measured: dict[str, tuple[Any, ...]] = {}
-    problem = ""
-    for modality, records in unknown.measured.items():
-        checked: list[Any] = []
-        for record in records:
-            try:
-                named, mass = check_ion(record, adduct)
-            except AdductError as error:
-                problem, named, mass = problem or str(error), record, None
-            checked.append(named)
-            masses += [mass] if mass is not None else []
-        measured[modality] = tuple(checked)
-    mass, differ = common_mass(masses)
-    return dataclasses.replace(unknown, measured=measured, mass=mass, problem=problem or differ, share=share)
 
 
 def fitting_ion(

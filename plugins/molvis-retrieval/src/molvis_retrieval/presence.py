@@ -11,15 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float
-
-from molvis_core.records import PeakList, Structure
+from jaxtyping import Float
 
 if TYPE_CHECKING:
-    from molvis_retrieval.identification import Scored
+    pass
 
 VERSION = 1
 """Of what the features of `describe` mean. A fit of another version is not used."""
@@ -96,49 +94,3 @@ def words(probability: float | None) -> str:
         return "not calibrated"
     text = f"{100 * probability:.0f}%" if 0.01 <= probability <= 0.99 else "> 99%" if probability > 0.5 else "< 1%"
     return f"{text}, probably not among them" if probability < UNLIKELY else text
-
-
-def describe(
-    records: Mapping[str, Sequence[Any]],
-    cosine: Mapping[str, Float[np.ndarray, "r m"]],
-    scored: Scored,
-    first: int,
-    structure: Structure,
-) -> dict[str, float]:
-    """What is known of how well the first candidate fits, and of what it was chosen from.
-
-    Args:
-        records: what was measured, by modality.
-        cosine: of the records with the candidates, before weighing.
-        scored: the evidence.
-        first: place of the first candidate.
-        structure: of the first candidate.
-    """
-    total = scored.logits
-    out = {f"has.{name}": 1.0 for name in records}
-    out |= {name: float(np.mean(values[:, first])) for name, values in cosine.items()}
-    place = np.flatnonzero(scored.near == first)
-    row = int(place[0]) if len(place) else 0
-    for key, columns in scored.columns.items():
-        out |= {f"{key}.{name}": float(values[row]) for name, values in columns.items()}
-    spectra = [r for some in records.values() for r in some if isinstance(r, PeakList)]
-    if spectra:
-        out["peaks"] = float(np.mean([math.log1p(_below(r).sum()) for r in spectra]))
-        out["fragmented"] = float(
-            np.mean([r.intensity[_below(r)].sum() / max(r.intensity.sum(), 1e-9) for r in spectra])
-        )
-    others = np.delete(total, first)
-    if len(others):
-        out["deviation"] = float((total[first] - others.mean()) / (others.std() + 0.5))
-    out |= {f"score.{name}": float(values[row]) for name, values in scored.scorers.items()}
-    odds = np.exp(total - total[first])
-    out["rivals"] = math.log(len(total))
-    out["first"] = float(1 / odds.sum())
-    out["records"] = math.log(sum(len(some) for some in records.values()))
-    out["mass"] = math.log(structure.exact_mass)
-    return out
-
-
-def _below(record: PeakList) -> Bool[np.ndarray, " p"]:
-    """Peaks that are not the precursor's own: those say something of the structure."""
-    return record.mz < (record.precursor_mz or np.inf) - 0.5

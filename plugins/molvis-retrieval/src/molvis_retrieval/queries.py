@@ -14,7 +14,7 @@ from molvis_core.chemistry.adducts import parse_adduct
 from molvis_core.errors import ConfigError, LeftOutError, MolvisError, ReadError
 from molvis_core.records import Measurement, Origin, Value
 from molvis_files.vendors import require_file
-from molvis_retrieval.identification import Identification
+from molvis_retrieval.results import Identification
 
 log = logging.getLogger("molvis")
 

@@ -15,7 +15,7 @@ from molvis_core.records import Measurement, PeakList, Structure
 from molvis_retrieval.presence import UNLIKELY
 
 if TYPE_CHECKING:
-    from molvis_retrieval.identification import Identification
+    from molvis_retrieval.results import Identification
 
 Reference = Callable[[Structure, PeakList], PeakList | None]
 """A spectrum of a structure, measured or predicted, as like a measured one as there is; None where there is none."""

@@ -12,7 +12,7 @@ from molvis_files.digests import Damage, Verification, blocks_of, sealed, verify
 from molvis_files.locking import sole_writer
 from molvis_files.writing import recover, replacing
 from molvis_retrieval import dataset as datasets
-from molvis_retrieval import library as libraries
+from molvis_retrieval import index as indexes
 
 
 def verify_dataset(path: Path | str, *, add: bool = False) -> Verification:
@@ -61,7 +61,7 @@ def verify_index(path: Path | str, *, add: bool = False) -> Verification:
     recover(path)
     names = ["library.arrow", "vectors.f16"]
     try:
-        metadata = libraries.read_metadata(path)
+        metadata = indexes.read_metadata(path)
     except IndexFileError as error:
         if not (path / "index.toml").is_file():
             raise
@@ -72,8 +72,8 @@ def verify_index(path: Path | str, *, add: bool = False) -> Verification:
         return verify_files(path, metadata, names)
     if not add:
         raise IndexFileError(f"{path}: it has no digests. Give it some: molvis library verify {path} --add")
-    libraries.Index.open(path)
-    return _added(path, "index.toml", {**metadata, "format": libraries.FORMAT}, names)
+    indexes.Index.open(path)
+    return _added(path, "index.toml", {**metadata, "format": indexes.FORMAT}, names)
 
 
 def _broken(path: Path, name: str, error: MolvisError) -> Verification:

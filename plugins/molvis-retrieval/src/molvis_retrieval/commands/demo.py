@@ -24,9 +24,10 @@ def demo(
     from molvis_retrieval import load_bundle
     from molvis_retrieval.candidates import open_candidates
     from molvis_retrieval.commands.found import show_found
-    from molvis_retrieval.identification import identify, summary, to_json
+    from molvis_retrieval.identification import identify
     from molvis_retrieval.queries import read_queries
     from molvis_retrieval.report import write_report
+    from molvis_retrieval.results import summary, to_json
 
     bundle = load_bundle("massbank")
     spectra = Path(registry.load("example", "demo-spectra"))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from molvis_core import output
 
 if TYPE_CHECKING:
-    from molvis_retrieval.evaluation.metrics import Estimate
-    from molvis_retrieval.identification import Candidate, Identification
+    from molvis_retrieval.metrics import Estimate
+    from molvis_retrieval.results import Candidate, Identification
 
 FEW = 10
 """Queries up to which several candidates of each are shown."""

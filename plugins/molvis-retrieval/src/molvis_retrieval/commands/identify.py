@@ -17,8 +17,8 @@ from molvis_retrieval.commands.found import show_found
 if TYPE_CHECKING:
     from molvis_core.records import Measurement
     from molvis_retrieval.bundle import Bundle, Calibration
-    from molvis_retrieval.identification import Identification
-    from molvis_retrieval.library import Index
+    from molvis_retrieval.index import Index
+    from molvis_retrieval.results import Identification
 
 
 def identify(
@@ -96,8 +96,8 @@ def identify(
     from molvis_retrieval import load_bundle
     from molvis_retrieval.candidates import looks_everywhere
     from molvis_retrieval.identification import identify as search
-    from molvis_retrieval.identification import to_json, write_csv, write_json
     from molvis_retrieval.queries import modality_files, read_queries, read_unknown
+    from molvis_retrieval.results import to_json, write_csv, write_json
 
     parts = {"msms": msms or [], "ir": ir or []}
     for name, paths in modality_files(also or []).items():
@@ -195,9 +195,9 @@ def calibrate(
     from molvis_files.writing import replacing_folder
     from molvis_retrieval import load_bundle
     from molvis_retrieval.bundle import write_calibration
+    from molvis_retrieval.calibration.weights import calibrate as fit
     from molvis_retrieval.dataset import Dataset
     from molvis_retrieval.evaluation.ranking import MAIN_ADDUCTS, usable_modalities
-    from molvis_retrieval.identification import calibrate as fit
 
     opened, dataset = load_bundle(bundle), Dataset.open(data)
     if out and out.exists():
@@ -240,7 +240,7 @@ def _with_presence(
     from dataclasses import replace
 
     from molvis_core.errors import DatasetError
-    from molvis_retrieval.presence_calibration import calibrate_presence
+    from molvis_retrieval.calibration.presence import calibrate_presence
 
     try:
         with output.progress("calibrating whether the truth is among the candidates") as show:

@@ -36,7 +36,8 @@ def build(
     from molvis_core.errors import ConfigError
     from molvis_retrieval import load_bundle
     from molvis_retrieval.dataset import Dataset
-    from molvis_retrieval.library import Library, build_index, describe_index
+    from molvis_retrieval.index import build_index, describe_index
+    from molvis_retrieval.library import Library
 
     if not files and dataset is None:
         raise ConfigError("nothing to embed: name files of structures, or a dataset with --dataset")
@@ -60,7 +61,7 @@ def describe(
 ) -> None:
     """Say what is in an index: how many structures, by which bundle, from where."""
     existing(path, what="an index")
-    from molvis_retrieval.library import Index, describe_index
+    from molvis_retrieval.index import Index, describe_index
 
     _show(describe_index(Index.open(path)))
 

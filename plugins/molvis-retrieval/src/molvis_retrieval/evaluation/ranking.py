@@ -14,15 +14,15 @@ import numpy as np
 from molvis_core import registry
 from molvis_core.chemistry.adducts import neutral_mass
 from molvis_core.errors import AdductError, ConfigError, DatasetError, did_you_mean
+from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.dataset import Dataset
-from molvis_retrieval.evaluation import metrics
-from molvis_retrieval.evaluation.metrics import Estimate
-from molvis_retrieval.identification import Weigher
+from molvis_retrieval.evidence import Weigher
+from molvis_retrieval.metrics import Estimate
 
 if TYPE_CHECKING:
     from molvis_core.records import Structure
-    from molvis_retrieval.library import Index
+    from molvis_retrieval.index import Index
 
 Progress = Callable[[int, int, str], None]
 SCOPES = ("mass", "formula", "all")

@@ -12,18 +12,18 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis_core.errors import ConfigError, DatasetError
+from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.config import parts_of
 from molvis_retrieval.dataset import Dataset
-from molvis_retrieval.evaluation import metrics
-from molvis_retrieval.evaluation.metrics import Estimate
 from molvis_retrieval.evaluation.ranking import MAIN_ADDUCTS
-from molvis_retrieval.identification import Weigher, fused_keys
+from molvis_retrieval.evidence import Weigher, fused_keys
 from molvis_retrieval.ions import check_ion
+from molvis_retrieval.metrics import Estimate
 
 if TYPE_CHECKING:
     from molvis_core.records import Structure
-    from molvis_retrieval.library import Index
+    from molvis_retrieval.index import Index
 
 Progress = Callable[[int, int], None]
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from molvis_core.errors import ScoreError
 from molvis_nn.fusion import collate_measured
+from molvis_retrieval import metrics
 from molvis_retrieval.config import RunConfig, is_fused
-from molvis_retrieval.evaluation import metrics
 from molvis_retrieval.training.collapse import spread_metrics
 from molvis_retrieval.training.pairings import Pairing, having
 

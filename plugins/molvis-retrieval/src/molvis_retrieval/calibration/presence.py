@@ -18,14 +18,15 @@ from jaxtyping import Bool, Float
 from molvis_core.errors import DatasetError
 from molvis_core.records import Measurement, PeakList, Trace, Value
 from molvis_core.ties import first_largest
+from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
+from molvis_retrieval.calibration.compounds import draw_subsets, usable_records
 from molvis_retrieval.config import parts_of
-from molvis_retrieval.evaluation import metrics
-from molvis_retrieval.identification import Weigher, draw_subsets, fused_keys, usable_records
-from molvis_retrieval.presence import Presence, describe, expand
+from molvis_retrieval.evidence import Weigher, describe, fused_keys
+from molvis_retrieval.presence import Presence, expand
 
 if TYPE_CHECKING:
-    from molvis_retrieval.library import Index
+    from molvis_retrieval.index import Index
 
 Progress = Callable[[int, int], None]
 Kind = Literal["present", "removed", "foreign", "shuffled", "random"]

@@ -1,0 +1,134 @@
+"""A bundle as a folder: where it is, what `bundle.toml` says, and whether it is what was written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from molvis_core import registry
+from molvis_core.errors import BundleError, did_you_mean
+from molvis_core.text import in_shell
+from molvis_files.digests import KEY, checksum, is_intact, sealed
+from molvis_files.documents import load_toml
+from molvis_files.writing import recover, replacing
+from molvis_retrieval.config import RunConfig
+
+if TYPE_CHECKING:
+    pass
+
+log = logging.getLogger("molvis")
+
+
+FORMAT = 2
+"""Number of the format that this molvis writes. Older ones are upgraded step by step on opening."""
+
+
+def upgrade_v1_v2(raw: dict[str, Any]) -> dict[str, Any]:
+    """Format 1 had no checksum of `bundle.toml`: what it says now is taken as it is."""
+    raw = {**raw, "format": 2}
+    return {**raw, KEY: checksum(raw)}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: upgrade_v1_v2}
+"""From a format to the next: `upgrade_v1_v2` goes under 1. A tiny bundle of every old format stays in the tests."""
+
+
+def read_content(file: Path, *, accept: bool = False) -> dict[str, Any]:
+    """What `bundle.toml` says, upgraded to this molvis's format, if it is what was written."""
+    try:
+        raw = load_toml(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(f"{file.parent}: no bundle here: bundle.toml is missing") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BundleError(f"{file}: damaged: {error}") from error
+    found = raw.get("format")
+    if not isinstance(found, int) or found < 1:
+        raise BundleError(f"{file}: 'format' is {found!r}; a number from 1 to {FORMAT} is wanted")
+    if found > FORMAT:
+        raise BundleError(
+            f"{file}: made by molvis {raw.get('molvis', '?')} in format {found}; this molvis reads up to {FORMAT}. "
+            "Upgrade it: pip install --upgrade molvis-core"
+        )
+    if found > 1 and not accept and not is_intact(raw):
+        raise BundleError(
+            f"{file}: damaged, or edited by hand: its content does not match its checksum. Copy the bundle again; if "
+            f"you edited it on purpose: molvis bundle verify {in_shell(file.parent)} --accept"
+        )
+    for step in range(found, FORMAT):
+        raw = UPGRADES[step](raw)
+    return raw
+
+
+def find_bundle(path: Path | str) -> Path:
+    """The folder of a bundle: the name of one that a plugin ships, or a path.
+
+    A name comes first: a folder of that name in the working directory does not take the place of a shipped bundle. A
+    path has a separator, such as `./massbank`, or is a folder with a `bundle.toml` whose name no shipped bundle has; a
+    `Path` is a path.
+
+    Raises:
+        BundleError: there is neither.
+    """
+    recover(Path(path))
+    folder, shipped = Path(path), {c.name for c in registry.components("bundle")}
+    if isinstance(path, Path) or {os.sep, os.altsep or os.sep} & set(path):
+        if not folder.is_dir():
+            raise BundleError(f"{path}: no such folder. It is a path; a bundle is a folder with a bundle.toml")
+        return folder
+    here = (folder / "bundle.toml").is_file()
+    if path in shipped:
+        if here:
+            log.warning("%s: the shipped bundle of this name is used; for the folder write .%s%s", path, os.sep, path)
+        return Path(registry.load("bundle", path))
+    if here:
+        return folder
+    what = "the folder of this name holds no bundle.toml" if folder.is_dir() else "there is no folder of this name"
+    raise BundleError(
+        f"{path}: no installed plugin ships a bundle of this name, and {what}.{did_you_mean(path, shipped)} "
+        f"Shipped: {', '.join(sorted(shipped)) or 'none'}."
+    )
+
+
+def write_content(file: Path, content: Mapping[str, Any]) -> None:
+    """Write `bundle.toml` with its checksum, whole or not at all."""
+    try:
+        with replacing(file) as fresh:
+            fresh.write_text(sealed(content), encoding="utf-8")
+    except OSError as error:
+        raise BundleError(f"{file}: cannot be written: {error}. The old one is kept.") from error
+
+
+def default_card(config: RunConfig, metadata: Mapping[str, Any]) -> str:
+    """What a card says when its author says nothing more."""
+    lines = [f"# {metadata.get('name') or config.name or 'A molvis bundle'}", ""]
+    for key, spec in config.encoders.items():
+        lines.append(f"- `{key}`: encoder `{spec['use']}`")
+    for pair in config.pairs:
+        lines.append(f"- trained {pair.query} : {pair.reference} with loss `{pair.loss['use']}`")
+    for title in ("warnings", "data", "licence", "metrics", "citations"):
+        if value := metadata.get(title):
+            lines += ["", f"## {title.capitalize()}", ""]
+            entries = (
+                value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+            )
+            lines += [f"- {v}" if isinstance(k, int) else f"- {k}: {v}" for k, v in entries] or [str(value)]
+    lines += ["", "Weights are as good as the data they saw; see `bundle.toml` for every setting.", ""]
+    return "\n".join(lines)
+
+
+def digest_of(encoders: Mapping[str, Any], weights: Mapping[str, str]) -> str:
+    """SHA-256 of the encoders alone, their configuration and weights."""
+    text = json.dumps([encoders, dict(weights)], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Weights of the evidence, and how probable it is that the truth is among the candidates, fitted to known compounds."""

@@ -1,0 +1,330 @@
+"""Spectra and structures as SVG whose colours the page chooses."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from molvis_core import registry
+from molvis_core.modality import Modality
+from molvis_core.records import PeakList, Trace
+from molvis_core.text import visible
+from molvis_retrieval.references import Match, match
+
+if TYPE_CHECKING:
+    pass
+
+
+_WIDTH, _HEIGHT = 860, 270
+
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 18, 34, 40
+
+
+_DRAWING = (240, 165)
+
+
+_MOST_LABELS = 14
+
+
+_MIRROR = 180
+
+
+_PRECURSOR = 118
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A record as an SVG, and what is known of its peaks.
+
+    Attributes:
+        svg: the drawing.
+        caption: what it shows.
+        explained: share of the intensity that the best candidate's substructures explain, of all but the precursor;
+            None where nothing can explain this record.
+        peaks: m/z, relative intensity in percent, formula, error in ppm and substructure of each explained peak.
+        mirrored: how its peaks pair with those of the reference spectrum below it, where there is one.
+    """
+
+    svg: str
+    caption: str
+    explained: float | None = None
+    peaks: tuple[tuple[float, float, str, float, str], ...] = ()
+    mirrored: Match | None = None
+
+
+def draw_record(
+    record: Any,
+    explained: Sequence[Any] | None = None,
+    *,
+    modality: str = "",
+    reference: PeakList | None = None,
+) -> Picture | None:
+    """A spectrum or a trace as an SVG whose colours the page chooses; None for records that are not drawn.
+
+    Args:
+        record: a `PeakList` or a `Trace`.
+        explained: for peaks: objects with `peak`, `formula`, `ppm` and `smiles`, such as a scorer's `explain` returns.
+        modality: of a trace: it says what runs along the axis, and which way.
+        reference: of peaks: drawn below them, upside down, with the pairs in one colour.
+    """
+    if isinstance(record, PeakList) and len(record):
+        return _draw_peaks(record, explained, reference)
+    if isinstance(record, Trace) and len(record):
+        return _draw_trace(record, modality)
+    return None
+
+
+def _draw_peaks(record: PeakList, explained: Sequence[Any] | None, reference: PeakList | None = None) -> Picture:
+    height = np.asarray(record.intensity, dtype=np.float64)
+    height = height / (height.max() or 1.0)
+    known = {int(e.peak): e for e in explained or ()}
+    shown = [record] if reference is None else [record, reference]
+    end = max(float(s.mz[-1]) for s in shown)
+    low, high = max(0.0, min(float(s.mz[0]) for s in shown) * 0.9), max(end, record.precursor_mz or 0.0) * 1.04
+    x = _scale(low, high, _LEFT, _WIDTH - _RIGHT)
+    y = _scale(0.0, 1.0, _HEIGHT - _BOTTOM, _TOP)
+    parts = _axes(x, y, low, high, "m/z", "relative intensity")
+    if record.precursor_mz is not None:
+        at = x(record.precursor_mz)
+        parts.append(f'<line class="precursor" x1="{at:.1f}" x2="{at:.1f}" y1="{y(0):.1f}" y2="{_TOP - 6}"/>')
+        parts.append(
+            f'<text class="precursor" x="{max(at, _LEFT + _PRECURSOR):.1f}" y="{_TOP - 12}" text-anchor="end">'
+            f"precursor {record.precursor_mz:.4f}</text>"
+        )
+    order = sorted(range(len(record)), key=lambda i: (i in known, height[i]))  # explained peaks on top
+    for i in order:
+        at, what = x(float(record.mz[i])), known.get(i)
+        words = f"m/z {record.mz[i]:.4f}, {100 * height[i]:.1f}%"
+        if what is not None:
+            words += f": {what.formula}, {what.ppm:+.1f} ppm, {what.smiles}"
+        parts.append(
+            f'<line class="{"explained" if what else "peak"}" x1="{at:.1f}" x2="{at:.1f}" y1="{y(0):.1f}" '
+            f'y2="{y(height[i]):.1f}"><title>{escape(visible(words))}</title></line>'
+        )
+    parts += _labels(record, height, known, x, y)
+    share = None
+    if explained is not None:
+        limit = (record.precursor_mz or np.inf) - 0.5
+        inside = np.flatnonzero(record.mz < limit)
+        total = float(height[inside].sum())
+        share = float(sum(height[i] for i in inside if i in known)) / total if total else None
+    told = [
+        record.adduct,
+        f"{record.collision_energy:g} eV" if record.collision_energy is not None else None,
+        record.instrument_type,
+        f"{len(record)} peaks",
+    ]
+    caption = " · ".join(escape(visible(t)) for t in told if t)
+    listed = tuple(
+        (float(record.mz[i]), 100 * float(height[i]), str(e.formula), float(e.ppm), str(e.smiles))
+        for i, e in sorted(known.items())
+    )
+    mirrored = None
+    if reference is not None:
+        mirrored = match(record, reference)
+        parts += _mirror(reference, mirrored, x)
+    bottom = 0 if reference is None else _MIRROR
+    return Picture(_svg(parts, "mass spectrum", bottom), caption, share, listed, mirrored)
+
+
+def _mirror(reference: PeakList, mirrored: Match, x: Callable[[float], float]) -> list[str]:
+    """Peaks of a reference spectrum, hanging below the axis and its numbers."""
+    height = np.asarray(reference.intensity, dtype=np.float64)
+    height = height / (height.max() or 1.0)
+    top, paired = _HEIGHT, set(mirrored.pairs[:, 1].tolist())
+    parts = [f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{top}" y2="{top}"/>']
+    for i in sorted(range(len(reference)), key=lambda i: (i in paired, height[i])):
+        at = x(float(reference.mz[i]))
+        words = f"reference: m/z {reference.mz[i]:.4f}, {100 * height[i]:.1f}%"
+        parts.append(
+            f'<line class="{"paired" if i in paired else "peak"}" x1="{at:.1f}" x2="{at:.1f}" y1="{top}" '
+            f'y2="{top + height[i] * (_MIRROR - 24):.1f}"><title>{words}</title></line>'
+        )
+    parts.append(f'<text x="{_LEFT}" y="{top + _MIRROR - 4}">reference spectrum of candidate 1</text>')
+    return parts
+
+
+def _labels(
+    record: PeakList,
+    height: np.ndarray,
+    known: Mapping[int, Any],
+    x: Callable[[float], float],
+    y: Callable[[float], float],
+) -> list[str]:
+    """The highest peaks by formula, or by m/z where nothing explains them, as far as labels do not overlap."""
+    parts: list[str] = []
+    taken: list[_Box] = []
+    if record.precursor_mz is not None:
+        at = max(x(record.precursor_mz), _LEFT + _PRECURSOR)
+        taken += [(at - _PRECURSOR, 0, at, _TOP - 8), (x(record.precursor_mz) - 1, 0, x(record.precursor_mz) + 1, y(0))]
+    for i in sorted(range(len(record)), key=lambda i: -height[i])[: 4 * _MOST_LABELS]:
+        if len(parts) == _MOST_LABELS or height[i] < 0.01:
+            break
+        text = _subscript(str(known[i].formula)) if i in known else f"{record.mz[i]:.4f}"
+        # In pixels, as browsers set 11 px; counts in formulas are smaller.
+        width = sum(5.2 if c.isdigit() else 8.8 for c in str(known[i].formula)) if i in known else 6.6 * len(text)
+        at = min(max(x(float(record.mz[i])), _LEFT + width / 2), _WIDTH - _RIGHT - width / 2)
+        across = [j for j in range(len(record)) if j != i and abs(x(float(record.mz[j])) - at) < width / 2 + 1]
+        # Where the place above the peak is taken, the one above that may do. Counts hang below the line, charges stand
+        # above it.
+        for top in (y(float(height[i])) - (8 if i in known else 5) - lift for lift in (0, 15)):
+            over, under = (13, 5) if i in known else (10, 2)
+            box = (at - width / 2 - 1, top - over, at + width / 2 + 1, top + under)
+            if not any(_overlap(box, other) for other in taken) and all(y(float(height[j])) > box[3] for j in across):
+                break
+        else:
+            continue
+        taken.append(box)
+        kind = "explained" if i in known else "peak"
+        parts.append(f'<text class="{kind}" x="{at:.1f}" y="{top:.1f}" text-anchor="middle">{text}</text>')
+    return parts
+
+
+_Box = tuple[float, float, float, float]
+
+
+def _overlap(one: _Box, other: _Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _draw_trace(record: Trace, name: str) -> Picture:
+    known = {c.name for c in registry.components("modality")}
+    modality: Modality = registry.load("modality", name) if name in known else Modality(name or "trace", Trace)
+    low, high = float(record.x[0]), float(record.x[-1])
+    bottom, top = min(0.0, float(record.y.min())), float(record.y.max())
+    ends = (_WIDTH - _RIGHT, _LEFT) if modality.descending else (_LEFT, _WIDTH - _RIGHT)
+    x = _scale(low, high if high > low else low + 1, *ends)
+    y = _scale(bottom, top if top > bottom else bottom + 1, _HEIGHT - _BOTTOM, _TOP)
+    # More points than pixels only make the file larger.
+    step = max(1, len(record) // (2 * _WIDTH))
+    points = " ".join(
+        f"{x(float(a)):.1f},{y(float(b)):.1f}" for a, b in zip(record.x[::step], record.y[::step], strict=True)
+    )
+    unit = modality.axis_unit.replace("cm^-1", "cm⁻¹")
+    across = f"{modality.axis}, {unit}" if unit else modality.axis
+    parts = [*_axes(x, y, low, high, across, ""), f'<polyline class="trace" points="{points}"/>']
+    words = [modality.signal or modality.name, f"{low:g} to {high:g} {unit}".strip(), f"{len(record)} points"]
+    return Picture(_svg(parts, f"{modality.name} spectrum"), " · ".join(escape(visible(w)) for w in words))
+
+
+def _axes(
+    x: Callable[[float], float], y: Callable[[float], float], low: float, high: float, across: str, up: str
+) -> list[str]:
+    base = _HEIGHT - _BOTTOM
+    parts = [f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{base}" y2="{base}"/>']
+    for tick in _ticks(low, high):
+        at = x(tick)
+        parts.append(f'<line class="axis" x1="{at:.1f}" x2="{at:.1f}" y1="{base}" y2="{base + 4}"/>')
+        parts.append(f'<text x="{at:.1f}" y="{base + 17}" text-anchor="middle">{tick:g}</text>')
+    if up:
+        for share in (0.0, 0.5, 1.0):
+            at = y(share)
+            parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
+            parts.append(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{share:.0%}</text>')
+    if across:
+        parts.append(
+            f'<text class="axis-name" x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 6}" text-anchor="end">{across}</text>'
+        )
+    return parts
+
+
+def _ticks(low: float, high: float, most: int = 9) -> list[float]:
+    """Round numbers between two bounds."""
+    span = max(high - low, 1e-9)
+    raw = span / most
+    size = 10.0 ** np.floor(np.log10(raw))
+    step = next(s * size for s in (1, 2, 2.5, 5, 10) if s * size >= raw)
+    return [float(t) for t in np.arange(np.ceil(low / step) * step, high, step)]
+
+
+def _scale(low: float, high: float, first: float, last: float) -> Callable[[float], float]:
+    return lambda value: first + (value - low) / (high - low) * (last - first)
+
+
+def _svg(parts: Sequence[str], label: str, more: int = 0) -> str:
+    size = f"0 0 {_WIDTH} {_HEIGHT + more}"
+    return f'<svg class="spectrum" viewBox="{size}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+
+
+def formula_html(formula: str) -> Any:
+    """A formula as HTML: counts below the line, the charge above it."""
+    from markupsafe import Markup
+
+    parts = re.findall(r"\d+|[+-]+|[^\d+-]+", formula)
+    tags = {True: "sub", False: "sup"}
+    return Markup("").join(
+        Markup("<{0}>{1}</{0}>").format(tags[p.isdigit()], p) if p.isdigit() or p[0] in "+-" else p for p in parts
+    )
+
+
+def _subscript(formula: str) -> str:
+    """A formula as SVG text: counts below the line, the charge above it."""
+    out: list[str] = []
+    shift = 0
+    for part in re.findall(r"\d+|[+-]+|[^\d+-]+", formula):
+        level = 3 if part.isdigit() else -4 if part[0] in "+-" else 0
+        move = f' dy="{level - shift}"' if level != shift else ""
+        size = ' font-size="8.5"' if level else ""
+        out.append(f"<tspan{move}{size}>{escape(part)}</tspan>")
+        shift = level
+    return "".join(out)
+
+
+_COLOURS = {
+    "#000000": "currentColor",
+    "#0000FF": "var(--nitrogen)",
+    "#FF0000": "var(--oxygen)",
+    "#CCCC00": "var(--sulfur)",
+    "#00CC00": "var(--halogen)",
+    "#33CCCC": "var(--halogen)",
+    "#FF7F00": "var(--phosphorus)",
+    "#7F4C19": "var(--phosphorus)",
+    "#A01EEF": "var(--iodine)",
+}
+"""RDKit's colours of elements, and how the page calls them, so that dark pages get lighter ones."""
+
+
+@functools.lru_cache(maxsize=4096)
+def draw_structure(smiles: str) -> str:
+    """A structure as an SVG whose colours the page chooses; empty where RDKit refuses the SMILES."""
+    from rdkit.Chem.Draw import rdMolDraw2D
+    from rdkit.rdBase import BlockLogs
+
+    from molvis_core.chemistry.structures import parse_smiles
+    from molvis_core.errors import StructureError
+
+    try:
+        mol = parse_smiles(smiles)
+    except StructureError:
+        return ""
+    with BlockLogs():
+        drawing = rdMolDraw2D.MolDraw2DSVG(*_DRAWING)
+        options = drawing.drawOptions()
+        options.clearBackground = False
+        options.fixedBondLength = 22  # at most: small molecules are not blown up, large ones shrink to fit
+        options.bondLineWidth = 1.3
+        options.minFontSize = 9
+        options.maxFontSize = 12
+        options.padding = 0.02
+        rdMolDraw2D.PrepareAndDrawMolecule(drawing, mol)
+        drawing.FinishDrawing()
+    svg = drawing.GetDrawingText()
+    svg = svg[svg.index("<svg") :]
+    body = re.sub(r"^<svg[^>]*>|</svg>\s*$|<!--.*?-->", "", svg, flags=re.DOTALL)
+    body = re.sub(r" class='[^']*'", "", body)
+    body = re.sub(r"fill='(#[0-9A-F]{6})'", r"style='fill:\1'", body)
+    body = re.sub(r"#[0-9A-F]{6}", lambda m: _COLOURS.get(m.group(0), m.group(0)), body)
+    # What says no more than an SVG's defaults is half of the file.
+    body = re.sub(r"(fill-rule:evenodd|(stroke|fill)-opacity:1|stroke-linecap:butt|stroke-linejoin:miter);", "", body)
+    width, height = _DRAWING
+    return (
+        f'<svg class="structure" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+        f'aria-label="{escape(visible(smiles))}">{"".join(body.split(chr(10)))}</svg>'
+    )

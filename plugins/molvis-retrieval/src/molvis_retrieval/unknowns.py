@@ -1,0 +1,290 @@
+"""What was measured of one unknown: measurements put together, checked, and their ions read."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from molvis_core import registry
+from molvis_core.chemistry.adducts import likely_adducts
+from molvis_core.errors import (
+    AdductError,
+    BundleError,
+    MolvisError,
+    RecordError,
+)
+from molvis_core.records import NO_ORIGIN, Measurement, Origin, Record, Structure
+from molvis_retrieval.bundle import Bundle
+from molvis_retrieval.ions import check_ion, common_mass
+from molvis_retrieval.results import Identification
+
+if TYPE_CHECKING:
+    pass
+
+
+Query = Measurement | Record | Sequence["Measurement | Record"]
+"""One measurement, or all that was measured of one unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """What was measured of one unknown, checked.
+
+    Attributes:
+        name: of the query.
+        measured: records by modality, in the order in which they came.
+        problem: why it cannot be searched; empty where it can.
+        mass: neutral mass in Da, where an ion tells it or it was given.
+        truth: the true structure, where it is known.
+        notes: what of it is not used, and why.
+        origin: where in which file it was found.
+        share: how often neutral molecules form its ion; 1 where the ion is known.
+    """
+
+    name: str
+    measured: dict[str, tuple[Any, ...]]
+    problem: str = ""
+    mass: float | None = None
+    truth: Structure | None = None
+    notes: tuple[str, ...] = ()
+    origin: Origin = NO_ORIGIN
+    share: float = 1.0
+
+    @property
+    def records(self) -> tuple[Any, ...]:
+        """All of them, modality by modality."""
+        return tuple(r for records in self.measured.values() for r in records)
+
+    @property
+    def ion(self) -> Any:
+        """The first record that names an adduct or a precursor, or else the first."""
+        ions = [r for r in self.records if _says(r, "adduct") or _says(r, "precursor_mz")]
+        return ions[0] if ions else self.records[0] if self.records else None
+
+    def failed(self, problem: str) -> Identification:
+        """An identification that says why there is none."""
+        return Identification(
+            self.name,
+            problem,
+            getattr(self.ion, "precursor_mz", None),
+            getattr(self.ion, "adduct", None),
+            self.mass,
+            len(self.records),
+            truth=self.truth,
+            records=self.records,
+            modalities=tuple(m for m, records in self.measured.items() for _ in records),
+            notes=self.notes,
+            origin=self.origin,
+        )
+
+
+def _says(record: Any, name: str) -> bool:
+    return getattr(record, name, None) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A record with what its query says of it."""
+
+    record: Any
+    modality: str
+    label: str | None
+    truth: Structure | None
+    origin: Origin = NO_ORIGIN
+
+
+def unknowns_of(
+    bundle: Bundle,
+    queries: Sequence[Query],
+    adduct: str | None,
+    consensus: bool,
+    modality: str | None,
+    mass: float | None,
+) -> list[Unknown]:
+    """Queries as unknowns, each of whose measurements is checked against what the bundle can use."""
+    groups: dict[Any, list[_Item]] = {}
+    for number, query in enumerate(queries, start=1):
+        parts = list(query) if isinstance(query, Sequence) else [query]
+        items = [_item(bundle, part, number, modality) for part in parts]
+        label = next((i.label for i in items if i.label), None)
+        name = label or f"query {number}"
+        items = [replace(i, label=name) for i in items] or [_Item(None, "", name, None)]
+        groups.setdefault(name if consensus and label else number, []).extend(items)
+    scorers = [
+        (s.accepts, registry.component("scorer", registry.spec_name(bundle.config.scorers[k])[0]).modality)
+        for k, s in bundle.scorers.items()
+    ]
+    return [_unknown(bundle, scorers, group, adduct, mass) for group in groups.values()]
+
+
+def _item(bundle: Bundle, part: Measurement | Record, number: int, modality: str | None) -> _Item:
+    if isinstance(part, Measurement):
+        return _Item(part.record, part.modality, _label(part), part.structure, part.origin)
+    return _Item(part, modality or _modality_of(bundle, part, number), getattr(part, "identifier", None), None)
+
+
+def _label(part: Measurement) -> str | None:
+    """What people call a measurement: its name, or the feature, or the scan, or whatever its source calls it."""
+    identifier, origin = getattr(part.record, "identifier", None), part.origin
+    if part.name or not (origin.feature_id or origin.scans):
+        return part.name or identifier
+    if origin.feature_id:
+        return f"feature {origin.feature_id}"
+    # mzML writes controllerType=0 controllerNumber=1 scan=17.
+    own = identifier in (None, origin.scans) or identifier.endswith(f"scan={origin.scans}")
+    return f"scan {origin.scans}" if own else identifier
+
+
+def _modality_of(bundle: Bundle, record: Any, number: int) -> str:
+    """The modality of a bare record, by its type: one that the bundle knows before one that it does not."""
+    known = {c.name for c in registry.components("modality") if c.name != "structure"}
+    fitting = [n for n in sorted(known) if registry.load("modality", n).record is type(record)]
+    mine = [n for n in fitting if n in bundle.modalities]
+    mine += [
+        n
+        for k, s in bundle.scorers.items()
+        if (n := registry.component("scorer", registry.spec_name(bundle.config.scorers[k])[0]).modality) in fitting
+        and n not in mine
+    ]
+    chosen = mine or fitting
+    if len(chosen) != 1:
+        what = f"may be any of {', '.join(chosen)}" if chosen else "belongs to no installed modality"
+        raise RecordError(
+            f"query {number} is a {type(record).__name__}, which {what}; hand over a Measurement that says its modality"
+        )
+    return chosen[0]
+
+
+def _unknown(
+    bundle: Bundle,
+    scorers: Sequence[tuple[type[Any], str]],
+    group: Sequence[_Item],
+    adduct: str | None,
+    mass: float | None,
+) -> Unknown:
+    measured: dict[str, list[Any]] = {}
+    masses: list[float] = []
+    notes: list[str] = []
+    several = len(group) > 1
+    for item in group:
+        try:
+            checked, own = _checked(bundle, scorers, item, adduct)
+        except MolvisError as error:
+            notes.append(f"{item.modality}: {error}" if several and item.modality else str(error))
+            continue
+        measured.setdefault(item.modality, []).append(checked)
+        if own is not None:
+            masses.append(own)
+    problem = "" if measured else notes[0] if notes else "nothing was measured"
+    if mass is None:
+        mass, differ = common_mass(masses)
+        problem = problem or differ
+    truth = next((i.truth for i in group if i.truth is not None), None)
+    kept = measured or _grouped(group)
+    return Unknown(
+        str(group[0].label),
+        {m: tuple(r) for m, r in kept.items()},
+        problem,
+        mass,
+        truth,
+        tuple(notes if measured else ()),
+        _one_origin([i.origin for i in group]),
+    )
+
+
+def _one_origin(origins: Sequence[Origin]) -> Origin:
+    """Where the measurements of one unknown were found: their names side by side, the middle of their times."""
+
+    def names(every: Iterable[str | None]) -> str | None:
+        return ", ".join(dict.fromkeys(n for n in every if n)) or None
+
+    times = [o.rt_min for o in origins if o.rt_min is not None]
+    return Origin(
+        names(o.feature_id for o in origins),
+        names(o.scans for o in origins),
+        float(np.median(times)) if times else None,
+        names(o.source_file for o in origins),
+    )
+
+
+def _grouped(group: Sequence[_Item]) -> dict[str, list[Any]]:
+    out: dict[str, list[Any]] = {}
+    for item in group:
+        if item.record is not None:
+            out.setdefault(item.modality, []).append(item.record)
+    return out
+
+
+def _checked(
+    bundle: Bundle, scorers: Sequence[tuple[type[Any], str]], item: _Item, adduct: str | None
+) -> tuple[Any, float | None]:
+    """A record that the bundle can use, and the neutral mass that it tells.
+
+    Raises:
+        MolvisError: the bundle cannot use it, and why.
+    """
+    if item.record is None:
+        raise RecordError("nothing was measured")
+    if item.modality in bundle.modalities:
+        encoder = bundle.encoder(item.modality)
+        if not isinstance(item.record, encoder.accepts):
+            raise RecordError(
+                f"a {type(item.record).__name__}; the {item.modality!r} encoder takes {encoder.accepts.__name__}"
+            )
+        return check_ion(item.record, adduct)
+    if any(isinstance(item.record, kind) and only in ("", item.modality) for kind, only in scorers):
+        return check_ion(item.record, adduct)
+    raise BundleError(
+        f"bundle {bundle.name!r} has no encoder for {item.modality!r} and no scorer that takes it; it knows "
+        f"{', '.join(sorted({*bundle.modalities, *(only for _, only in scorers)} - {'structure', ''}))}"
+    )
+
+
+def as_likely_ions(unknown: Unknown, names: Sequence[str] = ()) -> list[Unknown]:
+    """An unknown whose ions name no adduct, once for each that they may be; any other, as it is.
+
+    Args:
+        unknown: whose mass no ion tells.
+        names: of adducts to try, instead of the likely ones of the ions' polarity and charge.
+
+    Raises:
+        AdductError: no adduct fits its polarity and charge, or its ions are of both polarities.
+    """
+    nameless = [
+        r
+        for r in unknown.records
+        if getattr(r, "precursor_mz", None) is not None and getattr(r, "adduct", None) is None
+    ]
+    if unknown.problem or unknown.mass is not None or not nameless:
+        return [unknown]
+    modes = {m for r in nameless if (m := getattr(r, "ionmode", None))}
+    charges = {r.charge for r in nameless if r.charge is not None}
+    if len(modes) > 1 or len(charges) > 1:
+        raise AdductError("its ions name no adduct and differ in polarity or charge; name their adducts")
+    likely = likely_adducts(modes.pop() if modes else None, charges.pop() if charges else None, names)
+    found = [_as_ion(unknown, name, share) for name, share in likely.items()]
+    # The lightest ions cannot be all of them.
+    return [u for u in found if not u.problem] or found[:1]
+
+
+def _as_ion(unknown: Unknown, adduct: str, share: float) -> Unknown:
+    """An unknown with this adduct for the ions that name none."""
+    masses: list[float] = []
+    measured: dict[str, tuple[Any, ...]] = {}
+    problem = ""
+    for modality, records in unknown.measured.items():
+        checked: list[Any] = []
+        for record in records:
+            try:
+                named, mass = check_ion(record, adduct)
+            except AdductError as error:
+                problem, named, mass = problem or str(error), record, None
+            checked.append(named)
+            masses += [mass] if mass is not None else []
+        measured[modality] = tuple(checked)
+    mass, differ = common_mass(masses)
+    return dataclasses.replace(unknown, measured=measured, mass=mass, problem=problem or differ, share=share)
