@@ -241,6 +241,38 @@ def for_suffix(kind: str, path: Path | str, *, modality: str | Collection[str] |
     raise ComponentError(f"{path}: no {kind} claims this ending. Known endings: {', '.join(known) or 'none'}.")
 
 
+def reader_for(path: Path | str, *, modality: str) -> Component:
+    """The reader of a file or a folder, by its ending and by what is in it.
+
+    The reader that `for_suffix` finds is taken unless it does not recognise the file and another one does: a folder has
+    no ending, and a file may have that of something else.
+
+    Args:
+        path: the file or the folder.
+        modality: of the readers to choose from.
+
+    Raises:
+        ComponentError: no reader claims the ending or recognises the file.
+    """
+    readers = [c for c in components("reader") if c.modality == modality]
+    try:
+        claiming = for_suffix("reader", path, modality=modality)
+    except ComponentError:
+        known = next((c for c in readers if recognises(c, path)), None)
+        if known is None:
+            raise
+        return known
+    if recognises(claiming, path) is not False:
+        return claiming
+    return next((c for c in readers if recognises(c, path)), claiming)
+
+
+def recognises(found: Component, path: Path | str) -> bool | None:
+    """Whether a reader recognises a file or a folder as its own; None where it has no opinion."""
+    ask = recogniser(found)
+    return None if ask is None else bool(ask(Path(path)))
+
+
 def fill_spec(kind: str, spec: Mapping[str, Any] | str) -> dict[str, Any]:
     """A component's spec with the defaults of its constructor. Nested specs are filled too.
 

@@ -294,7 +294,7 @@ def _fault(make: Callable[[Path], Path], path: Path, **options: Any) -> ReadErro
         (lambda p: varian(p / "a.fid", cut=100), "numbers: it is cut off"),
         (lambda p: varian(p / "a.fid", cut=8 * POINTS), "holds 60 bytes|holds 0 of"),
         (lambda p: varian(p / "a.fid", sw=""), "sw is missing; a number is wanted"),
-        (lambda p: _file(p / "a.fid" / "fid", "x" * 99).parent, "wanted is acqus"),
+        (lambda p: _file(p / "a.fid" / "fid", "x" * 99).parent, "it has no acqus"),
         (lambda p: jcamp_fid(p / "a.dx", imaginary=False), "fid without imaginary parts"),
         (lambda p: jcamp_fid(p / "a.dx", end=""), "ends before the ##END="),
         (lambda p: jcamp_fid(p / "a.dx", **{".OBSERVE FREQUENCY": ""}), "no ##.OBSERVE FREQUENCY=; give it in MHz"),
@@ -320,9 +320,9 @@ def _fault(make: Callable[[Path], Path], path: Path, **options: Any) -> ReadErro
         (lambda p: _file(p / "a.csv", "# 500 MHz\n" + "".join(f"{k**2},1\n" for k in range(50))), "axis is not even"),
         (lambda p: _file(p / "a.csv", "# 500 MHz\n" + "".join(f"{k % 9},1\n" for k in range(50))), "axis is not even"),
         (lambda p: _file(p / "a.zip", b"PK nothing"), "is no ZIP file: .*; get it whole"),
-        (lambda p: _file(p / "a.mol", "x"), "is no NMR spectrum that molvis reads"),
+        (lambda p: _file(p / "a.mol", "x"), "is not an NMR spectrum that molvis reads"),
         (lambda p: p / "none.csv", "no such file or folder"),
-        (lambda p: p, "is no NMR spectrum that molvis reads; wanted is acqus"),
+        (lambda p: p, "holds no NMR spectrum that molvis reads: it has no acqus"),
     ],
 )
 def test_what_cannot_be_read_says_why(tmp_path: Path, make: Callable[[Path], Path], reason: str):

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +12,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molvis_core.errors import ReadError, WriteError
-from molvis_nmr.formats.spin_systems import is_gissmo, read_regions, read_system, read_systems, write_system
+from molvis_core.records import Measurement, Trace
+from molvis_core.testing import ReaderContract, offer, toy_component
+from molvis_nmr.formats.opening import read_fid, read_spectra, read_spectrum
+from molvis_nmr.formats.spin_systems import (
+    is_gissmo,
+    read_gissmo,
+    read_json,
+    read_regions,
+    read_system,
+    read_systems,
+    read_toml,
+    write_system,
+    write_systems,
+)
+from molvis_nmr.mixture.results import Reference
+from molvis_nmr.spins.simulation import simulate
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.workflows.convert import convert
+from molvis_nmr.workflows.fit import fit_files, library_entries
+from molvis_nmr.workflows.simulate import simulate_file
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "nmr"
 with_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no NMR data in {DATA}: set MOLVIS_DATA")
@@ -208,7 +227,7 @@ def test_one_entry_of_a_library_is_asked_for_by_name(tmp_path: Path):
     assert len(read_systems(path)) == 3
     with pytest.raises(ReadError, match="holds 3 spin systems; say which"):
         read_system(path)
-    with pytest.raises(ReadError, match="3 spin systems answer to 'bmse'"):
+    with pytest.raises(ReadError, match="3 spin systems match 'bmse'"):
         read_system(path, "bmse")
     with pytest.raises(ReadError, match="Did you mean 'Proline'"):
         read_system(path, "Prolin")
@@ -257,3 +276,132 @@ def test_gissmo_files_agree_with_the_library(name: str):
     np.testing.assert_array_equal(system.multiplicity, other.multiplicity)
     np.testing.assert_allclose(system.shifts, other.shifts)
     np.testing.assert_allclose(system.couplings, other.couplings, atol=1e-5)
+
+
+class TestGissmo(ReaderContract):
+    @pytest.fixture
+    def read(self) -> Any:
+        return read_gissmo
+
+    @pytest.fixture
+    def write(self) -> Any:
+        return write_systems
+
+    @pytest.fixture
+    def modality(self) -> str:
+        return "spin-system"
+
+    @pytest.fixture
+    def good(self, tmp_path: Path) -> Path:
+        return _file(tmp_path / "good.xml", GISSMO.format(couplings=SEVEN))
+
+    @pytest.fixture
+    def bad(self, tmp_path: Path) -> Path:
+        return _file(tmp_path / "bad.xml", GISSMO.format(couplings=SEVEN)[:300])
+
+
+class TestJson(TestGissmo):
+    @pytest.fixture
+    def read(self) -> Any:
+        return read_json
+
+    @pytest.fixture
+    def good(self, tmp_path: Path) -> Path:
+        return _file(tmp_path / "good.json", json.dumps({**TABLE, "id": "a", "aliases": ["b"]}))
+
+    @pytest.fixture
+    def bad(self, tmp_path: Path) -> Path:
+        return _file(tmp_path / "bad.json", json.dumps({"systems": [{"id": "a", "shifts_ppm": "x"}]}))
+
+
+class TestToml(TestGissmo):
+    @pytest.fixture
+    def read(self) -> Any:
+        return read_toml
+
+    @pytest.fixture
+    def good(self, tmp_path: Path) -> Path:
+        write_system(tmp_path / "good.toml", read_system(_file(tmp_path / "a.json", json.dumps(TABLE))))
+        return tmp_path / "good.toml"
+
+    @pytest.fixture
+    def bad(self, tmp_path: Path) -> Path:
+        return _file(tmp_path / "bad.toml", '[[systems]]\nid = "a"\nshifts_ppm = [1, "x"]\n')
+
+
+def test_a_bad_entry_of_a_library_stops_only_those_who_ask_for_it(tmp_path: Path):
+    good, bad = {"id": "a", "shifts_ppm": [1]}, {"id": "b", "shifts_ppm": ["x"]}
+    path = _file(tmp_path / "library.json", json.dumps([good, bad]))
+    assert read_system(path, "a").identifier == "a"
+    with pytest.raises(ReadError, match="record b: shifts_ppm is 'x'"):
+        read_system(path, "b")
+    with pytest.raises(ReadError, match="record b"):
+        read_systems(path)
+
+
+@pytest.mark.parametrize("name", ["a.xml", "a.json", "a.txt"])
+def test_the_content_of_a_file_counts_before_its_ending(tmp_path: Path, name: str):
+    assert read_system(_file(tmp_path / name, GISSMO.format(couplings=SEVEN))).identifier == "bmse000297"
+    write_system(tmp_path / "b.toml", read_system(tmp_path / name))
+    assert read_system(_file(tmp_path / name, (tmp_path / "b.toml").read_text())).identifier == "bmse000297"
+
+
+# A format as another plugin brings it: a line for each group.
+
+
+def read_lines(path: Path) -> Iterator[Measurement | ReadError]:
+    """`name ppm spins` on each line, without couplings."""
+    rows = [line.split() for line in path.read_text().splitlines()[1:]]
+    names, shifts, counts = zip(*rows, strict=True)
+    size = len(rows)
+    system = SpinSystem(
+        names, np.array(shifts, float), np.zeros((size, size)), multiplicity=np.array(counts, int), identifier=path.stem
+    )
+    yield Measurement(system, None, "spin-system", name=path.stem)
+
+
+def is_lines(path: Path) -> bool:
+    return path.read_bytes()[:8] == b"# spins\n"
+
+
+def read_pairs(path: Path) -> Iterator[Measurement | ReadError]:
+    """`ppm:intensity` on each line, at 500 MHz."""
+    x, y = np.array([line.split(":") for line in path.read_text().splitlines()], dtype=float).T
+    yield Measurement(Trace(x, y, frequency=500.0, identifier=path.stem), None, "nmr", name="of a stranger")
+
+
+@pytest.fixture
+def stranger() -> Iterator[None]:
+    """A plugin that reads spin systems and spectra of its own."""
+    lines = toy_component(
+        "reader", "acme-lines", read_lines, modality="spin-system", suffixes=(".lines",),
+        recognises=toy_component("reader", "acme-lines", is_lines).target,
+    )  # fmt: skip
+    pairs = toy_component("reader", "acme-pairs", read_pairs, modality="nmr", suffixes=(".pairs",))
+    with offer(lines, pairs):
+        yield
+
+
+@pytest.mark.usefixtures("stranger")
+def test_formats_of_other_plugins_go_through_the_same_door(tmp_path: Path):
+    start = _file(tmp_path / "start.lines", "# spins\nH1 1.200 3\nH2 3.601 2\n")
+    truth = SpinSystem(("H1", "H2"), np.array([1.2, 3.6]), np.zeros((2, 2)), multiplicity=np.array([3, 2]))
+    clean = simulate(truth, 500.0, window=(0.8, 4.0), points=8000)
+    noisy = clean.y + np.random.default_rng(0).normal(0, 0.01, 8000)
+    spectrum = _file(
+        tmp_path / "a.pairs", "\n".join(f"{x!r}:{y!r}" for x, y in zip(clean.x.tolist(), noisy.tolist(), strict=True))
+    )
+    assert read_system(start).identifier == "start"
+    assert read_system(f"{start}#START").names == ("H1", "H2")
+    assert read_system(_file(tmp_path / "b.unknown", start.read_text())).names == ("H1", "H2")  # by its content
+    assert [one.name for one in read_spectra(spectrum)] == ["of a stranger"]
+    np.testing.assert_array_equal(read_spectrum(spectrum).y, noisy)
+    with pytest.raises(ReadError, match="holds a processed spectrum and no fid"):
+        read_fid(spectrum)
+    found = fit_files([spectrum], system=str(start))
+    np.testing.assert_allclose(found.system.shifts, [1.2, 3.6], atol=1e-4)
+    assert simulate_file(start, frequency=500.0).system.names == ("H1", "H2")
+    named, reference = library_entries([start, spectrum])
+    assert isinstance(named, SpinSystem)
+    assert isinstance(reference, Reference)
+    assert convert(start, tmp_path / "a.toml").size == 2

@@ -1,9 +1,10 @@
-"""The modality of 1D NMR spectra."""
+"""The modalities of 1D NMR: spectra, and the spin systems that they are simulated from."""
 
 from __future__ import annotations
 
 from molvis_core import Modality
 from molvis_core.records import Trace
+from molvis_nmr.spins.system import SpinSystem
 
 NMR = Modality(
     name="nmr",
@@ -13,4 +14,10 @@ NMR = Modality(
     signal="intensity",
     descending=True,
     summary="1D NMR spectra on a chemical shift axis, with the spectrometer's frequency in MHz.",
+)
+SPIN_SYSTEM = Modality(
+    name="spin-system",
+    record=SpinSystem,
+    summary="Groups of spins 1/2 with their shifts and couplings: what NMR spectra are simulated from.",
+    measured=False,
 )

@@ -11,17 +11,8 @@ import numpy as np
 
 from molvis_core.errors import ReadError, RecordError
 from molvis_core.records import Trace
-from molvis_nmr.formats.sources import Folder, Found, Items, is_zip, make_trace, measurements, stem
+from molvis_nmr.formats.sources import Folder, Found, SpectrumReader, is_zip, make_trace, stem
 from molvis_nmr.processing import Fid
-
-
-def read_bruker(path: Path) -> Items:
-    """Bruker experiments of a folder or a ZIP file: processed spectra, else the fid, processed by molvis.
-
-    Raises:
-        ReadError: the path holds no such experiment.
-    """
-    return measurements(find_bruker(path))
 
 
 def is_bruker(path: Path) -> bool:
@@ -220,3 +211,7 @@ def _processed(folder: Folder, name: str) -> Trace:
         raise ReadError(values.where, f"SF is {frequency:g} MHz and SW_p {width:g} Hz; positive numbers are wanted")
     x = values.number("OFFSET") - np.arange(wanted) * width / frequency / wanted
     return make_trace(where, x, y, frequency, _identifier(folder, name.removesuffix("/1r")))
+
+
+read_bruker = SpectrumReader(find_bruker)
+"""Bruker experiments of a folder or a ZIP file: processed spectra, else the fid, processed by molvis."""

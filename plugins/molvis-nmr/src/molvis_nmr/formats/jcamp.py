@@ -16,17 +16,8 @@ from molvis_core.records import Trace
 from molvis_files.jcamp import Block, Problem, Table, parse_number, read_blocks
 from molvis_files.opening import read_text
 from molvis_nmr.formats.bruker import Parameters, group_delay
-from molvis_nmr.formats.sources import Found, Items, make_trace, measurements, stem
+from molvis_nmr.formats.sources import Found, SpectrumReader, make_trace, stem
 from molvis_nmr.processing import Fid
-
-
-def read_jcamp(path: Path) -> Items:
-    """NMR spectra of a JCAMP-DX file; fids are processed by molvis.
-
-    Raises:
-        ReadError: the file cannot be read, or holds no label at all.
-    """
-    return measurements(find_jcamp(path))
 
 
 def is_nmr_jcamp(path: Path) -> bool:
@@ -184,3 +175,7 @@ def _fid(path: Path, block: Block, frequency: float | None) -> Fid:
     nucleus = (_first(block, ".OBSERVENUCLEUS") or "1H").strip("^ ")
     points = real.y + 1j * imaginary[0].y
     return Fid(points, 1 / dwell, zero, carrier, delay, nucleus, block.title.strip() or stem(path))
+
+
+read_jcamp = SpectrumReader(find_jcamp, ("frequency",))
+"""NMR spectra of a JCAMP-DX file; fids are processed by molvis."""

@@ -19,22 +19,13 @@ from molvis_core.errors import ReadError, RecordError
 from molvis_core.records import Trace
 from molvis_files.opening import read_text, unpack_zlib
 from molvis_files.xml import parse_xml
-from molvis_nmr.formats.sources import Found, Items, make_trace, measurements, stem
+from molvis_nmr.formats.sources import Found, SpectrumReader, make_trace, stem
 from molvis_nmr.processing import Fid
 
 log = logging.getLogger("molvis")
 
 WATER = 4.7
 """In ppm: where the carrier of a 1H spectrum in water is, as its signal is suppressed there."""
-
-
-def read_nmrml(path: Path) -> Items:
-    """The spectrum of an nmrML file, else its fid, processed by molvis.
-
-    Raises:
-        ReadError: the file cannot be read, or is XML of another schema.
-    """
-    return measurements(find_nmrml(path))
 
 
 def find_nmrml(path: Path) -> Iterator[Found]:
@@ -214,3 +205,7 @@ def _spectrum(path: Path, root: Element, spectrum: Element, record: str) -> Trac
         reason = f"states {count} points and holds {len(y)}: it is cut off; get the file whole"
         raise ReadError(path, reason, record=record)
     return make_trace(path, x, y, zero, stem(path), record=record)
+
+
+read_nmrml = SpectrumReader(find_nmrml)
+"""The spectrum of an nmrML file, else its fid, processed by molvis."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from molvis_core.errors import ReadError, RecordError
 from molvis_files.opening import read_bytes
-from molvis_nmr.formats.sources import Found, Items, make_trace, measurements, stem
+from molvis_nmr.formats.sources import Found, SpectrumReader, make_trace, stem
 from molvis_nmr.processing import Fid
 
 _HEADER = 2048
@@ -22,15 +22,6 @@ _NUMBERS = (
     "FDDIMCOUNT", "FDSIZE", "FDF2QUADFLAG", "FDF2SW", "FDF2OBS", "FDF2FTFLAG", "FDF2ORIG", "FDF2AQSIGN", "FDF2CAR",
     "FDDMXVAL", "FDDMXFLAG",
 )  # fmt: skip
-
-
-def read_nmrpipe(path: Path) -> Items:
-    """The spectrum of an NMRPipe file; a fid is processed by molvis.
-
-    Raises:
-        ReadError: the file cannot be read, or is none of NMRPipe's.
-    """
-    return measurements(find_nmrpipe(path))
 
 
 def is_nmrpipe(path: Path) -> bool:
@@ -107,3 +98,7 @@ def _found(path: Path, header: dict[str, Any], data: np.ndarray) -> Found:
     return Found(
         path, stem(path), fid=Fid(points, width, observed, float(header["FDF2CAR"]), delay, nucleus, stem(path))
     )
+
+
+read_nmrpipe = SpectrumReader(find_nmrpipe)
+"""The spectrum of an NMRPipe file; a fid is processed by molvis."""

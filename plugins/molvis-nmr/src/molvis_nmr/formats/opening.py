@@ -1,15 +1,16 @@
-"""One door to every format of spectra."""
+"""One door to every format of spectra: the readers of the modality `nmr`, found through the registry."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from molvis_core.errors import ReadError, did_you_mean
+from molvis_core import registry
+from molvis_core.errors import ComponentError, ReadError, did_you_mean
 from molvis_core.records import Trace
-from molvis_nmr.formats import bruker, jcamp, nmrml, nmrpipe, text, varian
 from molvis_nmr.formats.entries import split_entry
-from molvis_nmr.formats.sources import Folder, Found, is_zip
+from molvis_nmr.formats.sources import Folder, Found, SpectrumReader, is_zip
 from molvis_nmr.processing import Fid
 
 
@@ -25,8 +26,8 @@ def read_spectrum(
 
     Args:
         path: a folder or a ZIP file of Bruker, Varian or Agilent, a file `fid` or `1r` of one, JCAMP-DX, nmrML,
-            NMRPipe, two columns of text, or a table of spectra; told by content and ending.
-            `table.parquet#ENTRY` is short for giving `entry`.
+            NMRPipe, two columns of text, a table of spectra, or what another plugin reads; known by content and
+            ending. `table.parquet#ENTRY` is short for giving `entry`.
         entry: which of several, by what the file calls it: `10`, `10/pdata/1`, a title, a `spectrum_id`.
         raw: process the fid, even where there is a processed spectrum.
         frequency: of the observed nucleus in MHz, where text or JCAMP-DX does not state it.
@@ -53,12 +54,12 @@ def read_spectra(path: Path | str, *, frequency: float | None = None, resample: 
     Raises:
         ReadError: the file cannot be read at all.
     """
-    return list(_find(Path(path), None, frequency, resample))
+    return list(_find(Path(path), {"frequency": frequency, "resample": resample}))
 
 
 def _one(path: Path | str, entry: str | None, *, frequency: float | None = None, resample: bool = False) -> Found:
     path, entry = split_entry(path, entry)
-    found = list(_find(path, entry, frequency, resample))
+    found = list(_find(path, {"entry": entry, "frequency": frequency, "resample": resample}))
     if entry is not None:
         named = [one for one in found if entry in (one.record, one.name)] or [
             one for one in found if one.record.startswith(f"{entry.strip('/')}/")
@@ -79,38 +80,45 @@ def _one(path: Path | str, entry: str | None, *, frequency: float | None = None,
     return found[0]
 
 
-def _find(path: Path, entry: str | None, frequency: float | None, resample: bool) -> Iterator[Found]:
+def _find(path: Path, settings: Mapping[str, Any]) -> Iterator[Found]:
+    """What the reader of a file or a folder gives: the one door, whoever wrote the reader."""
     if not path.exists():
         raise ReadError(path, "no such file or folder")
-    name = path.name.lower().removesuffix(".gz")
     if is_zip(path) and path.is_file():
         Folder(path)  # says what is wrong with a damaged one, which would be a Bruker's, a Varian's or neither's
-    readers: tuple[tuple[bool, Callable[[], Iterator[Found]]], ...]
-    if path.is_dir() or is_zip(path) or name in ("fid", "1r"):
-        readers = (
-            (bruker.is_bruker(path), lambda: bruker.find_bruker(path)),
-            (varian.is_varian(path), lambda: varian.find_varian(path)),
-        )
-        wanted = "acqus or pdata/1/procs of Bruker, or procpar of Varian or Agilent"
-        if not path.is_dir() and not is_zip(path):
-            wanted += " beside it"
-        if path.is_file() and name == "fid" and nmrpipe.is_nmrpipe(path):
-            readers = ((True, lambda: nmrpipe.find_nmrpipe(path)),)
-    else:
-        readers = (
-            (name.endswith(".parquet"), lambda: text.find_table(path, entry=entry)),
-            (nmrpipe.is_nmrpipe(path), lambda: nmrpipe.find_nmrpipe(path)),
-            (name.endswith(".nmrml"), lambda: nmrml.find_nmrml(path)),
-            (name.endswith((".jdx", ".dx", ".jcamp")), lambda: jcamp.find_jcamp(path, frequency=frequency)),
-            (
-                name.endswith((".csv", ".txt", ".tsv", ".xy", ".dat", ".asc")),
-                lambda: text.find_text(path, frequency=frequency, resample=resample),
-            ),
-        )
-        wanted = "the data of an instrument, .jdx, .dx, .nmrML, NMRPipe's, .csv, .txt or .parquet"
-    for fits, find in readers:
-        if fits:
-            return find()
+    try:
+        component = registry.reader_for(path, modality="nmr")
+    except ComponentError as error:
+        raise ReadError(path, _nothing(path)) from error
+    if (path.is_dir() or is_zip(path) or _of_an_experiment(path)) and registry.recognises(component, path) is False:
+        raise ReadError(path, _nothing(path))
+    reader = registry.load("reader", component.name)
+    return reader.found(path, settings) if isinstance(reader, SpectrumReader) else _from_items(path, reader(path))
+
+
+def _from_items(path: Path, items: Iterable[Any]) -> Iterator[Found]:
+    """The measurements of a reader that knows no fids."""
+    for number, item in enumerate(items, start=1):
+        if isinstance(item, ReadError):
+            yield Found(path, str(item.record or number), problem=item)
+        else:
+            trace = item.record
+            record = trace.identifier or item.name or str(number)
+            yield Found(path, record, trace=trace, name=item.name, source=item.source, licence=item.licence)
+
+
+def _of_an_experiment(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz") in ("fid", "1r")
+
+
+def _nothing(path: Path) -> str:
+    """Why a path is no spectrum."""
+    kinds = "acqus or pdata/1/procs of Bruker, or procpar of Varian or Agilent"
+    if path.is_dir() or is_zip(path):
+        return f"holds no NMR spectrum that molvis reads: it has no {kinds}"
+    if _of_an_experiment(path):
+        return f"is not an NMR spectrum that molvis reads: there is no {kinds} beside it"
     if path.parent.name.endswith(".fid") or (path.parent / "acqus").exists() or path.parent.parent.name == "pdata":
-        raise ReadError(path, "is no spectrum but belongs to one; give its folder, or the fid or 1r in it")
-    raise ReadError(path, f"is no NMR spectrum that molvis reads; wanted is {wanted}")
+        return "is no spectrum but belongs to one; give its folder, or the fid or 1r in it"
+    endings = sorted({s for c in registry.components("reader") if c.modality == "nmr" for s in c.suffixes})
+    return f"is not an NMR spectrum that molvis reads; it reads folders of spectrometers, and {', '.join(endings)}"

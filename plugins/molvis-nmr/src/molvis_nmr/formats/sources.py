@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -83,6 +84,34 @@ def measurements(found: Iterator[Found]) -> Items:
             yield error
         else:
             yield Measurement(trace, None, "nmr", name=one.name, source=one.source, licence=one.licence)
+
+
+@dataclass(frozen=True, slots=True)
+class SpectrumReader:
+    """A reader that also gives raw fids, and takes what a file leaves open. It is a component's target.
+
+    A plugin may offer a plain function as a reader of the modality `nmr`; with this class its format has fids too, for
+    `molvis nmr process`, and settings of the command line reach it.
+
+    Attributes:
+        find: a path to what is there, as an iterator of `Found`; takes the settings by keyword.
+        settings: which of `entry`, `frequency` (MHz) and `resample` it takes.
+    """
+
+    find: Callable[..., Iterator[Found]]
+    settings: tuple[str, ...] = ()
+
+    def __call__(self, path: Path) -> Items:
+        """Measurements, as every reader gives them: processed spectra, else fids processed by molvis.
+
+        Raises:
+            ReadError: the path cannot be read as this format.
+        """
+        return measurements(self.find(path))
+
+    def found(self, path: Path, given: Mapping[str, Any]) -> Iterator[Found]:
+        """What is there, with those of the settings that the format takes."""
+        return self.find(path, **{key: given[key] for key in self.settings if given.get(key)})
 
 
 class Folder:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from molvis_core.errors import ReadError, RecordError, WriteError, did_you_mean
+from molvis_core.errors import ReadError, RecordError, WriteError
 from molvis_files.documents import load_json, load_toml, write_toml
 from molvis_nmr.formats.gissmo import join_names
 from molvis_nmr.spins.system import SpinSystem
@@ -35,50 +35,16 @@ def parse_table(path: Path, text: str, kind: str) -> Any:
 
 
 def table_entries(path: Path, table: Any) -> list[Mapping[str, Any]]:
-    """The spin systems that a file holds: one, or those of a library."""
+    """The tables of the spin systems that a file holds: one, or those of a library."""
     entries = table.get("systems", [table]) if isinstance(table, Mapping) else table
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, Mapping) for entry in entries):
         raise ReadError(path, "holds no spin system: a table with 'spins', or a list 'systems' of them, is wanted")
     return entries
 
 
-def pick_entry(path: Path, entries: Sequence[Mapping[str, Any]], wanted: str | None) -> Mapping[str, Any]:
-    """The entry of an identifier, a name, an alias, or a part of an identifier that only one has.
-
-    Raises:
-        ReadError: none has it, or several.
-    """
-    if wanted is None:
-        if len(entries) == 1:
-            return entries[0]
-        some = ", ".join(_identifier(entry) for entry in entries[:3])
-        raise ReadError(path, f"holds {len(entries)} spin systems; say which by its identifier, such as: {some}")
-    word = wanted.lower()
-    tests = (
-        lambda entry: _identifier(entry) == wanted,
-        lambda entry: word in _words(entry),
-        lambda entry: word in _identifier(entry).lower(),
-    )
-    found: list[Mapping[str, Any]] = []
-    for test in tests:
-        if found := [entry for entry in entries if test(entry)]:
-            break
-    if len(found) == 1:
-        return found[0]
-    if found:
-        some = ", ".join(_identifier(entry) for entry in found[:5])
-        raise ReadError(path, f"{len(found)} spin systems answer to {wanted!r}: {some}; give one's whole identifier")
-    near = did_you_mean(wanted, [_identifier(entry) for entry in entries] + [str(e.get("name", "")) for e in entries])
-    raise ReadError(path, f"no spin system {wanted!r} among its {len(entries)}.{near}")
-
-
-def _identifier(entry: Mapping[str, Any]) -> str:
+def identifier_of(entry: Mapping[str, Any]) -> str:
+    """What an entry of a library is called."""
     return str(entry.get("id") or entry.get("name") or "")
-
-
-def _words(entry: Mapping[str, Any]) -> set[str]:
-    words = [_identifier(entry), str(entry.get("name") or ""), *(str(a) for a in entry.get("aliases") or ())]
-    return {word.lower() for word in words}
 
 
 def from_table(path: Path, entry: Mapping[str, Any]) -> SpinSystem:
@@ -87,7 +53,7 @@ def from_table(path: Path, entry: Mapping[str, Any]) -> SpinSystem:
     Raises:
         ReadError: a key is missing, holds something else than is wanted, or what no spin system can be.
     """
-    where = _Entry(path, entry, _identifier(entry) or None)
+    where = _Entry(path, entry, identifier_of(entry) or None)
     if "spins" in entry:
         rows = [_Entry(path, row, where.record) for row in where.tables("spins")]
         names = [str(row.get("name", f"H{k}")) for k, row in enumerate(rows, start=1)]
@@ -138,6 +104,7 @@ def from_table(path: Path, entry: Mapping[str, Any]) -> SpinSystem:
             identifier=str(entry.get("id") or ""),
             inchi=str(entry.get("inchi") or ""),
             frequency=None if field is None else where.number("field_MHz"),
+            aliases=tuple(map(str, where.items("aliases"))),
         )
     except RecordError as error:
         raise where.error(str(error)) from error
@@ -272,6 +239,7 @@ def to_table(system: SpinSystem, errors: Mapping[str, float]) -> dict[str, Any]:
         "name": system.name,
         "inchi": system.inchi,
         "field_MHz": system.frequency,
+        "aliases": list(system.aliases),
     }
     return {**{key: value for key, value in head.items() if value}, "spins": spins, "couplings": couplings}
 

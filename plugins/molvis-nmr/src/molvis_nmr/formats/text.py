@@ -13,16 +13,7 @@ import numpy as np
 from molvis_core.errors import ReadError
 from molvis_files.opening import read_text
 from molvis_files.parquet import Kind, parquet_columns, read_batches
-from molvis_nmr.formats.sources import Found, Items, make_trace, measurements, resampled, stem
-
-
-def read_text_spectrum(path: Path) -> Items:
-    """Two columns of numbers, ppm and intensity. See `find_text`.
-
-    Raises:
-        ReadError: the file cannot be read, or holds no two columns of numbers.
-    """
-    return measurements(find_text(path))
+from molvis_nmr.formats.sources import Found, SpectrumReader, make_trace, resampled, stem
 
 
 def is_nmr_text(path: Path) -> bool:
@@ -116,15 +107,6 @@ _KINDS: dict[str, Kind] = {
 }  # fmt: skip
 
 
-def read_table(path: Path) -> Items:
-    """Tables of spectra, one row each: `spectrum_id`, `field_MHz`, `ppm_start`, `ppm_step` and `intensity` as a list.
-
-    Raises:
-        ReadError: the file is not Parquet, is damaged, or lacks a column.
-    """
-    return measurements(find_table(path))
-
-
 def is_nmr_table(path: Path) -> bool:
     """Whether a Parquet table has the columns of NMR spectra."""
     return parquet_columns(path) >= _WANTED
@@ -165,3 +147,11 @@ def _from_row(path: Path, row: dict[str, Any], number: int) -> Found:
     except ReadError as error:
         return Found(path, record, problem=error)
     return Found(path, record, trace=trace, **told)
+
+
+read_text_spectrum = SpectrumReader(find_text, ("frequency", "resample"))
+"""Two columns of numbers, ppm and intensity."""
+
+
+read_table = SpectrumReader(find_table, ("entry",))
+"""Tables of spectra, one row each: `spectrum_id`, `field_MHz`, `ppm_start`, `ppm_step` and `intensity` as a list."""

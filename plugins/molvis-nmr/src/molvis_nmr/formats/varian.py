@@ -11,17 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from molvis_core.errors import ReadError, RecordError
-from molvis_nmr.formats.sources import Folder, Found, Items, is_zip, measurements
+from molvis_nmr.formats.sources import Folder, Found, SpectrumReader, is_zip
 from molvis_nmr.processing import Fid
-
-
-def read_varian(path: Path) -> Items:
-    """Fids of a Varian or Agilent folder or a ZIP file of it, processed by molvis.
-
-    Raises:
-        ReadError: the path holds no such fid.
-    """
-    return measurements(find_varian(path))
 
 
 def is_varian(path: Path) -> bool:
@@ -129,3 +120,7 @@ def _parameters(text: str) -> dict[str, str]:
         if re.match(r"[A-Za-z_]\w*( -?[\d.e+-]+){8,}", head) and (found := re.match(r'\d+ ("[^"]*"|\S+)', line)):
             values.setdefault(head.split()[0], found.group(1).strip('"'))
     return values
+
+
+read_varian = SpectrumReader(find_varian)
+"""Fids of a Varian or Agilent folder or a ZIP file of it, processed by molvis."""

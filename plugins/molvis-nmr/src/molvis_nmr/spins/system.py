@@ -29,6 +29,7 @@ class SpinSystem:
         identifier: of the source, such as `bmse000047`.
         inchi: of the molecule, where known.
         frequency: 1H frequency in MHz of the spectrum it was refined on, where known.
+        aliases: other names by which people look for it.
 
     Raises:
         RecordError: arrays of other lengths, a coupling matrix that is not symmetric, names that repeat, a multiplicity
@@ -47,6 +48,7 @@ class SpinSystem:
     identifier: str = ""
     inchi: str = ""
     frequency: float | None = None
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         size = len(self.names)

@@ -10,7 +10,7 @@ import numpy as np
 
 from molvis_core.errors import ConfigError, ReadError
 from molvis_nmr.formats.opening import read_spectrum
-from molvis_nmr.formats.spin_systems import read_system, read_systems
+from molvis_nmr.formats.spin_systems import is_system_file, read_system, read_systems
 from molvis_nmr.mixture.quantify import quantify
 from molvis_nmr.mixture.results import WATER, Entry, Quantification, Reference
 from molvis_nmr.spins.system import SpinSystem
@@ -92,7 +92,7 @@ def library_entries(paths: Sequence[Path]) -> list[Entry]:
     for path in paths:
         name, _, wanted = path.name.partition("#")
         file = path if path.exists() else path.with_name(name)
-        if file.name.lower().removesuffix(".gz").endswith((".json", ".toml", ".xml")):
+        if is_system_file(file):
             picked = [w for w in wanted.split(",") if w] if file != path else []
             found += [read_system(file, entry) for entry in picked] if picked else read_systems(file)
             continue
