@@ -1,7 +1,7 @@
 """Write made-up MS/MS spectra of amides and esters, to try molvis on without any data of your own.
 
 The compounds are all combinations of some acids with some amines and alcohols, so that many are isomers of each other,
-and what is learned of some tells something of others. A spectrum holds the protonated pieces that are left when one or
+and what is learned of some applies to others. A spectrum holds the protonated pieces that are left when one or
 two single bonds outside rings break. Real spectra have far more to them: a model trained on these knows nothing about
 real ones.
 

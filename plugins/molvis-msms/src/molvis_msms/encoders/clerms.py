@@ -17,14 +17,11 @@ from torch import Tensor, nn
 
 from molvis_core.errors import ConfigError
 from molvis_core.records import PeakList
+from molvis_msms.encoders.adducts import ADDUCTS
 from molvis_msms.encoders.sinusoids import sinusoidal
 from molvis_msms.preparation import highest_peaks
 from molvis_nn.batches import TensorBatch, pad
 
-ADDUCTS = (
-    "[M+H]+", "[M-H]-", "[M+Na]+", "[M+NH4]+", "[M]+", "[M+K]+", "[M+H-H2O]+", "[M+HCOO]-", "[M+CH3COO]-", "[M+Cl]-",
-    "[2M+H]+", "[2M-H]-", "[M+2H]2+", "[M-2H]2-", "[2M+Na]+", "[M]-",
-)  # fmt: skip
 INSTRUMENTS = ("QTOF", "QFT", "ITFT", "TOF", "FT", "QQQ", "IT")
 """Looked for in this order in the instrument type, as MassBank spells it: LC-ESI-QTOF, LC-ESI-ITFT, ..."""
 

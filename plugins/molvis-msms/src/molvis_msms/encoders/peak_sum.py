@@ -22,14 +22,11 @@ from torch import Tensor, nn
 from molvis_core.chemistry.adducts import neutral_mass
 from molvis_core.errors import AdductError, ConfigError
 from molvis_core.records import PeakList
+from molvis_msms.encoders.adducts import ADDUCTS
 from molvis_msms.preparation import highest_peaks
 from molvis_nn.batches import TensorBatch
 from molvis_nn.layers import residual_blocks, sinusoids, wavelengths
 
-ADDUCTS = (
-    "[M+H]+", "[M-H]-", "[M+Na]+", "[M+NH4]+", "[M]+", "[M+K]+", "[M+H-H2O]+", "[M+HCOO]-", "[M+CH3COO]-", "[M+Cl]-",
-    "[2M+H]+", "[2M-H]-", "[M+2H]2+", "[M-2H]2-", "[2M+Na]+", "[M]-",
-)  # fmt: skip
 _COARSE = 1500  # unit bins of m/z and of neutral loss, each
 _PRIMES = (2_654_435_761, 2_246_822_519)
 _MASS_WAVES = 16
