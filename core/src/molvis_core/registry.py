@@ -7,7 +7,7 @@ import importlib
 import inspect
 import logging
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -210,35 +210,36 @@ def for_suffix(kind: str, path: Path | str, *, modality: str | Collection[str] |
         ComponentError: none does, or several do: name one with `--reader`.
         PluginError: the function that recognises a reader's files cannot be imported.
     """
-    name = Path(path).name.lower().removesuffix(".gz")
     wanted = {modality} if isinstance(modality, str) else modality
-    claims = [
-        (len(suffix), c)
-        for c in components(kind)
-        if wanted is None or c.modality in wanted
-        for suffix in c.suffixes
-        if name.endswith(suffix)
-    ]
-    longest = max((length for length, _ in claims), default=0)
-    fitting = [c for length, c in claims if length == longest]
+    fitting = _claiming(kind, Path(path), wanted)
     if kind == "reader" and len(fitting) > 1 and Path(path).is_file():
-        asked = [(c, recognise(Path(path)) if (recognise := recogniser(c)) else None) for c in fitting]
-        # Who has nothing to say stands back behind who knows the file, and before who does not.
-        known = [c for c, knows in asked if knows] or [c for c, knows in asked if knows is None]
-        if not known:
-            names = ", ".join(c.name for c in fitting)
-            raise ComponentError(
-                f"{path}: of the readers that claim this ending none recognises it: {names}. Name one."
-            )
-        fitting = known
+        fitting = _recognising(Path(path), fitting)
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        raise ComponentError(
-            f"{path}: several {kind}s claim this ending: {', '.join(c.name for c in fitting)}. Name one."
-        )
+        names = ", ".join(c.name for c in fitting)
+        raise ComponentError(f"{path}: several {kind}s claim this ending: {names}. Name one.")
     known = sorted({s for c in components(kind) for s in c.suffixes})
     raise ComponentError(f"{path}: no {kind} claims this ending. Known endings: {', '.join(known) or 'none'}.")
+
+
+def _claiming(kind: str, path: Path, modalities: Collection[str] | None) -> list[Component]:
+    """Components that claim the longest ending that a file's name has."""
+    name = path.name.lower().removesuffix(".gz")
+    offered = [c for c in components(kind) if modalities is None or c.modality in modalities]
+    claims = [(len(suffix), c) for c in offered for suffix in c.suffixes if name.endswith(suffix)]
+    longest = max((length for length, _ in claims), default=0)
+    return [c for length, c in claims if length == longest]
+
+
+def _recognising(path: Path, fitting: Sequence[Component]) -> list[Component]:
+    """Of several readers those that know the file; else those that cannot tell."""
+    answers = [(c, recognises(c, path)) for c in fitting]
+    known = [c for c, knows in answers if knows] or [c for c, knows in answers if knows is None]
+    if not known:
+        names = ", ".join(c.name for c in fitting)
+        raise ComponentError(f"{path}: of the readers that claim this ending none recognises it: {names}. Name one.")
+    return known
 
 
 def reader_for(path: Path | str, *, modality: str) -> Component:

@@ -61,23 +61,25 @@ def _tree(file: str, changed: int) -> ast.Module:  # noqa: ARG001 - a file that 
 
 def _binding(module: str, name: str) -> tuple[str, ast.stmt]:
     """The one statement that binds a name, and the module in which it stands."""
-    found: list[ast.stmt] = []
-    for node in _parse(module).body:
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            found += [node] * (node.name == name)
-        elif isinstance(node, ast.ImportFrom):
-            found += [node for alias in node.names if (alias.asname or alias.name) == name]
-        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            found += [node for t in targets if isinstance(t, ast.Name) and t.id == name]
+    found = [node for node in _parse(module).body for bound in _bound(node) if bound == name]
     if len(found) != 1:
         raise _Unknown(name)
     node = found[0]
+    if not isinstance(node, ast.ImportFrom):
+        return module, node
+    if node.level or not node.module:
+        raise _Unknown(name)
+    return _binding(node.module, next(a.name for a in node.names if (a.asname or a.name) == name))
+
+
+def _bound(node: ast.stmt) -> list[str]:
+    """The names that a statement of a module binds, as far as they are plain."""
+    if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        return [node.name]
     if isinstance(node, ast.ImportFrom):
-        if node.level or not node.module:
-            raise _Unknown(name)
-        return _binding(node.module, next(a.name for a in node.names if (a.asname or a.name) == name))
-    return module, node
+        return [alias.asname or alias.name for alias in node.names]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def _of(module: str, attribute: str) -> _Parameters:
@@ -126,16 +128,7 @@ def _arguments(module: str, given: ast.arguments) -> _Parameters:
 
 def _fields(module: str, node: ast.ClassDef) -> _Parameters:
     """Of a dataclass without bases, whose fields have plain defaults."""
-    if len(node.decorator_list) != 1 or node.bases:
-        raise _Unknown(node.name)
-    made = node.decorator_list[0]
-    options = made.keywords if isinstance(made, ast.Call) else []
-    if ast.unparse(made.func if isinstance(made, ast.Call) else made) not in _DATACLASS:
-        raise _Unknown(node.name)
-    if any(o.arg in (None, "init") for o in options):
-        raise _Unknown(node.name)
-    if any(isinstance(n, ast.FunctionDef) and n.name in ("__init__", "__new__") for n in node.body):
-        raise _Unknown(node.name)
+    options = _dataclass_options(node)
     only = any(o.arg == "kw_only" and ast.unparse(o.value) == "True" for o in options)
     kind = inspect.Parameter.KEYWORD_ONLY if only else inspect.Parameter.POSITIONAL_OR_KEYWORD
     found: _Parameters = {}
@@ -147,6 +140,18 @@ def _fields(module: str, node: ast.ClassDef) -> _Parameters:
             if "ClassVar" not in annotation:
                 found[item.target.id] = _parameter(module, item.target.id, kind, item.value)
     return found
+
+
+def _dataclass_options(node: ast.ClassDef) -> list[ast.keyword]:
+    """What `dataclass` is called with; raise where the class is more than a plain dataclass."""
+    made = node.decorator_list[0]
+    options = made.keywords if isinstance(made, ast.Call) else []
+    name = ast.unparse(made.func if isinstance(made, ast.Call) else made)
+    constructs = any(isinstance(n, ast.FunctionDef) and n.name in ("__init__", "__new__") for n in node.body)
+    alone = len(node.decorator_list) == 1 and not node.bases and name in _DATACLASS
+    if not alone or constructs or any(o.arg in (None, "init") for o in options):
+        raise _Unknown(node.name)
+    return options
 
 
 def _parameter(module: str, name: str, kind: Any, default: ast.expr | None) -> inspect.Parameter:

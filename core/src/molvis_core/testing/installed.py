@@ -51,6 +51,25 @@ def check_installed(name: str, *, progress: Progress | None = None) -> list[Chec
     Raises:
         ComponentError: nothing of this name is installed.
     """
+    planned = _planned(name)
+    results: list[CheckResult] = []
+    left: set[str] = set()
+    for number, (subject, label, check) in enumerate(planned, start=1):
+        if subject not in left:
+            results.append(result := _run(subject, label, check))
+            if result.ok is None:  # what stops one check of a component stops the rest
+                left.add(subject)
+        if progress:
+            progress(number, len(planned))
+    return results
+
+
+def _planned(name: str) -> list[_Step]:
+    """Every check of what is installed under a name.
+
+    Raises:
+        ComponentError: nothing of this name is installed.
+    """
     chosen = [p for p in plugins() if name in (p.name, p.distribution) or _same_project(name, p.distribution)]
     planned = [step for plugin in chosen for step in _plan(plugin)]
     owners = {p.distribution for p in chosen if p.distribution != "?"} or ({name} if _belongs_to_us(name) else set())
@@ -62,16 +81,7 @@ def check_installed(name: str, *, progress: Progress | None = None) -> list[Chec
             f"Installed: {', '.join(known) or 'none'}. "
             f"If it is a distribution on its way: pip install {name}"
         )
-    results: list[CheckResult] = []
-    left: set[str] = set()
-    for number, (subject, label, check) in enumerate(planned, start=1):
-        if subject not in left:
-            results.append(result := _run(subject, label, check))
-            if result.ok is None:  # what stops one check of a component stops the rest
-                left.add(subject)
-        if progress:
-            progress(number, len(planned))
-    return results
+    return planned
 
 
 def _same_project(a: str, b: str) -> bool:
