@@ -98,6 +98,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target = posixpath.normpath(posixpath.join(home, found[2]))
         return found[1] if target.startswith("..") else found[0]
 
+    if "```mermaid" in markdown:
+        page.meta["hide"] = ["toc"]  # the drawing needs the width
     drawings = iter(pictures.pictures(ROOT / "docs" / page.file.src_uri) if "```mermaid" in markdown else [])
 
     def drawn(found: re.Match[str]) -> str:
