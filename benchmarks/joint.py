@@ -32,7 +32,7 @@ from molvis_nn.loop import Progress
 from molvis_retrieval.config import JointConfig, RunConfig, parse_config
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.importing import import_files
-from molvis_retrieval.training import batches, loop, pairings
+from molvis_retrieval.training import batches, pairings, run
 from molvis_retrieval.training.loop import train
 
 WARM = 2
@@ -66,7 +66,7 @@ loss = {{ use = "infonce", learned = true }}
 [train]
 epochs = 1
 batch = 64
-average = 0.99
+ema_decay = 0.99
 sampling = {sampling}
 select = "loss"
 """
@@ -107,12 +107,12 @@ def seconds(config: RunConfig, steps: int, names: list[str], clock: Callable[[],
         order.extend(names[pair] for pair, _ in found)
         return found
 
-    prepare = loop.featurise
+    prepare = run.featurise
 
-    def featurise(encoders: Any, *given: Any) -> None:
+    def featurise(prepared: run.Run, *given: Any) -> None:
         # Features do not depend on weights: the next run need not make them again.
-        encoders["structure"]._kept = FEATURES
-        prepare(encoders, *given)
+        prepared.encoders["structure"]._kept = FEATURES
+        prepare(prepared, *given)
 
     found: dict[str, list[float]] = defaultdict(list)
     seen: Counter[str] = Counter()
@@ -132,14 +132,14 @@ def seconds(config: RunConfig, steps: int, names: list[str], clock: Callable[[],
 
     batches.plan = plan
     if "structure" in config.encoders:
-        loop.featurise = featurise
+        run.featurise = featurise
     try:
         with tempfile.TemporaryDirectory() as folder:
             train(config, folder, progress=note)
     except _EnoughError:
         pass
     finally:
-        batches.plan, loop.featurise = made, prepare
+        batches.plan, run.featurise = made, prepare
     return found
 
 

@@ -68,7 +68,7 @@ def training(dataset: Dataset, rounds: int) -> dict[str, float]:
     """Compounds a second of our loop and of a bare one: same encoders, batches and optimizer, no validation."""
     config = find_config("default", data=str(dataset.path))
     pair = replace(config.pairs[0], negatives=0)
-    settings = replace(config.train, epochs=1, average=0.0, select="loss")
+    settings = replace(config.train, epochs=1, ema_decay=0.0, select="loss")
     config = replace(config, pairs=(pair,), train=settings, negatives=replace(config.negatives, path=""))
     rows = dataset.rows("msms", fold="train", min_peaks=1)
     first: dict[str, int] = {}

@@ -15,7 +15,7 @@ from molvis_core.records import Measurement
 from molvis_core.testing import PluginContract, synthetic_peaks, synthetic_structures
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.calibration.presence import random_peaks
-from molvis_retrieval.config import fill, from_mapping, read_config
+from molvis_retrieval.config import config_from, fill, read_config
 from molvis_retrieval.index import build_index
 from molvis_retrieval.library import Library
 from molvis_retrieval.queries import read_queries
@@ -57,7 +57,7 @@ def test_a_preset_is_a_configuration_that_survives_being_filled(name: str) -> No
     config = read_config(molvis_core.load("preset", name))
     assert config.name == name
     filled = fill(config)
-    assert fill(from_mapping(molvis_retrieval.RunConfig, filled)) == filled
+    assert fill(config_from(filled)) == filled
 
 
 def test_the_report_is_quoted_with_its_own_settings() -> None:

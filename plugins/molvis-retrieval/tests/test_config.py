@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import tomllib
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import pytest
 from fake_plugins import Install, install, manifest
 
 from molvis_core.errors import ComponentError, ConfigError, MolvisError
+from molvis_core.renames import warn_of_old_name
 from molvis_files.documents import write_toml
-from molvis_retrieval.config import config_path, fill, parse_config, read_config
+from molvis_retrieval.config import RENAMED, config_from, config_path, fill, parse_config, read_config
 
 __all__ = ["install"]
 
@@ -78,20 +80,20 @@ def test_a_component_may_be_named_by_a_string_alone() -> None:
     [
         ("epochs = 3", "epoch = 3", "run.toml:21: [train] has no key 'epoch'. Did you mean 'epochs'?"),
         ("[train]", "[trian]", "run.toml:20: the top level has no key 'trian'. Did you mean 'train'?"),
-        ("epochs = 3", 'epochs = "3"', "run.toml:21: train.epochs = '3'; int is wanted"),
-        ("epochs = 3", "epochs = true", "run.toml:21: train.epochs = True; int is wanted"),
-        ("epochs = 3", "clip = true", "run.toml:21: train.clip = True; float is wanted"),
+        ("epochs = 3", 'epochs = "3"', "run.toml:21: train.epochs must be int, got '3'"),
+        ("epochs = 3", "epochs = true", "run.toml:21: train.epochs must be int, got True"),
+        ("epochs = 3", "clip = true", "run.toml:21: train.clip must be float, got True"),
         (
             "epochs = 3",
             'select = "hit"',
-            "train.select = 'hit'. Did you mean 'hit1'? It is one of 'hit1', 'mrr', 'loss'",
+            "train.select must be one of 'hit1', 'mrr', 'loss', got 'hit'. Did you mean 'hit1'?",
         ),
-        ("epochs = 3", "betas = [0.9]", "run.toml:21: train.betas = [0.9]; tuple[float, float] is wanted"),
-        ("epochs = 3", "betas = [0.9, 'x']", "run.toml:21: train.betas.2 = 'x'; float is wanted"),
-        ("epochs = 3", "devices = 1.5", "run.toml:21: train.devices = 1.5; int | str is wanted"),
+        ("epochs = 3", "betas = [0.9]", "run.toml:21: train.betas must be tuple[float, float], got [0.9]"),
+        ("epochs = 3", "betas = [0.9, 'x']", "run.toml:21: train.betas.2 must be float, got 'x'"),
+        ("epochs = 3", "devices = 1.5", "run.toml:21: train.devices must be int | str, got 1.5"),
         ("epochs = 3", 'freeze = ["msm"]', "run.toml:21: freeze names 'msm'; the encoders are msms, structure"),
         ('path = "dataset"', "", "data.path is missing"),
-        ('path = "dataset"', "path = 3", "run.toml:4: data.path = 3; str is wanted"),
+        ('path = "dataset"', "path = 3", "run.toml:4: data.path must be str, got 3"),
         ('query = "msms"', 'query = "msm"', "pair 1 names 'msm', but [encoders.msm] is missing. Did you mean 'msms'?"),
         ("temperature = 0.1", "temprature = 0.1", "no argument 'temprature'. Did you mean 'temperature'?"),
         (
@@ -113,7 +115,7 @@ def test_a_mistake_names_file_line_and_key(old: str, new: str, message: str) -> 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('weight = "x"', "run.toml:27: pairs.2.weight = 'x'; float is wanted"),
+        ('weight = "x"', "run.toml:27: pairs.2.weight must be float, got 'x'"),
         ('loss = "plane"', "run.toml:27: no loss named 'plane'"),
         ('loss = { use = "plain", temp = 1 }', "run.toml:27: pairs.2.loss: loss 'plain' has no argument 'temp'"),
         ("negatives = 3", "run.toml:27: negatives = 3 needs [negatives] path"),
@@ -181,3 +183,33 @@ def test_a_preset_is_found_by_name_and_a_file_by_path(tmp_path: Path, install: I
     assert config_path(path) == path
     with pytest.raises(ConfigError, match=r"quik: no such file, and no preset of this name. Did you mean 'quick'\?"):
         config_path("quik")
+
+
+OLD = RUN.replace("epochs = 3", 'average = 0.9\nstart = { msms = "runs/x" }\nepochs = 3') + "[joint]\nleast = 3\n"
+
+
+def test_old_keys_work_with_one_warning_that_names_the_new_one(caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_old_name.cache_clear()
+    with caplog.at_level(logging.WARNING, "molvis"):
+        config = parse_config(OLD)
+        parse_config(OLD)
+    assert (config.train.ema_decay, config.train.init_from, config.joint.min_compounds) == (0.9, {"msms": "runs/x"}, 3)
+    assert [record.message for record in caplog.records] == [
+        f"configuration key '{section}.{old}' is called '{section}.{new}' now; the old name works in this release and "
+        "not in the next"
+        for (section, old), new in RENAMED.items()
+    ]
+    assert "average" not in write_toml(fill(config))
+
+
+def test_old_keys_of_a_stored_configuration_are_read_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    stored = tomllib.loads(OLD)
+    with caplog.at_level(logging.WARNING, "molvis"):
+        assert config_from(stored).train.ema_decay == 0.9
+    assert not caplog.records
+    assert stored == tomllib.loads(OLD), "what is stored stays as it is"
+
+
+def test_a_key_by_its_old_and_its_new_name_is_refused() -> None:
+    message = refused(OLD.replace("average = 0.9", "average = 0.9\nema_decay = 0.9"))
+    assert message.startswith("run.toml:21: train.average is the old name of train.ema_decay, and both are given.")

@@ -46,7 +46,7 @@ use = "toy-letters"
 [joint]
 pairings = "all"
 loss = "toy-softmax"
-least = 4
+min_compounds = 4
 [train]
 epochs = 2
 batch = 8
@@ -163,7 +163,7 @@ def test_compounds_take_part_in_what_they_can(dataset: Path, tmp_path: Path, mon
 def test_a_pairing_with_too_few_compounds_is_left_out_with_a_word(
     dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = configured(dataset, CONFIG.replace("least = 4", "least = 10"), epochs=1)
+    config = configured(dataset, CONFIG.replace("min_compounds = 4", "min_compounds = 10"), epochs=1)
     with caplog.at_level(logging.WARNING, "molvis"):
         train(config, tmp_path / "run")
     assert "pairing ccs:structure is left out: 6 compounds of fold 'train'" in caplog.text
@@ -186,7 +186,7 @@ def test_a_modality_that_the_dataset_lacks_is_left_out(
     with caplog.at_level(logging.WARNING, "molvis"):
         train(configured(dataset, CONFIG + fused, epochs=1), tmp_path / "fused")
     assert "encoder 'raman' is fused, but has no measurements" in caplog.text
-    nothing = configured(dataset, CONFIG.replace("least = 4", "least = 1000"))
+    nothing = configured(dataset, CONFIG.replace("min_compounds = 4", "min_compounds = 1000"))
     with pytest.raises(TrainingError, match=r"no pairing of \[joint\] has 1000 compounds"):
         train(nothing, tmp_path / "nothing")
 
@@ -253,7 +253,7 @@ def test_two_pairings_of_the_same_modalities_are_told_apart() -> None:
 def test_a_joint_run_killed_anywhere_resumes_to_the_same_weights(
     dataset: Path, tmp_path: Path, killed_at: int, balance: str
 ) -> None:
-    config = configured(dataset, CONFIG + FUSED, checkpoint_every=0.0, average=0.9, balance=balance)
+    config = configured(dataset, CONFIG + FUSED, checkpoint_every=0.0, ema_decay=0.9, balance=balance)
     config = replace(config, negatives=replace(config.negatives, in_batch=0.5, ppm=5000.0))
 
     def kill(state: Progress) -> None:
@@ -456,12 +456,15 @@ def test_a_bundle_embeds_all_measurements_of_an_unknown(dataset: Path, tmp_path:
             CONFIG + FUSED + '[[pairs]]\nquery = "ir"\nreference = "fused"\nloss = "toy-softmax"\n',
             "fused encoder is a q",
         ),
-        (CONFIG.replace('"all"', '"any"'), "joint.pairings = 'any'"),
+        (CONFIG.replace('"all"', '"any"'), "joint.pairings must be one of 'none', 'structure', 'all', got 'any'"),
         (CONFIG.replace('"all"', '"none"'), "no \\[\\[pairs\\]\\].*or set \\[joint\\] pairings = 'all'"),
-        (CONFIG.replace("batch = 8", "sampling = 2.0"), "train.sampling = 2.0; a number from 0 to 1"),
-        (CONFIG.replace("batch = 8", 'balance = "gradnorm"'), "train.balance = 'gradnorm'"),
-        (CONFIG + "[negatives]\nin_batch = 1.5\n", "negatives.in_batch = 1.5"),
-        (CONFIG.replace("least = 4", "negatives = 4"), "negatives needs \\[negatives\\] path"),
+        (CONFIG.replace("batch = 8", "sampling = 2.0"), "train.sampling must be from 0 to 1, got 2.0"),
+        (
+            CONFIG.replace("batch = 8", 'balance = "gradnorm"'),
+            "train.balance must be one of 'none', 'norm', got 'gradnorm'",
+        ),
+        (CONFIG + "[negatives]\nin_batch = 1.5\n", "negatives.in_batch must be from 0 to 1, got 1.5"),
+        (CONFIG.replace("min_compounds = 4", "negatives = 4"), "negatives needs \\[negatives\\] path"),
     ],
 )
 def test_a_joint_configuration_that_cannot_be_is_refused(text: str, message: str) -> None:

@@ -61,12 +61,12 @@ class Progress:
     message: str = ""
 
 
-def half_cosine(share: float) -> float:
-    """From 1 at the start (share 0) to 0 at the end (share 1).
+def half_cosine(done: float, total: float = 1.0) -> float:
+    """From 1 at the start, where nothing is done, to 0 at the end.
 
     I. Loshchilov and F. Hutter, SGDR, ICLR 2017, arXiv:1608.03983, eq. 5 without restarts.
     """
-    return 0.5 * (1 + math.cos(math.pi * share))
+    return 0.5 * (1 + math.cos(math.pi * done / total))
 
 
 def warmup_cosine(step: int, steps: int, warmup: float) -> float:
@@ -79,7 +79,7 @@ def warmup_cosine(step: int, steps: int, warmup: float) -> float:
     """
     if step < warmup:
         return (step + 1) / (warmup + 1)
-    return half_cosine((step - warmup) / max(1.0, steps - warmup))
+    return half_cosine(step - warmup, max(1.0, steps - warmup))
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

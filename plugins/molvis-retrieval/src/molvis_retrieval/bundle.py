@@ -41,8 +41,9 @@ from molvis_retrieval.bundle_folder import (
     sha256,
     write_content,
 )
-from molvis_retrieval.config import RunConfig, Spec, check, fill, from_mapping, is_fused, parts_of
+from molvis_retrieval.config import RunConfig, check, config_from, fill, is_fused, parts_of
 from molvis_retrieval.presence import Presence
+from molvis_retrieval.schema import Spec, from_mapping
 
 if TYPE_CHECKING:
     import torch
@@ -245,7 +246,7 @@ def load_bundle(path: Path | str) -> Bundle:
 def _opened(path: Path, raw: dict[str, Any]) -> Bundle:
     file = path / "bundle.toml"
     try:
-        config = from_mapping(RunConfig, registry.with_current_names(raw["config"]))
+        config = config_from(registry.with_current_names(raw["config"]))
         check(config)
         calibration = from_mapping(Calibration, raw.get("calibration", {}))
         stored: Mapping[str, str] = raw["weights"]

@@ -10,20 +10,17 @@ import dataclasses
 import itertools
 import re
 import tomllib
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from molvis_core import registry
 from molvis_core.errors import ConfigError, MolvisError, did_you_mean
 from molvis_core.registry import fill_spec
+from molvis_core.renames import warn_of_old_name
 from molvis_files.documents import load_toml, to_plain
-
-T = TypeVar("T")
-Spec = dict[str, Any]
+from molvis_retrieval.schema import Keys, Source, Spec, dotted, from_mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ class JointConfig:
             `structure` against the structure only, `none` leaves it to `[[pairs]]`.
         loss, target: as in `[[pairs]]`. Every pairing has a loss of its own, and so a learned temperature of its own.
         negatives, own_negatives: as in `[[pairs]]`, where the reference is the structure.
-        least: leave out pairings with fewer compounds in the training fold.
+        min_compounds: leave out pairings with fewer compounds in the training fold.
     """
 
     pairings: Literal["none", "structure", "all"] = "none"
@@ -89,7 +86,7 @@ class JointConfig:
     target: Spec = field(default_factory=lambda: {"use": "same-compound"})
     negatives: int = 0
     own_negatives: float = 1.0
-    least: int = 16
+    min_compounds: int = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +126,10 @@ class TrainConfig:
         schedule: `cosine` (warm-up, then a half cosine to zero), `exponential` (times `decay` an epoch) or `constant`.
         warmup: share of the steps spent warming up.
         decay: factor an epoch of the exponential schedule.
-        average: decay of the running average of the weights that is validated and kept; 0 for none.
+        ema_decay: decay of the exponential moving average of the weights that is validated and kept; 0 for none.
         clip: largest gradient norm; 0 for none.
         freeze: keys of encoders whose weights stay as they are.
-        start: folders of pretrained weights by encoder key, as `molvis pretrain` leaves them.
+        init_from: folders of pretrained weights by encoder key, as `molvis pretrain` leaves them.
         select: `hit1`, `mrr` or `loss` on the validation fold: which epoch is the best.
         patience: stop after this many validations without a better one; 0 never stops early.
         validate_every: epochs between validations.
@@ -155,10 +152,10 @@ class TrainConfig:
     schedule: Literal["cosine", "exponential", "constant"] = "cosine"
     warmup: float = 0.05
     decay: float = 0.999
-    average: float = 0.0
+    ema_decay: float = 0.0
     clip: float = 1.0
     freeze: tuple[str, ...] = ()
-    start: dict[str, str] = field(default_factory=dict)
+    init_from: dict[str, str] = field(default_factory=dict)
     select: Literal["hit1", "mrr", "loss"] = "mrr"
     patience: int = 0
     validate_every: int = 1
@@ -225,17 +222,7 @@ def find_config(
     Raises:
         ConfigError: there is neither a file nor a preset of this name, or it is not right.
     """
-    if Path(name).is_file():
-        config = read_config(name)
-    else:
-        presets = {c.name for c in registry.components("preset")}
-        if name not in presets:
-            raise ConfigError(
-                f"{name}: no such file, and no preset of this name.{did_you_mean(name, presets)} "
-                f"Presets: {', '.join(sorted(presets)) or 'none'}."
-            )
-        path = Path(registry.load("preset", name))
-        config = parse_config(path.read_text(encoding="utf-8"), path=path)
+    config = read_config(config_path(name))
     settings = dataclasses.replace(
         config.train,
         epochs=epochs or config.train.epochs,
@@ -255,18 +242,54 @@ def parse_config(text: str, *, path: Path | str = "<config>") -> RunConfig:
         raw = load_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
-    config = from_mapping(RunConfig, raw, where=_Where(str(path), text))
-    check(config, where=_Where(str(path), text))
+    source = Source(str(path), text)
+    for section, old, new in old_keys(raw):
+        warn_of_old_name("configuration key", f"{section}.{old}", f"{section}.{new}")
+    config = config_from(raw, where=source)
+    check(config, where=source)
     return config
 
 
-def check(config: RunConfig, *, where: _Where | None = None) -> None:
+RENAMED = {("joint", "least"): "min_compounds", ("train", "start"): "init_from", ("train", "average"): "ema_decay"}
+"""Keys that had another name, by section and old name. The old names are accepted for one release."""
+
+
+def old_keys(raw: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The renamed keys that plain values still use: section, old name, new name."""
+    sections = {section: raw.get(section) for section, _ in RENAMED}
+    return [
+        (section, old, new)
+        for (section, old), new in RENAMED.items()
+        if isinstance(found := sections[section], Mapping) and old in found
+    ]
+
+
+def config_from(raw: Mapping[str, Any], *, where: Source | None = None) -> RunConfig:
+    """A configuration from plain values, such as those that a bundle stores; keys may have their old names.
+
+    Raises:
+        ConfigError: a key that does not exist, one that is missing or given by both its names, or a value of another
+            type.
+    """
+    where = where or Source("<config>", "")
+    current = dict(raw)
+    for section, old, new in old_keys(raw):
+        if new in current[section]:
+            raise ConfigError(
+                f"{where.at(section, old)}: {section}.{old} is the old name of {section}.{new}, and both are given. "
+                f"Remove {old}."
+            )
+        current[section] = {new if key == old else key: value for key, value in current[section].items()}
+    return from_mapping(RunConfig, current, where=where)
+
+
+def check(config: RunConfig, *, where: Source | None = None) -> None:
     """Every component named must exist and take the arguments given.
 
     Raises:
         ConfigError, molvis_core.errors.ComponentError: naming the place.
     """
-    where = where or _Where("<config>", "")
+    where = where or Source("<config>", "")
     if not config.pairs and config.joint.pairings == "none":
         raise ConfigError(
             f"{where.at()}: no [[pairs]]; name at least one query and reference, or set [joint] pairings = 'all'"
@@ -274,44 +297,15 @@ def check(config: RunConfig, *, where: _Where | None = None) -> None:
     _check_numbers(config, where)
     for key, spec in config.scorers.items():
         _check_spec("scorer", spec, where, ("scorers", key))
-    for key, spec in config.encoders.items():
-        _check_spec("encoder", spec, where, ("encoders", key))
-        for part in parts_of(config, key) if is_fused(config, key) else ():
-            if part not in config.encoders or part == "structure" or is_fused(config, part):
-                raise ConfigError(
-                    f"{where.at('encoders', key, 'of')}: [encoders.{key}] fuses {part!r}, which is no measurement of "
-                    f"[encoders].{did_you_mean(part, set(config.encoders) - {key, 'structure'})}"
-                )
+    _check_encoders(config, where)
     for number, pair in enumerate(config.pairs):
-        for side in (pair.query, pair.reference):
-            if side not in config.encoders:
-                raise ConfigError(
-                    f"{where.at('pairs', number, side)}: "
-                    f"pair {number + 1} names {side!r}, but [encoders.{side}] is missing."
-                    f"{did_you_mean(side, config.encoders)}"
-                )
-        _check_spec("loss", pair.loss, where, ("pairs", number, "loss"))
-        _check_spec("target", pair.target, where, ("pairs", number, "target"))
-        if is_fused(config, pair.reference):
-            raise ConfigError(
-                f"{where.at('pairs', number, 'reference')}: pair {number + 1}: a fused encoder is a query; write "
-                f"query = {pair.reference!r}, reference = {pair.query!r}"
-            )
-        if pair.negatives and not config.negatives.path:
-            raise ConfigError(
-                f"{where.at('pairs', number, 'negatives')}: negatives = {pair.negatives} needs [negatives] path"
-            )
-        if pair.negatives and pair.reference != "structure":
-            raise ConfigError(
-                f"{where.at('pairs', number, 'negatives')}: negatives are structures, but the reference of pair "
-                f"{number + 1} is {pair.reference!r}"
-            )
+        _check_pair(config, number, pair, where)
     if config.joint.pairings != "none":
         _check_spec("loss", config.joint.loss, where, ("joint", "loss"))
         _check_spec("target", config.joint.target, where, ("joint", "target"))
         if config.joint.negatives and not config.negatives.path:
             raise ConfigError(f"{where.at('joint', 'negatives')}: [joint] negatives needs [negatives] path")
-    for setting, keys in (("freeze", config.train.freeze), ("start", config.train.start)):
+    for setting, keys in (("freeze", config.train.freeze), ("init_from", config.train.init_from)):
         for key in keys:
             if key not in config.encoders:
                 raise ConfigError(
@@ -320,13 +314,50 @@ def check(config: RunConfig, *, where: _Where | None = None) -> None:
                 )
 
 
-def _check_numbers(config: RunConfig, where: _Where) -> None:
-    for section, key, value, most in (
-        ("train", "sampling", config.train.sampling, 1.0),
-        ("negatives", "in_batch", config.negatives.in_batch, 1.0),
+def _check_encoders(config: RunConfig, where: Source) -> None:
+    for key, spec in config.encoders.items():
+        _check_spec("encoder", spec, where, ("encoders", key))
+        for part in parts_of(config, key) if is_fused(config, key) else ():
+            if part not in config.encoders or part == "structure" or is_fused(config, part):
+                raise ConfigError(
+                    f"{where.at('encoders', key, 'of')}: [encoders.{key}] fuses {part!r}, which is no measurement of "
+                    f"[encoders].{did_you_mean(part, set(config.encoders) - {key, 'structure'})}"
+                )
+
+
+def _check_pair(config: RunConfig, number: int, pair: PairConfig, where: Source) -> None:
+    for side in (pair.query, pair.reference):
+        if side not in config.encoders:
+            raise ConfigError(
+                f"{where.at('pairs', number, side)}: "
+                f"pair {number + 1} names {side!r}, but [encoders.{side}] is missing."
+                f"{did_you_mean(side, config.encoders)}"
+            )
+    _check_spec("loss", pair.loss, where, ("pairs", number, "loss"))
+    _check_spec("target", pair.target, where, ("pairs", number, "target"))
+    if is_fused(config, pair.reference):
+        raise ConfigError(
+            f"{where.at('pairs', number, 'reference')}: pair {number + 1}: a fused encoder is a query; write "
+            f"query = {pair.reference!r}, reference = {pair.query!r}"
+        )
+    if pair.negatives and not config.negatives.path:
+        raise ConfigError(
+            f"{where.at('pairs', number, 'negatives')}: negatives = {pair.negatives} needs [negatives] path"
+        )
+    if pair.negatives and pair.reference != "structure":
+        raise ConfigError(
+            f"{where.at('pairs', number, 'negatives')}: negatives are structures, but the reference of pair "
+            f"{number + 1} is {pair.reference!r}"
+        )
+
+
+def _check_numbers(config: RunConfig, where: Source) -> None:
+    for section, key, value in (
+        ("train", "sampling", config.train.sampling),
+        ("negatives", "in_batch", config.negatives.in_batch),
     ):
-        if not 0 <= value <= most:
-            raise ConfigError(f"{where.at(section, key)}: {section}.{key} = {value}; a number from 0 to 1 is wanted")
+        if not 0 <= value <= 1:
+            raise ConfigError(f"{where.at(section, key)}: {section}.{key} must be from 0 to 1, got {value}")
 
 
 def is_fused(config: RunConfig, key: str) -> bool:
@@ -382,113 +413,11 @@ def fill(config: RunConfig) -> dict[str, Any]:
     return {k: v for k, v in filled.items() if v not in ({}, "", [])}
 
 
-def from_mapping(cls: type[T], raw: Mapping[str, Any], *, where: _Where | None = None, keys: _Keys = ()) -> T:
-    """A frozen dataclass from plain values, its fields' types checked.
-
-    Raises:
-        ConfigError: a key that the dataclass does not have, one that is missing, or a value of another type.
-    """
-    where = where or _Where("<config>", "")
-    hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
-    for key in raw:
-        if key not in fields:
-            section = f"[{_dotted(keys)}]" if keys else "the top level"
-            raise ConfigError(
-                f"{where.at(*keys, key)}: {section} has no key {key!r}.{did_you_mean(key, fields)} "
-                f"Known: {', '.join(fields)}."
-            )
-    values: dict[str, Any] = {}
-    for name, f in fields.items():
-        if name in raw:
-            values[name] = _convert(hints[name], raw[name], where, (*keys, name))
-        elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
-            raise ConfigError(f"{where.at(*keys)}: {_dotted((*keys, name))} is missing")
-    return cls(**values)
-
-
-def _convert(hint: Any, value: Any, where: _Where, keys: _Keys) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-        return from_mapping(typing.cast("type[Any]", hint), value, where=where, keys=keys)
-    if origin is tuple and isinstance(value, (list, tuple)):
-        inner = arguments[:1] * len(value) if arguments[-1:] == (Ellipsis,) else arguments
-        if len(inner) == len(value):
-            return tuple(_convert(i, v, where, (*keys, n)) for n, (i, v) in enumerate(zip(inner, value, strict=True)))
-    elif origin is dict and isinstance(value, Mapping):
-        if arguments[1] is not Any:
-            return {k: _convert(arguments[1], v, where, (*keys, str(k))) for k, v in value.items()}
-        return dict(value)
-    elif hint == Spec and isinstance(value, str):
-        return {"use": value}
-    elif origin is Literal:
-        if value in arguments:
-            return value
-        raise ConfigError(
-            f"{where.at(*keys)}: {_dotted(keys)} = {value!r}.{did_you_mean(str(value), map(str, arguments))} "
-            f"It is one of {', '.join(map(repr, arguments))}."
-        )
-    elif origin in (typing.Union, types.UnionType):
-        if any(type(value) is a for a in arguments):
-            return value
-    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    elif isinstance(hint, type) and type(value) is hint:
-        return value
-    if hint == Spec or origin is dict:
-        wanted = "a table"
-    else:
-        wanted = getattr(hint, "__name__", str(hint)) if origin is None else str(hint).replace("typing.", "")
-    raise ConfigError(f"{where.at(*keys)}: {_dotted(keys)} = {value!r}; {wanted} is wanted")
-
-
-def _check_spec(kind: str, spec: Mapping[str, Any], where: _Where, keys: _Keys) -> None:
+def _check_spec(kind: str, spec: Mapping[str, Any], where: Source, keys: Keys) -> None:
     try:
-        name, arguments = registry.spec_name(spec, where=_dotted(keys))
-        registry.check_arguments(kind, name, arguments, where=_dotted(keys))
+        name, arguments = registry.spec_name(spec, where=dotted(keys))
+        registry.check_arguments(kind, name, arguments, where=dotted(keys))
     except MolvisError as error:
         found = re.search(r"no (?:argument|\w+ named) '([^']+)'", str(error))
         place = where.at(*keys, found.group(1)) if found else where.at(*keys)
         raise type(error)(f"{place}: {error}") from error
-
-
-_Keys = tuple[str | int, ...]
-
-
-def _dotted(keys: _Keys) -> str:
-    # People count the tables of an array from 1.
-    return ".".join(str(key + 1) if isinstance(key, int) else key for key in keys)
-
-
-@dataclass(frozen=True)
-class _Where:
-    """The source text, to name the line of a key: tomllib keeps no positions."""
-
-    path: str
-    text: str
-
-    def at(self, *keys: str | int) -> str:
-        """`file:line` of the line that holds most of the keys; a number picks one of an array of tables."""
-        wanted = [key for key in keys if isinstance(key, str)]
-        numbers = {str(keys[i - 1]): key for i, key in enumerate(keys) if isinstance(key, int) and i}
-        seen: dict[str, int] = {}
-        section: list[str] = []
-        best: tuple[int, int] = (0, 0)
-        for number, line in enumerate(self.text.splitlines(), start=1):
-            if header := re.match(r"\s*\[(\[?)\s*([^\]]+?)\s*\]\]?", line):
-                section = [part.strip().strip("\"'") for part in header.group(2).split(".")]
-                if header.group(1):
-                    seen[section[-1]] = seen.get(section[-1], -1) + 1
-                path, names = section, []
-            elif assignment := re.match(r"\s*([\w.\-\"']+)\s*=", line):
-                path = section + assignment.group(1).replace('"', "").split(".")
-                names = re.findall(r"[\w\-]+", line)
-            else:
-                continue
-            if any(name in section and seen.get(name, which) != which for name, which in numbers.items()):
-                continue
-            matched = sum(1 for key in wanted if key in path or key in names)
-            last = bool(wanted) and (wanted[-1] in path or wanted[-1] in names)
-            if matched and (score := 2 * matched + last) > best[0]:
-                best = (score, number)
-        return f"{self.path}:{best[1]}" if best[1] else self.path

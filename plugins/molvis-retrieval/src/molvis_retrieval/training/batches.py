@@ -1,9 +1,12 @@
-"""Batches by number of the step, and which pairing comes when."""
+"""Batches by number of the step, and which pairing comes when.
+
+What is drawn depends on the seed and the number of the step alone, never on how the process came to that step.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +16,22 @@ from torch import Tensor
 
 from molvis_core.records import Structure
 from molvis_nn.fusion import collate_measured
-from molvis_retrieval.config import RunConfig, is_fused
-from molvis_retrieval.training.pairings import Pairing, Rows, having
+from molvis_retrieval.config import RunConfig
+from molvis_retrieval.training.pairings import Pairing, Rows
+from molvis_retrieval.training.run import Run
 
 if TYPE_CHECKING:
-    from molvis_retrieval.dataset import Dataset
-    from molvis_retrieval.library import Library
+    pass
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One side of a batch: records to encode, or an index into them."""
+    """One side of a batch.
+
+    Attributes:
+        batch: what the encoder takes.
+        target: what the target takes, of the structures of the same compounds.
+    """
 
     batch: Any
     target: Any
@@ -38,7 +46,7 @@ class PairBatch:
     """One step's work.
 
     Attributes:
-        pair: number of the mode pairing.
+        pair: number of the pairing.
         query, reference: collated records and structures. References beyond the queries are harder candidates.
         owner: which query a harder candidate belongs to, in their order.
     """
@@ -54,51 +62,48 @@ class PairBatch:
 
 
 class Batches(torch.utils.data.Dataset[PairBatch]):
-    """Batches by number of the step: any worker can make any of them, and a resumed run makes the same."""
+    """Batches of a run by number of the step: any worker can make any of them, and a resumed run makes the same.
 
-    def __init__(
-        self,
-        config: RunConfig,
-        dataset: Dataset,
-        encoders: Mapping[str, Any],
-        pairings: Sequence[Pairing],
-        targets: Sequence[Any],
-        pools: Mapping[str, np.ndarray],
-        library: Library | None,
-        rank: int,
-        world: int,
-        whole: Sequence[bool],
-    ) -> None:
-        self.config, self.dataset, self.encoders = config, dataset, encoders
-        self.pairings, self.targets, self.pools, self.library = pairings, targets, pools, library
-        self.rank, self.world = rank, world
-        self.plan = plan(config, [len(p.compounds) for p in pairings], world, whole)
+    Args:
+        run: whose pairings they are of.
+        rank, world: number of this process among those that train together, and how many there are.
+
+    Attributes:
+        plan: for each step of an epoch its pairing, and the number of the batch within the pairing.
+    """
+
+    def __init__(self, run: Run, rank: int = 0, world: int = 1) -> None:
+        self.run, self.rank, self.world = run, rank, world
+        config = run.config
+        whole = [bool(getattr(loss, "every_positive", False)) for loss in run.losses]
+        self.plan = plan(config, [len(p.compounds) for p in run.pairings], world, whole)
         self._cached: tuple[int, list[np.ndarray]] = (-1, [])
         self._structures: dict[str, Structure] = {}
         options, share = config.negatives, config.negatives.in_batch
         self._alike = [
             alike([self._structure(p, key) for key in p.compounds], options.by, options.ppm) if share else []
-            for p in pairings
+            for p in run.pairings
         ]
 
     def __len__(self) -> int:
-        return len(self.plan) * self.config.train.epochs
+        return len(self.plan) * self.run.config.train.epochs
 
     def __getitem__(self, step: int) -> PairBatch:
         epoch, within = divmod(step, len(self.plan))
         pair, number = self.plan[within]
-        pairing, options = self.pairings[pair], self.config.pairs[pair]
+        run, config = self.run, self.run.config
+        pairing, options, target = run.pairings[pair], config.pairs[pair], run.targets[pair]
         order = self._order(epoch)[pair]
-        size = self.config.train.batch
+        size = config.train.batch
         start = (number * self.world + self.rank) * size
         # Passes over the compounds follow one another; a batch across the seam drops what it would hold twice.
         chosen = list(dict.fromkeys(pairing.compounds[i] for i in order[start : start + size]))
-        rng = np.random.default_rng([self.config.train.seed, step, self.rank])
-        if is_fused(self.config, pairing.query):
+        rng = np.random.default_rng([config.train.seed, step, self.rank])
+        if pairing.fused:
             unknowns = [self._unknown(pairing, key, options.records, rng) for key in chosen]
-            query = collate_measured(self.encoders, pairing.parts, unknowns, self._company(pairing))
+            query = collate_measured(run.encoders, pairing.parts, unknowns, self._one_of_each(pairing))
         else:
-            query = self.encoders[pairing.query].collate(
+            query = run.encoders[pairing.query].collate(
                 [self._measurement(pairing.query, pairing.rows, key, rng) for key in chosen]
             )
         structures = [self._structure(pairing, key) for key in chosen]
@@ -106,78 +111,88 @@ class Batches(torch.utils.data.Dataset[PairBatch]):
         if pairing.reference != "structure":
             references = [self._measurement(pairing.reference, pairing.rows, key, rng) for key in chosen]
         harder, owner = self._negatives(chosen, options.negatives, rng)
-        target = self.targets[pair]
         return PairBatch(
             pair,
             Side(query, target.collate(structures)),
-            Side(self.encoders[pairing.reference].collate(references + harder), target.collate(structures + harder)),
+            Side(run.encoders[pairing.reference].collate(references + harder), target.collate(structures + harder)),
             torch.tensor(owner, dtype=torch.int64),
         )
 
     def _order(self, epoch: int) -> list[np.ndarray]:
         if self._cached[0] != epoch:
+            settings, share = self.run.config.train, self.run.config.negatives.in_batch
             orders: list[np.ndarray] = []
-            for number, pairing in enumerate(self.pairings):
-                rng = np.random.default_rng([self.config.train.seed, epoch, number, 1])
+            for number, pairing in enumerate(self.run.pairings):
+                rng = np.random.default_rng([settings.seed, epoch, number, 1])
                 batches = sum(1 for pair, _ in self.plan if pair == number)
                 count = len(pairing.compounds)
                 # One pass more than asked for fills the last batch of the last rank; a small pairing that comes often
                 # needs further ones.
-                needed = -(-batches * self.world * self.config.train.batch // count)
+                needed = -(-batches * self.world * settings.batch // count)
                 passes = [
-                    one_pass(count, self._alike[number], self.config.negatives.in_batch, rng)
-                    for _ in range(max(self.config.train.spectra + 1, needed))
+                    one_pass(count, self._alike[number], share, rng) for _ in range(max(settings.spectra + 1, needed))
                 ]
                 orders.append(np.concatenate(passes))
             self._cached = (epoch, orders)
         return self._cached[1]
 
     def _measurement(self, modality: str, rows: Rows, key: str, rng: np.random.Generator) -> Any:
-        return self.dataset.record(modality, int(rng.choice(rows[modality][key])))
+        return self.run.dataset.record(modality, int(rng.choice(rows[modality][key])))
 
     def _unknown(self, pairing: Pairing, key: str, most: int, rng: np.random.Generator) -> dict[str, list[Any]]:
         """Any non-empty subset of the modalities that a compound has, with a few records of each."""
-        parts = having(pairing, key)
+        parts = pairing.measured(key)
         drawn = int(rng.integers(1, 2 ** len(parts)))
         found: dict[str, list[Any]] = {}
         for number, part in enumerate(parts):
             if drawn >> number & 1:
                 rows = pairing.rows[part][key]
                 size = int(rng.integers(1, min(most, len(rows)) + 1))
-                found[part] = [self.dataset.record(part, int(r)) for r in rng.choice(rows, size, replace=False)]
+                found[part] = [self.run.dataset.record(part, int(r)) for r in rng.choice(rows, size, replace=False)]
         return found
 
-    def _company(self, pairing: Pairing) -> dict[str, Any]:
+    def _one_of_each(self, pairing: Pairing) -> dict[str, Any]:
+        """A record of each modality, so that every process has gradients of the same encoders to exchange."""
         if self.world == 1:
             return {}
         first = {part: next(iter(pairing.rows[part].values()), None) for part in pairing.parts}
-        return {part: self.dataset.record(part, int(rows[0])) for part, rows in first.items() if rows is not None}
+        return {part: self.run.dataset.record(part, int(rows[0])) for part, rows in first.items() if rows is not None}
 
     def _structure(self, pairing: Pairing, key: str) -> Structure:
         if key not in self._structures:
-            self._structures[key] = pairing.structure(self.dataset, key)
+            self._structures[key] = pairing.structure(self.run.dataset, key)
         return self._structures[key]
 
     def _negatives(
         self, chosen: Sequence[str], count: int, rng: np.random.Generator
     ) -> tuple[list[Structure], list[int]]:
-        if not count or self.library is None:
+        library, pools = self.run.library, self.run.pools
+        if not count or library is None:
             return [], []
         rows: list[int] = []
         owner: list[int] = []
         for number, key in enumerate(chosen):
-            pool = self.pools.get(key, np.empty(0, dtype=np.int64))
+            pool = pools.get(key, np.empty(0, dtype=np.int64))
             drawn = rng.choice(pool, min(count, len(pool)), replace=False)
             rows += drawn.tolist()
             owner += [number] * len(drawn)
-        return list(self.library.structures(rows)), owner
+        return list(library.structures(rows)), owner
 
 
 def plan(config: RunConfig, compounds: Sequence[int], world: int, whole: Sequence[bool] = ()) -> list[tuple[int, int]]:
-    """Which pairing comes at each step of an epoch: alternating, each as often as its size and weight ask.
+    """Which pairing comes at each step of an epoch: they alternate, each as often as its size and weight demand.
 
-    Together they have as many steps as passes over all their compounds take. `sampling` deals these out: in proportion
-    to compounds ** sampling x weight. A pairing that must be seen whole gets a pass over its compounds at least.
+    Together they have as many steps as passes over all their compounds take. These are shared out in proportion to
+    compounds ** sampling x weight.
+
+    Args:
+        config: with its pairings written out.
+        compounds: how many each pairing has.
+        world: number of processes that train together.
+        whole: for each pairing whether an epoch must hold all its compounds.
+
+    Returns:
+        For each step the number of the pairing, and that of the batch within the pairing.
     """
     settings = config.train
     size = settings.batch * world

@@ -1,27 +1,35 @@
-"""Checkpoints."""
+"""Where a run stands, and how it goes on from there after an interruption."""
 
 from __future__ import annotations
 
-import errno
-import io
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from molvis_core.errors import TrainingError
-from molvis_files.writing import replacing
-from molvis_retrieval.training.average import WeightAverage
-from molvis_retrieval.training.step import GradientBalance
+from molvis_files.documents import write_toml
+from molvis_nn.loop import Checkpoint
+from molvis_retrieval.config import RunConfig, fill
+from molvis_retrieval.training.run import Run
+from molvis_retrieval.training.step import Learner
+
+_APART = ("best_weights", "running")
 
 
 @dataclass
 class State:
-    """What changes as a run goes on; a checkpoint is this and the weights."""
+    """What changes as a run goes on, besides the weights.
+
+    Attributes:
+        step: how many steps are done.
+        best, best_epoch, best_metrics: of the validation that was best.
+        best_weights: of every encoder then.
+        since_best: how many validations came after it.
+        rows: metrics of each epoch.
+        running: losses of the steps of the epoch that is under way.
+    """
 
     step: int = 0
     best: float = -math.inf
@@ -29,73 +37,56 @@ class State:
     since_best: int = 0
     best_metrics: dict[str, float] = field(default_factory=dict)
     rows: list[dict[str, float]] = field(default_factory=list)
+    best_weights: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    running: list[float] = field(default_factory=list)
 
 
-ELSEWHERE: dict[str, Any] = {
+_ELSEWHERE: dict[str, Any] = {
     "accelerator": "auto", "devices": "auto", "nodes": 1, "strategy": "auto", "workers": 0, "checkpoint_every": 300.0,
 }  # fmt: skip
 """Settings that may differ between a run and its resumption: where it runs, not what it computes."""
 
 
-def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all."""
-    buffer = io.BytesIO()
-    torch.save(dict(content), buffer)
-    try:
-        with replacing(path) as fresh:
-            fresh.write_bytes(buffer.getbuffer())
-    except OSError as error:
-        raise disk_error(path, error) from error
+def signature(config: RunConfig) -> str:
+    """The settings that decide what a run computes, as text."""
+    return write_toml(fill(replace(config, train=replace(config.train, **_ELSEWHERE))))
 
 
-def load_checkpoint(
-    path: Path,
-    signature: str,
-    modules: Mapping[str, nn.Module],
-    optimizer: torch.optim.Optimizer,
-    average: WeightAverage,
-    balance: GradientBalance,
-) -> tuple[State, dict[str, dict[str, Tensor]], list[float]]:
-    """Load a checkpoint into the modules and the optimizer of a run."""
-    try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
-        if content["signature"] != signature:
-            raise TrainingError(
-                f"{path}: this checkpoint is of another configuration "
-                f"({_first_difference(content['signature'], signature)}). "
-                "Train into another folder, or start anew with --no-resume."
-            )
-        for name, module in modules.items():
-            module.load_state_dict(content["modules"][name])
-        optimizer.load_state_dict(content["optimizer"])
-        average.state = content["average"]
-        balance.load(content["balance"])
-        return State(**content["state"]), content["best"], content["running"]
-    except TrainingError:
-        raise
-    except Exception as error:  # a damaged file fails in many ways inside torch and zipfile
-        raise TrainingError(f"{path}: the checkpoint is damaged: {error}. Start anew with --no-resume.") from error
+def save(checkpoint: Checkpoint, run: Run, learner: Learner, state: State) -> None:
+    """Write where a run stands.
 
-
-def _first_difference(old: str, new: str) -> str:
-    for before, after in zip(old.splitlines(), new.splitlines(), strict=False):
-        if before != after:
-            return f"it says {before!r}, now {after!r}"
-    return "it has other entries"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    try:
-        with replacing(path) as fresh:
-            fresh.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise disk_error(path, error) from error
-
-
-def disk_error(path: Path, error: OSError) -> TrainingError:
-    """Why a file of the run cannot be written, and how to go on."""
-    why = "the disk is full; free some space" if error.errno == errno.ENOSPC else str(error)
-    return TrainingError(
-        f"{path}: cannot be written: {why}. The last checkpoint is kept: run the same command again to go on from it."
+    Raises:
+        TrainingError: the disk is full, or the file cannot be written. The last checkpoint is kept.
+    """
+    checkpoint.write(
+        {
+            "modules": {name: module.state_dict() for name, module in _modules(run).items()},
+            "optimizer": learner.optimizer.state_dict(),
+            "average": {key: average.state for key, average in learner.averages.items()},
+            "balance": learner.balance.state(),
+            "state": {f.name: getattr(state, f.name) for f in fields(State) if f.name not in _APART},
+            "best": state.best_weights,
+            "running": state.running,
+        }
     )
+
+
+def load(checkpoint: Checkpoint, run: Run, learner: Learner) -> State:
+    """Put what was written last into the modules of a run and into what changes them.
+
+    Raises:
+        TrainingError: it is of another configuration, or damaged.
+    """
+    with checkpoint.reading() as content:
+        for name, module in _modules(run).items():
+            module.load_state_dict(content["modules"][name])
+        learner.optimizer.load_state_dict(content["optimizer"])
+        for key, average in learner.averages.items():
+            average.state = content["average"].get(key, {})
+        learner.balance.load(content["balance"])
+        return State(**content["state"], best_weights=content["best"], running=content["running"])
+
+
+def _modules(run: Run) -> Mapping[str, nn.Module]:
+    modules = {f"encoder.{key}": encoder for key, encoder in run.encoders.items()}
+    return modules | {f"loss.{i}": loss for i, loss in enumerate(run.losses) if isinstance(loss, nn.Module)}

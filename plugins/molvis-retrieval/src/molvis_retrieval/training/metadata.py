@@ -1,21 +1,19 @@
-"""What a bundle says about the run that made it."""
+"""What a bundle records of the run that made it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from molvis_core import registry
-from molvis_retrieval.config import RunConfig
 from molvis_retrieval.training.checkpoint import State
 from molvis_retrieval.training.collapse import collapses
-
-if TYPE_CHECKING:
-    from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.training.run import Run
 
 
-def bundle_metadata(config: RunConfig, dataset: Dataset, state: State, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What `bundle.toml` says about the run."""
+def bundle_metadata(run: Run, state: State, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What `bundle.toml` records of the run that made it; what is `given` takes precedence."""
+    config = run.config
     cites = {
         cite
         for kind, specs in (
@@ -29,11 +27,11 @@ def bundle_metadata(config: RunConfig, dataset: Dataset, state: State, given: Ma
     }
     return {
         "name": config.name or "molvis",
-        "data_digest": dataset.digest,
+        "data_digest": run.dataset.digest,
         "best_epoch": state.best_epoch,
         "metrics": {k: round(v, 6) for k, v in state.best_metrics.items()},
         "citations": sorted(cites),
-        **({"warnings": told} if (told := collapses(state.best_metrics)) else {}),
+        **({"warnings": found} if (found := collapses(state.best_metrics)) else {}),
         **given,
     }
 

@@ -1,4 +1,4 @@
-"""The pairings of a run and their measurements."""
+"""Pairings of modalities: which compounds they have, which rows of the dataset, and which harder candidates."""
 
 from __future__ import annotations
 
@@ -27,34 +27,50 @@ Rows = Mapping[str, Mapping[str, np.ndarray]]
 
 @dataclass(frozen=True)
 class Pairing:
-    """The measurements of a mode pairing.
+    """The measurements of a pairing of two modalities in one fold.
 
     Attributes:
-        pair: its number among those of the run.
+        number: its place among the pairings of the run.
         query, reference: keys of the encoders.
         parts: modalities of the query: several where it is fused.
-        compounds: that have what the pairing needs.
+        fused: whether the encoder of the query takes the vectors of other encoders.
+        compounds: those that have what the pairing needs.
         rows: of the modalities.
     """
 
-    pair: int
+    number: int
     query: str
     reference: str
     parts: tuple[str, ...]
+    fused: bool
     compounds: tuple[str, ...]
     rows: Rows
 
+    @property
+    def encoders(self) -> set[str]:
+        """Keys of all encoders that a batch of this pairing changes."""
+        return {self.query, self.reference, *self.parts}
+
+    def measured(self, compound: str) -> list[str]:
+        """Modalities of the query that were measured of a compound."""
+        return [part for part in self.parts if compound in self.rows[part]]
+
     def structure(self, dataset: Dataset, compound: str) -> Structure:
-        """Of one of the compounds."""
-        part = next(part for part in self.parts if compound in self.rows[part])
+        """The structure of one of the compounds."""
+        part = self.measured(compound)[0]
         return dataset.structure(part, int(self.rows[part][compound][0]))
 
 
 def resolve(config: RunConfig, dataset: Dataset) -> tuple[RunConfig, list[Pairing]]:
-    """The run with its pairings written out, and their measurements in the training fold.
+    """Write out the pairings of a configuration, and find their measurements in the training fold.
 
-    What `[joint]` adds is left out where too few compounds have it, and an encoder that is left with nothing to learn
-    from goes too.
+    A pairing of `[joint]` that too few compounds have is left out, and so is an encoder that takes part in none.
+
+    Returns:
+        The configuration without `[joint]`, and its pairings.
+
+    Raises:
+        TrainingError: a pairing of `[[pairs]]` has fewer than 2 compounds, or none of `[joint]` has enough.
     """
     explicit = len(config.pairs)
     rows = _rows(config, dataset, config.data.train, config.pairs)
@@ -64,10 +80,10 @@ def resolve(config: RunConfig, dataset: Dataset) -> tuple[RunConfig, list[Pairin
         pairing = _pairing(config, len(kept), pair, rows)
         if number < explicit:
             _require(pairing, 2, dataset, config.data.train)
-        elif (found := len(pairing.compounds)) < max(2, config.joint.least):
+        elif (found := len(pairing.compounds)) < max(2, config.joint.min_compounds):
             log.warning(
-                "pairing %s:%s is left out: %d compounds of fold %r have both, [joint] least = %d",
-                pair.query, pair.reference, found, config.data.train, config.joint.least,
+                "pairing %s:%s is left out: %d compounds of fold %r have both, [joint] min_compounds = %d",
+                pair.query, pair.reference, found, config.data.train, config.joint.min_compounds,
             )  # fmt: skip
             continue
         kept.append(pair)
@@ -75,24 +91,35 @@ def resolve(config: RunConfig, dataset: Dataset) -> tuple[RunConfig, list[Pairin
     if config.joint.pairings == "none":
         return config, pairings
     if not kept:
-        raise TrainingError(f"{dataset.path}: no pairing of [joint] has {config.joint.least} compounds to learn from")
+        raise TrainingError(
+            f"{dataset.path}: no pairing of [joint] has {config.joint.min_compounds} compounds to learn from"
+        )
     used = {key for pair in kept for key in (pair.query, pair.reference, *parts_of(config, pair.query))}
     for key in config.encoders.keys() - used:
         log.warning("encoder %r is left out: it takes part in no pairing", key)
     for key in sorted(key for key in used if key in rows and not rows[key]):
-        log.warning("encoder %r is fused, but has no measurements: its weights stay as they start", key)
+        log.warning("encoder %r is fused, but has no measurements: its weights keep their initial values", key)
     encoders = {key: spec for key, spec in config.encoders.items() if key in used}
     train = replace(
         config.train,
         freeze=tuple(key for key in config.train.freeze if key in used),
-        start={key: folder for key, folder in config.train.start.items() if key in used},
+        init_from={key: folder for key, folder in config.train.init_from.items() if key in used},
     )
     joint = replace(config.joint, pairings="none")
     return replace(config, pairs=tuple(kept), joint=joint, encoders=encoders, train=train), pairings
 
 
 def validation_pairings(config: RunConfig, dataset: Dataset, named: int) -> list[Pairing]:
-    """The pairings of a resolved run in the validation fold: those named by hand must be there, others may lack."""
+    """The pairings of a resolved configuration in the validation fold.
+
+    Args:
+        config: as `resolve` returns it.
+        dataset: the measurements.
+        named: how many of the pairings come from `[[pairs]]`; these must have compounds, others are left out.
+
+    Raises:
+        TrainingError: a named pairing, or every pairing, has fewer than 2 compounds.
+    """
     rows = _rows(config, dataset, config.data.validation, config.pairs[:named])
     found: list[Pairing] = []
     for number, pair in enumerate(config.pairs):
@@ -111,7 +138,7 @@ def validation_pairings(config: RunConfig, dataset: Dataset, named: int) -> list
 def _rows(
     config: RunConfig, dataset: Dataset, fold: str, named: Sequence[PairConfig]
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Measurements of a fold by modality and compound; those of `named` pairings must be there, others may lack."""
+    """Measurements of a fold by modality and compound; those of `named` pairings must exist, others may be missing."""
     needed = {key for pair in named for key in (pair.reference, *parts_of(config, pair.query))}
     holding = {m for m, about in dataset.metadata["modalities"].items() if fold in about.get("folds", {})}
     rows: dict[str, dict[str, np.ndarray]] = {}
@@ -119,7 +146,7 @@ def _rows(
         if key == "structure" or is_fused(config, key):
             continue
         rows[key] = {}
-        # A fold that no modality has is a slip of the pen, which the dataset answers best.
+        # A fold that no modality has is a misspelling: the dataset raises the error that names those it has.
         if key in needed or key in holding or not holding:
             kept = dataset.rows(key, fold=fold, adducts=config.data.adducts, min_peaks=config.data.min_peaks)
             rows[key] = by_compound(dataset, key, kept)
@@ -130,19 +157,20 @@ def _pairing(config: RunConfig, number: int, pair: PairConfig, rows: Rows) -> Pa
     if pair.query == "structure":
         raise ConfigError(f"pair {number + 1}: the query is 'structure'; write the measurement as the query")
     parts = parts_of(config, pair.query)
-    least = pair.measured if is_fused(config, pair.query) else 1
+    fused = is_fused(config, pair.query)
+    least = pair.measured if fused else 1
     compounds = {key for part in parts for key in rows[part]}
     if pair.reference != "structure":
         compounds &= rows[pair.reference].keys()
     enough = (key for key in compounds if sum(key in rows[part] for part in parts) >= least)
-    return Pairing(number, pair.query, pair.reference, parts, tuple(sorted(enough)), rows)
+    return Pairing(number, pair.query, pair.reference, parts, fused, tuple(sorted(enough)), rows)
 
 
 def _require(pairing: Pairing, least: int, dataset: Dataset, fold: str) -> None:
     if len(pairing.compounds) < least:
         raise TrainingError(
             f"pair {pairing.query}:{pairing.reference} has {len(pairing.compounds)} compounds in fold {fold!r} of "
-            f"{dataset.path}; at least {least} are wanted. Check the folds with: molvis data describe "
+            f"{dataset.path}, and needs at least {least}. Check the folds with: molvis data describe "
             f"{in_shell(dataset.path)}"
         )
 
@@ -163,7 +191,16 @@ def by_compound(dataset: Dataset, modality: str, rows: np.ndarray) -> dict[str, 
 def candidate_pools(
     library: Library, truths: Mapping[str, Structure], by: str, ppm: float, size: int, seed: int
 ) -> dict[str, np.ndarray]:
-    """For each compound the library's rows of equal mass or formula, without itself; at most `size`, drawn once."""
+    """Rows of a library by compound: those of equal mass or formula, without the compound itself.
+
+    Args:
+        library: where the candidates come from.
+        truths: structures by compound.
+        by: `mass` or `formula`; what has the same formula must be near in mass, too.
+        ppm: largest difference in mass.
+        size: most candidates of a compound; of more, so many are drawn.
+        seed: of the draw.
+    """
     rng = np.random.default_rng([seed, 2])
     pools: dict[str, np.ndarray] = {}
     for key, truth in sorted(truths.items()):
@@ -175,12 +212,7 @@ def candidate_pools(
     return pools
 
 
-def having(pairing: Pairing, key: str) -> list[str]:
-    """Modalities of the query that were measured of a compound."""
-    return [part for part in pairing.parts if key in pairing.rows[part]]
-
-
-def truths(dataset: Dataset, pairings: Sequence[Pairing]) -> dict[str, Structure]:
+def structures_of(dataset: Dataset, pairings: Sequence[Pairing]) -> dict[str, Structure]:
     """The structures of all compounds of the pairings."""
     return {key: p.structure(dataset, key) for p in pairings for key in p.compounds}
 

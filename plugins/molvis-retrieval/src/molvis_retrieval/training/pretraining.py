@@ -59,7 +59,7 @@ def pretrain(
         ("workers", workers, 0),
     ):
         if value < least:
-            raise ConfigError(f"pretrain: {name} = {value}; {least} or more is wanted")
+            raise ConfigError(f"pretrain: {name} must be {least} or more, got {value}")
     spec = find_spec(encoder)
     name, arguments = registry.spec_name(spec, where="encoder")
     registry.check_arguments("encoder", name, arguments)

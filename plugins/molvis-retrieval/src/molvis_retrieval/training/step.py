@@ -1,106 +1,116 @@
-"""One step of training."""
+"""One step of training, and what takes it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from molvis_core.errors import TrainingError
+from molvis_core.errors import ConfigError
 from molvis_nn.fusion import MeasuredBatch
-from molvis_retrieval.config import RunConfig
+from molvis_nn.loop import WeightAverage, decay_groups, descend, warmup_cosine
+from molvis_retrieval.config import TrainConfig
 from molvis_retrieval.training.batches import PairBatch
+from molvis_retrieval.training.run import Run
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-def schedule(config: RunConfig, step: int, steps: int, per_epoch: int) -> float:
-    """Factor of the learning rate at a step."""
-    settings = config.train
-    warm = settings.warmup * steps
-    if step < warm:
-        return (step + 1) / (warm + 1)
-    if settings.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1.0, steps - warm)))
-    if settings.schedule == "exponential":
-        return settings.decay ** (step // per_epoch)
-    return 1.0
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """What changes the weights of a run, and the modules as the devices want them.
+
+    Attributes:
+        encoders, losses: those of the run; after `on_devices` as Fabric wraps them.
+        optimizer: of all weights that change.
+        averages: running averages of the weights, by encoder.
+        balance: of the gradients of several pairings.
+    """
+
+    encoders: Mapping[str, Any]
+    losses: Sequence[Any]
+    optimizer: torch.optim.Optimizer
+    averages: Mapping[str, WeightAverage]
+    balance: GradientBalance
+
+    @classmethod
+    def of(cls, run: Run) -> Learner:
+        """What a run begins with.
+
+        Raises:
+            ConfigError: no weight changes.
+        """
+        settings, trained = run.config.train, run.trained
+        learned = [*trained.values(), *(loss for loss in run.losses if isinstance(loss, nn.Module))]
+        groups = decay_groups(learned, settings.weight_decay)
+        if not groups:
+            raise ConfigError("nothing to train: every encoder is frozen")
+        make = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+        return cls(
+            run.encoders,
+            run.losses,
+            make(groups, lr=settings.learning_rate, betas=settings.betas),
+            {key: WeightAverage(encoder, settings.ema_decay) for key, encoder in trained.items()},
+            GradientBalance([p.encoders for p in run.pairings], list(trained), on=settings.balance == "norm"),
+        )
+
+    def on_devices(self, fabric: Fabric) -> Learner:
+        """The same with its modules and its optimizer where Fabric trains them."""
+        encoders = {key: _ready(fabric, encoder) for key, encoder in self.encoders.items()}
+        optimizer = cast("torch.optim.Optimizer", fabric.setup_optimizers(self.optimizer))
+        losses = [_ready(fabric, loss) if isinstance(loss, nn.Module) else loss for loss in self.losses]
+        return replace(self, encoders=encoders, losses=losses, optimizer=optimizer)
 
 
-def parameter_groups(modules: Sequence[nn.Module], weight_decay: float) -> list[dict[str, Any]]:
-    """What the optimizer changes, with weight decay where that has a meaning."""
-    decayed: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
-    for module in modules:
-        for parameter in module.parameters():
-            if parameter.requires_grad:
-                # Biases, norms and temperatures have no direction that decay could simplify.
-                (decayed if parameter.ndim > 1 else plain).append(parameter)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return [g for g in groups if g["params"]]
+def _ready(fabric: Fabric, module: nn.Module) -> nn.Module:
+    if any(p.requires_grad for p in module.parameters()):
+        return fabric.setup_module(module)
+    return module.to(fabric.device)
 
 
-def set_up(
-    fabric: Fabric, encoders: Mapping[str, Any], optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, Any], torch.optim.Optimizer]:
-    """Encoders and optimizer on their devices."""
-    ready = {}
-    for key, encoder in encoders.items():
-        if any(p.requires_grad for p in encoder.parameters()):
-            ready[key] = fabric.setup_module(encoder)
-        else:
-            ready[key] = encoder.to(fabric.device)
-    return ready, cast("torch.optim.Optimizer", fabric.setup_optimizers(optimizer))
+def rate_factor(settings: TrainConfig, step: int, steps: int, per_epoch: int) -> float:
+    """Factor of the learning rate at a step, by the schedule."""
+    warmup = settings.warmup * steps
+    if step < warmup or settings.schedule == "cosine":
+        return warmup_cosine(step, steps, warmup)
+    return settings.decay ** (step // per_epoch) if settings.schedule == "exponential" else 1.0
 
 
-def set_up_loss(fabric: Fabric, loss: Any) -> Any:
-    """A loss on its device."""
-    if isinstance(loss, nn.Module) and any(p.requires_grad for p in loss.parameters()):
-        return fabric.setup_module(loss)
-    return loss.to(fabric.device) if isinstance(loss, nn.Module) else loss
+def step(run: Run, batch: PairBatch, learner: Learner, fabric: Fabric) -> float:
+    """Change the weights by one batch, which is on the device.
 
+    Returns:
+        The loss.
 
-def step(
-    batch: PairBatch,
-    config: RunConfig,
-    encoders: Mapping[str, Any],
-    losses: Sequence[Any],
-    targets: Sequence[Any],
-    optimizer: torch.optim.Optimizer,
-    fabric: Fabric,
-    balance: GradientBalance,
-) -> float:
-    """Take a step; returns the loss."""
-    pair = config.pairs[batch.pair]
+    Raises:
+        TrainingError: the loss is not finite. No weight has changed.
+    """
+    pair, encoders = run.config.pairs[batch.pair], learner.encoders
+    for key in run.pairings[batch.pair].encoders:
+        encoders[key].train(key not in run.config.train.freeze)
     measured = batch.query.batch
     query = encoders[pair.query](measured.encode(encoders) if isinstance(measured, MeasuredBatch) else measured)
     reference = encoders[pair.reference](batch.reference.batch)
-    target, weight = targets[batch.pair](batch.query.target, batch.reference.target)
-    loss = losses[batch.pair](query, reference, target, weight)
+    target, weight = run.targets[batch.pair](batch.query.target, batch.reference.target)
+    loss = learner.losses[batch.pair](query, reference, target, weight)
     if len(batch.owner) and pair.own_negatives:
         own = torch.zeros_like(weight)
         count = len(query)
         own[batch.owner, torch.arange(count, count + len(batch.owner), device=own.device)] = 1.0
         own[:, :count] = torch.eye(count, device=own.device)
-        loss = loss + pair.own_negatives * losses[batch.pair](query, reference, target, weight * own)
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise TrainingError(
-            f"the loss {pair.loss['use']!r} of pair {pair.query}:{pair.reference} is {value}. Lower the learning rate, "
-            "or use a loss that stays finite; the last checkpoint is kept."
-        )
-    optimizer.zero_grad()
-    fabric.backward(loss)
-    balance.scale(batch.pair, encoders)
-    if config.train.clip:
-        parameters = [p for g in optimizer.param_groups for p in g["params"] if p.grad is not None]
-        torch.nn.utils.clip_grad_norm_(parameters, config.train.clip)
-    optimizer.step()
-    return value
+        loss = loss + pair.own_negatives * learner.losses[batch.pair](query, reference, target, weight * own)
+    return descend(
+        loss,
+        learner.optimizer,
+        clip=run.config.train.clip,
+        where=f"pair {pair.query}:{pair.reference} ({pair.loss['use']!r})",
+        backward=fabric.backward,
+        adjust=lambda: learner.balance.scale(batch.pair, encoders),
+    )
 
 
 class GradientBalance:

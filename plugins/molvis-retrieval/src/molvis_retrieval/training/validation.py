@@ -1,54 +1,59 @@
-"""Retrieval on the validation fold."""
+"""Retrieval on the validation fold, by the encoders as they are."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from molvis_core.errors import ScoreError
+from molvis_core.records import Structure
 from molvis_nn.fusion import collate_measured
 from molvis_retrieval import metrics
-from molvis_retrieval.config import RunConfig, is_fused
 from molvis_retrieval.training.collapse import spread_metrics
-from molvis_retrieval.training.pairings import Pairing, having
+from molvis_retrieval.training.pairings import Pairing
+from molvis_retrieval.training.run import Run
 
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+_PER_COMPOUND = 4
+"""Measurements of a compound that a validation ranks. More would weigh the same and cost the time of an epoch."""
 
-    from molvis_retrieval.dataset import Dataset
-    from molvis_retrieval.library import Library
+Device = torch.device | str
 
 
-def validate_run(
-    config: RunConfig,
-    dataset: Dataset,
-    encoders: Mapping[str, Any],
-    targets: Sequence[Any],
-    losses: Sequence[Any],
-    pairings: Sequence[Pairing],
-    pools: Mapping[str, np.ndarray],
-    library: Library | None,
-    fabric: Fabric,
-    names: Sequence[str],
-) -> dict[str, float]:
-    """Retrieval on the validation fold: among its compounds, or among those of equal mass where there is a library.
+def validate(run: Run, device: Device = "cpu") -> dict[str, float]:
+    """Rank the truth among the compounds of the fold, or among those of equal mass where there is a library.
 
-    Means over the pairings, and where there are several each one's own.
+    Args:
+        run: its encoders are left in evaluation mode.
+        device: where they are.
+
+    Returns:
+        Means over the pairings, and where there are several each one's own; and how far apart each encoder puts
+        different compounds.
+
+    Raises:
+        ScoreError: a score is not finite.
     """
-    for encoder in encoders.values():
+    for encoder in run.encoders.values():
         encoder.eval()
+    names = run.names
     found: dict[str, dict[str, float]] = {}
     spreads: dict[str, float] = {}
     with torch.inference_mode():
-        for pairing in pairings:
-            target, loss = targets[pairing.pair], losses[pairing.pair]
-            found[names[pairing.pair]] = _validate_pairing(
-                config, pairing, dataset, encoders, target, loss, pools, library, fabric, spreads
-            )
+        for pairing in run.validation:
+            embedded = _embedded(run, pairing, device)
+            ranks, tied = _ranked(run, pairing, embedded, device)
+            pairs = ((pairing.query, embedded.first), (pairing.reference, embedded.truth))
+            for key, vectors in pairs:
+                spreads |= spread_metrics(key, run.encoders[key], vectors.numpy())
+            found[names[pairing.number]] = {
+                **_figures(ranks, tied, embedded.owners),
+                "loss": _loss(run, pairing, embedded, device),
+            }
     keys = list(next(iter(found.values())))
     means = {f"val_{key}": float(np.mean([one[key] for one in found.values()])) for key in keys}
     if len(names) > 1:
@@ -56,114 +61,117 @@ def validate_run(
     return means | spreads
 
 
-_PER_COMPOUND = 4
-"""Measurements of a compound that a validation looks at. More would weigh the same and cost the time of an epoch."""
+@dataclass(frozen=True, eq=False)
+class _Embedded:
+    """What the encoders make of a pairing.
+
+    Attributes:
+        structures: of the compounds.
+        owners: which compound each query belongs to.
+        query, truth: vectors of the queries and of the compounds.
+    """
+
+    structures: list[Structure]
+    owners: np.ndarray
+    query: Tensor
+    truth: Tensor
+
+    @property
+    def first(self) -> Tensor:
+        """The vectors of the first query of each compound."""
+        return self.query[np.unique(self.owners, return_index=True)[1]]
 
 
-def _validate_pairing(
-    config: RunConfig,
-    pairing: Pairing,
-    dataset: Dataset,
-    encoders: Mapping[str, Any],
-    target: Any,
-    loss: Any,
-    pools: Mapping[str, np.ndarray],
-    library: Library | None,
-    fabric: Fabric,
-    spreads: dict[str, float],
-) -> dict[str, float]:
-    rng = np.random.default_rng([config.train.seed, pairing.pair, 3])
-    structures = [pairing.structure(dataset, key) for key in pairing.compounds]
-    references = (
-        structures
-        if pairing.reference == "structure"
-        else [
-            dataset.record(pairing.reference, int(pairing.rows[pairing.reference][key][0])) for key in pairing.compounds
-        ]
-    )
-    truth = _embed(encoders[pairing.reference], references, fabric)
+def _embedded(run: Run, pairing: Pairing, device: Device) -> _Embedded:
+    structures = [pairing.structure(run.dataset, key) for key in pairing.compounds]
+    references: list[Any] = structures
+    if pairing.reference != "structure":
+        rows = pairing.rows[pairing.reference]
+        references = [run.dataset.record(pairing.reference, int(rows[key][0])) for key in pairing.compounds]
+    truth = _embed(run.encoders[pairing.reference], references, device)
+    queries, owners = _queries(run, pairing)
+    return _Embedded(structures, np.array(owners), _embed_queries(run, pairing, queries, device), truth)
+
+
+def _queries(run: Run, pairing: Pairing) -> tuple[list[Any], list[int]]:
+    """A few measurements of each compound, or of a fused query one of each modality; and whose they are."""
+    rng = np.random.default_rng([run.config.train.seed, pairing.number, 3])
     owners: list[int] = []
     queries: list[Any] = []
     for owner, key in enumerate(pairing.compounds):
-        if is_fused(config, pairing.query):
-            queries.append(
-                {p: [dataset.record(p, int(rng.choice(pairing.rows[p][key])))] for p in having(pairing, key)}
-            )
+        if pairing.fused:
+            drawn = {p: int(rng.choice(pairing.rows[p][key])) for p in pairing.measured(key)}
+            queries.append({p: [run.dataset.record(p, row)] for p, row in drawn.items()})
             owners.append(owner)
             continue
         rows = pairing.rows[pairing.query][key]
         for row in rng.choice(rows, min(_PER_COMPOUND, len(rows)), replace=False):
-            queries.append(dataset.record(pairing.query, int(row)))
+            queries.append(run.dataset.record(pairing.query, int(row)))
             owners.append(owner)
-    query, owner = _embed_queries(config, pairing, encoders, queries, fabric), torch.tensor(owners)
-    ranks, tied = np.empty(len(queries)), np.zeros(len(queries), dtype=np.int64)
-    if library is not None and pairing.reference == "structure":
-        rows = sorted({int(r) for key in pairing.compounds for r in pools[key]})
-        place = {row: i for i, row in enumerate(rows)}
-        others = _embed(encoders["structure"], library.structures(rows), fabric) if rows else truth[:0]
-        for index, key in enumerate(pairing.compounds):
-            mine = owner == index
-            candidates = torch.cat([truth[index : index + 1], others[[place[int(r)] for r in pools[key]]]])
-            placed = _ranks(query[mine] @ candidates.T, torch.zeros(int(mine.sum()), dtype=torch.int64))
-            ranks[mine.numpy()], tied[mine.numpy()] = placed
-    else:
-        ranks, tied = _ranks(query @ truth.T, owner)
-    first = [owners.index(i) for i in range(len(structures))]
-    for key, vectors in ((pairing.query, query[first]), (pairing.reference, truth)):
-        spreads |= spread_metrics(key, encoders[key], vectors.numpy())
-    size = config.train.batch
-    total: list[float] = []
-    for start in range(0, len(structures), size):
-        part = slice(start, start + size)
-        keys = target.collate(structures[part])
-        values, weight = target(keys, keys)
-        move = fabric.device
-        total.append(float(loss(query[first[part]].to(move), truth[part].to(move), values.to(move), weight.to(move))))
-    per_compound = 1.0 / np.bincount(owners)[owners]
-
-    def mean(values: np.ndarray) -> float:
-        return float((values * per_compound).sum() / len(structures))
-
-    return {
-        **{f"hit{k}": mean(metrics.hits(ranks, k, tied)) for k in metrics.CUTOFFS},
-        "mrr": mean(metrics.reciprocal(ranks)),
-        "loss": float(np.mean(total)),
-    }
+    return queries, owners
 
 
-def _ranks(scores: Tensor, truth: Tensor) -> metrics.Ranks:
+def _ranked(run: Run, pairing: Pairing, embedded: _Embedded, device: Device) -> metrics.Ranks:
+    """Rank of the truth for each query, and how many candidates share its score."""
+    if run.library is None or pairing.reference != "structure":
+        return _ranks(embedded.query @ embedded.truth.T, embedded.owners)
+    ranks, tied = np.empty(len(embedded.query)), np.zeros(len(embedded.query), dtype=np.int64)
+    pools = run.validation_pools
+    rows = sorted({int(r) for key in pairing.compounds for r in pools[key]})
+    place = {row: i for i, row in enumerate(rows)}
+    truth = embedded.truth
+    others = _embed(run.encoders["structure"], run.library.structures(rows), device) if rows else truth[:0]
+    for index, key in enumerate(pairing.compounds):
+        mine = embedded.owners == index
+        candidates = torch.cat([truth[index : index + 1], others[[place[int(r)] for r in pools[key]]]])
+        scores = embedded.query[torch.from_numpy(mine)] @ candidates.T
+        ranks[mine], tied[mine] = _ranks(scores, np.zeros(len(scores), dtype=np.int64))
+    return metrics.Ranks(ranks, tied)
+
+
+def _ranks(scores: Tensor, truth: np.ndarray) -> metrics.Ranks:
     if not torch.isfinite(scores).all():
         raise ScoreError("validation gave scores that are not finite; lower the learning rate")
-    return metrics.rank_of_truth(scores.double().numpy(), truth.numpy())
+    return metrics.rank_of_truth(scores.double().numpy(), truth)
 
 
-def _embed_queries(
-    config: RunConfig, pairing: Pairing, encoders: Mapping[str, Any], queries: Sequence[Any], fabric: Fabric
-) -> Tensor:
-    if not is_fused(config, pairing.query):
-        return _embed(encoders[pairing.query], queries, fabric)
+def _figures(ranks: np.ndarray, tied: np.ndarray, owners: np.ndarray) -> dict[str, float]:
+    """Means over the compounds of the means over each one's queries."""
+    per_compound = 1.0 / np.bincount(owners)[owners]
+    compounds = owners[-1] + 1
+
+    def mean(values: np.ndarray) -> float:
+        return float((values * per_compound).sum() / compounds)
+
+    found = {f"hit{k}": mean(metrics.hits(ranks, k, tied)) for k in metrics.CUTOFFS}
+    return {**found, "mrr": mean(metrics.reciprocal(ranks))}
+
+
+def _loss(run: Run, pairing: Pairing, embedded: _Embedded, device: Device) -> float:
+    """The mean over batches of compounds, with one query of each."""
+    target, loss = run.targets[pairing.number], run.losses[pairing.number]
+    size, first, total = run.config.train.batch, embedded.first, []
+    for start in range(0, len(embedded.structures), size):
+        part = slice(start, start + size)
+        keys = target.collate(embedded.structures[part])
+        wanted, weight = (value.to(device) for value in target(keys, keys))
+        total.append(float(loss(first[part].to(device), embedded.truth[part].to(device), wanted, weight)))
+    return float(np.mean(total))
+
+
+def _embed_queries(run: Run, pairing: Pairing, queries: Sequence[Any], device: Device, size: int = 512) -> Tensor:
+    if not pairing.fused:
+        return _embed(run.encoders[pairing.query], queries, device, size)
     out: list[Tensor] = []
-    for start in range(0, len(queries), 512):
-        batch = collate_measured(encoders, pairing.parts, queries[start : start + 512]).to(fabric.device)
-        out.append(encoders[pairing.query](batch.encode(encoders)).float().cpu())
+    for start in range(0, len(queries), size):
+        batch = collate_measured(run.encoders, pairing.parts, queries[start : start + size]).to(device)
+        out.append(run.encoders[pairing.query](batch.encode(run.encoders)).float().cpu())
     return torch.cat(out)
 
 
-def _embed(encoder: Any, records: Sequence[Any], fabric: Fabric, size: int = 512) -> Tensor:
+def _embed(encoder: Any, records: Sequence[Any], device: Device, size: int = 512) -> Tensor:
     out = [
-        encoder(encoder.collate(records[start : start + size]).to(fabric.device)).float().cpu()
+        encoder(encoder.collate(records[start : start + size]).to(device)).float().cpu()
         for start in range(0, len(records), size)
     ]
     return torch.cat(out)
-
-
-def temperatures(names: Sequence[str], losses: Sequence[Any]) -> dict[str, float]:
-    """The temperature of every pairing's loss, where it has one."""
-    found: dict[str, float] = {}
-    for name, loss in zip(names, losses, strict=True):
-        value = getattr(loss, "temperature", None)
-        with torch.no_grad():
-            value = value() if callable(value) else value
-        if value is not None:
-            found[f"temperature/{name}"] = float(value)
-    return found
