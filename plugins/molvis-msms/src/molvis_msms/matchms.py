@@ -1,4 +1,4 @@
-"""Spectra of matchms, there and back. Wants `pip install molvis-msms[matchms]` only for the way there."""
+"""Spectra of matchms, there and back. The way there needs `pip install molvis-msms[matchms]`."""
 
 from __future__ import annotations
 

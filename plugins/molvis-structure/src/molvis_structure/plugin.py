@@ -27,7 +27,7 @@ def molvis_components() -> list[Component]:
             kind="encoder",
             name="attentivefp-dgl",
             target="molvis_structure.encoders.attentivefp_dgl:attentivefp_dgl",
-            summary="DGL-LifeSci's AttentiveFP, on the CPU: a reference. Wants molvis-structure[dgl].",
+            summary="DGL-LifeSci's AttentiveFP, on the CPU: a reference. It needs molvis-structure[dgl].",
             cite="10.1021/acs.jmedchem.9b00959",
         ),
         Component(
