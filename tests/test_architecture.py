@@ -76,3 +76,10 @@ def test_the_way_of_each_command_is_in_the_picture_and_in_the_text() -> None:
     for command in ("identify", "train", "nmr fit", "flux fit"):
         assert f'"{command}' in source
         assert f"`molvis {command}`" in TEXT
+
+
+def test_modules_are_where_the_page_says_that_they_went() -> None:
+    text = (ROOT / "docs" / "moved.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(molvis_\S+)` \| (.*) \|$", text, re.MULTILINE)
+    assert len(rows) > 100
+    assert sorted(new for _, cell in rows for new in re.findall(r"`(\S+)`", cell) if not exists(new)) == []

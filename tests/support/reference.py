@@ -147,8 +147,19 @@ def _arguments(c: Component) -> str:
     return "\n".join(lines if len(lines) > 1 else [*lines, "It takes no arguments."])
 
 
+def renamed_table() -> str:
+    """Components that were called otherwise, with every old name."""
+    rows = ["| kind | old | new |", "| --- | --- | --- |"]
+    found = [c for c in registry.components() if c.distribution in OURS]
+    for c in sorted(found, key=lambda c: (c.kind, c.name)):
+        rows += [f"| {c.kind} | `{old}` | `{c.name}` |" for old in c.replaces]
+    return "\n".join(rows)
+
+
 def table(name: str) -> str:
     """The text between a page's markers."""
+    if name == "renamed":
+        return renamed_table()
     what, _, which = name.partition("-")
     return config_table(which) if what == "config" else component_table(which)
 
