@@ -101,7 +101,8 @@ def test_the_fluxes_of_the_emu_paper_come_back(published: FluxResult) -> None:
     for (kind, name), value in antoniewicz().fluxes.items():
         assert published.value(name, kind) == pytest.approx(value, rel=1e-3)
     assert published.ssr < 0.01
-    assert published.message == ""
+    assert published.problem == published.fit.problem == ""
+    assert published.fit.values.tolist() == published.values.tolist()
 
 
 def test_every_start_ends_at_the_one_minimum(published: FluxResult) -> None:
@@ -117,7 +118,7 @@ def test_profile_and_covariance_agree_where_the_model_is_nearly_linear(published
 
 
 def test_the_ends_of_a_profile_interval_cost_the_chi_square_quantile(published: FluxResult) -> None:
-    problem = published.problem
+    problem = published.least_squares
     row = published.names.index(("exchange", "v2"))
     for end in published.intervals[row]:
         held = flux_problem(antoniewicz(), fixed={("exchange", "v2"): float(end)})
@@ -259,7 +260,7 @@ def test_profile_intervals_cover_the_truth_as_often_as_they_claim() -> None:
 
 
 def test_monte_carlo_intervals_agree_with_the_profile(published: FluxResult) -> None:
-    drawn = monte_carlo(published.problem, published.y[0], n=300)
+    drawn = monte_carlo(published.least_squares, published.y[0], n=300)
     row = published.names.index(("net", "v4"))
     np.testing.assert_allclose(drawn[row], published.intervals[row], rtol=0.03)
 
@@ -365,7 +366,11 @@ def test_bad_data_are_refused_with_their_place_and_what_to_do(model: Study, mess
 
 @pytest.mark.parametrize(
     ("more", "message"),
-    [({"starts": 0}, "starts is 0"), ({"level": 1.0}, "level is 1"), ({"intervals": "bootstrap"}, "profile")],
+    [
+        ({"starts": 0}, "starts must be at least 1, got 0"),
+        ({"level": 1.0}, "the level must be between 0 and 1, got 1"),
+        ({"intervals": "bootstrap"}, "profile"),
+    ],
 )
 def test_arguments_that_mean_nothing_are_refused(more: dict[str, Any], message: str) -> None:
     with pytest.raises(FitError, match=message):
@@ -392,7 +397,7 @@ def test_numbers_that_were_not_measured_are_left_out() -> None:
 
 def test_a_fit_that_has_not_converged_says_so_and_gives_its_best() -> None:
     found = fit(antoniewicz(), starts=2, limit=1, intervals="none")
-    assert "had not converged" in found.message
+    assert "had not converged" in found.problem
     assert np.isfinite(found.values).all()
     assert not found.converged[0]
 

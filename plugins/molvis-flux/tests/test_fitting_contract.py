@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from molvis_core import registry
+from molvis_core.errors import RecordError
 from molvis_core.records import Distribution
 from molvis_core.testing import FitterContract
+from molvis_flux.fit.defaults import SAMPLES, STARTS
 from molvis_flux.fit.fitter import FluxFit
+from molvis_flux.formats.writers import write_study
+from molvis_flux.model.examples import antoniewicz
 from molvis_flux.model.network import Experiment, Fragment, Metabolite, Network, Participant, Reaction, Study, Tracer
 
 SD = 0.02
@@ -69,3 +75,33 @@ class TestFluxFit(FitterContract):
     @pytest.fixture
     def impossible(self) -> Sequence[Distribution]:
         return [Distribution(np.eye(4)[3], np.full(4, SD), "B")]
+
+
+def test_a_study_is_a_record_as_readers_yield_it(tmp_path: Path) -> None:
+    write_study(tmp_path / "study.toml", antoniewicz())
+    (measurement,) = registry.load("reader", "flux-toml")(tmp_path / "study.toml")
+    fitter = FluxFit(samples=200, starts=3)
+    found = fitter.fit([measurement.record], fitter.prior([measurement.record]))
+    assert found.problem == ""
+    low, high = found.interval()[found.names.index("net/v1")] if "net/v1" in found.names else (99.0, 101.0)
+    assert low < 100 < high
+    (simulated,) = found.simulated
+    (fitted,) = (d for d in simulated.experiments[0].data if d.kind == "mid")
+    np.testing.assert_allclose(fitted.values, (0.0001, 0.8008, 0.1983, 0.0009), atol=0.01)
+
+
+def test_a_fitter_is_built_by_name_with_the_file_of_its_study(tmp_path: Path) -> None:
+    study = two_routes()
+    write_study(tmp_path / "study.toml", study)
+    fitter = registry.build("fitter", {"use": "flux-fit", "study": str(tmp_path / "study.toml")})
+    records = [Distribution(np.eye(4)[0], np.full(4, SD), "B")]
+    assert fitter.prior(records).keys() == FluxFit(study).prior(records).keys()
+    assert (fitter.starts, fitter.samples) == (STARTS, SAMPLES)
+
+
+def test_without_a_study_there_is_nothing_to_fit() -> None:
+    record = Distribution(np.eye(4)[0], np.full(4, SD), "B")
+    with pytest.raises(RecordError, match="there is no study"):
+        FluxFit().prior([record])
+    with pytest.raises(RecordError, match="only record"):
+        FluxFit(two_routes()).prior([two_routes()])

@@ -19,8 +19,7 @@ from molvis_flux.fit.multistart import FluxResult, fit
 from molvis_flux.formats.writers import write_study
 from molvis_flux.model.examples import antoniewicz
 from molvis_flux.model.network import Tracer
-from molvis_flux.report import figures as picture
-from molvis_flux.report import tables
+from molvis_flux.report import figures, tables
 from molvis_flux.report.page import report
 
 
@@ -50,20 +49,20 @@ def test_a_flux_that_is_not_seen_has_no_estimate_in_any_table(blind: FluxResult)
 
 
 def test_every_picture_is_an_svg(found: FluxResult) -> None:
-    drawn = picture.pictures(found)
+    drawn = figures.figures(found)
     assert set(drawn) == {"network", "intervals", "distributions", "posterior"}
     for text in drawn.values():
         assert ET.fromstring(text).tag.endswith("svg")
 
 
 def test_the_picture_of_the_network_names_every_metabolite_and_flux(found: FluxResult) -> None:
-    text = picture.network(found)
-    for name in (*found.problem.study.network.metabolites, "v1", "v2", "v4", "v5", "v6"):
+    text = figures.network(found)
+    for name in (*found.least_squares.study.network.metabolites, "v1", "v2", "v4", "v5", "v6"):
         assert f">{name}" in text
 
 
 def test_metabolites_lie_below_what_they_are_made_from() -> None:
-    place = picture.layout(antoniewicz().network)
+    place = figures.layout(antoniewicz().network)
     assert place["A"][1] < place["B"][1] < place["D"][1] < place["F"][1]
     assert len(set(place.values())) == len(place)
 

@@ -9,12 +9,13 @@ import typer
 
 from molvis_core import output
 from molvis_files.arguments import existing
+from molvis_flux.fit.defaults import LEVEL
 
 
 def estimate(
     model: Annotated[Path, typer.Argument(help="Folder that `molvis flux train` made.")],
     data: Annotated[Path, typer.Argument(help="A study of the same network with data; what is missing is left out.")],
-    level: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+    level: Annotated[float, typer.Option(help="Probability of the intervals.")] = LEVEL,
     method: Annotated[str, typer.Option(help="auto, importance, walkers, sequential or neural.")] = "auto",
     draws: Annotated[int, typer.Option(min=100, help="From the posterior.")] = 2000,
     refine: Annotated[bool, typer.Option(help="Fit by least squares and test whether the data are explained.")] = True,

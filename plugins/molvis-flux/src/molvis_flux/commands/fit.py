@@ -9,13 +9,14 @@ import typer
 
 from molvis_core import output
 from molvis_files.arguments import existing
+from molvis_flux.fit.defaults import LEVEL, STARTS
 
 
 def fit(
     network: Annotated[Path, typer.Argument(help="Network with experiments: TOML, FluxML, mfapy, FreeFlux or INCA.")],
-    starts: Annotated[int, typer.Option(help="Points to start from.")] = 20,
+    starts: Annotated[int, typer.Option(help="Points to start from.")] = STARTS,
     intervals: Annotated[str, typer.Option(help="profile, covariance, monte-carlo, posterior or none.")] = "profile",
-    level: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
+    level: Annotated[float, typer.Option(help="Probability of the intervals.")] = LEVEL,
     samples: Annotated[
         int, typer.Option(help="Draws from the posterior; 0: only where some flux is not identifiable.")
     ] = 0,
@@ -23,7 +24,7 @@ def fit(
         bool, typer.Option(help="Also the fluxes of least total flux that the data allow.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the starts and the draws.")] = 0,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for tables, pictures and a report.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for tables, figures and a report.")] = None,
 ) -> None:
     """Fluxes of a network from its labelling data, with intervals and a verdict on each."""
     existing(network, what="a network")
@@ -46,7 +47,7 @@ def fit(
         rows = [[*name, f"{x:.4g}"] for name, x in zip(lean.names, lean.values, strict=True)]
         output.print_table(("kind", "name", "flux"), rows, title=f"least total flux, {lean.total:.4g}")
     output.note(found.goodness.summary)
-    if found.message:
-        output.note(f"warning: {found.message}")
+    if found.problem:
+        output.note(f"warning: {found.problem}")
     if out:
         output.note(f"report: {out / 'report.html'}")

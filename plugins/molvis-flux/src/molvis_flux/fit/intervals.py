@@ -79,6 +79,16 @@ def goodness(problem: FluxProblem, ssr: float, jacobian: Float[np.ndarray, "m k"
     return Goodness(ssr, data, seen, freedom, low, high, float(chi2.sf(ssr, freedom)))
 
 
+def unexplained(good: Goodness, worst: float) -> str:
+    """Why data are not explained, where a sum as large has less than this probability; else nothing."""
+    if not good.freedom or good.p >= worst:
+        return ""
+    return (
+        f"no fluxes explain the data: the least sum of squares is {good.ssr:.4g}, where {good.low:.4g} to "
+        f"{good.high:.4g} is expected. The network lacks a reaction, or the errors are larger than stated"
+    )
+
+
 def slope_at(problem: FluxProblem, y: Float[np.ndarray, " k"]) -> Float[np.ndarray, "m k"]:
     """Derivatives of the residuals at a point."""
     return problem.jacobian(y[None], np.zeros(1, int))[1][0]

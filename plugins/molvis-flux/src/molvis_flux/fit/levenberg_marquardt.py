@@ -1,4 +1,4 @@
-"""Least squares under linear inequalities, many starts at once: the one Levenberg-Marquardt of the plugin.
+"""Least squares under linear inequalities, many starts at once, by Levenberg-Marquardt.
 
 Ours, because fits want a general polytope and a hundred starts together: `scipy.optimize.least_squares` takes bounds
 of single coordinates only, `SLSQP` and `trust-constr` take rows but know no Gauss-Newton curvature, and all of them run

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from molvis_core.fitting import Fit
+from molvis_core.records import Distribution
 from molvis_core.ties import ascending
 from molvis_flux.errors import FitError
 from molvis_flux.fit import identifiability as verdicts
 from molvis_flux.fit import intervals as statistics
+from molvis_flux.fit.defaults import LEVEL, LIMIT, SAMPLES, STARTS
 from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
 from molvis_flux.fit.problem import FluxProblem, flux_problem
 from molvis_flux.model.network import Study
@@ -54,7 +57,7 @@ class FluxResult:
     """What a fit found. Axis v runs over `names`: fluxes, then mixing weights and pool sizes; n over the starts.
 
     Attributes:
-        problem: what was fitted.
+        least_squares: what was fitted.
         names: `(kind, name)`: `net`, `exchange`, `mix` or `pool`.
         values: at the lowest minimum.
         covariance: of the values to first order; what the data cannot see keeps the width the constraints leave it.
@@ -68,10 +71,10 @@ class FluxResult:
         starts: sums of squared residuals of all starts, ascending up to their rounding.
         converged: whether each of those starts did.
         y: coordinates of the starts' ends.
-        message: empty where the lowest minimum is one; else what is wrong with it.
+        problem: empty where the lowest minimum is one; else what is wrong with it.
     """
 
-    problem: FluxProblem
+    least_squares: FluxProblem
     names: tuple[Name, ...]
     values: Float[np.ndarray, " v"]
     covariance: Float[np.ndarray, "v v"]
@@ -85,12 +88,23 @@ class FluxResult:
     starts: Float[np.ndarray, " n"]
     converged: Bool[np.ndarray, " n"]
     y: Float[np.ndarray, "n k"]
-    message: str = ""
+    problem: str = ""
 
     @property
     def ssr(self) -> float:
         """Sum of squared residuals over standard deviations."""
         return float(self.starts[0])
+
+    @property
+    def fit(self) -> Fit:
+        """What any fitter returns: values by path such as `net/pgi`, and the fitted distributions."""
+        names = tuple("/".join(name) for name in self.names)
+        simulated = tuple(
+            Distribution(part.fitted, part.sd, f"{part.experiment}/{part.target}")
+            for part in self.residuals
+            if part.kind == "mid"
+        )
+        return Fit(names, ("",) * len(names), self.values, self.covariance, self.samples, simulated, self.problem)
 
     def value(self, name: str, kind: str = "net") -> float:
         """One flux."""
@@ -105,9 +119,9 @@ def in_order(ssr: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
 def multistart(
     problem: FluxProblem,
     *,
-    starts: int = 20,
+    starts: int = STARTS,
     seed: int = 0,
-    limit: int = 100,
+    limit: int = LIMIT,
     tolerance: float = 1e-7,
     progress: Callable[[int, int], None] | None = None,
 ) -> Minimum:
@@ -127,13 +141,13 @@ def multistart(
 def fit(
     study: Study,
     *,
-    starts: int = 20,
+    starts: int = STARTS,
     seed: int = 0,
-    level: float = 0.9,
+    level: float = LEVEL,
     intervals: str = "profile",
     samples: int | None = None,
     fixed: Mapping[tuple[str, str], float] | None = None,
-    limit: int = 100,
+    limit: int = LIMIT,
     progress: Callable[[int, int], None] | None = None,
 ) -> FluxResult:
     """Fluxes, mixing weights and pool sizes of a study from its data.
@@ -159,18 +173,18 @@ def fit(
         FitError: no data, data that cannot be used, or an argument that means nothing.
     """
     if starts < 1:
-        raise FitError(f"starts is {starts}; at least 1 is wanted")
+        raise FitError(f"starts must be at least 1, got {starts}")
     if not 0 < level < 1:
-        raise FitError(f"level is {level}; a number between 0 and 1 is wanted")
+        raise FitError(f"the level must be between 0 and 1, got {level}")
     if intervals not in INTERVALS:
-        raise FitError(f"intervals is {intervals!r}; one of {', '.join(INTERVALS)} is wanted")
+        raise FitError(f"intervals must be one of {', '.join(INTERVALS)}, got {intervals!r}")
     problem = flux_problem(study, fixed=fixed)
     found = multistart(problem, starts=starts, seed=seed, limit=limit, progress=progress)
-    message = ""
+    trouble = ""
     if not found.converged[0]:
-        message = f"the best start had not converged after {int(found.steps[0])} steps; raise the limit of {limit}"
-        logger.warning("flux fit: %s", message)
-    return result(problem, found, level=level, intervals=intervals, samples=samples, seed=seed, message=message,
+        trouble = f"the best start had not converged after {int(found.steps[0])} steps; raise the limit of {limit}"
+        logger.warning("flux fit: %s", trouble)
+    return result(problem, found, level=level, intervals=intervals, samples=samples, seed=seed, trouble=trouble,
                   progress=progress)  # fmt: skip
 
 
@@ -178,11 +192,11 @@ def result(
     problem: FluxProblem,
     found: Minimum,
     *,
-    level: float = 0.9,
+    level: float = LEVEL,
     intervals: str = "profile",
     samples: int | None = None,
     seed: int = 0,
-    message: str = "",
+    trouble: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> FluxResult:
     """Statistics around a minimum: what `fit` adds to `multistart`."""
@@ -193,7 +207,7 @@ def result(
     covariance = statistics.covariance(problem, y, slope)
     draws = None
     if intervals == "posterior" or samples:
-        draws = posterior(problem, y, n=samples or 1000, seed=seed, progress=progress).samples
+        draws = posterior(problem, y, n=samples or SAMPLES, seed=seed, progress=progress).samples
     if intervals == "profile":
         bounds = statistics.profile(problem, found, level=level, progress=progress)
     elif intervals == "monte-carlo":
@@ -209,9 +223,9 @@ def result(
                             statistics.covariance_intervals(values, covariance, ranges, level), ranges)  # fmt: skip
     unseen = any(verdict.kind == verdicts.UNSEEN for verdict in judged)
     if draws is None and samples is None and unseen and intervals != "none":
-        draws = posterior(problem, y, n=1000, seed=seed, progress=progress).samples
+        draws = posterior(problem, y, n=SAMPLES, seed=seed, progress=progress).samples
     return FluxResult(
-        problem=problem,
+        least_squares=problem,
         names=problem.map.names,
         values=values,
         covariance=covariance,
@@ -225,7 +239,7 @@ def result(
         starts=found.ssr,
         converged=found.converged,
         y=found.y,
-        message=message,
+        problem=trouble,
     )
 
 

@@ -48,8 +48,8 @@ def parsimonious(result: FluxResult, *, level: float = 0.9, rounds: int = 4) -> 
     from scipy.stats import chi2
 
     if not 0 < level < 1:
-        raise FitError(f"level is {level}; a number between 0 and 1 is wanted")
-    problem, best = result.problem, result.y[0]
+        raise FitError(f"the level must be between 0 and 1, got {level}")
+    problem, best = result.least_squares, result.y[0]
     limit = result.ssr + float(chi2.ppf(level, 1))
     price_of, before = _slopes(problem, best), _total(problem, best)
     size = np.sqrt(max(float(price_of @ np.linalg.solve(problem.metric, price_of)), 1e-300))

@@ -174,5 +174,5 @@ class NeuralFluxes:
         # Not refined: the best draw's sum is somewhat above the least, so that the test is on the lenient side.
         limit = float(chi2.isf(SURE, int(data.there.sum())))
         if ssr > 1.2 * limit:
-            return f"the network cannot explain the data: a sum of squares of {ssr:.4g}, where {limit:.4g} is the limit"
+            return f"no fluxes explain the data: a sum of squares of {ssr:.4g}, where {limit:.4g} is the limit"
         return "" if effective >= 20 else f"the posterior rests on {effective:.0f} draws: use flux-fit"

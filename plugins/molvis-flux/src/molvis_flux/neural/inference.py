@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from molvis_flux.errors import EstimatorError
 from molvis_flux.fit import identifiability as verdicts
+from molvis_flux.fit.intervals import unexplained
 from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
 from molvis_flux.fit.multistart import FluxResult, in_order, result
 from molvis_flux.fit.problem import FluxProblem, flux_problem
@@ -127,7 +128,8 @@ def estimate(
         intervals = np.stack([low, high], axis=1)
     trouble, judged = "", ()
     if best is not None and problem is not None:
-        judged, trouble = _judged(problem, best, values, intervals, samples, level), _trouble(best)
+        judged = _judged(problem, best, values, intervals, samples, level)
+        trouble = unexplained(best.goodness, SURE)
     return Estimate(
         space.parameters, values, intervals, level, samples, used, found.effective, best, judged, tuple(notes), trouble
     )
@@ -167,17 +169,6 @@ def _judged(
     )
     wide = np.concatenate([samples, np.tile(pad, (len(samples), 1))], axis=1)
     return verdicts.report(judged, wide, level)
-
-
-def _trouble(best: FluxResult) -> str:
-    """Why the network cannot explain the data, or nothing."""
-    test = best.goodness
-    if not test.freedom or test.p >= SURE:
-        return ""
-    return (
-        f"the network cannot explain the data: the least sum of squares is {best.ssr:.4g}, where "
-        f"{test.low:.4g} to {test.high:.4g} are expected. Look at the residuals, the errors and the model"
-    )
 
 
 def least_squares(problem: FluxProblem, values: Float[np.ndarray, "n v"]) -> Minimum:

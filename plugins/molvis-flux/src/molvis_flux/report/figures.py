@@ -1,4 +1,4 @@
-"""Pictures of a fit as SVG: the network, measured against fitted distributions, intervals, the posterior."""
+"""Figures of a fit as SVG: the network, measured against fitted distributions, intervals, the posterior."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ COLOURS = {IDENTIFIABLE: "#1f6f8b", BOUNDED: "#d08c2e", UNSEEN: "#9a9a9a", FIXED
 _MOST_FRAGMENTS = 60
 
 
-def pictures(result: FluxResult) -> dict[str, str]:
-    """Every picture that the fit has something for, by name."""
+def figures(result: FluxResult) -> dict[str, str]:
+    """Every figure that the fit has something for, by name."""
     out = {"network": network(result), "intervals": intervals(result)}
     if any(part.kind == "mid" for part in result.residuals):
         out["distributions"] = distributions(result)
@@ -37,8 +37,8 @@ def network(result: FluxResult) -> str:
 
     Arrows follow traced atoms. Broken ones are not identifiable and are drawn at the posterior's mean.
     """
-    model = result.problem.study.network
-    place = layout(model, [source for e in result.problem.study.experiments for source in e.tracers])
+    model = result.least_squares.study.network
+    place = layout(model, [source for e in result.least_squares.study.experiments for source in e.tracers])
     if not place:
         return _svg(_figure(4, 2))
     height = 1 + max(y for _, y in place.values())
@@ -250,7 +250,7 @@ def _svg(figure: Figure) -> str:
     import matplotlib as mpl
 
     text = io.StringIO()
-    # Without a date and with a salt the same fit gives the same picture.
+    # Without a date and with a salt the same fit gives the same figure.
     with mpl.rc_context({"svg.hashsalt": "molvis", "svg.fonttype": "none", "font.family": "sans-serif"}):
         figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()

@@ -70,12 +70,12 @@ def as_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def plain(result: FluxResult) -> dict[str, object]:
     """What a script reads."""
     return {
-        "network": result.problem.study.network.name,
+        "network": result.least_squares.study.network.name,
         "ssr": result.ssr,
         "goodness": result.goodness,
         "accepted": result.goodness.accepted,
         "level": result.level,
-        "message": result.message,
+        "problem": result.problem,
         "fluxes": result.verdicts,
         "data": result.residuals,
         "starts": result.starts,
@@ -84,12 +84,12 @@ def plain(result: FluxResult) -> dict[str, object]:
 
 
 def save(result: FluxResult, folder: Path) -> None:
-    """A folder of tables, pictures and an HTML report, whole or not at all.
+    """A folder of tables, figures and an HTML report, whole or not at all.
 
     Raises:
         OSError: it cannot be written; what was there is kept.
     """
-    from molvis_flux.report import figures as picture
+    from molvis_flux.report import figures
     from molvis_flux.report.page import report
 
     with replacing_folder(folder) as fresh:
@@ -98,6 +98,6 @@ def save(result: FluxResult, folder: Path) -> None:
         if result.samples is not None:
             names = ["/".join(name) for name in result.names]
             write_text(fresh / "posterior.csv", as_csv(names, result.samples.tolist()))
-        for name, drawing in picture.pictures(result).items():
+        for name, drawing in figures.figures(result).items():
             write_text(fresh / f"{name}.svg", drawing)
         write_text(fresh / "report.html", report(result))
