@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +16,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from molvis_core.errors import BundleError, WriteError, did_you_mean
-from molvis_files.digests import is_intact, sealed
-from molvis_files.documents import load_toml, to_plain
+from molvis_files.documents import to_plain
+from molvis_files.folders import FolderFormat
 from molvis_files.locking import sole_writer
-from molvis_files.writing import recover, replacing_folder
+from molvis_files.writing import replacing_folder
 from molvis_flux.errors import EstimatorError
 from molvis_flux.labelling.stationary import Plan, compile_plan
 from molvis_flux.model.network import Experiment, Metabolite, Network, Reaction, Study
@@ -28,8 +27,17 @@ from molvis_flux.neural.network import Mixture, SetEncoder
 from molvis_flux.neural.transform import Copula
 from molvis_flux.space.flux_space import FluxSpace, flux_space
 
-FORMAT = 2
-"""Number of the format of the folder that this molvis writes. Format 1 had no checksum."""
+FOLDER = FolderFormat(
+    "estimator",
+    "estimator.toml",
+    2,
+    BundleError,
+    make="molvis flux train makes one",
+    mend="Train it anew, or copy it again from where it is whole",
+    sealed_from=2,
+    distribution="molvis-flux",
+)
+"""Format 1 had no checksum."""
 
 MISSING = (0.0, 0.25, 0.5, 0.75, 0.9)
 """Shares of missing measurements at which intervals are calibrated."""
@@ -340,7 +348,6 @@ def save_estimator(estimator: Estimator, folder: Path | str) -> None:
     """
     from safetensors.torch import save_file
 
-    import molvis_core
     from molvis_flux.formats.writers import write_study
 
     path = Path(folder)
@@ -358,14 +365,14 @@ def save_estimator(estimator: Estimator, folder: Path | str) -> None:
             save_file(tensors, fresh / "weights.safetensors")
             write_study(fresh / "study.toml", estimator.study)
             about = {
-                "format": FORMAT, "molvis": molvis_core.__version__, "network": estimator.study.network.name,
+                "network": estimator.study.network.name,
                 "network_digest": network_digest(estimator.study.network),
                 "weights": _sha256(fresh / "weights.safetensors"), "study": _sha256(fresh / "study.toml"),
                 "components": estimator.model.components, "free": [list(pair) for pair in estimator.free],
                 "settings": to_plain(estimator.settings),
                 "metrics": estimator.metrics,
             }  # fmt: skip
-            (fresh / "estimator.toml").write_text(sealed(about), encoding="utf-8")
+            FOLDER.write(fresh, about)
     except OSError as error:
         raise WriteError(f"{path}: cannot be written: {error}. What was there before is kept.") from error
 
@@ -386,20 +393,7 @@ def load_estimator(folder: Path | str) -> Estimator:
     from molvis_flux.formats import read_study
 
     path = Path(folder)
-    recover(path)
-    file = path / "estimator.toml"
-    try:
-        about: dict[str, Any] = load_toml(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BundleError(
-            f"{path}: no estimator here: estimator.toml is missing. molvis flux train makes one"
-        ) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BundleError(f"{file}: damaged: {error}") from error
-    if about.get("format") not in (1, FORMAT):
-        raise BundleError(f"{file}: format {about.get('format')!r}; this molvis opens up to {FORMAT}. Update molvis")
-    if about["format"] > 1 and not is_intact(about):
-        raise BundleError(f"{file}: damaged: its content does not match its checksum")
+    about = FOLDER.read(path)
     try:
         weights = path / "weights.safetensors"
         if _sha256(weights) != about["weights"]:

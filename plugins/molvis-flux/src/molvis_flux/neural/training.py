@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +17,6 @@ from torch import Tensor
 from molvis_core.errors import TrainingError, WriteError
 from molvis_files.documents import to_plain
 from molvis_files.locking import sole_writer
-from molvis_files.writing import replacing
 from molvis_flux.errors import EstimatorError
 from molvis_flux.labelling.stationary import compile_plan
 from molvis_flux.model.network import Study
@@ -39,6 +37,7 @@ from molvis_flux.neural.inference import WIDEST
 from molvis_flux.neural.transform import fit_copula
 from molvis_flux.sampling.prior import sample
 from molvis_flux.space.flux_space import flux_space
+from molvis_nn.loop import Checkpoint, WeightAverage, descend, half_cosine, on_cpu, set_rate
 
 log = logging.getLogger("molvis")
 
@@ -191,9 +190,11 @@ def _descend(
 ) -> None:
     """Minimise the posterior's negative log density. A step depends on its number and the seed alone."""
     optimizer = torch.optim.AdamW(model.parameters(), settings.rate, betas=(0.9, 0.98), weight_decay=1e-3)
-    average = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    stamp = json.dumps([to_plain(settings), network_digest(study.network), [part.target for part in parts]])
-    first = _resume(folder, stamp, model, optimizer, average) if resume else 0
+    average = WeightAverage(model, 0.998)
+    signature = json.dumps([to_plain(settings), network_digest(study.network), [part.target for part in parts]])
+    checkpoint = Checkpoint(_checkpoint(folder) / "checkpoint.pt", signature, other="another network or other settings")
+    first = _resume(checkpoint, model, optimizer, average) if resume else 0
+    every = min(500, max(1, settings.steps // 4))
     generator = torch.Generator()
     center_, spread_ = center.astype(np.float32), spread.astype(np.float32)
     for step in range(first, settings.steps):
@@ -201,23 +202,14 @@ def _descend(
         rows = torch.randint(len(simulated), (settings.batch,), generator=generator)
         values, there, sd = draw_batch(parts, simulated[rows], generator)
         loss = -model(*features(parts, center_, spread_, values, there, sd)).log_prob(goal[rows]).mean()
-        if not torch.isfinite(loss):
-            raise TrainingError(f"the loss is {loss.item()} at step {step}; lower the learning rate {settings.rate}")
-        rate = settings.rate * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        keep = min(0.998, (step + 1) / (step + 10))
-        for name, tensor in model.state_dict().items():
-            average[name].lerp_(tensor, 1 - keep)
+        set_rate(optimizer, settings.rate * min(1.0, (step + 1) / 100) * half_cosine(step / settings.steps))
+        value = descend(loss, optimizer, clip=1.0, where=f"step {step}")
+        average.update(step)
         if progress:
-            progress(step + 1, settings.steps, float(loss.detach()))
-        if (step + 1) % min(500, max(1, settings.steps // 4)) == 0 and step + 1 < settings.steps:
-            _keep(folder, stamp, step + 1, model, optimizer, average)
-    model.load_state_dict(average)
+            progress(step + 1, settings.steps, value)
+        if (step + 1) % every == 0 and step + 1 < settings.steps:
+            _keep(checkpoint, step + 1, model, optimizer, average)
+    average.copy_to(model)
 
 
 def _checkpoint(folder: Path) -> Path:
@@ -225,49 +217,30 @@ def _checkpoint(folder: Path) -> Path:
 
 
 def _keep(
-    folder: Path, stamp: str, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer,
-    average: dict[str, Tensor],
-) -> None:  # fmt: skip
-    from safetensors.torch import save_file
-
-    place = _checkpoint(folder)
-    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
-    tensors |= {f"average/{name}": tensor for name, tensor in average.items()}
-    for i, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{i}/{name}": torch.as_tensor(value) for name, value in state.items()}
+    checkpoint: Checkpoint, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage
+) -> None:
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        with replacing(place / "checkpoint.safetensors") as fresh:
-            content = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
-            save_file(content, fresh, {"stamp": stamp, "step": str(step)})
-    except OSError as error:
-        raise WriteError(f"{place}: cannot be written: {error}") from error
+        checkpoint.path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.write({
+            "step": step, "model": on_cpu(model.state_dict()), "optimizer": optimizer.state_dict(),
+            "average": on_cpu(average.state),
+        })  # fmt: skip
+    except (OSError, TrainingError) as error:
+        raise WriteError(f"{checkpoint.path.parent}: cannot be written: {error}") from error
 
 
 def _resume(
-    folder: Path, stamp: str, model: torch.nn.Module, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]
+    checkpoint: Checkpoint, model: torch.nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage
 ) -> int:
-    from safetensors import SafetensorError, safe_open
-
-    file = _checkpoint(folder) / "checkpoint.safetensors"
-    if not file.is_file():
+    """Steps that are done already. A checkpoint of another training, or a damaged one, does not count."""
+    if not checkpoint.exists:
         return 0
     try:
-        with safe_open(file, "pt") as content:
-            about = content.metadata()
-            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - it is no mapping
-    except (OSError, SafetensorError) as error:
-        log.warning("%s cannot be read (%s): training from the beginning", file, error)
+        with checkpoint.reading() as content:
+            model.load_state_dict(content["model"])
+            optimizer.load_state_dict(content["optimizer"])
+            average.state = dict(content["average"])
+            return int(content["step"])
+    except TrainingError as error:
+        log.warning("%s Training from the beginning.", error)
         return 0
-    if about.get("stamp") != stamp:
-        log.warning("%s is of another network or other settings: training from the beginning", file)
-        return 0
-    model.load_state_dict({n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")})
-    average |= {n.removeprefix("average/"): t for n, t in tensors.items() if n.startswith("average/")}
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer/"):
-            _, i, what = name.split("/")
-            state.setdefault(int(i), {})[what] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return int(about["step"])

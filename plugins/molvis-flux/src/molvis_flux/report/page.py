@@ -6,10 +6,10 @@ from importlib import resources
 
 import numpy as np
 
-from molvis_core.text import in_page
+from molvis_core.html import render_page
 from molvis_flux.fit.identifiability import BOUNDED, FIXED, IDENTIFIABLE, UNSEEN
 from molvis_flux.fit.multistart import FluxResult
-from molvis_flux.report import figures as picture
+from molvis_flux.report import figures
 
 _STYLES = {IDENTIFIABLE: "identifiable", BOUNDED: "bounded", UNSEEN: "unseen", FIXED: "fixed"}
 _NETWORK = (
@@ -28,20 +28,13 @@ _CAPTIONS = {
 
 
 def report(result: FluxResult, *, title: str = "") -> str:
-    """Fluxes, verdicts, intervals, residuals and pictures of a fit, as HTML.
+    """Fluxes, verdicts, intervals, residuals and figures of a fit, as HTML.
 
     Args:
         result: of `fit`.
         title: of the page; the network's name where none is given.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    import molvis_core
-
-    good, network = result.goodness, result.problem.study.network
-    environment = Environment(
-        autoescape=True, finalize=in_page, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    good, network = result.goodness, result.least_squares.study.network
     template = resources.files("molvis_flux").joinpath("templates", "flux.html").read_text(encoding="utf-8")
     expected = f"{good.low:.4g} to {good.high:.4g}" if good.freedom else "cannot be tested"
     counts = {kind: sum(v.kind == kind for v in result.verdicts) for kind in (IDENTIFIABLE, BOUNDED, UNSEEN)}
@@ -53,15 +46,16 @@ def report(result: FluxResult, *, title: str = "") -> str:
         ("starts that converged", f"{int(result.converged.sum())} of {len(result.starts)}"),
         *((kind, str(count)) for kind, count in counts.items()),
     ]
-    drawings = picture.pictures(result)
-    return environment.from_string(template).render(
+    drawings = figures.figures(result)
+    return render_page(
+        template,
         title=title or f"Fluxes of {network.name or 'a network'}",
         subtitle=f"{len(network.reactions)} reactions, {len(network.metabolites)} metabolites; experiments: "
-        f"{len(result.problem.study.experiments)}",
-        message=result.message,
+        f"{len(result.least_squares.study.experiments)}",
+        problem=result.problem,
         good=good,
         facts=facts,
-        pictures=[(*_CAPTIONS[name], _inline(svg, name)) for name, svg in drawings.items()],
+        figures=[(*_CAPTIONS[name], _inline(svg, name)) for name, svg in drawings.items()],
         level=f"{result.level:.0%}",
         drawn=result.samples is not None,
         fluxes=[
@@ -89,7 +83,6 @@ def report(result: FluxResult, *, title: str = "") -> str:
             }
             for part in sorted(result.residuals, key=lambda part: -part.ssr)
         ],
-        version=molvis_core.__version__,
     )
 
 
