@@ -277,29 +277,29 @@ def _fault(make: Callable[[Path], Path], path: Path, **options: Any) -> ReadErro
     ("make", "reason"),
     [
         (lambda p: bruker(p / "7", acqus="$TD=99999"), "holds 8192 of 99999 numbers.*cut off; get it whole"),
-        (lambda p: bruker(p / "7", acqus="$SW_h="), r"##\$SW_h= is missing; a number is wanted"),
-        (lambda p: bruker(p / "7", acqus="$SW_h=wide"), r"##\$SW_h= is 'wide'"),
+        (lambda p: bruker(p / "7", acqus="$SW_h="), r"##\$SW_h= must be a number, got nothing"),
+        (lambda p: bruker(p / "7", acqus="$SW_h=wide"), r"##\$SW_h= must be a number, got 'wide'"),
         (lambda p: bruker(p / "7", acqus="$AQ_mod=2"), "acquired in alternating channels"),
         (
             lambda p: bruker(p / "7", acqus="$GRPDLY=-1\n$DSPFVS=99\n$DECIM=24"),
             "delay of its digital filter .* is not known",
         ),
         (lambda p: bruker(p / "7", points=np.zeros(4096)), "every point of the fid is 0"),
-        (lambda p: bruker(p / "7", acqus="$SW_h=-5"), "sweep_width is -5.0; a positive number is wanted"),
+        (lambda p: bruker(p / "7", acqus="$SW_h=-5"), "sweep_width must be positive, got -5.0"),
         (lambda p: processed(p / "7", **{"$SI": 9999}), "holds 4096 of 9999 points"),
-        (lambda p: processed(p / "7", **{"$SF": 0}), "SF is 0 MHz"),
+        (lambda p: processed(p / "7", **{"$SF": 0}), "SF and SW_p must be positive, got 0 MHz"),
         (lambda p: _file(p / "7" / "acqus", "##$TD= 4\n").parent, "neither fid nor pdata/1/1r"),
         (lambda p: (_file(p / "7" / "acqus", ""), _file(p / "7" / "ser", "x"))[0].parent, r"a 2D experiment \(ser\)"),
         (lambda p: bruker(p / "7") / "acqus", "is no spectrum but belongs to one; give its folder"),
         (lambda p: varian(p / "a.fid", cut=100), "numbers: it is cut off"),
         (lambda p: varian(p / "a.fid", cut=8 * POINTS), "holds 60 bytes|holds 0 of"),
-        (lambda p: varian(p / "a.fid", sw=""), "sw is missing; a number is wanted"),
+        (lambda p: varian(p / "a.fid", sw=""), "sw must be a number, got nothing"),
         (lambda p: _file(p / "a.fid" / "fid", "x" * 99).parent, "it has no acqus"),
         (lambda p: jcamp_fid(p / "a.dx", imaginary=False), "fid without imaginary parts"),
         (lambda p: jcamp_fid(p / "a.dx", end=""), "ends before the ##END="),
         (lambda p: jcamp_fid(p / "a.dx", **{".OBSERVE FREQUENCY": ""}), "no ##.OBSERVE FREQUENCY=; give it in MHz"),
         (lambda p: jcamp_fid(p / "a.dx", **{"DATA TYPE": "INFRARED SPECTRUM"}), "holds no block of"),
-        (lambda p: nmrml(p / "a.nmrML", root="mzML"), "holds <mzML>; <nmrML> is wanted"),
+        (lambda p: nmrml(p / "a.nmrML", root="mzML"), "holds <mzML> in place of <nmrML>"),
         (lambda p: nmrml(p / "a.nmrML", points="3000"), "states 3000 points and holds 2000"),
         (lambda p: nmrml(p / "a.nmrML", axis=""), "no <xAxis>"),
         (lambda p: nmrml(p / "a.nmrML", axis='<xAxis startValue="a"/>'), "no startValue or endValue"),
@@ -310,13 +310,13 @@ def _fault(make: Callable[[Path], Path], path: Path, **options: Any) -> ReadErro
         (lambda p: nmrpipe(p / "a.fid", FDF2SW=0), "sweep width of 0 Hz"),
         (lambda p: nmrpipe(p / "a.fid", FDDIMCOUNT=2), "data of 2 dimensions"),
         (lambda p: text(p / "a.csv", "ppm,intensity\n"), "no spectrometer frequency; give it in MHz"),
-        (lambda p: _file(p / "a.csv", "# 500 MHz\n" + "1.0\n2.0\n3.0\n"), "1 columns.*there is no axis"),
+        (lambda p: _file(p / "a.csv", "# 500 MHz\n" + "1.0\n2.0\n3.0\n"), "got 1: there is no axis"),
         (lambda p: _file(p / "a.csv", "# 500 MHz\n1,2,3\n2,3,4\n"), "complex: leave it out"),
-        (lambda p: _file(p / "a.csv", "# 500 MHz\n1,2\n2,3\n"), "2 points; 16 or more"),
+        (lambda p: _file(p / "a.csv", "# 500 MHz\n1,2\n2,3\n"), "at least 16 points, got 2"),
         (lambda p: _file(p / "a.csv", "# 500 MHz\n1,2\nx\n"), "'x' is no pair of numbers"),
         (lambda p: _file(p / "a.csv", "# 500 MHz\nnothing\n"), "no two columns of numbers"),
         (lambda p: _file(p / "a.csv", "# 500 MHz\n" + "".join(f"{k},0\n" for k in range(50))), "every intensity is 0"),
-        (lambda p: _file(p / "a.csv", "# 500 MHz\n" + "".join(f"{k},nan\n" for k in range(50))), "intensity holds nan"),
+        (lambda p: _file(p / "a.csv", "# 500 MHz\n" + "".join(f"{k},nan\n" for k in range(50))), "intensity must be finite numbers, got nan"),
         (lambda p: _file(p / "a.csv", "# 500 MHz\n" + "".join(f"{k**2},1\n" for k in range(50))), "axis is not even"),
         (lambda p: _file(p / "a.csv", "# 500 MHz\n" + "".join(f"{k % 9},1\n" for k in range(50))), "axis is not even"),
         (lambda p: _file(p / "a.zip", b"PK nothing"), "is no ZIP file: .*; get it whole"),
@@ -393,11 +393,11 @@ def test_writers_refuse_what_they_cannot_write(tmp_path: Path):
     peaks = Measurement(PeakList(np.array([1.0]), np.array([1.0])), None, "msms")
     with pytest.raises(WriteError, match="end it in .csv"):
         write_spectrum(tmp_path / "a.png", trace)
-    with pytest.raises(WriteError, match="wants its frequency"):
+    with pytest.raises(WriteError, match="needs its frequency"):
         write_spectrum(tmp_path / "a.jdx", trace)
     with pytest.raises(WriteError, match="text holds one spectrum, not 2"):
         write_text_spectrum(tmp_path / "a.csv", [Measurement(trace, None, "nmr")] * 2)
-    with pytest.raises(WriteError, match="a trace is wanted, found a PeakList"):
+    with pytest.raises(WriteError, match="must be a Trace, got a PeakList"):
         write_text_spectrum(tmp_path / "a.csv", [peaks])
     assert not list(tmp_path.iterdir())
 
@@ -652,5 +652,5 @@ def test_readers_of_folders_take_zip_files(tmp_path: Path):
 def test_a_fid_that_cannot_be_is_refused():
     from molvis_core.errors import RecordError
 
-    with pytest.raises(RecordError, match="fewer|16 points or more"):
+    with pytest.raises(RecordError, match="at least 16 points"):
         Fid(np.ones(3), 1000.0, 500.0, 4.7)

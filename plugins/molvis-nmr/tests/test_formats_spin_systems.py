@@ -148,15 +148,15 @@ def test_parts_of_a_gissmo_file_without_the_whole_are_joined(tmp_path: Path):
     ("text", "reason"),
     [
         (GISSMO.format(couplings=SEVEN)[:300], "is no XML.*get it whole"),
-        ("<mzML></mzML>", "holds <mzML>; GISSMO's <spin_simulation> is wanted"),
+        ("<mzML></mzML>", "holds <mzML> in place of GISSMO's <spin_simulation>"),
         ("<spin_simulation></spin_simulation>", "no <coupling_matrix>"),
         (GISSMO.format(couplings="").replace('name="5"', 'name="4"'), "two spins are called '4'"),
-        (GISSMO.format(couplings="").replace('ppm="3.65"', 'ppm="x"'), "ppm of spin 7 is 'x'; a number is wanted"),
+        (GISSMO.format(couplings="").replace('ppm="3.65"', 'ppm="x"'), "ppm of spin 7 must be a number, got 'x'"),
         (GISSMO.format(couplings="").replace('<cs index="5" ppm="3.65"/>', ""), "spin 8 has no chemical shift"),
         (GISSMO.format(couplings='<coupling from_index="1" to_index="9" value="1"/>'), "names spin '9'"),
         (GISSMO.format(couplings='<coupling from_index="1" to_index="1" value="1"/>'), "couples spin 4 to itself"),
         (GISSMO.format(couplings=TWICE), "couples 7 and 4 by 1 Hz and by 2 Hz; give one number for both"),
-        (GISSMO.format(couplings="").replace(">500.13<", ">strong<"), "field_strength is 'strong'"),
+        (GISSMO.format(couplings="").replace(">500.13<", ">strong<"), "field_strength must be a number, got 'strong'"),
         (GROUPED, "spins of one group= differ"),
     ],
 )
@@ -171,18 +171,21 @@ def test_a_bad_gissmo_file_says_what_is_wrong(tmp_path: Path, text: str, reason:
     ("change", "reason"),
     [
         ({"spins": 3}, "spins is not a list of tables"),
-        ({"spins": [{"name": "H1"}], "couplings": []}, "shift_ppm is None; a number is wanted"),
-        ({"spins": [{"name": "H1", "shift_ppm": True}], "couplings": []}, "shift_ppm is True"),
-        ({"spins": [{"shift_ppm": 1, "multiplicity": 1.5}], "couplings": []}, "multiplicity is 1.5; a whole number"),
+        ({"spins": [{"name": "H1"}], "couplings": []}, "shift_ppm must be a number, got None"),
+        ({"spins": [{"name": "H1", "shift_ppm": True}], "couplings": []}, "shift_ppm must be a number, got True"),
+        (
+            {"spins": [{"shift_ppm": 1, "multiplicity": 1.5}], "couplings": []},
+            "multiplicity must be a whole number, got 1.5",
+        ),
         ({"spins": [{"name": "a", "shift_ppm": 1}, {"name": "a", "shift_ppm": 2}], "couplings": []}, "repeats a"),
-        ({"couplings": [{"spins": ["H1"], "J_Hz": 7}]}, "the names of two groups are wanted"),
+        ({"couplings": [{"spins": ["H1"], "J_Hz": 7}]}, "must name two groups"),
         ({"couplings": [{"spins": ["H1", "H3"], "J_Hz": 7}]}, "'H3', which is none of its groups: H1, H2"),
         ({"couplings": [{"spins": ["H1", "H1"], "J_Hz": 7}]}, "couples H1 to itself"),
         (
             {"couplings": [{"spins": ["H1", "H2"], "J_Hz": 7}, {"spins": ["H2", "H1"], "J_Hz": 8}]},
             "by 7 Hz and by 8 Hz",
         ),
-        ({"field_MHz": "high"}, "field_MHz is 'high'"),
+        ({"field_MHz": "high"}, "field_MHz must be a number, got 'high'"),
     ],
 )
 def test_a_bad_table_says_what_is_wrong(tmp_path: Path, change: dict, reason: str):
@@ -203,7 +206,7 @@ def test_a_bad_table_says_what_is_wrong(tmp_path: Path, change: dict, reason: st
         ("a.json", '{"shifts_ppm": [1, 2], "multiplicity": [1]}', "2 shifts_ppm and 1 multiplicity"),
         ("a.json", '{"shifts_ppm": [1, 2], "couplings_Hz": [[0, 2, 7]]}', "couples groups 0 and 2"),
         ("a.json", '{"shifts_ppm": [1, 2], "couplings_Hz": [[0, 1, 7], [1, 0, 8]]}', "by 7 Hz and by 8 Hz"),
-        ("a.json", '{"shifts_ppm": [1, NaN]}', "shifts_ppm is nan"),
+        ("a.json", '{"shifts_ppm": [1, NaN]}', "shifts_ppm must be a number, got nan"),
     ],
 )
 def test_what_is_no_spin_system_is_refused(tmp_path: Path, name: str, text: str, reason: str):
@@ -333,7 +336,7 @@ def test_a_bad_entry_of_a_library_stops_only_those_who_ask_for_it(tmp_path: Path
     good, bad = {"id": "a", "shifts_ppm": [1]}, {"id": "b", "shifts_ppm": ["x"]}
     path = _file(tmp_path / "library.json", json.dumps([good, bad]))
     assert read_system(path, "a").identifier == "a"
-    with pytest.raises(ReadError, match="record b: shifts_ppm is 'x'"):
+    with pytest.raises(ReadError, match="record b: shifts_ppm must be a number, got 'x'"):
         read_system(path, "b")
     with pytest.raises(ReadError, match="record b"):
         read_systems(path)

@@ -115,11 +115,11 @@ def test_no_reference_is_found_where_none_is():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"points": np.ones(4)}, "one axis of 16 points or more is wanted"),
+        ({"points": np.ones(4)}, "one axis of at least 16 points"),
         ({"points": np.zeros(99)}, "every point of the fid is 0"),
-        ({"points": np.full(99, np.nan)}, r"points\[0\] is \(?nan"),
-        ({"sweep_width": 0.0}, "sweep_width is 0.0; a positive number"),
-        ({"frequency": float("nan")}, "frequency is nan"),
+        ({"points": np.full(99, np.nan)}, r"must be finite, got \(?nan"),
+        ({"sweep_width": 0.0}, "sweep_width must be positive, got 0.0"),
+        ({"frequency": float("nan")}, "frequency must be positive, got nan"),
         ({"delay": 1e9}, "this cannot be"),
     ],
 )
@@ -129,7 +129,7 @@ def test_a_fid_that_cannot_be_is_refused(change: dict, reason: str):
 
 
 def test_settings_that_cannot_be_are_refused():
-    with pytest.raises(RecordError, match="size is 100, the fid has 8192 points"):
+    with pytest.raises(RecordError, match="at least the 8192 points of the fid, got 100"):
         process(_fid(), size=100)
     with pytest.raises(RecordError, match="broadening is -1 Hz"):
         process(_fid(), broadening=-1)

@@ -133,5 +133,5 @@ def test_what_does_not_fit_is_refused():
         lines_torch(one[0], one[1], 100.0, nucleus="13C")
     with pytest.raises(RecordError, match="even steps"):
         simulate_torch(*one, np.array([0.0, 1.0, 1.5, 3.0]), 100.0)
-    with pytest.raises(RecordError, match="positive one is wanted"):
+    with pytest.raises(RecordError, match="widths must be positive"):
         simulate_torch(one[0], one[1], -one[2], one[3], AXIS, 100.0)

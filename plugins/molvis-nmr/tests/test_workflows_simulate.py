@@ -53,7 +53,7 @@ def test_what_cannot_be_simulated_or_written_is_refused(ethanol, tmp_path):
         simulate_file()
     with pytest.raises(ConfigError, match="either a spin system in a file or a structure"):
         simulate_file(ethanol, smiles="CCO")
-    with pytest.raises(ConfigError, match="a positive one is wanted"):
+    with pytest.raises(ConfigError, match="width must be positive"):
         simulate_file(ethanol, width=0.0)
     with pytest.raises(RecordError, match="has no 13C"):
         simulate_file(ethanol, nucleus="13C")

@@ -48,16 +48,16 @@ class Fid:
     def __post_init__(self) -> None:
         points = np.array(self.points, dtype=np.complex128)
         if points.ndim != 1 or len(points) < 16:
-            raise RecordError(f"Fid.points has shape {points.shape}; one axis of 16 points or more is wanted")
+            raise RecordError(f"Fid.points must have one axis of at least 16 points, got shape {points.shape}")
         if not np.isfinite(points).all():
             where = int(np.flatnonzero(~np.isfinite(points))[0])
-            raise RecordError(f"Fid.points[{where}] is {points[where]}; finite numbers are wanted")
+            raise RecordError(f"Fid.points must be finite, got {points[where]} at {where}")
         if not points.any():
             raise RecordError("every point of the fid is 0: there is no signal in it")
         for name in ("sweep_width", "frequency"):
             value = getattr(self, name)
             if not (np.isfinite(value) and value > 0):
-                raise RecordError(f"Fid.{name} is {value}; a positive number is wanted")
+                raise RecordError(f"Fid.{name} must be positive, got {value}")
         if not (np.isfinite(self.carrier) and 0 <= self.delay < len(points)):
             raise RecordError(f"Fid.carrier is {self.carrier} ppm and Fid.delay {self.delay} points; this cannot be")
         points.flags.writeable = False
@@ -111,7 +111,7 @@ def process(
     """
     size = size or 1 << int(np.ceil(np.log2(2 * len(fid))))
     if size < len(fid):
-        raise RecordError(f"size is {size}, the fid has {len(fid)} points; as many or more are wanted")
+        raise RecordError(f"size must be at least the {len(fid)} points of the fid, got {size}")
     if broadening < 0 or gaussian < 0:
         raise RecordError(f"broadening is {broadening:g} Hz and gaussian {gaussian:g} Hz; neither may be negative")
     spectrum = transform(apodize(fid, broadening, gaussian), size)

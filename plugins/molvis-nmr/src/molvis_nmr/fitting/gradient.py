@@ -9,7 +9,7 @@ Parameters of Metabolite Molecules by NMR Spectra.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from jaxtyping import Float
 
 from molvis_core.errors import MolvisError, RecordError, did_you_mean
 from molvis_core.fitting import Fit, Fixed, Prior
+from molvis_core.output import Progress
 from molvis_core.records import Trace
 from molvis_nmr.fitting.fitter import NmrSpinSystem, as_trace, failed
 from molvis_nmr.fitting.measured import Measured, check
@@ -58,7 +59,7 @@ def fit_gradient(
     broadening: Sequence[float] = BROADENING,
     exclude: Sequence[tuple[float, float]] = (),
     prior: Prior | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> SpinSystemFit:
     """Fit a spin system by the paper's method.
 

@@ -6,12 +6,13 @@ Reference: D. A. Cheshkov et al., Magn. Reson. Chem. 56 (2018) 449, doi:10.1002/
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from molvis_core.output import Progress
 from molvis_core.ties import TIE, ascending
 from molvis_nmr.fitting.lineshape import with_line_shapes
 from molvis_nmr.fitting.lorentzians import Window
@@ -104,7 +105,7 @@ class Search:
         reach: float,
         ladder: tuple[float, ...],
         seed: int,
-        progress: Callable[[int, int], None] | None,
+        progress: Progress | None,
     ) -> None:
         self.problem, self.reach, self.ladder = problem, reach, ladder
         self.held = replace(

@@ -8,7 +8,7 @@ is a little wrong would otherwise pull at the rest, unless the noise is all that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from molvis_core.errors import RecordError, did_you_mean
 from molvis_core.fitting import Fit, Fixed, Normal, Uniform
+from molvis_core.output import Progress
 from molvis_core.records import Trace
 from molvis_nmr.fitting import agreement as metrics
 from molvis_nmr.fitting.lineshape import held_out
@@ -30,7 +31,6 @@ from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import lines
 
-Progress = Callable[[int, int], None]
 LADDER = (12.0, 4.0, 1.0, 0.0)
 """Hz of extra broadening, one stage after the other."""
 REACH = 40.0

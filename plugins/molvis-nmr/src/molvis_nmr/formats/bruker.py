@@ -48,7 +48,7 @@ def find_bruker(path: Path) -> Iterator[Found]:
             record = root or home.name
             if fid is None and fault is None:
                 what = "a 2D experiment (ser)" if f"{root}ser" in folder else "neither fid nor pdata/1/1r"
-                fault = ReadError(folder.where(root), f"holds {what}; a 1D experiment is wanted")
+                fault = ReadError(folder.where(root), f"holds {what}; a 1D experiment is needed")
             yield Found(path, record.strip("/"), fid=fid, problem=fault, name=_title(folder, root))
             continue
         for name in processed:
@@ -113,8 +113,8 @@ class Parameters:
                 raise ValueError
             return value
         except (TypeError, ValueError) as error:
-            found = "is missing" if text is None else f"is {text!r}"
-            raise ReadError(self.where, f"##${name}= {found}; a number is wanted. Get the file whole.") from error
+            found = "nothing" if text is None else repr(text)
+            raise ReadError(self.where, f"##${name}= must be a number, got {found}. Get the file whole.") from error
 
     def word(self, name: str, default: str = "") -> str:
         """A parameter's text, without its angle brackets."""
@@ -208,7 +208,7 @@ def _processed(folder: Folder, name: str) -> Trace:
         y = _numbers(raw[: wanted * size], kind, values.number("BYTORDP", 0)) * np.exp2(values.number("NC_proc", 0))
     frequency, width = values.number("SF"), values.number("SW_p")
     if frequency <= 0 or width <= 0:
-        raise ReadError(values.where, f"SF is {frequency:g} MHz and SW_p {width:g} Hz; positive numbers are wanted")
+        raise ReadError(values.where, f"SF and SW_p must be positive, got {frequency:g} MHz and {width:g} Hz")
     x = values.number("OFFSET") - np.arange(wanted) * width / frequency / wanted
     return make_trace(where, x, y, frequency, _identifier(folder, name.removesuffix("/1r")))
 

@@ -36,7 +36,7 @@ def from_gissmo(path: Path, text: str, *, merge: bool = True) -> SpinSystem:
     root = _parsed(path, text)
     matrices = root.findall("coupling_matrix")
     if not matrices:
-        raise ReadError(path, "has no <coupling_matrix>; a spin system is wanted")
+        raise ReadError(path, "has no <coupling_matrix>, and so no spin system")
     matrices = [m for m in matrices if (m.findtext("label") or "").strip().lower() == "merged"][:1] or matrices
     shifts: dict[str, float] = {}
     width: dict[str, float] = {}
@@ -55,7 +55,7 @@ def from_gissmo(path: Path, text: str, *, merge: bool = True) -> SpinSystem:
             intensity[name] = _number(path, f"intensity of spin {name}", cs.get("intensity", "1"))
             nuclei[name] = cs.get("nucleus", "1H")
         if missing := [name for name in names.values() if name not in shifts]:
-            raise ReadError(path, f"spin {missing[0]} has no chemical shift; one <cs> for each <spin> is wanted")
+            raise ReadError(path, f"spin {missing[0]} has no chemical shift; each <spin> needs one <cs>")
         for entry in matrix.iterfind("couplings_Hz/coupling"):
             pair = [_spin(path, names, entry.get(key), "coupling") for key in ("from_index", "to_index")]
             value = _number(path, f"coupling of {pair[0]} and {pair[1]}", entry.get("value"))
@@ -115,7 +115,7 @@ def gissmo_regions(path: Path, text: str) -> list[tuple[float, float]]:
 def _parsed(path: Path, text: str) -> ET.Element:
     root = parse_xml(path, text)
     if root.tag != "spin_simulation":
-        raise ReadError(path, f"holds <{root.tag}>; GISSMO's <spin_simulation> is wanted")
+        raise ReadError(path, f"holds <{root.tag}> in place of GISSMO's <spin_simulation>")
     return root
 
 
@@ -138,13 +138,13 @@ def _named(path: Path, matrix: ET.Element) -> dict[str, str]:
     for spin in matrix.iterfind("spin_names/spin"):
         index = spin.get("index") or ""
         if not index or index in names:
-            raise ReadError(path, f"<spin index={index!r}>: each spin wants an index of its own")
+            raise ReadError(path, f"<spin index={index!r}>: each spin needs an index of its own")
         names[index] = (spin.get("name") or "").strip() or index
     if not names:
-        raise ReadError(path, "has no <spin_names>; each spin wants its <spin index= name=>")
+        raise ReadError(path, "has no <spin_names>; each spin needs its <spin index= name=>")
     if len(set(names.values())) < len(names):
         twice = next(name for name in names.values() if list(names.values()).count(name) > 1)
-        raise ReadError(path, f"two spins are called {twice!r}; each wants a name of its own")
+        raise ReadError(path, f"two spins are called {twice!r}; each needs a name of its own")
     return names
 
 
@@ -160,7 +160,7 @@ def _number(path: Path, what: str, text: str | None) -> float:
     except ValueError:
         value = np.nan
     if not np.isfinite(value):
-        raise ReadError(path, f"{what} is {text!r}; a number is wanted")
+        raise ReadError(path, f"{what} must be a number, got {text!r}")
     return value
 
 

@@ -122,7 +122,7 @@ def _spectrum(path: Path, block: Block, frequency: float | None) -> Trace:
             left = float(x.max())
             x = x - left + shift + (point - 1) * abs(x[1] - x[0])
     elif unit not in ("PPM", "PARTS PER MILLION", ""):
-        raise ReadError(path, f"x is in {unit}; Hz or ppm is wanted", line=table.line, record=block.title or None)
+        raise ReadError(path, f"x must be in Hz or ppm, got {unit}", line=table.line, record=block.title or None)
     return make_trace(path, x, y, zero, block.title.strip() or stem(path), record=block.title or None, line=table.line)
 
 
@@ -132,10 +132,10 @@ def _real(path: Path, block: Block) -> Table:
     real = [t for t in tables if t.symbols[1] != "I"]
     if not real:
         lists = ", ".join(sorted({t.label for t in block.tables})) or "no data"
-        reason = f"holds {lists}; a spectrum as ##XYDATA= or a page of real parts is wanted"
+        reason = f"holds {lists}; a spectrum needs ##XYDATA= or a page of real parts"
         raise ReadError(path, reason, line=block.line, record=block.title or None)
     if len(real) > 1 or "F1" in "".join(t.page for t in real):
-        reason = f"holds {len(real)} pages of data; a 1D spectrum is wanted"
+        reason = f"holds {len(real)} pages of data; a 1D spectrum has one"
         raise ReadError(path, reason, line=block.line, record=block.title or None)
     return real[0]
 
@@ -146,7 +146,7 @@ def _fid(path: Path, block: Block, frequency: float | None) -> Fid:
     imaginary = [t for t in block.tables if len(t.symbols) > 1 and t.symbols[1] == "I"]
     record = block.title or None
     if not imaginary:
-        reason = "holds a fid without imaginary parts; one in quadrature (real and imaginary pages) is wanted"
+        reason = "holds a fid without imaginary parts; it must be in quadrature (real and imaginary pages)"
         raise ReadError(path, reason, line=block.line, record=record)
     if len(imaginary[0].y) != len(real.y):
         reason = f"has {len(real.y)} real and {len(imaginary[0].y)} imaginary points: it is cut off; get it whole"

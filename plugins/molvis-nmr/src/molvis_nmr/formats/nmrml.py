@@ -38,9 +38,9 @@ def find_nmrml(path: Path) -> Iterator[Found]:
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     if root.tag != "nmrML":
-        raise ReadError(path, f"holds <{root.tag}>; <nmrML> is wanted")
+        raise ReadError(path, f"holds <{root.tag}> in place of <nmrML>")
     if root.find(".//acquisitionMultiD") is not None:
-        raise ReadError(path, "holds a multidimensional experiment; a 1D experiment is wanted")
+        raise ReadError(path, "holds a multidimensional experiment; a 1D experiment is needed")
     traces: dict[str, Trace | ReadError] = {}
     for spectrum in root.iterfind(".//spectrum1D"):
         record = spectrum.get("id") or spectrum.get("name") or stem(path)
@@ -188,7 +188,7 @@ def _spectrum(path: Path, root: Element, spectrum: Element, record: str) -> Trac
         # As pairs of ppm and intensity; complex spectra do not go down evenly in their first column.
         x, y = numbers[0::2], numbers[1::2]
         if axis is not None:
-            raise ReadError(path, "holds a complex spectrum; one that is phased and real is wanted", record=record)
+            raise ReadError(path, "holds a complex spectrum; it must be phased and real", record=record)
     elif axis is None:
         raise ReadError(path, "has no <xAxis>, and the spectrum no axis without it", record=record)
     else:

@@ -56,10 +56,10 @@ def find_nmrpipe(path: Path) -> Iterator[Found]:
     except (ValueError, IndexError) as error:
         raise ReadError(path, f"its header cannot be read: {error}; get it whole") from error
     if bad := [key for key in _NUMBERS if not np.isfinite(header[key])]:
-        raise ReadError(path, f"{bad[0]} of its header is {header[bad[0]]}; a number is wanted. Get it whole")
+        raise ReadError(path, f"{bad[0]} of its header must be a number, got {header[bad[0]]}. Get it whole")
     data = np.frombuffer(raw[_HEADER : len(raw) // 4 * 4], f"{order}f4").astype(np.float64)
     if header["FDDIMCOUNT"] != 1:
-        raise ReadError(path, f"holds data of {header['FDDIMCOUNT']:g} dimensions; a 1D experiment is wanted")
+        raise ReadError(path, f"holds data of {header['FDDIMCOUNT']:g} dimensions; a 1D experiment is needed")
     count, parts = int(header["FDSIZE"]), 2 if header["FDF2QUADFLAG"] == 0 else 1
     if len(data) < count * parts or count < 1:
         reason = f"holds {len(data)} of {count * parts} numbers (FDSIZE): it is cut off; get it whole"
@@ -75,7 +75,7 @@ def find_nmrpipe(path: Path) -> Iterator[Found]:
 def _found(path: Path, header: dict[str, Any], data: np.ndarray) -> Found:
     width, observed = float(header["FDF2SW"]), float(header["FDF2OBS"])
     if width <= 0 or observed <= 0:
-        reason = f"states a sweep width of {width:g} Hz at {observed:g} MHz; positive numbers are wanted"
+        reason = f"states a sweep width of {width:g} Hz at {observed:g} MHz; both must be positive"
         raise ReadError(path, f"{reason}. Set FDF2SW and FDF2OBS")
     nucleus = str(header.get("FDF2LABEL", "1H")).strip("\x00 ") or "1H"
     nucleus = {"H1": "1H", "1H": "1H", "HN": "1H", "H": "1H", "C13": "13C", "13C": "13C"}.get(nucleus.upper(), nucleus)
@@ -86,7 +86,7 @@ def _found(path: Path, header: dict[str, Any], data: np.ndarray) -> Found:
             path, stem(path), trace=make_trace(path, x, np.real(data), observed, stem(path), record=stem(path))
         )
     if not np.iscomplexobj(data):
-        raise ReadError(path, "holds a real fid; one in quadrature is wanted")
+        raise ReadError(path, "holds a real fid; it must be in quadrature")
     # Its transform runs from left to right, so that frequencies count down.
     points = data.astype(np.complex128).conj()
     sign = int(header["FDF2AQSIGN"])

@@ -66,9 +66,7 @@ class Found:
         if self.problem:
             raise self.problem
         if self.fid is None:
-            raise ReadError(
-                self.path, "holds a processed spectrum and no fid; one that is raw is wanted", record=self.record
-            )
+            raise ReadError(self.path, "holds a processed spectrum and no fid", record=self.record)
         return self.fid
 
 
@@ -204,13 +202,13 @@ def make_trace(
     if np.iscomplexobj(y):
         raise no("holds complex numbers where a phased real spectrum is meant; give the fid, or the real part alone")
     if len(x) != len(y):
-        raise no(f"has {len(x)} points on the axis and {len(y)} of intensity; as many are wanted")
+        raise no(f"has {len(x)} points on the axis and {len(y)} of intensity; the numbers must agree")
     if len(x) < 16:
-        raise no(f"has {len(x)} points; 16 or more are wanted")
+        raise no(f"must have at least 16 points, got {len(x)}")
     for what, values in (("axis", x), ("intensity", y)):
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
-            raise no(f"{what} holds {values[bad[0]]} at point {bad[0] + 1}; finite numbers are wanted")
+            raise no(f"{what} must be finite numbers, got {values[bad[0]]} at point {bad[0] + 1}")
     if not np.any(y):
         raise no("every intensity is 0: there is no spectrum in it")
     even = np.linspace(x[0], x[-1], len(x))
@@ -219,7 +217,7 @@ def make_trace(
     if not step or off.max() > UNEVEN * step:
         where = int(off.argmax())
         reason = (
-            f"axis is not even: point {where + 1} is {x[where]:g} ppm, {even[where]:g} is wanted; export the whole "
+            f"axis is not even: point {where + 1} is {x[where]:g} ppm in place of {even[where]:g}; export the whole "
             "spectrum, or give resample=True (--resample)"
         )
         raise no(reason)

@@ -30,7 +30,7 @@ def parse_table(path: Path, text: str, kind: str) -> Any:
     except json.JSONDecodeError as error:
         raise ReadError(path, f"is no JSON: {error.msg}; correct it or get it whole", line=error.lineno) from error
     except tomllib.TOMLDecodeError as error:
-        reason = f"is neither GISSMO XML, JSON nor TOML: {error}; a spin system in one of these is wanted"
+        reason = f"is neither GISSMO XML, JSON nor TOML: {error}"
         raise ReadError(path, reason) from error
 
 
@@ -38,7 +38,7 @@ def table_entries(path: Path, table: Any) -> list[Mapping[str, Any]]:
     """The tables of the spin systems that a file holds: one, or those of a library."""
     entries = table.get("systems", [table]) if isinstance(table, Mapping) else table
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, Mapping) for entry in entries):
-        raise ReadError(path, "holds no spin system: a table with 'spins', or a list 'systems' of them, is wanted")
+        raise ReadError(path, "holds no spin system: it needs a table with 'spins', or a list 'systems' of them")
     return entries
 
 
@@ -51,7 +51,7 @@ def from_table(path: Path, entry: Mapping[str, Any]) -> SpinSystem:
     """A spin system from a table of ours, or from an entry of a library: `shifts_ppm`, `multiplicity`, `couplings_Hz`.
 
     Raises:
-        ReadError: a key is missing, holds something else than is wanted, or what no spin system can be.
+        ReadError: a key is missing, or a value is not valid.
     """
     where = _Entry(path, entry, identifier_of(entry) or None)
     if "spins" in entry:
@@ -69,7 +69,7 @@ def from_table(path: Path, entry: Mapping[str, Any]) -> SpinSystem:
         shifts = where.numbers("shifts_ppm")
         counts = [1] * len(shifts) if where.get("multiplicity") is None else where.wholes("multiplicity")
         if len(counts) != len(shifts):
-            raise where.error(f"has {len(shifts)} shifts_ppm and {len(counts)} multiplicity; as many are wanted")
+            raise where.error(f"has {len(shifts)} shifts_ppm and {len(counts)} multiplicity; the numbers must agree")
         names = _labelled(where, counts)
         values = {"shifts": shifts, "multiplicity": counts, "nuclei": tuple(map(str, where.items("nuclei")))}
         width = where.get("line_width_Hz")
@@ -84,7 +84,7 @@ def from_table(path: Path, entry: Mapping[str, Any]) -> SpinSystem:
         pairs = where.triples("couplings_Hz", len(shifts))
     else:
         known = ", ".join(list(entry)[:6]) or "nothing"
-        raise where.error(f"holds {known}, and no spin system: 'spins' or 'shifts_ppm' is wanted")
+        raise where.error(f"holds {known}, and no spin system: it needs 'spins' or 'shifts_ppm'")
     couplings = np.zeros((len(names), len(names)))
     told: dict[tuple[int, int], float] = {}
     for (i, j), value in pairs:
@@ -113,7 +113,7 @@ def from_table(path: Path, entry: Mapping[str, Any]) -> SpinSystem:
 def _labelled(where: _Entry, counts: Sequence[int]) -> list[str]:
     if names := where.items("labels"):
         if len(names) != len(counts):
-            raise where.error(f"has {len(names)} labels for {len(counts)} groups; as many are wanted")
+            raise where.error(f"has {len(names)} labels for {len(counts)} groups; the numbers must agree")
         return [str(name) for name in names]
     labels = where.get("spin_labels")
     if not isinstance(labels, list) or len(labels) != sum(counts):
@@ -145,32 +145,32 @@ class _Entry:
     def number(self, key: str, default: float | None = None) -> float:
         value = self.get(key, default)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
-            raise self.error(f"{key} is {value!r}; a number is wanted")
+            raise self.error(f"{key} must be a number, got {value!r}")
         return float(value)
 
     def whole(self, key: str, default: int) -> int:
         value = self.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _MOST:
-            raise self.error(f"{key} is {value!r:.60}; a whole number is wanted")
+            raise self.error(f"{key} must be a whole number, got {value!r:.60}")
         return value
 
     def numbers(self, key: str) -> list[float]:
         values = self.get(key)
         if not isinstance(values, list):
-            raise self.error(f"{key} is {values!r}; a list of numbers is wanted")
+            raise self.error(f"{key} must be a list of numbers, got {values!r}")
         return [self.inner({key: value}).number(key) for value in values]
 
     def wholes(self, key: str) -> list[int]:
         values = self.get(key)
         if not isinstance(values, list):
-            raise self.error(f"{key} is {values!r}; a list of whole numbers is wanted")
+            raise self.error(f"{key} must be a list of whole numbers, got {values!r}")
         return [self.inner({key: value}).whole(key, 0) for value in values]
 
     def items(self, key: str) -> list[Any]:
         """Of anything; empty where it is missing."""
         values = self.get(key, [])
         if not isinstance(values, list):
-            raise self.error(f"{key} is {values!r:.60}; a list is wanted")
+            raise self.error(f"{key} must be a list, got {values!r:.60}")
         return values
 
     def tables(self, key: str, default: Any = None) -> list[Mapping[str, Any]]:
@@ -182,7 +182,7 @@ class _Entry:
     def pair(self, names: Sequence[str]) -> tuple[int, int]:
         spins = self.get("spins")
         if not isinstance(spins, list) or len(spins) != 2:
-            raise self.error(f"a coupling of {spins!r}: the names of two groups are wanted")
+            raise self.error(f"a coupling must name two groups, got {spins!r}")
         for name in spins:
             if name not in names:
                 raise self.error(f"a coupling of {name!r}, which is none of its groups: {', '.join(names)}")
@@ -192,10 +192,12 @@ class _Entry:
         found: list[tuple[tuple[int, int], float]] = []
         for triple in self.items(key):
             if not isinstance(triple, list) or len(triple) != 3:
-                raise self.error(f"{key} holds {triple!r}; [group, group, J] is wanted")
+                raise self.error(f"an entry of {key} must be [group, group, J], got {triple!r}")
             i, j, value = triple
             if not all(isinstance(k, int) and 0 <= k < size for k in (i, j)):
-                raise self.error(f"{key} couples groups {i!r} and {j!r}; whole numbers from 0 to {size - 1} are wanted")
+                raise self.error(
+                    f"{key} couples groups {i!r} and {j!r}; they must be whole numbers from 0 to {size - 1}"
+                )
             found.append(((i, j), self.inner({key: value}).number(key)))
         return found
 

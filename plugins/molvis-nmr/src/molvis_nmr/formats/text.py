@@ -54,7 +54,7 @@ def find_text(path: Path, *, frequency: float | None = None, resample: bool = Fa
             continue
         begin = begin or line
         if len(row) != 2:
-            reason = f"{len(row)} columns of numbers; ppm and intensity are wanted"
+            reason = f"must have two columns, ppm and intensity, got {len(row)}"
             if len(row) == 3:
                 reason += " (a third column of imaginary parts makes it complex: leave it out)"
             if len(row) == 1:
@@ -62,7 +62,7 @@ def find_text(path: Path, *, frequency: float | None = None, resample: bool = Fa
             raise ReadError(path, reason, line=line)
         rows.append(row)
     if len(rows) < 2:
-        raise ReadError(path, "holds no two columns of numbers; ppm and intensity are wanted on each line")
+        raise ReadError(path, "holds no two columns of numbers; each line must have ppm and intensity")
     stated = "\n".join(head)
     x, y = np.array(rows, dtype=np.float64).T
     found = re.search(r"(?:frequency|field|SFO1|\bSF\b)\D{0,20}?(\d+(?:\.\d+)?)", stated, re.IGNORECASE)

@@ -69,8 +69,8 @@ def _fid(folder: Folder, root: str) -> Fid:
         try:
             return float(text or "")
         except ValueError as error:
-            found = "is missing" if text is None else f"is {text!r}"
-            raise ReadError(procpar, f"{name} {found}; a number is wanted. Get the file whole.") from error
+            found = "nothing" if text is None else repr(text)
+            raise ReadError(procpar, f"{name} must be a number, got {found}. Get the file whole.") from error
 
     transmitter, width = number("sfrq"), number("sw")
     # The left end of the axis is rfl - rfp below the right one in Hz: zero is where people put the reference.
@@ -100,7 +100,7 @@ def _points(where: str, raw: bytes) -> np.ndarray:
         raise ReadError(where, f"holds {len(raw)} bytes: it is cut off, or no fid of Varian or Agilent; get it whole")
     blocks, traces, count, size, _, _, _, status, _ = struct.unpack(">6i2hi", raw[:32])
     if blocks * traces != 1:
-        raise ReadError(where, f"holds {blocks} x {traces} fids; a 1D experiment is wanted")
+        raise ReadError(where, f"holds {blocks} x {traces} fids; a 1D experiment is needed")
     if size not in (2, 4) or count < 32 or count % 2:
         raise ReadError(where, f"states {count} numbers of {size} bytes; this is no fid of Varian or Agilent")
     data = raw[60 : 60 + count * size]

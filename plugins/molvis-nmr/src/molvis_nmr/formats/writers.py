@@ -66,7 +66,7 @@ def write_jcamp(path: Path, measurements: Iterable[Measurement]) -> None:
 
 def _trace(item: Measurement) -> Trace:
     if not isinstance(item.record, Trace):
-        raise WriteError(f"a trace is wanted, found a {type(item.record).__name__}")
+        raise WriteError(f"a spectrum must be a Trace, got a {type(item.record).__name__}")
     return item.record
 
 
@@ -81,7 +81,7 @@ def _line(text: str) -> str:
 def _block(item: Measurement, number: int) -> str:
     trace = _trace(item)
     if trace.frequency is None:
-        raise WriteError(f"{trace.identifier or f'spectrum {number}'}: JCAMP-DX wants its frequency in MHz; set it")
+        raise WriteError(f"{trace.identifier or f'spectrum {number}'}: JCAMP-DX needs its frequency in MHz; set it")
     # From the left end, as spectra are drawn.
     hertz, y = (trace.x * trace.frequency)[::-1], trace.y[::-1]
     n = len(y)

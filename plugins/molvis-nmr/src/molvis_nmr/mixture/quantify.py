@@ -8,12 +8,13 @@ follows strong signals. Both go into the errors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from molvis_core.errors import RecordError, did_you_mean
+from molvis_core.output import Progress
 from molvis_core.records import Trace
 from molvis_nmr.fitting.noise import noise_level
 from molvis_nmr.mixture.compounds import Compound, CompoundState, Rigid, spins_of
@@ -27,7 +28,6 @@ from molvis_nmr.mixture.summary import Prepared, summarize
 from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
 
-Progress = Callable[[int, int], None]
 # Half widths at half height in Hz that lines are broadened by, stage by stage: multiplets that move as they are, then
 # exact spin systems.
 _RIGID, _EXACT = (8.0, 4.0), (4.0, 1.0, 0.3)
@@ -80,7 +80,7 @@ def quantify(
     _check_settings(window, knots, limit, standard, concentration)
     if not library:
         raise RecordError("the library is empty; give at least one spin system or reference spectrum")
-    tell = progress or (lambda done, total: None)
+    tell = progress or _silently
     with one_thread():
         prepared = _prepare(spectrum, library, window, windows or {}, exclude, standard, knots)
         tell(1, _STAGES)
@@ -88,6 +88,10 @@ def quantify(
         found = summarize(fit, prepared, exclude, concentration=concentration, unit=unit, limit=limit)
     tell(_STAGES, _STAGES)
     return found
+
+
+def _silently(done: int, total: int, what: str = "") -> None:
+    """Progress that nobody looks at."""
 
 
 def _check_settings(

@@ -17,9 +17,10 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis_core.errors import RecordError
+from molvis_core.html import render_page
 from molvis_core.output import to_plain
 from molvis_core.records import Trace
-from molvis_core.text import in_cells, in_page
+from molvis_core.text import in_cells
 from molvis_files.writing import write_text
 from molvis_nmr.formats.spin_systems import write_system
 from molvis_nmr.formats.writers import write_spectrum
@@ -371,15 +372,9 @@ def _render(
     notes: Sequence[str],
     date: dt.datetime | None,
 ) -> str:
-    from jinja2 import Environment, StrictUndefined
-
-    import molvis_core
-
-    environment = Environment(
-        autoescape=True, finalize=in_page, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    text = resources.files("molvis_nmr").joinpath("report", "templates", "report.html").read_text(encoding="utf-8")
-    return environment.from_string(text).render(
+    template = resources.files("molvis_nmr").joinpath("report", "templates", "report.html").read_text(encoding="utf-8")
+    return render_page(
+        template,
         title=title,
         pictures=pictures,
         tables=tables,
@@ -388,5 +383,4 @@ def _render(
         problem=problem,
         notes=notes,
         date=(date or dt.datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M"),
-        version=molvis_core.__version__,
     )

@@ -174,7 +174,7 @@ def simulate_torch(
     width = torch.where(share.detach().sum(dim=-1) > 0.5, width, width.detach().max())
     narrowest, widest = float(width.detach().min()), float(width.detach().max())
     if not 0 < narrowest < np.inf:
-        raise RecordError(f"the narrowest line has a width of {narrowest:g} Hz; a positive one is wanted")
+        raise RecordError(f"widths must be positive, got {narrowest:g} Hz")
     ground = grid(
         np.asarray(axis, dtype=np.float64) * larmor(nucleus, frequency),
         narrowest,
@@ -183,7 +183,7 @@ def simulate_torch(
         widest=widest,
     )
     if ground.first is None:
-        raise RecordError("axis wants even steps, not much smaller than the lines are wide")
+        raise RecordError("axis must have even steps, not much smaller than the lines are wide")
     batch = position.shape[:-1]
     position, signal, width = (t.reshape(-1, t.shape[-1]) for t in (position, signal, width))
     nodes, first, mixture = _mixture(width, narrowest, widest)

@@ -36,9 +36,11 @@ def larmor(nucleus: str, frequency: float) -> float:
         RecordError: not a spin 1/2 that is known, or a frequency that is not positive.
     """
     if nucleus not in RATIOS:
-        raise RecordError(f"no spin 1/2 named {nucleus!r}.{did_you_mean(nucleus, RATIOS)} Known: {', '.join(RATIOS)}")
+        raise RecordError(
+            f"no spin-1/2 nucleus is named {nucleus!r}.{did_you_mean(nucleus, RATIOS)} Known: {', '.join(RATIOS)}"
+        )
     if not 0 < frequency < np.inf:
-        raise RecordError(f"frequency is {frequency} MHz; the positive frequency of 1H is wanted")
+        raise RecordError(f"frequency must be that of 1H in MHz and positive, got {frequency}")
     return frequency * RATIOS[nucleus] / 100
 
 
@@ -133,7 +135,7 @@ def blocks(doubles: tuple[int, ...], nuclei: tuple[str, ...], observed: str) -> 
     Args:
         doubles: twice the spin of each group.
         nuclei: of each group.
-        observed: the nucleus whose transitions are wanted.
+        observed: the nucleus whose transitions are simulated.
     """
     groups = len(doubles)
     dims = np.array(doubles) + 1

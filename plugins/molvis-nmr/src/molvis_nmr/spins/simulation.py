@@ -52,7 +52,7 @@ def simulate(
         RecordError: the system has no such nucleus, or a width, an axis or a kernel that cannot be.
     """
     if not (0 <= gaussian < np.inf and 0 <= broadening < np.inf):
-        raise RecordError(f"gaussian is {gaussian:g} and broadening {broadening:g} Hz; 0 or more is wanted")
+        raise RecordError(f"gaussian and broadening must not be negative, got {gaussian:g} and {broadening:g} Hz")
     found = lines(system, frequency, nucleus=nucleus, threshold=threshold, states=states)
     mhz = larmor(nucleus, frequency)
     if axis is None:
@@ -60,7 +60,7 @@ def simulate(
     else:
         axis = np.asarray(axis, dtype=np.float64)
         if axis.ndim != 1 or len(axis) < 2 or not np.isfinite(axis).all() or not (np.diff(axis) > 0).all():
-            raise RecordError("axis wants two or more finite chemical shifts in ppm, ascending")
+            raise RecordError("axis must have two or more finite chemical shifts in ppm, ascending")
     y = render(
         found, system.widths, system.intensities, axis * mhz, gaussian=gaussian, broadening=broadening, kernel=kernel
     )
@@ -84,7 +84,7 @@ def _axis(
         points = int(np.ceil(4 * (high - low) * mhz / (system.widths.min() + broader))) + 1
         points = min(max(points, 64), MOST_POINTS)
     if points < 2:
-        raise RecordError(f"points is {points}; 2 or more are wanted")
+        raise RecordError(f"points must be at least 2, got {points}")
     return np.linspace(low, high, points)
 
 
@@ -130,7 +130,7 @@ def line_shape(kernel: Float[np.ndarray, "o 2"], time: Float[np.ndarray, " f"]) 
     """
     kernel = np.asarray(kernel, dtype=np.float64)
     if kernel.ndim != 2 or kernel.shape[1] != 2 or not np.isfinite(kernel).all() or not kernel[:, 1].sum() > 0:
-        raise RecordError("kernel wants rows of an offset in Hz and a part of the signal, whose sum is positive")
+        raise RecordError("kernel must have rows of an offset in Hz and a part of the signal, whose sum is positive")
     shape = np.zeros(len(time), dtype=np.complex128)
     for offset, part in kernel / [1, kernel[:, 1].sum()]:
         shape += part * np.exp(-2j * np.pi * offset * time)

@@ -59,18 +59,16 @@ class SpinSystem:
             raise RecordError("SpinSystem has no spins")
         if len(set(self.names)) < size:
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
-            raise RecordError(f"SpinSystem.names repeats {', '.join(twice)}; each group wants a name of its own")
+            raise RecordError(f"SpinSystem.names repeats {', '.join(twice)}; each group needs a name of its own")
         defaults = {"multiplicity": 1, "widths": 1.0, "intensities": 1.0}
         shapes = {"shifts": (size,), "couplings": (size, size), **dict.fromkeys(defaults, (size,))}
         for field, shape in shapes.items():
             given = getattr(self, field)
             values = np.full(shape, defaults[field]) if given is None else np.array(given)
             if values.shape != shape:
-                raise RecordError(f"SpinSystem.{field} has shape {values.shape}; {shape} is wanted for {size} groups")
+                raise RecordError(f"SpinSystem.{field} must have shape {shape} for {size} groups, got {values.shape}")
             if not np.isfinite(values).all():
-                raise RecordError(
-                    f"SpinSystem.{field} holds {values[~np.isfinite(values)][0]}; a finite number is wanted"
-                )
+                raise RecordError(f"SpinSystem.{field} must be finite, got {values[~np.isfinite(values)][0]}")
             values = values.astype(np.int64 if field == "multiplicity" else np.float64)
             values.flags.writeable = False
             put(self, field, values)
@@ -90,13 +88,11 @@ class SpinSystem:
         if (self.multiplicity < 1).any():
             k = int(np.flatnonzero(self.multiplicity < 1)[0])
             raise RecordError(
-                f"SpinSystem.multiplicity of {self.names[k]} is {self.multiplicity[k]}; 1 or more is wanted"
+                f"SpinSystem.multiplicity of {self.names[k]} must be at least 1, got {self.multiplicity[k]}"
             )
         if (self.widths <= 0).any():
             k = int(np.flatnonzero(self.widths <= 0)[0])
-            raise RecordError(
-                f"SpinSystem.widths of {self.names[k]} is {self.widths[k]:g} Hz; a positive width is wanted"
-            )
+            raise RecordError(f"SpinSystem.widths of {self.names[k]} must be positive, got {self.widths[k]:g} Hz")
 
     def __len__(self) -> int:
         return len(self.names)

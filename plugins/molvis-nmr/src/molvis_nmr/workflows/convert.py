@@ -110,7 +110,7 @@ def process_file(
             f"{error}: a phase is 'auto' or P0,P1 in degrees, a reference 'auto', 'none' or ppm"
         ) from error
     if angles != "auto" and len(angles) != 2:
-        raise ConfigError(f"phase {phase!r}: 'auto' or two angles in degrees are wanted, such as -95.1,40")
+        raise ConfigError(f"phase must be 'auto' or two angles in degrees such as -95.1,40, got {phase!r}")
     return process(
         read_fid(source, entry, frequency=frequency),
         size=size,

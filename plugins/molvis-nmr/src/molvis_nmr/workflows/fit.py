@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from molvis_core.errors import ConfigError, ReadError
+from molvis_core.output import Progress
 from molvis_nmr.formats.opening import read_spectrum
 from molvis_nmr.formats.spin_systems import is_system_file, read_system, read_systems
 from molvis_nmr.mixture.quantify import quantify
@@ -17,8 +18,6 @@ from molvis_nmr.spins.system import SpinSystem
 
 if TYPE_CHECKING:
     from molvis_nmr.fitting.spin_system import SpinSystemFit
-
-Progress = Callable[[int, int], None]
 
 
 def read_window(text: str) -> tuple[float, float]:
@@ -32,7 +31,7 @@ def read_window(text: str) -> tuple[float, float]:
     except ValueError:
         low = high = float("nan")
     if not low < high:
-        raise ConfigError(f"window {text!r}: two different numbers of ppm are wanted, such as 4.7:4.9")
+        raise ConfigError(f"a window must be two different numbers of ppm such as 4.7:4.9, got {text!r}")
     return low, high
 
 
@@ -63,7 +62,7 @@ def fit_files(
     from molvis_nmr.fitting.spin_system import fit
 
     if (system is None) == (smiles is None):
-        raise ConfigError("a start is wanted: either a spin system (--start FILE) or a structure (--smiles)")
+        raise ConfigError("a start is needed: either a spin system (--start FILE) or a structure (--smiles)")
     if not spectra:
         raise ConfigError("no spectrum is named")
     if smiles is not None:
@@ -101,7 +100,7 @@ def library_entries(paths: Sequence[Path]) -> list[Entry]:
             try:
                 protons = float(wanted)
             except ValueError:
-                raise ReadError(file, f"#{wanted} behind a spectrum: the number of its protons is wanted") from None
+                raise ReadError(file, f"#{wanted} behind a spectrum must be the number of its protons") from None
         trace = read_spectrum(file)
         found.append(Reference(trace, file.stem, protons=protons, identifier=trace.identifier or ""))
     return found

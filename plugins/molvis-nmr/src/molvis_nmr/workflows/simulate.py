@@ -77,7 +77,7 @@ def simulate_file(
     gaussian: float = 0.0,
     out: Path | str | None = None,
 ) -> Simulated:
-    """Simulate a spin system from a file, or one made from a structure, and write its spectrum if wanted.
+    """Simulate a spin system from a file, or one made from a structure, and write its spectrum where a file is named.
 
     Args:
         system: a file that `molvis_nmr.formats.spin_systems.read_system` reads.
@@ -111,7 +111,7 @@ def simulate_file(
         spins = from_smiles(str(smiles))
     if width is not None:
         if not 0 < width < np.inf:
-            raise ConfigError(f"width is {width:g} Hz; a positive one is wanted")
+            raise ConfigError(f"width must be positive, got {width:g} Hz")
         spins = replace(spins, widths=np.full(len(spins), float(width)))
     trace = simulate(
         spins, frequency, window=window, points=points, gaussian=gaussian, broadening=broadening, nucleus=nucleus
