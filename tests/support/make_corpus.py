@@ -94,7 +94,7 @@ def _structures() -> None:
 
 def _traces() -> None:
     ir, jcamp = _tests("plugins/molvis-ir/tests/ir_samples.py"), _tests("libraries/molvis-files/tests/test_jcamp.py")
-    nmr = _tests("plugins/molvis-nmr/tests/test_formats.py")
+    nmr = _tests("plugins/molvis-nmr/tests/nmr_samples.py")
     _put("jcamp", "a.jdx", ir.jcamp_text(ir.ROWS))
     _put("jcamp", "b.jdx", ir.LONG)
     _put("jcamp", "c.jdx", jcamp.written(jcamp.GOOD, 6))
