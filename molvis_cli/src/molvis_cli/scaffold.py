@@ -102,15 +102,17 @@ def _check_kinds(kinds: Sequence[str]) -> None:
         raise PluginError(f"a plugin offers at least one component; choose from {', '.join(KINDS)}")
 
 
+def _kind_of(call: ast.Call) -> str | None:
+    """The kind of component that a call makes, where it states one."""
+    stated = (k.value for k in call.keywords if k.arg == "kind")
+    return next((str(value.value) for value in stated if isinstance(value, ast.Constant)), None)
+
+
 def _without(kinds: Collection[str], file: str, text: str) -> str:
     """A file of the template without the components of these kinds, and without what they alone need."""
     if file == "plugin.py":
-        gone: set[int] = set()
-        for call in ast.walk(ast.parse(text)):
-            if isinstance(call, ast.Call) and any(
-                k.arg == "kind" and isinstance(k.value, ast.Constant) and k.value.value in kinds for k in call.keywords
-            ):
-                gone |= set(range(call.lineno, (call.end_lineno or call.lineno) + 1))
+        calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call) and _kind_of(node) in kinds]
+        gone = {line for call in calls for line in range(call.lineno, (call.end_lineno or call.lineno) + 1)}
         return "".join(line for number, line in enumerate(text.splitlines(True), start=1) if number not in gone)
     if file == "README.md":
         return "".join(line for line in text.splitlines(True) if not any(f"/{kind}.py`" in line for kind in kinds))

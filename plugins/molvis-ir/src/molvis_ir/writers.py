@@ -32,10 +32,23 @@ def _block(item: Measurement, number: int) -> str:
     trace = item.record
     if not isinstance(trace, Trace):
         raise WriteError(f"only traces can be written, got a {type(trace).__name__}")
+    x, n = trace.x, len(trace)
+    even = bool(n > 1 and np.allclose(x, np.linspace(x[0], x[-1], n), rtol=0, atol=1e-6 * (x[-1] - x[0]) / n))
+    numbers = [(repr(a), repr(b)) for a, b in zip(x.tolist(), trace.y.tolist(), strict=True)]
+    if even:
+        # Two ordinates in full keep within the 80 characters that a line may have.
+        lines = [" ".join((numbers[i][0], *(b for _, b in numbers[i : i + 2]))) for i in range(0, n, 2)]
+        form = "##XYDATA=(X++(Y..Y))"
+    else:
+        lines, form = [f"{a}, {b}" for a, b in numbers], "##XYPOINTS=(XY..XY)"
+    return _labels(_described(item, trace, even, number)) + "\n".join((form, *lines, "##END=")) + "\n"
+
+
+def _described(item: Measurement, trace: Trace, even: bool, number: int) -> dict[str, str | None]:
+    """Labels of a block and their values; None for what is not known."""
     x, y, n = trace.x, trace.y, len(trace)
-    even = n > 1 and np.allclose(x, np.linspace(x[0], x[-1], n), rtol=0, atol=1e-6 * (x[-1] - x[0]) / n)
     known = item.structure
-    labels = {
+    return {
         "TITLE": trace.identifier or item.name or f"spectrum {number}",
         "JCAMP-DX": "5.01",
         "DATA TYPE": "INFRARED SPECTRUM",
@@ -54,14 +67,6 @@ def _block(item: Measurement, number: int) -> str:
         "FIRSTY": repr(float(y[0])) if n else None,
         "NPOINTS": str(n),
     }
-    numbers = [(repr(a), repr(b)) for a, b in zip(x.tolist(), y.tolist(), strict=True)]
-    if even:
-        # Two ordinates in full keep within the 80 characters that a line may have.
-        lines = [" ".join((numbers[i][0], *(b for _, b in numbers[i : i + 2]))) for i in range(0, n, 2)]
-        form = "##XYDATA=(X++(Y..Y))"
-    else:
-        lines, form = [f"{a}, {b}" for a, b in numbers], "##XYPOINTS=(XY..XY)"
-    return _labels(labels) + "\n".join((form, *lines, "##END=")) + "\n"
 
 
 def _labels(values: dict[str, str | None]) -> str:

@@ -202,14 +202,22 @@ def _ion(fields: Mapping[str, str]) -> _Ion:
         if mode is not None and mode != ion.ionmode:
             raise AdductError(f"adduct {adduct} is {ion.ionmode}, but the ion mode is {mode}; correct one of them")
         return _Ion(ion.name, ion.charge, ion.ionmode)
+    return _charged(stated, mode)
+
+
+def _charged(stated: str, mode: str | None) -> _Ion:
+    """The ion, from charge and ion mode alone.
+
+    Raises:
+        AdductError: they contradict each other.
+    """
     charge = parse_charge(stated)
     if charge is None:
         return _Ion(None, None, mode)
-    if mode is not None and ("+" in stated or "-" in stated) and mode != ("positive" if charge > 0 else "negative"):
+    sign = "positive" if charge > 0 else "negative"
+    if mode is not None and mode != sign and set("+-") & set(stated):
         raise AdductError(f"charge {stated} contradicts the ion mode {mode}; correct one of them")
-    if mode == "negative":
-        charge = -abs(charge)
-    return _Ion(None, charge, mode or ("positive" if charge > 0 else "negative"))
+    return _Ion(None, -abs(charge) if mode == "negative" else charge, mode or sign)
 
 
 def _precursor_mz(fields: Mapping[str, str], known: Structure | None, adduct: str | None) -> float:

@@ -77,15 +77,7 @@ def _peaks(scan: Any) -> list[tuple[float, float]]:
     found: dict[str, list[float]] = {}
     for element in scan.findall("{*}peaks"):
         content = element.get("contentType") or element.get("pairOrder") or "m/z-int"
-        packing = element.get("compressionType") or "none"
-        if packing not in ("none", "zlib") or (element.get("byteOrder") or "network") != "network":
-            raise ValueError(
-                f"compression {packing!r}, byte order {element.get('byteOrder')!r}; convert it with msconvert"
-            )
-        kind = {"32": ">f4", "64": ">f8"}.get(element.get("precision") or "32")
-        if kind is None:
-            raise ValueError(f"numbers must have 32 or 64 bits, got precision={element.get('precision')!r}")
-        values = decoded(element.text, kind, packing == "zlib").tolist()
+        values = _values(element)
         if content == "m/z-int":
             if len(values) % 2:
                 raise ValueError(f"{len(values)} numbers are no pairs of m/z and intensity")
@@ -99,3 +91,19 @@ def _peaks(scan: Any) -> list[tuple[float, float]]:
     if wanted and is_count(wanted) and int(wanted) != len(found["m/z"]) and peaks:
         raise ValueError(f"peaksCount is {wanted}, but there are {len(peaks)} peaks")
     return peaks
+
+
+def _values(element: Any) -> list[float]:
+    """The numbers of an element `peaks`.
+
+    Raises:
+        ValueError: they are packed in a way that mzXML's versions do not have.
+        zlib.error: the compressed data are damaged.
+    """
+    packing = element.get("compressionType") or "none"
+    if packing not in ("none", "zlib") or (element.get("byteOrder") or "network") != "network":
+        raise ValueError(f"compression {packing!r}, byte order {element.get('byteOrder')!r}; convert it with msconvert")
+    kind = {"32": ">f4", "64": ">f8"}.get(element.get("precision") or "32")
+    if kind is None:
+        raise ValueError(f"numbers must have 32 or 64 bits, got precision={element.get('precision')!r}")
+    return decoded(element.text, kind, packing == "zlib").tolist()

@@ -83,26 +83,36 @@ def _parquet_row(path: Path, row: Mapping[str, Any], mz: Any, heights: Any, numb
                 row["smiles"], row.get("inchikey"), row.get("formula"), row.get("exact_mass"), row.get("charge") or 0,
                 row.get("name"),
             )  # fmt: skip
-        ion = parse_adduct(row["adduct"]) if row["adduct"] else None
-        mode = (row.get("ion_mode") or "").lower()
-        if ion is not None and mode in ("positive", "negative") and mode != ion.ionmode:
-            raise AdductError(f"adduct {ion.name} is {ion.ionmode}, but the ion mode is {mode}; correct one of them")
-        energy = row.get("ce_ev")
-        spectrum = PeakList(
-            mz=mz.to_numpy(zero_copy_only=False).astype(np.float64),
-            intensity=heights.to_numpy(zero_copy_only=False).astype(np.float64),
-            precursor_mz=row["precursor_mz"],
-            adduct=ion.name if ion else None,
-            charge=ion.charge if ion else None,
-            ionmode=ion.ionmode if ion else (mode or None),
-            collision_energy=None if energy is None or np.isnan(energy) else float(energy),
-            instrument_type=row.get("instrument_type"),
-            ms_level=2,
-            identifier=str(record),
-        )
+        spectrum = _spectrum(row, mz, heights, str(record))
     except (AdductError, RecordError, StructureError) as error:
         return ReadError(path, str(error), line=number, record=record)
     origin: dict[str, Any] = {
         k: row.get(k) for k in ("fold", "cluster", "name", "source", "licence", "contributor", "authors")
     }
     return Measurement(spectrum, known, "msms", **origin)
+
+
+def _spectrum(row: Mapping[str, Any], mz: Any, heights: Any, identifier: str) -> PeakList:
+    """Peaks and ion of a row.
+
+    Raises:
+        AdductError: the adduct cannot be read, or contradicts the ion mode.
+        RecordError: the peaks are no spectrum.
+    """
+    ion = parse_adduct(row["adduct"]) if row["adduct"] else None
+    mode = (row.get("ion_mode") or "").lower()
+    if ion is not None and mode in ("positive", "negative") and mode != ion.ionmode:
+        raise AdductError(f"adduct {ion.name} is {ion.ionmode}, but the ion mode is {mode}; correct one of them")
+    energy = row.get("ce_ev")
+    return PeakList(
+        mz=mz.to_numpy(zero_copy_only=False).astype(np.float64),
+        intensity=heights.to_numpy(zero_copy_only=False).astype(np.float64),
+        precursor_mz=row["precursor_mz"],
+        adduct=ion.name if ion else None,
+        charge=ion.charge if ion else None,
+        ionmode=ion.ionmode if ion else (mode or None),
+        collision_energy=None if energy is None or np.isnan(energy) else float(energy),
+        instrument_type=row.get("instrument_type"),
+        ms_level=2,
+        identifier=identifier,
+    )

@@ -47,14 +47,16 @@ def value_of(row: Mapping[str, Any], names: Sequence[str]) -> Any:
     return next((row[n] for n in names if row.get(n)), None)
 
 
+def _text(cell: Any) -> str | None:
+    return None if cell is None else str(cell)
+
+
 def _read_row(path: Path, place: Mapping[str, int], row: Mapping[str, Any], *, check: bool) -> Measurement | ReadError:
-    text, name, source = value_of(row, STRUCTURE), value_of(row, NAME), value_of(row, SOURCE)
-    name = str(name) if name is not None else None
-    source = str(source) if source is not None else None
+    text, name, source = value_of(row, STRUCTURE), _text(value_of(row, NAME)), _text(value_of(row, SOURCE))
     if text is None:
         return ReadError(path, "the structure is empty", **place)
     text, key = str(text).strip(), value_of(row, ("inchikey", "inchikey14"))
-    formula = str(row.get("formula") or "").partition("+")[0].partition("-")[0]
+    formula = (_text(row.get("formula")) or "").partition("+")[0].partition("-")[0]
     try:
         mass, charge = float(row.get("exactmass") or math.nan), int(row.get("charge") or 0)
     except (ValueError, OverflowError) as error:
