@@ -24,5 +24,5 @@ class TemplateHook(BuildHookInterface[Any]):
             return
         inside = "molvis_cli/template" if self.target_name == "wheel" else "src/molvis_cli/template"
         for path in source.rglob("*"):
-            if path.suffix in (".py", ".toml", ".md"):
+            if path.suffix in (".py", ".toml", ".md", ".typed"):
                 build_data["force_include"][str(path)] = f"{inside}/{path.relative_to(source).as_posix()}"

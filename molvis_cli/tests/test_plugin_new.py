@@ -50,7 +50,7 @@ def test_nothing_of_the_template_is_left_in_the_new_plugin(tmp_path: Path) -> No
     texts = {
         p.relative_to(package).as_posix(): p.read_text(encoding="utf-8") for p in package.rglob("*") if p.is_file()
     }
-    assert "src/molvis_raman/plugin.py" in texts
+    assert {"src/molvis_raman/plugin.py", "src/molvis_raman/py.typed"} <= texts.keys()
     assert not [name for name, text in texts.items() if "template" in (name + text).lower()]
     assert 'name="raman-cnn"' in texts["src/molvis_raman/plugin.py"]
 
@@ -93,7 +93,11 @@ def test_kinds_that_do_not_go_together_are_refused(kinds: list[str], message: st
 
 def test_the_template_ships_in_the_wheel_and_in_the_source_distribution(tmp_path: Path) -> None:
     root = Path(__file__).parents[1]
-    wanted = {p.relative_to(template_folder()).as_posix() for p in template_folder().rglob("*.py")}
+    wanted = {
+        p.relative_to(template_folder()).as_posix()
+        for p in template_folder().rglob("*")
+        if p.suffix in (".py", ".typed")
+    }
     assert "src/molvis_template/plugin.py" in wanted
     wheel = next(iter(WheelBuilder(str(root)).build(directory=str(tmp_path))))
     inside = set(zipfile.ZipFile(wheel).namelist())

@@ -18,6 +18,7 @@ KINDS = ("modality", "reader", "writer", "encoder", "loss", "scorer", "predictor
 """Kinds that the template has a component of, each in a file of its own with a test of its own."""
 _NEEDS = {"reader": "modality", "writer": "reader", "predictor": "modality", "command": "reader"}
 """What a component of the template is written for: the writer for the files of the reader, and so on."""
+_SUFFIXES = (".py", ".toml", ".md", ".typed")
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -59,7 +60,10 @@ def new_plugin(name: str, out: Path | None = None, *, kinds: Sequence[str] = KIN
     try:
         with replacing_folder(folder) as fresh:
             for source in sorted(template_folder().rglob("*")):
-                if source.suffix not in (".py", ".toml", ".md") or source.stem.removeprefix("test_") in left_out:
+                if (
+                    source.suffix not in (".py", ".toml", ".md", ".typed")
+                    or source.stem.removeprefix("test_") in left_out
+                ):
                     continue
                 relative = source.relative_to(template_folder()).as_posix()
                 place = relative.replace("molvis_template", module).replace("template", short.replace("-", "_"))
