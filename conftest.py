@@ -16,6 +16,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Processes of one test run share what is costly to make: those that pytest starts inherit the name.
 os.environ.setdefault("MOLVIS_TEST_RUN", uuid.uuid4().hex)
 
+# How long an input takes to be made says how busy the machine is.
+if find_spec("hypothesis"):
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("molvis", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("molvis")
+
 # A package that is tested alone has no documentation to run, and no Sybil.
 if find_spec("sybil"):
     import pages
