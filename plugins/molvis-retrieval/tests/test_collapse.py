@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ import toy
 from torch import Tensor, nn
 
 from molvis_core.chemistry.structures import structure
-from molvis_core.plugins import Component, Plugin, plugins
+from molvis_core.plugins import Component, Plugin
 from molvis_core.records import Measurement, PeakList
+from molvis_core.testing import offer
 from molvis_nn.concatenated import Joined
 from molvis_retrieval.bundle import load_bundle
 from molvis_retrieval.calibration import conditional_logit
@@ -74,10 +76,9 @@ PLUGIN = Plugin(
 
 
 @pytest.fixture(autouse=True)
-def toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = (*plugins(), toy.PLUGIN, barcode.PLUGIN, PLUGIN)
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
+def toys() -> Iterator[None]:
+    with offer(toy.PLUGIN, barcode.PLUGIN, PLUGIN):
+        yield
 
 
 def config(tmp_path: Path, encoder: str) -> RunConfig:

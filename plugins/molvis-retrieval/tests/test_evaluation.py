@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from molvis_core.errors import ConfigError, DatasetError, IndexFileError, ScoreError
-from molvis_core.plugins import plugins
+from molvis_core.testing import offer
 from molvis_files.digests import KEY
 from molvis_files.documents import write_toml
 from molvis_retrieval import importing, metrics
@@ -27,10 +28,9 @@ from barcode import BUTANOLS, STRUCTURES, make_bundle, make_index, measurement
 
 
 @pytest.fixture(autouse=True)
-def toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = (*plugins(), barcode.PLUGIN)
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
+def toys() -> Iterator[None]:
+    with offer(barcode.PLUGIN):
+        yield
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,8 @@ from safetensors.torch import load_file
 from molvis_core.chemistry.adducts import ion_mz
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import BundleError, ConfigError, DatasetError, RecordError, TrainingError
-from molvis_core.plugins import plugins
 from molvis_core.records import Measurement, PeakList, Structure, Trace, Value
-from molvis_core.testing import EncoderContract
+from molvis_core.testing import EncoderContract, offer
 from molvis_files.documents import write_toml
 from molvis_nn.fusion import Fused, Vectors, collate_measured
 from molvis_nn.loop import Progress
@@ -59,10 +59,9 @@ SMILES = ["C" * n + tail for n in range(1, 9) for tail in ("O", "N", "S", "Cl", 
 
 
 @pytest.fixture(autouse=True)
-def toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = (*plugins(), toy.PLUGIN)
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
+def toys() -> Iterator[None]:
+    with offer(toy.PLUGIN):
+        yield
 
 
 def spectrum(known: Structure, rng: np.random.Generator) -> PeakList:

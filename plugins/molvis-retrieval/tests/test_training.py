@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from safetensors.torch import load_file
 from molvis_core.chemistry.adducts import ion_mz
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import BundleError, ConfigError, TrainingError
-from molvis_core.plugins import plugins
 from molvis_core.records import Measurement, PeakList
+from molvis_core.testing import offer
 from molvis_nn.loop import Progress
 from molvis_nn.pretrained import save_state
 from molvis_retrieval.config import NegativesConfig, RunConfig, parse_config
@@ -26,6 +27,8 @@ from molvis_retrieval.importing import write
 from molvis_retrieval.library import Library
 from molvis_retrieval.training.batches import Batches
 from molvis_retrieval.training.loop import load_trained, train
+from molvis_retrieval.training.run import prepare
+from molvis_retrieval.training.validation import validate
 
 CONFIG = """
 name = "tiny"
@@ -49,10 +52,9 @@ devices = 1
 
 
 @pytest.fixture(autouse=True)
-def toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = (*plugins(), toy.PLUGIN)
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
+def toys() -> Iterator[None]:
+    with offer(toy.PLUGIN):
+        yield
 
 
 @pytest.fixture
@@ -105,6 +107,16 @@ def test_a_run_learns_and_leaves_a_bundle(config: RunConfig, tmp_path: Path) -> 
     assert bundle.metadata["best_epoch"] == result.best_epoch
     assert bundle.metadata["citations"] == ["10.0000/toy"]
     assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_a_prepared_run_is_all_that_batches_and_validation_need(config: RunConfig) -> None:
+    run = prepare(config)
+    assert [len(p.compounds) for p in (*run.pairings, *run.validation)] == [30, 10]
+    batch = Batches(run)[0]
+    assert len(batch.query.batch) == len(batch.reference.batch) == 8
+    untrained = validate(run)
+    assert untrained == validate(prepare(config)), "the seed decides what a run begins with"
+    assert 0 < untrained["val_mrr"] < 1
 
 
 @pytest.mark.full
