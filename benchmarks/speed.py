@@ -140,16 +140,16 @@ def searching(
 ) -> dict[str, float]:
     """Seconds to identify one spectrum, the index being open; and of a process that starts, loads and identifies."""
     queries = [dataset.measurement("msms", int(r)) for r in rows[: 4 * rounds]]
-    mass = statistics.median(timed(lambda q=q: bundle.identify([q], index)) for q in queries)
+    mass = statistics.median(timed(lambda q=q: molvis_retrieval.identify(bundle, [q], index)) for q in queries)
     whole = statistics.median(
-        timed(lambda q=q: bundle.identify([q], index, candidates="all")) for q in queries[:rounds]
+        timed(lambda q=q: molvis_retrieval.identify(bundle, [q], index, candidates="all")) for q in queries[:rounds]
     )
     script = (
         "import molvis_retrieval, sys; from molvis_retrieval.index import Index\n"
         "from molvis_retrieval.dataset import Dataset\n"
         "b = molvis_retrieval.load_bundle(sys.argv[1]); i = Index.open(sys.argv[2])\n"
         "m = Dataset.open(sys.argv[3]).measurement('msms', int(sys.argv[4]))\n"
-        "assert not b.identify([m], i)[0].problem\n"
+        "assert not molvis_retrieval.identify(b, [m], i)[0].problem\n"
         "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     command = [sys.executable, "-c", script, str(bundle.path), str(index.path), str(dataset.path), str(int(rows[0]))]

@@ -37,7 +37,7 @@ def main() -> None:
     index = build_index(bundle, Library.read("structures.smi"), "index")
 
     queries = [dataset.measurement("msms", int(row)) for row in dataset.rows("msms", fold="test")]
-    ranks = [found.truth_rank for found in bundle.identify(queries, index, candidates="all")]
+    ranks = [found.truth_rank for found in molvis_retrieval.identify(bundle, queries, index, candidates="all")]
     among = sum(rank is not None and rank <= 5 for rank in ranks)
     print(f"the truth was among the first 5 of {len(index.library)} structures for {among} of {len(queries)} spectra")
 

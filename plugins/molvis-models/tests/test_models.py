@@ -120,7 +120,7 @@ def test_one_spectrum_of_the_demo_has_no_truth_in_its_library(bundle: Bundle, li
     assert f"isomer of {key}" not in library.table["source"].to_pylist()
     rows = library.within_ppm(absent.structure.exact_mass, 10.0)
     index = build_index(bundle, Library.from_structures(library.structures(rows)), tmp_path / "index")
-    (found,) = bundle.identify([absent], index)
+    (found,) = molvis_retrieval.identify(bundle, [absent], index)
     assert found.n_candidates >= 5
     assert found.truth_rank is None
     assert found.probability_among is not None
@@ -177,12 +177,12 @@ def test_noise_is_probably_of_no_candidate_be_there_one_or_many(
     near = np.unique(np.concatenate([library.within_ppm(t.exact_mass, 10.0) for t in truths]))
     many = build_index(bundle, Library.from_structures(library.structures(near)), tmp_path / "many")
     for index in (alone, many):
-        stated = [f.probability_among for f in bundle.identify(noise, index)]
+        stated = [f.probability_among for f in molvis_retrieval.identify(bundle, noise, index)]
         assert len(stated) == 30
         assert all(p is not None and p < 0.25 for p in stated)
-    own = [f.probability_among for f in bundle.identify(spectra, alone)]
+    own = [f.probability_among for f in molvis_retrieval.identify(bundle, spectra, alone)]
     assert min(p for p in own if p is not None) > 0.2 > np.median(stated)
-    assert {f.n_candidates for f in bundle.identify(spectra, alone)} == {1}
+    assert {f.n_candidates for f in molvis_retrieval.identify(bundle, spectra, alone)} == {1}
 
 
 def test_the_card_says_data_licences_figures_and_limits(bundle: Bundle) -> None:

@@ -78,7 +78,8 @@ def test_the_truth_comes_first_among_candidates_of_its_mass(bundle: Bundle, inde
     assert {c.structure.formula for c in found.candidates} == {"C4H10O"}
     assert found.mass == pytest.approx(BUTANOL.exact_mass, abs=1e-6)
     assert found.truth_rank == 1
-    assert bundle.identify([measurement(BUTANOL)], index)[0].candidates == found.candidates
+    with pytest.warns(DeprecationWarning, match=r"molvis_retrieval\.identify\(bundle, queries, index\)"):
+        assert bundle.identify([measurement(BUTANOL)], index)[0].candidates == found.candidates
 
 
 def test_probabilities_are_the_softmax_of_the_weighted_evidence(bundle: Bundle, index: Index) -> None:
@@ -277,10 +278,10 @@ def test_a_formula_that_the_library_lacks_is_a_problem_of_the_query(bundle: Bund
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"candidates": "masses"}, "'mass', 'formula' or 'all' is wanted"),
-        ({"ppm": 0.0}, "positive numbers are wanted"),
-        ({"ppm": float("nan")}, "positive numbers are wanted"),
-        ({"top": 0}, "positive numbers are wanted"),
+        ({"candidates": "masses"}, "must be 'auto', 'mass', 'formula' or 'all', got 'masses'"),
+        ({"ppm": 0.0}, "ppm must be positive, got 0"),
+        ({"ppm": float("nan")}, "ppm must be positive, got nan"),
+        ({"top": 0}, "top must be positive, got 0"),
         ({"formula": "C4H10Q"}, "'Q' is not an element"),
     ],
 )
@@ -502,7 +503,7 @@ def test_a_table_of_pandas_has_the_same_columns_and_kinds_whatever_was_found(
     assert len(pd.concat([full, empty, mixed])) == 11
     assert mixed["rank"].tolist()[:3] == [1, 2, 3]
     assert mixed["rank"].isna().tolist() == [False, False, False, True]
-    assert bundle.identify([measurement(BUTANOL)], index).to_frame().equals(full)
+    assert identify(bundle, [measurement(BUTANOL)], index).to_frame().equals(full)
 
 
 def test_without_pandas_its_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from molvis_core import registry
 from molvis_core.errors import ConfigError, DatasetError, RecordError
 from molvis_core.modality import Modality
 from molvis_core.plugins import Component, Plugin, plugins
@@ -115,13 +116,22 @@ loss = "barcode-softmax"
 WEIGHTS = {"msms": 10.0, "ir": 20.0, "ccs.likelihood": 1.0, "msms.alone": 11.0, "ir.alone": 21.0}
 
 
+POOLED = f'[encoders.pooled]\nuse = "fused"\nof = ["msms", "ir"]\ndim = {barcode.DIM}\nheads = 2\nwidth = 4\n'
+
+
+def make_several(folder: Path, *, fused: bool = False) -> Bundle:
+    """The bundle on disk; with a fusion of both kinds of spectra, if asked for."""
+    states = {"msms": Spelled().state_dict(), "ir": Sung().state_dict(), "structure": Drawn().state_dict()}
+    text = TEXT + POOLED if fused else TEXT
+    if fused:
+        states["pooled"] = registry.build("encoder", parse_config(text).encoders["pooled"]).state_dict()
+    calibration = Calibration(WEIGHTS, 256, "a test")
+    return save_bundle(folder, parse_config(text), states, calibration=calibration, metadata={"name": "several"})
+
+
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
-    states = {"msms": Spelled().state_dict(), "ir": Sung().state_dict(), "structure": Drawn().state_dict()}
-    calibration = Calibration(WEIGHTS, 256, "a test")
-    return save_bundle(
-        tmp_path / "bundle", parse_config(TEXT), states, calibration=calibration, metadata={"name": "several"}
-    )
+    return make_several(tmp_path / "bundle")
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ changes a result. `write_calibration` and `save_bundle` write it. Who edits the 
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ from molvis_files.digests import KEY, checksum, sealed
 from molvis_files.documents import to_plain
 from molvis_files.locking import sole_writer
 from molvis_files.writing import replacing_folder
-from molvis_nn.sizes import build_within, refuse_absurd
+from molvis_nn.sizes import build_within
 from molvis_retrieval.bundle_folder import (
     FORMAT,
     default_card,
@@ -41,15 +42,14 @@ from molvis_retrieval.bundle_folder import (
     sha256,
     write_content,
 )
-from molvis_retrieval.config import RunConfig, check, config_from, fill, is_fused, parts_of
+from molvis_retrieval.channels import Channels
+from molvis_retrieval.config import RunConfig, check, config_from, fill
 from molvis_retrieval.presence import Presence
 from molvis_retrieval.schema import Spec, from_mapping
 
 if TYPE_CHECKING:
     import torch
 
-    from molvis_retrieval.index import Index
-    from molvis_retrieval.results import Identifications
 
 log = logging.getLogger("molvis")
 
@@ -99,6 +99,7 @@ class Bundle:
     metadata: dict[str, Any] = field(default_factory=dict)
     _content: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _encoders: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _channels: list[Channels] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -125,12 +126,17 @@ class Bundle:
             self._encoders[key] = _load_encoder(self.path, key, self.config.encoders[key])
         return self._encoders[key]
 
-    @cached_property
+    @property
+    def channels(self) -> Channels:
+        """What it can use of an unknown; resolved when first asked for, and kept by calibrated copies."""
+        if not self._channels:
+            self._channels.append(Channels.of(self.config, self.path / "bundle.toml"))
+        return self._channels[0]
+
+    @property
     def scorers(self) -> dict[str, Any]:
         """Further evidence, by name."""
-        for key, spec in self.config.scorers.items():
-            refuse_absurd(spec, f"{self.path / 'bundle.toml'}: scorers.{key}")
-        return {k: registry.build("scorer", s, where=f"scorers.{k}") for k, s in self.config.scorers.items()}
+        return {key: one.scorer for key, one in self.channels.scorers.items()}
 
     def with_calibration(self, calibration: Calibration) -> Bundle:
         """The same bundle with other weights of the evidence. Embeddings stay as they are, and so do indexes."""
@@ -159,8 +165,49 @@ class Bundle:
             BundleError: the bundle has no such encoder.
             RecordError: a record of another type, or one whose vector is not finite.
         """
-        import torch
+        encoder = self._encoder_of(modality, records)
+        made: list[np.ndarray] = []
+        for start in range(0, len(records), batch_size):
+            made.append(_forward(encoder, encoder.collate(records[start : start + batch_size]), device))
+            if progress:
+                progress(min(start + batch_size, len(records)), len(records))
+        return _finite(np.concatenate(made) if made else np.empty((0, encoder.dim), dtype=np.float32), modality)
 
+    def embed_usable(
+        self, modality: str, records: Sequence[Any], *, batch_size: int = 256, device: torch.device | str | None = None
+    ) -> tuple[Float[np.ndarray, "k dim"], dict[int, str]]:
+        """Unit vectors of the records that the encoder can prepare, and why it cannot prepare the others, by place.
+
+        Records are prepared together. Only those of a batch that fails are prepared one by one.
+
+        Args:
+            modality: as in `embed`, and so are the others.
+            records: to prepare.
+            batch_size: records at a time.
+            device: where to compute.
+
+        Raises:
+            BundleError, RecordError: as in `embed`, but not for a record that cannot be prepared.
+        """
+        encoder = self._encoder_of(modality, records)
+        made: list[np.ndarray] = [np.empty((0, encoder.dim), dtype=np.float32)]
+        faults: dict[int, str] = {}
+        for start in range(0, len(records), batch_size):
+            some = list(records[start : start + batch_size])
+            try:
+                batch = encoder.collate(some)
+            except MolvisError:
+                found = {place: fault for place, one in enumerate(some) if (fault := _fault(encoder, one))}
+                if not found:  # each can be prepared alone, but not all together: that is no record's fault
+                    raise
+                faults |= {start + place: fault for place, fault in found.items()}
+                some = [one for place, one in enumerate(some) if place not in found]
+                batch = encoder.collate(some) if some else None
+            if batch is not None:
+                made.append(_forward(encoder, batch, device))
+        return _finite(np.concatenate(made), modality), faults
+
+    def _encoder_of(self, modality: str, records: Sequence[Any]) -> Any:
         encoder = self.encoder(modality)
         for number, record in enumerate(records):
             if not isinstance(record, encoder.accepts):
@@ -168,21 +215,31 @@ class Bundle:
                     f"record {number} is a {type(record).__name__}; the {modality!r} encoder takes "
                     f"{encoder.accepts.__name__}"
                 )
-        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        encoder.to(place)
-        vectors = np.empty((len(records), encoder.dim), dtype=np.float32)
-        with torch.inference_mode():
-            for start in range(0, len(records), batch_size):
-                stop = min(start + batch_size, len(records))
-                out = encoder(encoder.collate(records[start:stop]).to(place))
-                vectors[start:stop] = out.float().cpu().numpy()
-                if progress:
-                    progress(stop, len(records))
-        bad = ~np.isfinite(vectors).all(axis=1)
-        if bad.any():
-            where = int(np.flatnonzero(bad)[0])
-            raise RecordError(f"the {modality!r} encoder gave a vector that is not finite for record {where}")
-        return vectors
+        return encoder
+
+    def fuse(
+        self, measured: Sequence[Mapping[str, Float[np.ndarray, "_ dim"]]], key: str, **options: Any
+    ) -> Float[np.ndarray, "n dim"]:
+        """Vectors of the measurements of each unknown to one unit vector, float32.
+
+        Args:
+            measured: for each unknown, by modality, the vectors that `embed` returned.
+            key: of the fusion in `[encoders]`.
+            options: as in `embed`.
+
+        Raises:
+            RecordError: an unknown has no vector of a modality that the fusion takes.
+        """
+        from molvis_nn.fusion import Vectors
+
+        parts = self.channels.fusions[key]
+        pooled: list[Vectors] = []
+        for number, one in enumerate(measured):
+            names = [part for part in parts for _ in one.get(part, ())]
+            if not names:
+                raise RecordError(f"unknown {number} has no record of {', '.join(parts)}")
+            pooled.append(Vectors(np.concatenate([one[p] for p in parts if len(one.get(p, ()))]), tuple(names)))
+        return self.embed(key, pooled, **options)
 
     def embed_fused(
         self, unknowns: Sequence[Mapping[str, Sequence[Any]]], *, key: str = "", **options: Any
@@ -190,45 +247,41 @@ class Bundle:
         """All that was measured of each unknown to one unit vector, float32.
 
         Args:
-            unknowns: for each its records by modality; what the fused encoder does not take is left out.
-            key: of the fused encoder in `[encoders]`; the bundle's only one if empty.
+            unknowns: for each its records by modality; what the fusion does not take is left out.
+            key: of the fusion in `[encoders]`; the bundle's only one if empty.
             options: as in `embed`.
 
         Raises:
-            BundleError: the bundle has no fused encoder, or several and none is named.
-            RecordError: an unknown has no record that the fused encoder takes, or one of another type.
+            BundleError: the bundle has no fusion, or several and none is named.
+            RecordError: an unknown has no record that the fusion takes, or one of another type.
         """
-        from molvis_nn.fusion import Vectors
-
-        found = [key] if key else [k for k in self.config.encoders if is_fused(self.config, k)]
-        if len(found) != 1 or not is_fused(self.config, found[0]):
+        found = [key] if key else list(self.channels.fusions)
+        if len(found) != 1 or found[0] not in self.channels.fusions:
             raise BundleError(
                 f"bundle {self.name!r} has {'no' if not found or key else 'more than one'} fused encoder"
                 f"{f' {key!r}' if key else ''}; it has: {', '.join(self.modalities)}"
             )
-        parts = parts_of(self.config, found[0])
-        rows: list[list[np.ndarray]] = [[] for _ in unknowns]
-        names: list[list[str]] = [[] for _ in unknowns]
-        for part in parts:
-            owners = [n for n, one in enumerate(unknowns) for _ in one.get(part, ())]
-            records = [record for one in unknowns for record in one.get(part, ())]
-            for owner, vector in zip(owners, self.embed(part, records, **options), strict=True):
-                rows[owner].append(vector)
-                names[owner].append(part)
-        if empty := [n for n, mine in enumerate(rows) if not mine]:
-            raise RecordError(f"unknown {empty[0]} has no record of {', '.join(parts)}")
-        measured = [Vectors(np.stack(v), tuple(n)) for v, n in zip(rows, names, strict=True)]
-        return self.embed(found[0], measured, **options)
+        measured: list[dict[str, np.ndarray]] = [{} for _ in unknowns]
+        for part in self.channels.fusions[found[0]]:
+            rows = self.embed(part, [record for one in unknowns for record in one.get(part, ())], **options)
+            ends = np.cumsum([len(one.get(part, ())) for one in unknowns])
+            for mine, own in zip(measured, np.split(rows, ends[:-1]) if len(ends) else [], strict=True):
+                mine[part] = own
+        return self.fuse(measured, found[0], **options)
 
     def embed_structures(self, structures: Sequence[Structure], **options: Any) -> Float[np.ndarray, "n dim"]:
         """`embed("structure", ...)`."""
         return self.embed("structure", structures, **options)
 
-    def identify(self, queries: Sequence[Any], index: Index, **options: Any) -> Identifications:
-        """Rank candidate structures for each query; see `molvis_retrieval.identify`."""
-        from molvis_retrieval.identification import identify
-
-        return identify(self, queries, index, **options)
+    def identify(self, queries: Sequence[Any], index: Any, **options: Any) -> Any:
+        """Deprecated: use `molvis_retrieval.identify(bundle, queries, index)`. It is kept for one release."""
+        warnings.warn(
+            "bundle.identify(queries, index) is now molvis_retrieval.identify(bundle, queries, index)",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        # By name: a bundle does not know what is built on it.
+        return importlib.import_module("molvis_retrieval.identification").identify(self, queries, index, **options)
 
 
 def load_bundle(path: Path | str) -> Bundle:
@@ -366,6 +419,33 @@ def write_calibration(bundle: Bundle, calibration: Calibration) -> Bundle:
         content = {**read_content(file), "calibration": to_plain(calibration)}
         write_content(file, content)
     return replace(bundle, calibration=calibration, digest=checksum(content), _content=content)
+
+
+def _forward(encoder: Any, batch: Any, device: torch.device | str | None) -> Float[np.ndarray, "n dim"]:
+    """Vectors of a batch, float32."""
+    import torch
+
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    encoder.to(place)
+    with torch.inference_mode():
+        return encoder(batch.to(place)).float().cpu().numpy()
+
+
+def _fault(encoder: Any, record: Any) -> str:
+    """Why an encoder cannot prepare a record; empty where it can."""
+    try:
+        encoder.collate([record])
+    except MolvisError as error:
+        return str(error) or type(error).__name__
+    return ""
+
+
+def _finite(vectors: Float[np.ndarray, "n dim"], modality: str) -> Float[np.ndarray, "n dim"]:
+    bad = ~np.isfinite(vectors).all(axis=1)
+    if bad.any():
+        where = int(np.flatnonzero(bad)[0])
+        raise RecordError(f"the {modality!r} encoder returned a vector that is not finite for record {where}")
+    return vectors
 
 
 def _load_encoder(path: Path, key: str, spec: Spec) -> Any:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from molvis_core import registry
 from molvis_core.errors import (
-    MolvisError,
     ScoreError,
 )
 from molvis_core.records import PeakList, Structure
 from molvis_retrieval.bundle import Bundle
-from molvis_retrieval.config import is_fused, parts_of
 from molvis_retrieval.unknowns import Unknown
 
 if TYPE_CHECKING:
@@ -52,16 +49,12 @@ class Weigher:
 
     def __init__(self, bundle: Bundle, *, rerank: bool = True) -> None:
         self.calibration = bundle.calibration
-        self.complete = rerank or not bundle.scorers
-        self.scorers = bundle.scorers if rerank and bundle.calibration.weights else {}
-        self._only = {
-            key: registry.component("scorer", registry.spec_name(bundle.config.scorers[key])[0]).modality
-            for key in self.scorers
-        }
+        self.complete = rerank or not bundle.channels.scorers
+        self.scorers = dict(bundle.channels.scorers) if rerank and bundle.calibration.weights else {}
 
     def takes(self, key: str, modality: str, record: Any) -> bool:
         """Whether a scorer has something to say about a record."""
-        return isinstance(record, self.scorers[key].accepts) and self._only[key] in ("", modality)
+        return self.scorers[key].takes(modality, record)
 
     def taken(self, key: str, records: Mapping[str, Sequence[Any]]) -> list[Any]:
         """The records that a scorer has something to say about."""
@@ -82,11 +75,11 @@ class Weigher:
             ScoreError: a number that is not finite.
         """
         columns: dict[str, np.ndarray] = {}
-        for key, scorer in self.scorers.items():
+        for key, channel in self.scorers.items():
             mine = self.taken(key, records)
             if not mine:
                 continue
-            values = np.mean([np.asarray(scorer(r, structures), dtype=np.float64) for r in mine], axis=0)
+            values = np.mean([np.asarray(channel.scorer(r, structures), dtype=np.float64) for r in mine], axis=0)
             if not np.isfinite(values).all():
                 raise ScoreError(f"scorer {key!r} gave a number that is not finite")
             columns[key] = values * self.gain(len(mine))
@@ -166,101 +159,78 @@ def cosines(vectors: np.ndarray, index: Index, rows: np.ndarray | None) -> np.nd
     return out
 
 
-def batches(unknowns: Sequence[Unknown], whole: Callable[[Unknown], bool], most: int = 32) -> Iterator[list[Unknown]]:
-    """Unknowns one by one; those that search the whole library in groups of at most so many records, or of one."""
-    group: list[Unknown] = []
-    for unknown in unknowns:
-        full = group and sum(len(u.records) for u in group) + len(unknown.records) > most
-        if group and (full or not whole(unknown) or not whole(group[0])):
-            yield group
-            group = []
-        group.append(unknown)
-    if group:
-        yield group
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """An unknown with the vectors of what was measured of it.
 
-
-def whole_library(
-    unknowns: Sequence[Unknown], vectors: Mapping[int, Mapping[str, np.ndarray]], index: Index
-) -> dict[int, dict[str, np.ndarray]]:
-    """Cosines of several unknowns' records with everything in an index."""
-    pieces = [(id(u), m, v) for u in unknowns for m, v in vectors[id(u)].items()]
-    if not pieces:
-        return {}
-    product = cosines(np.concatenate([v for _, _, v in pieces]), index, None)
-    out: dict[int, dict[str, np.ndarray]] = {}
-    start = 0
-    for owner, modality, v in pieces:
-        out.setdefault(owner, {})[modality] = product[start : start + len(v)]
-        start += len(v)
-    return out
-
-
-def embedded(
-    bundle: Bundle, unknowns: Sequence[Unknown], device: str | None
-) -> tuple[list[Unknown], dict[int, dict[str, np.ndarray]]]:
-    """The unknowns with their embedded records; what an encoder cannot prepare is left out of them and noted.
-
-    Records are prepared once, together. Only where that fails are they tried one by one, to tell which is at fault.
+    Attributes:
+        unknown: without the records that their encoder cannot prepare.
+        vectors: by modality, in the order of its records; and one of each fusion that pools several modalities.
     """
-    found = list(unknowns)
-    try:
-        return found, _vectors(bundle, [u for u in found if not u.problem], device)
-    except MolvisError:
-        kept = [u if u.problem else _prepared(bundle, u) for u in found]
-        if kept == found:
-            raise
-    return kept, _vectors(bundle, [u for u in kept if not u.problem], device)
+
+    unknown: Unknown
+    vectors: Mapping[str, Float[np.ndarray, "_ dim"]]
 
 
-def _prepared(bundle: Bundle, unknown: Unknown) -> Unknown:
-    """An unknown without the records that their encoder cannot prepare."""
-    measured: dict[str, tuple[Any, ...]] = {}
-    notes: list[str] = []
-    several = len(unknown.records) + len(unknown.notes) > 1
-    for modality, records in unknown.measured.items():
-        kept: list[Any] = []
-        for record in records:
-            try:
-                if modality in bundle.modalities:
-                    bundle.encoder(modality).collate([record])
-            except MolvisError as error:
-                notes.append(f"{modality}: {error}" if several else str(error))
-            else:
-                kept.append(record)
-        if kept:
-            measured[modality] = tuple(kept)
-    if not notes:
+def embed(bundle: Bundle, unknowns: Sequence[Unknown], device: str | None = None) -> list[Embedded]:
+    """The unknowns with their vectors; what an encoder cannot prepare is left out of them and noted.
+
+    Each encoder prepares each record once, however many unknowns hold it.
+    """
+    good = [one for one in unknowns if not one.problem]
+    found: dict[int, dict[str, tuple[np.ndarray, dict[int, str]]]] = {id(one): {} for one in good}
+    for modality in bundle.channels.encoders:
+        mine = [one for one in good if modality in one.measured]
+        if not mine:
+            continue
+        records = {id(r): r for one in mine for r in one.measured[modality]}
+        rows, faults = bundle.embed_usable(modality, list(records.values()), device=device)
+        usable = iter(rows)
+        made = {key: faults.get(place) or next(usable) for place, key in enumerate(records)}
+        for one in mine:
+            own = [made[id(r)] for r in one.measured[modality]]
+            bad = {place: fault for place, fault in enumerate(own) if isinstance(fault, str)}
+            found[id(one)][modality] = (np.array([v for v in own if not isinstance(v, str)]), bad)
+    out = [
+        one if one.problem else _without(one, {m: bad for m, (_, bad) in found[id(one)].items() if bad})
+        for one in unknowns
+    ]
+    vectors = [
+        {} if kept.problem else {m: rows for m, (rows, _) in found[id(one)].items() if len(rows)}
+        for one, kept in zip(unknowns, out, strict=True)
+    ]
+    for key in bundle.channels.fusions:
+        several = [mine for mine in vectors if key in bundle.channels.fused(mine)]
+        for mine, row in zip(several, bundle.fuse(several, key, device=device) if several else (), strict=True):
+            mine[key] = row[None]
+    return [Embedded(one, mine) for one, mine in zip(out, vectors, strict=True)]
+
+
+def _without(unknown: Unknown, faults: Mapping[str, Mapping[int, str]]) -> Unknown:
+    """An unknown without the records that their encoder cannot prepare: those at these places, for these reasons."""
+    if not faults:
         return unknown
+    several = len(unknown.records) + len(unknown.notes) > 1
+    reasons = [(m, reason) for m in unknown.measured for _, reason in sorted(faults.get(m, {}).items())]
+    notes = [f"{modality}: {reason}" if several else reason for modality, reason in reasons]
+    kept = {
+        m: tuple(r for place, r in enumerate(records) if place not in faults.get(m, ()))
+        for m, records in unknown.measured.items()
+    }
+    measured = {m: records for m, records in kept.items() if records}
     if not measured:
         return replace(unknown, problem=notes[0], notes=())
     return replace(unknown, measured=measured, notes=(*notes, *unknown.notes))
 
 
-def _vectors(bundle: Bundle, unknowns: Sequence[Unknown], device: str | None) -> dict[int, dict[str, np.ndarray]]:
-    """Embedded records of each unknown, for the modalities that have an encoder."""
-    out: dict[int, dict[str, np.ndarray]] = {id(u): {} for u in unknowns}
-    for modality in bundle.modalities:
-        mine = [u for u in unknowns if modality in u.measured]
-        if not mine or is_fused(bundle.config, modality):
-            continue
-        rows = bundle.embed(modality, [r for u in mine for r in u.measured[modality]], device=device)
-        start = 0
-        for u in mine:
-            count = len(u.measured[modality])
-            out[id(u)][modality] = rows[start : start + count]
-            start += count
-    for key in fused_keys(bundle):
-        several = [u for u in unknowns if len(out[id(u)].keys() & set(parts_of(bundle.config, key))) > 1]
-        if several:
-            rows = bundle.embed_fused([u.measured for u in several], key=key, device=device)
-            for u, row in zip(several, rows, strict=True):
-                out[id(u)][key] = row[None]
-    return out
-
-
-def fused_keys(bundle: Bundle) -> list[str]:
-    """Encoders of a bundle that turn all measurements of an unknown into one vector."""
-    return [key for key in bundle.config.encoders if is_fused(bundle.config, key)]
+def whole_library(unknowns: Sequence[Embedded], index: Index) -> list[dict[str, np.ndarray]]:
+    """Cosines of several unknowns' records with everything in an index, which is read once for all of them."""
+    pieces = [v for one in unknowns for v in one.vectors.values()]
+    if not pieces:
+        return [{} for _ in unknowns]
+    product = cosines(np.concatenate(pieces), index, None)
+    rows = iter(np.split(product, np.cumsum([len(v) for v in pieces])[:-1]))
+    return [{modality: next(rows) for modality in one.vectors} for one in unknowns]
 
 
 def describe(

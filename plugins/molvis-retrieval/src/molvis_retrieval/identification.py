@@ -9,37 +9,28 @@ truth is among them. How probable that is, `molvis_retrieval.presence` says.
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int64
 
-from molvis_core.chemistry.adducts import likely_adducts
-from molvis_core.chemistry.formula import formula_mass, parse_formula
-from molvis_core.errors import (
-    AdductError,
-    ConfigError,
-    MolvisError,
-    ScoreError,
-)
+from molvis_core.errors import ConfigError, MolvisError, ScoreError
 from molvis_core.records import Structure
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
-from molvis_retrieval.evidence import Scored, Weigher, batches, cosines, describe, embedded, whole_library
+from molvis_retrieval.evidence import Embedded, Scored, Weigher, cosines, describe, embed, whole_library
 from molvis_retrieval.ions import fitting_ion
 from molvis_retrieval.presence import Presence
-from molvis_retrieval.results import Candidate, Identification, Identifications
-from molvis_retrieval.scope import Scope, adduct_of, scope_of, scope_rows, searched_in
-from molvis_retrieval.unknowns import Query, Unknown, as_likely_ions, unknowns_of
+from molvis_retrieval.results import Candidate, Identification, Identifications, Searched
+from molvis_retrieval.scope import Scope, Search
+from molvis_retrieval.unknowns import Query, Unknown, unknowns_of
 
 if TYPE_CHECKING:
     from molvis_retrieval.index import Index
 
-log = logging.getLogger("molvis")
 Progress = Callable[[int, int], None]
 
 
@@ -92,56 +83,93 @@ def identify(
         molvis_core.errors.RecordError: a bare record that no modality takes, or more than one.
         ConfigError: an option that makes no sense.
     """
-    if candidates not in ("auto", "mass", "formula", "all"):
-        raise ConfigError(f"candidates = {candidates!r}; 'auto', 'mass', 'formula' or 'all' is wanted")
-    if not ppm > 0 or top < 1 or not (mass is None or mass > 0):
-        raise ConfigError(f"ppm = {ppm}, top = {top}, mass = {mass}; positive numbers are wanted")
-    if formula is not None:
-        try:
-            formula_mass(parse_formula(formula))
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
+    if top < 1:
+        raise ConfigError(f"top must be positive, got {top}")
+    search = Search(candidates, ppm, mass, formula, adduct, tuple(adducts))
     index.require(bundle)
-    if adduct is not None and adducts:
-        raise ConfigError(f"adduct {adduct!r} is taken, or adducts {', '.join(adducts)} are tried; name one of the two")
-    if adducts:
-        likely_adducts(None, names=adducts)  # a name that cannot be read is no query's fault
     unknowns = unknowns_of(bundle, queries, adduct, consensus, modality, mass)
-    groups = [_readings(u, scope_of(candidates, u, formula, mass), adducts) for u in unknowns]
-    flat, vectors = embedded(bundle, [r for group in groups for r in group], device)
-    rest = iter(flat)
-    groups = {id(first): [first, *more] for first, *more in ([next(rest) for _ in group] for group in groups)}
-    good = [group[0] for group in groups.values() if not all(r.problem for r in group)]
-    weighers = {reranked: Weigher(bundle, rerank=reranked) for reranked in {rerank, False}}
+    readings = [search.readings(one) for one in unknowns]
+    vectors = iter(embed(bundle, [one for some in readings for one in some], device))
+    groups = [[next(vectors) for _ in some] for some in readings]
+    good = [number for number, some in enumerate(groups) if not all(one.unknown.problem for one in some)]
+    ranker = _Ranker(bundle, index, search, top, rerank)
     found: dict[int, Identification] = {}
-    scopes: dict[int, Scope] = {id(u): scope_of(candidates, u, formula, mass) for u in good}
-    for together in batches(good, lambda u: scopes[id(u)] == "all"):
-        scope = scopes[id(together[0])]
-        # The whole library is read once for several unknowns: reading it costs more than their products.
-        whole: dict[int, dict[str, np.ndarray]] = {}
-        if scope == "all" and len(index.library):
-            whole = whole_library(together, vectors, index)
-        weigh = weighers[rerank and scope != "all"]
-        # Among the whole library nothing was fitted, and without the scorers half of what was fitted is missing.
-        presence = weigh.calibration.presence if weigh.complete and scope != "all" else None
-        for unknown in together:
-            readings = groups[id(unknown)]
-            weighed = [_weigh(r, vectors, whole, index, scope, ppm, formula, weigh) for r in readings]
-            searched = searched_in(index, readings, scope, ppm, formula)
-            found[id(unknown)] = replace(_ranked(readings, weighed, index, top, presence), searched=searched)
+    for together in _batches(good, groups, search):
+        for number, one in zip(together, ranker.identify([groups[n] for n in together]), strict=True):
+            found[number] = one
             if progress:
                 progress(len(found), len(good))
-    return Identifications(found.get(u) or readings[0].failed(readings[0].problem) for u, readings in groups.items())
+    return Identifications(
+        found.get(number) or _identification(some[0].unknown, problem=some[0].unknown.problem)
+        for number, some in enumerate(groups)
+    )
 
 
-def _readings(unknown: Unknown, scope: Scope, adducts: Sequence[str]) -> list[Unknown]:
-    """An unknown, or one for each adduct that it may be where nothing tells the mass that is searched for."""
-    if scope != "mass":
-        return [unknown]
-    try:
-        return as_likely_ions(unknown, adducts)
-    except AdductError as error:
-        return [replace(unknown, problem=str(error))]
+def _batches(
+    good: Sequence[int], groups: Sequence[Sequence[Embedded]], search: Search, most: int = 32
+) -> Iterator[list[int]]:
+    """Unknowns one by one; those that search the whole library in groups of at most so many records, or of one."""
+    batch: list[int] = []
+    held = 0
+    for number in good:
+        unknown = groups[number][0].unknown
+        if search.scope(unknown) != "all":
+            if batch:
+                yield batch
+            batch, held = [], 0
+            yield [number]
+            continue
+        if batch and held + len(unknown.records) > most:
+            yield batch
+            batch, held = [], 0
+        batch.append(number)
+        held += len(unknown.records)
+    if batch:
+        yield batch
+
+
+class _Ranker:
+    """Ranks the candidates of unknowns among those of one index."""
+
+    def __init__(self, bundle: Bundle, index: Index, search: Search, top: int, rerank: bool) -> None:
+        self.index, self.search, self.top = index, search, top
+        self.weighers = {reranked: Weigher(bundle, rerank=reranked) for reranked in {rerank, False}}
+        self.rerank = rerank
+
+    def identify(self, groups: Sequence[Sequence[Embedded]]) -> Iterator[Identification]:
+        """Identifications of unknowns of one scope, each with its readings."""
+        everything = self.search.scope(groups[0][0].unknown) == "all"
+        # The whole library is read once for several unknowns: reading it costs more than their products.
+        whole = [None] * len(groups)
+        if everything and len(self.index.library):
+            whole = whole_library([some[0] for some in groups], self.index)
+        weigh = self.weighers[self.rerank and not everything]
+        # Among the whole library nothing was fitted, and without the scorers half of what was fitted is missing.
+        presence = weigh.calibration.presence if weigh.complete and not everything else None
+        for readings, cosine in zip(groups, whole, strict=True):
+            weighed = [self._weigh(one, cosine, weigh) for one in readings]
+            unknowns = [one.unknown for one in readings]
+            searched = self.search.searched(self.index, unknowns)
+            yield _ranked(unknowns, weighed, searched, self.index, self.top, presence)
+
+    def _weigh(self, one: Embedded, cosine: Mapping[str, np.ndarray] | None, weigh: Weigher) -> _Weighed | str:
+        """The candidates of an unknown with their evidence, or why there is none."""
+        unknown, index = one.unknown, self.index
+        if unknown.problem:
+            return unknown.problem
+        try:
+            rows = self.search.rows(index, unknown)
+            prior = None
+            if unknown.share < 1 and rows is not None:
+                rows, prior = fitting_ion(index.library, rows, str(unknown.adduct), unknown.share)
+            cosine = cosine or {m: cosines(v, index, rows) for m, v in one.vectors.items()}
+            places = np.arange(len(index.library)) if rows is None else rows
+            scored = _scored(unknown, cosine, index, places, weigh)
+        except MolvisError as error:
+            return str(error)
+        if not np.isfinite(scored.logits).all():
+            return f"query {unknown.name!r} has scores that are not finite"
+        return _Weighed(unknown, places, cosine, scored, prior)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,40 +204,10 @@ class _Weighed:
         return out if self.prior is None else out | {"adduct": float(self.prior[place])}
 
 
-def _weigh(
-    unknown: Unknown,
-    vectors: Mapping[int, Mapping[str, np.ndarray]],
-    whole: Mapping[int, Mapping[str, np.ndarray]],
-    index: Index,
-    scope: Scope,
-    ppm: float,
-    formula: str | None,
-    weigh: Weigher,
-) -> _Weighed | str:
-    """The candidates of an unknown with their evidence, or why there is none."""
-    if unknown.problem:
-        return unknown.problem
-    try:
-        rows = scope_rows(index, unknown, scope, ppm, formula)
-        prior = None
-        if unknown.share < 1 and rows is not None:
-            rows, prior = fitting_ion(index.library, rows, adduct_of(unknown), unknown.share)
-        cosine = whole.get(id(unknown)) or {m: cosines(v, index, rows) for m, v in vectors[id(unknown)].items()}
-        places = np.arange(len(index.library)) if rows is None else rows
-        scored = _scored(unknown, cosine, index, places, weigh)
-    except MolvisError as error:
-        return str(error)
-    if not np.isfinite(scored.logits).all():
-        return f"query {unknown.name!r} has scores that are not finite"
-    return _Weighed(unknown, places, cosine, scored, prior)
-
-
 def _scored(
     unknown: Unknown, cosine: Mapping[str, np.ndarray], index: Index, places: np.ndarray, weigh: Weigher
 ) -> Scored:
-    if not cosine and not any(
-        weigh.takes(k, m, r) for k in weigh.scorers for m, v in unknown.measured.items() for r in v
-    ):
+    if not cosine and not any(weigh.taken(key, unknown.measured) for key in weigh.scorers):
         raise ScoreError(
             f"{', '.join(unknown.measured)} alone cannot be searched for here: the bundle has no encoder for it, and "
             "its scorers rank candidates of equal mass. Give a mass with --mass or a formula with --formula, or add "
@@ -227,6 +225,7 @@ def _scored(
 def _ranked(
     readings: Sequence[Unknown],
     weighed: Sequence[_Weighed | str],
+    searched: Searched,
     index: Index,
     top: int,
     presence: Presence | None,
@@ -234,7 +233,7 @@ def _ranked(
     """Candidates under all adducts in one order, with probabilities over all of them."""
     found = [w for w in weighed if not isinstance(w, str)]
     if not found:
-        return _not_found(readings, [w for w in weighed if isinstance(w, str)])
+        return _not_found(readings, [w for w in weighed if isinstance(w, str)], searched)
     total = np.concatenate([w.logits for w in found])
     places = np.concatenate([w.places for w in found])
     owner = np.repeat(np.arange(len(found)), [len(w.places) for w in found])
@@ -247,7 +246,7 @@ def _ranked(
         one = found[owner[place]]
         score = float(total[place])
         evidence = one.evidence(int(place - start[owner[place]]))
-        adduct = getattr(one.unknown.ion, "adduct", None)
+        adduct = one.unknown.adduct
         probability = math.exp(score - norm)
         candidates.append(Candidate(rank, structure, score, probability, evidence, adduct, one.unknown.mass))
     unknown = found[owner[best[0]]].unknown
@@ -259,8 +258,9 @@ def _ranked(
             truth_rank = float(metrics.rank_of_truth(total[None], np.array([where])).rank[0])
     margin = candidates[0].probability - (candidates[1].probability if len(candidates) > 1 else 0.0)
     among = _among(found[owner[best[0]]], int(best[0] - start[owner[best[0]]]), candidates[0], len(total), presence)
-    return replace(
-        unknown.failed(""),
+    return _identification(
+        unknown,
+        searched=searched,
         probability_among=among,
         n_candidates=len(total),
         candidates=tuple(candidates),
@@ -280,13 +280,32 @@ def _among(first: _Weighed, place: int, best: Candidate, rivals: int, presence: 
     return presence.probability(features)
 
 
-def _not_found(readings: Sequence[Unknown], problems: Sequence[str]) -> Identification:
+def _not_found(readings: Sequence[Unknown], problems: Sequence[str], searched: Searched) -> Identification:
     """What is wrong with an unknown of which nothing could be ranked."""
     if len(readings) == 1:
-        return readings[0].failed(problems[0])
-    tried = ", ".join(f"{adduct_of(r)} ({r.mass:.4f} Da)" for r in readings if r.mass)
-    failed = readings[0].failed(
-        f"the ion names no adduct, and as none of these the library holds a candidate: {tried}. Widen --ppm, or name "
-        "adducts with --adducts"
+        return _identification(readings[0], problem=problems[0], searched=searched)
+    tried = ", ".join(f"{r.adduct} ({r.mass:.4f} Da)" for r in readings if r.mass)
+    found = _identification(
+        readings[0],
+        problem=f"the ion names no adduct, and as none of these the library holds a candidate: {tried}. Widen --ppm, "
+        "or name adducts with --adducts",
+        searched=searched,
     )
-    return replace(failed, adduct=None, mass=None)
+    return replace(found, adduct=None, mass=None)
+
+
+def _identification(unknown: Unknown, **found: Any) -> Identification:
+    """What was measured of an unknown, with what was found or why nothing was."""
+    return Identification(
+        unknown.name,
+        precursor_mz=getattr(unknown.ion, "precursor_mz", None),
+        adduct=unknown.adduct,
+        mass=unknown.mass,
+        spectra=len(unknown.records),
+        truth=unknown.truth,
+        records=unknown.records,
+        modalities=tuple(m for m, records in unknown.measured.items() for _ in records),
+        notes=unknown.notes,
+        origin=unknown.origin,
+        **found,
+    )

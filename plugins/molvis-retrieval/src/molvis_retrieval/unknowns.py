@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from molvis_core import registry
 from molvis_core.chemistry.adducts import likely_adducts
 from molvis_core.errors import (
     AdductError,
@@ -20,11 +20,6 @@ from molvis_core.errors import (
 from molvis_core.records import NO_ORIGIN, Measurement, Origin, Record, Structure
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.ions import check_ion, common_mass
-from molvis_retrieval.results import Identification
-
-if TYPE_CHECKING:
-    pass
-
 
 Query = Measurement | Record | Sequence["Measurement | Record"]
 """One measurement, or all that was measured of one unknown."""
@@ -65,21 +60,10 @@ class Unknown:
         ions = [r for r in self.records if _says(r, "adduct") or _says(r, "precursor_mz")]
         return ions[0] if ions else self.records[0] if self.records else None
 
-    def failed(self, problem: str) -> Identification:
-        """An identification that says why there is none."""
-        return Identification(
-            self.name,
-            problem,
-            getattr(self.ion, "precursor_mz", None),
-            getattr(self.ion, "adduct", None),
-            self.mass,
-            len(self.records),
-            truth=self.truth,
-            records=self.records,
-            modalities=tuple(m for m, records in self.measured.items() for _ in records),
-            notes=self.notes,
-            origin=self.origin,
-        )
+    @property
+    def adduct(self) -> str | None:
+        """Of its ion, where that names one."""
+        return getattr(self.ion, "adduct", None)
 
 
 def _says(record: Any, name: str) -> bool:
@@ -107,24 +91,23 @@ def unknowns_of(
 ) -> list[Unknown]:
     """Queries as unknowns, each of whose measurements is checked against what the bundle can use."""
     groups: dict[Any, list[_Item]] = {}
+    modalities_of = functools.cache(bundle.channels.modalities_of)
     for number, query in enumerate(queries, start=1):
         parts = list(query) if isinstance(query, Sequence) else [query]
-        items = [_item(bundle, part, number, modality) for part in parts]
+        items = [_item(part, number, modality, modalities_of) for part in parts]
         label = next((i.label for i in items if i.label), None)
         name = label or f"query {number}"
         items = [replace(i, label=name) for i in items] or [_Item(None, "", name, None)]
         groups.setdefault(name if consensus and label else number, []).extend(items)
-    scorers = [
-        (s.accepts, registry.component("scorer", registry.spec_name(bundle.config.scorers[k])[0]).modality)
-        for k, s in bundle.scorers.items()
-    ]
-    return [_unknown(bundle, scorers, group, adduct, mass) for group in groups.values()]
+    return [_unknown(bundle, group, adduct, mass) for group in groups.values()]
 
 
-def _item(bundle: Bundle, part: Measurement | Record, number: int, modality: str | None) -> _Item:
+def _item(
+    part: Measurement | Record, number: int, modality: str | None, modalities_of: Callable[[type[Any]], list[str]]
+) -> _Item:
     if isinstance(part, Measurement):
         return _Item(part.record, part.modality, _label(part), part.structure, part.origin)
-    return _Item(part, modality or _modality_of(bundle, part, number), getattr(part, "identifier", None), None)
+    return _Item(part, modality or _modality_of(part, number, modalities_of), getattr(part, "identifier", None), None)
 
 
 def _label(part: Measurement) -> str | None:
@@ -139,29 +122,19 @@ def _label(part: Measurement) -> str | None:
     return f"scan {origin.scans}" if own else identifier
 
 
-def _modality_of(bundle: Bundle, record: Any, number: int) -> str:
-    """The modality of a bare record, by its type: one that the bundle knows before one that it does not."""
-    known = {c.name for c in registry.components("modality") if c.name != "structure"}
-    fitting = [n for n in sorted(known) if registry.load("modality", n).record is type(record)]
-    mine = [n for n in fitting if n in bundle.modalities]
-    mine += [
-        n
-        for k, s in bundle.scorers.items()
-        if (n := registry.component("scorer", registry.spec_name(bundle.config.scorers[k])[0]).modality) in fitting
-        and n not in mine
-    ]
-    chosen = mine or fitting
-    if len(chosen) != 1:
-        what = f"may be any of {', '.join(chosen)}" if chosen else "belongs to no installed modality"
+def _modality_of(record: Any, number: int, modalities_of: Callable[[type[Any]], list[str]]) -> str:
+    """The modality of a bare record, by its type."""
+    found = modalities_of(type(record))
+    if len(found) != 1:
+        what = f"may be any of {', '.join(found)}" if found else "belongs to no installed modality"
         raise RecordError(
             f"query {number} is a {type(record).__name__}, which {what}; hand over a Measurement that says its modality"
         )
-    return chosen[0]
+    return found[0]
 
 
 def _unknown(
     bundle: Bundle,
-    scorers: Sequence[tuple[type[Any], str]],
     group: Sequence[_Item],
     adduct: str | None,
     mass: float | None,
@@ -172,7 +145,7 @@ def _unknown(
     several = len(group) > 1
     for item in group:
         try:
-            checked, own = _checked(bundle, scorers, item, adduct)
+            checked, own = _checked(bundle, item, adduct)
         except MolvisError as error:
             notes.append(f"{item.modality}: {error}" if several and item.modality else str(error))
             continue
@@ -219,10 +192,8 @@ def _grouped(group: Sequence[_Item]) -> dict[str, list[Any]]:
     return out
 
 
-def _checked(
-    bundle: Bundle, scorers: Sequence[tuple[type[Any], str]], item: _Item, adduct: str | None
-) -> tuple[Any, float | None]:
-    """A record that the bundle can use, and the neutral mass that it tells.
+def _checked(bundle: Bundle, item: _Item, adduct: str | None) -> tuple[Any, float | None]:
+    """A record that the bundle can use, and the neutral mass that follows from it.
 
     Raises:
         MolvisError: the bundle cannot use it, and why.
@@ -235,13 +206,12 @@ def _checked(
             raise RecordError(
                 f"a {type(item.record).__name__}; the {item.modality!r} encoder takes {encoder.accepts.__name__}"
             )
-        return check_ion(item.record, adduct)
-    if any(isinstance(item.record, kind) and only in ("", item.modality) for kind, only in scorers):
-        return check_ion(item.record, adduct)
-    raise BundleError(
-        f"bundle {bundle.name!r} has no encoder for {item.modality!r} and no scorer that takes it; it knows "
-        f"{', '.join(sorted({*bundle.modalities, *(only for _, only in scorers)} - {'structure', ''}))}"
-    )
+    elif not bundle.channels.scored(item.modality, item.record):
+        raise BundleError(
+            f"bundle {bundle.name!r} has no encoder for {item.modality!r} and no scorer that takes it; it knows "
+            f"{', '.join(bundle.channels.modalities)}"
+        )
+    return check_ion(item.record, adduct)
 
 
 def as_likely_ions(unknown: Unknown, names: Sequence[str] = ()) -> list[Unknown]:

@@ -21,8 +21,7 @@ from molvis_core.ties import first_largest
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.calibration.compounds import draw_subsets, usable_records
-from molvis_retrieval.config import parts_of
-from molvis_retrieval.evidence import Weigher, describe, fused_keys
+from molvis_retrieval.evidence import Weigher, describe
 from molvis_retrieval.presence import Presence, expand
 
 if TYPE_CHECKING:
@@ -252,15 +251,10 @@ class _Maker:
         def pick(places: np.ndarray) -> list[Any]:
             return [structures[i] for i in places]
 
-        fused = fused_keys(self.bundle)
-        cosine = {
-            m: self.bundle.embed(m, r) @ vectors.T
-            for m, r in records.items()
-            if m in self.bundle.modalities and m not in fused
-        }
-        for key in fused:
-            if len(records.keys() & set(parts_of(self.bundle.config, key))) > 1:
-                cosine[key] = self.bundle.embed_fused([records], key=key) @ vectors.T
+        channels = self.bundle.channels
+        embedded = {m: self.bundle.embed(m, r) for m, r in records.items() if m in channels.encoders}
+        embedded |= {key: self.bundle.fuse([embedded], key) for key in channels.fused(embedded)}
+        cosine = {key: rows @ vectors.T for key, rows in embedded.items()}
         if cosine:
             scored = self.weigh.score(records, cosine, pick)
         else:

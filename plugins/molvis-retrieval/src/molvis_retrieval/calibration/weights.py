@@ -18,8 +18,7 @@ from molvis_core.ties import first_largest
 from molvis_retrieval.bundle import Bundle, Calibration
 from molvis_retrieval.calibration import conditional_logit
 from molvis_retrieval.calibration.compounds import draw_subsets, usable_records
-from molvis_retrieval.config import parts_of
-from molvis_retrieval.evidence import START_WEIGHT, Weigher, fused_keys
+from molvis_retrieval.evidence import START_WEIGHT, Weigher
 
 if TYPE_CHECKING:
     from molvis_retrieval.index import Index
@@ -70,7 +69,7 @@ def calibrate(
             compounds.setdefault(item.structure.inchikey14, {}).setdefault(item.modality, []).append(item)
     modalities = list(dict.fromkeys(m.modality for m in measurements))
     embedded = [m for m in modalities if m in bundle.modalities]
-    embedded += [k for k in fused_keys(bundle) if len(set(parts_of(bundle.config, k)) & set(modalities)) > 1]
+    embedded += bundle.channels.fused(modalities)
     weigh = Weigher(bundle.with_calibration(Calibration(dict.fromkeys(embedded or [""], START_WEIGHT))))
     scorers = [(f"{key}.{f}", key) for key, s in weigh.scorers.items() for f in s.features]
     columns = [*embedded, *(name for name, _ in scorers)]
@@ -184,7 +183,8 @@ def _cases(
         vectors = np.concatenate([vectors, bundle.embed("structure", [structure])])
     if len(structures) < 2:
         return [], []
-    cosine = {m: bundle.embed(m, r) @ vectors.T for m, r in records.items() if m in bundle.modalities}
+    made = {m: bundle.embed(m, r) for m, r in records.items() if m in bundle.modalities}
+    cosine = {m: rows @ vectors.T for m, rows in made.items()}
     mean = sum((c.mean(axis=0) for c in cosine.values()), np.zeros(len(structures)))
     near = np.argsort(-mean, kind="stable")[: Calibration().shortlist]
     if truth not in near:
@@ -206,10 +206,9 @@ def _cases(
     cases: list[_Case] = []
     for draw in draws:
         values = sum((single[m][i] for m, i in draw.items()), np.zeros((len(near), len(columns))))
-        for fused in set(fused_keys(bundle)) & set(columns):
-            if len(draw.keys() & set(parts_of(bundle.config, fused))) > 1:
-                vector = bundle.embed_fused([{m: [records[m][i]] for m, i in draw.items()}], key=fused)
-                values[:, columns.index(fused)] = (vector @ vectors[near].T)[0]
+        for fused in bundle.channels.fused(draw):
+            vector = bundle.fuse([{m: made[m][i : i + 1] for m, i in draw.items() if m in made}], fused)
+            values[:, columns.index(fused)] = (vector @ vectors[near].T)[0]
         cases.append(_Case(values, own, 1 / len(draws), np.ones(len(columns))))
     several: list[_Case] = []
     if any(len(v) > 1 for v in single.values()):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from molvis_core import registry
 from molvis_core.chemistry.adducts import neutral_mass
 from molvis_core.errors import AdductError, ConfigError, DatasetError, did_you_mean
 from molvis_retrieval import metrics
@@ -211,12 +210,11 @@ def usable_modalities(bundle: Bundle, dataset: Dataset) -> list[str]:
     Raises:
         DatasetError: there is none.
     """
-    scored = {registry.component("scorer", str(spec["use"])).modality for spec in bundle.config.scorers.values()}
-    found = [m for m in dataset.modalities if m != "structure" and (m in bundle.modalities or m in scored)]
+    usable = bundle.channels.modalities
+    found = [m for m in dataset.modalities if m in usable]
     if not found:
         raise DatasetError(
-            f"{dataset.path} holds {', '.join(dataset.modalities)}; bundle {bundle.name!r} takes "
-            f"{', '.join(sorted({*bundle.modalities, *scored} - {'structure', ''}))}"
+            f"{dataset.path} holds {', '.join(dataset.modalities)}; bundle {bundle.name!r} takes {', '.join(usable)}"
         )
     return found
 

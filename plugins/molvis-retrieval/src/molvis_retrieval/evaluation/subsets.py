@@ -14,10 +14,9 @@ from jaxtyping import Float
 from molvis_core.errors import ConfigError, DatasetError
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
-from molvis_retrieval.config import parts_of
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.evaluation.ranking import MAIN_ADDUCTS
-from molvis_retrieval.evidence import Weigher, fused_keys
+from molvis_retrieval.evidence import Weigher
 from molvis_retrieval.ions import check_ion
 from molvis_retrieval.metrics import Estimate
 
@@ -189,9 +188,8 @@ def _fused(
 ) -> Float[np.ndarray, " m"]:
     """What one vector for all of the measurements adds, where the bundle makes one."""
     logits = np.zeros(len(vectors))
-    for key in fused_keys(bundle):
-        if len(records.keys() & set(parts_of(bundle.config, key))) > 1:
-            logits += weigh.weight(key) * (bundle.embed_fused([records], key=key) @ vectors.T)[0]
+    for key in bundle.channels.fused(records):
+        logits += weigh.weight(key) * (bundle.embed_fused([records], key=key) @ vectors.T)[0]
     return logits
 
 

@@ -1,0 +1,89 @@
+"""What a bundle can use of an unknown: by an encoder, by a fusion of several encoders, or by a scorer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from molvis_core import registry
+from molvis_nn.sizes import refuse_absurd
+from molvis_retrieval.config import RunConfig, is_fused, parts_of
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerChannel:
+    """A scorer of a bundle with the records that it takes.
+
+    Attributes:
+        scorer: the component.
+        modality: whose records it takes; empty for those of any.
+    """
+
+    scorer: Any
+    modality: str
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of its columns."""
+        return self.scorer.features
+
+    def takes(self, modality: str, record: Any) -> bool:
+        """Whether it scores candidates by this record."""
+        return self.modality in ("", modality) and isinstance(record, self.scorer.accepts)
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """Everything that a bundle can use, resolved once for each bundle that is opened.
+
+    Attributes:
+        encoders: keys of the encoders that take single measurements or structures.
+        fusions: of each encoder that takes what others give, their keys.
+        scorers: by name.
+    """
+
+    encoders: tuple[str, ...]
+    fusions: Mapping[str, tuple[str, ...]]
+    scorers: Mapping[str, ScorerChannel]
+
+    @classmethod
+    def of(cls, config: RunConfig, file: Path) -> Channels:
+        """Those of a configuration.
+
+        Args:
+            config: of the bundle.
+            file: that it is from, for errors.
+
+        Raises:
+            molvis_core.errors.MolvisError: a scorer cannot be built.
+        """
+        scorers: dict[str, ScorerChannel] = {}
+        for key, spec in config.scorers.items():
+            refuse_absurd(spec, f"{file}: scorers.{key}")
+            built = registry.build("scorer", spec, where=f"scorers.{key}")
+            scorers[key] = ScorerChannel(built, registry.component("scorer", registry.spec_name(spec)[0]).modality)
+        fusions = {key: parts_of(config, key) for key in config.encoders if is_fused(config, key)}
+        return cls(tuple(key for key in config.encoders if key not in fusions), fusions, scorers)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Those of measurements that can be used, in the order of the alphabet."""
+        found = {*self.encoders, *self.fusions, *(s.modality for s in self.scorers.values())}
+        return tuple(sorted(found - {"structure", ""}))
+
+    def scored(self, modality: str, record: Any) -> bool:
+        """Whether a scorer takes this record."""
+        return any(scorer.takes(modality, record) for scorer in self.scorers.values())
+
+    def fused(self, measured: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The fusions that pool something of what was measured: of two modalities or more that they take."""
+        known = set(measured)
+        return {key: parts for key, parts in self.fusions.items() if len(known & set(parts)) > 1}
+
+    def modalities_of(self, kind: type[Any]) -> list[str]:
+        """Installed modalities whose records are of this type: those that the bundle knows, or else all."""
+        installed = sorted({c.name for c in registry.components("modality") if c.name != "structure"})
+        fitting = [name for name in installed if registry.load("modality", name).record is kind]
+        return [name for name in fitting if name in self.modalities] or fitting
