@@ -99,8 +99,8 @@ def test_derivatives_in_time_are_those_of_precise_simulations():
     [
         ("pools have shape (1, 3)", {"pools": np.ones((1, 3))}),
         ("pool of 'Suc' in vector 0 is 0.0", {"pool": 0.0}),
-        ("times are [-1.]", {"times": np.array([-1.0])}),
-        ("tolerance is 0", {"tolerance": 0.0}),
+        ("times must be finite numbers from 0 on, got [-1.]", {"times": np.array([-1.0])}),
+        ("tolerance must be a positive number, got 0", {"tolerance": 0.0}),
     ],
 )
 def test_what_cannot_be_simulated_in_time_is_named(message, change, unchecked_shapes):

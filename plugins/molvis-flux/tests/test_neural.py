@@ -315,7 +315,7 @@ def _changed(data: Study, **changes: object) -> Study:
     [
         ({"target": "G"}, "data.csv:7: mid of 'G' is not among"),
         ({"values": (0.5, 0.5)}, "has 2 values"),
-        ({"sd": (0.0,) * 4}, "positive ones are wanted"),
+        ({"sd": (0.0,) * 4}, "positive ones are expected"),
         ({"scaled": True}, "arbitrary units; correct it first"),
         ({"corrected": False}, "not corrected for natural abundance"),
         ({"time": 3.0}, "stationary state"),
@@ -386,9 +386,9 @@ def test_an_estimator_of_format_1_opens(trained: Estimator, tmp_path: Path) -> N
     ("settings", "message"),
     [
         (dataclasses.replace(SMALL, noise=(0.03, 0.005)), "the smaller one first"),
-        (dataclasses.replace(SMALL, steps=0), "steps is 0"),
+        (dataclasses.replace(SMALL, steps=0), "steps must be at least 1, got 0"),
         (dataclasses.replace(SMALL, simulations=10), "at least 1,000"),
-        (dataclasses.replace(SMALL, walked=-1), "walked is -1"),
+        (dataclasses.replace(SMALL, walked=-1), "walked must be 0 or more, got -1"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(tmp_path: Path, settings: Settings, message: str) -> None:
@@ -492,6 +492,6 @@ def test_the_fitter_takes_a_narrower_prior_and_says_what_it_cannot(folder: Path)
     assert "train an estimator" in fitter.fit([record], prior | {name: Fixed(middle)}).problem
     assert "no fragment 'middle/X'" in fitter.fit([Distribution(np.ones(1), np.ones(1), "middle/X")], prior).problem
     assert (
-        "standard deviations are wanted"
+        "standard deviations are expected"
         in fitter.fit([Distribution(record.fractions, None, "middle/F")], prior).problem
     )

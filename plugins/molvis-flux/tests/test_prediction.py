@@ -157,7 +157,7 @@ def test_a_study_without_experiments_is_not_simulated():
         ("v1\n", "holds no flux vector"),
         ("v1,v77\n1,2\n", "no reaction 'v77'"),
         ("v1,v4\n1\n", "1 values for 2 fluxes"),
-        ("v1\nx\n", "numbers are wanted"),
+        ("v1\nx\n", "numbers are expected"),
         ("v1\nnan\n", "not finite"),
     ],
 )

@@ -73,7 +73,7 @@ def design(
     """Rank tracers, their mixtures, pairs of experiments, and fragments.
 
     The information that an experiment would give is computed to first order at fluxes drawn from the space, so that no
-    guess of the true fluxes is wanted, and added to what the constraints tell already.
+    guess of the true fluxes is needed, and added to what the constraints tell already.
 
     Args:
         study: network; its experiments do not count.

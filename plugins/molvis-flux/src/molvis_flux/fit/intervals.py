@@ -314,7 +314,7 @@ def monte_carlo(
         FitError: fewer than two refits.
     """
     if n < 2:
-        raise FitError(f"n is {n}; at least 2 refits are wanted")
+        raise FitError(f"n must be at least 2 refits, got {n}")
     lanes = replace(problem, measured=simulated_data(problem, y, n, seed))
     found = minimise(lanes, np.tile(y, (n, 1)), tolerance=1e-5, progress=progress)
     values = problem.map.values(found.y[np.isfinite(found.ssr)])

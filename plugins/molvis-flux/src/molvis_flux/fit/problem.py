@@ -390,7 +390,7 @@ def _pools(
         given = study.pools.get(name)
         bounds = study.network.metabolites[name].pool or ((1e-3, 1e3) if given is None else (given, given))
         if not 0 <= bounds[0] <= bounds[1] < np.inf or bounds[1] == 0:
-            raise FitError(f"pool of {name!r} is bounded by {bounds}; positive numbers, the smaller first, are wanted")
+            raise FitError(f"pool of {name!r} must be bounded by positive numbers, the smaller first, got {bounds}")
         out[name] = (max(bounds[0], 1e-6 * bounds[1]), bounds[1])
     for _, datum in data:
         if datum.kind == "pool" and datum.target not in out:

@@ -113,16 +113,16 @@ def _check_tracer(experiment: Experiment, metabolite: Metabolite, tracer: Tracer
     for pattern, fraction in tracer.isotopomers:
         if len(pattern) != len(metabolite.elements) or set(pattern) - set("01"):
             raise SimulationError(
-                f"{where}: pattern {pattern!r}; {len(metabolite.elements)} digits 0 or 1 are wanted, one for each "
+                f"{where}: pattern {pattern!r}; {len(metabolite.elements)} digits 0 or 1 are expected, one for each "
                 "traced atom"
             )
         if not 0 <= fraction <= 1:
-            raise SimulationError(f"{where}: a fraction of {fraction}; 0 to 1 is wanted")
+            raise SimulationError(f"{where}: a fraction of {fraction}; 0 to 1 is expected")
     total = math.fsum(fraction for _, fraction in tracer.isotopomers)
     if abs(total - 1) > 1e-6:
         raise SimulationError(f"{where}: its fractions add up to {total:g}, not to 1. Add the unlabelled rest")
     if not 0 <= tracer.purity <= 1:
-        raise SimulationError(f"{where}: a purity of {tracer.purity}; 0 to 1 is wanted")
+        raise SimulationError(f"{where}: a purity of {tracer.purity}; 0 to 1 is expected")
 
 
 def chosen_fragments(network: Network, experiment: Experiment, names: Collection[str] | None) -> list[Fragment]:

@@ -109,11 +109,11 @@ class InstationaryPlan:
         net, exchange = checked(self.reactions, net, exchange, dtype)
         pools = np.ascontiguousarray(pools, dtype)
         if pools.shape != (len(net), len(self.pools)):
-            raise SimulationError(f"pools have shape {pools.shape}; ({len(net)}, {len(self.pools)}) is wanted")
+            raise SimulationError(f"pools have shape {pools.shape}; ({len(net)}, {len(self.pools)}) is expected")
         if not (np.isfinite(pools) & (pools > 0)).all():
             row, column = (int(i[0]) for i in np.nonzero(~(np.isfinite(pools) & (pools > 0))))
             raise SimulationError(
-                f"pool of {self.pools[column]!r} in vector {row} is {pools[row, column]}; a positive size is wanted"
+                f"pool of {self.pools[column]!r} in vector {row} is {pools[row, column]}; a positive size is expected"
             )
         return self._run(net, exchange, pools, times, tolerance, dtype, together=False)
 
@@ -180,9 +180,9 @@ class InstationaryPlan:
 
         times = np.asarray(times, np.float64)
         if times.ndim != 1 or not np.isfinite(times).all() or (times < 0).any():
-            raise SimulationError(f"times are {times}; finite numbers from 0 on are wanted")
+            raise SimulationError(f"times must be finite numbers from 0 on, got {times}")
         if not tolerance > 0:
-            raise SimulationError(f"tolerance is {tolerance}; a positive number is wanted")
+            raise SimulationError(f"tolerance must be a positive number, got {tolerance}")
         order = np.argsort(times, kind="stable")
         found = np.empty((len(net), len(times), self.size), dtype)
         if not len(net) or not len(times):

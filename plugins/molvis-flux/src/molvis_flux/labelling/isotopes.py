@@ -72,7 +72,7 @@ def natural_distribution(atoms: Mapping[str, int], masses: int) -> Float[np.ndar
                 f"the isotopes of element {element!r} are not known; those of {', '.join(ABUNDANCE)} are"
             )
         if count < 0:
-            raise SimulationError(f"{count} atoms of {element!r}; 0 or more are wanted")
+            raise SimulationError(f"{count} atoms of {element!r}; 0 or more are expected")
         for _ in range(count):
             found = np.convolve(found, ABUNDANCE[element])[:masses]
     return found
@@ -156,7 +156,7 @@ def correct(measured: Float[np.ndarray, " m"], matrix: Float[np.ndarray, "m k"])
         )
     found, _ = nnls(matrix[seen], measured[seen])
     if not found.sum() > 0:
-        raise SimulationError("the measured masses hold no signal; positive values are wanted")
+        raise SimulationError("the measured masses hold no signal; positive values are expected")
     return found / found.sum()
 
 

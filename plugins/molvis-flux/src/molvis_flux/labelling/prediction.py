@@ -129,7 +129,7 @@ def read_fluxes(path: Path, network: Network) -> tuple[Float[np.ndarray, "n r"],
     except csv.Error as error:
         raise ReadError(path, f"is no table: {error}") from error
     if len(lines) < 2:
-        raise ReadError(path, "holds no flux vector; a line of names and at least one of values are wanted")
+        raise ReadError(path, "holds no flux vector; a line of names and at least one of values are expected")
     header = [_parameter(cell.strip()) for cell in lines[0]]
     for _, name in header:
         if name not in network.reactions:
@@ -141,7 +141,7 @@ def read_fluxes(path: Path, network: Network) -> tuple[Float[np.ndarray, "n r"],
         try:
             values = [float(cell) for cell in cells]
         except ValueError as error:
-            raise ReadError(path, f"{error}; numbers are wanted", line=number) from error
+            raise ReadError(path, f"{error}; numbers are expected", line=number) from error
         if not all(map(math.isfinite, values)):
             raise ReadError(path, "a flux that is not finite", line=number)
         rows.append(dict(zip(header, values, strict=True)))
@@ -203,7 +203,7 @@ def parse_times(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",")) if text else ()
     except ValueError as error:
-        raise SimulationError(f"times {text!r}: {error}; numbers with commas between are wanted") from error
+        raise SimulationError(f"times {text!r}: {error}; numbers with commas between are expected") from error
 
 
 def with_tracers(study: Study, tracers: Mapping[str, Tracer]) -> Study:

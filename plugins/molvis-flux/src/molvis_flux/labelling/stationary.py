@@ -129,7 +129,7 @@ class Plan:
         if net_moves.shape != exchange_moves.shape or len(net_moves) != len(self.reactions):
             raise SimulationError(
                 f"directions have shapes {net_moves.shape} and {exchange_moves.shape}; "
-                f"({len(self.reactions)}, k) is wanted"
+                f"({len(self.reactions)}, k) is expected"
             )
         found = np.empty((len(net), self.size), dtype)
         slopes = np.empty((*found.shape, net_moves.shape[1]), dtype)
@@ -187,7 +187,7 @@ class Plan:
         net, exchange = checked(self.reactions, net, exchange, dtype)
         weights = np.ascontiguousarray(weights, dtype)
         if weights.shape != (len(net), self.size):
-            raise SimulationError(f"weights have shape {weights.shape}; ({len(net)}, {self.size}) is wanted")
+            raise SimulationError(f"weights have shape {weights.shape}; ({len(net)}, {self.size}) is expected")
         found = np.empty((len(net), self.size), dtype)
         by_net, by_exchange = np.zeros_like(net), np.zeros_like(net)
         last = (self.ways, kernels.arguments(self.program, dtype))
@@ -235,13 +235,13 @@ def _fluxes(name: str, values: Any, reactions: Sequence[str], dtype: Any) -> Flo
     values = np.ascontiguousarray(values, dtype)
     if values.ndim != 2 or values.shape[1] != len(reactions):
         raise SimulationError(
-            f"{name} fluxes have shape {values.shape}; (n, {len(reactions)}) is wanted: a row for each flux vector, a "
-            "column for each reaction"
+            f"{name} fluxes have shape {values.shape}; (n, {len(reactions)}) is expected: a row for each flux "
+            "vector, a column for each reaction"
         )
     if not np.isfinite(values).all():
         row, column = (int(i[0]) for i in np.nonzero(~np.isfinite(values)))
         raise SimulationError(
-            f"{name} flux of {reactions[column]!r} in vector {row} is {values[row, column]}; finite numbers are wanted"
+            f"{name} flux of {reactions[column]!r} in vector {row} is {values[row, column]}; it must be finite"
         )
     return values
 

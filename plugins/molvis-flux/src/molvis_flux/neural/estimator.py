@@ -253,7 +253,7 @@ def collect(estimator: Estimator, study: Study) -> Data:
             if len(given) != part.stop - part.start or len(errors) != len(given):
                 raise EstimatorError(
                     f"{place}: {datum.target!r} has {len(given)} values and {len(errors)} standard deviations; "
-                    f"{part.stop - part.start} of each are wanted"
+                    f"{part.stop - part.start} of each are expected"
                 )
             if datum.scaled or not datum.corrected:
                 what = "in arbitrary units" if datum.scaled else "not corrected for natural abundance"
@@ -261,7 +261,7 @@ def collect(estimator: Estimator, study: Study) -> Data:
             use = np.isfinite(given)
             if not (np.isfinite(errors[use]) & (errors[use] > 0)).all():
                 raise EstimatorError(f"{place}: {datum.target!r} has standard deviations {list(datum.sd)}; positive "
-                                     "ones are wanted")  # fmt: skip
+                                     "ones are expected")  # fmt: skip
             rows = slice(part.start, part.stop)
             values[rows], sd[rows], there[rows] = np.where(use, given, 0), np.where(use, errors, 1), use
             low, high = part.noise
@@ -271,7 +271,7 @@ def collect(estimator: Estimator, study: Study) -> Data:
                     f"had {low:.2g} to {high:.2g}"
                 )
     if not there.any():
-        raise EstimatorError("no measurement in the data; at least one fragment or flux is wanted")
+        raise EstimatorError("no measurement in the data; at least one fragment or flux is expected")
     return Data(values, sd, there, tuple(notes))
 
 

@@ -134,7 +134,7 @@ class NeuralFluxes:
                 "Records are named experiment/fragment"
             )
         if len(record) != part.stop - part.start:
-            raise EstimatorError(f"{record.identifier}: {len(record)} fractions; {part.stop - part.start} are wanted")
+            raise EstimatorError(f"{record.identifier}: {len(record)} fractions; {part.stop - part.start} are expected")
         return part
 
     def _collect(self, records: Sequence[Distribution]) -> Data:
@@ -143,7 +143,7 @@ class NeuralFluxes:
         for record in records:
             part = self._part(record)
             if record.sd is None or not (record.sd > 0).all():
-                raise EstimatorError(f"{record.identifier}: its standard deviations are wanted, all positive")
+                raise EstimatorError(f"{record.identifier}: its standard deviations are expected, all positive")
             if not -0.2 < record.fractions.sum() - 1 < 0.2:
                 raise EstimatorError(
                     f"{record.identifier}: its fractions add up to {record.fractions.sum():.3g}, not to 1"
@@ -151,7 +151,7 @@ class NeuralFluxes:
             rows = slice(part.start, part.stop)
             values[rows], sd[rows], there[rows] = record.fractions, record.sd, True
         if not there.any():
-            raise EstimatorError("no records; at least one fragment is wanted")
+            raise EstimatorError("no records; at least one fragment is expected")
         return Data(values, sd, there)
 
     def _beliefs(self, prior: Prior) -> list[tuple[int, Normal | Uniform]]:

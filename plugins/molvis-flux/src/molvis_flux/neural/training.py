@@ -81,7 +81,7 @@ def _train(
     _check(settings)
     study = without_data(study)
     if not study.experiments:
-        raise EstimatorError(f"{study.network.name or 'the study'} has no experiment; one with a tracer is wanted")
+        raise EstimatorError(f"{study.network.name or 'the study'} has no experiment; one with a tracer is expected")
     space = flux_space(study.network)
     if not len(space):
         raise EstimatorError(f"{study.network.name or 'the network'} leaves no flux free: there is nothing to estimate")
@@ -125,14 +125,14 @@ def _train(
 def _check(settings: Settings) -> None:
     low, high = settings.noise
     if not 0 < low <= high:
-        raise EstimatorError(f"noise is {settings.noise}; two positive numbers are wanted, the smaller one first")
+        raise EstimatorError(f"noise must be two positive numbers, the smaller one first, got {settings.noise}")
     for name in ("steps", "batch", "simulations", "width", "depth"):
         if getattr(settings, name) < 1:
-            raise EstimatorError(f"{name} is {getattr(settings, name)}; at least 1 is wanted")
+            raise EstimatorError(f"{name} must be at least 1, got {getattr(settings, name)}")
     if settings.walked < 0:
-        raise EstimatorError(f"walked is {settings.walked}; 0 or more are wanted")
+        raise EstimatorError(f"walked must be 0 or more, got {settings.walked}")
     if settings.simulations < 1000:
-        raise EstimatorError(f"simulations is {settings.simulations}; at least 1,000 are wanted")
+        raise EstimatorError(f"simulations must be at least 1,000, got {settings.simulations}")
 
 
 def draw_missing(parts: Sequence[Measurement], n: int, generator: torch.Generator) -> Bool[Tensor, "n f"]:

@@ -32,9 +32,9 @@ def sample(
         ValueError: `n` or `smallest_exchange` is not positive.
     """
     if n < 1:
-        raise ValueError(f"n is {n}; at least 1 is wanted")
+        raise ValueError(f"n must be at least 1, got {n}")
     if smallest_exchange is not None and smallest_exchange <= 0:
-        raise ValueError(f"smallest_exchange is {smallest_exchange}; a positive number is wanted")
+        raise ValueError(f"smallest_exchange must be a positive number, got {smallest_exchange}")
     rng = np.random.default_rng(seed)
     theta = np.empty((n, len(space)))
     logs = logarithmic(space)

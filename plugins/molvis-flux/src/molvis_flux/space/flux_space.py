@@ -400,7 +400,7 @@ def _coordinates(
     else:
         free = list(chosen)
         if len(free) != null.shape[1] or (free and np.linalg.cond(null[free]) > 1e10):
-            raise FluxSpaceError(f"{len(free)} free fluxes are given; {null.shape[1]} independent ones are wanted")
+            raise FluxSpaceError(f"{len(free)} free fluxes are given; {null.shape[1]} independent ones are expected")
     exact = express(equalities[used], targets[used], free)
     if exact is not None:
         basis, origin = exact
