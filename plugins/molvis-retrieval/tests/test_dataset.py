@@ -211,7 +211,7 @@ def test_rows_are_chosen_by_fold_adduct_and_peaks(tmp_path: Path) -> None:
         dataset.rows("msms", fold="vall")
     with pytest.raises(DatasetError, match="no measurements of 'msm'. Did you mean 'msms'"):
         dataset.table("msm")
-    with pytest.raises(DatasetError, match="rows 0 to 2, asked for 3"):
+    with pytest.raises(DatasetError, match="rows 0 to 2, got 3"):
         dataset.record("msms", 3)
 
 

@@ -71,7 +71,7 @@ class Dataset:
 
     @classmethod
     def open(cls, path: Path | str) -> Dataset:
-        """Open a dataset; data are read when asked for.
+        """Open a dataset; data are read when first used.
 
         Raises:
             DatasetError: there is none, it is damaged, or it is of a newer format.
@@ -133,7 +133,7 @@ class Dataset:
         self._checked.add(file.name)
 
     def table(self, modality: str) -> pa.Table:
-        """Every row of a modality, memory-mapped; when it is first asked for, its digests are checked.
+        """Every row of a modality, memory-mapped; its digests are checked when it is first read.
 
         Raises:
             DatasetError: the dataset has no such modality, or its file is damaged.
@@ -152,13 +152,13 @@ class Dataset:
             try:
                 with pa.memory_map(str(file)) as source:
                     table = pa.ipc.open_file(source).read_all()
-                # Arrow believes what a file says of its lengths, and reads beyond its end.
+                # Arrow trusts the lengths that a file states, and reads beyond its end.
                 table.validate(full=True)
             except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
                 raise DatasetError(f"{file}: damaged or missing: {error}. Import the files again.") from error
             wanted = self.metadata["modalities"][modality]["measurements"]
             if len(table) != wanted:
-                raise DatasetError(f"{file}: damaged: {len(table)} rows, dataset.toml says {wanted}")
+                raise DatasetError(f"{file}: damaged: it has {len(table)} rows, but dataset.toml records {wanted}")
             # One chunk for each column: finding row 60,000 among chunks is a search, in one it is an offset.
             self._tables[modality] = table.combine_chunks()
         return self._tables[modality]
@@ -173,7 +173,7 @@ class Dataset:
     def _row(self, modality: str, row: int, names: Iterable[str]) -> dict[str, Any]:
         table = self.table(modality)
         if not 0 <= row < len(table):
-            raise DatasetError(f"{self.path}: {modality} has rows 0 to {len(table) - 1}, asked for {row}")
+            raise DatasetError(f"{self.path}: {modality} has rows 0 to {len(table) - 1}, got {row}")
         return {name: table.column(name)[row] for name in names}
 
     def record(self, modality: str, row: int) -> Any:

@@ -41,7 +41,7 @@ def split(
         molvis_core.errors.BusyError: another process writes the dataset.
     """
     if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise DatasetError(f"fractions {tuple(fractions)}: three positive numbers that add up to 1 are wanted")
+        raise DatasetError(f"fractions must be three positive numbers that add up to 1, got {tuple(fractions)}")
     with sole_writer(dataset.path):
         if Dataset.open(dataset.path).metadata != dataset.metadata:
             raise DatasetError(f"{dataset.path}: it has changed since it was opened. Open it again, then split it.")

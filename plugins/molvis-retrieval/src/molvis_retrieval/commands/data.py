@@ -50,7 +50,7 @@ def import_(
 def describe(
     path: Annotated[Path, typer.Argument(help="The dataset.")],
 ) -> None:
-    """Say what is in a dataset: compounds, folds, adducts, instruments, licences."""
+    """Describe what is in a dataset: compounds, folds, adducts, instruments, licences."""
     existing(path, what="a dataset")
     from molvis_retrieval.dataset import Dataset
     from molvis_retrieval.dataset import describe as count
