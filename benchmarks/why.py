@@ -62,7 +62,7 @@ def configurations(dataset: Path, epochs: int) -> Iterator[tuple[str, RunConfig]
     yield "infonce, 1e-3", alone(INFONCE, same, OURS)
     yield "infonce, positives weigh 10", alone({**INFONCE, "positive_weight": 10.0}, same, OURS)
     both = {**ENCODERS, "msms": MSMS}
-    fused = {**both, "fused": {"use": "fused", "of": ["ir", "msms"], "dim": DIM}}
+    fused = {**both, "fused": {"use": "set-attention", "of": ["ir", "msms"], "dim": DIM}}
     joint = JointConfig(pairings="all", loss=INFONCE, target=same)
     settings = replace(OURS, epochs=epochs, validate_every=epochs)
     yield "infonce, IR and MS/MS", RunConfig(data, both, joint=joint, train=settings)

@@ -42,6 +42,9 @@ def test_offers_nest_and_a_whole_plugin_keeps_its_name_and_version() -> None:
         with offer(plugin):
             assert {"toy", "acme"} <= {c.name for c in registry.components("loss")}
             assert [(p.distribution, p.version) for p in plugins() if p.name == "acme"] == [("molvis-acme", "1.5")]
+        with offer(encoder={"inner": Toy}):
+            assert registry.load("encoder", "inner") is Toy
+            assert registry.load("loss", "toy") is Toy
         assert "acme" not in {c.name for c in registry.components("loss")}
         assert registry.load("loss", "toy") is Toy
 

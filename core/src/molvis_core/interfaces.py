@@ -6,7 +6,7 @@ k fit parameters, s samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from molvis_core.fitting import Fit, Prior
+
+    class EncoderModule(torch.nn.Module):
+        """An encoder as `registry.build` returns it, to a type checker: an `Encoder` whose weights can be trained."""
+
+        accepts: type[Any]
+        dim: int
+
+        def collate(self, records: Sequence[Any]) -> Batch: ...  # noqa: D102
+        def __call__(self, batch: Any) -> Tensor: ...  # noqa: D102
 
 
 @runtime_checkable
@@ -167,6 +176,106 @@ class Writer(Protocol):
     def __call__(self, path: Path, measurements: Iterable[Any]) -> None:
         """Write to a temporary file, then rename, so that a failure leaves the old file as it was."""
         ...
+
+
+# Optional: whoever uses one of these asks with `isinstance`, and the contract kit checks it where an object has it.
+
+
+@runtime_checkable
+class Featurises(Protocol):
+    """An encoder whose records can be prepared ahead of training, such as structures on all processors at once."""
+
+    def featurise(self, records: Sequence[Any], *, progress: Callable[[int, int], None] | None = None) -> None:
+        """Prepare records and keep what was made of them, so that `collate` is quick. The vectors stay the same.
+
+        Args:
+            records: of the type that the encoder accepts.
+            progress: called with the number that is done and the number in all.
+        """
+        ...
+
+
+@runtime_checkable
+class Concatenation(Protocol):
+    """An encoder whose vectors are those of other encoders of the same records, end to end, each times a factor.
+
+    Attributes:
+        parts: these encoders. Training looks at each of them by itself.
+    """
+
+    parts: Iterable[Any]
+
+
+@runtime_checkable
+class SeesEveryPositive(Protocol):
+    """A loss that says whether a batch shall hold every measurement that matches a query.
+
+    Attributes:
+        every_positive: whether an epoch shall hold each pair of a compound's measurements, and not some that are drawn.
+    """
+
+    every_positive: bool
+
+
+@runtime_checkable
+class HasTemperature(Protocol):
+    """A loss with a temperature, which training writes into its table of metrics.
+
+    Attributes:
+        temperature: a positive number, or what returns it when called without arguments.
+    """
+
+    temperature: Any
+
+
+@runtime_checkable
+class PeakExplanation(Protocol):
+    """How a substructure explains a peak.
+
+    Attributes:
+        peak: number of the peak in the record, from 0.
+        formula: of the ion.
+        smiles: of the substructure.
+        ppm: error of the measured m/z, in parts per million of the calculated one.
+    """
+
+    @property
+    def peak(self) -> int: ...  # noqa: D102
+    @property
+    def formula(self) -> str: ...  # noqa: D102
+    @property
+    def smiles(self) -> str: ...  # noqa: D102
+    @property
+    def ppm(self) -> float: ...  # noqa: D102
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A scorer that names the peaks which a candidate explains, for reports."""
+
+    def explain(self, query: Any, candidate: Structure, /) -> Sequence[PeakExplanation]:
+        """The peaks that the candidate explains; none where it explains none."""
+        ...
+
+
+@runtime_checkable
+class HoldsMeasurements(Protocol):
+    """A fitter that is constructed with measurements and what is fixed together, such as a network with its data."""
+
+    def measured(self) -> Sequence[Record]:
+        """What to fit where no other records are given."""
+        ...
+
+
+@runtime_checkable
+class NamesColumns(Protocol):
+    """A predictor of several values.
+
+    Attributes:
+        columns: what each of them is of, such as the adduct.
+    """
+
+    columns: Sequence[str]
 
 
 Spec = Mapping[str, Any]

@@ -61,6 +61,9 @@ class Component:
         recognises: of a reader whose endings others claim too: `module:function` that says whether the file at a path
             is its own. It is asked only where several readers claim an ending.
         cite: DOI of the work behind it.
+        parts: of a fusion, which is an encoder of the vectors that other encoders give for all measurements of an
+            unknown: its argument that names these encoders by their keys in a configuration, such as `of`. It accepts
+            `molvis_nn.fusion.Vectors`, and is called with a `VectorBatch`.
         replaces: names that it had before. They work for one release, with a warning.
         plugin, distribution, version: who offers it; filled in on loading.
 
@@ -76,6 +79,7 @@ class Component:
     suffixes: tuple[str, ...] = ()
     cite: str = ""
     recognises: str = ""
+    parts: str = ""
     replaces: tuple[str, ...] = ()
     plugin: str = ""
     distribution: str = ""
@@ -83,12 +87,14 @@ class Component:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise PluginError(f"component name {self.name!r}: lowercase letters, digits and single hyphens are wanted")
+            raise PluginError(
+                f"component name {self.name!r} must be lowercase letters and digits with single hyphens between"
+            )
         for what, target in (("target", self.target), ("recognises", self.recognises or self.target)):
             if not _TARGET.fullmatch(target):
                 raise PluginError(f"component {self.name!r}: {what} {target!r} is not of the form 'module:attribute'")
         if not self.summary.strip():
-            raise PluginError(f"component {self.name!r} has no summary; one sentence for people is wanted")
+            raise PluginError(f"component {self.name!r} has no summary; describe it in one sentence")
 
 
 class HookSpec:

@@ -9,12 +9,16 @@ import logging
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from molvis_core.errors import ComponentError, ConfigError, PluginError, did_you_mean
 from molvis_core.plugins import Component, plugins
 from molvis_core.renames import warn_of_old_name
 from molvis_core.signatures import read_parameters
+
+if TYPE_CHECKING:
+    from molvis_core.interfaces import EncoderModule, Fitter, PairLoss, Predictor, Reader, Scorer, Target, Writer
+    from molvis_core.modality import Modality
 
 log = logging.getLogger("molvis")
 
@@ -85,6 +89,26 @@ def clashes() -> dict[str, tuple[str, ...]]:
     return clashing
 
 
+@overload
+def load(kind: Literal["encoder"], name: str) -> Callable[..., EncoderModule]: ...
+@overload
+def load(kind: Literal["loss"], name: str) -> Callable[..., PairLoss]: ...
+@overload
+def load(kind: Literal["target"], name: str) -> Callable[..., Target]: ...
+@overload
+def load(kind: Literal["predictor"], name: str) -> Callable[..., Predictor]: ...
+@overload
+def load(kind: Literal["fitter"], name: str) -> Callable[..., Fitter]: ...
+@overload
+def load(kind: Literal["scorer"], name: str) -> Callable[..., Scorer]: ...
+@overload
+def load(kind: Literal["modality"], name: str) -> Modality: ...
+@overload
+def load(kind: Literal["reader"], name: str) -> Reader: ...
+@overload
+def load(kind: Literal["writer"], name: str) -> Writer: ...
+@overload
+def load(kind: str, name: str) -> Any: ...
 def load(kind: str, name: str) -> Any:
     """Import what a component names, and return it.
 
@@ -103,6 +127,12 @@ def recogniser(found: Component) -> Callable[[Path], bool] | None:
         PluginError: see `load`.
     """
     return _import(found, found.recognises) if found.recognises else None
+
+
+def parts_argument(spec: Mapping[str, Any]) -> str:
+    """The argument of an encoder that names the encoders it is made of, as its component declares it; empty if none."""
+    name = current_name("encoder", str(spec.get("use", "")))
+    return next((c.parts for c in components("encoder") if c.name == name), "")
 
 
 def _import(found: Component, target: str) -> Any:
@@ -164,6 +194,20 @@ def spec_name(spec: Mapping[str, Any] | str, *, where: str = "") -> tuple[str, d
     return spec["use"], {k: v for k, v in spec.items() if k != "use"}
 
 
+@overload
+def build(kind: Literal["encoder"], spec: Mapping[str, Any] | str, *, where: str = "") -> EncoderModule: ...
+@overload
+def build(kind: Literal["loss"], spec: Mapping[str, Any] | str, *, where: str = "") -> PairLoss: ...
+@overload
+def build(kind: Literal["target"], spec: Mapping[str, Any] | str, *, where: str = "") -> Target: ...
+@overload
+def build(kind: Literal["predictor"], spec: Mapping[str, Any] | str, *, where: str = "") -> Predictor: ...
+@overload
+def build(kind: Literal["fitter"], spec: Mapping[str, Any] | str, *, where: str = "") -> Fitter: ...
+@overload
+def build(kind: Literal["scorer"], spec: Mapping[str, Any] | str, *, where: str = "") -> Scorer: ...
+@overload
+def build(kind: str, spec: Mapping[str, Any] | str, *, where: str = "") -> Any: ...
 def build(kind: str, spec: Mapping[str, Any] | str, *, where: str = "") -> Any:
     """Build a component: `build("loss", {"use": "infonce", "temperature": 0.07})`.
 
@@ -280,7 +324,7 @@ def fill_spec(kind: str, spec: Mapping[str, Any] | str) -> dict[str, Any]:
     An argument whose default is None is left out: TOML has no word for it.
     """
     name, given = spec_name(spec)
-    filled: dict[str, Any] = {"use": name}
+    filled: dict[str, Any] = {"use": component(kind, name).name}
     for key, parameter in parameters(kind, name).items():
         value = given.get(key, parameter.default)
         if value is inspect.Parameter.empty or value is None:

@@ -12,7 +12,7 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ConfigError
 from molvis_core.records import PeakList
 from molvis_core.testing import offer
-from molvis_nn.concatenated import Joined, NeutralMass
+from molvis_nn.concatenated import Concatenated, NeutralMass
 
 
 def ion(smiles: str, adduct: str | None = "[M+H]+") -> PeakList:
@@ -49,7 +49,7 @@ def test_the_product_of_joined_vectors_is_the_weighted_mean_of_the_parts() -> No
         {"use": "neutral-mass", "of": "structure", "dim": 8},
         {"use": "neutral-mass", "of": "structure", "dim": 16},
     ]
-    joined = Joined(parts, weights=[3, 1])
+    joined = Concatenated(parts, weights=[3, 1])
     molecules = [structure(s) for s in ("CCO", "CCCO", "c1ccccc1")]
     vectors = joined(joined.collate(molecules))
     assert vectors.shape == (3, 24)
@@ -72,7 +72,7 @@ def test_the_product_of_joined_vectors_is_the_weighted_mean_of_the_parts() -> No
 )
 def test_parts_that_do_not_go_together_are_refused(arguments: dict, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        Joined(**arguments)
+        Concatenated(**arguments)
 
 
 class Half(torch.nn.Module):
@@ -102,5 +102,5 @@ def test_each_part_of_a_joined_vector_is_judged_as_if_it_stood_alone() -> None:
     assert len(list(loss.parameters())) == 2
     with pytest.raises(ConfigError, match="5 in all, but the vectors have 4"):
         loss(a[0].repeat(1, 2)[:, :4], a[1].repeat(1, 2)[:, :4], target, weight)
-    with pytest.raises(ConfigError, match="positive length of each part"):
+    with pytest.raises(ConfigError, match="sizes must be the length of each part"):
         EachPart([], {"use": "half"})

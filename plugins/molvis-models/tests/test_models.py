@@ -195,3 +195,14 @@ def test_nothing_that_ships_names_a_folder_of_the_machine_that_made_it() -> None
     for path in home.rglob("*"):
         if path.suffix in (".toml", ".md"):
             assert '= "/' not in path.read_text(encoding="utf-8"), path
+
+
+def test_a_bundle_that_names_components_as_they_were_called_before_loads_without_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from molvis_retrieval import load_bundle
+
+    bundle = load_bundle("massbank")
+    assert 'use = "joined"' in (bundle.path / "bundle.toml").read_text(encoding="utf-8")
+    assert bundle.config.encoders["msms"]["use"] == "concatenated"
+    assert "called" not in caplog.text

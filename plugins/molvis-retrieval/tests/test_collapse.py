@@ -20,7 +20,7 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.plugins import Component, Plugin
 from molvis_core.records import Measurement, PeakList
 from molvis_core.testing import offer
-from molvis_nn.concatenated import Joined
+from molvis_nn.concatenated import Concatenated
 from molvis_retrieval.bundle import load_bundle
 from molvis_retrieval.calibration import conditional_logit
 from molvis_retrieval.calibration.weights import calibrate
@@ -119,7 +119,7 @@ def test_an_encoder_that_tells_records_apart_is_not_called_collapsed(
 
 
 def test_a_fixed_part_does_not_hide_that_the_learned_one_collapsed() -> None:
-    encoder = Joined([{"use": "flat"}, {"use": "neutral-mass", "of": "ion", "dim": 8}], [0.7, 0.3])
+    encoder = Concatenated([{"use": "flat"}, {"use": "neutral-mass", "of": "ion", "dim": 8}], [0.7, 0.3])
     rng = np.random.default_rng(0)
     learned, mass = np.ones((20, 8)) + 1e-3 * rng.normal(size=(20, 8)), rng.normal(size=(20, 8))
     parts = [w**0.5 * v / np.linalg.norm(v, axis=1, keepdims=True) for w, v in ((0.7, learned), (0.3, mass))]

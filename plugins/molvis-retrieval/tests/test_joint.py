@@ -22,7 +22,7 @@ from molvis_core.errors import BundleError, ConfigError, DatasetError, RecordErr
 from molvis_core.records import Measurement, PeakList, Structure, Trace, Value
 from molvis_core.testing import EncoderContract, offer
 from molvis_files.documents import write_toml
-from molvis_nn.fusion import Fused, Vectors, collate_measured
+from molvis_nn.fusion import SetAttention, Vectors, collate_measured
 from molvis_nn.loop import Progress
 from molvis_retrieval.config import RunConfig, fill, pairs_of, parse_config
 from molvis_retrieval.importing import write
@@ -54,7 +54,7 @@ learning_rate = 0.01
 accelerator = "cpu"
 devices = 1
 """
-FUSED = '[encoders.fused]\nuse = "fused"\nof = ["msms", "ir", "ccs"]\ndim = 8\nheads = 2\nwidth = 4\n'
+FUSED = '[encoders.fused]\nuse = "set-attention"\nof = ["msms", "ir", "ccs"]\ndim = 8\nheads = 2\nwidth = 4\n'
 SMILES = ["C" * n + tail for n in range(1, 9) for tail in ("O", "N", "S", "Cl", "F")]
 
 
@@ -327,11 +327,11 @@ def test_a_large_group_does_not_fill_a_batch() -> None:
     assert max(map(len, runs)) < 50
 
 
-class TestFused(EncoderContract):
+class TestSetAttention(EncoderContract):
     @pytest.fixture
-    def encoder(self) -> Fused:
+    def encoder(self) -> SetAttention:
         torch.manual_seed(0)
-        made = Fused(["msms", "ir"], dim=8, heads=2, width=4, dropout=0.0)
+        made = SetAttention(["msms", "ir"], dim=8, heads=2, width=4, dropout=0.0)
         with torch.no_grad():
             for parameter in made.parameters():
                 parameter.add_(0.3 * torch.randn_like(parameter))
@@ -343,7 +343,7 @@ class TestFused(EncoderContract):
 
     @pytest.fixture
     def spec(self) -> dict[str, Any]:
-        return {"use": "fused", "of": ["msms", "ir"], "dim": 8, "heads": 2, "width": 4, "dropout": 0.0}
+        return {"use": "set-attention", "of": ["msms", "ir"], "dim": 8, "heads": 2, "width": 4, "dropout": 0.0}
 
 
 def vectors(size: int, seed: int = 0) -> Vectors:
@@ -353,7 +353,7 @@ def vectors(size: int, seed: int = 0) -> Vectors:
 
 
 def test_an_untrained_fusion_keeps_one_vector_and_takes_the_mean_over_modalities_of_several() -> None:
-    fused = Fused(["msms", "ir"], dim=8, heads=2).eval()
+    fused = SetAttention(["msms", "ir"], dim=8, heads=2).eval()
     one, four = vectors(1), vectors(4)
     with torch.inference_mode():
         found = fused(fused.collate([one, four])).numpy()
@@ -364,7 +364,7 @@ def test_an_untrained_fusion_keeps_one_vector_and_takes_the_mean_over_modalities
 
 def test_the_order_of_an_unknowns_measurements_does_not_matter() -> None:
     torch.manual_seed(0)
-    fused = Fused(["msms", "ir"], dim=8, heads=2).eval()
+    fused = SetAttention(["msms", "ir"], dim=8, heads=2).eval()
     for parameter in fused.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     some = vectors(5)
@@ -453,7 +453,7 @@ def test_a_bundle_embeds_all_measurements_of_an_unknown(dataset: Path, tmp_path:
         (CONFIG + FUSED.replace('"ccs"]', '"css"]'), "fuses 'css', which is no measurement.*Did you mean 'ccs'"),
         (
             CONFIG + FUSED + '[[pairs]]\nquery = "ir"\nreference = "fused"\nloss = "toy-softmax"\n',
-            "fused encoder is a q",
+            "a fusion is a query",
         ),
         (CONFIG.replace('"all"', '"any"'), "joint.pairings must be one of 'none', 'structure', 'all', got 'any'"),
         (CONFIG.replace('"all"', '"none"'), "no \\[\\[pairs\\]\\].*or set \\[joint\\] pairings = 'all'"),
@@ -473,12 +473,12 @@ def test_a_joint_configuration_that_cannot_be_is_refused(text: str, message: str
 
 def test_a_fused_encoder_of_another_length_says_so(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match="fused: dim = 16, but the encoders of msms, ir, ccs give vectors of length 8"
+        ConfigError, match="set-attention: dim = 16, but the encoders of msms, ir, ccs give vectors of length 8"
     ):
         train(configured(dataset, CONFIG + FUSED.replace("dim = 8", "dim = 16")), tmp_path / "run")
-    with pytest.raises(ConfigError, match="dim = 9 cannot be divided into heads = 4"):
-        Fused(["ir"], dim=9)
-    with pytest.raises(ConfigError, match="different modalities"):
-        Fused(["ir", "ir"], dim=8)
-    with pytest.raises(RecordError, match="no raman in this fused encoder"):
-        Fused(["ir"], dim=8).collate([Vectors(np.ones((1, 8), np.float32), ("raman",))])
+    with pytest.raises(ConfigError, match="dim must be a multiple of heads, got dim = 9 and heads = 4"):
+        SetAttention(["ir"], dim=9)
+    with pytest.raises(ConfigError, match="at least one modality, and none twice"):
+        SetAttention(["ir", "ir"], dim=8)
+    with pytest.raises(RecordError, match="no raman in this fusion"):
+        SetAttention(["ir"], dim=8).collate([Vectors(np.ones((1, 8), np.float32), ("raman",))])

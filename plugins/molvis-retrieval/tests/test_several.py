@@ -359,14 +359,14 @@ def test_an_unknown_is_read_from_several_files(tmp_path: Path) -> None:
 
 
 def test_a_fused_vector_is_evidence_where_there_is_more_than_one_measurement(tmp_path: Path) -> None:
-    from molvis_nn.fusion import Fused
+    from molvis_nn.fusion import SetAttention
 
-    fused = Fused(of=("msms", "ir"), dim=barcode.DIM, heads=2)
+    fused = SetAttention(of=("msms", "ir"), dim=barcode.DIM, heads=2)
     states = {
         "msms": Spelled().state_dict(), "ir": Sung().state_dict(), "structure": Drawn().state_dict(),
         "fused": fused.state_dict(),
     }  # fmt: skip
-    fused_encoder = f'encoders.fused = {{ use = "fused", of = ["msms", "ir"], dim = {barcode.DIM}, heads = 2 }}'
+    fused_encoder = f'encoders.fused = {{ use = "set-attention", of = ["msms", "ir"], dim = {barcode.DIM}, heads = 2 }}'
     text = TEXT.replace("scorers.ccs", f"{fused_encoder}\nscorers.ccs")
     bundle = save_bundle(tmp_path / "fused", parse_config(text), states, metadata={"name": "fused"})
     index = make_index(bundle, tmp_path / "index")

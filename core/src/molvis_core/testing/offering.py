@@ -101,7 +101,7 @@ def offer(*given: Component | Plugin, hide: Collection[str] = (), **kinds: Mappi
     loose += [one for one in given if isinstance(one, Component)]
     offered = [one for one in given if isinstance(one, Plugin)]
     if loose:
-        offered.append(Plugin("offered", "molvis-offered", "1.0", "", tuple(loose)))
+        offered.append(Plugin("offered", _unused("molvis-offered"), "1.0", "", tuple(loose)))
     with contextlib.ExitStack() as undone:
         folder = Path(undone.enter_context(tempfile.TemporaryDirectory(prefix="molvis-offered-")))
         modules = [_write(folder, plugin) for plugin in offered]
@@ -115,6 +115,13 @@ def offer(*given: Component | Plugin, hide: Collection[str] = (), **kinds: Mappi
         importlib.invalidate_caches()
         discovery.plugins.cache_clear()
         yield
+
+
+def _unused(distribution: str) -> str:
+    """A name that no offer around this one has: Python sees one distribution of a name, the first on its path."""
+    taken = {p.distribution for p in discovery.plugins()}
+    names = itertools.chain([distribution], (f"{distribution}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if name not in taken)
 
 
 def _write(folder: Path, plugin: Plugin) -> str:

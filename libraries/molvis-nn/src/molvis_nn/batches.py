@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+__all__ = ["TensorBatch", "pad"]
+
 
 @dataclass(frozen=True, eq=False)
 class TensorBatch:

@@ -1,11 +1,11 @@
-"""Encoders made of encoders."""
+"""Encoders whose vectors are concatenated, a loss for each of their parts, and the neutral mass as such a part."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import torch
 from jaxtyping import Float
@@ -14,13 +14,16 @@ from torch import Tensor, nn
 from molvis_core import registry
 from molvis_core.chemistry.adducts import neutral_mass
 from molvis_core.errors import ConfigError
+from molvis_core.interfaces import Featurises
 from molvis_core.records import PeakList, Structure
 from molvis_nn.batches import TensorBatch
 from molvis_nn.layers import sinusoids, wavelengths
 
+__all__ = ["Concatenated", "EachPart", "MassBatch", "NeutralMass", "PartsBatch"]
+
 
 @dataclass(frozen=True, eq=False)
-class JoinedBatch:
+class PartsBatch:
     """One batch for each part, over the same records."""
 
     parts: tuple[Any, ...]
@@ -37,10 +40,10 @@ class JoinedBatch:
         return type(self)(tuple(part.pin_memory() if hasattr(part, "pin_memory") else part for part in self.parts))
 
 
-class Joined(nn.Module):
-    """Several encoders side by side: their unit vectors, weighted and joined end to end.
+class Concatenated(nn.Module):
+    """Several encoders side by side: their unit vectors, weighted and concatenated.
 
-    The dot product of two joined vectors is the weighted mean of the parts' cosines, so each part must have a
+    The dot product of two concatenated vectors is the weighted mean of the parts' cosines, so each part must have a
     counterpart of the same length and place on the other side. In training, parts without weights are left out: a fixed
     part that tells compounds apart, such as the mass, would leave the others nothing to learn.
 
@@ -52,13 +55,14 @@ class Joined(nn.Module):
     def __init__(self, of: Sequence[Mapping[str, Any]], weights: Sequence[float] = ()) -> None:
         super().__init__()
         if not of:
-            raise ConfigError("joined: 'of' is empty; name at least one encoder")
+            raise ConfigError("concatenated: 'of' is empty; name at least one encoder")
         if weights and (len(weights) != len(of) or min(weights) <= 0):
-            raise ConfigError(f"joined: {len(of)} encoders need as many positive weights, found {list(weights)}")
-        self.parts = nn.ModuleList([registry.build("encoder", spec, where="joined.of") for spec in of])
+            raise ConfigError(f"concatenated: {len(of)} encoders need as many positive weights, found {list(weights)}")
+        self.parts = nn.ModuleList([registry.build("encoder", spec, where="concatenated.of") for spec in of])
         kinds = {part.accepts for part in self.encoders}
         if len(kinds) > 1:
-            raise ConfigError(f"joined: its parts accept different records: {', '.join(k.__name__ for k in kinds)}")
+            names = ", ".join(k.__name__ for k in kinds)
+            raise ConfigError(f"concatenated: its parts accept different records: {names}")
         self.accepts: type[Any] = kinds.pop()
         self.dim = sum(part.dim for part in self.encoders)
         shares = list(weights) or [1.0] * len(of)
@@ -69,17 +73,17 @@ class Joined(nn.Module):
         """The parts, typed loosely: a ModuleList forgets what it holds."""
         return list(self.parts)
 
-    def collate(self, records: Sequence[Any]) -> JoinedBatch:
+    def collate(self, records: Sequence[Any]) -> PartsBatch:
         """Every part collates the same records."""
-        return JoinedBatch(tuple(part.collate(records) for part in self.encoders))
+        return PartsBatch(tuple(part.collate(records) for part in self.encoders))
 
-    def featurise(self, records: Sequence[Any], **options: Any) -> None:
+    def featurise(self, records: Sequence[Any], *, progress: Callable[[int, int], None] | None = None) -> None:
         """Let the parts that can do so prepare features ahead of training."""
         for part in self.encoders:
-            if hasattr(part, "featurise"):
-                part.featurise(records, **options)
+            if isinstance(part, Featurises):
+                part.featurise(records, progress=progress)
 
-    def forward(self, batch: JoinedBatch) -> Float[Tensor, "n dim"]:
+    def forward(self, batch: PartsBatch) -> Float[Tensor, "n dim"]:
         """Unit vectors."""
         chosen = list(zip(self.encoders, self.scales, batch.parts, strict=True))
         if self.training:
@@ -89,22 +93,23 @@ class Joined(nn.Module):
 
 
 class EachPart(nn.Module):
-    """A loss for each part of joined vectors, each part judged as if it stood alone, and their mean.
+    """A loss for each part of concatenated vectors, each part judged as if it stood alone, and their mean.
 
     Judged together, parts lean on each other: what one has learned the others need not. Judged apart, they learn as an
     ensemble does, whose mistakes differ.
 
     Args:
-        sizes: lengths of the parts, in the order of `joined`; parts without weights are left out in training.
+        sizes: lengths of the parts, in the order of `concatenated`; parts without weights are left out in training.
         of: spec of the loss; every part gets one of its own, with a temperature of its own.
     """
 
     def __init__(self, sizes: Sequence[int], of: Mapping[str, Any]) -> None:
         super().__init__()
         if not sizes or min(sizes) < 1:
-            raise ConfigError(f"each-part: sizes = {list(sizes)}; the positive length of each part is wanted")
+            raise ConfigError(f"each-part: sizes must be the length of each part, all positive, got {list(sizes)}")
         self.sizes = list(sizes)
-        self.losses = nn.ModuleList([registry.build("loss", of, where="each-part.of") for _ in sizes])
+        built = [registry.build("loss", of, where="each-part.of") for _ in sizes]
+        self.losses = nn.ModuleList(cast("list[nn.Module]", built))
 
     def forward(
         self,
@@ -146,9 +151,9 @@ class NeutralMass(nn.Module):
     """The neutral mass as a fixed block of sines and cosines: it has no weights and learns nothing.
 
     The dot product of two such vectors is a kernel in the difference of the masses: 1 where they agree, falling by an
-    equal step for each factor of ten in the difference. Joined to a learned encoder on both sides, it lets a search of
-    a whole library use the mass softly, without a window. `shortest` bounds how finely: differences well below it do
-    not count, so that it should stay above the instrument's error.
+    equal step for each factor of ten in the difference. Concatenated with a learned encoder on both sides, it lets a
+    search of a whole library use the mass softly, without a window. `shortest` bounds how finely: differences well
+    below it do not count, so that it should stay above the instrument's error.
 
     Args:
         of: `ion` for peak lists (from precursor m/z and adduct), `structure` for structures.
@@ -161,11 +166,11 @@ class NeutralMass(nn.Module):
     ) -> None:
         super().__init__()
         if of not in ("ion", "structure"):
-            raise ConfigError(f"neutral-mass: of = {of!r}; 'ion' or 'structure' is wanted")
+            raise ConfigError(f"neutral-mass: of must be 'ion' or 'structure', got {of!r}")
         if dim < 4 or dim % 2:
-            raise ConfigError(f"neutral-mass: dim = {dim}; an even number of at least 4 is wanted")
+            raise ConfigError(f"neutral-mass: dim must be an even number of at least 4, got {dim}")
         if not 0 < shortest < longest:
-            raise ConfigError(f"neutral-mass: 0 < shortest < longest is wanted, found {shortest} and {longest}")
+            raise ConfigError(f"neutral-mass: 0 < shortest < longest must hold, got {shortest} and {longest}")
         self.accepts: type[Any] = PeakList if of == "ion" else Structure
         self.dim = dim
         self.register_buffer("wavelength", wavelengths(shortest, longest, dim // 2), persistent=False)

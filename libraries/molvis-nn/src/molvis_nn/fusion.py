@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from molvis_core.errors import ConfigError, RecordError
 from molvis_nn.batches import TensorBatch, pad
 
+__all__ = ["MeasuredBatch", "SetAttention", "VectorBatch", "Vectors", "collate_measured"]
+
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
@@ -33,7 +35,8 @@ class Vectors:
     def __post_init__(self) -> None:
         if not len(self.vectors) or len(self.vectors) != len(self.modality):
             raise RecordError(
-                f"{len(self.vectors)} vectors of {len(self.modality)} modalities; one of each is wanted, at least"
+                f"there must be at least one vector, and a modality for each, got {len(self.vectors)} vectors and "
+                f"{len(self.modality)} modalities"
             )
 
 
@@ -44,7 +47,7 @@ class VectorBatch(TensorBatch):
     Attributes:
         vectors: of the measurements; anything where the mask is False.
         mask: where there is a measurement; one at least in each row.
-        modality: number of the modality in the fused encoder's `of`.
+        modality: number of the modality in the encoder's `of`.
     """
 
     vectors: Float[Tensor, "n k dim"]
@@ -59,7 +62,7 @@ class MeasuredBatch:
     Attributes:
         parts: a batch for each modality that occurs, made by its own encoder.
         place: row times width plus column of each record of the parts, one part after the other; -1 for a record that
-            only keeps another one company.
+            only pads its modality's batch.
         mask, modality: as in `VectorBatch`.
     """
 
@@ -96,15 +99,15 @@ def collate_measured(
     encoders: Mapping[str, Any],
     of: Sequence[str],
     unknowns: Sequence[Mapping[str, Sequence[Any]]],
-    company: Mapping[str, Any] | None = None,
+    padding: Mapping[str, Any] | None = None,
 ) -> MeasuredBatch:
     """Batches of all records of several unknowns, and where each belongs.
 
     Args:
         encoders: by modality; their `collate` is used.
-        of: modalities of the fused encoder, in its order.
+        of: modalities of the encoder, in its order.
         unknowns: for each its records by modality; one record at least.
-        company: a record of each modality whose encoder shall run even where no unknown has any: processes that train
+        padding: a record of each modality whose encoder shall run even where no unknown has any: processes that train
             together wait for each other's gradients of every encoder.
     """
     slots = [[(key, record) for key in of for record in one.get(key, ())] for one in unknowns]
@@ -117,7 +120,7 @@ def collate_measured(
             mask[row, column], modality[row, column] = True, of.index(key)
             records.setdefault(key, []).append(record)
             places.setdefault(key, []).append(row * width + column)
-    for key, record in (company or {}).items():
+    for key, record in (padding or {}).items():
         if key not in records:
             records[key], places[key] = [record], [-1]
     for key, mine in records.items():
@@ -130,7 +133,7 @@ def collate_measured(
     return MeasuredBatch(parts, place, torch.from_numpy(mask), torch.from_numpy(modality))
 
 
-class Fused(nn.Module):
+class SetAttention(nn.Module):
     """One unit vector for any non-empty set of measurements, from the vectors that their own encoders give.
 
     Each vector, with a learned vector of its modality added, attends to the others and adds what it finds there to
@@ -157,9 +160,9 @@ class Fused(nn.Module):
         super().__init__()
         self.of, self.dim = tuple(of), dim
         if not self.of or len(set(self.of)) < len(self.of):
-            raise ConfigError(f"fused: of = {list(of)}; different modalities are wanted, at least one")
+            raise ConfigError(f"set-attention: of must name at least one modality, and none twice, got {list(of)}")
         if dim < 1 or heads < 1 or dim % heads:
-            raise ConfigError(f"fused: dim = {dim} cannot be divided into heads = {heads}")
+            raise ConfigError(f"set-attention: dim must be a multiple of heads, got dim = {dim} and heads = {heads}")
         self.modality = nn.Embedding(len(self.of), dim)
         nn.init.normal_(self.modality.weight, std=dim**-0.5)
         self.attention = nn.MultiheadAttention(dim, heads, dropout=dropout, batch_first=True)
@@ -174,16 +177,16 @@ class Fused(nn.Module):
         """Pad the vectors of each unknown.
 
         Raises:
-            RecordError: a vector of a modality that is not fused, or of another length.
+            RecordError: a vector of a modality that `of` does not name, or of another length.
         """
         for number, record in enumerate(records):
             if unknown := set(record.modality) - set(self.of):
                 raise RecordError(
-                    f"record {number}: no {', '.join(sorted(unknown))} in this fused encoder; it takes "
-                    f"{', '.join(self.of)}"
+                    f"record {number}: no {', '.join(sorted(unknown))} in this fusion; it takes {', '.join(self.of)}"
                 )
             if record.vectors.shape[1] != self.dim:
-                raise RecordError(f"record {number}: vectors of length {record.vectors.shape[1]}, {self.dim} is wanted")
+                found = record.vectors.shape[1]
+                raise RecordError(f"record {number}: vectors must be of length {self.dim}, got {found}")
         vectors, mask = pad([np.asarray(record.vectors, dtype=np.float32) for record in records])
         modality, _ = pad([np.array([self.of.index(m) for m in r.modality], dtype=np.int64) for r in records])
         return VectorBatch(vectors, mask, modality)
@@ -196,8 +199,8 @@ class Fused(nn.Module):
         """
         if batch.vectors.shape[2] != self.dim:
             raise ConfigError(
-                f"fused: dim = {self.dim}, but the encoders of {', '.join(self.of)} give vectors of length "
-                f"{batch.vectors.shape[2]} (a 'joined' encoder leaves out parts without weights in training)"
+                f"set-attention: dim = {self.dim}, but the encoders of {', '.join(self.of)} give vectors of length "
+                f"{batch.vectors.shape[2]} (a 'concatenated' encoder leaves out parts without weights in training)"
             )
         tokens = batch.vectors + self.modality(batch.modality)
         found, _ = self.attention(tokens, tokens, tokens, key_padding_mask=~batch.mask, need_weights=False)

@@ -17,15 +17,16 @@ def molvis_components() -> list[Component]:
         ),
         Component(
             kind="encoder",
-            name="joined",
-            target="molvis_nn.concatenated:Joined",
-            summary="Several encoders side by side, their vectors joined with given weights.",
+            name="concatenated",
+            target="molvis_nn.concatenated:Concatenated",
+            summary="Several encoders side by side, their vectors concatenated with given weights.",
+            replaces=("joined",),
         ),
         Component(
             kind="loss",
             name="each-part",
             target="molvis_nn.concatenated:EachPart",
-            summary="Another loss for each part of joined vectors, so that the parts learn as an ensemble.",
+            summary="Another loss for each part of concatenated vectors, so that the parts learn as an ensemble.",
         ),
         Component(
             kind="encoder",
@@ -35,9 +36,11 @@ def molvis_components() -> list[Component]:
         ),
         Component(
             kind="encoder",
-            name="fused",
-            target="molvis_nn.fusion:Fused",
-            summary="All measurements of an unknown as one vector, from the vectors of their own encoders.",
+            name="set-attention",
+            target="molvis_nn.fusion:SetAttention",
+            summary="All measurements of an unknown as one vector, by attention over their own encoders' vectors.",
+            parts="of",
+            replaces=("fused",),
             cite="10.48550/arXiv.1810.00825",
         ),
     ]

@@ -13,6 +13,8 @@ from torch import Tensor
 from molvis_core.records import Structure
 from molvis_nn.batches import TensorBatch
 
+__all__ = ["KeyBatch", "SameCompound"]
+
 
 @dataclass(frozen=True, eq=False)
 class KeyBatch(TensorBatch):

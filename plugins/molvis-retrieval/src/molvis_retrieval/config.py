@@ -47,15 +47,15 @@ class PairConfig:
 
     Attributes:
         query, reference: keys of `[encoders]`. The reference is a structure or another measurement. A query whose
-            encoder is `fused` is all that was measured of a compound.
+            encoder is a fusion, such as `set-attention`, is all that was measured of a compound.
         loss: a component of kind `loss`.
         target: a component of kind `target`: which pairs match, and how well.
         weight: how often batches of this pairing come, relative to the others.
         negatives: harder candidates for each query, from the library of `[negatives]`. 0 for none.
         own_negatives: weight of a second term of the loss in which a query sees only its own structure and its own
             harder candidates: what a search in a mass window will ask of it.
-        measured: of a fused query: leave out compounds with fewer of its modalities.
-        records: of a fused query: how many measurements of one modality are drawn at most.
+        measured: of a fusion as query: leave out compounds with fewer of its modalities.
+        records: of a fusion as query: how many measurements of one modality are drawn at most.
     """
 
     query: str
@@ -337,7 +337,7 @@ def _check_pair(config: RunConfig, number: int, pair: PairConfig, where: Source)
     _check_spec("target", pair.target, where, ("pairs", number, "target"))
     if is_fused(config, pair.reference):
         raise ConfigError(
-            f"{where.at('pairs', number, 'reference')}: pair {number + 1}: a fused encoder is a query; write "
+            f"{where.at('pairs', number, 'reference')}: pair {number + 1}: a fusion is a query; write "
             f"query = {pair.reference!r}, reference = {pair.query!r}"
         )
     if pair.negatives and not config.negatives.path:
@@ -362,12 +362,13 @@ def _check_numbers(config: RunConfig, where: Source) -> None:
 
 def is_fused(config: RunConfig, key: str) -> bool:
     """Whether an encoder takes what other encoders give."""
-    return config.encoders.get(key, {}).get("use") == "fused"
+    return bool(registry.parts_argument(config.encoders.get(key, {})))
 
 
 def parts_of(config: RunConfig, key: str) -> tuple[str, ...]:
-    """The modalities whose measurements an encoder takes: of a fused one several, else its own."""
-    return tuple(config.encoders[key].get("of", ())) if is_fused(config, key) else (key,)
+    """The modalities whose measurements an encoder takes: of a fusion several, else its own."""
+    argument = registry.parts_argument(config.encoders.get(key, {}))
+    return tuple(config.encoders[key].get(argument, ())) if argument else (key,)
 
 
 def pairs_of(config: RunConfig) -> tuple[PairConfig, ...]:

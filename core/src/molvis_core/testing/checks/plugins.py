@@ -50,8 +50,14 @@ def component_resolves(component: Component) -> None:
     try:
         registry.load(component.kind, component.name)
         registry.recogniser(component)
+        arguments = registry.parameters(component.kind, component.name) if component.parts else {}
     except MolvisError as error:
         raise ContractError(str(error)) from error
+    require(
+        not component.parts or component.parts in arguments,
+        f"parts = {component.parts!r} is no argument of {component.kind} {component.name!r}. "
+        f"It takes: {', '.join(arguments) or 'none'}.",
+    )
 
 
 @contract("plugin-summaries")
@@ -65,7 +71,9 @@ def component_is_described(component: Component) -> None:
         fine = suffix.startswith(".") and suffix == suffix.lower()
         require(fine, f"{component.kind} {component.name!r}: suffix {suffix!r} must be lowercase and start with a dot")
     if component.kind in ("reader", "writer"):
-        require(component.modality, f"{component.kind} {component.name!r} says not of which modality it is")
+        require(component.modality, f"{component.kind} {component.name!r} does not name its modality")
+    kind_fits = component.kind == "encoder" or not component.parts
+    require(kind_fits, f"{component.kind} {component.name!r} declares parts, which only an encoder has")
 
 
 @contract("modality")

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from molvis_core.interfaces import Concatenation
+
 MOST_COSINE = 0.99
 """Mean cosine of different records beyond which an encoder tells them apart no more."""
 
@@ -43,7 +45,8 @@ def spread(vectors: Float[np.ndarray, "n dim"]) -> tuple[float, float]:
 def spread_metrics(key: str, encoder: Any, vectors: Float[np.ndarray, "n dim"]) -> dict[str, float]:
     """How far apart an encoder puts different compounds, as metrics of a validation; none where there are too few.
 
-    Joined encoders are looked at part by part: a fixed part, such as the mass, would hide that a learned one collapsed.
+    Concatenated encoders are looked at part by part: a fixed part, such as the mass, would hide that a learned one has
+    collapsed.
     """
     if len(vectors) < _LEAST_RECORDS:
         return {}
@@ -58,13 +61,11 @@ def _parts(
     key: str, encoder: Any, vectors: Float[np.ndarray, "n dim"]
 ) -> Iterator[tuple[str, Float[np.ndarray, "n d"]]]:
     """The vectors that were learned, as unit vectors, and what to call them."""
-    from molvis_nn.concatenated import Joined
-
-    if not isinstance(encoder, Joined):
+    if not isinstance(encoder, Concatenation):
         yield key, vectors
         return
     start = 0
-    for number, part in enumerate(encoder.encoders, start=1):
+    for number, part in enumerate(encoder.parts, start=1):
         rows = vectors[:, start : start + part.dim]
         start += part.dim
         if any(True for _ in part.parameters()):
