@@ -25,6 +25,9 @@ RESULTS = [
     "data describe data",
     "data verify data",
     "data split imported",
+    "data export data --out exported.mgf",
+    "predict ccs-ensemble CCO --column [M+H]+",
+    "fit flux-fit network.toml --set samples=50 --set starts=2",
     "library build bundle alcohols.smi --out built",
     "library describe index",
     "library verify index",
@@ -45,6 +48,7 @@ RESULTS = [
 ]
 WRONG = [
     "data import nowhere --out a", "data describe nowhere", "data split nowhere", "train nowhere.toml --out a",
+    "data export nowhere --out a.mgf", "fit flux-fit nowhere",
     "train default --data nowhere --out a", "pretrain nowhere --out a", "library build massbank nowhere",
     "library build massbank --dataset nowhere", "library describe nowhere", "identify nowhere --library nowhere",
     "identify --msms nowhere --library nowhere", "calibrate massbank nowhere --library nowhere",

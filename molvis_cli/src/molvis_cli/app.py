@@ -17,7 +17,7 @@ function or behind the library function that it calls.
         if not output.as_json(report):
             output.print_table(...)
 
-Only what concerns plugins themselves is in `COMMANDS` here.
+Only what concerns plugins themselves, and `fit`, which is the same for every fitter, is in `COMMANDS` here.
 
 Every command is given `--json` and `--quiet` here: `output.as_json` and `output.note` know what was asked for. A
 command that takes up what an interruption left calls `output.resumes()` first. Paths are looked up with
@@ -58,6 +58,7 @@ class Command:
 GROUPS: dict[str, str] = {"plugin": "Write a plugin."}
 
 COMMANDS: dict[str, Command] = {
+    "fit": Command("molvis_cli.fit:fit", "Fit parameters to measurements, with any fitter."),
     "plugin new": Command("molvis_cli.plugin:new", "Make a package of your own from the template."),
     "plugins": Command("molvis_cli.plugin:plugins", "List installed plugins, their origin and state."),
     "list": Command("molvis_cli.plugin:list_", "List components: encoders, losses, readers, ..."),

@@ -104,8 +104,8 @@ def test_it_is_trained_stored_and_evidence_in_an_identification(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from molvis_retrieval import Library, identify, load_bundle, train
-    from molvis_retrieval.dataset import write
-    from molvis_retrieval.library import build_index
+    from molvis_retrieval.importing import write
+    from molvis_retrieval.index import build_index
 
     monkeypatch.chdir(tmp_path)
     smiles = ["C" * n + tail for n in range(1, 9) for tail in ("O", "N", "S", "Cl", "F")]

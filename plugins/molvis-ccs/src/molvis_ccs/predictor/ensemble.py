@@ -87,7 +87,7 @@ class CcsEnsemble(nn.Module):
 
     accepts = Structure
     predicts = "ccs"
-    adducts = ADDUCTS
+    adducts = columns = ADDUCTS
 
     def __init__(
         self,

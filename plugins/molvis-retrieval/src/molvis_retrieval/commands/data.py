@@ -9,7 +9,7 @@ import typer
 
 from molvis_core import output
 from molvis_core.completion import names
-from molvis_files.arguments import existing
+from molvis_files.arguments import existing, writable
 
 
 def import_(
@@ -85,6 +85,30 @@ def verify(
     from molvis_retrieval.verification import verify_dataset
 
     show(verify_dataset(path, add=add))
+
+
+def export(
+    path: Annotated[Path, typer.Argument(help="The dataset.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write; its ending chooses the writer.")],
+    modality: Annotated[
+        str | None, typer.Option(autocompletion=names("modality"), help="Of a dataset with several.")
+    ] = None,
+    fold: Annotated[str | None, typer.Option(help="Only this fold: train, val or test.")] = None,
+    writer: Annotated[
+        str | None,
+        typer.Option(autocompletion=names("writer"), help="The writer, instead of one by the file's ending."),
+    ] = None,
+) -> None:
+    """Write the measurements of a dataset to a file, in any format that an installed writer knows."""
+    existing(path, what="a dataset")
+    writable(out)
+    from molvis_retrieval.dataset import Dataset
+    from molvis_retrieval.exporting import export_file
+
+    with output.progress("exporting") as show:
+        report = export_file(Dataset.open(path), out, modality=modality, fold=fold, writer=writer, progress=show)
+    if not output.as_json(report):
+        output.note(f"wrote {report.measurements:,} measurements of {report.modality} to {out} ({report.writer})")
 
 
 def split(

@@ -1,0 +1,130 @@
+"""Predictions for structures from files or from the command line, whatever the predictor."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from molvis_core import registry
+from molvis_core.chemistry.structures import structure
+from molvis_core.errors import ConfigError, ReadError, StructureError, WriteError, did_you_mean
+from molvis_core.interfaces import NamesColumns
+from molvis_core.output import Progress
+from molvis_core.text import in_cells
+from molvis_files.measurements import parse_settings, read_measurements
+from molvis_files.writing import write_text
+
+__all__ = ["Prediction", "predict_structures", "write_predictions"]
+
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One value for one structure.
+
+    Attributes:
+        structure: its name, or its SMILES.
+        smiles: of the structure; empty for a record of another type.
+        column: what the value is of, such as an adduct; empty where a predictor has one value without a name.
+        mean: predicted.
+        sd: its standard deviation.
+    """
+
+    structure: str
+    smiles: str
+    column: str
+    mean: float
+    sd: float
+
+
+def predict_structures(
+    name: str,
+    structures: Sequence[str],
+    settings: Sequence[str] = (),
+    *,
+    columns: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> tuple[Prediction, ...]:
+    """Predictions of every value for every structure, in their order.
+
+    Args:
+        name: of the predictor.
+        structures: files, or SMILES.
+        settings: arguments of the predictor, as `molvis_files.measurements.parse_settings` reads them.
+        columns: only these of the predictor's values.
+        progress: called with the number of structures that are done and the number in all.
+
+    Raises:
+        ConfigError: an argument or a column that the predictor does not have, or text that is no file and no SMILES.
+        molvis_core.errors.ReadError: a file cannot be read.
+        molvis_core.errors.ComponentError: no such predictor, or no reader of a file.
+    """
+    import torch
+
+    registry.component("predictor", name)
+    made: Any = registry.build("predictor", {"use": name, **parse_settings(settings)}, where="--set")
+    named = [one for text in structures for one in _records(text, made.accepts)]
+    model: Any = made.eval() if isinstance(made, torch.nn.Module) else made
+    out: list[Prediction] = []
+    for start in range(0, len(named), _BATCH):
+        some = named[start : start + _BATCH]
+        with torch.no_grad():
+            mean, sd = (part.float().cpu().numpy() for part in model(model.collate([record for _, record in some])))
+        chosen = _columns(name, made, mean.shape[1], columns)
+        for row, (label, record) in enumerate(some):
+            smiles = getattr(record, "smiles", "")
+            out += [Prediction(label, smiles, text, float(mean[row, i]), float(sd[row, i])) for i, text in chosen]
+        if progress:
+            progress(min(start + _BATCH, len(named)), len(named))
+    return tuple(out)
+
+
+def _records(text: str, accepts: type[Any]) -> Iterator[tuple[str, Any]]:
+    if Path(text).is_file():
+        for found in read_measurements(text, modality={c.modality for c in registry.components("reader")}):
+            record = found.record if isinstance(found.record, accepts) else found.structure
+            if not isinstance(record, accepts):
+                raise ReadError(
+                    text, f"a {type(found.record).__name__} is in it; {accepts.__name__}s are predicted for"
+                )
+            yield found.name or getattr(record, "name", None) or getattr(record, "smiles", text), record
+        return
+    try:
+        yield text, structure(text)
+    except StructureError as error:
+        raise ConfigError(f"{text!r} is neither a file nor a SMILES: {error}") from error
+
+
+def _columns(name: str, predictor: Any, count: int, wanted: Sequence[str]) -> list[tuple[int, str]]:
+    usual = [""] if count == 1 else [str(number) for number in range(1, count + 1)]
+    known = list(predictor.columns) if isinstance(predictor, NamesColumns) else usual
+    for one in wanted:
+        if one not in known:
+            raise ConfigError(
+                f"predictor {name!r} has no value of {one!r}.{did_you_mean(one, known)} It has: {', '.join(known)}."
+            )
+    return [(i, text) for i, text in enumerate(known) if not wanted or text in wanted]
+
+
+def write_predictions(path: Path, found: Sequence[Prediction]) -> None:
+    """Predictions as CSV or JSON, by the path's ending.
+
+    Raises:
+        WriteError: another ending, or the file cannot be written.
+    """
+    if path.suffix.lower() == ".json":
+        write_text(path, json.dumps([asdict(one) for one in found], indent=2) + "\n")
+        return
+    if path.suffix.lower() != ".csv":
+        raise WriteError(f"{path}: predictions are written as .csv or .json, got {path.suffix or 'no ending'!r}")
+    text = io.StringIO(newline="")
+    table, names = csv.writer(text), [f.name for f in fields(Prediction)]
+    table.writerow(names)
+    table.writerows(in_cells(getattr(one, name) for name in names) for one in found)
+    write_text(path, text.getvalue())
