@@ -119,24 +119,7 @@ class _Reader:
 
     def pools(self) -> None:
         for node in self.network.one("metabolitepools").all("pool"):
-            atoms = node.attributes.get("atoms", "0")
-            if not is_count(atoms.strip()):
-                raise self.draft.error(
-                    f"pool {attribute(node, 'id', self.draft)!r} has {atoms!r} atoms, no whole number", node.line
-                )
-            kinds = re.findall(r"([A-Z][a-z]?)(\d*)", node.attributes.get("cfg", ""))
-            # ML-Flux counts atoms by element: C="6" H="7".
-            kinds = kinds or [(key, n) for key, n in node.attributes.items() if key in ("C", "H", "N", "O", "S")]
-            if not all(is_count(count) or not count for _, count in kinds):
-                raise self.draft.error(
-                    f"pool {attribute(node, 'id', self.draft)!r}: a number of atoms is no whole number", node.line
-                )
-            elements = tuple(e for e, count in kinds for _ in range(int(count or 1))) or ("C",) * int(atoms)
-            if "atoms" in node.attributes and len(elements) != int(atoms):
-                name = attribute(node, "id", self.draft)
-                raise self.draft.error(
-                    f"pool {name!r} has {atoms} atoms, but {len(elements)} elements; correct one", node.line
-                )
+            elements = self.elements(node)
             symmetric = node.attributes.get("symm") in ("180", "true", "yes")
             name = attribute(node, "id", self.draft)
             self.draft.add_metabolite(
@@ -144,6 +127,28 @@ class _Reader:
             )
             if "size" in node.attributes:
                 self.draft.pools[name] = number(node.attributes["size"], node, "the size", self.draft)
+
+    def elements(self, node: Node) -> tuple[str, ...]:
+        """Elements of the traced atoms of a pool; carbon where it gives only their number."""
+        atoms = node.attributes.get("atoms", "0")
+        if not is_count(atoms.strip()):
+            raise self.draft.error(
+                f"pool {attribute(node, 'id', self.draft)!r} has {atoms!r} atoms, no whole number", node.line
+            )
+        kinds = re.findall(r"([A-Z][a-z]?)(\d*)", node.attributes.get("cfg", ""))
+        # ML-Flux counts atoms by element: C="6" H="7".
+        kinds = kinds or [(key, n) for key, n in node.attributes.items() if key in ("C", "H", "N", "O", "S")]
+        if not all(is_count(count) or not count for _, count in kinds):
+            raise self.draft.error(
+                f"pool {attribute(node, 'id', self.draft)!r}: a number of atoms is no whole number", node.line
+            )
+        elements = tuple(e for e, count in kinds for _ in range(int(count or 1))) or ("C",) * int(atoms)
+        if "atoms" in node.attributes and len(elements) != int(atoms):
+            name = attribute(node, "id", self.draft)
+            raise self.draft.error(
+                f"pool {name!r} has {atoms} atoms, but {len(elements)} elements; correct one", node.line
+            )
+        return elements
 
     def participants(self, nodes: Iterator[Node], reaction: str) -> list[tuple[Participant, list[tuple[str, float]]]]:
         found: list[tuple[Participant, list[tuple[str, float]]]] = []
@@ -334,34 +339,43 @@ class _Reader:
         tracers[name] = blend(parts)
 
     def values(self, chosen: Node) -> None:
+        """Fluxes and pools of a configuration: version 3 keeps them in its simulation, version 1 in `<fluxes>`."""
         variables = chosen.one("simulation").one("variables")
         for node in variables.all("fluxvalue"):
-            name = attribute(node, "flux", self.draft)
-            self.draft.known_reaction(name, node.line, "a <fluxvalue>")
-            kind = "exchange" if attribute(node, "type", self.draft) == "xch" else "net"
-            if kind == "exchange":
-                self.with_exchange.add(name)
-            if node.text.strip():
-                self.draft.fluxes[kind, name] = number(node.text, node, f"the flux {name}", self.draft)
-            for key, low, high in (("lo", True, False), ("hi", False, True)):
-                if key in node.attributes:
-                    bound = number(node.attributes[key], node, key, self.draft)
-                    limits = (bound if low else -math.inf, bound if high else math.inf)
-                    self.draft.bound(kind, name, *limits, node.line)
+            self.flux_value(node)
         for node in variables.all("poolsizevalue", "poolsize"):
             name = attribute(node, "pool", self.draft)
             self.draft.known_metabolite(name, node.line, f"a <{node.tag}>")
             if node.text.strip():
                 self.draft.pools[name] = number(node.text, node, f"the pool {name}", self.draft)
         for node in chosen.one("fluxes").all("value"):
-            name = attribute(node, "flux", self.draft)
-            self.draft.known_reaction(name, node.line, "a <value>")
-            for value in node.children:
-                flux = number(value.text, value, f"the flux {name}", self.draft)
-                kind = "net" if value.tag == "net" else "exchange"
-                if value.tag == "xch01":
-                    # 13CFLUX 1 maps exchange fluxes to [0, 1).
-                    flux = flux / (1 - flux) if flux < 1 else math.inf
-                self.draft.fluxes[kind, name] = flux
-                if value.attributes.get("fixed") == "yes":
-                    self.draft.bound(kind, name, flux, flux, value.line)
+            self.old_values(node)
+
+    def flux_value(self, node: Node) -> None:
+        """A flux with its bounds."""
+        name = attribute(node, "flux", self.draft)
+        self.draft.known_reaction(name, node.line, "a <fluxvalue>")
+        kind = "exchange" if attribute(node, "type", self.draft) == "xch" else "net"
+        if kind == "exchange":
+            self.with_exchange.add(name)
+        if node.text.strip():
+            self.draft.fluxes[kind, name] = number(node.text, node, f"the flux {name}", self.draft)
+        for key, low, high in (("lo", True, False), ("hi", False, True)):
+            if key in node.attributes:
+                bound = number(node.attributes[key], node, key, self.draft)
+                limits = (bound if low else -math.inf, bound if high else math.inf)
+                self.draft.bound(kind, name, *limits, node.line)
+
+    def old_values(self, node: Node) -> None:
+        """Net and exchange flux of a reaction, as 13CFLUX 1 writes them."""
+        name = attribute(node, "flux", self.draft)
+        self.draft.known_reaction(name, node.line, "a <value>")
+        for value in node.children:
+            flux = number(value.text, value, f"the flux {name}", self.draft)
+            kind = "net" if value.tag == "net" else "exchange"
+            if value.tag == "xch01":
+                # 13CFLUX 1 maps exchange fluxes to [0, 1).
+                flux = flux / (1 - flux) if flux < 1 else math.inf
+            self.draft.fluxes[kind, name] = flux
+            if value.attributes.get("fixed") == "yes":
+                self.draft.bound(kind, name, flux, flux, value.line)

@@ -85,28 +85,12 @@ class Measurements:
         series: Series,
         data: list[Datum],
     ) -> None:
-        name = attribute(node, "id", self.draft)
-        spec = node.attributes.get("spec") or node.one("textual").text or node.text
-        match = _SPEC.fullmatch(spec.strip())
-        if match is None:
-            raise self.draft.error(f"group {name!r} measures {spec.strip()!r}; write `Pool[1-3]#M0,1,2,3`", node.line)
-        metabolite = self.draft.known_metabolite(match["pool"], node.line, f"group {name!r}")
-        tandem = ":" in (match["atoms"] or "")
-        atoms = self.draft.atoms((match["atoms"] or "").split(":")[0], metabolite, f"group {name!r}", node.line)
-        paired = re.findall(r"\(([^)]*)\)", match["channels"])
-        channels = ["".join(c.split()) for c in (paired or match["channels"].split(","))]
-        elements = tuple(metabolite.elements[i] for i in atoms)
-        if match["kind"] != "M":
-            kind = {"S": "1h-nmr", "P": "1h-nmr"}.get(match["kind"], "13c-nmr")
-        else:
-            kind = "msms" if tandem else "ms-resolved" if paired else "ms"
-        fragment = Fragment(
-            name, ((1.0, metabolite.name, atoms),), elements, kind=kind, where=self.draft.where(node.line),
-            channels=() if kind == "ms" else tuple(channels),
-        )  # fmt: skip
+        fragment = self._fragment(node)
+        name = fragment.name
         if self.draft.fragments.setdefault(name, fragment) != fragment and self.single:
             raise self.draft.error(f"group {name!r} is defined twice; rename one", node.line)
-        wanted = [str(i) for i in range(len(atoms) + 1)] if kind == "ms" else channels
+        mid = fragment.kind == "ms"
+        wanted = [str(i) for i in range(len(fragment.elements) + 1)] if mid else list(fragment.channels)
         for (of, time), values in series.items():
             if of != name:
                 continue
@@ -127,6 +111,28 @@ class Measurements:
                     where=self.draft.where(line),
                 )
             )
+
+    def _fragment(self, node: Node) -> Fragment:
+        """What a group measures, of its specification such as `Pool[1-3]#M0,1,2,3`."""
+        name = attribute(node, "id", self.draft)
+        spec = node.attributes.get("spec") or node.one("textual").text or node.text
+        match = _SPEC.fullmatch(spec.strip())
+        if match is None:
+            raise self.draft.error(f"group {name!r} measures {spec.strip()!r}; write `Pool[1-3]#M0,1,2,3`", node.line)
+        metabolite = self.draft.known_metabolite(match["pool"], node.line, f"group {name!r}")
+        positions = match["atoms"] or ""
+        atoms = self.draft.atoms(positions.split(":")[0], metabolite, f"group {name!r}", node.line)
+        paired = re.findall(r"\(([^)]*)\)", match["channels"])
+        channels = ["".join(c.split()) for c in (paired or match["channels"].split(","))]
+        kind = _kind(match["kind"], tandem=":" in positions, paired=bool(paired))
+        return Fragment(
+            name,
+            ((1.0, metabolite.name, atoms),),
+            tuple(metabolite.elements[i] for i in atoms),
+            kind=kind,
+            where=self.draft.where(node.line),
+            channels=() if kind == "ms" else tuple(channels),
+        )
 
     def _scalar(
         self,
@@ -160,3 +166,12 @@ class Measurements:
             data.append(
                 Datum(target, kind, (value / factor,), (spread / abs(factor),), time, where=self.draft.where(line))
             )
+
+
+def _kind(letter: str, *, tandem: bool, paired: bool) -> str:
+    """The kind of measurement of a group, of the letter behind its `#` and of how its channels are written."""
+    if letter != "M":
+        return {"S": "1h-nmr", "P": "1h-nmr"}.get(letter, "13c-nmr")
+    if tandem:
+        return "msms"
+    return "ms-resolved" if paired else "ms"

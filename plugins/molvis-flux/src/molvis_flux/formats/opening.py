@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,20 +81,10 @@ def _only(path: Path, found: Iterator[Measurement | ReadError]) -> Study:
 def _reader_of(path: Path, name: str | None) -> Component:
     """The reader of that name; else, of those that claim the file's ending or of all, the one that recognises it."""
     readers = [c for c in registry.components("reader") if c.modality == MODALITY]
-    names = [c.name for c in readers]
     if name is not None:
-        if name not in {*names, *(old for c in readers for old in c.replaces)}:
-            raise ReadError(path, f"no reader {name!r}.{did_you_mean(name, names)} There are {', '.join(names)}")
-        return registry.component("reader", name)
+        return _named(path, name, readers)
     claiming = [] if path.is_dir() else [c for c in readers if suffix(path) in c.suffixes]
-    asked, problem = [(c, registry.recogniser(c)) for c in claiming or readers], None
-    known: list[Component] = []
-    for component, recognises in asked:
-        try:
-            if recognises is not None and recognises(path):
-                known.append(component)
-        except MolvisError as error:
-            problem = error
+    known, problem = _recognising(path, claiming or readers)
     # Who has nothing to say stands back behind who knows the file.
     known = known or [c for c in claiming if not c.recognises]
     if len(known) == 1:
@@ -103,4 +93,25 @@ def _reader_of(path: Path, name: str | None) -> Component:
         raise ReadError(path, f"several readers recognise it: {', '.join(c.name for c in known)}; name one")
     if problem is not None:
         raise problem
-    raise ReadError(path, f"holds no network that is known; formats are {', '.join(names)}")
+    raise ReadError(path, f"holds no network that is known; formats are {', '.join(c.name for c in readers)}")
+
+
+def _named(path: Path, name: str, readers: Sequence[Component]) -> Component:
+    """The reader that a caller asked for by its name, or by one that it had before."""
+    names = [c.name for c in readers]
+    if name not in {*names, *(old for c in readers for old in c.replaces)}:
+        raise ReadError(path, f"no reader {name!r}.{did_you_mean(name, names)} There are {', '.join(names)}")
+    return registry.component("reader", name)
+
+
+def _recognising(path: Path, readers: Sequence[Component]) -> tuple[list[Component], MolvisError | None]:
+    """The readers that recognise the file, and the last problem that one had with looking at it."""
+    asked, problem = [(c, registry.recogniser(c)) for c in readers], None
+    known: list[Component] = []
+    for component, recognises in asked:
+        try:
+            if recognises is not None and recognises(path):
+                known.append(component)
+        except MolvisError as error:
+            problem = error
+    return known, problem

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from molvis_core.errors import did_you_mean
-from molvis_flux.model.network import Datum, Experiment, Fragment, Network, Participant, Reaction, Study, Tracer
+from molvis_flux.model.network import (
+    Datum,
+    Experiment,
+    Fragment,
+    Metabolite,
+    Network,
+    Participant,
+    Reaction,
+    Study,
+    Tracer,
+)
 
 _SUM_ERROR = 0.05
 _SUM_WARNING = 0.005
@@ -150,9 +160,21 @@ def _bounds(reaction: Reaction) -> Iterator[Finding]:
 
 
 def _metabolites(network: Network) -> Iterator[Finding]:
+    made, used = _made_and_used(network)
+    bare = _made_without_map(network)
+    for name, metabolite in network.metabolites.items():
+        yield from _role(metabolite, made.get(name), used.get(name), bare.get(name))
+        for turn in metabolite.symmetries:
+            if sorted(turn) != list(range(len(metabolite.elements))):
+                yield _error(f"a symmetry of {name!r} is no permutation of its {len(metabolite.elements)} atoms")
+        if metabolite.pool is not None and not 0 <= metabolite.pool[0] <= metabolite.pool[1]:
+            yield _error(f"the pool of {name!r} is bounded by {metabolite.pool}; write a low and a high number from 0")
+
+
+def _made_and_used(network: Network) -> tuple[dict[str, Reaction], dict[str, Reaction]]:
+    """The first reaction that can make each metabolite, and the first that can use it."""
     made: dict[str, Reaction] = {}
     used: dict[str, Reaction] = {}
-    bare: dict[str, Reaction] = {}
     for reaction in network.reactions.values():
         for participants, forward, backward in (
             (reaction.substrates, used, made),
@@ -162,35 +184,44 @@ def _metabolites(network: Network) -> Iterator[Finding]:
                 forward.setdefault(participant.metabolite, reaction)
                 if reaction.reversible:
                     backward.setdefault(participant.metabolite, reaction)
+    return made, used
+
+
+def _made_without_map(network: Network) -> dict[str, Reaction]:
+    """The first reaction that makes each metabolite without saying where its atoms come from."""
+    bare: dict[str, Reaction] = {}
+    for reaction in network.reactions.values():
         for participant in reaction.products:
             if not participant.atoms and participant.coefficient:
                 bare.setdefault(participant.metabolite, reaction)
-    for name, metabolite in network.metabolites.items():
-        if name not in made and name not in used:
-            yield _warning(f"metabolite {name!r} is in no reaction; take it away, or add one")
-        elif metabolite.role == "balanced" and name not in made:
-            yield _error(
-                f"metabolite {name!r} is used by {used[name].name!r} and never made; make it a source, or add a "
-                "reaction that makes it",
-                used[name].where,
-            )
-        elif metabolite.role == "balanced" and name not in used:
-            yield _error(
-                f"metabolite {name!r} is made by {made[name].name!r} and never used, so that no flux can make it; make "
-                f"it a sink, or add a reaction that uses it, such as {name} -> ",
-                made[name].where,
-            )
-        elif metabolite.role == "balanced" and metabolite.elements and name in bare:
-            yield _warning(
-                f"reaction {bare[name].name!r} makes {name!r} without a map of its atoms; its labelling takes no part "
-                "of it. Write the map",
-                bare[name].where,
-            )
-        for turn in metabolite.symmetries:
-            if sorted(turn) != list(range(len(metabolite.elements))):
-                yield _error(f"a symmetry of {name!r} is no permutation of its {len(metabolite.elements)} atoms")
-        if metabolite.pool is not None and not 0 <= metabolite.pool[0] <= metabolite.pool[1]:
-            yield _error(f"the pool of {name!r} is bounded by {metabolite.pool}; write a low and a high number from 0")
+    return bare
+
+
+def _role(
+    metabolite: Metabolite, made: Reaction | None, used: Reaction | None, bare: Reaction | None
+) -> Iterator[Finding]:
+    """Whether the reactions around a metabolite suit its role."""
+    name, balanced = metabolite.name, metabolite.role == "balanced"
+    if made is None and used is None:
+        yield _warning(f"metabolite {name!r} is in no reaction; take it away, or add one")
+    elif balanced and used is not None and made is None:
+        yield _error(
+            f"metabolite {name!r} is used by {used.name!r} and never made; make it a source, or add a "
+            "reaction that makes it",
+            used.where,
+        )
+    elif balanced and made is not None and used is None:
+        yield _error(
+            f"metabolite {name!r} is made by {made.name!r} and never used, so that no flux can make it; make "
+            f"it a sink, or add a reaction that uses it, such as {name} -> ",
+            made.where,
+        )
+    elif balanced and metabolite.elements and bare is not None:
+        yield _warning(
+            f"reaction {bare.name!r} makes {name!r} without a map of its atoms; its labelling takes no part "
+            "of it. Write the map",
+            bare.where,
+        )
 
 
 def _constraints(network: Network) -> Iterator[Finding]:
