@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,15 @@ from molvis_retrieval.ions import check_ion
 
 if TYPE_CHECKING:
     pass
+
+
+def by_compound(measurements: Iterable[Measurement]) -> dict[str, dict[str, list[Measurement]]]:
+    """Measurements of known structures, by the first block of the InChIKey and by modality."""
+    compounds: dict[str, dict[str, list[Measurement]]] = {}
+    for item in measurements:
+        if item.structure is not None:
+            compounds.setdefault(item.structure.inchikey14, {}).setdefault(item.modality, []).append(item)
+    return compounds
 
 
 def usable_records(

@@ -20,7 +20,7 @@ from molvis_core.records import Measurement, PeakList, Trace, Value
 from molvis_core.ties import first_largest
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
-from molvis_retrieval.calibration.compounds import draw_subsets, usable_records
+from molvis_retrieval.calibration.compounds import by_compound, draw_subsets, usable_records
 from molvis_retrieval.evidence import Weigher, describe
 from molvis_retrieval.presence import Presence, expand
 
@@ -169,10 +169,7 @@ def presence_cases(
     """
     index.require(bundle)
     rng = np.random.default_rng(seed)
-    compounds: dict[str, dict[str, list[Measurement]]] = {}
-    for item in measurements:
-        if item.structure is not None:
-            compounds.setdefault(item.structure.inchikey14, {}).setdefault(item.modality, []).append(item)
+    compounds = by_compound(measurements)
     maker = _Maker(bundle, Weigher(bundle), index, _Pool.of(measurements), ppm, per_compound, thinned, kinds, rng)
     out: list[PresenceCase] = []
     for done, (key, found) in enumerate(compounds.items(), start=1):

@@ -17,7 +17,7 @@ from molvis_core.records import Measurement
 from molvis_core.ties import first_largest
 from molvis_retrieval.bundle import Bundle, Calibration
 from molvis_retrieval.calibration import conditional_logit
-from molvis_retrieval.calibration.compounds import draw_subsets, usable_records
+from molvis_retrieval.calibration.compounds import by_compound, draw_subsets, usable_records
 from molvis_retrieval.evidence import START_WEIGHT, Weigher
 
 if TYPE_CHECKING:
@@ -63,10 +63,7 @@ def calibrate(
     """
     index.require(bundle)
     rng = np.random.default_rng(seed)
-    compounds: dict[str, dict[str, list[Measurement]]] = {}
-    for item in measurements:
-        if item.structure is not None:
-            compounds.setdefault(item.structure.inchikey14, {}).setdefault(item.modality, []).append(item)
+    compounds = by_compound(measurements)
     modalities = list(dict.fromkeys(m.modality for m in measurements))
     embedded = [m for m in modalities if m in bundle.modalities]
     embedded += bundle.channels.fused(modalities)

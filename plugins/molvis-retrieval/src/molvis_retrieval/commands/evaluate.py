@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -78,40 +78,21 @@ def evaluate(
             with output.progress(f"evaluating {name}") as show:
                 joint.append(
                     evaluate_combined(
-                        one,
-                        dataset,
-                        index,
-                        together,
-                        fold=fold,
-                        ppm=ppm,
-                        min_peaks=min_peaks,
-                        records=records,
+                        one, dataset, index, together, fold=fold, ppm=ppm, min_peaks=min_peaks, records=records,
                         progress=show,
                     )
-                )
+                )  # fmt: skip
         if not output.as_json(joint):
             show_combined(joint)
         return
+    options: dict[str, Any] = {
+        "fold": fold, "ppm": ppm, "min_peaks": min_peaks, "scopes": tuple(scope or ("mass", "formula", "all")),
+        "rerank": rerank, "decoy": decoy, "precursor_error": precursor_error, "modality": modality, "device": device,
+    }  # fmt: skip
     found: list[Evaluation] = []
     for name, one, index in zip(names, opened, indexes, strict=True):
         with output.progress(f"evaluating {name}") as show:
-            found.append(
-                measure(
-                    one,
-                    dataset,
-                    index,
-                    fold=fold,
-                    ppm=ppm,
-                    min_peaks=min_peaks,
-                    scopes=tuple(scope or ("mass", "formula", "all")),
-                    rerank=rerank,
-                    decoy=decoy,
-                    precursor_error=precursor_error,
-                    modality=modality,
-                    device=device,
-                    progress=show,
-                )
-            )
+            found.append(measure(one, dataset, index, progress=show, **options))
     if not output.as_json(found):
         show_tables(found, groups=groups)
 
