@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -114,10 +114,7 @@ def coordinates(
         fragments: those with mixing parameters; the weights of one add up to 1.
         pools: bounds of pool sizes that are to be fitted.
     """
-    weights = list(dict.fromkeys(name for fragment in fragments for name in fragment.mix))
-    equal = np.array([[float(name in fragment.mix) for name in weights] for fragment in fragments])
-    equal = equal.reshape(len(fragments), len(weights))
-    mixed, free = _affine(equal)
+    weights, mixed, free = _mixing(fragments)
     names = (*space.parameters, *(("mix", name) for name in weights), *(("pool", name) for name in pools))
     n_flux, k_flux = space.basis.shape
     k = k_flux + free.shape[1] + len(pools)
@@ -125,12 +122,32 @@ def coordinates(
     origin[:n_flux], basis[:n_flux, :k_flux] = space.origin, space.basis
     at = slice(n_flux, n_flux + len(weights))
     origin[at], basis[at, k_flux : k_flux + free.shape[1]] = mixed, free
-    bounds = np.stack([np.concatenate([low, np.zeros(len(weights)), [b[0] for b in pools.values()]]) if i == 0 else
-                       np.concatenate([low, np.ones(len(weights)), [b[1] for b in pools.values()]])
-                       for i, low in enumerate((space.lower, space.upper))], axis=1)  # fmt: skip
+    low = np.concatenate([space.lower, np.zeros(len(weights)), [least for least, _ in pools.values()]])
+    high = np.concatenate([space.upper, np.ones(len(weights)), [most for _, most in pools.values()]])
+    bounds = np.stack([low, high], axis=1)
     extra = np.zeros((len(space.rows), k))
     extra[:, :k_flux] = product(space.rows, space.basis)
-    offset = product(space.rows, space.origin[:, None])[:, 0]
+    bent = _saturating(space, basis, extra)
+    logs = [(len(names) - len(pools) + i, k - len(pools) + i) for i in range(len(pools))]
+    for value, *_ in (*bent, *logs):
+        origin[value] = basis[value] = 0.0
+    # Its polytope is filled in at the end: the rows and bounds depend on how values are bent.
+    plain = Coordinates(names, origin, basis, tuple(bent), tuple(logs), basis, origin, origin, bounds)
+    rows, lows, highs = _polytope(plain, space, extra)
+    return replace(plain, rows=rows, low=lows, high=highs)
+
+
+def _mixing(fragments: list[Fragment]) -> tuple[list[str], Float[np.ndarray, " w"], Float[np.ndarray, "w f"]]:
+    """Names of mixing weights, and their affine map: the weights of each fragment add up to 1."""
+    weights = list(dict.fromkeys(name for fragment in fragments for name in fragment.mix))
+    equal = np.array([[float(name in fragment.mix) for name in weights] for fragment in fragments])
+    return weights, *_affine(equal.reshape(len(fragments), len(weights)))
+
+
+def _saturating(
+    space: FluxSpace, basis: Float[np.ndarray, "v k"], extra: Float[np.ndarray, "c k"]
+) -> list[tuple[int, int, float]]:
+    """`(value, coordinate, b)` of the exchange fluxes whose coordinate nothing else depends on."""
     bent: list[tuple[int, int, float]] = []
     # Net fluxes at the middle say from where on an exchange flux is large.
     net = np.abs(space.values(space.center)[: len(space.reactions)])
@@ -144,32 +161,41 @@ def coordinates(
         if touched[:, column].sum() == 1 and not np.abs(extra[:, column]).any():
             there = float(net[space.index["net", reaction]])
             bent.append((i, column, max(there, 0.1 * typical)))
-    logs = [(len(names) - len(pools) + i, k - len(pools) + i) for i in range(len(pools))]
-    for value, *_ in (*bent, *logs):
-        origin[value] = basis[value] = 0.0
-    plain = Coordinates(names, origin, basis, tuple(bent), tuple(logs), basis, origin, origin, bounds)
-    low = [float(plain.bend(i, bounds[i : i + 1, 0])[0]) for i in range(len(names))]
-    high = [float(plain.bend(i, bounds[i : i + 1, 1])[0]) for i in range(len(names))]
+    return bent
+
+
+def _polytope(
+    plain: Coordinates, space: FluxSpace, extra: Float[np.ndarray, "c k"]
+) -> tuple[Float[np.ndarray, "h k"], Float[np.ndarray, " h"], Float[np.ndarray, " h"]]:
+    """Rows of norm 1 with their limits: bounds of the values that can be met, and the space's further constraints."""
+    bounds, count, n_flux = plain.bounds, len(plain.names), len(space.parameters)
+    low = [float(plain.bend(i, bounds[i : i + 1, 0])[0]) for i in range(count)]
+    high = [float(plain.bend(i, bounds[i : i + 1, 1])[0]) for i in range(count)]
+    offset = product(space.rows, space.origin[:, None])[:, 0]
     rows = np.concatenate([plain.directions, extra])
     lows, highs = np.concatenate([low, space.rows_lower - offset]), np.concatenate([high, space.rows_upper - offset])
     # A row without coordinates holds or the space would be empty; the range says which bounds can ever be met.
-    reach = np.concatenate([space.ranges, np.full((len(names) - n_flux, 2), [-np.inf, np.inf])])
+    reach = np.concatenate([space.ranges, np.full((count - n_flux, 2), [-np.inf, np.inf])])
     for i in range(n_flux):
         slack = 1e-9 * (1.0 + np.abs(reach[i]).max())
         lows[i] = lows[i] if reach[i, 0] <= bounds[i, 0] + slack else -np.inf
         highs[i] = highs[i] if reach[i, 1] >= bounds[i, 1] - slack else np.inf
     norm = np.linalg.norm(rows, axis=1)
     used = (norm > 1e-10) & (np.isfinite(lows) | np.isfinite(highs))
-    rows, lows, highs = rows[used] / norm[used, None], lows[used] / norm[used], highs[used] / norm[used]
-    # Fluxes of one pathway are multiples of each other: one row with the narrowest bounds stands for all.
+    return _merged(rows[used] / norm[used, None], lows[used] / norm[used], highs[used] / norm[used])
+
+
+def _merged(
+    rows: Float[np.ndarray, "c k"], lows: Float[np.ndarray, " c"], highs: Float[np.ndarray, " c"]
+) -> tuple[Float[np.ndarray, "h k"], Float[np.ndarray, " h"], Float[np.ndarray, " h"]]:
+    """One row, with the narrowest bounds, for all that are multiples of each other, as fluxes of one pathway are."""
     turn = leading_signs(rows)
     lows, highs = np.where(turn > 0, lows, -highs), np.where(turn > 0, highs, -lows)
     first, same = alike(rows * turn[:, None])
     low_of, high_of = np.full(len(first), -np.inf), np.full(len(first), np.inf)
     np.maximum.at(low_of, same, lows)
     np.minimum.at(high_of, same, highs)
-    rows = (rows * turn[:, None])[first]
-    return Coordinates(names, origin, basis, tuple(bent), tuple(logs), rows, low_of, high_of, bounds)
+    return (rows * turn[:, None])[first], low_of, high_of
 
 
 def _affine(equal: Float[np.ndarray, "e w"]) -> tuple[Float[np.ndarray, " w"], Float[np.ndarray, "w f"]]:
@@ -187,8 +213,6 @@ def split(network: Network) -> tuple[Network, dict[str, tuple[str, ...]]]:
     Returns:
         The network, and the names of the parts by fragment.
     """
-    from dataclasses import replace
-
     fragments: dict[str, Fragment] = {}
     parts: dict[str, tuple[str, ...]] = {}
     for name, fragment in network.fragments.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -211,19 +211,25 @@ def _row(
     return row
 
 
-def _problem(
-    network: Network, parameters: Sequence[tuple[str, str]], fixed: Mapping[tuple[str, str], float]
-) -> _Problem:
-    index = {parameter: i for i, parameter in enumerate(parameters)}
+def _balances(network: Network, count: int) -> tuple[np.ndarray, list[str]]:
+    """Rows of `S v = 0` over `count` parameters, net fluxes first, with words for each."""
     balanced = {name: i for i, name in enumerate(m for m, v in network.metabolites.items() if v.role == "balanced")}
-    balances = np.zeros((len(balanced), len(parameters)))
+    balances = np.zeros((len(balanced), count))
     for number, reaction in enumerate(network.reactions.values()):
         for sign, side in ((-1, reaction.substrates), (1, reaction.products)):
             for part in side:
                 if part.metabolite in balanced:
                     balances[balanced[part.metabolite], number] += sign * part.coefficient
-    equalities, targets = list(balances), [0.0] * len(balanced)
-    words = [f"the balance of {name}" for name in balanced]
+    return balances, [f"the balance of {name}" for name in balanced]
+
+
+def _problem(
+    network: Network, parameters: Sequence[tuple[str, str]], fixed: Mapping[tuple[str, str], float]
+) -> _Problem:
+    """Balances, constraints, fixed values and bounds of a network, as rows over its parameters."""
+    index = {parameter: i for i, parameter in enumerate(parameters)}
+    balances, words = _balances(network, len(parameters))
+    equalities, targets = list(balances), [0.0] * len(balances)
     rows, low, high, row_words = [], [], [], []
     for constraint in network.constraints:
         place = constraint.where or constraint.name or "a constraint"
@@ -269,27 +275,8 @@ def _ranges(
     network: Network, parameters: Sequence[tuple[str, str]], problem: _Problem
 ) -> tuple[np.ndarray, np.ndarray]:
     """Smallest and largest value of each flux and of each row. Vertices already met save most of the programs."""
-    from scipy.optimize import linprog
-    from scipy.sparse import csr_array, vstack
-
-    finite_high, finite_low = np.isfinite(problem.high), np.isfinite(problem.low)
-    above = vstack([csr_array(problem.rows[finite_high]), csr_array(-problem.rows[finite_low])], format="csr")
-    limits = np.concatenate([problem.high[finite_high], -problem.low[finite_low]])
-    equalities = csr_array(problem.equalities)
     bounds = np.column_stack([problem.lower, problem.upper])
-
-    def solve(cost: np.ndarray) -> tuple[int, np.ndarray]:
-        found = linprog(
-            cost,
-            above if len(limits) else None,
-            limits if len(limits) else None,
-            equalities if len(problem.targets) else None,
-            problem.targets if len(problem.targets) else None,
-            bounds=bounds,
-            method="highs",
-        )
-        return found.status, np.asarray(found.x if found.x is not None else np.zeros(0))
-
+    solve = _minimiser(problem)
     status, vertex = solve(np.zeros(len(parameters))) if (bounds[:, 0] <= bounds[:, 1]).all() else (2, np.zeros(0))
     if status != 0:
         clash = _clash(problem)
@@ -308,9 +295,7 @@ def _ranges(
         *((problem.rows[i], row_ranges[i], (problem.low[i], problem.high[i]), True) for i in range(len(problem.rows))),
     ):
         for side, sign in ((0, 1.0), (1, -1.0)):
-            if np.isfinite(limits_of[side]) and abs(targets[side] - limits_of[side]) <= 1e-9 * (
-                1 + abs(limits_of[side])
-            ):
+            if _is_met(targets[side], limits_of[side]):
                 continue
             status, vertex = solve(sign * objective)
             if status in (3, 4) and not is_row:
@@ -318,18 +303,50 @@ def _ranges(
                 unlimited.append(f"{name} has no {('lower', 'upper')[side]} limit")
                 targets[side] = -sign * np.inf
             elif status == 0:
-                np.minimum(ranges[:, 0], vertex, out=ranges[:, 0])
-                np.maximum(ranges[:, 1], vertex, out=ranges[:, 1])
-                reached = problem.rows @ vertex
-                np.minimum(row_ranges[:, 0], reached, out=row_ranges[:, 0])
-                np.maximum(row_ranges[:, 1], reached, out=row_ranges[:, 1])
+                _widen(ranges, vertex)
+                _widen(row_ranges, problem.rows @ vertex)
     for i in np.flatnonzero(~tied & ~np.isfinite(bounds).all(axis=1)).tolist():
         unlimited.append(f"{_name(parameters[i])} has no limit")
     if unlimited:
-        shown = "; ".join(unlimited[:8]) + (f"; and {len(unlimited) - 8} more" if len(unlimited) > 8 else "")
-        raise FluxSpaceError(f"{network.name or 'network'}: {shown}. Give bounds, or fix an uptake.", unlimited)
+        raise _without_limits(network, unlimited)
     # Adding 0 makes a negative zero a plain one.
     return np.clip(ranges, problem.lower[:, None], problem.upper[:, None]) + 0.0, row_ranges
+
+
+def _without_limits(network: Network, unlimited: list[str]) -> FluxSpaceError:
+    """The error that names the first few fluxes without a limit."""
+    shown = "; ".join(unlimited[:8]) + (f"; and {len(unlimited) - 8} more" if len(unlimited) > 8 else "")
+    return FluxSpaceError(f"{network.name or 'network'}: {shown}. Give bounds, or fix an uptake.", unlimited)
+
+
+def _minimiser(problem: _Problem) -> Callable[[np.ndarray], tuple[int, np.ndarray]]:
+    """The linear programs of a problem: of a cost, the solver's status and the vertex of least cost."""
+    from scipy.optimize import linprog
+    from scipy.sparse import csr_array, vstack
+
+    finite_high, finite_low = np.isfinite(problem.high), np.isfinite(problem.low)
+    above = vstack([csr_array(problem.rows[finite_high]), csr_array(-problem.rows[finite_low])], format="csr")
+    limits = np.concatenate([problem.high[finite_high], -problem.low[finite_low]])
+    inequalities = (above, limits) if len(limits) else (None, None)
+    equalities = (csr_array(problem.equalities), problem.targets) if len(problem.targets) else (None, None)
+    bounds = np.column_stack([problem.lower, problem.upper])
+
+    def solve(cost: np.ndarray) -> tuple[int, np.ndarray]:
+        found = linprog(cost, *inequalities, *equalities, bounds=bounds, method="highs")
+        return found.status, np.asarray(found.x if found.x is not None else np.zeros(0))
+
+    return solve
+
+
+def _is_met(reached: float, limit: float) -> bool:
+    """Whether a value that was reached lies at its limit already."""
+    return bool(np.isfinite(limit) and abs(reached - limit) <= 1e-9 * (1 + abs(limit)))
+
+
+def _widen(ranges: np.ndarray, reached: np.ndarray) -> None:
+    """Extend ranges, in place, by values that are possible."""
+    np.minimum(ranges[:, 0], reached, out=ranges[:, 0])
+    np.maximum(ranges[:, 1], reached, out=ranges[:, 1])
 
 
 def _clash(problem: _Problem) -> list[str]:
