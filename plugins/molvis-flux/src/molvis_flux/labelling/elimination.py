@@ -241,38 +241,11 @@ def _cost(
 
 
 def _solve(builder: Builder, block: _Block, order: list[int], wanted: set[int], columns: bool) -> dict[int, Rows]:
-    pending = {i: {j: [*pairs] for j, pairs in inflows.items()} for i, inflows in block.inner.items()}
-    outside = {i: {j: [*pairs] for j, pairs in inflows.items()} for i, inflows in block.outer.items()}
-    # What reaches a unit from known labelling through units before it, as a flow and as a mixture of labelling.
-    passed: dict[int, list[Pair]] = {i: [] for i in order}
-    through: dict[int, dict[int, int]] = {i: {} for i in order}
-    shares: dict[int, dict[int, int]] = {}
-    given: dict[int, Rows] = {}
+    """Take the units out in this order, and put the labelling of those that matter back in, last first."""
+    elimination = _Elimination(builder, block, columns)
     for i in order:
-        flows = {j: builder.total(pairs) for j, pairs in pending.pop(i).items()}
-        known = {j: builder.total(pairs) for j, pairs in outside[i].items()}
-        rest = builder.total(passed[i])
-        rows = [row for row in (*flows.values(), *known.values(), rest) if row != ZERO]
-        one_over = builder.inverse(rows)
-        shares[i] = {j: builder.times(row, one_over) if len(rows) > 1 else ONE for j, row in flows.items()}
-        known = {j: builder.times(row, one_over) if len(rows) > 1 else ONE for j, row in known.items()}
-        parts = [(share, block.known[j]) for j, share in known.items()]
-        parts += [(builder.times(row, one_over), given[j]) for j, row in through[i].items() if given[j]]
-        given[i] = mix(builder, parts)
-        for k, inflows in pending.items():
-            if i not in inflows:
-                continue
-            flow = builder.total(inflows.pop(i))
-            for j, share in shares[i].items():
-                if j != k:
-                    inflows.setdefault(j, []).append((flow, share))
-            if columns:
-                for j, share in known.items():
-                    outside[k].setdefault(j, []).append((flow, share))
-            else:
-                through[k][i] = flow
-                total = builder.total([(ONE, share) for share in known.values()] + [(rest, one_over)])
-                passed[k].append((flow, total))
+        elimination.take_out(i)
+    shares, given = elimination.shares, elimination.given
     alive = set(wanted)
     for i in order:
         if i in alive:
@@ -283,6 +256,61 @@ def _solve(builder: Builder, block: _Block, order: list[int], wanted: set[int], 
             parts = [(ONE, given[i])] if given[i] else []
             found[i] = mix(builder, parts + [(share, found[j]) for j, share in shares[i].items()])
     return found
+
+
+class _Elimination:
+    """Units of a block that are taken out one by one.
+
+    Args:
+        builder: of the program.
+        block: its units' inflows.
+        columns: known labelling is carried along as numbers of its own, instead of mixed at once.
+
+    Attributes:
+        shares: of each unit that is out: the units still in that it is made from, to their shares.
+        given: of each unit that is out: the part of its labelling that is known.
+    """
+
+    def __init__(self, builder: Builder, block: _Block, columns: bool) -> None:
+        self.builder, self.known, self.columns = builder, block.known, columns
+        self.shares: dict[int, dict[int, int]] = {}
+        self.given: dict[int, Rows] = {}
+        self._pending = {i: {j: [*pairs] for j, pairs in inflows.items()} for i, inflows in block.inner.items()}
+        self._outside = {i: {j: [*pairs] for j, pairs in inflows.items()} for i, inflows in block.outer.items()}
+        # What reaches a unit from known labelling through units before it, as a flow and as a mixture of labelling.
+        self._passed: dict[int, list[Pair]] = {i: [] for i in block.inner}
+        self._through: dict[int, dict[int, int]] = {i: {} for i in block.inner}
+
+    def take_out(self, i: int) -> None:
+        """Express a unit by those still in, and pass its inflows on to the units that take from it."""
+        builder = self.builder
+        flows = {j: builder.total(pairs) for j, pairs in self._pending.pop(i).items()}
+        known = {j: builder.total(pairs) for j, pairs in self._outside[i].items()}
+        rest = builder.total(self._passed[i])
+        rows = [row for row in (*flows.values(), *known.values(), rest) if row != ZERO]
+        one_over = builder.inverse(rows)
+        self.shares[i] = {j: builder.times(row, one_over) if len(rows) > 1 else ONE for j, row in flows.items()}
+        known = {j: builder.times(row, one_over) if len(rows) > 1 else ONE for j, row in known.items()}
+        parts = [(share, self.known[j]) for j, share in known.items()]
+        given = self.given
+        parts += [(builder.times(row, one_over), given[j]) for j, row in self._through[i].items() if given[j]]
+        given[i] = mix(builder, parts)
+        mixed = [(ONE, share) for share in known.values()] + [(rest, one_over)]
+        for k, inflows in self._pending.items():
+            if i in inflows:
+                self._pass_on(i, k, builder.total(inflows.pop(i)), known, mixed)
+
+    def _pass_on(self, i: int, k: int, flow: int, known: Mapping[int, int], mixed: list[Pair]) -> None:
+        """Let the flow from unit `i` into `k` come from what `i` is made from; `mixed` is known labelling in it."""
+        for j, share in self.shares[i].items():
+            if j != k:
+                self._pending[k].setdefault(j, []).append((flow, share))
+        if self.columns:
+            for j, share in known.items():
+                self._outside[k].setdefault(j, []).append((flow, share))
+        else:
+            self._through[k][i] = flow
+            self._passed[k].append((flow, self.builder.total(mixed)))
 
 
 def mix(builder: Builder, parts: Sequence[tuple[int, Rows]]) -> Rows:

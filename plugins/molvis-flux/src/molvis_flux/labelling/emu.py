@@ -63,23 +63,7 @@ def decompose(network: Network, wanted: Iterable[Emu]) -> Decomposition:
     Raises:
         SimulationError: a metabolite that nothing makes, or an atom that comes from nowhere.
     """
-    ways: list[Way] = []
-    makers: dict[str, list[tuple[int, Participant, dict[str, tuple[int, int]]]]] = {}
-    unmapped: dict[str, list[str]] = {}
-    inputs: list[tuple[Participant, ...]] = []
-    for place, reaction in enumerate(network.reactions.values()):
-        for forward in (True, False) if reaction.reversible else (True,):
-            given, made = (reaction.substrates, reaction.products)[:: 1 if forward else -1]
-            origin = {label: (which, atom) for which, p in enumerate(given) for atom, label in enumerate(p.atoms)}
-            for participant in made:
-                if not participant.atoms:
-                    unmapped.setdefault(participant.metabolite, []).append(reaction.name)
-                    continue
-                makers.setdefault(participant.metabolite, []).append((len(ways), participant, origin))
-            ways.append(Way(place, forward))
-            inputs.append(given)
-
-    reactions = tuple(network.reactions.values())
+    ways, makers, unmapped = _directions(network)
     inflows: dict[Emu, dict[tuple[Emu, ...], dict[int, float]]] = {}
     sources: dict[Emu, None] = {}
     open_units = [canonical(network, emu) for emu in wanted]
@@ -91,17 +75,7 @@ def decompose(network: Network, wanted: Iterable[Emu]) -> Decomposition:
         if metabolite.role == "source":
             sources[unit] = None
             continue
-        turns = orbit(metabolite)
-        found: dict[tuple[Emu, ...], dict[int, float]] = {}
-        for way, participant, origin in makers.get(metabolite.name, ()):
-            reaction = reactions[ways[way].reaction]
-            # A copy drains nothing, and still arrives with the whole flux.
-            weight = (participant.coefficient or 1.0) / len(turns)
-            for turn in turns:
-                atoms = [turn[atom] for atom in unit[1]]
-                made_of = _trace(network, reaction, participant, atoms, origin, inputs[way])
-                share = found.setdefault(made_of, {})
-                share[way] = share.get(way, 0.0) + weight
+        found = _inflows(network, unit, makers.get(metabolite.name, ()))
         if not found:
             raise SimulationError(
                 f"no reaction makes metabolite {metabolite.name!r} with an atom map, and it is no source: its "
@@ -111,7 +85,59 @@ def decompose(network: Network, wanted: Iterable[Emu]) -> Decomposition:
             _LOG.info("%s makes %s without an atom map: taken as labelled like the rest", name, metabolite.name)
         inflows[unit] = found
         open_units += [emu for made_of in found for emu in made_of]
-    return Decomposition(tuple(ways), inflows, tuple(sources))
+    return Decomposition(ways, inflows, tuple(sources))
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """A way that makes a metabolite, with a map of its atoms.
+
+    Attributes:
+        way: its place.
+        reaction: that it is a direction of.
+        given: what goes in.
+        made: the metabolite as it comes out.
+        origin: of each label: which of `given`, and which atom of that.
+    """
+
+    way: int
+    reaction: Reaction
+    given: tuple[Participant, ...]
+    made: Participant
+    origin: dict[str, tuple[int, int]]
+
+
+def _directions(network: Network) -> tuple[tuple[Way, ...], dict[str, list[_Maker]], dict[str, list[str]]]:
+    """The directed reactions, and by metabolite what makes it: with an atom map, and names of reactions without."""
+    ways: list[Way] = []
+    makers: dict[str, list[_Maker]] = {}
+    unmapped: dict[str, list[str]] = {}
+    for place, reaction in enumerate(network.reactions.values()):
+        for forward in (True, False) if reaction.reversible else (True,):
+            given, made = (reaction.substrates, reaction.products)[:: 1 if forward else -1]
+            origin = {label: (which, atom) for which, p in enumerate(given) for atom, label in enumerate(p.atoms)}
+            for participant in made:
+                if not participant.atoms:
+                    unmapped.setdefault(participant.metabolite, []).append(reaction.name)
+                    continue
+                maker = _Maker(len(ways), reaction, given, participant, origin)
+                makers.setdefault(participant.metabolite, []).append(maker)
+            ways.append(Way(place, forward))
+    return tuple(ways), makers, unmapped
+
+
+def _inflows(network: Network, unit: Emu, makers: Iterable[_Maker]) -> dict[tuple[Emu, ...], dict[int, float]]:
+    """What a unit is made from, to the ways that do so and how much of their flux arrives."""
+    turns = orbit(network.metabolites[unit[0]])
+    found: dict[tuple[Emu, ...], dict[int, float]] = {}
+    for maker in makers:
+        # A copy drains nothing, and still arrives with the whole flux.
+        weight = (maker.made.coefficient or 1.0) / len(turns)
+        for turn in turns:
+            made_of = _trace(network, maker, [turn[atom] for atom in unit[1]])
+            share = found.setdefault(made_of, {})
+            share[maker.way] = share.get(maker.way, 0.0) + weight
+    return found
 
 
 def canonical(network: Network, emu: Emu) -> Emu:
@@ -152,14 +178,13 @@ def span(metabolite: Metabolite, atoms: Iterable[int]) -> int:
     return sum(MASS_SHIFT.get(metabolite.elements[atom], 1) for atom in atoms)
 
 
-def _trace(
-    network: Network,
-    reaction: Reaction,
-    participant: Participant,
-    atoms: list[int],
-    origin: dict[str, tuple[int, int]],
-    given: tuple[Participant, ...],
-) -> tuple[Emu, ...]:
+def _trace(network: Network, maker: _Maker, atoms: list[int]) -> tuple[Emu, ...]:
+    """The units that some atoms of what is made come from.
+
+    Raises:
+        SimulationError: the map lacks an atom, or an atom that comes from nowhere.
+    """
+    reaction, participant = maker.reaction, maker.made
     where = f" ({reaction.where})" if reaction.where else ""
     if len(participant.atoms) <= max(atoms):
         raise SimulationError(
@@ -169,13 +194,12 @@ def _trace(
     parts: dict[int, list[int]] = {}
     for atom in atoms:
         label = participant.atoms[atom]
-        if label not in origin:
+        if label not in maker.origin:
             raise SimulationError(
                 f"reaction {reaction.name!r}{where}: atom {label!r} of {participant.metabolite!r} stands on one side "
                 "only; each label belongs once on each side"
             )
-        which, position = origin[label]
+        which, position = maker.origin[label]
         parts.setdefault(which, []).append(position)
-    return tuple(
-        sorted(canonical(network, (given[which].metabolite, tuple(where_from))) for which, where_from in parts.items())
-    )
+    units = ((maker.given[which].metabolite, tuple(places)) for which, places in parts.items())
+    return tuple(sorted(canonical(network, unit) for unit in units))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -242,46 +242,69 @@ def compile_instationary(
     first = solve(before, balances, unfed, units)
     later = Builder(ways)
     last = solve(later, balances, source_rows(later, network, experiments, balances.sources), units)
-    # A fraction that is 0 before and in the end is 0 all the time.
-    states = [
-        (unit, e, mass)
-        for unit in units
-        for e in range(len(experiments))
-        for mass in range(len(first[unit][e]))
-        if (first[unit][e][mass], last[unit][e][mass]) != (ZERO, ZERO)
-    ]
+    states = _States.between(units, first, last)
 
-    def rows_of(given: Sequence[int]) -> dict[Emu, Rows]:
-        place = dict(zip(states, given, strict=True))
-        return {
-            unit: tuple(
-                tuple(place.get((unit, e, mass), ZERO) for mass in range(len(first[unit][e])))
-                for e in range(len(experiments))
-            )
-            for unit in units
-        }
-
-    step = Builder(ways + len(pools) + len(states))
-    kept = rows_of(step.inputs[ways + len(pools) :])
+    step = Builder(ways + len(pools) + len(states.places))
+    kept = states.rows(step.inputs[ways + len(pools) :])
     conductance = dict(zip(pools, step.inputs[ways:], strict=False))
     stored = {unit: (conductance[unit[0]], kept[unit]) for unit in units}
     values = solve(step, balances, source_rows(step, network, experiments, balances.sources), units, stored)
-    program = step.finish([values[unit][e][mass] for unit, e, mass in states], step.inputs[ways + len(pools) :])
+    program = step.finish(states.of(values), step.inputs[ways + len(pools) :])
 
-    after = Builder(len(states))
-    seen = rows_of(after.inputs) | source_rows(after, network, experiments, balances.sources)
+    after = Builder(len(states.places))
+    seen = states.rows(after.inputs) | source_rows(after, network, experiments, balances.sources)
     outputs, layout = observe(after, network, experiments, chosen, seen)
     return InstationaryPlan(
         tuple(network.reactions),
         pools,
         layout,
         len(units),
-        len(states),
-        before.finish([first[unit][e][mass] for unit, e, mass in states]).reusing_rows(),
+        len(states.places),
+        before.finish(states.of(first)).reusing_rows(),
         program.reusing_rows(),
         after.finish(outputs).reusing_rows(),
         ways_of(network, balances),
     )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _States:
+    """Fractions that are followed in time.
+
+    Attributes:
+        places: unit, experiment and mass of each.
+        masses: of each unit: how many fractions it has in each experiment.
+    """
+
+    places: tuple[tuple[Emu, int, int], ...]
+    masses: dict[Emu, tuple[int, ...]]
+
+    @classmethod
+    def between(cls, units: Iterable[Emu], first: Mapping[Emu, Rows], last: Mapping[Emu, Rows]) -> _States:
+        """Those of some units, from their rows before and in the end: what is 0 in both is 0 all the time."""
+        masses = {unit: tuple(map(len, first[unit])) for unit in units}
+        places = (
+            (unit, e, mass)
+            for unit, counts in masses.items()
+            for e, count in enumerate(counts)
+            for mass in range(count)
+        )
+        moving = ((u, e, mass) for u, e, mass in places if (first[u][e][mass], last[u][e][mass]) != (ZERO, ZERO))
+        return cls(tuple(moving), masses)
+
+    def of(self, rows: Mapping[Emu, Rows]) -> list[int]:
+        """Their rows, among those of all fractions."""
+        return [rows[unit][e][mass] for unit, e, mass in self.places]
+
+    def rows(self, given: Sequence[int]) -> dict[Emu, Rows]:
+        """Rows of all fractions, given theirs."""
+        place = dict(zip(self.places, given, strict=True))
+        return {
+            unit: tuple(
+                tuple(place.get((unit, e, mass), ZERO) for mass in range(count)) for e, count in enumerate(counts)
+            )
+            for unit, counts in self.masses.items()
+        }
 
 
 def _unfed(experiment: Experiment) -> Experiment:

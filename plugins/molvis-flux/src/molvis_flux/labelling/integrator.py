@@ -172,8 +172,9 @@ def integrate(
     size, last, gamma = len(step[8]), len(stages) - 1, stages[-1, -1]
     start = len(ways) + pools.shape[1]
     taken, reached = np.empty(_MOST_STEPS + 1), times[-1]
-    for w, program in ((before_work, before), (work, step), (after_work, after)):
-        set_constants(w, program)
+    set_constants(before_work, before)
+    set_constants(work, step)
+    set_constants(after_work, after)
     for first in range(0, count, block):
         here = min(block, count - first)
         steepest = _begin(works, state, net, exchange, pools, first, here, ways, programs)

@@ -112,22 +112,27 @@ def correction_matrix(
     rest = natural_distribution({e: n - kinds[e] for e, n in atoms.items()}, masses)
     labels = sum(MASS_SHIFT[element] for element in traced)
     columns = []
+    element, count = next(iter(kinds.items()), ("C", 0))
     for label in range(labels + 1):
         if backbone or purity < 1:
-            ((element, count),) = kinds.items() if kinds else ((("C", 0)),)
-            light, heavy = np.array(ABUNDANCE[element] if backbone else [1.0]), np.zeros(MASS_SHIFT[element] + 1)
-            heavy[[0, -1]] = 1 - purity, purity
-            if label % MASS_SHIFT[element]:
-                columns.append(np.zeros(masses))
-                continue
-            carried = label // MASS_SHIFT[element]
-            own = np.ones(1)
-            for step in [heavy] * carried + [light] * (count - carried):
-                own = np.convolve(own, step)
+            own = _with_label(element, count, label, backbone=backbone, purity=purity)
         else:
             own = np.eye(labels + 1)[label]
         columns.append(np.convolve(own, rest)[:masses])
     return np.array([np.pad(column, (0, masses - len(column))) for column in columns]).T
+
+
+def _with_label(element: str, count: int, label: int, *, backbone: bool, purity: float) -> Float[np.ndarray, " m"]:
+    """What traced atoms of one element show whose labels add `label` to the mass; nothing where no labels do."""
+    carried, left = divmod(label, MASS_SHIFT[element])
+    if left:
+        return np.zeros(1)
+    light, heavy = np.array(ABUNDANCE[element] if backbone else [1.0]), np.zeros(MASS_SHIFT[element] + 1)
+    heavy[[0, -1]] = 1 - purity, purity
+    own = np.ones(1)
+    for step in [heavy] * carried + [light] * (count - carried):
+        own = np.convolve(own, step)
+    return own
 
 
 def uncorrect(mid: Float[np.ndarray, "*n k"], matrix: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "*n m"]:

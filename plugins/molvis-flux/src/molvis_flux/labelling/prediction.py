@@ -124,6 +124,24 @@ def read_fluxes(path: Path, network: Network) -> tuple[Float[np.ndarray, "n r"],
         ReadError: the file cannot be read as that.
         SimulationError: see `complete_fluxes`.
     """
+    header, rows = _flux_table(path, network)
+    reactions = list(network.reactions)
+    wanted = {("net", name) for name in reactions}
+    wanted |= {("exchange", name) for name, r in network.reactions.items() if r.reversible}
+    if wanted <= set(header):
+        table = [[[row.get((kind, name), 0.0) for name in reactions] for kind in ("net", "exchange")] for row in rows]
+        both = np.array(table)
+        return both[:, 0], both[:, 1]
+    parts = [complete_fluxes(network, row) for row in rows]
+    return np.concatenate([net for net, _ in parts]), np.concatenate([exchange for _, exchange in parts])
+
+
+def _flux_table(path: Path, network: Network) -> tuple[list[tuple[str, str]], list[dict[tuple[str, str], float]]]:
+    """The fluxes that a table names, and their values in each of its rows.
+
+    Raises:
+        ReadError: it is no table of numbers, or names a reaction that the network does not have.
+    """
     try:
         lines = list(csv.reader(read_text(path).splitlines()))
     except csv.Error as error:
@@ -145,15 +163,7 @@ def read_fluxes(path: Path, network: Network) -> tuple[Float[np.ndarray, "n r"],
         if not all(map(math.isfinite, values)):
             raise ReadError(path, "a flux that is not finite", line=number)
         rows.append(dict(zip(header, values, strict=True)))
-    reactions = list(network.reactions)
-    wanted = {("net", name) for name in reactions}
-    wanted |= {("exchange", name) for name, r in network.reactions.items() if r.reversible}
-    if wanted <= set(header):
-        table = [[[row.get((kind, name), 0.0) for name in reactions] for kind in ("net", "exchange")] for row in rows]
-        both = np.array(table)
-        return both[:, 0], both[:, 1]
-    parts = [complete_fluxes(network, row) for row in rows]
-    return np.concatenate([net for net, _ in parts]), np.concatenate([exchange for _, exchange in parts])
+    return header, rows
 
 
 def _parameter(text: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Straight-line programs: sums of products of rows, where a row holds one number for every flux vector of a batch.
 
 A labelling simulation is nothing else, once the order of elimination is settled: no branch, no loop, no pivot. What
-runs a program stands in `kernels` (Numba) and `torch_backend`.
+runs a program is in `backends.numba_kernels` and `backends.torch`.
 """
 
 from __future__ import annotations
@@ -166,8 +166,8 @@ class Builder:
             self._count += 1
         return row
 
-    def finish(self, outputs: Sequence[int], late: Iterable[int] = ()) -> Program:
-        """The program that yields these rows; what depends on the rows of `late` inputs comes last."""
+    def _needed(self, outputs: Sequence[int]) -> Bool[np.ndarray, " r"]:
+        """Which rows the outputs depend on; those of 0 and 1 always count."""
         needed = np.zeros(self._count, dtype=bool)
         needed[list(outputs)] = needed[[ZERO, ONE]] = True
         for row in reversed(self._nodes):
@@ -176,12 +176,21 @@ class Builder:
                 needed[init] = True
                 for left, right in pairs:
                     needed[left] = needed[right] = True
-        constants = [row for row in self._value if needed[row]]
-        inputs = [row for row in self.inputs if needed[row]]
+        return needed
+
+    def _moved(self, late: Iterable[int]) -> Bool[np.ndarray, " r"]:
+        """Which rows depend on late inputs."""
         moved = np.zeros(self._count, dtype=bool)
         moved[list(late)] = True
         for row, (_, init, pairs) in self._nodes.items():
             moved[row] = moved[init] or any(moved[left] or moved[right] for left, right in pairs)
+        return moved
+
+    def finish(self, outputs: Sequence[int], late: Iterable[int] = ()) -> Program:
+        """The program that yields these rows; what depends on the rows of `late` inputs comes last."""
+        needed, moved = self._needed(outputs), self._moved(late)
+        constants = [row for row in self._value if needed[row]]
+        inputs = [row for row in self.inputs if needed[row]]
         nodes = [row for row in self._nodes if needed[row]]
         early = [row for row in nodes if not moved[row]]
         nodes = early + [row for row in nodes if moved[row]]
