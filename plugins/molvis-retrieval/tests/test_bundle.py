@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import shutil
@@ -122,7 +123,9 @@ def test_a_calibration_changed_by_hand_is_refused_until_it_is_accepted(saved: Bu
     write_calibration(saved, Calibration({"msms": 20.0}))
     file = saved.path / "bundle.toml"
     file.write_text(file.read_text().replace("msms = 20.0", "msms = 21.0"))
-    with pytest.raises(BundleError, match=r"edited by hand: .* molvis bundle verify .*tiny --accept"):
+    with pytest.raises(
+        BundleError, match=r"its checksum\. .* edited it on purpose: molvis bundle verify .*tiny --accept"
+    ):
         verify_bundle(saved.path)
     assert verify_bundle(saved.path, accept=True).calibration.weights == {"msms": 21.0}
     assert load_bundle(saved.path).calibration.weights == {"msms": 21.0}
@@ -220,7 +223,7 @@ def test_an_old_format_is_upgraded_step_by_step(saved: Bundle, monkeypatch: pyte
     def upgrade(raw: dict) -> dict:
         return {**raw, "format": 3, "licence": raw["licence"] + ", upgraded"}
 
-    monkeypatch.setattr(bundle_folder, "FORMAT", 3)
+    monkeypatch.setattr(bundle_folder, "FOLDER", dataclasses.replace(bundle_folder.FOLDER, version=3))
     monkeypatch.setitem(bundle_folder.UPGRADES, 2, upgrade)
     assert load_bundle(saved.path).metadata["licence"] == "CC0, upgraded"
 

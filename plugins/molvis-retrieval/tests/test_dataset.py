@@ -225,7 +225,10 @@ def test_a_dataset_travels_to_another_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (lambda d: (d / "dataset.toml").unlink(), "no dataset here. Make one with: molvis data import"),
+        (
+            lambda d: (d / "dataset.toml").unlink(),
+            "no dataset here: dataset.toml is missing. Make one with: molvis data import",
+        ),
         (lambda d: (d / "dataset.toml").write_text("format = "), "dataset.toml: damaged"),
         (lambda d: (d / "dataset.toml").write_text("format = 99"), "format 99; this molvis reads up to 2. Upgrade it"),
         (lambda d: (d / "msms.arrow").write_bytes((d / "msms.arrow").read_bytes()[:-40]), "msms.arrow: damaged"),

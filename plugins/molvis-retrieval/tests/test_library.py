@@ -180,7 +180,10 @@ def _shorten(path: Path, count: int) -> None:
         (lambda d: _shorten(d / "vectors.f16", 5), r"vectors\.f16: truncated: \d+ bytes, \d+ wanted"),
         (lambda d: (d / "vectors.f16").unlink(), r"vectors\.f16: truncated: 0 bytes"),
         (lambda d: _shorten(d / "library.arrow", 50), r"library\.arrow: damaged"),
-        (lambda d: (d / "index.toml").unlink(), "no index here. Make one with: molvis library build"),
+        (
+            lambda d: (d / "index.toml").unlink(),
+            "no index here: index.toml is missing. Make one with: molvis library build",
+        ),
         (lambda d: (d / "index.toml").write_text("format = 'x'"), r"index\.toml: damaged"),
         (
             lambda d: (d / "index.toml").write_text((d / "index.toml").read_text().replace("format = 2", "format = 9")),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from molvis_core.errors import MolvisError
+from molvis_core.text import in_shell
 from molvis_files.digests import is_intact, sealed
 from molvis_files.documents import load_toml
 from molvis_files.writing import recover, replacing
@@ -58,7 +59,7 @@ class FolderFormat:
         try:
             content = load_toml(file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            hint = self.make.replace("{path}", str(path))
+            hint = self.make.replace("{path}", in_shell(path))
             raise self.error(f"{path}: no {self.noun} here: {self.file} is missing. {hint}".rstrip()) from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise self.damaged(path, str(error)) from error
@@ -76,7 +77,7 @@ class FolderFormat:
 
     def damaged(self, path: Path | str, why: str) -> MolvisError:
         """The error of a folder whose file is damaged; to be raised."""
-        hint = self.mend.replace("{path}", str(path))
+        hint = self.mend.replace("{path}", in_shell(path))
         return self.error(f"{Path(path) / self.file}: damaged: {why}. {hint}".rstrip())
 
     def text(self, content: Mapping[str, Any]) -> str:

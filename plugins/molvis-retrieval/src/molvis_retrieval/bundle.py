@@ -34,7 +34,7 @@ from molvis_files.locking import sole_writer
 from molvis_files.writing import replacing_folder
 from molvis_nn.sizes import build_within
 from molvis_retrieval.bundle_folder import (
-    FORMAT,
+    FOLDER,
     default_card,
     digest_of,
     find_bundle,
@@ -392,7 +392,7 @@ def save_bundle(
                 save_file(tensors, fresh / f"{key}.safetensors")
                 digests[key] = sha256(fresh / f"{key}.safetensors")
             content = {
-                "format": FORMAT,
+                "format": FOLDER.version,
                 "molvis": molvis_core.__version__,
                 **dict(metadata or {}),
                 "plugins": {p.distribution: p.version for p in plugins() if not p.problem},

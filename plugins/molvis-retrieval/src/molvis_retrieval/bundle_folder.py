@@ -6,16 +6,14 @@ import hashlib
 import json
 import logging
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from molvis_core import registry
 from molvis_core.errors import BundleError, did_you_mean
-from molvis_core.text import in_shell
-from molvis_files.digests import KEY, checksum, is_intact, sealed
-from molvis_files.documents import load_toml
+from molvis_files.digests import KEY, checksum, sealed
+from molvis_files.folders import FolderFormat
 from molvis_files.writing import recover, replacing
 from molvis_retrieval.config import RunConfig
 
@@ -25,8 +23,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("molvis")
 
 
-FORMAT = 2
-"""Number of the format that this molvis writes. Older ones are upgraded step by step on opening."""
+FOLDER = FolderFormat(
+    noun="bundle",
+    file="bundle.toml",
+    version=2,
+    error=BundleError,
+    mend="Copy the bundle again; if you edited it on purpose: molvis bundle verify {path} --accept",
+    sealed_from=2,
+)
+"""The folder. Older versions are upgraded step by step on opening."""
 
 
 def upgrade_v1_v2(raw: dict[str, Any]) -> dict[str, Any]:
@@ -41,26 +46,8 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: upgrade_v1
 
 def read_content(file: Path, *, accept: bool = False) -> dict[str, Any]:
     """What `bundle.toml` says, upgraded to this molvis's format, if it is what was written."""
-    try:
-        raw = load_toml(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BundleError(f"{file.parent}: no bundle here: bundle.toml is missing") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BundleError(f"{file}: damaged: {error}") from error
-    found = raw.get("format")
-    if not isinstance(found, int) or found < 1:
-        raise BundleError(f"{file}: 'format' is {found!r}; a number from 1 to {FORMAT} is wanted")
-    if found > FORMAT:
-        raise BundleError(
-            f"{file}: made by molvis {raw.get('molvis', '?')} in format {found}; this molvis reads up to {FORMAT}. "
-            "Upgrade it: pip install --upgrade molvis-core"
-        )
-    if found > 1 and not accept and not is_intact(raw):
-        raise BundleError(
-            f"{file}: damaged, or edited by hand: its content does not match its checksum. Copy the bundle again; if "
-            f"you edited it on purpose: molvis bundle verify {in_shell(file.parent)} --accept"
-        )
-    for step in range(found, FORMAT):
+    raw = FOLDER.read(file.parent, accept=accept)
+    for step in range(raw["format"], FOLDER.version):
         raw = UPGRADES[step](raw)
     return raw
 

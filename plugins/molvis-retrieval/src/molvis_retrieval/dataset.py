@@ -11,7 +11,6 @@ import dataclasses
 import errno
 import hashlib
 import logging
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,9 +24,8 @@ from jaxtyping import Int64
 from molvis_core.errors import DatasetError, did_you_mean
 from molvis_core.records import Measurement, Structure
 from molvis_core.text import in_shell
-from molvis_files.digests import blocks_of, damage, is_intact, sealed, stored_digests
-from molvis_files.documents import load_toml
-from molvis_files.writing import recover
+from molvis_files.digests import blocks_of, damage, sealed, stored_digests
+from molvis_files.folders import FolderFormat
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,8 +33,16 @@ if TYPE_CHECKING:
 log = logging.getLogger("molvis")
 
 
-FORMAT = 2
-"""Number of the format that this molvis writes. Format 1 had no digests of blocks."""
+FOLDER = FolderFormat(
+    noun="dataset",
+    file="dataset.toml",
+    version=2,
+    error=DatasetError,
+    make="Make one with: molvis data import FILES --out {path}",
+    mend="Import the files again.",
+    sealed_from=2,
+)
+"""The folder. Version 1 had no digests of blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,32 +83,13 @@ class Dataset:
             DatasetError: there is none, it is damaged, or it is of a newer format.
         """
         path = Path(path)
-        recover(path)
-        file = path / "dataset.toml"
-        try:
-            metadata = load_toml(file.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise DatasetError(
-                f"{path}: no dataset here. Make one with: molvis data import FILES --out {in_shell(path)}"
-            ) from error
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise DatasetError(f"{file}: damaged: {error}. Import the files again.") from error
-        found = metadata.get("format")
-        if not isinstance(found, int):
-            raise DatasetError(f"{file}: damaged: 'format' is {found!r}. Import the files again.")
-        if found > FORMAT:
-            raise DatasetError(
-                f"{file}: made by molvis {metadata.get('molvis', '?')} in format {found}; this molvis reads up to "
-                f"{FORMAT}. Upgrade it: pip install --upgrade molvis-core"
-            )
-        if found < 2:
+        metadata = FOLDER.read(path)
+        if metadata["format"] < 2:
             log.warning(
                 "%s: made by an older molvis, without digests: damage to it goes unnoticed. Give it some: molvis data "
                 "verify %s --add",
                 path, in_shell(path),
             )  # fmt: skip
-        elif not is_intact(metadata):
-            raise DatasetError(f"{file}: damaged: its content does not match its checksum. Import the files again.")
         return cls(path, metadata)
 
     @property
@@ -347,7 +334,7 @@ def write_metadata(folder: Path, records: Mapping[str, str], sources: Sequence[s
         entry = {"record": record, "measurements": len(table), "compounds": compounds, "folds": dict(folds)}
         modalities[name] = entry
     content = {
-        "format": FORMAT,
+        "format": FOLDER.version,
         "molvis": molvis_core.__version__,
         "digest": digest.hexdigest(),
         "sources": list(sources),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import tomllib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +16,8 @@ from jaxtyping import Float, Float32, Int64
 
 from molvis_core.errors import IndexFileError
 from molvis_core.text import in_shell
-from molvis_files.digests import BLOCK, Digester, blocks_of, damage, digests_of, is_intact, sealed, stored_digests
-from molvis_files.documents import load_toml
+from molvis_files.digests import BLOCK, Digester, blocks_of, damage, digests_of, sealed, stored_digests
+from molvis_files.folders import FolderFormat
 from molvis_files.locking import sole_writer
 from molvis_files.writing import recover, replacing, replacing_folder
 from molvis_retrieval import metrics
@@ -34,8 +33,16 @@ Progress = Callable[[int, int], None]
 log = logging.getLogger("molvis")
 
 
-FORMAT = 2
-"""Number of the index format that this molvis writes. Format 1 had no digests of blocks."""
+FOLDER = FolderFormat(
+    noun="index",
+    file="index.toml",
+    version=2,
+    error=IndexFileError,
+    make="Make one with: molvis library build BUNDLE FILES --out {path}",
+    mend="Build the index again.",
+    sealed_from=2,
+)
+"""The folder. Version 1 had no digests of blocks."""
 
 
 _PREPARED = 8192
@@ -270,7 +277,7 @@ def index_state(path: Path | str, bundle: Bundle) -> Literal["none", "begun", "c
 
 def _head(bundle: Bundle, library: Library) -> dict[str, Any]:
     return {
-        "format": FORMAT,
+        "format": FOLDER.version,
         "bundle_digest": bundle.encoders_digest,
         "bundle_name": bundle.name,
         "library_digest": library.digest,
@@ -335,27 +342,12 @@ def read_metadata(path: Path) -> dict[str, Any]:
     Raises:
         IndexFileError: there is none, it is damaged, or of a newer format.
     """
-    file = path / "index.toml"
-    try:
-        metadata = load_toml(file.read_text(encoding="utf-8"))
-        if not isinstance(metadata["format"], int):
-            raise IndexFileError(f"{file}: damaged: 'format' is {metadata['format']!r}. Build the index again.")
-        _ = metadata["count"], metadata["dim"], metadata["bundle_digest"]
-    except FileNotFoundError as error:
-        raise IndexFileError(
-            f"{path}: no index here. Make one with: molvis library build BUNDLE FILES --out {in_shell(path)}"
-        ) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError) as error:
-        raise IndexFileError(f"{file}: damaged: {error}. Build the index again.") from error
-    if metadata["format"] > FORMAT:
-        raise IndexFileError(
-            f"{file}: format {metadata['format']}; this molvis reads up to {FORMAT}. Upgrade it: pip install --upgrade "
-            "molvis-core"
-        )
-    if metadata["format"] > 1 and not is_intact(metadata):
-        raise IndexFileError(f"{file}: damaged: its content does not match its checksum. Build the index again.")
-    if metadata["format"] > 1 and None in [stored_digests(metadata, name) for name in ("library.arrow", "vectors.f16")]:
-        raise IndexFileError(f"{file}: damaged: it has no digests of its files. Build the index again.")
+    metadata = FOLDER.read(path)
+    if missing := sorted({"count", "dim", "bundle_digest"} - metadata.keys()):
+        raise FOLDER.damaged(path, f"it does not state {', '.join(missing)}")
+    named = [stored_digests(metadata, name) for name in ("library.arrow", "vectors.f16")]
+    if metadata["format"] > 1 and None in named:
+        raise FOLDER.damaged(path, "it has no digests of its files")
     return metadata
 
 

@@ -44,7 +44,7 @@ def verify_dataset(path: Path | str, *, add: bool = False) -> Verification:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     if digest.hexdigest() != metadata["digest"]:
         return Verification(path, {}, (Damage("*.arrow", None, "the data are not what was written"),))
-    return _added(path, "dataset.toml", {**metadata, "format": datasets.FORMAT}, [*names, "problems.csv"])
+    return _added(path, "dataset.toml", {**metadata, "format": datasets.FOLDER.version}, [*names, "problems.csv"])
 
 
 def verify_index(path: Path | str, *, add: bool = False) -> Verification:
@@ -73,7 +73,7 @@ def verify_index(path: Path | str, *, add: bool = False) -> Verification:
     if not add:
         raise IndexFileError(f"{path}: it has no digests. Give it some: molvis library verify {path} --add")
     indexes.Index.open(path)
-    return _added(path, "index.toml", {**metadata, "format": indexes.FORMAT}, names)
+    return _added(path, "index.toml", {**metadata, "format": indexes.FOLDER.version}, names)
 
 
 def _broken(path: Path, name: str, error: MolvisError) -> Verification:
