@@ -51,11 +51,7 @@ def read_freeflux(
     path = Path(path)
     if path.is_dir():
         folder, path = path, _table(path, "reactions") or path / "reactions.tsv"
-        data = data or {
-            name: file
-            for name, part in (("stationary", "measured_MDVs"), ("instationary", "measured_inst_MDVs"))
-            if (file := _table(folder, part))
-        }
+        data = data or _mids_in(folder)
         measured_fluxes = measured_fluxes or _table(folder, "measured_fluxes")
         fluxes = fluxes or _table(folder, "fluxes")
         concentrations = concentrations or _table(folder, "concentrations")
@@ -63,19 +59,11 @@ def read_freeflux(
     reader = _Reader(draft, path)
     reader.reactions()
     settle_roles(draft)
-    for name, files in by_experiment(data).items():
-        draft.data[name] = [datum for _, file in files for datum in reader.mids(Path(file))]
-    measured = [] if measured_fluxes is None else reader.measured_fluxes(Path(measured_fluxes))
-    if measured and not draft.data:
-        draft.data["default"] = []
-    for found in draft.data.values():
-        found += measured
+    reader.measurements(data, measured_fluxes)
     if fluxes is not None:
         reader.values(Path(fluxes))
     if concentrations is not None:
-        for row in reader.table(Path(concentrations), 2):
-            draft.known_metabolite(row.cells[0], row.line, "a concentration", str(concentrations))
-            draft.pools[row.cells[0]] = number(Path(concentrations), row, row.cells[1], f"the pool {row.cells[0]}")
+        reader.concentrations(Path(concentrations))
     if tracers:
         for name, sources in assign_tracers(tracers, list(draft.data) or ["default"], draft).items():
             draft.tracers[name] = sources
@@ -98,6 +86,16 @@ def _table(folder: Path, name: str) -> Path | None:
     return next((p for suffix in (".tsv", ".xlsx", ".csv") if (p := folder / f"{name}{suffix}").is_file()), None)
 
 
+def _mids_in(folder: Path) -> dict[str, Path]:
+    """The tables of measured MIDs of a folder, by experiment."""
+    parts = {"stationary": "measured_MDVs", "instationary": "measured_inst_MDVs"}
+    return {name: file for name, part in parts.items() if (file := _table(folder, part))}
+
+
+_Side = list[tuple[str, float, tuple[str, ...]]]
+"""Metabolites with their coefficients and the labels of their atoms."""
+
+
 class _Reader:
     """One table after the other."""
 
@@ -114,36 +112,42 @@ class _Reader:
         return found
 
     def reactions(self) -> None:
-        read: list[tuple[Row, list[list[tuple[str, float, tuple[str, ...]]]]]] = []
-        for row in self.table(self.path, 4):
-            read.append((row, [self.side(cell, row) for cell in row.cells[1:3]]))
+        read = [(row, self.sides(row)) for row in self.table(self.path, 4)]
+        # Every metabolite is known, with all its atoms, before the first reaction is made of them.
         for row, sides in read:
-            # Maps of what leaves the network say nothing, and the shipped models have some that are too short.
-            followed = all(any(atoms for *_, atoms in side) for side in sides)
-            for side in sides:
-                for name, _, atoms in side:
-                    self.metabolite(name, atoms if followed else (), row)
+            for name, _, atoms in (item for side in sides for item in side):
+                self.metabolite(name, atoms, row)
         for row, sides in read:
-            followed = all(any(atoms for *_, atoms in side) for side in sides)
-            participants = [
-                tuple(Participant(name, times, atoms if followed else ()) for name, times, atoms in side)
-                for side in sides
-            ]
-            reversible = row.cells[3] in ("1", "1.0", "True", "TRUE")
-            self.draft.add_reaction(
-                Reaction(
-                    row.cells[0],
-                    participants[0],
-                    participants[1],
-                    reversible,
-                    net=(-math.inf if reversible else 0.0, math.inf),
-                    exchange=(0.0, math.inf),
-                    where=self.draft.where(row.line),
-                ),
-                row.line,
-            )
+            self.reaction(row, sides)
 
-    def side(self, text: str, row: Row) -> list[tuple[str, float, tuple[str, ...]]]:
+    def sides(self, row: Row) -> tuple[_Side, _Side]:
+        """Substrates and products of a reaction.
+
+        Maps of what leaves the network say nothing, and the shipped models have some that are too short: atoms are
+        left out where one side has none.
+        """
+        left, right = (self.side(cell, row) for cell in row.cells[1:3])
+        if all(any(atoms for *_, atoms in side) for side in (left, right)):
+            return left, right
+        return [(name, times, ()) for name, times, _ in left], [(name, times, ()) for name, times, _ in right]
+
+    def reaction(self, row: Row, sides: tuple[_Side, _Side]) -> None:
+        substrates, products = (tuple(Participant(*item) for item in side) for side in sides)
+        reversible = row.cells[3] in ("1", "1.0", "True", "TRUE")
+        self.draft.add_reaction(
+            Reaction(
+                row.cells[0],
+                substrates,
+                products,
+                reversible,
+                net=(-math.inf if reversible else 0.0, math.inf),
+                exchange=(0.0, math.inf),
+                where=self.draft.where(row.line),
+            ),
+            row.line,
+        )
+
+    def side(self, text: str, row: Row) -> _Side:
         found = []
         for item in text.split("+"):
             match = _ITEM.fullmatch(item.strip())
@@ -175,6 +179,16 @@ class _Reader:
                 "correct one",
                 row.line,
             )
+
+    def measurements(self, data: Data, measured_fluxes: str | Path | None) -> None:
+        """MIDs by experiment, each with the measured net fluxes, which belong to all of them."""
+        for name, files in by_experiment(data).items():
+            self.draft.data[name] = [datum for _, file in files for datum in self.mids(Path(file))]
+        measured = [] if measured_fluxes is None else self.measured_fluxes(Path(measured_fluxes))
+        if measured and not self.draft.data:
+            self.draft.data["default"] = []
+        for found in self.draft.data.values():
+            found += measured
 
     def mids(self, path: Path) -> list[Datum]:
         found = []
@@ -211,6 +225,11 @@ class _Reader:
             value, sd = (number(path, row, cell, f"the flux {row.cells[0]}") for cell in row.cells[1:3])
             found.append(Datum(row.cells[0], "net", (value,), (sd,), where=self.draft.where(row.line, str(path))))
         return found
+
+    def concentrations(self, path: Path) -> None:
+        for row in self.table(path, 2):
+            self.draft.known_metabolite(row.cells[0], row.line, "a concentration", str(path))
+            self.draft.pools[row.cells[0]] = number(path, row, row.cells[1], f"the pool {row.cells[0]}")
 
     def values(self, path: Path) -> None:
         ways: dict[str, dict[str, float]] = {}

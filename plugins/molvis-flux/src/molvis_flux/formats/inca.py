@@ -211,26 +211,8 @@ def _mids(path: Path, draft: Draft) -> None:
     bare: dict[str, bool] = {}
     for row, cell in _table(path, wanted):
         name, line = cell["ms_id"], row.line
-        metabolite = draft.known_metabolite(cell["met_id"], line, f"fragment {name!r}", str(path))
-        atoms = tuple(int(a) - 1 for a in numbers(path, row, cell["labelled_atom_ids"], "an atom"))
-        if not atoms or max(atoms) >= len(metabolite.elements) or min(atoms) < 0:
-            raise draft.error(
-                f"fragment {name!r} has the atoms {cell['labelled_atom_ids']}, and {metabolite.name} has "
-                f"{len(metabolite.elements)}",
-                line,
-                str(path),
-            )
-        rest = cell["unlabelled_atoms"]
-        formula = f"C{len(atoms)}{rest}" if rest else ""
-        fragment = Fragment(
-            name,
-            ((1.0, metabolite.name, atoms),),
-            ("C",) * len(atoms),
-            _joined(formula),
-            where=draft.where(line, str(path)),
-        )
-        draft.fragments.setdefault(name, fragment)
-        bare[name] = not rest
+        draft.fragments.setdefault(name, _fragment(path, row, cell, draft))
+        bare[name] = not cell["unlabelled_atoms"]
         mass = int(number(path, row, cell["mass_isotope"], "mass_isotope"))
         key = (cell["experiment_id"], name, cell.get("measurement_replicate", ""), cell.get("time", ""))
         times.add(key[3])
@@ -258,6 +240,29 @@ def _mids(path: Path, draft: Draft) -> None:
         )
 
 
+def _fragment(path: Path, row: Row, cell: Mapping[str, str], draft: Draft) -> Fragment:
+    """The fragment that a row of measured intensities is of."""
+    name, line = cell["ms_id"], row.line
+    metabolite = draft.known_metabolite(cell["met_id"], line, f"fragment {name!r}", str(path))
+    atoms = tuple(int(a) - 1 for a in numbers(path, row, cell["labelled_atom_ids"], "an atom"))
+    if not atoms or max(atoms) >= len(metabolite.elements) or min(atoms) < 0:
+        raise draft.error(
+            f"fragment {name!r} has the atoms {cell['labelled_atom_ids']}, and {metabolite.name} has "
+            f"{len(metabolite.elements)}",
+            line,
+            str(path),
+        )
+    rest = cell["unlabelled_atoms"]
+    formula = f"C{len(atoms)}{rest}" if rest else ""
+    return Fragment(
+        name,
+        ((1.0, metabolite.name, atoms),),
+        ("C",) * len(atoms),
+        _joined(formula),
+        where=draft.where(line, str(path)),
+    )
+
+
 def _normalised(name: str, values: tuple[float, ...], sd: tuple[float, ...], **more: Any) -> Datum:
     """Intensities are in any unit: a complete MID is made to sum to one, another has a scale to be fitted."""
     total = sum(values)
@@ -280,37 +285,52 @@ def _json(path: Path, draft: Draft) -> None:
         network = model["reaction_network"]
         draft.name = network.get("name") or network.get("id") or draft.name
         for item in network["reactions"]:
-            sides: tuple[list[Participant], list[Participant]] = ([], [])
-            for name, maps in item["stoichiometry_input"].items():
-                for atoms, coefficient in maps.items():
-                    sides[coefficient > 0].append(Participant(name, abs(float(coefficient)), tuple(atoms)))
-            _add(draft, item["id"], tuple(sides[0]), tuple(sides[1]), bool(item["reversible"]), None)
+            _json_reaction(item, draft)
         settle_roles(draft)
         kinds = {tracer["isotope"]: tracer for tracer in model.get("tracers", ())}
         for experiment in model.get("tracer_experiments", ()):
-            name = experiment["experiment_id"]
-            parts: dict[str, list[tuple[tuple[int, ...], float, float]]] = {}
-            for isotope, share in experiment["tracer_enrichments"].items():
-                tracer = kinds[isotope]
-                atoms = tuple(tracer["labelled_atom_positions"])
-                parts.setdefault(tracer["compound"], []).append((atoms, float(share), float(tracer["purity"])))
-            for source, found in parts.items():
-                draft.tracers.setdefault(name, {})[source] = _mixture(draft, source, found, None, None)
+            _json_tracers(experiment, kinds, draft)
         for item in model.get("flux_measurements", ()):
             draft.known_reaction(item["reaction_id"], None, "a measured flux")
             value, sd = float(item["measured_flux"]), float(item["measurement_error"])
             draft.data.setdefault(item["experiment_id"], []).append(Datum(item["reaction_id"], "net", (value,), (sd,)))
         for item in model.get("mid_measurements", ()):
-            metabolite = draft.known_metabolite(item["compound_id"], None, f"fragment {item['fragment_id']!r}")
-            atoms = tuple(range(len(metabolite.elements)))
-            fragment = Fragment(item["fragment_id"], ((1.0, metabolite.name, atoms),), metabolite.elements)
-            draft.fragments.setdefault(fragment.name, fragment)
-            parts_of = sorted(item["measured_components"], key=lambda c: int(c["mass_isotopomer_id"]))
-            values = tuple(float(c["measured_intensity"]) for c in parts_of)
-            sd = tuple(float(c["measured_std_dev"]) for c in parts_of)
-            draft.data.setdefault(item["experiment_id"], []).append(_normalised(fragment.name, values, sd))
+            _json_mid(item, draft)
     except json.JSONDecodeError as error:
         raise ReadError(path, f"is no JSON: {error.msg}", line=error.lineno) from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ReadError(path, f"is no model of INCAWrapper: lacks or misuses {error}") from error
     draft.cap_at_scale()
+
+
+def _json_reaction(item: Mapping[str, Any], draft: Draft) -> None:
+    """A reaction, whose substrates have negative coefficients."""
+    sides: tuple[list[Participant], list[Participant]] = ([], [])
+    for name, maps in item["stoichiometry_input"].items():
+        for atoms, coefficient in maps.items():
+            sides[coefficient > 0].append(Participant(name, abs(float(coefficient)), tuple(atoms)))
+    _add(draft, item["id"], tuple(sides[0]), tuple(sides[1]), bool(item["reversible"]), None)
+
+
+def _json_tracers(experiment: Mapping[str, Any], kinds: Mapping[str, Any], draft: Draft) -> None:
+    """The tracers of an experiment, of their shares and of `kinds`, what each isotope is."""
+    name = experiment["experiment_id"]
+    parts: dict[str, list[tuple[tuple[int, ...], float, float]]] = {}
+    for isotope, share in experiment["tracer_enrichments"].items():
+        tracer = kinds[isotope]
+        atoms = tuple(tracer["labelled_atom_positions"])
+        parts.setdefault(tracer["compound"], []).append((atoms, float(share), float(tracer["purity"])))
+    for source, found in parts.items():
+        draft.tracers.setdefault(name, {})[source] = _mixture(draft, source, found, None, None)
+
+
+def _json_mid(item: Mapping[str, Any], draft: Draft) -> None:
+    """A measured MID and its fragment, which has all atoms of its compound."""
+    metabolite = draft.known_metabolite(item["compound_id"], None, f"fragment {item['fragment_id']!r}")
+    atoms = tuple(range(len(metabolite.elements)))
+    fragment = Fragment(item["fragment_id"], ((1.0, metabolite.name, atoms),), metabolite.elements)
+    draft.fragments.setdefault(fragment.name, fragment)
+    parts = sorted(item["measured_components"], key=lambda c: int(c["mass_isotopomer_id"]))
+    values = tuple(float(c["measured_intensity"]) for c in parts)
+    sd = tuple(float(c["measured_std_dev"]) for c in parts)
+    draft.data.setdefault(item["experiment_id"], []).append(_normalised(fragment.name, values, sd))

@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,21 @@ studies = studies_of(read_mfapy)
 def is_mfapy(path: Path) -> bool:
     """Whether a file has the section of reactions of mfapy."""
     return path.is_file() and "//Reactions" in read_text(path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    """A line of the status: `state` says whether it is of a reaction, a metabolite or a reversible pair."""
+
+    state: str
+    name: str
+    kind: str
+    value: float
+    spread: float
+    low: float
+    high: float
+    line: int
+    where: str
 
 
 class _Model:
@@ -235,6 +251,32 @@ class _Model:
         measured: list[Datum] = []
         known = {"reaction": self.draft.reactions, "metabolite": self.draft.metabolites, "reversible": self.pairs}
         used, foreign = 0, []
+        for status in self.status_lines(path):
+            if status.state not in known:
+                raise self.draft.error(
+                    f"the state is {status.state!r}; it is {', '.join(known)}", status.line, str(path)
+                )
+            if status.name not in known[status.state]:
+                # mfapy passes over such lines, and its own examples have them.
+                foreign.append(f"{status.name} (line {status.line})")
+                continue
+            used += 1
+            if status.state == "reaction":
+                measured += self.reaction_status(status, path)
+            elif status.state == "metabolite":
+                measured += self.metabolite_status(status)
+            else:
+                self.pair_status(status)
+        if foreign and not used:
+            raise self.draft.error(
+                "none of its lines belongs to the model; is it the status of another?", path=str(path)
+            )
+        if foreign:
+            self.draft.notes.append(f"{path}: not in the model, not used: {', '.join(foreign)}.")
+        return measured
+
+    def status_lines(self, path: Path) -> Iterator[_Status]:
+        """The lines of a status, with finite numbers and bounds in their order."""
         for number, line in enumerate(read_text(path).splitlines(), 1):
             cells = [cell.strip() for cell in re.split(r"[,\t]", line)]
             if len(cells) < 2 or cells[0] in ("State", "") or line.startswith("#"):
@@ -255,63 +297,42 @@ class _Model:
                     f"{name!r}: its bounds {low:g} and {high:g} are the wrong way round", number, str(path)
                 )
             where = self.draft.where(number, str(path))
-            if state not in known:
-                raise self.draft.error(f"the state is {state!r}; it is {', '.join(known)}", number, str(path))
-            if name not in known[state]:
-                # mfapy passes over such lines, and its own examples have them.
-                foreign.append(f"{name} (line {number})")
-                continue
-            used += 1
-            if state == "reaction":
-                measured += self.reaction_status(name, kind, (value, spread, low, high), where, (path, number))
-            elif state == "metabolite":
-                metabolite = self.draft.metabolites[name]
-                fixed = (value, value) if kind == "fixed" else (low, high)
-                self.draft.metabolites[name] = dataclasses.replace(metabolite, pool=fixed)
-                self.draft.pools[name] = value
-                if kind == "fitting":
-                    measured.append(Datum(name, "pool", (value,), (spread,), where=where))
-            else:
-                forward, backward, *_, line_of = self.pairs[name]
-                if kind == "fixed":
-                    low = high = value
-                self.pairs[name] = (forward, backward, low, high, line_of)
-        if foreign and not used:
-            raise self.draft.error(
-                "none of its lines belongs to the model; is it the status of another?", path=str(path)
-            )
-        if foreign:
-            self.draft.notes.append(f"{path}: not in the model, not used: {', '.join(foreign)}.")
-        return measured
+            yield _Status(state, name, kind, value, spread, low, high, number, where)
 
-    def reaction_status(
-        self, name: str, kind: str, numbers: tuple[float, float, float, float], where: str, place: tuple[Path, int]
-    ) -> Iterator[Datum]:
-        value, spread, low, high = numbers
-        path, number = place
+    def reaction_status(self, status: _Status, path: Path) -> Iterator[Datum]:
+        name, kind, value = status.name, status.kind, status.value
         reaction = self.draft.reactions[name]
         if kind not in ("fixed", "free", "fitting", "pseudo"):
             raise self.draft.error(
-                f"{name!r} is of type {kind!r}; it is fixed, free, fitting or pseudo", number, str(path)
+                f"{name!r} is of type {kind!r}; it is fixed, free, fitting or pseudo", status.line, str(path)
             )
         # mfapy holds fluxes off zero by a tiny bound that it does not enforce; its E. coli example cannot meet it.
-        net = (value, value) if kind == "fixed" else (low if low > _FLOOR else 0.0, high)
+        net = (value, value) if kind == "fixed" else (status.low if status.low > _FLOOR else 0.0, status.high)
         substrates = reaction.substrates
         if kind == "pseudo":
             substrates = tuple(dataclasses.replace(p, coefficient=0.0) for p in substrates)
         self.draft.reactions[name] = dataclasses.replace(reaction, net=net, substrates=substrates)
         self.draft.fluxes["net", name] = value
         if kind == "fitting":
-            yield Datum(name, "net", (value,), (spread,), where=where)
+            yield Datum(name, "net", (value,), (status.spread,), where=status.where)
+
+    def metabolite_status(self, status: _Status) -> Iterator[Datum]:
+        name, value = status.name, status.value
+        pool = (value, value) if status.kind == "fixed" else (status.low, status.high)
+        self.draft.metabolites[name] = dataclasses.replace(self.draft.metabolites[name], pool=pool)
+        self.draft.pools[name] = value
+        if status.kind == "fitting":
+            yield Datum(name, "pool", (value,), (status.spread,), where=status.where)
+
+    def pair_status(self, status: _Status) -> None:
+        forward, backward, *_, line = self.pairs[status.name]
+        low, high = (status.value, status.value) if status.kind == "fixed" else (status.low, status.high)
+        self.pairs[status.name] = (forward, backward, low, high, line)
 
     def close(self, merge: bool) -> None:
         """Make conditions of the pairs, or merge them."""
         for name, (forward, backward, low, high, number) in self.pairs.items():
-            terms: Counter[str] = Counter()
-            for text, sign in ((forward, 1), (backward, -1)):
-                for part in (p.strip() for p in text.split("+")):
-                    if part not in ("nothing", ""):
-                        terms[part] += sign
+            terms = _difference(forward, backward)
             if unknown := [r for r in terms if r not in self.draft.reactions]:
                 # mfapy passes over them, and the published whole-body model has them.
                 near = did_you_mean(unknown[0], self.draft.reactions)
@@ -327,9 +348,7 @@ class _Model:
             ):
                 continue
             # Bounds so wide that they exclude nothing would only slow down what samples.
-            reach = [self.draft.reactions[r].net for r in terms]
-            top = sum(b[1] if sign > 0 else -b[0] for b, sign in zip(reach, terms.values(), strict=True))
-            floor = sum(b[0] if sign > 0 else -b[1] for b, sign in zip(reach, terms.values(), strict=True))
+            floor, top = self.reach(terms)
             if low > floor or high < top:
                 self.draft.constraints.append(
                     Constraint(
@@ -337,6 +356,13 @@ class _Model:
                         self.draft.where(number), f"{name} = {forward} - {backward}",
                     )
                 )  # fmt: skip
+
+    def reach(self, terms: Mapping[str, int]) -> tuple[float, float]:
+        """The least and the greatest value of a sum of fluxes that the bounds of each allow."""
+        reach = [self.draft.reactions[r].net for r in terms]
+        top = sum(b[1] if sign > 0 else -b[0] for b, sign in zip(reach, terms.values(), strict=True))
+        floor = sum(b[0] if sign > 0 else -b[1] for b, sign in zip(reach, terms.values(), strict=True))
+        return floor, top
 
     def merge(self, name: str, forward: str, backward: str, low: float, high: float) -> bool:
         """One reversible reaction of two that mirror each other; False where they do not."""
@@ -363,6 +389,16 @@ class _Model:
         return True
 
 
+def _difference(forward: str, backward: str) -> Counter[str]:
+    """How often each reaction counts in a pair's net flux: `v1+v2` against `v3`, or against `nothing`."""
+    terms: Counter[str] = Counter()
+    for text, sign in ((forward, 1), (backward, -1)):
+        for part in (p.strip() for p in text.split("+")):
+            if part not in ("nothing", ""):
+                terms[part] += sign
+    return terms
+
+
 def _shape(left: Sequence[Participant], right: Sequence[Participant]) -> object:
     """What a reaction does, whatever its letters and the order of its participants."""
     numbers: dict[str, int] = {}
@@ -379,6 +415,33 @@ def _shape(left: Sequence[Participant], right: Sequence[Participant]) -> object:
 
 
 def _read_mids(path: Path, draft: Draft, unused: set[str], time: float | None) -> Iterator[Datum]:
+    rows, lines = _mid_rows(path, draft, unused)
+    for name, masses in rows.items():
+        used = {mass: (value, spread) for mass, (value, spread, select) in masses.items() if select}
+        if not used:
+            continue
+        length = len(draft.fragments[name].elements) + 1
+        if max(used) >= length:
+            raise draft.error(
+                f"M+{max(used)} of {name!r} is measured, but the fragment has {length - 1} carbons, M+0 to "
+                f"M+{length - 1}",
+                lines[name],
+                str(path),
+            )
+        yield Datum(
+            name,
+            "mid",
+            tuple(used[m][0] if m in used else math.nan for m in range(length)),
+            tuple(used[m][1] if m in used else math.nan for m in range(length)),
+            time,
+            where=draft.where(lines[name], str(path)),
+        )
+
+
+def _mid_rows(
+    path: Path, draft: Draft, unused: set[str]
+) -> tuple[dict[str, dict[int, tuple[float, float, bool]]], dict[str, int]]:
+    """By fragment and mass: fraction, standard deviation and whether it is selected; and each fragment's first line."""
     rows: dict[str, dict[int, tuple[float, float, bool]]] = {}
     lines: dict[str, int] = {}
     for number, line in enumerate(read_text(path).splitlines(), 1):
@@ -400,23 +463,4 @@ def _read_mids(path: Path, draft: Draft, unused: set[str], time: float | None) -
             raise draft.error(f"M+{mass} of {name!r} is measured twice; take one line away", number, str(path))
         rows[name][int(mass)] = (value, spread, cells[2] == "1")
         lines.setdefault(name, number)
-    for name, masses in rows.items():
-        used = {mass: (value, spread) for mass, (value, spread, select) in masses.items() if select}
-        if not used:
-            continue
-        length = len(draft.fragments[name].elements) + 1
-        if max(used) >= length:
-            raise draft.error(
-                f"M+{max(used)} of {name!r} is measured, but the fragment has {length - 1} carbons, M+0 to "
-                f"M+{length - 1}",
-                lines[name],
-                str(path),
-            )
-        yield Datum(
-            name,
-            "mid",
-            tuple(used[m][0] if m in used else math.nan for m in range(length)),
-            tuple(used[m][1] if m in used else math.nan for m in range(length)),
-            time,
-            where=draft.where(lines[name], str(path)),
-        )
+    return rows, lines

@@ -176,17 +176,10 @@ def read_measured(path: str | Path) -> tuple[MeasuredMID, ...]:
             ]
             continue
         for start, block, samples in blocks.get(row.sheet, ()):
-            label = row.cells[start + 1] if start + 1 < len(row.cells) else ""
-            if not re.fullmatch(r"[0-9]{1,4}(?:\.0)?", label):
+            isotopomer = _isotopomer(row, start, current)
+            if isotopomer is None:
                 continue
-            heavy = re.match(r"([0-9]{1,4})\[13C\]", row.cells[start])
-            compound = row.cells[start][heavy.end() if heavy else 0 :].strip()
-            known, _ = current.get((row.sheet, start), ("", 0))
-            # Where names tell the mass, labels may count rows.
-            mass = int(heavy[1]) if heavy else int(float(label)) if compound == known else 0
-            if mass == 0:
-                current[row.sheet, start] = compound, row.line
-            name, first = current.get((row.sheet, start), (compound, row.line))
+            name, first, mass = isotopomer
             for column, sample in samples.items():
                 text = row.cells[column] if column < len(row.cells) else ""
                 key = (row.sheet, block, sample, name, first)
@@ -197,6 +190,27 @@ def read_measured(path: str | Path) -> tuple[MeasuredMID, ...]:
     if not found:
         raise ReadError(path, "there is no table with the columns Compound, Label and samples")
     return tuple(found.values())
+
+
+def _isotopomer(row: Row, start: int, current: dict[tuple[str, int], tuple[str, int]]) -> tuple[str, int, int] | None:
+    """The compound that a row of a block is about, the line where that begins, and the mass shift.
+
+    Args:
+        row: without a number as its label it is about nothing.
+        start: column where the block begins.
+        current: by sheet and column, the compound that was begun last and its line; a row of M+0 begins another.
+    """
+    label = row.cells[start + 1] if start + 1 < len(row.cells) else ""
+    if not re.fullmatch(r"[0-9]{1,4}(?:\.0)?", label):
+        return None
+    heavy = re.match(r"([0-9]{1,4})\[13C\]", row.cells[start])
+    compound = row.cells[start][heavy.end() if heavy else 0 :].strip()
+    known, _ = current.get((row.sheet, start), ("", 0))
+    # Where names tell the mass, labels may count rows.
+    mass = int(heavy[1]) if heavy else int(float(label)) if compound == known else 0
+    if mass == 0:
+        current[row.sheet, start] = compound, row.line
+    return *current.get((row.sheet, start), (compound, row.line)), mass
 
 
 def _samples(cells: tuple[str, ...], start: int, end: int) -> dict[int, str]:
