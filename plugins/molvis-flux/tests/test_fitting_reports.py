@@ -20,6 +20,7 @@ from molvis_flux.formats.writers import write_study
 from molvis_flux.model.examples import antoniewicz
 from molvis_flux.model.network import Tracer
 from molvis_flux.report import figures, tables
+from molvis_flux.report.layout import layout
 from molvis_flux.report.page import report
 
 
@@ -62,7 +63,7 @@ def test_the_picture_of_the_network_names_every_metabolite_and_flux(found: FluxR
 
 
 def test_metabolites_lie_below_what_they_are_made_from() -> None:
-    place = figures.layout(antoniewicz().network)
+    place = layout(antoniewicz().network)
     assert place["A"][1] < place["B"][1] < place["D"][1] < place["F"][1]
     assert len(set(place.values())) == len(place)
 

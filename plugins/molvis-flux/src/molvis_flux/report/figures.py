@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from molvis_flux.fit.identifiability import BOUNDED, FIXED, IDENTIFIABLE, UNSEEN
 from molvis_flux.fit.multistart import FluxResult
-from molvis_flux.model.network import Network
+from molvis_flux.report.layout import Point, layout, pairs
 from molvis_flux.space.coordinates import Name
 
 if TYPE_CHECKING:
@@ -45,36 +46,8 @@ def network(result: FluxResult) -> str:
     figure = _figure(max(6.0, 1.35 * _width(place)), max(4.0, 1.15 * height))
     axes = figure.add_axes((0.02, 0.02, 0.96, 0.96))
     axes.set_axis_off()
-    judged = {verdict.name: verdict for verdict in result.verdicts}
-    shown = {name: _shown(result, ("net", name)) for name in model.reactions}
-    seen = [abs(x) for name, x in shown.items() if judged["net", name].kind != UNSEEN]
-    largest = max(seen, default=1.0) or 1.0
-    drawn: dict[tuple[str, str], int] = defaultdict(int)
-    for name, reaction in model.reactions.items():
-        verdict = judged["net", name]
-        for start, end in _pairs(model, name):
-            if shown[name] < 0:
-                start, end = end, start
-            if start not in place or end not in place:
-                continue
-            key = (min(start, end), max(start, end))
-            bend = 0.12 * drawn[key] * (1 if start == key[0] else -1)
-            drawn[key] += 1
-            width = 0.5 + 6.0 * min(abs(shown[name]) / largest, 1.0)
-            axes.annotate(
-                "", place[end], place[start],
-                arrowprops={
-                    "arrowstyle": f"-|>,head_length={0.25 + width / 12:.2f},head_width={0.12 + width / 20:.2f}",
-                    "lw": width, "color": COLOURS[verdict.kind], "shrinkA": 13, "shrinkB": 13, "alpha": 0.85,
-                    "linestyle": (0, (2, 1.5)) if verdict.kind == UNSEEN else "-",
-                    "connectionstyle": f"arc3,rad={bend:.2f}", "mutation_scale": 12,
-                },
-            )  # fmt: skip
-            x, y = ((a + b) / 2 for a, b in zip(place[start], place[end], strict=True))
-            across = (place[end][1] - place[start][1], place[start][0] - place[end][0])
-            label = f"{name} {abs(shown[name]):.3g}" + (" ±" if reaction.reversible else "")
-            axes.text(x - bend * across[0] / 2, y - bend * across[1] / 2, label, fontsize=6, ha="center", va="center",
-                      color="#333333", bbox={"facecolor": "white", "alpha": 0.7, "pad": 0.5, "lw": 0})  # fmt: skip
+    for arrow in _arrows(result, place):
+        _draw_arrow(axes, arrow)
     for name, (x, y) in place.items():
         outside = model.metabolites[name].role != "balanced"
         axes.text(x, y, name, fontsize=8, ha="center", va="center", weight="bold",
@@ -86,54 +59,55 @@ def network(result: FluxResult) -> str:
     return _svg(figure)
 
 
-def layout(model: Network, fed: Sequence[str] = ()) -> dict[str, tuple[float, float]]:
-    """Where each metabolite with traced atoms goes: rows by the distance from what is fed, ordered to cross little.
+@dataclass(frozen=True, slots=True)
+class _Arrow:
+    """One arrow of the network, in the direction of its net flux."""
 
-    Args:
-        model: the network.
-        fed: sources that a tracer is given as; by default every source.
-    """
-    ways: dict[str, set[str]] = defaultdict(set)
-    shown = _drawn(model)
+    start: Point
+    end: Point
+    bend: float
+    width: float
+    kind: str
+    label: str
+
+
+def _arrows(result: FluxResult, place: dict[str, Point]) -> Iterator[_Arrow]:
+    """The arrows of the reactions whose ends have a place; of several between the same two, each bends more."""
+    model = result.least_squares.study.network
+    judged = {verdict.name: verdict for verdict in result.verdicts}
+    shown = {name: _shown(result, ("net", name)) for name in model.reactions}
+    seen = [abs(x) for name, x in shown.items() if judged["net", name].kind != UNSEEN]
+    largest = max(seen, default=1.0) or 1.0
+    drawn: dict[tuple[str, str], int] = defaultdict(int)
     for name, reaction in model.reactions.items():
-        for start, end in _pairs(model, name):
-            if start in shown and end in shown:
-                ways[start].add(end)
-                if reaction.reversible:
-                    ways[end].add(start)
-    named = [name for name in model.metabolites if name in ways or any(name in ends for ends in ways.values())]
-    sources = [name for name in named if model.metabolites[name].role == "source"]
-    front = [name for name in sources if name in fed] or sources or named[:1]
-    rows: dict[str, int] = {}
-    later = set(sources) - set(front)
-    depth = 0
-    while front:
-        rows |= dict.fromkeys(front, depth)
-        reached = sorted({end for name in front for end in ways[name] if end not in rows and end not in later})
-        left = [name for name in named if name not in rows and name not in later]
-        front = reached or left[:1]
-        depth += 1
-    # A source beside the tracer stands right above what it is made into.
-    for name in sorted(later):
-        rows[name] = max(min((rows[end] for end in ways[name] if end in rows), default=1) - 1, 0)
-    layers: dict[int, list[str]] = defaultdict(list)
-    for name in model.metabolites:
-        if name in rows:
-            layers[rows[name]].append(name)
-    near: dict[str, set[str]] = defaultdict(set)
-    for start, ends in ways.items():
-        for end in ends:
-            near[start].add(end)
-            near[end].add(start)
-    x = {name: i - (len(names) - 1) / 2 for names in layers.values() for i, name in enumerate(names)}
-    for _ in range(12):
-        for depth in sorted(layers):
-            names = layers[depth]
-            middle = {name: float(np.mean([x[other] for other in near[name]] or [x[name]])) for name in names}
-            names.sort(key=lambda name, middle=middle: middle[name])
-            for i, name in enumerate(names):
-                x[name] = i - (len(names) - 1) / 2
-    return {name: (1.4 * x[name], float(rows[name])) for name in rows}
+        for start, end in pairs(model, name):
+            if shown[name] < 0:
+                start, end = end, start
+            if start not in place or end not in place:
+                continue
+            key = (min(start, end), max(start, end))
+            bend = 0.12 * drawn[key] * (1 if start == key[0] else -1)
+            drawn[key] += 1
+            width = 0.5 + 6.0 * min(abs(shown[name]) / largest, 1.0)
+            label = f"{name} {abs(shown[name]):.3g}" + (" ±" if reaction.reversible else "")
+            yield _Arrow(place[start], place[end], bend, width, judged["net", name].kind, label)
+
+
+def _draw_arrow(axes: Axes, arrow: _Arrow) -> None:
+    width, bend, start, end = arrow.width, arrow.bend, arrow.start, arrow.end
+    axes.annotate(
+        "", end, start,
+        arrowprops={
+            "arrowstyle": f"-|>,head_length={0.25 + width / 12:.2f},head_width={0.12 + width / 20:.2f}",
+            "lw": width, "color": COLOURS[arrow.kind], "shrinkA": 13, "shrinkB": 13, "alpha": 0.85,
+            "linestyle": (0, (2, 1.5)) if arrow.kind == UNSEEN else "-",
+            "connectionstyle": f"arc3,rad={bend:.2f}", "mutation_scale": 12,
+        },
+    )  # fmt: skip
+    x, y = ((a + b) / 2 for a, b in zip(start, end, strict=True))
+    across = (end[1] - start[1], start[0] - end[0])
+    axes.text(x - bend * across[0] / 2, y - bend * across[1] / 2, arrow.label, fontsize=6, ha="center", va="center",
+              color="#333333", bbox={"facecolor": "white", "alpha": 0.7, "pad": 0.5, "lw": 0})  # fmt: skip
 
 
 def intervals(result: FluxResult) -> str:
@@ -217,25 +191,7 @@ def _shown(result: FluxResult, name: Name) -> float:
     return verdict.mean if verdict.mean is not None else float(result.values[row])
 
 
-def _drawn(model: Network) -> set[str]:
-    """Metabolites to draw: in a large network those of one traced atom would be in the way of all others."""
-    small = len(model.metabolites) <= 15
-    return {name for name, m in model.metabolites.items() if m.elements and (small or len(m.elements) > 1)}
-
-
-def _pairs(model: Network, name: str) -> list[tuple[str, str]]:
-    """Substrate and product that share the most traced atoms, for each product; those without atoms are left out."""
-    reaction = model.reactions[name]
-    out: dict[tuple[str, str], None] = {}
-    for product in reaction.products:
-        shares = [(len(set(s.atoms) & set(product.atoms)), s.metabolite) for s in reaction.substrates]
-        best = max(shares, default=(0, ""))
-        if best[0] and best[0] * 2 >= len(product.atoms) and best[1] != product.metabolite:
-            out[best[1], product.metabolite] = None
-    return list(out)
-
-
-def _width(place: dict[str, tuple[float, float]]) -> float:
+def _width(place: dict[str, Point]) -> float:
     xs = [x for x, _ in place.values()]
     return max(xs) - min(xs) + 1.4
 
