@@ -34,6 +34,13 @@ def molvis_components() -> list[Component]:
             target="molvis_flux.fit.fitter:FluxFit",
             summary="Fluxes by least squares from many starts, then draws from the posterior.",
         ),
+        *_commands(),
+    ]
+
+
+def _commands() -> list[Component]:
+    """What runs as `molvis flux ...`."""
+    return [
         Component(
             kind="command",
             name="flux-fit",
