@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,15 @@ from molvis_core.errors import ReadError, RecordError
 from molvis_core.text import is_count
 from molvis_files.xml import parse_xml
 from molvis_nmr.spins.system import SpinSystem
+
+
+class _Spin(NamedTuple):
+    """What a file states of one spin: in ppm, Hz (half the full width at half height) and relative intensity."""
+
+    shift: float
+    width: float
+    intensity: float
+    nucleus: str
 
 
 def from_gissmo(path: Path, text: str, *, merge: bool = True) -> SpinSystem:
@@ -34,62 +44,16 @@ def from_gissmo(path: Path, text: str, *, merge: bool = True) -> SpinSystem:
         ReadError: no XML, another schema, or a spin, shift or coupling that is missing, no number or contradicted.
     """
     root = _parsed(path, text)
-    matrices = root.findall("coupling_matrix")
-    if not matrices:
-        raise ReadError(path, "has no <coupling_matrix>, and so no spin system")
-    matrices = [m for m in matrices if (m.findtext("label") or "").strip().lower() == "merged"][:1] or matrices
-    shifts: dict[str, float] = {}
-    width: dict[str, float] = {}
-    intensity: dict[str, float] = {}
-    nuclei: dict[str, str] = {}
+    matrices = _matrices(path, root)
+    spins: dict[str, _Spin] = {}
     couplings: dict[frozenset[str], float] = {}
     for matrix in matrices:
         names = _named(path, matrix)
-        half = 0.5 * _number(path, "lw", matrix.findtext("lw") or "2")
-        for cs in matrix.iterfind("chemical_shifts_ppm/cs"):
-            name = _spin(path, names, cs.get("index"), "cs")
-            if name in shifts:
-                continue  # of another part
-            shifts[name] = _number(path, f"ppm of spin {name}", cs.get("ppm"))
-            width[name] = _number(path, f"width_Hz of spin {name}", cs.get("width_Hz", str(half)))
-            intensity[name] = _number(path, f"intensity of spin {name}", cs.get("intensity", "1"))
-            nuclei[name] = cs.get("nucleus", "1H")
-        if missing := [name for name in names.values() if name not in shifts]:
-            raise ReadError(path, f"spin {missing[0]} has no chemical shift; each <spin> needs one <cs>")
-        for entry in matrix.iterfind("couplings_Hz/coupling"):
-            pair = [_spin(path, names, entry.get(key), "coupling") for key in ("from_index", "to_index")]
-            value = _number(path, f"coupling of {pair[0]} and {pair[1]}", entry.get("value"))
-            if pair[0] == pair[1]:
-                raise ReadError(path, f"couples spin {pair[0]} to itself by {value:g} Hz; name two spins")
-            if abs(couplings.setdefault(frozenset(pair), value) - value) > 1e-6:
-                raise ReadError(
-                    path,
-                    f"couples {pair[0]} and {pair[1]} by {couplings[frozenset(pair)]:g} Hz and by {value:g} Hz; "
-                    "give one number for both",
-                )
-    order = list(shifts)
-    matrix_hz = np.zeros((len(order), len(order)))
-    for pair, value in couplings.items():
-        i, j = (order.index(name) for name in pair)
-        matrix_hz[i, j] = matrix_hz[j, i] = value
-    field = root.findtext("field_strength")
-    try:
-        system = SpinSystem(
-            names=tuple(order),
-            shifts=np.array(list(shifts.values())),
-            couplings=matrix_hz,
-            nuclei=tuple(nuclei.values()),
-            widths=np.array(list(width.values())),
-            intensities=np.array(list(intensity.values())),
-            name=(root.findtext("name") or "").strip(),
-            identifier=(root.findtext("ID") or "").strip(),
-            inchi=(root.findtext("InChI") or "").strip(),
-            frequency=_number(path, "field_strength", field) if (field or "").strip() else None,
-        )
-    except RecordError as error:
-        raise ReadError(path, str(error)) from error
+        _add_spins(path, matrix, names, spins)
+        _add_couplings(path, matrix, names, couplings)
+    system = _system(path, root, spins, couplings)
     groups = [spin.get("group") for m in matrices for spin in m.iterfind("spin_names/spin")]
-    if merge and len(groups) == len(order) and all(groups):
+    if merge and len(groups) == len(spins) and all(groups):
         return _grouped(path, system, [group or "" for group in groups])
     return merge_equivalent(system) if merge else system
 
@@ -117,6 +81,75 @@ def _parsed(path: Path, text: str) -> ET.Element:
     if root.tag != "spin_simulation":
         raise ReadError(path, f"holds <{root.tag}> in place of GISSMO's <spin_simulation>")
     return root
+
+
+def _matrices(path: Path, root: ET.Element) -> list[ET.Element]:
+    """The matrix labelled `merged` where there is one, else all of them."""
+    matrices = root.findall("coupling_matrix")
+    if not matrices:
+        raise ReadError(path, "has no <coupling_matrix>, and so no spin system")
+    return [m for m in matrices if (m.findtext("label") or "").strip().lower() == "merged"][:1] or matrices
+
+
+def _add_spins(path: Path, matrix: ET.Element, names: dict[str, str], spins: dict[str, _Spin]) -> None:
+    """Add the spins of a matrix to those of the parts before it; the first that states a spin decides."""
+    half = 0.5 * _number(path, "lw", matrix.findtext("lw") or "2")
+    for cs in matrix.iterfind("chemical_shifts_ppm/cs"):
+        name = _spin(path, names, cs.get("index"), "cs")
+        if name in spins:
+            continue  # of another part
+        spins[name] = _Spin(
+            shift=_number(path, f"ppm of spin {name}", cs.get("ppm")),
+            width=_number(path, f"width_Hz of spin {name}", cs.get("width_Hz", str(half))),
+            intensity=_number(path, f"intensity of spin {name}", cs.get("intensity", "1")),
+            nucleus=cs.get("nucleus", "1H"),
+        )
+    if missing := [name for name in names.values() if name not in spins]:
+        raise ReadError(path, f"spin {missing[0]} has no chemical shift; each <spin> needs one <cs>")
+
+
+def _add_couplings(
+    path: Path, matrix: ET.Element, names: dict[str, str], couplings: dict[frozenset[str], float]
+) -> None:
+    """Add the couplings of a matrix to those of the parts before it; they must agree."""
+    for entry in matrix.iterfind("couplings_Hz/coupling"):
+        pair = [_spin(path, names, entry.get(key), "coupling") for key in ("from_index", "to_index")]
+        value = _number(path, f"coupling of {pair[0]} and {pair[1]}", entry.get("value"))
+        if pair[0] == pair[1]:
+            raise ReadError(path, f"couples spin {pair[0]} to itself by {value:g} Hz; name two spins")
+        if abs(couplings.setdefault(frozenset(pair), value) - value) > 1e-6:
+            raise ReadError(
+                path,
+                f"couples {pair[0]} and {pair[1]} by {couplings[frozenset(pair)]:g} Hz and by {value:g} Hz; "
+                "give one number for both",
+            )
+
+
+def _system(
+    path: Path, root: ET.Element, spins: dict[str, _Spin], couplings: dict[frozenset[str], float]
+) -> SpinSystem:
+    """The spin system of these spins, every one by itself, with what the file states of it as a whole."""
+    order = list(spins)
+    matrix_hz = np.zeros((len(order), len(order)))
+    for pair, value in couplings.items():
+        i, j = (order.index(name) for name in pair)
+        matrix_hz[i, j] = matrix_hz[j, i] = value
+    field = root.findtext("field_strength")
+    try:
+        return SpinSystem(
+            names=tuple(order),
+            shifts=np.array([spin.shift for spin in spins.values()]),
+            couplings=matrix_hz,
+            nuclei=tuple(spin.nucleus for spin in spins.values()),
+            widths=np.array([spin.width for spin in spins.values()]),
+            intensities=np.array([spin.intensity for spin in spins.values()]),
+            name=(root.findtext("name") or "").strip(),
+            identifier=(root.findtext("ID") or "").strip(),
+            inchi=(root.findtext("InChI") or "").strip(),
+            frequency=_number(path, "field_strength", field) if (field or "").strip() else None,
+        )
+    except RecordError as error:
+        raise ReadError(path, str(error)) from error
 
 
 def _grouped(path: Path, system: SpinSystem, groups: Sequence[str]) -> SpinSystem:

@@ -7,9 +7,10 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from molvis_core.errors import ReadError, RecordError, WriteError
 from molvis_files.documents import load_json, load_toml, write_toml
@@ -55,51 +56,19 @@ def from_table(path: Path, entry: Mapping[str, Any]) -> SpinSystem:
     """
     where = _Entry(path, entry, identifier_of(entry) or None)
     if "spins" in entry:
-        rows = [_Entry(path, row, where.record) for row in where.tables("spins")]
-        names = [str(row.get("name", f"H{k}")) for k, row in enumerate(rows, start=1)]
-        values: dict[str, Any] = {
-            "shifts": [row.number("shift_ppm") for row in rows],
-            "multiplicity": [row.whole("multiplicity", 1) for row in rows],
-            "nuclei": tuple(str(row.get("nucleus", "1H")) for row in rows),
-            "widths": [row.number("width_Hz", 1.0) for row in rows],
-            "intensities": [row.number("intensity", 1.0) for row in rows],
-        }
-        pairs = [(row.pair(names), row.number("J_Hz")) for row in map(where.inner, where.tables("couplings", []))]
+        groups = _groups_of_rows(where)
     elif "shifts_ppm" in entry:
-        shifts = where.numbers("shifts_ppm")
-        counts = [1] * len(shifts) if where.get("multiplicity") is None else where.wholes("multiplicity")
-        if len(counts) != len(shifts):
-            raise where.error(f"has {len(shifts)} shifts_ppm and {len(counts)} multiplicity; the numbers must agree")
-        names = _labelled(where, counts)
-        values = {"shifts": shifts, "multiplicity": counts, "nuclei": tuple(map(str, where.items("nuclei")))}
-        width = where.get("line_width_Hz")
-        if width is not None:
-            values["widths"] = (
-                where.numbers("line_width_Hz")
-                if isinstance(width, list)
-                else [where.number("line_width_Hz")] * len(shifts)
-            )
-        if where.get("intensity_factors") is not None:
-            values["intensities"] = where.numbers("intensity_factors")
-        pairs = where.triples("couplings_Hz", len(shifts))
+        groups = _groups_of_lists(where)
     else:
         known = ", ".join(list(entry)[:6]) or "nothing"
         raise where.error(f"holds {known}, and no spin system: it needs 'spins' or 'shifts_ppm'")
-    couplings = np.zeros((len(names), len(names)))
-    told: dict[tuple[int, int], float] = {}
-    for (i, j), value in pairs:
-        if i == j:
-            raise where.error(f"couples {names[i]} to itself by {value:g} Hz; equivalent spins show no J")
-        if abs(told.setdefault((min(i, j), max(i, j)), value) - value) > 1e-6:
-            first = told[(min(i, j), max(i, j))]
-            raise where.error(f"couples {names[i]} and {names[j]} by {first:g} Hz and by {value:g} Hz; give one number")
-        couplings[i, j] = couplings[j, i] = value
+    couplings = _coupling_matrix(where, groups)
     field = entry.get("field_MHz")
     try:
         return SpinSystem(
-            names=tuple(names),
+            names=tuple(groups.names),
             couplings=couplings,
-            **values,
+            **groups.values,
             name=str(entry.get("name") or ""),
             identifier=str(entry.get("id") or ""),
             inchi=str(entry.get("inchi") or ""),
@@ -108,6 +77,72 @@ def from_table(path: Path, entry: Mapping[str, Any]) -> SpinSystem:
         )
     except RecordError as error:
         raise where.error(str(error)) from error
+
+
+class _Groups(NamedTuple):
+    """The groups of spins of a table.
+
+    Attributes:
+        names: of the groups.
+        values: what `SpinSystem` takes beside names and couplings.
+        pairs: two places among the names, with their coupling in Hz.
+    """
+
+    names: list[str]
+    values: dict[str, Any]
+    pairs: list[tuple[tuple[int, int], float]]
+
+
+def _groups_of_rows(where: _Entry) -> _Groups:
+    """Groups of a table of ours: a row of `spins` for each, and one of `couplings` for each pair."""
+    rows = [_Entry(where.path, row, where.record) for row in where.tables("spins")]
+    names = [str(row.get("name", f"H{k}")) for k, row in enumerate(rows, start=1)]
+    values: dict[str, Any] = {
+        "shifts": [row.number("shift_ppm") for row in rows],
+        "multiplicity": [row.whole("multiplicity", 1) for row in rows],
+        "nuclei": tuple(str(row.get("nucleus", "1H")) for row in rows),
+        "widths": [row.number("width_Hz", 1.0) for row in rows],
+        "intensities": [row.number("intensity", 1.0) for row in rows],
+    }
+    pairs = [(row.pair(names), row.number("J_Hz")) for row in map(where.inner, where.tables("couplings", []))]
+    return _Groups(names, values, pairs)
+
+
+def _groups_of_lists(where: _Entry) -> _Groups:
+    """Groups of an entry of a library: a list for each property, such as `shifts_ppm`."""
+    shifts = where.numbers("shifts_ppm")
+    counts = [1] * len(shifts) if where.get("multiplicity") is None else where.wholes("multiplicity")
+    if len(counts) != len(shifts):
+        raise where.error(f"has {len(shifts)} shifts_ppm and {len(counts)} multiplicity; the numbers must agree")
+    names = _labelled(where, counts)
+    values: dict[str, Any] = {
+        "shifts": shifts,
+        "multiplicity": counts,
+        "nuclei": tuple(map(str, where.items("nuclei"))),
+    }
+    width = where.get("line_width_Hz")
+    if width is not None:
+        values["widths"] = (
+            where.numbers("line_width_Hz") if isinstance(width, list) else [where.number("line_width_Hz")] * len(shifts)
+        )
+    if where.get("intensity_factors") is not None:
+        values["intensities"] = where.numbers("intensity_factors")
+    return _Groups(names, values, where.triples("couplings_Hz", len(shifts)))
+
+
+def _coupling_matrix(where: _Entry, groups: _Groups) -> Float[np.ndarray, "g g"]:
+    """Couplings of each two groups in Hz, which two statements of one pair must agree on."""
+    names = groups.names
+    couplings = np.zeros((len(names), len(names)))
+    stated: dict[tuple[int, int], float] = {}
+    for (i, j), value in groups.pairs:
+        if i == j:
+            raise where.error(f"couples {names[i]} to itself by {value:g} Hz; equivalent spins show no J")
+        if abs(stated.setdefault((min(i, j), max(i, j)), value) - value) > 1e-6:
+            first = stated[(min(i, j), max(i, j))]
+            raise where.error(f"couples {names[i]} and {names[j]} by {first:g} Hz and by {value:g} Hz; give one number")
+        couplings[i, j] = couplings[j, i] = value
+    return couplings
 
 
 def _labelled(where: _Entry, counts: Sequence[int]) -> list[str]:
