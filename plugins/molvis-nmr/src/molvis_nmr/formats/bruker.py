@@ -36,31 +36,41 @@ def find_bruker(path: Path) -> Iterator[Found]:
     if not roots:
         raise ReadError(path, "holds no Bruker experiment: no acqus and no pdata/1/procs in it")
     for root in roots:
-        try:
-            fid, fault = _fid(folder, root), None
-        except ReadError as error:
-            fid, fault = None, error
-        processed = sorted(
-            (name for name in folder.names if re.fullmatch(re.escape(root) + r"pdata/[^/]+/1r", name)),
-            key=lambda name: (len(name), name),
-        )
-        if only == "fid" or (not processed and not only.startswith("pdata/")):
-            record = root or home.name
-            if fid is None and fault is None:
-                what = "a 2D experiment (ser)" if f"{root}ser" in folder else "neither fid nor pdata/1/1r"
-                fault = ReadError(folder.where(root), f"holds {what}; a 1D experiment is needed")
-            yield Found(path, record.strip("/"), fid=fid, problem=fault, name=_title(folder, root))
+        yield from _experiment(path, folder, root, only)
+
+
+def _experiment(path: Path, folder: Folder, root: str, only: str) -> Iterator[Found]:
+    """One experiment: its processed spectra, each with the fid, else the fid alone; `only` names one of its data."""
+    fid, fault = _fid_or_fault(folder, root)
+    processed = sorted(
+        (name for name in folder.names if re.fullmatch(re.escape(root) + r"pdata/[^/]+/1r", name)),
+        key=lambda name: (len(name), name),
+    )
+    if only == "fid" or (not processed and not only.startswith("pdata/")):
+        if fid is None and fault is None:
+            what = "a 2D experiment (ser)" if f"{root}ser" in folder else "neither fid nor pdata/1/1r"
+            fault = ReadError(folder.where(root), f"holds {what}; a 1D experiment is needed")
+        record = root or folder.path.name
+        yield Found(path, record.strip("/"), fid=fid, problem=fault, name=_title(folder, root))
+        return
+    for name in processed:
+        if only.startswith("pdata/") and name != root + only:
             continue
-        for name in processed:
-            if only.startswith("pdata/") and name != root + only:
-                continue
-            record = name.removesuffix("/1r")
-            try:
-                trace = _processed(folder, name)
-            except ReadError as error:
-                yield Found(path, record, fid=fid, problem=error)
-            else:
-                yield Found(path, record, trace=trace, fid=fid, name=_title(folder, root))
+        record = name.removesuffix("/1r")
+        try:
+            trace = _processed(folder, name)
+        except ReadError as error:
+            yield Found(path, record, fid=fid, problem=error)
+        else:
+            yield Found(path, record, trace=trace, fid=fid, name=_title(folder, root))
+
+
+def _fid_or_fault(folder: Folder, root: str) -> tuple[Fid | None, ReadError | None]:
+    """The fid of an experiment, if there is one, or why it cannot be read."""
+    try:
+        return _fid(folder, root), None
+    except ReadError as error:
+        return None, error
 
 
 def _home(path: Path) -> tuple[Path, str]:

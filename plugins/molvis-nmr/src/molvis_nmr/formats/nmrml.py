@@ -41,21 +41,8 @@ def find_nmrml(path: Path) -> Iterator[Found]:
         raise ReadError(path, f"holds <{root.tag}> in place of <nmrML>")
     if root.find(".//acquisitionMultiD") is not None:
         raise ReadError(path, "holds a multidimensional experiment; a 1D experiment is needed")
-    traces: dict[str, Trace | ReadError] = {}
-    for spectrum in root.iterfind(".//spectrum1D"):
-        record = spectrum.get("id") or spectrum.get("name") or stem(path)
-        try:
-            traces[record] = _spectrum(path, root, spectrum, record)
-        except ReadError as error:
-            traces[record] = error
-    fid: Fid | None = None
-    fault: ReadError | None = None
-    try:
-        fid = _fid(path, root, next((t for t in traces.values() if isinstance(t, Trace)), None))
-    except ReadError as error:
-        fault = error
-    except RecordError as error:
-        fault = ReadError(path, str(error))
+    traces = _processed(path, root)
+    fid, fault = _fid_or_fault(path, root, next((t for t in traces.values() if isinstance(t, Trace)), None))
     name = next((e.get("name") for e in root.iterfind(".//chemicalCompound/identifierList/identifier")), None)
     for record, made in traces.items():
         if isinstance(made, Trace):
@@ -66,6 +53,28 @@ def find_nmrml(path: Path) -> Iterator[Found]:
         if fid is None and fault is None:
             fault = ReadError(path, "holds neither <fidData> nor <spectrum1D>")
         yield Found(path, stem(path), fid=fid, problem=fault, name=name)
+
+
+def _processed(path: Path, root: Element) -> dict[str, Trace | ReadError]:
+    """The processed spectra by the names of their records, or why one cannot be read."""
+    traces: dict[str, Trace | ReadError] = {}
+    for spectrum in root.iterfind(".//spectrum1D"):
+        record = spectrum.get("id") or spectrum.get("name") or stem(path)
+        try:
+            traces[record] = _spectrum(path, root, spectrum, record)
+        except ReadError as error:
+            traces[record] = error
+    return traces
+
+
+def _fid_or_fault(path: Path, root: Element, beside: Trace | None) -> tuple[Fid | None, ReadError | None]:
+    """The fid, if there is one, or why it cannot be read."""
+    try:
+        return _fid(path, root, beside), None
+    except ReadError as error:
+        return None, error
+    except RecordError as error:
+        return None, ReadError(path, str(error))
 
 
 def _array(path: Path, element: Element) -> np.ndarray:

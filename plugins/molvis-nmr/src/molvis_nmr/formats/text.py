@@ -39,6 +39,23 @@ def find_text(path: Path, *, frequency: float | None = None, resample: bool = Fa
     Raises:
         ReadError: the file cannot be read, holds no two columns of numbers, or a line that is no pair.
     """
+    stated, begin, rows = _read_rows(path)
+    x, y = np.array(rows, dtype=np.float64).T
+    observed = frequency or _stated_frequency(stated)
+    if re.search(r"\bHz\b", stated) and not re.search(r"\bppm\b", stated, re.IGNORECASE) and observed:
+        x = x / observed
+    finite = np.isfinite(x) & np.isfinite(y)
+    if resample and finite.all():
+        x, y = resampled(x, y)
+    name = _stated(stated, "name")
+    identifier = _stated(stated, "identifier") or stem(path)
+    bad = np.flatnonzero(~finite)
+    line = begin + int(bad[0]) if len(bad) else None
+    yield Found(path, stem(path), trace=make_trace(path, x, y, observed, identifier, line=line), name=name)
+
+
+def _read_rows(path: Path) -> tuple[str, int, list[tuple[float, ...]]]:
+    """The lines before the numbers, the number of the first line of numbers, and the pairs of numbers."""
     head: list[str] = []
     rows: list[tuple[float, ...]] = []
     begin = 0
@@ -54,30 +71,28 @@ def find_text(path: Path, *, frequency: float | None = None, resample: bool = Fa
             continue
         begin = begin or line
         if len(row) != 2:
-            reason = f"must have two columns, ppm and intensity, got {len(row)}"
-            if len(row) == 3:
-                reason += " (a third column of imaginary parts makes it complex: leave it out)"
-            if len(row) == 1:
-                reason += ": there is no axis"
-            raise ReadError(path, reason, line=line)
+            raise ReadError(path, _wrong_columns(len(row)), line=line)
         rows.append(row)
     if len(rows) < 2:
         raise ReadError(path, "holds no two columns of numbers; each line must have ppm and intensity")
-    stated = "\n".join(head)
-    x, y = np.array(rows, dtype=np.float64).T
-    found = re.search(r"(?:frequency|field|SFO1|\bSF\b)\D{0,20}?(\d+(?:\.\d+)?)", stated, re.IGNORECASE)
-    found = found or re.search(r"(\d+(?:\.\d+)?)\s*MHz", stated, re.IGNORECASE)
-    observed = frequency or (float(found.group(1)) if found else None)
-    if re.search(r"\bHz\b", stated) and not re.search(r"\bppm\b", stated, re.IGNORECASE) and observed:
-        x = x / observed
-    finite = np.isfinite(x) & np.isfinite(y)
-    if resample and finite.all():
-        x, y = resampled(x, y)
-    name = _stated(stated, "name")
-    identifier = _stated(stated, "identifier") or stem(path)
-    bad = np.flatnonzero(~finite)
-    line = begin + int(bad[0]) if len(bad) else None
-    yield Found(path, stem(path), trace=make_trace(path, x, y, observed, identifier, line=line), name=name)
+    return "\n".join(head), begin, rows
+
+
+def _wrong_columns(count: int) -> str:
+    """Why a line of so many numbers is no point of a spectrum."""
+    reason = f"must have two columns, ppm and intensity, got {count}"
+    if count == 3:
+        reason += " (a third column of imaginary parts makes it complex: leave it out)"
+    if count == 1:
+        reason += ": there is no axis"
+    return reason
+
+
+def _stated_frequency(head: str) -> float | None:
+    """The frequency in MHz that the lines before the numbers name, or write with its unit."""
+    found = re.search(r"(?:frequency|field|SFO1|\bSF\b)\D{0,20}?(\d+(?:\.\d+)?)", head, re.IGNORECASE)
+    found = found or re.search(r"(\d+(?:\.\d+)?)\s*MHz", head, re.IGNORECASE)
+    return float(found.group(1)) if found else None
 
 
 def _stated(head: str, name: str) -> str | None:
