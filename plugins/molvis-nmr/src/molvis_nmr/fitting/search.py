@@ -6,7 +6,7 @@ Reference: D. A. Cheshkov et al., Magn. Reson. Chem. 56 (2018) 449, doi:10.1002/
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -327,10 +327,17 @@ def _exchanges(problem: Problem, theta: Float[np.ndarray, " k"]) -> list[list[tu
         if free[k] and free[m] and abs(theta[at][k] - theta[at][m]) < min(apart[k], apart[m]):
             starts = [problem.at(s, "shift").start for s in range(len(problem.measured))]
             found.append([(first + k, first + m) for first in starts])
-        for a in range(problem.groups):
-            i, j = place.get(frozenset((k, a)), -1), place.get(frozenset((m, a)), -1)
-            if a in (k, m) or min(i, j) < 0 or not (problem.free[i] and problem.free[j]):
-                continue
-            if theta[i] * theta[j] > 0 and abs(theta[i] - theta[j]) > 0.5:
-                found.append([(i, j)])
+        found += [[pair] for pair in _exchanged_couplings(problem, theta, place, k, m)]
     return found
+
+
+def _exchanged_couplings(
+    problem: Problem, theta: Float[np.ndarray, " k"], place: Mapping[frozenset[int], int], k: int, m: int
+) -> Iterator[tuple[int, int]]:
+    """Places of the couplings of two groups to a third, of the same sign and far enough apart to matter."""
+    for a in range(problem.groups):
+        i, j = place.get(frozenset((k, a)), -1), place.get(frozenset((m, a)), -1)
+        if a in (k, m) or min(i, j) < 0 or not (problem.free[i] and problem.free[j]):
+            continue
+        if theta[i] * theta[j] > 0 and abs(theta[i] - theta[j]) > 0.5:
+            yield i, j

@@ -48,12 +48,7 @@ def library_compounds(
     names: set[str] = set()
     keys: set[str] = set()
     for number, entry in enumerate(library, start=1):
-        if isinstance(entry, Trace):
-            entry = Reference(entry, entry.identifier or f"spectrum {number}", identifier=entry.identifier or "")
-        if not isinstance(entry, (SpinSystem, Reference)):
-            raise RecordError(
-                f"entry {number} of the library must be a SpinSystem, Reference or Trace, got a {type(entry).__name__}"
-            )
+        entry = _known_entry(entry, number)
         name = base = entry.name or entry.identifier or f"compound {number}"
         if name in names:
             name = f"{base} ({entry.identifier or number})"
@@ -66,12 +61,28 @@ def library_compounds(
         reach = np.array([windows.get(f"{name}/{group}", windows.get(name, window)) for group in groups])
         concentrates = isinstance(entry, SpinSystem) or entry.protons is not None
         made.append(Rigid(name, entry.identifier, groups, shifts, reach, shapes, concentrates))
+    _check_windows(windows, keys)
+    return made
+
+
+def _known_entry(entry: Entry, number: int) -> SpinSystem | Reference:
+    """An entry of the library by its place; a bare spectrum becomes a reference named after it."""
+    if isinstance(entry, Trace):
+        return Reference(entry, entry.identifier or f"spectrum {number}", identifier=entry.identifier or "")
+    if not isinstance(entry, (SpinSystem, Reference)):
+        raise RecordError(
+            f"entry {number} of the library must be a SpinSystem, Reference or Trace, got a {type(entry).__name__}"
+        )
+    return entry
+
+
+def _check_windows(windows: Mapping[str, float], keys: set[str]) -> None:
+    """Raise RecordError of a window that belongs to no compound or multiplet, or is not positive."""
     for key, value in windows.items():
         if key not in keys:
             raise RecordError(f"windows has {key!r}, which is not in the library.{did_you_mean(key, keys)}")
         if not 0 < value < np.inf:
             raise RecordError(f"windows[{key!r}] must be positive (ppm), got {value}")
-    return made
 
 
 def multiplets_of_system(

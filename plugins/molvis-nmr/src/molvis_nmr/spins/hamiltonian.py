@@ -8,7 +8,7 @@ Iz of each nucleus, and falls into blocks.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
@@ -257,25 +257,33 @@ def parts(
     return _parts(tuple(multiplicity), tuple(nuclei), linked.tobytes(), observed)
 
 
+def _total_spins(size: int) -> list[tuple[int, int]]:
+    """Twice each total spin that `size` spins 1/2 can have, with the number of ways to it."""
+    return [(size - 2 * i, comb(size, i) - (comb(size, i - 1) if i else 0)) for i in range(size // 2 + 1)]
+
+
+def _observed_pieces(
+    at: list[int], linked: Bool[np.ndarray, "g g"], nuclei: tuple[str, ...], observed: str
+) -> Iterator[tuple[int, ...]]:
+    """The components among some of the groups, as far as they have a group of the observed nucleus."""
+    for piece in components(linked[np.ix_(at, at)]):
+        groups = tuple(at[i] for i in piece)
+        if any(nuclei[k] == observed for k in groups):
+            yield groups
+
+
 @lru_cache(maxsize=1024)
 def _parts(multiplicity: tuple[int, ...], nuclei: tuple[str, ...], raw: bytes, observed: str) -> tuple[Part, ...]:
     linked = np.frombuffer(raw, dtype=bool).reshape(len(multiplicity), -1)
     factors: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
     for members in components(linked):
-        choices = [
-            [(m - 2 * i, comb(m, i) - (comb(m, i - 1) if i else 0)) for i in range(m // 2 + 1)]
-            for m in (multiplicity[k] for k in members)
-        ]
+        choices = [_total_spins(multiplicity[k]) for k in members]
         everything = 2.0 ** sum(multiplicity[k] for k in members)
         for choice in itertools.product(*choices):
-            alive = [(k, double) for k, (double, _) in zip(members, choice, strict=True) if double]
-            weight = np.prod([float(times) for _, times in choice]) * np.prod([d + 1.0 for _, d in alive])
-            at = [k for k, _ in alive]
-            for piece in components(linked[np.ix_(at, at)]):
-                groups = tuple(at[i] for i in piece)
-                if not any(nuclei[k] == observed for k in groups):
-                    continue
-                doubles = tuple(alive[i][1] for i in piece)
+            alive = {k: double for k, (double, _) in zip(members, choice, strict=True) if double}
+            weight = np.prod([float(times) for _, times in choice]) * np.prod([d + 1.0 for d in alive.values()])
+            for groups in _observed_pieces(list(alive), linked, nuclei, observed):
+                doubles = tuple(alive[k] for k in groups)
                 share = float(2 * weight / np.prod([d + 1.0 for d in doubles]) / everything)
                 factors[groups, doubles] = factors.get((groups, doubles), 0.0) + share
     return tuple(

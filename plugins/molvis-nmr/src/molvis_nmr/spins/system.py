@@ -74,6 +74,11 @@ class SpinSystem:
             put(self, field, values)
         if len(self.nuclei) != size:
             raise RecordError(f"SpinSystem.nuclei has {len(self.nuclei)} entries for {size} groups")
+        self._check_couplings()
+        self._check_positive()
+
+    def _check_couplings(self) -> None:
+        """Raise RecordError where couplings are not symmetric, or couple a group to itself."""
         off = np.abs(self.couplings - self.couplings.T)
         if off.max() > 1e-6:
             k, m = np.unravel_index(int(off.argmax()), off.shape)
@@ -85,6 +90,9 @@ class SpinSystem:
         if np.diag(self.couplings).any():
             k = int(np.flatnonzero(np.diag(self.couplings))[0])
             raise RecordError(f"SpinSystem.couplings couples {self.names[k]} to itself; equivalent spins show no J")
+
+    def _check_positive(self) -> None:
+        """Raise RecordError where a multiplicity is below one or a width is not positive."""
         if (self.multiplicity < 1).any():
             k = int(np.flatnonzero(self.multiplicity < 1)[0])
             raise RecordError(
