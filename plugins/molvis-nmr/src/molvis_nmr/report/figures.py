@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from molvis_core.errors import RecordError
 from molvis_core.records import Trace
@@ -114,13 +115,14 @@ def draw_fit(
             span = windows[0][1] - windows[-1][0]
             whole = (windows[-1][0] - 0.04 * span - 0.05, windows[0][1] + 0.04 * span + 0.05)
             whole = (max(whole[0], float(measured.x[0])), min(whole[1], float(measured.x[-1])))
-        _panel(top, measured, fitted, {}, {}, whole, excluded, ink)
+        picture = _Picture(measured, fitted, parts, colors, excluded, ink)
+        _panel(top, replace(picture, parts={}), whole)
         if title:
             top.set_title(title, loc="left", fontsize=12, fontweight="bold", color=ink, pad=8)
         top.set_xlabel("chemical shift, ppm", color=ink)
         for i, window in enumerate(windows):
             axes = figure.add_subplot(grid[1 + i // columns, i % columns])
-            _panel(axes, measured, fitted, parts, colors, window, excluded, ink)
+            _panel(axes, picture, window)
             _scale_bar(axes, window, measured.frequency, ink)
             names = _visible(measured, parts, window)
             _names(axes, names, colors)
@@ -128,27 +130,33 @@ def draw_fit(
     return figure
 
 
-def _panel(
-    axes: Axes,
-    measured: Trace,
-    fitted: Trace,
-    parts: Mapping[str, Float[np.ndarray, " t"]],
-    colors: Mapping[str, str],
-    window: tuple[float, float],
-    excluded: Sequence[tuple[float, float]],
-    ink: str,
-) -> None:
+@dataclass(frozen=True, eq=False, slots=True)
+class _Picture:
+    """What the panels of a picture show, and how.
+
+    Attributes:
+        measured, fitted: the two spectra.
+        parts: what each spin or metabolite gives; none in the panel of the whole spectrum.
+        colors: of the parts.
+        excluded: windows in ppm that the fit did not see.
+        ink: of text and axes.
+    """
+
+    measured: Trace
+    fitted: Trace
+    parts: Mapping[str, Float[np.ndarray, " t"]]
+    colors: Mapping[str, str]
+    excluded: Sequence[tuple[float, float]]
+    ink: str
+
+
+def _panel(axes: Axes, picture: _Picture, window: tuple[float, float]) -> None:
+    """Draw a window in ppm of the measured and the fitted spectrum, with the parts and the residual."""
+    measured, fitted, parts = picture.measured, picture.fitted, picture.parts
     inside = (measured.x >= window[0]) & (measured.x <= window[1])
     if not inside.any():
         inside = np.ones(len(measured), dtype=bool)
-    kept = inside.copy()
-    for low, high in excluded:
-        kept &= (measured.x < low) | (measured.x > high)
-        left, right = max(low, window[0]), min(high, window[1])
-        if left < right:
-            axes.axvspan(left, right, color=_SOFT, alpha=0.15, lw=0)
-    if not kept.any():
-        kept = inside
+    kept = _shaded(axes, picture, window, inside)
     x, y, model = measured.x[inside], measured.y[inside], fitted.y[inside]
     residual = np.where(kept[inside], y - model, np.nan)
     most = _POINTS if parts else 2 * _POINTS
@@ -156,28 +164,52 @@ def _panel(
     top = float(max(measured.y[kept].max(), fitted.y[kept].max()))
     height = top - low or 1.0
     below = low - 0.22 * height
-    base = model - np.sum([part[inside] for part in parts.values()], axis=0) if parts else None
-    for name, part in parts.items():
-        if np.abs(part[inside]).max() > 2e-3 * height:
-            assert base is not None
-            at, level, height_at = _thin(x, most, base, base + part[inside])
-            axes.fill_between(at, level, height_at, color=colors[name], alpha=0.35, lw=0)
-            axes.plot(at, height_at, color=colors[name], lw=0.9)
-    axes.plot(*_thin(x, most, y), color=ink, lw=1.5 if parts else 1.0, alpha=0.8)
+    if parts:
+        _fill_parts(axes, picture, inside, most, 2e-3 * height)
+    axes.plot(*_thin(x, most, y), color=picture.ink, lw=1.5 if parts else 1.0, alpha=0.8)
     axes.plot(*_thin(x, most, model), color="#e8203a", lw=0.9)
     axes.axhline(below, color=_SOFT, lw=0.5, alpha=0.6)
     axes.plot(*_thin(x, most, below + residual), color=_SOFT, lw=0.8)
     axes.set_xlim(window[1], window[0])
     axes.set_ylim(below - 0.16 * height, top + (0.2 if parts else 0.08) * height)
+    _style_axes(axes, picture.ink, 5 if parts else 12)
+
+
+def _shaded(
+    axes: Axes, picture: _Picture, window: tuple[float, float], inside: Bool[np.ndarray, " t"]
+) -> Bool[np.ndarray, " t"]:
+    """The points inside that the fit saw, all where it saw none; the windows that it did not see are shaded."""
+    x, kept = picture.measured.x, inside.copy()
+    for low, high in picture.excluded:
+        kept &= (x < low) | (x > high)
+        left, right = max(low, window[0]), min(high, window[1])
+        if left < right:
+            axes.axvspan(left, right, color=_SOFT, alpha=0.15, lw=0)
+    return kept if kept.any() else inside
+
+
+def _fill_parts(axes: Axes, picture: _Picture, inside: Bool[np.ndarray, " t"], most: int, least: float) -> None:
+    """Fill the parts that are higher than `least` in their colors, each upon what is no part: the baseline."""
+    x, model = picture.measured.x[inside], picture.fitted.y[inside]
+    base = model - np.sum([part[inside] for part in picture.parts.values()], axis=0)
+    for name, part in picture.parts.items():
+        if np.abs(part[inside]).max() > least:
+            at, level, height_at = _thin(x, most, base, base + part[inside])
+            axes.fill_between(at, level, height_at, color=picture.colors[name], alpha=0.35, lw=0)
+            axes.plot(at, height_at, color=picture.colors[name], lw=0.9)
+
+
+def _style_axes(axes: Axes, ink: str, ticks: int) -> None:
+    """Leave a panel its axis in ppm alone, with at most so many ticks."""
+    from matplotlib.ticker import MaxNLocator
+
     axes.set_yticks([])
     axes.patch.set_alpha(0.0)
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(_SOFT)
     axes.tick_params(axis="x", colors=ink, length=3, width=0.7, labelsize=8)
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(5 if parts else 12, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
 
 
 def _thin(x: Float[np.ndarray, " t"], most: int, *signals: Float[np.ndarray, " t"]) -> list[np.ndarray]:
