@@ -93,28 +93,12 @@ def design(
         FitError: an unknown flux or fragment, no source to label, or a criterion that does not exist.
     """
     network = study.network
-    if criterion not in ("A", "D"):
-        raise FitError(f"the criterion must be 'A' or 'D', got {criterion!r}")
-    for name, number in (("sd", sd), ("draws", draws), ("experiments", experiments)):
-        if not number > 0:
-            raise FitError(f"{name} must be positive, got {number}")
+    _check(criterion, sd=sd, draws=draws, experiments=experiments)
     names = _measurable(network, fragments)
     space = flux_space(network)
     matter = _that_matter(network, space, fluxes)
     judge = _Judge(network, space, coordinates(space, [], {}), matter, names, sd, draws, seed)
-    pure = list(candidates) or _pure(network)
-    if not pure:
-        raise FitError(f"{network.name or 'the network'} has no source with traced atoms that could be labelled")
-    totals: list[np.ndarray] = []
-    for i, tracers in enumerate(pure):
-        totals.append(judge.information(tracers).sum(axis=1))
-        if progress:
-            progress(i + 1, len(pure))
-    if not candidates:
-        best = _ordered([judge.rank(total, criterion) for total in totals])[:4]
-        mixed = _mixtures(network, [pure[i] for i in best])
-        totals += [judge.information(tracers).sum(axis=1) for tracers in mixed]
-        pure += mixed
+    pure, totals = _weighed(judge, candidates, criterion, progress)
     order = _ordered([judge.rank(total, criterion) for total in totals])
     ranked = tuple(Option(_label(pure[i]), pure[i], *judge.worth(totals[i])) for i in order)
     parallel = [
@@ -128,6 +112,36 @@ def design(
         for f, worth in _greedy(judge, [seen[:, f] for f in range(len(names))], criterion, len(names), again=False)
     ]
     return Design(ranked, tuple(parallel), tuple(added), matter)
+
+
+def _check(criterion: str, **positive: float) -> None:
+    """Raise unless the settings of a design mean something."""
+    if criterion not in ("A", "D"):
+        raise FitError(f"the criterion must be 'A' or 'D', got {criterion!r}")
+    for name, number in positive.items():
+        if not number > 0:
+            raise FitError(f"{name} must be positive, got {number}")
+
+
+def _weighed(
+    judge: _Judge, candidates: Sequence[Tracers], criterion: str, progress: Callable[[int, int], None] | None
+) -> tuple[list[Tracers], list[Float[np.ndarray, "n k k"]]]:
+    """Tracers and their information, with all fragments measured; where none are given, pure ones and mixtures."""
+    network = judge.network
+    pure = list(candidates) or _pure(network)
+    if not pure:
+        raise FitError(f"{network.name or 'the network'} has no source with traced atoms that could be labelled")
+    totals: list[np.ndarray] = []
+    for i, tracers in enumerate(pure):
+        totals.append(judge.information(tracers).sum(axis=1))
+        if progress:
+            progress(i + 1, len(pure))
+    if not candidates:
+        best = _ordered([judge.rank(total, criterion) for total in totals])[:4]
+        mixed = _mixtures(network, [pure[i] for i in best])
+        totals += [judge.information(tracers).sum(axis=1) for tracers in mixed]
+        pure += mixed
+    return pure, totals
 
 
 def _measurable(network: Network, fragments: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,7 +35,7 @@ class Measured:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FluxProblem:
-    """Residuals of fluxes against data, for `levenberg.minimise`.
+    """Residuals of fluxes against data, for `levenberg_marquardt.minimise`.
 
     Axis m runs over measured numbers, labelling first, then fluxes and pools; v over values and k over coordinates, as
     in `map`; d over what the simulation gives.
@@ -220,13 +220,11 @@ def flux_problem(
     mixed = [study.network.fragments[name] for name in parts if any(d.target == name for _, d in data)]
     map_ = coordinates(space, mixed, free)
     if simulation is not None:
-        fitted = [map_.names.index(("pool", name)) if name in free else -1 for name in sizes]
-        fixed_sizes = np.array([low for low, _ in sizes.values()])
-        simulation = replace(simulation, sizes=fixed_sizes, fitted=np.array(fitted, int))
+        simulation = _with_pools(simulation, map_, sizes, free)
     rows = _Rows({name: i for i, name in enumerate(map_.names)})
-    for experiment, datum in labelled:
-        assert simulation is not None
-        rows.add_labelling(study.network, simulation, parts, experiment, datum)
+    if simulation is not None:
+        for experiment, datum in labelled:
+            rows.add_labelling(study.network, simulation, parts, experiment, datum)
     for experiment, datum in data:
         if datum.kind != "mid":
             rows.add_value(experiment, datum)
@@ -238,6 +236,15 @@ def flux_problem(
         np.array(rows.targets, int), np.array(rows.values, float), np.array(rows.sds, float), center,
         barrier(map_, center),
     )  # fmt: skip
+
+
+def _with_pools(
+    simulation: Labelling, map_: Coordinates, sizes: Mapping[str, tuple[float, float]], free: Collection[str]
+) -> Labelling:
+    """The simulation with its pools: those in `free` are values of the map, the others have a fixed size."""
+    fitted = [map_.names.index(("pool", name)) if name in free else -1 for name in sizes]
+    fixed_sizes = np.array([low for low, _ in sizes.values()])
+    return replace(simulation, sizes=fixed_sizes, fitted=np.array(fitted, int))
 
 
 class _Rows:

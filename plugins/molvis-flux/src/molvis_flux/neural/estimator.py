@@ -22,7 +22,7 @@ from molvis_files.locking import sole_writer
 from molvis_files.writing import replacing_folder
 from molvis_flux.errors import EstimatorError
 from molvis_flux.labelling.stationary import Plan, compile_plan
-from molvis_flux.model.network import Experiment, Metabolite, Network, Reaction, Study
+from molvis_flux.model.network import Datum, Experiment, Metabolite, Network, Reaction, Study
 from molvis_flux.neural.network import Mixture, SetEncoder
 from molvis_flux.neural.transform import Copula
 from molvis_flux.space.flux_space import FluxSpace, flux_space
@@ -228,40 +228,14 @@ def collect(estimator: Estimator, study: Study) -> Data:
             correction first; or there are none.
     """
     check_network(estimator, study.network)
-    known = {e.name: e for e in estimator.study.experiments}
-    parts = {(m.experiment, m.target, m.kind): m for m in estimator.measurements}
-    fluxes = {(m.target, m.kind): m for m in estimator.measurements if m.kind != "mid"}
+    catalogue = _Catalogue(estimator)
     size = estimator.measurements[-1].stop
     values, sd, there, notes = np.zeros(size), np.ones(size), np.zeros(size, dtype=bool), list[str]()
     for experiment in study.experiments:
         for datum in experiment.data:
             place = datum.where or f"experiment {experiment.name!r}"
-            if datum.kind == "pool" or datum.time is not None:
-                raise EstimatorError(f"{place}: the estimator is for the stationary state; fit this with flux-fit")
-            if datum.kind == "mid":
-                _check_experiment(experiment, known, place)
-                part = parts.get((experiment.name, datum.target, "mid"))
-            else:
-                part = fluxes.get((datum.target, datum.kind))
-            if part is None:
-                names = [m.target for m in estimator.measurements if m.kind == datum.kind]
-                raise EstimatorError(
-                    f"{place}: {datum.kind} of {datum.target!r} is not among what the estimator was trained for."
-                    f"{did_you_mean(datum.target, names)} Known: {', '.join(dict.fromkeys(names)) or 'none'}"
-                )
-            given, errors = np.array(datum.values), np.array(datum.sd)
-            if len(given) != part.stop - part.start or len(errors) != len(given):
-                raise EstimatorError(
-                    f"{place}: {datum.target!r} has {len(given)} values and {len(errors)} standard deviations; "
-                    f"{part.stop - part.start} of each are expected"
-                )
-            if datum.scaled or not datum.corrected:
-                what = "in arbitrary units" if datum.scaled else "not corrected for natural abundance"
-                raise EstimatorError(f"{place}: {datum.target!r} is {what}; correct it first, or fit it with flux-fit")
-            use = np.isfinite(given)
-            if not (np.isfinite(errors[use]) & (errors[use] > 0)).all():
-                raise EstimatorError(f"{place}: {datum.target!r} has standard deviations {list(datum.sd)}; positive "
-                                     "ones are expected")  # fmt: skip
+            part = catalogue.find(experiment, datum, place)
+            given, errors, use = _checked_numbers(datum, part, place)
             rows = slice(part.start, part.stop)
             values[rows], sd[rows], there[rows] = np.where(use, given, 0), np.where(use, errors, 1), use
             low, high = part.noise
@@ -273,6 +247,67 @@ def collect(estimator: Estimator, study: Study) -> Data:
     if not there.any():
         raise EstimatorError("no measurement in the data; at least one fragment or flux is expected")
     return Data(values, sd, there, tuple(notes))
+
+
+class _Catalogue:
+    """What an estimator was trained for, by name.
+
+    Args:
+        estimator: whose measurements these are.
+    """
+
+    def __init__(self, estimator: Estimator) -> None:
+        self._measurements = estimator.measurements
+        self._experiments = {e.name: e for e in estimator.study.experiments}
+        self._mids = {(m.experiment, m.target): m for m in self._measurements if m.kind == "mid"}
+        self._fluxes = {(m.target, m.kind): m for m in self._measurements if m.kind != "mid"}
+
+    def find(self, experiment: Experiment, datum: Datum, place: str) -> Measurement:
+        """The measurement that a datum is of.
+
+        Raises:
+            EstimatorError: the estimator was not trained for it.
+        """
+        if datum.kind == "pool" or datum.time is not None:
+            raise EstimatorError(f"{place}: the estimator is for the stationary state; fit this with flux-fit")
+        if datum.kind == "mid":
+            _check_experiment(experiment, self._experiments, place)
+            part = self._mids.get((experiment.name, datum.target))
+        else:
+            part = self._fluxes.get((datum.target, datum.kind))
+        if part is None:
+            names = [m.target for m in self._measurements if m.kind == datum.kind]
+            raise EstimatorError(
+                f"{place}: {datum.kind} of {datum.target!r} is not among what the estimator was trained for."
+                f"{did_you_mean(datum.target, names)} Known: {', '.join(dict.fromkeys(names)) or 'none'}"
+            )
+        return part
+
+
+def _checked_numbers(
+    datum: Datum, part: Measurement, place: str
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"], Bool[np.ndarray, " d"]]:
+    """Values of a datum, their standard deviations, and which were measured.
+
+    Raises:
+        EstimatorError: too few or too many of them, data that want correction first, or a standard deviation that is
+            not positive.
+    """
+    given, errors = np.array(datum.values), np.array(datum.sd)
+    if len(given) != part.stop - part.start or len(errors) != len(given):
+        raise EstimatorError(
+            f"{place}: {datum.target!r} has {len(given)} values and {len(errors)} standard deviations; "
+            f"{part.stop - part.start} of each are expected"
+        )
+    if datum.scaled or not datum.corrected:
+        what = "in arbitrary units" if datum.scaled else "not corrected for natural abundance"
+        raise EstimatorError(f"{place}: {datum.target!r} is {what}; correct it first, or fit it with flux-fit")
+    use = np.isfinite(given)
+    if not (np.isfinite(errors[use]) & (errors[use] > 0)).all():
+        raise EstimatorError(
+            f"{place}: {datum.target!r} has standard deviations {list(datum.sd)}; positive ones are expected"
+        )
+    return given, errors, use
 
 
 def _check_experiment(experiment: Experiment, known: Mapping[str, Experiment], place: str) -> None:

@@ -97,12 +97,7 @@ def estimate(
     Raises:
         EstimatorError: the data are not of the network or the tracers of the training, or a setting means nothing.
     """
-    if method not in METHODS:
-        raise EstimatorError(f"the method must be one of {', '.join(METHODS)}, got {method!r}")
-    if not 0 < level < 1:
-        raise EstimatorError(f"the level must be between 0 and 1, got {level}")
-    if draws < 100:
-        raise EstimatorError(f"draws must be at least 100, got {draws}")
+    _check(method, level, draws)
     data, space = collect(estimator, study), estimator.space
     found, used = _draw(estimator, data, method, draws, seed, progress)
     problem = flux_problem(study, space=space) if refine or used == "sequential" else None
@@ -133,6 +128,16 @@ def estimate(
     return Estimate(
         space.parameters, values, intervals, level, samples, used, found.effective, best, judged, tuple(notes), trouble
     )
+
+
+def _check(method: str, level: float, draws: int) -> None:
+    """Raise unless the settings of an estimate mean something."""
+    if method not in METHODS:
+        raise EstimatorError(f"the method must be one of {', '.join(METHODS)}, got {method!r}")
+    if not 0 < level < 1:
+        raise EstimatorError(f"the level must be between 0 and 1, got {level}")
+    if draws < 100:
+        raise EstimatorError(f"draws must be at least 100, got {draws}")
 
 
 def _draw(

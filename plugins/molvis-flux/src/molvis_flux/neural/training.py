@@ -36,7 +36,7 @@ from molvis_flux.neural.estimator import (
 from molvis_flux.neural.inference import WIDEST
 from molvis_flux.neural.transform import fit_copula
 from molvis_flux.sampling.prior import sample
-from molvis_flux.space.flux_space import flux_space
+from molvis_flux.space.flux_space import FluxSpace, flux_space
 from molvis_nn.loop import Checkpoint, WeightAverage, descend, half_cosine, on_cpu, set_rate
 
 log = logging.getLogger("molvis")
@@ -80,32 +80,15 @@ def _train(
     began = time.process_time()
     _check(settings)
     study = without_data(study)
-    if not study.experiments:
-        raise EstimatorError(f"{study.network.name or 'the study'} has no experiment; one with a tracer is expected")
-    space = flux_space(study.network)
-    if not len(space):
-        raise EstimatorError(f"{study.network.name or 'the network'} leaves no flux free: there is nothing to estimate")
-    for experiment in study.experiments:
-        for datum in experiment.data:
-            if datum.time is not None or datum.kind == "pool":
-                place = datum.where or f"experiment {experiment.name!r}"
-                raise EstimatorError(f"{place}: the estimator is for the stationary state; fit this with flux-fit")
+    space = _free_space(study)
+    _check_data(study)
     plan = compile_plan(study.network, study.experiments)
     parts = measurements(study, plan, settings.noise)
-    if not parts:
-        raise EstimatorError(f"{study.network.name or 'the study'} has no fragment that can be measured")
-    for part in parts:
-        if part.kind == "mid" and study.network.fragments[part.target].mix:
-            raise EstimatorError(
-                f"fragment {part.target!r} mixes in unknown proportions; give its weights, or fit it with flux-fit"
-            )
+    _check_parts(parts, study)
     values = sample(space, settings.simulations, settings.seed)
     copula = fit_copula(space, values)
     simulated = simulate(space, plan, parts, values, np.float32)  # noise is a thousand times its rounding
-    center, spread = simulated.mean(axis=0, dtype=np.float64), np.maximum(simulated.std(axis=0, dtype=np.float64), 1e-6)
-    labelled = np.concatenate([np.full(p.stop - p.start, p.kind == "mid") for p in parts])
-    # A fraction that hardly varies must not be blown up into noise.
-    spread = np.where(labelled, np.maximum(spread, 2 * settings.noise[0]), spread)
+    center, spread = _standard(simulated, parts, settings.noise[0])
     goal = torch.from_numpy(copula.normal(space.coordinates(values))).float()
     model = make_model(parts, len(space), settings)
     _descend(model, parts, torch.from_numpy(simulated), goal, center, spread, study, settings,
@@ -133,6 +116,46 @@ def _check(settings: Settings) -> None:
         raise EstimatorError(f"walked must be 0 or more, got {settings.walked}")
     if settings.simulations < 1000:
         raise EstimatorError(f"simulations must be at least 1,000, got {settings.simulations}")
+
+
+def _free_space(study: Study) -> FluxSpace:
+    """The fluxes of a study that has experiments, and fluxes to estimate."""
+    if not study.experiments:
+        raise EstimatorError(f"{study.network.name or 'the study'} has no experiment; one with a tracer is expected")
+    space = flux_space(study.network)
+    if not len(space):
+        raise EstimatorError(f"{study.network.name or 'the network'} leaves no flux free: there is nothing to estimate")
+    return space
+
+
+def _check_data(study: Study) -> None:
+    """Raise unless what is measured belongs to the stationary state."""
+    for experiment in study.experiments:
+        for datum in experiment.data:
+            if datum.time is not None or datum.kind == "pool":
+                place = datum.where or f"experiment {experiment.name!r}"
+                raise EstimatorError(f"{place}: the estimator is for the stationary state; fit this with flux-fit")
+
+
+def _check_parts(parts: Sequence[Measurement], study: Study) -> None:
+    """Raise unless something can be measured, and all of it follows from the fluxes alone."""
+    if not parts:
+        raise EstimatorError(f"{study.network.name or 'the study'} has no fragment that can be measured")
+    for part in parts:
+        if part.kind == "mid" and study.network.fragments[part.target].mix:
+            raise EstimatorError(
+                f"fragment {part.target!r} mixes in unknown proportions; give its weights, or fit it with flux-fit"
+            )
+
+
+def _standard(
+    simulated: Float[np.ndarray, "n d"], parts: Sequence[Measurement], noise: float
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
+    """Center and spread that vectors of data are standardised with; `noise` is the least of a fraction."""
+    center, spread = simulated.mean(axis=0, dtype=np.float64), np.maximum(simulated.std(axis=0, dtype=np.float64), 1e-6)
+    labelled = np.concatenate([np.full(p.stop - p.start, p.kind == "mid") for p in parts])
+    # A fraction that hardly varies must not be blown up into noise.
+    return center, np.where(labelled, np.maximum(spread, 2 * noise), spread)
 
 
 def draw_missing(parts: Sequence[Measurement], n: int, generator: torch.Generator) -> Bool[Tensor, "n f"]:
