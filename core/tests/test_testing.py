@@ -486,4 +486,4 @@ def test_checking_an_installed_plugin_needs_none_of_its_tests(install: Install) 
     assert {c for c, _ in failed} == {"modality acme-ms", "encoder acme-leaky", "encoder acme-gone", "encodr acme-typo"}
     (left,) = [r for r in results if r.ok is None]
     assert (left.component, left.problem) == ("encoder acme-needs", "needs vocabulary: left to the plugin's own tests")
-    assert len([r for r in results if r.component == "loss acme-softmax" and r.ok]) == 8
+    assert len([r for r in results if r.component == "loss acme-softmax" and r.ok]) == 9

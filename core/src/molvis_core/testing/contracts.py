@@ -107,6 +107,12 @@ class EncoderContract(Contract):
     def test_every_parameter_gets_a_gradient(self, encoder: Any, records: Sequence[Any]) -> None:
         checks.encoder_parameters_learn(encoder, records)
 
+    def test_records_prepared_ahead_encode_the_same(self, encoder: Any, records: Sequence[Any]) -> None:
+        checks.encoder_featurises(encoder, records)
+
+    def test_its_parts_add_up(self, encoder: Any) -> None:
+        checks.encoder_parts_add_up(encoder)
+
     def test_it_is_deterministic_in_evaluation(self, encoder: Any, records: Sequence[Any]) -> None:
         checks.encoder_is_deterministic(encoder, records)
 
@@ -135,6 +141,9 @@ class PairLossContract(Contract):
 
     def test_nothing_known_costs_nothing(self, loss: Any) -> None:
         checks.loss_of_nothing_is_zero(loss)
+
+    def test_what_it_declares_is_of_use(self, loss: Any) -> None:
+        checks.loss_declares_what_training_asks(loss)
 
     def test_matches_on_top_of_each_other_cost_less(self, loss: Any) -> None:
         checks.loss_prefers_matches(loss)
@@ -213,6 +222,9 @@ class ScorerContract(Contract):
         self, scorer: Any, query: Any, candidates: Sequence[Structure]
     ) -> None:
         checks.scorer_gives_features(scorer, query, candidates)
+
+    def test_it_explains_peaks_that_there_are(self, scorer: Any, query: Any, candidates: Sequence[Structure]) -> None:
+        checks.scorer_explains_peaks(scorer, query, candidates)
 
     def test_the_order_of_candidates_does_not_matter(
         self, scorer: Any, query: Any, candidates: Sequence[Structure]

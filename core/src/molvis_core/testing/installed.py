@@ -180,6 +180,8 @@ def _encoder(component: Component) -> _Checks:
         ("batch pickles and moves", lambda: checks.encoder_batch_travels(built(), built.records())),
         ("every parameter gets a gradient", lambda: checks.encoder_parameters_learn(built(), built.records())),
         ("deterministic", lambda: checks.encoder_is_deterministic(built(), built.records())),
+        ("prepared records encode the same", lambda: checks.encoder_featurises(built(), built.records())),
+        ("parts add up", lambda: checks.encoder_parts_add_up(built())),
         (
             "survives a bundle exactly",
             lambda: checks.encoder_survives_a_bundle(built(), built.records(), {"use": component.name}),
@@ -194,6 +196,7 @@ def _loss(component: Component) -> _Checks:
         ("order of pairs does not matter", lambda: checks.loss_ignores_the_order_of_pairs(built())),
         ("weight 0 hides a pair", lambda: checks.loss_hides_pairs_of_weight_zero(built())),
         ("nothing known costs nothing", lambda: checks.loss_of_nothing_is_zero(built())),
+        ("what it declares is of use", lambda: checks.loss_declares_what_training_asks(built())),
         ("matches cost less", lambda: checks.loss_prefers_matches(built())),
         ("every parameter gets a gradient", lambda: checks.loss_parameters_learn(built())),
     ]
@@ -225,6 +228,7 @@ def _scorer(component: Component) -> _Checks:
 
     return [
         ("finite features", with_query(checks.scorer_gives_features)),
+        ("explains peaks that there are", with_query(checks.scorer_explains_peaks)),
         ("order of candidates does not matter", with_query(checks.scorer_ignores_the_order_of_candidates)),
     ]
 

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from molvis_core.errors import IndexFileError
+from molvis_core.interfaces import Featurises
 from molvis_core.text import in_shell
 from molvis_files.digests import BLOCK, Digester, blocks_of, damage, digests_of, sealed, stored_digests
 from molvis_files.folders import FolderFormat
@@ -214,7 +215,7 @@ def _embed(
             while done < len(library):
                 stop = min(done + batch_size, len(library))
                 structures = library.structures(range(done, stop))
-                if hasattr(encoder, "featurise") and done >= prepared:
+                if isinstance(encoder, Featurises) and done >= prepared:
                     # More than a batch at a time: processes that share the work take a second to start.
                     prepared = min(done + max(_PREPARED, batch_size), len(library))
                     encoder.featurise(library.structures(range(done, prepared)))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from molvis_core.errors import MolvisError
+from molvis_core.interfaces import Explains
 from molvis_core.records import PeakList, Value
 from molvis_core.text import in_page
 from molvis_retrieval.drawing import Picture, draw_record, draw_structure, formula_html
@@ -155,7 +156,7 @@ def render_report(
 
     import molvis_core
 
-    explainers = [s for s in bundle.scorers.values() if callable(getattr(s, "explain", None))] if bundle else []
+    explainers = [s for s in bundle.scorers.values() if isinstance(s, Explains)] if bundle else []
     sections: list[Section] = []
     for number, one in enumerate(found, start=1):
         sections.append(_section(one, explainers, shown, reference))

@@ -7,11 +7,13 @@ import re
 from molvis_core.testing.checks._contract import DOCUMENTATION, ContractError
 from molvis_core.testing.checks.encoders import (
     encoder_batch_travels,
+    encoder_featurises,
     encoder_gives_unit_rows,
     encoder_ignores_neighbours,
     encoder_is_deterministic,
     encoder_keeps_order,
     encoder_parameters_learn,
+    encoder_parts_add_up,
     encoder_survives_a_bundle,
 )
 from molvis_core.testing.checks.files import (
@@ -33,6 +35,7 @@ from molvis_core.testing.checks.fitters import (
     is_fitter,
 )
 from molvis_core.testing.checks.losses import (
+    loss_declares_what_training_asks,
     loss_has_finite_gradients,
     loss_hides_pairs_of_weight_zero,
     loss_ignores_the_order_of_pairs,
@@ -54,7 +57,11 @@ from molvis_core.testing.checks.predictors import (
     predictor_ignores_neighbours,
     predictor_parameters_learn,
 )
-from molvis_core.testing.checks.scorers import scorer_gives_features, scorer_ignores_the_order_of_candidates
+from molvis_core.testing.checks.scorers import (
+    scorer_explains_peaks,
+    scorer_gives_features,
+    scorer_ignores_the_order_of_candidates,
+)
 from molvis_core.testing.checks.targets import target_batch_travels, target_is_a_likeness
 
 __all__ = [
@@ -67,11 +74,13 @@ __all__ = [
     "component_resolves",
     "draw",
     "encoder_batch_travels",
+    "encoder_featurises",
     "encoder_gives_unit_rows",
     "encoder_ignores_neighbours",
     "encoder_is_deterministic",
     "encoder_keeps_order",
     "encoder_parameters_learn",
+    "encoder_parts_add_up",
     "encoder_survives_a_bundle",
     "fitter_covers_the_truth",
     "fitter_keeps_the_prior_of_the_unseen",
@@ -80,6 +89,7 @@ __all__ = [
     "fitter_simulates_on_the_axes",
     "is_callable",
     "is_fitter",
+    "loss_declares_what_training_asks",
     "loss_has_finite_gradients",
     "loss_hides_pairs_of_weight_zero",
     "loss_ignores_the_order_of_pairs",
@@ -97,6 +107,7 @@ __all__ = [
     "reader_names_the_place",
     "reader_reads_gzip",
     "reader_survives_any_bytes",
+    "scorer_explains_peaks",
     "scorer_gives_features",
     "scorer_ignores_the_order_of_candidates",
     "target_batch_travels",

@@ -110,3 +110,22 @@ def encoder_survives_a_bundle(encoder: Any, records: Sequence[Any], spec: Any = 
     fresh.load_state_dict(state)
     found = _encode(evaluating(fresh), records)
     require(np.array_equal(found, wanted), "an encoder stored and loaded again gives other rows")
+
+
+@contract("encoder-featurise")
+def encoder_featurises(encoder: Any, records: Sequence[Any]) -> None:
+    """Preparing records ahead changes nothing of their vectors."""
+    model = evaluating(encoder)
+    if isinstance(model, interfaces.Featurises):
+        before = _encode(model, records)
+        model.featurise(list(records), progress=lambda done, total: None)
+        require(np.array_equal(_encode(model, records), before), "records that were prepared ahead have other rows")
+
+
+@contract("encoder-parts")
+def encoder_parts_add_up(encoder: Any) -> None:
+    """Encoders side by side: their lengths add up to that of the whole."""
+    length = encoder.dim
+    if isinstance(encoder, interfaces.Concatenation):
+        sizes = [part.dim for part in encoder.parts]
+        require(sum(sizes) == length, f"parts of lengths {sizes} do not add up to dim = {length}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
+from molvis_core import interfaces
 from molvis_core.testing.checks._contract import contract, require
 from molvis_core.testing.checks._models import check_gradients
 
@@ -123,3 +124,19 @@ def loss_prefers_matches(loss: Any) -> None:
 def loss_parameters_learn(loss: Any) -> None:
     """Every parameter of the loss gets a finite gradient."""
     check_gradients(loss, lambda trial: trial(*_pairs()))
+
+
+@contract("loss-declares")
+def loss_declares_what_training_asks(loss: Any) -> None:
+    """Where it has them, `every_positive` is True or False and `temperature` a positive number, or returns one."""
+    if isinstance(loss, interfaces.SeesEveryPositive):
+        require(
+            isinstance(loss.every_positive, bool), f"every_positive must be True or False, got {loss.every_positive}"
+        )
+    if isinstance(loss, interfaces.HasTemperature) and loss.temperature is not None:
+        import torch
+
+        with torch.no_grad():
+            value: Any = loss.temperature
+            found = float(cast("Any", value() if callable(value) else value))
+        require(math.isfinite(found) and found > 0, f"the temperature must be positive, got {found}")

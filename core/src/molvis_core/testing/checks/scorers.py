@@ -34,3 +34,12 @@ def scorer_ignores_the_order_of_candidates(scorer: Any, query: Any, candidates: 
     off = np.abs(forward - backward).max(axis=1)
     worst = int(off.argmax())
     require(off[worst] <= 1e-6, f"candidate {worst} scores differently in another order, by {off[worst]:.2g}")
+
+
+@contract("scorer-explains")
+def scorer_explains_peaks(scorer: Any, query: Any, candidates: Sequence[Structure]) -> None:
+    """Where it explains, it names peaks that the query has, with formula, substructure and error."""
+    for candidate in candidates if isinstance(scorer, interfaces.Explains) else ():
+        for one in scorer.explain(query, candidate):
+            require(isinstance(one, interfaces.PeakExplanation), f"{one!r:.80} lacks peak, formula, smiles or ppm")
+            require(0 <= one.peak < len(query), f"it explains peak {one.peak} of {len(query)}")

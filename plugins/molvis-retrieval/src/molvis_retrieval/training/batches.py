@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from molvis_core.interfaces import SeesEveryPositive
 from molvis_core.records import Structure
 from molvis_nn.fusion import collate_measured
 from molvis_retrieval.config import RunConfig
@@ -75,7 +76,7 @@ class Batches(torch.utils.data.Dataset[PairBatch]):
     def __init__(self, run: Run, rank: int = 0, world: int = 1) -> None:
         self.run, self.rank, self.world = run, rank, world
         config = run.config
-        whole = [bool(getattr(loss, "every_positive", False)) for loss in run.losses]
+        whole = [isinstance(loss, SeesEveryPositive) and loss.every_positive for loss in run.losses]
         self.plan = plan(config, [len(p.compounds) for p in run.pairings], world, whole)
         self._cached: tuple[int, list[np.ndarray]] = (-1, [])
         self._structures: dict[str, Structure] = {}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from molvis_core import registry
+from molvis_core.interfaces import Featurises
 from molvis_nn.loop import Progress
 from molvis_nn.pretrained import load_state
 from molvis_retrieval.config import RunConfig, check
@@ -116,7 +117,7 @@ def prepare(config: RunConfig, *, progress: Report | None = None) -> Run:
 def featurise(run: Run, progress: Report | None = None) -> None:
     """Let a structure encoder prepare its features once, by all processors, instead of in every worker and epoch."""
     encoder = run.encoders.get("structure")
-    if not hasattr(encoder, "featurise"):
+    if not isinstance(encoder, Featurises):
         return
     structures = list(structures_of(run.dataset, [*run.pairings, *run.validation]).values())
     if run.library is not None:
@@ -128,4 +129,4 @@ def featurise(run: Run, progress: Report | None = None) -> None:
         if progress:
             progress(Progress(done, total, 0, run.config.train.epochs, message="preparing structures"))
 
-    cast("Any", encoder).featurise(structures, progress=report)
+    encoder.featurise(structures, progress=report)

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from torch import nn
 
 from molvis_core import registry
 from molvis_core.errors import ConfigError, TrainingError
-from molvis_core.interfaces import Spec
+from molvis_core.interfaces import Featurises, Spec
 from molvis_core.records import Structure
 from molvis_core.registry import fill_spec
 from molvis_files.documents import write_toml
@@ -151,8 +151,8 @@ def _prepare(
 
     smiles = [s.smiles for s in structures]
     packed = fingerprints(smiles, ("morgan2",), settings.bits, progress=report("making fingerprints"))
-    if hasattr(model, "featurise"):
-        cast("Any", model).featurise(structures, progress=report("preparing structures"))
+    if isinstance(model, Featurises):
+        model.featurise(structures, progress=report("preparing structures"))
     order = np.random.default_rng([settings.seed, 6]).permutation(len(structures))
     aside, rest = np.split(order, [min(_MOST_ASIDE, max(1, len(order) // 50))])
 
