@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -270,34 +271,68 @@ def _couplings(
 ) -> Float[np.ndarray, "h h"]:
     """Between every two protons, in Hz, alike for pairs that are equivalent."""
     distances = Chem.GetDistanceMatrix(flat)
-    exchanging = _exchanging(flat)
-    pairs: dict[tuple[int, int], float] = {}
+    kinds: dict[int, set[int]] = defaultdict(set)
+    for k, proton in enumerate(protons):
+        kinds[proton.owner].add(classes[k])
+    couple = _Coupling(flat, full, conformers, table, kinds)
     out = np.zeros((len(protons), len(protons)))
-    two = {p.owner for p in protons if len({classes[k] for k, q in enumerate(protons) if q.owner == p.owner}) == 2}
     for j, b in enumerate(protons):
         for i, a in enumerate(protons[:j]):
             far = int(distances[a.owner, b.owner])
-            if far > 3:
-                continue
-            key = (min(a.owner, b.owner), max(a.owner, b.owner))
-            others = [k for k in key if flat.GetAtomWithIdx(k).GetAtomicNum() != 6]
-            if others:
-                value = exchanging.get(others[0], (0.0, 0.0))[1] if far == 1 and len(others) == 1 else 0.0
-            else:
-                if key not in pairs:
-                    # Published couplings in symmetric rings are at times assigned to the wrong pair.
-                    pairs[key] = PARA if _para(flat, *key, far) else table.coupling(flat, *key)
-                value = pairs[key]
-                if far == 1 and conformers is not None and _ring_bond(full, *key):
-                    value = _karplus(full, a, b, conformers)
-                elif far == 1 and two & set(key) and _single(full, *key):
-                    # Rotamers differ in how much they are populated: neither proton of a CH2 has the mean.
-                    sides = [classes[k] % 2 for k, p in ((i, a), (j, b)) if p.owner in two]
-                    value *= 0.8 if sum(sides) % 2 else 1.2
-            out[i, j] = out[j, i] = value
+            if far <= 3:
+                out[i, j] = out[j, i] = couple((a, classes[i]), (b, classes[j]), far)
     _average(out, protons, classes, distances)
     out[np.abs(out) < SMALLEST] = 0.0
     return np.round(out, 3)
+
+
+class _Coupling:
+    """The coupling of two protons of one molecule, in Hz, from what is known of the atoms that they sit on.
+
+    Attributes:
+        flat, full: the molecule as the table of environments knows it, and with explicit hydrogen.
+        conformers: their weights; None where none could be made.
+        table: couplings by pairs of carbons.
+        diastereotopic: atoms with two classes of protons.
+        exchanging: shift and coupling of the hydrogen on atoms other than carbon.
+    """
+
+    def __init__(
+        self,
+        flat: Mol,
+        full: Mol,
+        conformers: Float[np.ndarray, " c"] | None,
+        table: Environments,
+        kinds: Mapping[int, set[int]],
+    ) -> None:
+        self.flat, self.full, self.conformers, self.table = flat, full, conformers, table
+        self.diastereotopic = {owner for owner, classes in kinds.items() if len(classes) == 2}
+        self.exchanging = _exchanging(flat)
+        self._pairs: dict[tuple[int, int], float] = {}
+
+    def __call__(self, a: tuple[_Proton, int], b: tuple[_Proton, int], far: int) -> float:
+        """Of two protons, each with its class, whose neighbors are `far` bonds apart."""
+        key = (min(a[0].owner, b[0].owner), max(a[0].owner, b[0].owner))
+        others = [k for k in key if self.flat.GetAtomWithIdx(k).GetAtomicNum() != 6]
+        if others:
+            return self.exchanging.get(others[0], (0.0, 0.0))[1] if far == 1 and len(others) == 1 else 0.0
+        value = self._of_carbons(key, far)
+        if far != 1:
+            return value
+        if self.conformers is not None and _ring_bond(self.full, *key):
+            return _karplus(self.full, a[0], b[0], self.conformers)
+        if self.diastereotopic & set(key) and _single(self.full, *key):
+            # Rotamers differ in how much they are populated: neither proton of a CH2 has the mean.
+            sides = [number % 2 for proton, number in (a, b) if proton.owner in self.diastereotopic]
+            value *= 0.8 if sum(sides) % 2 else 1.2
+        return value
+
+    def _of_carbons(self, key: tuple[int, int], far: int) -> float:
+        """What the table has for two carbons, looked up once."""
+        if key not in self._pairs:
+            # Published couplings in symmetric rings are at times assigned to the wrong pair.
+            self._pairs[key] = PARA if _para(self.flat, *key, far) else self.table.coupling(self.flat, *key)
+        return self._pairs[key]
 
 
 def _average(
