@@ -12,6 +12,7 @@ from molvis_core import output
 from molvis_core.text import in_shell
 from molvis_files.arguments import existing
 from molvis_retrieval.commands.found import percent
+from molvis_retrieval.commands.options import Device, Ppm
 
 if TYPE_CHECKING:
     from molvis_retrieval.evaluation.ranking import Evaluation
@@ -32,7 +33,7 @@ def evaluate(
         list[str] | None, typer.Option("--bundle", "-b", help="A further bundle; several, to compare them.")
     ] = None,
     fold: Annotated[str, typer.Option(help="Of the dataset.")] = "test",
-    ppm: Annotated[float, typer.Option(help="Half width of the mass window.")] = 10.0,
+    ppm: Ppm = 10.0,
     min_peaks: Annotated[int, typer.Option(help="Leave out spectra with fewer peaks.")] = 2,
     scope: Annotated[
         list[str] | None, typer.Option(help="mass, formula or all; several; all three by default.")
@@ -49,7 +50,7 @@ def evaluate(
     ] = None,
     records: Annotated[int, typer.Option(help="With --together: measurements of each modality; 0 for all.")] = 1,
     groups: Annotated[bool, typer.Option("--groups", help="Show adducts, instruments and mass ranges.")] = False,
-    device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
+    device: Device = None,
 ) -> None:
     """Measure how often bundles rank the truth first, with 95% intervals."""
     existing(data, what="a dataset")

@@ -97,6 +97,19 @@ def _mark(one: Identification, candidate: Candidate) -> str:
 
 
 def _remarks(found: Sequence[Identification], *, full: bool) -> Iterator[str]:
+    """What to know of the figures, then which queries were not identified, then what of the others was not used."""
+    yield from _meanings(found)
+    yield from _failures(found, full=full)
+    if len(found) > FEW and not full:
+        yield "one line a query; --full shows all candidates, --csv and --json list them, --html draws them"
+        return
+    for one in found:
+        for text in one.notes:
+            yield f"{one.query}: not used: {text}"
+
+
+def _meanings(found: Sequence[Identification]) -> Iterator[str]:
+    """What marks and probabilities mean, as far as there are some."""
     from molvis_retrieval.presence import UNLIKELY
 
     if any(_mark(one, c) for one in found for c in one.candidates):
@@ -107,18 +120,16 @@ def _remarks(found: Sequence[Identification], *, full: bool) -> Iterator[str]:
         yield "how probable it is that the truth is among the candidates is not calibrated for these"
     if unlikely := sum((one.probability_among or 1.0) < UNLIKELY for one in found):
         yield f"among below {UNLIKELY} for {unlikely} of {len(found)}: the truth is probably not among the candidates"
+
+
+def _failures(found: Sequence[Identification], *, full: bool) -> Iterator[str]:
+    """Which queries were not identified, and why; the first few unless all are wanted."""
     problems = [one for one in found if one.problem]
     shown = problems if full or len(problems) <= FEW else problems[:FEW]
     for one in shown:
         yield f"not identified: {one.query}: {one.problem}"
     if len(shown) < len(problems):
         yield f"not identified: {len(problems) - len(shown)} more; --csv and --json list them with reasons, --full here"
-    if len(found) > FEW and not full:
-        yield "one line a query; --full shows all candidates, --csv and --json list them, --html draws them"
-        return
-    for one in found:
-        for text in one.notes:
-            yield f"{one.query}: not used: {text}"
 
 
 def percent(estimate: Estimate) -> str:

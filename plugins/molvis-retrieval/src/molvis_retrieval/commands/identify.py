@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from molvis_core.completion import names
 from molvis_core.errors import ConfigError
 from molvis_files.arguments import existing, writable
 from molvis_retrieval.commands.found import show_found
+from molvis_retrieval.commands.options import Adducts, BundleName, Candidates, Device, Library, Ppm, Reader, Reference
 
 if TYPE_CHECKING:
     from molvis_core.records import Measurement
@@ -27,9 +28,7 @@ def identify(
         typer.Argument(metavar="[FILE]...", help="Spectra: MGF, MSP, mzML, JCAMP-DX, ... Each is an unknown."),
     ] = None,
     *,
-    library: Annotated[
-        Path, typer.Option("--library", "-l", help="Structures (SMILES, SDF, CSV, Parquet), or an index made of some.")
-    ],
+    library: Library,
     msms: Annotated[list[Path] | None, typer.Option(help="MS/MS spectra of one unknown; several files.")] = None,
     ir: Annotated[list[Path] | None, typer.Option(help="Infrared spectrum of the same unknown.")] = None,
     ccs: Annotated[
@@ -38,44 +37,26 @@ def identify(
     also: Annotated[
         list[str] | None, typer.Option("--with", help="Another measurement of it: MODALITY=FILE, such as raman=a.txt.")
     ] = None,
-    bundle: Annotated[
-        str,
-        typer.Option("--bundle", "-b", autocompletion=names("bundle"), help="Name of a shipped bundle, or a folder."),
-    ] = "massbank",
-    candidates: Annotated[
-        Literal["auto", "mass", "formula", "all"],
-        typer.Option(
-            help="Which candidates: of the mass, of the formula, or all of the library; auto takes what is known. "
-            "Among all, embeddings rank alone, since scorers are calibrated among candidates of one mass."
-        ),
-    ] = "auto",
-    ppm: Annotated[float, typer.Option(help="Half width of the mass window.")] = 10.0,
+    bundle: BundleName = "massbank",
+    candidates: Candidates = "auto",
+    ppm: Ppm = 10.0,
     mass: Annotated[float | None, typer.Option(help="Neutral mass in Da, where no ion tells it.")] = None,
     formula: Annotated[str | None, typer.Option(help="Molecular formula of the candidates.")] = None,
     adduct: Annotated[str | None, typer.Option(help="For ions that name none, such as [M+H]+.")] = None,
-    adducts: Annotated[
-        str | None,
-        typer.Option(help="To try for ions that name none: [M+H]+,[M+Na]+ or positive; else the likely ones."),
-    ] = None,
+    adducts: Adducts = None,
     top: Annotated[int, typer.Option(help="Candidates for each query.")] = 20,
     consensus: Annotated[bool, typer.Option("--consensus", help="Measurements of one name are one unknown.")] = False,
     rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers, such as explained peaks.")] = True,
-    reader: Annotated[
-        str | None,
-        typer.Option(autocompletion=names("reader"), help="The reader, instead of one by the file's ending."),
-    ] = None,
+    reader: Reader = None,
     modality: Annotated[
         str | None, typer.Option(help="Of FILE, where readers of several modalities claim its ending.")
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a table of all candidates.")] = None,
     json_file: Annotated[Path | None, typer.Option(help="Write JSON; --json prints it.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report to look at.")] = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option(help="Spectra of known structures: the report holds that of the first candidate beside."),
-    ] = None,
+    reference: Reference = None,
     full: Annotated[bool, typer.Option("--full", help="Print all candidates, however many queries there are.")] = False,
-    device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
+    device: Device = None,
 ) -> None:
     """Rank candidate structures for unknowns.
 
@@ -87,73 +68,151 @@ def identify(
 
     Exit status 0: at least one query was searched. 3: none was, for want of spectra, of their masses or of candidates.
     """
-    if output.settings.json and any(str(f) == "-" or f.suffix == ".json" for f in files or ()):
-        raise ConfigError("--json takes no value: it prints JSON; --json-file FILE writes it")
-    existing(*(files or ()), *(msms or ()), *(ir or ()), what="a file of spectra")
-    existing(library, what="a file of structures or an index")
-    existing(reference, what="a file of spectra of known structures")
-    writable(csv, html, json_file)
+    _check_paths(files or (), [*(msms or ()), *(ir or ())], library, reference, (csv, html, json_file))
     from molvis_retrieval import load_bundle
     from molvis_retrieval.candidates import looks_everywhere
     from molvis_retrieval.identification import identify as search
-    from molvis_retrieval.queries import modality_files, read_queries, read_unknown
-    from molvis_retrieval.results import to_json, write_csv, write_json
 
-    parts = {"msms": msms or [], "ir": ir or []}
-    for name, paths in modality_files(also or []).items():
-        parts[name] = [*parts.get(name, []), *paths]
-    one = {name: paths for name, paths in parts.items() if paths}
-    if bool(files) == bool(one or ccs):
+    parts = _measurement_files(msms or (), ir or (), also or ())
+    if bool(files) == bool(parts or ccs):
         raise ConfigError(
             "name either files of many unknowns (molvis identify a.mgf), or the measurements of one unknown "
             "(molvis identify --msms a.mgf --ir b.jdx --ccs 145.2)"
         )
     opened = load_bundle(bundle)
-    queries: list[Any] = []
-    problems: list[Identification] = []
-    if files:
-        for file in files:
-            good, bad = read_queries(file, modality=modality, reader=reader)
-            queries += good
-            problems += bad
-    else:
-        measured, problems = read_unknown(one, cross_sections=ccs or [], adduct=adduct)
-        queries = [measured] if measured else []
-    given = mass is not None or formula is not None
+    queries, problems = _read_all(files, modality, reader) if files else _read_one(parts, ccs or (), adduct)
+    known = mass is not None or formula is not None
     index = open_library(
-        library, opened, looks_everywhere(queries, candidates=candidates, ppm=ppm, known=given), device
+        library, opened, looks_everywhere(queries, candidates=candidates, ppm=ppm, known=known), device
     )
     with output.progress("identifying") as show:
-        found = search(
+        ranked = search(
             opened, queries, index, candidates=candidates, ppm=ppm, mass=mass, formula=formula, adduct=adduct,
-            adducts=[name for name in (adducts or "").split(",") if name.strip()], top=top, rerank=rerank,
-            consensus=consensus, device=device, progress=show,
+            adducts=_listed(adducts), top=top, rerank=rerank, consensus=consensus, device=device, progress=show,
         )  # fmt: skip
-    found = [*found, *problems]
-    if csv:
-        write_csv(csv, found)
+    found = [*ranked, *problems]
+    _write_tables(found, csv, json_file)
     if html:
-        from molvis_retrieval.references import read_references
-        from molvis_retrieval.report import write_report
-
-        scope = {
-            "auto": f"within {ppm:g} ppm" if mass or not formula else f"of {formula}",
-            "mass": f"within {ppm:g} ppm", "formula": "of the formula", "all": "whole library",
-        }[candidates]  # fmt: skip
-        names = ", ".join(p.name for p in files or [p for paths in one.values() for p in paths])
-        settings = {"candidates": scope, "file": names} | ({"ccs": ", ".join(ccs)} if ccs else {})
-        beside = read_references(reference) if reference else None
-        write_report(html, found, bundle=opened, index=index, settings=settings, reference=beside)
-    if json_file:
-        write_json(json_file, found)
-    if not output.as_json(to_json(found)):
-        show_found(found, full=full)
-    if all(one.problem for one in found):
-        raise typer.Exit(NOTHING_SEARCHED)
+        scope = _scope_words(candidates, ppm, mass, formula)
+        settings = _report_settings(scope, files, parts, ccs)
+        _write_report(html, found, opened, index, settings, reference)
+    _show(found, full)
 
 
 NOTHING_SEARCHED = 3
 """Exit status of an identification that could not search a single query."""
+
+
+def _check_paths(
+    files: Sequence[Path],
+    parts: Sequence[Path],
+    library: Path,
+    reference: Path | None,
+    written: Sequence[Path | None],
+) -> None:
+    """Raise an error for what is not there, cannot be written, or was taken for the value of --json."""
+    if output.settings.json and any(str(f) == "-" or f.suffix == ".json" for f in files):
+        raise ConfigError("--json takes no value: it prints JSON; --json-file FILE writes it")
+    existing(*files, *parts, what="a file of spectra")
+    existing(library, what="a file of structures or an index")
+    existing(reference, what="a file of spectra of known structures")
+    writable(*written)
+
+
+def _measurement_files(msms: Sequence[Path], ir: Sequence[Path], also: Sequence[str]) -> dict[str, list[Path]]:
+    """The files of one unknown by modality, from the options that name some."""
+    from molvis_retrieval.queries import modality_files
+
+    parts = {"msms": [*msms], "ir": [*ir]}
+    for name, paths in modality_files(also).items():
+        parts[name] = [*parts.get(name, []), *paths]
+    return {name: paths for name, paths in parts.items() if paths}
+
+
+def _read_all(
+    files: Sequence[Path], modality: str | None, reader: str | None
+) -> tuple[list[Any], list[Identification]]:
+    """Queries from files of many unknowns, and what could not be read."""
+    from molvis_retrieval.queries import read_queries
+
+    queries: list[Any] = []
+    problems: list[Identification] = []
+    for file in files:
+        good, bad = read_queries(file, modality=modality, reader=reader)
+        queries += good
+        problems += bad
+    return queries, problems
+
+
+def _read_one(
+    parts: Mapping[str, Sequence[Path]], ccs: Sequence[str], adduct: str | None
+) -> tuple[list[Any], list[Identification]]:
+    """One query of all that was measured of an unknown, and what could not be read."""
+    from molvis_retrieval.queries import read_unknown
+
+    measured, problems = read_unknown(parts, cross_sections=ccs, adduct=adduct)
+    return [measured] if measured else [], problems
+
+
+def _scope_words(candidates: str, ppm: float, mass: float | None, formula: str | None) -> str:
+    """Which candidates were ranked, as the report's head has it."""
+    return {
+        "auto": f"within {ppm:g} ppm" if mass or not formula else f"of {formula}",
+        "mass": f"within {ppm:g} ppm", "formula": "of the formula", "all": "whole library",
+    }[candidates]  # fmt: skip
+
+
+def _report_settings(
+    scope: str,
+    files: Sequence[Path] | None,
+    parts: Mapping[str, Sequence[Path]],
+    ccs: Sequence[str] | None,
+) -> dict[str, str]:
+    """What the report's head lists beside bundle and library."""
+    files = files or [path for paths in parts.values() for path in paths]
+    settings = {"candidates": scope, "file": ", ".join(p.name for p in files)}
+    return settings | ({"ccs": ", ".join(ccs)} if ccs else {})
+
+
+def _write_report(
+    path: Path,
+    found: Sequence[Identification],
+    bundle: Bundle,
+    index: Index,
+    settings: Mapping[str, str],
+    reference: Path | None,
+) -> None:
+    """Write the report, with the spectra of known structures beside where a file of them is given."""
+    from molvis_retrieval.references import read_references
+    from molvis_retrieval.report import write_report
+
+    beside = read_references(reference) if reference else None
+    write_report(path, found, bundle=bundle, index=index, settings=settings, reference=beside)
+
+
+def _listed(adducts: str | None) -> list[str]:
+    """The adducts of an option, separated by commas."""
+    return [name for name in (adducts or "").split(",") if name.strip()]
+
+
+def _write_tables(found: Sequence[Identification], csv: Path | None, json_file: Path | None) -> None:
+    """Write the table and the JSON file, where they were asked for."""
+    from molvis_retrieval.results import write_csv, write_json
+
+    if csv:
+        write_csv(csv, found)
+    if json_file:
+        write_json(json_file, found)
+
+
+def _show(found: Sequence[Identification], full: bool) -> None:
+    """Print what was found, and exit with `NOTHING_SEARCHED` where no query was searched."""
+    from molvis_retrieval.results import to_json
+
+    if not output.as_json(to_json(found)):
+        show_found(found, full=full)
+    if all(one.problem for one in found):
+        raise typer.Exit(NOTHING_SEARCHED)
 
 
 def open_library(path: Path, bundle: Bundle, whole: bool = True, device: str | None = None) -> Index:
@@ -167,9 +226,7 @@ def open_library(path: Path, bundle: Bundle, whole: bool = True, device: str | N
 def calibrate(
     bundle: Annotated[str, typer.Argument(autocompletion=names("bundle"), help="Folder or name of a bundle.")],
     data: Annotated[Path, typer.Argument(help="Dataset with compounds that the bundle was not trained on.")],
-    library: Annotated[
-        Path, typer.Option("--library", "-l", help="Structures (SMILES, SDF, CSV, Parquet), or an index made of some.")
-    ],
+    library: Library,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder of a calibrated copy; without it the bundle itself is changed."),
@@ -178,7 +235,7 @@ def calibrate(
         list[str] | None, typer.Option(help="Of the measurements; several; all that bundle and dataset share if none.")
     ] = None,
     fold: Annotated[str, typer.Option(help="Of the dataset.")] = "val",
-    ppm: Annotated[float, typer.Option(help="Half width of the mass window.")] = 10.0,
+    ppm: Ppm = 10.0,
     per_compound: Annotated[int, typer.Option(help="Cases of a compound that are used.")] = 4,
 ) -> None:
     """Fit the weights of the evidence, so that probabilities mean what they say.

@@ -1,0 +1,37 @@
+"""Options of this package's commands: those that several share, and those that need more than a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from molvis_core.completion import names
+
+Library = Annotated[
+    Path, typer.Option("--library", "-l", help="Structures (SMILES, SDF, CSV, Parquet), or an index made of some.")
+]
+Ppm = Annotated[float, typer.Option(help="Half width of the mass window.")]
+Device = Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")]
+BundleName = Annotated[
+    str, typer.Option("--bundle", "-b", autocompletion=names("bundle"), help="Name of a shipped bundle, or a folder.")
+]
+Candidates = Annotated[
+    Literal["auto", "mass", "formula", "all"],
+    typer.Option(
+        help="Which candidates: of the mass, of the formula, or all of the library; auto takes what is known. "
+        "Among all, embeddings rank alone, since scorers are calibrated among candidates of one mass."
+    ),
+]
+Adducts = Annotated[
+    str | None,
+    typer.Option(help="To try for ions that name none: [M+H]+,[M+Na]+ or positive; else the likely ones."),
+]
+Reader = Annotated[
+    str | None, typer.Option(autocompletion=names("reader"), help="The reader, instead of one by the file's ending.")
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(help="Spectra of known structures: the report holds that of the first candidate beside."),
+]
