@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from molvis_core.errors import AdductError, ConfigError, DatasetError, did_you_m
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.evaluation.queries import Asked, Progress, Selected, embed_queries, known_rows, tampered
 from molvis_retrieval.evidence import Weigher
 from molvis_retrieval.metrics import Estimate
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from molvis_core.records import Structure
     from molvis_retrieval.index import Index
 
-Progress = Callable[[int, int, str], None]
 SCOPES = ("mass", "formula", "all")
 MAIN_ADDUCTS = ("[M+H]+", "[M-H]-", "[M+Na]+", "[M+NH4]+")
 
@@ -131,77 +130,48 @@ def evaluate(
         molvis_core.errors.IndexFileError: another bundle made the index.
         molvis_core.errors.ScoreError: a score is not finite.
     """
+    _check_options(scopes, ppm, precursor_error)
+    index.require(bundle)
+    rng = np.random.default_rng(seed)
+    say = progress or (lambda done, total, what: None)
+    rows, keys = known_rows(dataset, modality, dataset.rows(modality, fold=fold, adducts=adducts, min_peaks=min_peaks))
+    if not len(rows):
+        raise DatasetError(f"{dataset.path}: no spectrum of fold {fold!r} with these adducts and {min_peaks} peaks")
+    records = tampered([dataset.record(modality, int(r)) for r in rows], keys, decoy, precursor_error, rng)
+    asked = embed_queries(Selected(dataset, modality, rows, keys, records), bundle, index, device, say)
+    ranking = _Ranking(bundle, index, asked, ppm, rerank, say)
+    figures: list[Figure] = []
+    similarity = calibration = float("nan")
+    for scope in scopes:
+        if scope == "all":
+            figures += _whole_figures(asked, index, say)
+            continue
+        ranked = ranking.among(scope)
+        figures += _window_figures(scope, ranked, asked)
+        if scope == "mass":
+            similarity, calibration = _first_hits(ranked.get("reranked") or ranked["embedding"], asked)
+    return Evaluation(
+        bundle=bundle.name,
+        fold=fold,
+        spectra=len(rows),
+        compounds=len(asked.compounds),
+        library=len(index.library),
+        added=len(asked.missing),
+        ppm=ppm,
+        note="decoy" if decoy else f"precursor error {precursor_error:g} ppm" if precursor_error else "",
+        figures=tuple(figures),
+        pairwise=_pairwise(asked.vectors, asked.truth_vectors, asked.owner, rng),
+        first_hit_similarity=similarity,
+        calibration_error=calibration,
+    )
+
+
+def _check_options(scopes: Sequence[str], ppm: float, precursor_error: float) -> None:
     for scope in scopes:
         if scope not in SCOPES:
             raise ConfigError(f"scope {scope!r} is none of {', '.join(SCOPES)}.{did_you_mean(scope, SCOPES)}")
     if not ppm > 0 or precursor_error < 0:
         raise ConfigError(f"ppm = {ppm}, precursor_error = {precursor_error}; positive numbers are wanted")
-    index.require(bundle)
-    rng = np.random.default_rng(seed)
-    rows = dataset.rows(modality, fold=fold, adducts=adducts, min_peaks=min_peaks)
-    table = dataset.table(modality)
-    keys = np.array([k or "" for k in table["inchikey14"].take(rows).to_pylist()])
-    rows, keys = rows[keys != ""], keys[keys != ""]
-    order = np.argsort(keys, kind="stable")  # a compound's spectra together: their candidates are broken up once
-    rows, keys = rows[order], keys[order]
-    if not len(rows):
-        raise DatasetError(f"{dataset.path}: no spectrum of fold {fold!r} with these adducts and {min_peaks} peaks")
-    records = _tampered([dataset.record(modality, int(r)) for r in rows], keys, decoy, precursor_error, rng)
-    compounds, first, owner = np.unique(keys, return_index=True, return_inverse=True)
-    truths = [dataset.structure(modality, int(rows[i])) for i in first]
-    say = progress or (lambda done, total, what: None)
-    say(0, len(records), "embedding spectra")
-    queries = bundle.embed(modality, records, device=device, progress=lambda d, t: say(d, t, "embedding spectra"))
-    places = [index.library.rows_of(k) for k in compounds]
-    missing = [i for i, p in enumerate(places) if not len(p)]
-    # The index keeps 16 bits: a truth that is added must not differ from its rivals by having more.
-    truth_vectors = bundle.embed("structure", truths, device=device).astype(np.float16).astype(np.float32)
-    for i, place in enumerate(places):
-        if len(place):
-            truth_vectors[i] = index.take(place)[0]
-    figures: list[Figure] = []
-    groups = _groups(table, rows, truths, owner)
-    extra: dict[str, float] = {}
-    for scope in scopes:
-        if scope == "all":
-            above, tied = _whole(queries, owner, truth_vectors, index, missing, say)
-            counts = np.full(len(rows), len(index.library) + len(missing))
-            figures += _figures(scope, "embedding", *metrics.ranks(above, tied), keys, counts, groups)
-            mean = np.zeros_like(truth_vectors)
-            np.add.at(mean, owner, queries / np.bincount(owner)[owner, None].astype(np.float32))
-            above, tied = _whole(mean, np.arange(len(compounds)), truth_vectors, index, missing, say)
-            counts = counts[: len(compounds)]
-            figures.append(_figure(scope, "embedding", "consensus", "", *metrics.ranks(above, tied), compounds, counts))
-            continue
-        ranked = _window(
-            bundle, records, queries, owner, truths, truth_vectors, places, index, scope, ppm, rerank, modality, say
-        )
-        for method, found in ranked.items():
-            figures += _figures(scope, method, found.rank, found.tied, keys, found.count, groups)
-            consensus = found.consensus, found.consensus_tied, compounds, found.consensus_count
-            figures.append(_figure(scope, method, "consensus", "", *consensus))
-        if scope == "mass":
-            best = ranked.get("reranked") or ranked["embedding"]
-            share = 1.0 / np.bincount(owner)[owner] / len(compounds)
-            extra["similarity"] = float((_similarity(best.first, owner, truths) * share).sum())
-            weights = share * len(rows)
-            extra["calibration"] = _weighted_calibration(
-                best.probability, metrics.hits(best.rank, 1, best.tied), weights
-            )
-    return Evaluation(
-        bundle=bundle.name,
-        fold=fold,
-        spectra=len(rows),
-        compounds=len(compounds),
-        library=len(index.library),
-        added=len(missing),
-        ppm=ppm,
-        note="decoy" if decoy else f"precursor error {precursor_error:g} ppm" if precursor_error else "",
-        figures=tuple(figures),
-        pairwise=_pairwise(queries, truth_vectors, owner, rng),
-        first_hit_similarity=extra.get("similarity", float("nan")),
-        calibration_error=extra.get("calibration", float("nan")),
-    )
 
 
 def usable_modalities(bundle: Bundle, dataset: Dataset) -> list[str]:
@@ -221,6 +191,8 @@ def usable_modalities(bundle: Bundle, dataset: Dataset) -> list[str]:
 
 @dataclass
 class _Ranked:
+    """Ranks by one method: of each query, then of each compound's queries as one."""
+
     rank: np.ndarray
     tied: np.ndarray
     count: np.ndarray
@@ -230,102 +202,93 @@ class _Ranked:
     consensus_tied: np.ndarray
     consensus_count: np.ndarray
 
-
-def _tampered(
-    records: list[Any], keys: np.ndarray, decoy: bool, precursor_error: float, rng: np.random.Generator
-) -> list[Any]:
-    if precursor_error:
-        records = [
-            dataclasses.replace(r, precursor_mz=r.precursor_mz * (1 + rng.normal(0, precursor_error * 1e-6)))
-            if getattr(r, "precursor_mz", None) is not None
-            else r
-            for r in records
-        ]
-    if decoy:
-        out: list[Any] = []
-        modes = np.array([str(getattr(r, "ionmode", None)) for r in records])
-        for record, key, mode in zip(records, keys, modes, strict=True):
-            others = np.flatnonzero((keys != key) & (modes == mode))
-            if not len(others):
-                raise DatasetError(f"no other compound of ion mode {mode} to take decoy peaks from")
-            other = records[int(rng.choice(others))]
-            # What was measured comes from the other; what is known of the ion beforehand stays.
-            signal = next(names for names in _SIGNALS if all(hasattr(record, n) for n in names))
-            out.append(dataclasses.replace(record, **{n: getattr(other, n) for n in signal}))
-        records = out
-    return records
-
-
-_SIGNALS = (("mz", "intensity"), ("x", "y"), ("value", "sd"), ("fractions", "sd"))
-"""Fields of each record type that an instrument filled in."""
-
-
-def _window(
-    bundle: Bundle,
-    records: Sequence[Any],
-    queries: np.ndarray,
-    owner: np.ndarray,
-    truths: Sequence[Structure],
-    truth_vectors: np.ndarray,
-    places: Sequence[np.ndarray],
-    index: Index,
-    scope: str,
-    ppm: float,
-    rerank: bool,
-    modality: str,
-    say: Progress,
-) -> dict[str, _Ranked]:
-    """Ranks among the candidates of each spectrum's own mass window, or of its compound's formula."""
-    weighers = {"embedding": Weigher(bundle, rerank=False)}
-    if rerank and bundle.scorers and bundle.calibration.weights:
-        weighers["reranked"] = Weigher(bundle)
-    count, total = len(records), len(truths)
-    made = {
-        method: _Ranked(
-            rank=np.empty(count),
-            tied=np.empty(count),
-            count=np.empty(count, dtype=int),
-            probability=np.empty(count),
-            first=[""] * count,
-            consensus=np.empty(total),
-            consensus_tied=np.empty(total),
-            consensus_count=np.empty(total, dtype=int),
+    @classmethod
+    def empty(cls, queries: int, compounds: int) -> _Ranked:
+        """Room for so many."""
+        return cls(
+            rank=np.empty(queries),
+            tied=np.empty(queries),
+            count=np.empty(queries, dtype=int),
+            probability=np.empty(queries),
+            first=[""] * queries,
+            consensus=np.empty(compounds),
+            consensus_tied=np.empty(compounds),
+            consensus_count=np.empty(compounds, dtype=int),
         )
-        for method in weighers
-    }
-    for compound, truth in enumerate(truths):
-        mine = np.flatnonzero(owner == compound).tolist()
-        windows = [_rows(index, records[i], truth, scope, ppm) for i in mine]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shortlist:
+    """The candidates of a compound, the truth last, and which of them each of its queries has.
+
+    The truth is a candidate whatever the window says: its mass is what the window is about.
+    """
+
+    compound: int
+    structures: Sequence[Structure]
+    vectors: np.ndarray
+    queries: Sequence[int]
+    masks: Sequence[np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """Ranks the truths among the candidates of each spectrum's own mass window, or of its compound's formula."""
+
+    bundle: Bundle
+    index: Index
+    asked: Asked
+    ppm: float
+    rerank: bool
+    say: Progress
+
+    def among(self, scope: str) -> dict[str, _Ranked]:
+        """Ranks by embedding, and by the bundle's scorers where they are wanted and calibrated."""
+        weighers = {"embedding": Weigher(self.bundle, rerank=False)}
+        if self.rerank and self.bundle.scorers and self.bundle.calibration.weights:
+            weighers["reranked"] = Weigher(self.bundle)
+        count, total = len(self.asked.records), len(self.asked.truths)
+        made = {method: _Ranked.empty(count, total) for method in weighers}
+        for compound in range(total):
+            shortlist = self._shortlist(compound, scope)
+            for method, weigh in weighers.items():
+                self._rank(shortlist, weigh, made[method])
+            self.say(compound + 1, total, f"ranking candidates of equal {scope}")
+        return made
+
+    def _shortlist(self, compound: int, scope: str) -> _Shortlist:
+        asked, index = self.asked, self.index
+        truth = asked.truths[compound]
+        mine = np.flatnonzero(asked.owner == compound).tolist()
+        windows = [_rows(index, asked.records[i], truth, scope, self.ppm) for i in mine]
         union = np.unique(np.concatenate(windows))
-        rivals = np.setdiff1d(union, places[compound])
-        # The truth is put last, and is a candidate whatever the window says: its mass is what the window is about.
-        vectors = np.concatenate([index.take(rivals), truth_vectors[compound : compound + 1]])
+        rivals = np.setdiff1d(union, asked.places[compound])
+        vectors = np.concatenate([index.take(rivals), asked.truth_vectors[compound : compound + 1]])
         structures = [*index.library.structures(rivals), truth]
-        own = len(rivals)
-        masks = [np.r_[np.isin(rivals, w), True] for w in windows]
-        for method, weigh in weighers.items():
-            out = made[method]
-            summed = np.zeros(len(structures))
-            for i, mask in zip(mine, masks, strict=True):
-                inside = np.flatnonzero(mask)
-                cosine = vectors[inside] @ queries[i]
-                own_candidates = [structures[p] for p in inside]
-                pick = functools.partial(_pick, own_candidates)
-                logits = weigh.score({modality: [records[i]]}, {modality: cosine[None]}, pick).logits
-                metrics.finite(logits, f"spectrum {records[i].identifier}")
-                full = np.full(len(structures), logits.min())
-                full[inside] = logits
-                summed += full
-                (out.rank[i],), (out.tied[i],) = metrics.rank_of_truth(logits[None], np.array([len(inside) - 1]))
-                out.count[i] = len(inside)
-                best = int(inside[metrics.in_order(logits, 1)[0]])
-                out.first[i] = structures[best].smiles
-                out.probability[i] = 1 / np.exp(logits - logits.max()).sum()
-            placed = metrics.rank_of_truth(summed[None], np.array([own]))
-            (out.consensus[compound],), (out.consensus_tied[compound],) = placed
-            out.consensus_count[compound] = len(structures)
-        say(compound + 1, total, f"ranking candidates of equal {scope}")
-    return made
+        return _Shortlist(compound, structures, vectors, mine, [np.r_[np.isin(rivals, w), True] for w in windows])
+
+    def _rank(self, shortlist: _Shortlist, weigh: Weigher, out: _Ranked) -> None:
+        """Enter the ranks of a compound's queries, and of all of them as one."""
+        modality, structures = self.asked.modality, shortlist.structures
+        summed = np.zeros(len(structures))
+        for i, mask in zip(shortlist.queries, shortlist.masks, strict=True):
+            record = self.asked.records[i]
+            inside = np.flatnonzero(mask)
+            cosine = shortlist.vectors[inside] @ self.asked.vectors[i]
+            pick = functools.partial(_pick, [structures[p] for p in inside.tolist()])
+            logits = weigh.score({modality: [record]}, {modality: cosine[None]}, pick).logits
+            metrics.finite(logits, f"spectrum {record.identifier}")
+            full = np.full(len(structures), logits.min())
+            full[inside] = logits
+            summed += full
+            (out.rank[i],), (out.tied[i],) = metrics.rank_of_truth(logits[None], np.array([len(inside) - 1]))
+            out.count[i] = len(inside)
+            out.first[i] = structures[int(inside[metrics.in_order(logits, 1)[0]])].smiles
+            out.probability[i] = 1 / np.exp(logits - logits.max()).sum()
+        compound = shortlist.compound
+        placed = metrics.rank_of_truth(summed[None], np.array([len(structures) - 1]))
+        (out.consensus[compound],), (out.consensus_tied[compound],) = placed
+        out.consensus_count[compound] = len(structures)
 
 
 def _pick(candidates: Sequence[Structure], chosen: np.ndarray) -> list[Structure]:
@@ -373,18 +336,37 @@ def _whole(
     return above, np.maximum(tied - 1, 0)
 
 
-def _groups(table: Any, rows: np.ndarray, truths: Sequence[Structure], owner: np.ndarray) -> dict[str, np.ndarray]:
-    groups: dict[str, np.ndarray] = {}
-    for name in ("adduct", "instrument_type"):
-        if name in table.column_names:
-            values = np.array([v or "unknown" for v in table[name].take(rows).to_pylist()])
-            for value in np.unique(values):
-                groups[f"{name} {value}"] = values == value
-    mass = np.array([t.exact_mass for t in truths])[owner]
-    for low, high in ((0, 200), (200, 300), (300, 400), (400, 600), (600, np.inf)):
-        label = f"mass {low} to {high:g} Da" if np.isfinite(high) else f"mass over {low} Da"
-        groups[label] = (mass >= low) & (mass < high)
-    return {k: v for k, v in groups.items() if v.any()}
+def _whole_figures(asked: Asked, index: Index, say: Progress) -> list[Figure]:
+    """Retrieval among the whole library, of each spectrum and of the mean vector of a compound's spectra."""
+    owner, missing, compounds = asked.owner, asked.missing, asked.compounds
+    above, tied = _whole(asked.vectors, owner, asked.truth_vectors, index, missing, say)
+    counts = np.full(len(asked.keys), len(index.library) + len(missing))
+    figures = _figures("all", "embedding", *metrics.ranks(above, tied), asked.keys, counts, asked.groups)
+    mean = np.zeros_like(asked.truth_vectors)
+    np.add.at(mean, owner, asked.vectors / np.bincount(owner)[owner, None].astype(np.float32))
+    above, tied = _whole(mean, np.arange(len(compounds)), asked.truth_vectors, index, missing, say)
+    rank, level = metrics.ranks(above, tied)
+    consensus = _figure("all", "embedding", "consensus", "", rank, level, compounds, counts[: len(compounds)])
+    return [*figures, consensus]
+
+
+def _window_figures(scope: str, ranked: dict[str, _Ranked], asked: Asked) -> list[Figure]:
+    """Retrieval by each method, of each spectrum and of a compound's spectra as one query."""
+    figures: list[Figure] = []
+    for method, found in ranked.items():
+        figures += _figures(scope, method, found.rank, found.tied, asked.keys, found.count, asked.groups)
+        consensus = found.consensus, found.consensus_tied, asked.compounds, found.consensus_count
+        figures.append(_figure(scope, method, "consensus", "", *consensus))
+    return figures
+
+
+def _first_hits(best: _Ranked, asked: Asked) -> tuple[float, float]:
+    """Mean similarity of the first candidates to the truths, and the calibration error of their probabilities."""
+    share = 1.0 / np.bincount(asked.owner)[asked.owner] / len(asked.compounds)
+    similarity = float((_similarity(best.first, asked.owner, asked.truths) * share).sum())
+    weights = share * len(asked.keys)
+    hits = metrics.hits(best.rank, 1, best.tied)
+    return similarity, _weighted_calibration(best.probability, hits, weights)
 
 
 def _figures(

@@ -120,34 +120,20 @@ def evaluate_combined(
     counts = np.empty(len(compounds))
     rng = np.random.default_rng(seed)
     for number, key in enumerate(compounds):
-        truth = dataset.structure(names[0], int(rows[names[0]][key][0]))
-        structures, vectors = _window(bundle, index, truth, ppm)
-        counts[number] = len(structures)
-        kept: dict[tuple[str, int], np.ndarray] = {}
+        mine = {m: rows[m][key] for m in names}
+        truth = dataset.structure(names[0], int(mine[names[0]][0]))
+        compound = _Compound(bundle, weigh, dataset, *_window(bundle, index, truth, ppm))
+        counts[number] = len(compound.structures)
         for draw in range(draws):
-            chosen: dict[str, list[int]] = {}
-            for m in names:
-                mine = rows[m][key]
-                size = min(records, len(mine)) if records else len(mine)
-                chosen[m] = rng.choice(mine, size, replace=False).tolist()
-                for row in chosen[m]:
-                    if (m, row) not in kept:
-                        kept[m, row] = _evidence(bundle, weigh, dataset, m, row, structures, vectors)
+            chosen = _drawn(mine, records, rng)
+            compound.read(chosen)
             for place, subset in enumerate(subsets):
-                logits = sum((_sum(weigh, [kept[m, r] for r in chosen[m]]) for m in subset), np.zeros(1))
-                taken = {m: [dataset.record(m, r) for r in chosen[m]] for m in subset}
-                logits = logits + _fused(bundle, weigh, taken, vectors)
+                logits = compound.logits({m: chosen[m] for m in subset})
                 placed = metrics.rank_of_truth(logits[None], np.array([len(logits) - 1]))
                 (ranks[place, number, draw],), (tied[place, number, draw],) = placed
         if progress:
             progress(number + 1, len(compounds))
-    owners = np.repeat(np.arange(len(compounds)), draws)
-    figures = tuple(
-        Subset(s, metrics.retrieval(r.ravel(), owners, by="compound", tied=t.ravel()))
-        for s, r, t in zip(subsets, ranks, tied, strict=True)
-    )
-    hits = np.stack([metrics.hits(r.ravel(), 1, t.ravel()) for r, t in zip(ranks, tied, strict=True)])
-    hits = hits.reshape(ranks.shape).mean(axis=2)
+    figures, hits = _retrieval(subsets, ranks, tied)
     return Combined(
         bundle=bundle.name,
         fold=fold,
@@ -160,27 +146,65 @@ def evaluate_combined(
     )
 
 
-def _evidence(
-    bundle: Bundle,
-    weigh: Weigher,
-    dataset: Dataset,
-    modality: str,
-    row: int,
-    structures: Sequence[Structure],
-    vectors: np.ndarray,
-) -> Float[np.ndarray, " m"]:
-    """Logits of the candidates by one record alone."""
-    record, _ = check_ion(dataset.record(modality, row))
+def _drawn(rows: Mapping[str, np.ndarray], records: int, rng: np.random.Generator) -> dict[str, list[int]]:
+    """So many rows of each modality at random, or all of them for 0."""
+    return {
+        m: rng.choice(mine, min(records, len(mine)) if records else len(mine), replace=False).tolist()
+        for m, mine in rows.items()
+    }
 
-    def pick(chosen: np.ndarray) -> list[Structure]:
-        return [structures[i] for i in chosen]
 
-    if modality in bundle.modalities:
-        cosine = bundle.embed(modality, [record]) @ vectors.T
-        return weigh.score({modality: [record]}, {modality: cosine}, pick).logits
-    if not any(weigh.takes(key, modality, record) for key in weigh.scorers):
-        raise ConfigError(f"bundle {bundle.name!r} has neither an encoder nor a calibrated scorer for {modality!r}")
-    return weigh.score_without({modality: [record]}, len(structures), pick).logits
+def _retrieval(
+    subsets: Sequence[tuple[str, ...]], ranks: np.ndarray, tied: np.ndarray
+) -> tuple[tuple[Subset, ...], Float[np.ndarray, "s n"]]:
+    """Retrieval by each subset, and the hit rate at 1 of each compound over its draws."""
+    owners = np.repeat(np.arange(ranks.shape[1]), ranks.shape[2])
+    figures = tuple(
+        Subset(s, metrics.retrieval(r.ravel(), owners, by="compound", tied=t.ravel()))
+        for s, r, t in zip(subsets, ranks, tied, strict=True)
+    )
+    hits = np.stack([metrics.hits(r.ravel(), 1, t.ravel()) for r, t in zip(ranks, tied, strict=True)])
+    return figures, hits.reshape(ranks.shape).mean(axis=2)
+
+
+@dataclass(frozen=True)
+class _Compound:
+    """The candidates of a compound, the truth last, and the evidence of its measurements as far as it was asked for."""
+
+    bundle: Bundle
+    weigh: Weigher
+    dataset: Dataset
+    structures: Sequence[Structure]
+    vectors: np.ndarray
+    kept: dict[tuple[str, int], np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def read(self, chosen: Mapping[str, Sequence[int]]) -> None:
+        """Work out the evidence of rows by modality, of each row once."""
+        for m, rows in chosen.items():
+            for row in rows:
+                if (m, row) not in self.kept:
+                    self.kept[m, row] = self._evidence(m, row)
+
+    def logits(self, chosen: Mapping[str, Sequence[int]]) -> Float[np.ndarray, " m"]:
+        """Logits of the candidates by rows of some modalities, which were read before."""
+        logits = sum((_sum(self.weigh, [self.kept[m, r] for r in rows]) for m, rows in chosen.items()), np.zeros(1))
+        taken = {m: [self.dataset.record(m, r) for r in rows] for m, rows in chosen.items()}
+        return logits + _fused(self.bundle, self.weigh, taken, self.vectors)
+
+    def _evidence(self, modality: str, row: int) -> Float[np.ndarray, " m"]:
+        """Logits of the candidates by one record alone."""
+        bundle, weigh = self.bundle, self.weigh
+        record, _ = check_ion(self.dataset.record(modality, row))
+
+        def pick(chosen: np.ndarray) -> list[Structure]:
+            return [self.structures[i] for i in chosen]
+
+        if modality in bundle.modalities:
+            cosine = bundle.embed(modality, [record]) @ self.vectors.T
+            return weigh.score({modality: [record]}, {modality: cosine}, pick).logits
+        if not any(weigh.takes(key, modality, record) for key in weigh.scorers):
+            raise ConfigError(f"bundle {bundle.name!r} has neither an encoder nor a calibrated scorer for {modality!r}")
+        return weigh.score_without({modality: [record]}, len(self.structures), pick).logits
 
 
 def _fused(

@@ -1,0 +1,135 @@
+"""The queries of an evaluation: which records of a dataset are asked for, with vectors and true structures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from molvis_core.errors import DatasetError
+from molvis_retrieval.bundle import Bundle
+from molvis_retrieval.dataset import Dataset
+
+if TYPE_CHECKING:
+    from molvis_core.records import Structure
+    from molvis_retrieval.index import Index
+
+Progress = Callable[[int, int, str], None]
+
+
+def known_rows(dataset: Dataset, modality: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows whose structure is known, a compound's together, and the compound of each."""
+    keys = np.array([k or "" for k in dataset.table(modality)["inchikey14"].take(rows).to_pylist()])
+    rows, keys = rows[keys != ""], keys[keys != ""]
+    order = np.argsort(keys, kind="stable")  # a compound's spectra together: their candidates are broken up once
+    return rows[order], keys[order]
+
+
+def tampered(
+    records: list[Any], keys: np.ndarray, decoy: bool, precursor_error: float, rng: np.random.Generator
+) -> list[Any]:
+    """Records with an error on each precursor, in ppm, and with the peaks of another compound."""
+    if precursor_error:
+        records = [
+            dataclasses.replace(r, precursor_mz=r.precursor_mz * (1 + rng.normal(0, precursor_error * 1e-6)))
+            if getattr(r, "precursor_mz", None) is not None
+            else r
+            for r in records
+        ]
+    if decoy:
+        out: list[Any] = []
+        modes = np.array([str(getattr(r, "ionmode", None)) for r in records])
+        for record, key, mode in zip(records, keys, modes, strict=True):
+            others = np.flatnonzero((keys != key) & (modes == mode))
+            if not len(others):
+                raise DatasetError(f"no other compound of ion mode {mode} to take decoy peaks from")
+            other = records[int(rng.choice(others))]
+            # What was measured comes from the other; what is known of the ion beforehand stays.
+            signal = next(names for names in _SIGNALS if all(hasattr(record, n) for n in names))
+            out.append(dataclasses.replace(record, **{n: getattr(other, n) for n in signal}))
+        records = out
+    return records
+
+
+_SIGNALS = (("mz", "intensity"), ("x", "y"), ("value", "sd"), ("fractions", "sd"))
+"""Fields of each record type that an instrument filled in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """The records of a dataset that are asked for, and the compound of each."""
+
+    dataset: Dataset
+    modality: str
+    rows: np.ndarray
+    keys: np.ndarray
+    records: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Embedded queries, and the true structures of their compounds.
+
+    Attributes:
+        modality: of the queries.
+        keys: the compound of each query.
+        records: of the queries.
+        vectors: of the queries.
+        owner: place of each query's compound among the compounds.
+        compounds: first blocks of their InChIKeys.
+        truths: structure of each compound.
+        truth_vectors: of the structures.
+        places: rows of each compound in the library.
+        groups: which queries have an adduct, an instrument, a mass range.
+    """
+
+    modality: str
+    keys: np.ndarray
+    records: Sequence[Any]
+    vectors: np.ndarray
+    owner: np.ndarray
+    compounds: np.ndarray
+    truths: Sequence[Structure]
+    truth_vectors: np.ndarray
+    places: Sequence[np.ndarray]
+    groups: dict[str, np.ndarray]
+
+    @property
+    def missing(self) -> list[int]:
+        """Compounds that the library lacks."""
+        return [i for i, place in enumerate(self.places) if not len(place)]
+
+
+def embed_queries(selected: Selected, bundle: Bundle, index: Index, device: str | None, say: Progress) -> Asked:
+    """Queries and true structures with their vectors."""
+    dataset, modality, rows, records = selected.dataset, selected.modality, selected.rows, selected.records
+    compounds, first, owner = np.unique(selected.keys, return_index=True, return_inverse=True)
+    truths = [dataset.structure(modality, int(rows[i])) for i in first]
+    say(0, len(records), "embedding spectra")
+    vectors = bundle.embed(modality, records, device=device, progress=lambda d, t: say(d, t, "embedding spectra"))
+    places = [index.library.rows_of(k) for k in compounds]
+    # The index keeps 16 bits: a truth that is added must not differ from its rivals by having more.
+    truth_vectors = bundle.embed("structure", truths, device=device).astype(np.float16).astype(np.float32)
+    for i, place in enumerate(places):
+        if len(place):
+            truth_vectors[i] = index.take(place)[0]
+    groups = _groups(dataset.table(modality), rows, truths, owner)
+    return Asked(modality, selected.keys, records, vectors, owner, compounds, truths, truth_vectors, places, groups)
+
+
+def _groups(table: Any, rows: np.ndarray, truths: Sequence[Structure], owner: np.ndarray) -> dict[str, np.ndarray]:
+    """Which queries have an adduct, an instrument type or a mass range."""
+    groups: dict[str, np.ndarray] = {}
+    for name in ("adduct", "instrument_type"):
+        if name in table.column_names:
+            values = np.array([v or "unknown" for v in table[name].take(rows).to_pylist()])
+            for value in np.unique(values):
+                groups[f"{name} {value}"] = values == value
+    mass = np.array([t.exact_mass for t in truths])[owner]
+    for low, high in ((0, 200), (200, 300), (300, 400), (400, 600), (600, np.inf)):
+        label = f"mass {low} to {high:g} Da" if np.isfinite(high) else f"mass over {low} Da"
+        groups[label] = (mass >= low) & (mass < high)
+    return {k: v for k, v in groups.items() if v.any()}
