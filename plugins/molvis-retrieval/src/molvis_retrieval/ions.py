@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int64
 
-from molvis_core.chemistry.adducts import neutral_mass, parse_adduct, unknown_charge
+from molvis_core.chemistry.adducts import Adduct, neutral_mass, parse_adduct, unknown_charge
 from molvis_core.chemistry.formula import ELECTRON_MASS
 from molvis_core.errors import AdductError, DatasetError
 
@@ -37,16 +37,21 @@ def check_ion(record: Any, adduct: str | None = None) -> tuple[Any, float | None
     if named is None:
         return record, None
     ion = parse_adduct(named)
-    mode = getattr(record, "ionmode", None)
-    if mode is not None and mode != ion.ionmode:
-        raise AdductError(f"adduct {ion.name} is {ion.ionmode}, but the ion mode is {mode}; correct one of them")
-    if record.charge is not None and record.charge * ion.charge < 0:
-        raise AdductError(f"adduct {ion.name} has charge {ion.charge:+d}, but the ion has {record.charge:+d}")
+    _agree(record, ion)
     if record.adduct != ion.name:
         record = dataclasses.replace(record, adduct=ion.name)
     if record.precursor_mz is None:
         return record, None
     return record, neutral_mass(record.precursor_mz, ion)
+
+
+def _agree(record: Any, ion: Adduct) -> None:
+    """Raise an `AdductError` where the record's ion mode or charge contradicts an adduct."""
+    mode = getattr(record, "ionmode", None)
+    if mode is not None and mode != ion.ionmode:
+        raise AdductError(f"adduct {ion.name} is {ion.ionmode}, but the ion mode is {mode}; correct one of them")
+    if record.charge is not None and record.charge * ion.charge < 0:
+        raise AdductError(f"adduct {ion.name} has charge {ion.charge:+d}, but the ion has {record.charge:+d}")
 
 
 def common_mass(masses: Sequence[float]) -> tuple[float | None, str]:

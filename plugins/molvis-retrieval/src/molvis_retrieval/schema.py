@@ -6,7 +6,7 @@ import dataclasses
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -35,27 +35,52 @@ class Source:
         """`file:line` of the line that holds most of the keys; a number picks one of an array of tables."""
         wanted = [key for key in keys if isinstance(key, str)]
         numbers = {str(keys[i - 1]): key for i, key in enumerate(keys) if isinstance(key, int) and i}
+        best: tuple[int, int] = (0, 0)
+        for line in self._lines():
+            if any(name in line.section and line.seen.get(name, which) != which for name, which in numbers.items()):
+                continue
+            matched = sum(1 for key in wanted if line.holds(key))
+            last = bool(wanted) and line.holds(wanted[-1])
+            if matched and (score := 2 * matched + last) > best[0]:
+                best = (score, line.number)
+        return f"{self.path}:{best[1]}" if best[1] else self.path
+
+    def _lines(self) -> Iterator[_Line]:
+        """The headers of tables and the assignments."""
         seen: dict[str, int] = {}
         section: list[str] = []
-        best: tuple[int, int] = (0, 0)
         for number, line in enumerate(self.text.splitlines(), start=1):
             if header := re.match(r"\s*\[(\[?)\s*([^\]]+?)\s*\]\]?", line):
                 section = [part.strip().strip("\"'") for part in header.group(2).split(".")]
                 if header.group(1):
                     seen[section[-1]] = seen.get(section[-1], -1) + 1
-                path, names = section, []
+                yield _Line(number, section, section, [], seen)
             elif assignment := re.match(r"\s*([\w.\-\"']+)\s*=", line):
                 path = section + assignment.group(1).replace('"', "").split(".")
-                names = re.findall(r"[\w\-]+", line)
-            else:
-                continue
-            if any(name in section and seen.get(name, which) != which for name, which in numbers.items()):
-                continue
-            matched = sum(1 for key in wanted if key in path or key in names)
-            last = bool(wanted) and (wanted[-1] in path or wanted[-1] in names)
-            if matched and (score := 2 * matched + last) > best[0]:
-                best = (score, number)
-        return f"{self.path}:{best[1]}" if best[1] else self.path
+                yield _Line(number, section, path, re.findall(r"[\w\-]+", line), seen)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line that names keys.
+
+    Attributes:
+        number: counted from 1.
+        section: the table that it is in.
+        path: keys of the table or the value that it names.
+        names: words in it.
+        seen: how many tables of each array were there before.
+    """
+
+    number: int
+    section: list[str]
+    path: list[str]
+    names: list[str]
+    seen: Mapping[str, int]
+
+    def holds(self, key: str) -> bool:
+        """Whether it names a key."""
+        return key in self.path or key in self.names
 
 
 def from_mapping(cls: type[T], raw: Mapping[str, Any], *, where: Source | None = None, keys: Keys = ()) -> T:
@@ -83,36 +108,70 @@ def from_mapping(cls: type[T], raw: Mapping[str, Any], *, where: Source | None =
     return cls(**values)
 
 
+_MISFIT = object()
+"""Stands for a value of another type than its field's."""
+
+
 def _convert(hint: Any, value: Any, where: Source, keys: Keys) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    """A value as its field's type has it."""
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_mapping(typing.cast("type[Any]", hint), value, where=where, keys=keys)
+    origin = typing.get_origin(hint)
     if origin is tuple and isinstance(value, (list, tuple)):
-        inner = arguments[:1] * len(value) if arguments[-1:] == (Ellipsis,) else arguments
-        if len(inner) == len(value):
-            return tuple(_convert(i, v, where, (*keys, n)) for n, (i, v) in enumerate(zip(inner, value, strict=True)))
+        found = _convert_array(hint, value, where, keys)
     elif origin is dict and isinstance(value, Mapping):
-        if arguments[1] is not Any:
-            return {k: _convert(arguments[1], v, where, (*keys, str(k))) for k, v in value.items()}
-        return dict(value)
-    elif hint == Spec and isinstance(value, str):
-        return {"use": value}
+        found = _convert_table(hint, value, where, keys)
     elif origin is Literal:
-        if value in arguments:
-            return value
-        raise ConfigError(
-            f"{where.at(*keys)}: {dotted(keys)} must be one of {', '.join(map(repr, arguments))}, got {value!r}."
-            f"{did_you_mean(str(value), map(str, arguments))}"
-        )
-    elif origin in (typing.Union, types.UnionType):
-        if any(type(value) is a for a in arguments):
-            return value
-    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    elif isinstance(hint, type) and type(value) is hint:
-        return value
-    if hint == Spec or origin is dict:
-        wanted = "a table"
+        found = _convert_choice(hint, value, where, keys)
     else:
-        wanted = getattr(hint, "__name__", str(hint)) if origin is None else str(hint).replace("typing.", "")
-    raise ConfigError(f"{where.at(*keys)}: {dotted(keys)} must be {wanted}, got {value!r}")
+        found = _convert_plain(hint, value)
+    if found is _MISFIT:
+        raise ConfigError(f"{where.at(*keys)}: {dotted(keys)} must be {_kind(hint)}, got {value!r}")
+    return found
+
+
+def _convert_array(hint: Any, value: list[Any] | tuple[Any, ...], where: Source, keys: Keys) -> Any:
+    """A tuple whose members have the types of a hint; `_MISFIT` where there are more or fewer."""
+    arguments = typing.get_args(hint)
+    inner = arguments[:1] * len(value) if arguments[-1:] == (Ellipsis,) else arguments
+    if len(inner) != len(value):
+        return _MISFIT
+    return tuple(_convert(i, v, where, (*keys, n)) for n, (i, v) in enumerate(zip(inner, value, strict=True)))
+
+
+def _convert_table(hint: Any, value: Mapping[Any, Any], where: Source, keys: Keys) -> dict[Any, Any]:
+    """A dictionary whose values have the type of a hint."""
+    inner = typing.get_args(hint)[1]
+    if inner is Any:
+        return dict(value)
+    return {k: _convert(inner, v, where, (*keys, str(k))) for k, v in value.items()}
+
+
+def _convert_choice(hint: Any, value: Any, where: Source, keys: Keys) -> Any:
+    """One of the values of a `Literal`."""
+    choices = typing.get_args(hint)
+    if value in choices:
+        return value
+    raise ConfigError(
+        f"{where.at(*keys)}: {dotted(keys)} must be one of {', '.join(map(repr, choices))}, got {value!r}."
+        f"{did_you_mean(str(value), map(str, choices))}"
+    )
+
+
+def _convert_plain(hint: Any, value: Any) -> Any:
+    """A string, number or flag, a component named without options, or `_MISFIT`."""
+    if hint == Spec and isinstance(value, str):
+        return {"use": value}
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return value if any(type(value) is a for a in typing.get_args(hint)) else _MISFIT
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    return value if isinstance(hint, type) and type(value) is hint else _MISFIT
+
+
+def _kind(hint: Any) -> str:
+    """What a type is called in an error."""
+    origin = typing.get_origin(hint)
+    if hint == Spec or origin is dict:
+        return "a table"
+    return getattr(hint, "__name__", str(hint)) if origin is None else str(hint).replace("typing.", "")

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 
 from molvis_core.errors import DatasetError
-from molvis_core.records import Measurement, PeakList, Trace, Value
+from molvis_core.records import Measurement, PeakList, Structure, Trace, Value
 from molvis_core.ties import first_largest
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
@@ -179,6 +179,25 @@ def presence_cases(
     return out
 
 
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """The candidates of a compound.
+
+    Attributes:
+        key: first block of its InChIKey.
+        structures: of the candidates.
+        vectors: of the candidates.
+        rivals: places of those that are not the truth.
+        own: place of the truth.
+    """
+
+    key: str
+    structures: Sequence[Structure]
+    vectors: Float[np.ndarray, "m dim"]
+    rivals: Int64[np.ndarray, " n"]
+    own: int
+
+
 @dataclass(frozen=True)
 class _Maker:
     """Makes the cases of one compound after the other."""
@@ -194,39 +213,60 @@ class _Maker:
     rng: np.random.Generator
 
     def cases(self, key: str, found: Mapping[str, Sequence[Measurement]]) -> list[PresenceCase]:
+        """Cases of one compound; none where it has no usable measurement or no rival."""
         structure = next(i.structure for items in found.values() for i in items)
         assert structure is not None
         records, masses = usable_records(self.weigh, self.bundle.modalities, found, self.per_compound, self.rng)
         if not records:
             return []
-        rows = self.index.library.within_ppm(float(np.median(masses)) if masses else structure.exact_mass, self.ppm)
+        candidates = self._candidates(key, structure, float(np.median(masses)) if masses else structure.exact_mass)
+        if not len(candidates.rivals):
+            return []
+        draws = list(self._draws(records))
+        out: list[PresenceCase] = []
+        for drawn in draws:
+            chosen = self._thinned(self.rng.permutation(candidates.rivals))
+            for kind in self.kinds:
+                case = self._case(kind, drawn, candidates, chosen)
+                if case is not None:
+                    out.append(dataclasses.replace(case, share=SHARES[kind] / len(draws)))
+        return out
+
+    def _candidates(self, key: str, structure: Structure, mass: float) -> _Candidates:
+        """The candidates of a mass, with the truth where it has a rival."""
+        rows = self.index.library.within_ppm(mass, self.ppm)
         structures, vectors = self.index.library.structures(rows), self.index.take(rows)
         rivals = np.array([i for i, s in enumerate(structures) if s.inchikey14 != key], dtype=np.int64)
-        if not len(rivals):
-            return []
         own = [i for i, s in enumerate(structures) if s.inchikey14 == key]
-        if not own:
+        if not own and len(rivals):
             own = [len(structures)]
             structures.append(structure)
             made = self.bundle.embed("structure", [structure]).astype(np.float16).astype(np.float32)
             vectors = np.concatenate([vectors, made])
-        draws = list(self._draws(records))
-        out: list[PresenceCase] = []
-        for drawn in draws:
-            chosen = self.rng.permutation(rivals)
-            if self.thinned and self.rng.random() < 0.5:
-                # Few candidates as often as many: equally likely on a scale of logarithms.
-                chosen = chosen[: max(1, int(np.exp(self.rng.uniform(0, np.log(len(chosen) + 1)))))]
-            for kind in self.kinds:
-                # As many candidates with the truth as without it: their number must not tell.
-                places = chosen if kind == "removed" else np.r_[chosen[1:], own[0]]
-                asked = {m: [self._made(kind, m, r, key) for r in some] for m, some in drawn.items()}
-                if any(r is None for some in asked.values() for r in some):
-                    continue
-                told = self._described(asked, [structures[i] for i in places], vectors[places])
-                count = sum(len(v) for v in asked.values())
-                out.append(PresenceCase(key, kind, told, len(places), count, SHARES[kind] / len(draws)))
-        return out
+        return _Candidates(key, structures, vectors, rivals, own[0] if own else 0)
+
+    def _thinned(self, rivals: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " k"]:
+        """All rivals or, every second time, some of them."""
+        if self.thinned and self.rng.random() < 0.5:
+            # Few candidates as often as many: equally likely on a scale of logarithms.
+            return rivals[: max(1, int(np.exp(self.rng.uniform(0, np.log(len(rivals) + 1)))))]
+        return rivals
+
+    def _case(
+        self,
+        kind: Kind,
+        drawn: Mapping[str, Sequence[Any]],
+        candidates: _Candidates,
+        chosen: Int64[np.ndarray, " k"],
+    ) -> PresenceCase | None:
+        """A query of a kind, of full weight; None where no such measurement can be made."""
+        # As many candidates with the truth as without it: their number must not tell.
+        places = chosen if kind == "removed" else np.r_[chosen[1:], candidates.own]
+        asked = {m: [self._made(kind, m, r, candidates.key) for r in some] for m, some in drawn.items()}
+        if any(r is None for some in asked.values() for r in some):
+            return None
+        told = self._described(asked, [candidates.structures[i] for i in places], candidates.vectors[places])
+        return PresenceCase(candidates.key, kind, told, len(places), sum(len(v) for v in asked.values()), 1.0)
 
     def _draws(self, records: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, list[Any]]]:
         """One record of each modality or of some of them; and all records, where there are several of one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from molvis_core.errors import (
     DatasetError,
 )
-from molvis_core.records import Measurement
+from molvis_core.records import Measurement, Structure
 from molvis_core.ties import first_largest
 from molvis_retrieval.bundle import Bundle, Calibration
 from molvis_retrieval.calibration import conditional_logit
@@ -68,12 +68,12 @@ def calibrate(
     embedded = [m for m in modalities if m in bundle.modalities]
     embedded += bundle.channels.fused(modalities)
     weigh = Weigher(bundle.with_calibration(Calibration(dict.fromkeys(embedded or [""], START_WEIGHT))))
-    scorers = [(f"{key}.{f}", key) for key, s in weigh.scorers.items() for f in s.features]
-    columns = [*embedded, *(name for name, _ in scorers)]
+    columns = [*embedded, *_features(weigh)]
+    maker = _Maker(bundle, weigh, index, columns, ppm, per_compound, rng)
     cases: list[_Case] = []
     repeated: list[_Case] = []
     for done, (key, found) in enumerate(compounds.items(), start=1):
-        single, several = _cases(bundle, weigh, index, key, found, columns, embedded, ppm, per_compound, rng)
+        single, several = maker.cases(key, found, embedded)
         cases += single
         repeated += several
         if progress:
@@ -84,13 +84,7 @@ def calibrate(
     kept = [i for i, name in enumerate(columns) if name in embedded or _measured(name, weigh, compounds)]
     names = [columns[i] for i in kept]
     weights = _similarities_upwards([(c.values[:, kept], c.truth, c.share) for c in cases], penalty, names, embedded)
-    fitted = dict(zip(names, weights.tolist(), strict=True))
-    if embedded:
-        first = len(embedded)
-        alone = _similarities_upwards(
-            [(c.values[:, :first], c.truth, c.share) for c in cases], penalty, columns[:first], embedded, " alone"
-        )
-        fitted |= {f"{m}.alone": w for m, w in zip(embedded, alone.tolist(), strict=True)}
+    fitted = dict(zip(names, weights.tolist(), strict=True)) | _alone(cases, penalty, embedded)
     old = {k: v for k, v in bundle.calibration.weights.items() if not _concerns(k, fitted)}
     full = np.zeros(len(columns))
     full[kept] = weights
@@ -100,6 +94,22 @@ def calibrate(
         fitted_on,
         _repeats(repeated, full),
     )
+
+
+def _features(weigh: Weigher) -> list[str]:
+    """Columns of the scorers, as `SCORER.FEATURE`."""
+    return [f"{key}.{f}" for key, s in weigh.scorers.items() for f in s.features]
+
+
+def _alone(cases: Sequence[_Case], penalty: float, embedded: Sequence[str]) -> dict[str, float]:
+    """Weights of the cosines where no scorer is beside them; their columns are the first."""
+    if not embedded:
+        return {}
+    first = len(embedded)
+    alone = _similarities_upwards(
+        [(c.values[:, :first], c.truth, c.share) for c in cases], penalty, embedded, embedded, " alone"
+    )
+    return {f"{m}.alone": w for m, w in zip(embedded, alone.tolist(), strict=True)}
 
 
 def _similarities_upwards(
@@ -152,70 +162,127 @@ def _concerns(name: str, fitted: Mapping[str, float]) -> bool:
     return name.split(".", 1)[0] in heads
 
 
-def _cases(
-    bundle: Bundle,
-    weigh: Weigher,
-    index: Index,
-    key: str,
-    found: Mapping[str, Sequence[Measurement]],
-    columns: Sequence[str],
-    embedded: Sequence[str],
-    ppm: float,
-    per_compound: int,
-    rng: np.random.Generator,
-) -> tuple[list[_Case], list[_Case]]:
-    """Cases of one compound with one record of each modality that they hold, and one with several."""
-    structure = next(i.structure for items in found.values() for i in items)
-    assert structure is not None
-    records, masses = usable_records(weigh, embedded, found, per_compound, rng)
-    if not records:
-        return [], []
-    # One window for all of a compound's measurements: infrared spectra know no mass of their own.
-    rows = index.library.within_ppm(float(np.median(masses)) if masses else structure.exact_mass, ppm)
-    structures, vectors = index.library.structures(rows), index.take(rows)
-    place = [i for i, s in enumerate(structures) if s.inchikey14 == key]
-    truth = place[0] if place else len(structures)
-    if not place:
-        structures.append(structure)
-        vectors = np.concatenate([vectors, bundle.embed("structure", [structure])])
-    if len(structures) < 2:
-        return [], []
-    made = {m: bundle.embed(m, r) for m, r in records.items() if m in bundle.modalities}
-    cosine = {m: rows @ vectors.T for m, rows in made.items()}
-    mean = sum((c.mean(axis=0) for c in cosine.values()), np.zeros(len(structures)))
-    near = np.argsort(-mean, kind="stable")[: Calibration().shortlist]
-    if truth not in near:
-        near = np.r_[near[:-1], truth]
-    own = int(np.flatnonzero(near == truth)[0])
-    chosen = [structures[i] for i in near]
-    # One row of columns for each record; a case is a sum over the records that it holds.
-    single: dict[str, list[np.ndarray]] = {}
-    for modality, some in records.items():
-        for number, record in enumerate(some):
-            values = np.zeros((len(near), len(columns)))
-            if modality in cosine:
-                values[:, columns.index(modality)] = cosine[modality][number, near]
-            for name, block in weigh.features({modality: [record]}, chosen).items():
-                first = columns.index(f"{name}.{weigh.scorers[name].features[0]}")
-                values[:, first : first + block.shape[1]] = block
-            single.setdefault(modality, []).append(values)
-    draws = draw_subsets({m: len(v) for m, v in single.items()}, per_compound, rng)
-    cases: list[_Case] = []
-    for draw in draws:
-        values = sum((single[m][i] for m, i in draw.items()), np.zeros((len(near), len(columns))))
-        for fused in bundle.channels.fused(draw):
-            vector = bundle.fuse([{m: made[m][i : i + 1] for m, i in draw.items() if m in made}], fused)
-            values[:, columns.index(fused)] = (vector @ vectors[near].T)[0]
-        cases.append(_Case(values, own, 1 / len(draws), np.ones(len(columns))))
-    several: list[_Case] = []
-    if any(len(v) > 1 for v in single.values()):
-        counts = np.ones(len(columns))
-        total = np.zeros((len(near), len(columns)))
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """The candidates of a compound that a fit looks at.
+
+    Attributes:
+        structures: those most like the measurements, the truth among them.
+        vectors: of them.
+        truth: place of the true structure.
+        made: vectors of the records, by modality.
+        cosine: of the records with the candidates, by modality.
+    """
+
+    structures: Sequence[Structure]
+    vectors: Float[np.ndarray, "m dim"]
+    truth: int
+    made: Mapping[str, Float[np.ndarray, "r dim"]]
+    cosine: Mapping[str, Float[np.ndarray, "r m"]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes the cases of one compound after the other.
+
+    Attributes:
+        bundle: to calibrate.
+        weigh: its evidence, with weights to start from.
+        index: of candidates.
+        columns: name of each piece of evidence.
+        ppm: half width of the mass window.
+        per_compound: cases of a compound.
+        rng: draws them.
+    """
+
+    bundle: Bundle
+    weigh: Weigher
+    index: Index
+    columns: Sequence[str]
+    ppm: float
+    per_compound: int
+    rng: np.random.Generator
+
+    def cases(
+        self, key: str, found: Mapping[str, Sequence[Measurement]], embedded: Sequence[str]
+    ) -> tuple[list[_Case], list[_Case]]:
+        """Cases of one compound with one record of each modality that they hold, and one with several."""
+        structure = next(i.structure for items in found.values() for i in items)
+        assert structure is not None
+        records, masses = usable_records(self.weigh, embedded, found, self.per_compound, self.rng)
+        if not records:
+            return [], []
+        # One window for all of a compound's measurements: infrared spectra know no mass of their own.
+        mass = float(np.median(masses)) if masses else structure.exact_mass
+        candidates = self._candidates(key, structure, records, mass)
+        if candidates is None:
+            return [], []
+        # One row of columns for each record; a case is a sum over the records that it holds.
+        single = {
+            modality: [self._values(candidates, modality, number, record) for number, record in enumerate(some)]
+            for modality, some in records.items()
+        }
+        cases = self._subsets(candidates, single)
+        return cases, [self._together(candidates, single)] if any(len(v) > 1 for v in single.values()) else []
+
+    def _candidates(
+        self, key: str, structure: Structure, records: Mapping[str, Sequence[Any]], mass: float
+    ) -> _Candidates | None:
+        """The candidates of a mass; None where the truth has no rival."""
+        rows = self.index.library.within_ppm(mass, self.ppm)
+        structures, vectors = self.index.library.structures(rows), self.index.take(rows)
+        place = [i for i, s in enumerate(structures) if s.inchikey14 == key]
+        truth = place[0] if place else len(structures)
+        if not place:
+            structures.append(structure)
+            vectors = np.concatenate([vectors, self.bundle.embed("structure", [structure])])
+        if len(structures) < 2:
+            return None
+        made = {m: self.bundle.embed(m, r) for m, r in records.items() if m in self.bundle.modalities}
+        cosine = {m: rows @ vectors.T for m, rows in made.items()}
+        mean = sum((c.mean(axis=0) for c in cosine.values()), np.zeros(len(structures)))
+        near = np.argsort(-mean, kind="stable")[: Calibration().shortlist]
+        if truth not in near:
+            near = np.r_[near[:-1], truth]
+        own = int(np.flatnonzero(near == truth)[0])
+        nearest = {m: c[:, near] for m, c in cosine.items()}
+        return _Candidates([structures[i] for i in near], vectors[near], own, made, nearest)
+
+    def _values(self, candidates: _Candidates, modality: str, number: int, record: Any) -> Float[np.ndarray, "m f"]:
+        """What one record says of the candidates, a column for each piece."""
+        values = np.zeros((len(candidates.structures), len(self.columns)))
+        if modality in candidates.cosine:
+            values[:, self.columns.index(modality)] = candidates.cosine[modality][number]
+        for name, block in self.weigh.features({modality: [record]}, candidates.structures).items():
+            first = self.columns.index(f"{name}.{self.weigh.scorers[name].features[0]}")
+            values[:, first : first + block.shape[1]] = block
+        return values
+
+    def _subsets(
+        self, candidates: _Candidates, single: Mapping[str, Sequence[Float[np.ndarray, "m f"]]]
+    ) -> list[_Case]:
+        """Cases with one record of each modality or of some of them."""
+        draws = draw_subsets({m: len(v) for m, v in single.items()}, self.per_compound, self.rng)
+        cases: list[_Case] = []
+        made = candidates.made
+        for draw in draws:
+            values = sum(
+                (single[m][i] for m, i in draw.items()), np.zeros((len(candidates.structures), len(self.columns)))
+            )
+            for fused in self.bundle.channels.fused(draw):
+                vector = self.bundle.fuse([{m: made[m][i : i + 1] for m, i in draw.items() if m in made}], fused)
+                values[:, self.columns.index(fused)] = (vector @ candidates.vectors.T)[0]
+            cases.append(_Case(values, candidates.truth, 1 / len(draws), np.ones(len(self.columns))))
+        return cases
+
+    def _together(self, candidates: _Candidates, single: Mapping[str, Sequence[Float[np.ndarray, "m f"]]]) -> _Case:
+        """A case with all records, the mean of those of a modality."""
+        counts = np.ones(len(self.columns))
+        total = np.zeros((len(candidates.structures), len(self.columns)))
         for blocks in single.values():
             counts[np.any([b.any(axis=0) for b in blocks], axis=0)] = len(blocks)
             total += np.mean(blocks, axis=0)
-        several.append(_Case(total, own, 1.0, counts))
-    return cases, several
+        return _Case(total, candidates.truth, 1.0, counts)
 
 
 def _repeats(cases: Sequence[_Case], weights: np.ndarray) -> float:
