@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from molvis_core import registry
 from molvis_core.modality import Modality
 from molvis_core.records import PeakList, Trace
 from molvis_core.text import visible
 from molvis_retrieval.references import Match, match
-
-if TYPE_CHECKING:
-    pass
-
 
 _WIDTH, _HEIGHT = 860, 270
 
@@ -82,46 +80,16 @@ def draw_record(
 
 
 def _draw_peaks(record: PeakList, explained: Sequence[Any] | None, reference: PeakList | None = None) -> Picture:
-    height = np.asarray(record.intensity, dtype=np.float64)
-    height = height / (height.max() or 1.0)
+    height = _relative(record)
     known = {int(e.peak): e for e in explained or ()}
-    shown = [record] if reference is None else [record, reference]
-    end = max(float(s.mz[-1]) for s in shown)
-    low, high = max(0.0, min(float(s.mz[0]) for s in shown) * 0.9), max(end, record.precursor_mz or 0.0) * 1.04
+    low, high = _range(record, reference)
     x = _scale(low, high, _LEFT, _WIDTH - _RIGHT)
     y = _scale(0.0, 1.0, _HEIGHT - _BOTTOM, _TOP)
     parts = _axes(x, y, low, high, "m/z", "relative intensity")
-    if record.precursor_mz is not None:
-        at = x(record.precursor_mz)
-        parts.append(f'<line class="precursor" x1="{at:.1f}" x2="{at:.1f}" y1="{y(0):.1f}" y2="{_TOP - 6}"/>')
-        parts.append(
-            f'<text class="precursor" x="{max(at, _LEFT + _PRECURSOR):.1f}" y="{_TOP - 12}" text-anchor="end">'
-            f"precursor {record.precursor_mz:.4f}</text>"
-        )
-    order = sorted(range(len(record)), key=lambda i: (i in known, height[i]))  # explained peaks on top
-    for i in order:
-        at, what = x(float(record.mz[i])), known.get(i)
-        words = f"m/z {record.mz[i]:.4f}, {100 * height[i]:.1f}%"
-        if what is not None:
-            words += f": {what.formula}, {what.ppm:+.1f} ppm, {what.smiles}"
-        parts.append(
-            f'<line class="{"explained" if what else "peak"}" x1="{at:.1f}" x2="{at:.1f}" y1="{y(0):.1f}" '
-            f'y2="{y(height[i]):.1f}"><title>{escape(visible(words))}</title></line>'
-        )
+    parts += _precursor(record, x, y)
+    parts += _peaks(record, height, known, x, y)
     parts += _labels(record, height, known, x, y)
-    share = None
-    if explained is not None:
-        limit = (record.precursor_mz or np.inf) - 0.5
-        inside = np.flatnonzero(record.mz < limit)
-        total = float(height[inside].sum())
-        share = float(sum(height[i] for i in inside if i in known)) / total if total else None
-    told = [
-        record.adduct,
-        f"{record.collision_energy:g} eV" if record.collision_energy is not None else None,
-        record.instrument_type,
-        f"{len(record)} peaks",
-    ]
-    caption = " · ".join(escape(visible(t)) for t in told if t)
+    share = None if explained is None else _explained_share(record, height, known)
     listed = tuple(
         (float(record.mz[i]), 100 * float(height[i]), str(e.formula), float(e.ppm), str(e.smiles))
         for i, e in sorted(known.items())
@@ -131,13 +99,79 @@ def _draw_peaks(record: PeakList, explained: Sequence[Any] | None, reference: Pe
         mirrored = match(record, reference)
         parts += _mirror(reference, mirrored, x)
     bottom = 0 if reference is None else _MIRROR
-    return Picture(_svg(parts, "mass spectrum", bottom), caption, share, listed, mirrored)
+    return Picture(_svg(parts, "mass spectrum", bottom), _caption(record), share, listed, mirrored)
+
+
+def _relative(record: PeakList) -> Float[np.ndarray, " n"]:
+    """Intensities as shares of the highest."""
+    height = np.asarray(record.intensity, dtype=np.float64)
+    return height / (height.max() or 1.0)
+
+
+def _range(record: PeakList, reference: PeakList | None) -> tuple[float, float]:
+    """From which m/z to which the axis runs, so that all peaks and the precursor lie between."""
+    shown = [record] if reference is None else [record, reference]
+    end = max(float(s.mz[-1]) for s in shown)
+    return max(0.0, min(float(s.mz[0]) for s in shown) * 0.9), max(end, record.precursor_mz or 0.0) * 1.04
+
+
+def _precursor(record: PeakList, x: Callable[[float], float], y: Callable[[float], float]) -> list[str]:
+    """The precursor as a named line, where it is known."""
+    if record.precursor_mz is None:
+        return []
+    at = x(record.precursor_mz)
+    return [
+        f'<line class="precursor" x1="{at:.1f}" x2="{at:.1f}" y1="{y(0):.1f}" y2="{_TOP - 6}"/>',
+        (
+            f'<text class="precursor" x="{max(at, _LEFT + _PRECURSOR):.1f}" y="{_TOP - 12}" text-anchor="end">'
+            f"precursor {record.precursor_mz:.4f}</text>"
+        ),
+    ]
+
+
+def _peaks(
+    record: PeakList,
+    height: Float[np.ndarray, " n"],
+    known: Mapping[int, Any],
+    x: Callable[[float], float],
+    y: Callable[[float], float],
+) -> list[str]:
+    """The peaks as lines that tell their numbers where a pointer rests."""
+    parts: list[str] = []
+    for i in sorted(range(len(record)), key=lambda i: (i in known, height[i])):  # explained peaks on top
+        at, what = x(float(record.mz[i])), known.get(i)
+        words = f"m/z {record.mz[i]:.4f}, {100 * height[i]:.1f}%"
+        if what is not None:
+            words += f": {what.formula}, {what.ppm:+.1f} ppm, {what.smiles}"
+        parts.append(
+            f'<line class="{"explained" if what else "peak"}" x1="{at:.1f}" x2="{at:.1f}" y1="{y(0):.1f}" '
+            f'y2="{y(height[i]):.1f}"><title>{escape(visible(words))}</title></line>'
+        )
+    return parts
+
+
+def _explained_share(record: PeakList, height: Float[np.ndarray, " n"], known: Mapping[int, Any]) -> float | None:
+    """The share of the intensity below the precursor that is explained; None where there is none."""
+    limit = (record.precursor_mz or np.inf) - 0.5
+    inside = np.flatnonzero(record.mz < limit)
+    total = float(height[inside].sum())
+    return float(sum(height[i] for i in inside if i in known)) / total if total else None
+
+
+def _caption(record: PeakList) -> str:
+    """Ion, energy, instrument and number of peaks, as far as they are known."""
+    told = [
+        record.adduct,
+        f"{record.collision_energy:g} eV" if record.collision_energy is not None else None,
+        record.instrument_type,
+        f"{len(record)} peaks",
+    ]
+    return " · ".join(escape(visible(t)) for t in told if t)
 
 
 def _mirror(reference: PeakList, mirrored: Match, x: Callable[[float], float]) -> list[str]:
     """Peaks of a reference spectrum, hanging below the axis and its numbers."""
-    height = np.asarray(reference.intensity, dtype=np.float64)
-    height = height / (height.max() or 1.0)
+    height = _relative(reference)
     top, paired = _HEIGHT, set(mirrored.pairs[:, 1].tolist())
     parts = [f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{top}" y2="{top}"/>']
     for i in sorted(range(len(reference)), key=lambda i: (i in paired, height[i])):
@@ -153,7 +187,7 @@ def _mirror(reference: PeakList, mirrored: Match, x: Callable[[float], float]) -
 
 def _labels(
     record: PeakList,
-    height: np.ndarray,
+    height: Float[np.ndarray, " n"],
     known: Mapping[int, Any],
     x: Callable[[float], float],
     y: Callable[[float], float],
@@ -167,27 +201,42 @@ def _labels(
     for i in sorted(range(len(record)), key=lambda i: -height[i])[: 4 * _MOST_LABELS]:
         if len(parts) == _MOST_LABELS or height[i] < 0.01:
             break
-        text = _subscript(str(known[i].formula)) if i in known else f"{record.mz[i]:.4f}"
-        # In pixels, as browsers set 11 px; counts in formulas are smaller.
-        width = sum(5.2 if c.isdigit() else 8.8 for c in str(known[i].formula)) if i in known else 6.6 * len(text)
+        formula = str(known[i].formula) if i in known else None
+        width = 6.6 * len(f"{record.mz[i]:.4f}") if formula is None else _formula_width(formula)
         at = min(max(x(float(record.mz[i])), _LEFT + width / 2), _WIDTH - _RIGHT - width / 2)
         across = [j for j in range(len(record)) if j != i and abs(x(float(record.mz[j])) - at) < width / 2 + 1]
-        # Where the place above the peak is taken, the one above that may do. Counts hang below the line, charges stand
-        # above it.
-        for top in (y(float(height[i])) - (8 if i in known else 5) - lift for lift in (0, 15)):
-            over, under = (13, 5) if i in known else (10, 2)
-            box = (at - width / 2 - 1, top - over, at + width / 2 + 1, top + under)
-            if not any(_overlap(box, other) for other in taken) and all(y(float(height[j])) > box[3] for j in across):
-                break
-        else:
+        highest = min((y(float(height[j])) for j in across), default=math.inf)
+        room = _room(at, y(float(height[i])), width, formula is not None, taken, highest)
+        if room is None:
             continue
+        top, box = room
         taken.append(box)
-        kind = "explained" if i in known else "peak"
+        kind, text = ("peak", f"{record.mz[i]:.4f}") if formula is None else ("explained", _subscript(formula))
         parts.append(f'<text class="{kind}" x="{at:.1f}" y="{top:.1f}" text-anchor="middle">{text}</text>')
     return parts
 
 
 _Box = tuple[float, float, float, float]
+
+
+def _formula_width(formula: str) -> float:
+    """In pixels, as browsers set 11 px; counts in formulas are smaller."""
+    return sum(5.2 if c.isdigit() else 8.8 for c in formula)
+
+
+def _room(
+    at: float, peak: float, width: float, formula: bool, taken: Sequence[_Box], highest: float
+) -> tuple[float, _Box] | None:
+    """The line that a label stands on and its box, clear of other labels and of the highest peak beside; or None."""
+    # Where the place above the peak is taken, the one above that may do. Counts hang below the line, charges stand
+    # above it.
+    gap, over, under = (8, 13, 5) if formula else (5, 10, 2)
+    for lift in (0, 15):
+        top = peak - gap - lift
+        box = (at - width / 2 - 1, top - over, at + width / 2 + 1, top + under)
+        if not any(_overlap(box, other) for other in taken) and highest > box[3]:
+            return top, box
+    return None
 
 
 def _overlap(one: _Box, other: _Box) -> bool:

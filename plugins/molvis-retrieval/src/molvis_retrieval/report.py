@@ -191,30 +191,37 @@ def _facts(bundle: Bundle | None, index: Index | None, settings: Mapping[str, ob
 
 
 def _section(one: Identification, explainers: Sequence[Any], shown: int, reference: Reference | None) -> Section:
+    return Section(one, _pictures(one, explainers, reference), _candidate_rows(one, shown), _numbers(one))
+
+
+def _pictures(one: Identification, explainers: Sequence[Any], reference: Reference | None) -> tuple[Picture, ...]:
+    """The records that can be drawn, above the spectrum of the best candidate where there is one."""
     best = one.candidates[0] if one.candidates else None
-    pictures = tuple(
-        picture
-        for record, modality in _drawn(one)
-        if (
-            picture := draw_record(
-                record,
-                _explain(record, best, explainers),
-                modality=modality,
-                reference=reference(best.structure, record) if reference and best and _has_peaks(record) else None,
-            )
-        )
-        is not None
-    )
-    numbers = tuple(
+    pictures: list[Picture] = []
+    for record, modality in _drawn(one):
+        below = reference(best.structure, record) if reference and best and _has_peaks(record) else None
+        picture = draw_record(record, _explain(record, best, explainers), modality=modality, reference=below)
+        if picture is not None:
+            pictures.append(picture)
+    return tuple(pictures)
+
+
+def _numbers(one: Identification) -> tuple[str, ...]:
+    """Measured values that are no spectrum, in words."""
+    return tuple(
         f"{modality.upper()} {record.value:g}" + (f" as {record.adduct}" if record.adduct else "")
         for record, modality in zip(one.records, one.modalities, strict=False)
         if isinstance(record, Value)
     )
+
+
+def _candidate_rows(one: Identification, shown: int) -> tuple[Row, ...]:
+    """The best candidates, their evidence on one scale."""
     candidates = one.candidates[:shown]
     names = list(dict.fromkeys(name for c in candidates for name in c.evidence))
     values = {name: [c.evidence.get(name, 0.0) for c in candidates] for name in names}
     widest = max((max(v) - min(v) for v in values.values()), default=0.0) or 1.0
-    rows = tuple(
+    return tuple(
         Row(
             candidate=c,
             svg=draw_structure(c.structure.smiles),
@@ -227,7 +234,6 @@ def _section(one: Identification, explainers: Sequence[Any], shown: int, referen
         )
         for c in candidates
     )
-    return Section(one, pictures, rows, numbers)
 
 
 def _has_peaks(record: Any) -> bool:
