@@ -1,7 +1,7 @@
 """Every reader on damaged files: `make fuzz`, or `python -m fuzz NAME --seconds 600` with this folder in PYTHONPATH.
 
-Readers are found through the registry, those of other people's plugins too. Networks and spin systems have functions of
-their own instead of components, which are named here.
+Readers are found through the registry, those of other people's plugins too. What else reads a stranger's files is named
+here.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ import sys
 from molvis_core.testing.fuzzing import Target, main, reader_targets
 
 OTHERS = [
-    Target("flux-study", "molvis_flux.formats:read_study", (".toml", ".fml", ".txt", ".json", ".csv", ".tsv", ".xlsx")),
     Target("flux-measured", "molvis_flux.formats:read_measured", (".csv", ".tsv", ".xlsx")),
-    Target("nmr-systems", "molvis_nmr.formats.spin_systems:read_systems", (".xml", ".json", ".toml")),
     Target("library-arrow", "molvis_retrieval.library:Library.open", (".arrow",)),
     Target("safetensors", "molvis_nn.sizes:read_shapes", (".safetensors",)),
     Target("config", "molvis_retrieval.config:read_config", (".toml",)),

@@ -141,24 +141,24 @@ def _models() -> None:
     flux, systems = (
         _tests(f"plugins/molvis-{p}.py") for p in ("flux/tests/test_formats", "nmr/tests/test_formats_spin_systems")
     )
-    _put("flux-study", "a.toml", flux.TOY)
-    _put("flux-study", "a.fml", flux.FLUXML)
-    _put("flux-study", "m_model.txt", flux.MODEL)
+    _put("flux-toml", "a.toml", flux.TOY)
+    _put("fluxml", "a.fml", flux.FLUXML)
+    _put("mfapy", "m_model.txt", flux.MODEL)
     _put(
-        "flux-study",
+        "freeflux",
         "reactions.tsv",
         f"{flux.REACTIONS}v1\tA(ab)\tB(ab)\t0\nv2\tB(ab)\tC(ab)\t1\nv3\tC(ab)\tD(ab)\t0\n",
     )
-    _put("flux-study", "reactions.csv", "model,rxn_eqn,rxn_id\nm,A (ab) -> B (ab),v1\nm,B (ab) <-> C (ab),v2\n")
+    _put("inca", "reactions.csv", "model,rxn_eqn,rxn_id\nm,A (ab) -> B (ab),v1\nm,B (ab) <-> C (ab),v2\n")
     _put("flux-measured", "a.csv", "Compound,Label,s1,s2\nala,0,0.9,0.8\n,1,0.1,0.2\n1[13C]gly,1,5,6\n")
-    _put("nmr-systems", "a.xml", systems.GISSMO.format(couplings=systems.SEVEN))
-    _put("nmr-systems", "a.json", json.dumps(systems.TABLE))
+    _put("gissmo", "a.xml", systems.GISSMO.format(couplings=systems.SEVEN))
+    _put("spin-system-json", "a.json", json.dumps(systems.TABLE))
     system = {
         "id": "x", "name": "y", "multiplicity": [3, 2], "shifts_ppm": [1.2, 3.6], "couplings_Hz": [[0, 1, 7.1]],
         "line_width_Hz": 1.0, "intensity_factors": [1, 1], "nuclei": ["1H", "1H"], "field_MHz": 500.0,
     }  # fmt: skip
     several = [system, {**system, "id": "z", "labels": ["a", "b"]}]
-    _put("nmr-systems", "library.json", json.dumps({"systems": several}))
+    _put("spin-system-json", "library.json", json.dumps({"systems": several}))
     import numpy as np
     import pyarrow as pa
     from safetensors.numpy import save_file
@@ -166,9 +166,9 @@ def _models() -> None:
     from molvis_nmr.formats.spin_systems import read_system, write_system
     from molvis_retrieval.library import Library
 
-    home = CORPUS / "nmr-systems"
-    for name in ("a.xml", "a.json"):
-        write_system(home / f"{name.replace('.', '-')}.toml", read_system(home / name))
+    for kind, name in (("gissmo", "a.xml"), ("spin-system-json", "a.json")):
+        made = _put("spin-system-toml", f"{name.replace('.', '-')}.toml", "")
+        write_system(made, read_system(CORPUS / kind / name))
     _put("config", "a.toml", CONFIG)
     library = Library.from_structures(synthetic_structures(6)).table
     with (
