@@ -19,11 +19,6 @@ TABLES: dict[str, str] = {}
 REMAINING = {
     "core/src/molvis_core/testing/checks.py",
     "plugins/molvis-retrieval/tests/test_identification.py",
-    "plugins/molvis-retrieval/src/molvis_retrieval/commands/evaluate.py:evaluate",
-    "plugins/molvis-retrieval/src/molvis_retrieval/commands/identify.py:identify",
-    "plugins/molvis-retrieval/src/molvis_retrieval/evaluation/ranking.py:evaluate",
-    "plugins/molvis-retrieval/src/molvis_retrieval/evaluation/subsets.py:evaluate_combined",
-    "plugins/molvis-retrieval/src/molvis_retrieval/identification.py:identify",
 }
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from molvis_core.errors import MolvisError
+from molvis_core.html import render_page
 from molvis_core.interfaces import Explains
 from molvis_core.records import PeakList, Value
-from molvis_core.text import in_page
 from molvis_retrieval.drawing import Picture, draw_record, draw_structure, formula_html
 from molvis_retrieval.presence import UNLIKELY, words
 from molvis_retrieval.references import Reference, confidence
@@ -152,29 +152,22 @@ def render_report(
             predicts: that of the first candidate is drawn below the unknown's, upside down.
         progress: called with the queries done and in all.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    import molvis_core
-
     explainers = [s for s in bundle.scorers.values() if isinstance(s, Explains)] if bundle else []
     sections: list[Section] = []
     for number, one in enumerate(found, start=1):
         sections.append(_section(one, explainers, shown, reference))
         if progress:
             progress(number, len(found))
-    environment = Environment(
-        autoescape=True, finalize=in_page, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["formula"] = formula_html
     template = resources.files("molvis_retrieval").joinpath("templates", "report.html").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
+    return render_page(
+        template,
         title=title,
+        filters={"formula": formula_html},
         sections=sections,
         counts=summary(found),
         unlikely=UNLIKELY,
         facts=_facts(bundle, index, settings or {}),
         date=(date or dt.datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M"),
-        version=molvis_core.__version__,
         calibrated=bundle is None or bool(bundle.calibration.fitted_on),
         fitted_on=bundle.calibration.fitted_on if bundle else "",
     )
