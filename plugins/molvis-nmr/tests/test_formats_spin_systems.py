@@ -103,6 +103,17 @@ def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("names", [("H++",), ("Ha+b", "Ha")])
+def test_a_group_whose_name_only_looks_joined_can_be_written(tmp_path: Path, names: tuple[str, ...]):
+    count = [3] if len(names) == 1 else [2, 1]
+    shifts = np.arange(1.0, len(names) + 1)
+    system = SpinSystem(names=names, shifts=shifts, couplings=np.zeros((len(names),) * 2), multiplicity=np.array(count))
+    write_system(tmp_path / "a.xml", system)
+    found = read_system(tmp_path / "a.xml")
+    assert found.multiplicity.tolist() == count
+    assert found.shifts.tolist() == shifts.tolist()
+
+
 def test_equivalent_spins_of_gissmo_become_groups(tmp_path: Path):
     system = read_system(_file(tmp_path / "ethanol.xml", GISSMO.format(couplings=SEVEN)))
     assert system.names == ("4..6", "7+8")

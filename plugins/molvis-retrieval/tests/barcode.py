@@ -6,6 +6,7 @@ import dataclasses
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -174,3 +175,12 @@ loss = "barcode-softmax"
 def make_index(bundle: Bundle, folder: Path, structures: Sequence[Structure] = STRUCTURES) -> Index:
     """An index of the structures."""
     return build_index(bundle, Library.from_structures(structures), folder)
+
+
+BUTANOL = STRUCTURES[0]
+
+
+def changed(**fields: Any) -> Any:
+    """A good query with something of its record replaced."""
+    good = measurement(BUTANOL)
+    return dataclasses.replace(good, name="bad", record=dataclasses.replace(good.record, **fields))

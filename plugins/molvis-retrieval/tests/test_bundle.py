@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -16,8 +17,9 @@ import torch
 
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import BundleError, RecordError
-from molvis_core.plugins import Component, Plugin, plugins
+from molvis_core.plugins import Component, Plugin
 from molvis_core.records import PeakList
+from molvis_core.testing import offer
 from molvis_retrieval import bundle_folder
 from molvis_retrieval.bundle import Bundle, Calibration, load_bundle, save_bundle, verify_bundle, write_calibration
 from molvis_retrieval.bundle_folder import find_bundle
@@ -43,10 +45,9 @@ loss = "toy-softmax"
 
 
 @pytest.fixture(autouse=True)
-def toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = (*plugins(), toy.PLUGIN)
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
+def toys() -> Iterator[None]:
+    with offer(toy.PLUGIN):
+        yield
 
 
 @pytest.fixture
@@ -177,10 +178,8 @@ def test_missing_weights_are_named(saved: Bundle) -> None:
         load_bundle(saved.path)
 
 
-def test_a_missing_plugin_comes_with_its_pip_line(saved: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("molvis_core.registry.plugins", plugins)
-    monkeypatch.setattr("molvis_retrieval.bundle.plugins", plugins)
-    with pytest.raises(BundleError, match="pip install .*molvis-toy"):
+def test_a_missing_plugin_comes_with_its_pip_line(saved: Bundle) -> None:
+    with offer(hide=["molvis-toy"]), pytest.raises(BundleError, match="pip install .*molvis-toy"):
         load_bundle(saved.path)
 
 

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from molvis_core.errors import DatasetError
-from molvis_core.plugins import plugins
+from molvis_core.testing import offer
 from molvis_retrieval.bundle import Bundle, Calibration, load_bundle, write_calibration
 from molvis_retrieval.calibration.presence import KINDS, calibrate_presence, presence_cases, random_peaks
 from molvis_retrieval.calibration.weights import calibrate
@@ -31,10 +32,9 @@ BUTANOL = STRUCTURES[0]
 
 
 @pytest.fixture(autouse=True)
-def toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = (*plugins(), barcode.PLUGIN)
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
+def toys() -> Iterator[None]:
+    with offer(barcode.PLUGIN):
+        yield
 
 
 @pytest.fixture

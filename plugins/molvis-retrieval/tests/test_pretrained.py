@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import toy
 import toy_pretrainer
 
 from molvis_core.errors import BundleError, ComponentError, ConfigError, ReadError, WriteError
-from molvis_core.plugins import plugins
 from molvis_core.registry import build
+from molvis_core.testing import offer
 from molvis_nn.pretrained import find_spec, load_state, save_state
 from molvis_retrieval.training.pretraining import pretrain
 
@@ -21,9 +22,9 @@ SPEC: dict[str, Any] = {"use": "toy-letters", "dim": 4}
 
 
 @pytest.fixture(autouse=True)
-def toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = (*plugins(), toy.PLUGIN, toy_pretrainer.PLUGIN)
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
+def toys() -> Iterator[None]:
+    with offer(toy.PLUGIN, toy_pretrainer.PLUGIN):
+        yield
 
 
 @pytest.fixture
@@ -117,9 +118,9 @@ def test_a_library_is_read_and_handed_to_the_pretrainer_by_name(library: Path, t
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"epochs": 0}, ConfigError, "epochs = 0; 1 or more"),
-        ({"batch": 1}, ConfigError, "batch = 1; 2 or more"),
-        ({"limit": -1}, ConfigError, "limit = -1"),
+        ({"epochs": 0}, ConfigError, "epochs must be 1 or more, got 0"),
+        ({"batch": 1}, ConfigError, "batch must be 2 or more, got 1"),
+        ({"limit": -1}, ConfigError, "limit must be 0 or more, got -1"),
         ({"method": "toyy"}, ComponentError, "no pretrainer named 'toyy'. Did you mean 'toy'"),
         ({"encoder": "toy-leters"}, ComponentError, "Did you mean 'toy-letters'"),
         ({"encoder": {"use": "toy-letters", "dmi": 3}}, ConfigError, "no argument 'dmi'"),

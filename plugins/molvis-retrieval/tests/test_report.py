@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import re
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +17,8 @@ import pytest
 
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import DatasetError
-from molvis_core.plugins import plugins
 from molvis_core.records import PeakList, Structure, Trace, Value
+from molvis_core.testing import offer
 from molvis_retrieval.bundle import Bundle, Calibration
 from molvis_retrieval.drawing import draw_record, draw_structure, formula_html
 from molvis_retrieval.identification import identify
@@ -33,10 +34,9 @@ NOON = dt.datetime(2026, 3, 1, 12, 0)
 
 
 @pytest.fixture(autouse=True)
-def toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = (*plugins(), barcode.PLUGIN)
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
+def toys() -> Iterator[None]:
+    with offer(barcode.PLUGIN):
+        yield
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import xml.etree.ElementTree as ET
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -260,7 +260,23 @@ def part_names(name: str, count: int) -> list[str]:
     parts = name.split("+")
     if len(parts) == count:
         return parts
+    return _numbered(name, count)
+
+
+def _numbered(name: str, count: int) -> list[str]:
     return [f"{name}.{k + 1}" for k in range(count)]
+
+
+def _spin_names(system: SpinSystem) -> tuple[str, ...]:
+    """One name a spin. A group whose name only looks joined, as `H++` or `Ha+b` beside `Ha` do, is numbered."""
+    counts = system.multiplicity.tolist()
+    parts = [part_names(name, count) for name, count in zip(system.names, counts, strict=True)]
+    times = Counter(name for names in parts for name in names)
+    return tuple(
+        name
+        for group, names, count in zip(system.names, parts, counts, strict=True)
+        for name in (names if all(n and times[n] == 1 for n in names) else _numbered(group, count))
+    )
 
 
 def expand(system: SpinSystem) -> SpinSystem:
@@ -268,11 +284,7 @@ def expand(system: SpinSystem) -> SpinSystem:
     owner = np.repeat(np.arange(len(system)), system.multiplicity)
     return dataclasses.replace(
         system,
-        names=tuple(
-            name
-            for group, count in zip(system.names, system.multiplicity.tolist(), strict=True)
-            for name in part_names(group, count)
-        ),
+        names=_spin_names(system),
         shifts=system.shifts[owner],
         couplings=system.couplings[np.ix_(owner, owner)],
         multiplicity=None,
