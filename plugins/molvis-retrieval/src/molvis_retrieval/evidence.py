@@ -172,25 +172,47 @@ class Embedded:
     vectors: Mapping[str, Float[np.ndarray, "_ dim"]]
 
 
+_Rows = tuple[np.ndarray, dict[int, str]]
+"""Vectors of an unknown's measurements of one modality, and by place what is wrong with those that have none."""
+
+
+def _rows_of(bundle: Bundle, modality: str, mine: Sequence[Unknown], device: str | None) -> list[_Rows]:
+    """Vectors of the measurements of a modality, of each unknown; a record that several hold is prepared once."""
+    if not mine:
+        return []
+    records = {id(r): r for one in mine for r in one.measured[modality]}
+    rows, faults = bundle.embed_usable(modality, list(records.values()), device=device)
+    usable = iter(rows)
+    made = {key: faults.get(place) or next(usable) for place, key in enumerate(records)}
+    owned = [[made[id(r)] for r in one.measured[modality]] for one in mine]
+    return [
+        (
+            np.array([v for v in own if not isinstance(v, str)]),
+            {place: fault for place, fault in enumerate(own) if isinstance(fault, str)},
+        )
+        for own in owned
+    ]
+
+
+def _pool(bundle: Bundle, vectors: Sequence[dict[str, np.ndarray]], device: str | None) -> None:
+    """Adds the vector of every fusion to the unknowns that have what it is made of."""
+    for key in bundle.channels.fusions:
+        several = [mine for mine in vectors if key in bundle.channels.fused(mine)]
+        for mine, row in zip(several, bundle.fuse(several, key, device=device) if several else (), strict=True):
+            mine[key] = row[None]
+
+
 def embed(bundle: Bundle, unknowns: Sequence[Unknown], device: str | None = None) -> list[Embedded]:
     """The unknowns with their vectors; what an encoder cannot prepare is left out of them and noted.
 
     Each encoder prepares each record once, however many unknowns hold it.
     """
     good = [one for one in unknowns if not one.problem]
-    found: dict[int, dict[str, tuple[np.ndarray, dict[int, str]]]] = {id(one): {} for one in good}
+    found: dict[int, dict[str, _Rows]] = {id(one): {} for one in good}
     for modality in bundle.channels.encoders:
         mine = [one for one in good if modality in one.measured]
-        if not mine:
-            continue
-        records = {id(r): r for one in mine for r in one.measured[modality]}
-        rows, faults = bundle.embed_usable(modality, list(records.values()), device=device)
-        usable = iter(rows)
-        made = {key: faults.get(place) or next(usable) for place, key in enumerate(records)}
-        for one in mine:
-            own = [made[id(r)] for r in one.measured[modality]]
-            bad = {place: fault for place, fault in enumerate(own) if isinstance(fault, str)}
-            found[id(one)][modality] = (np.array([v for v in own if not isinstance(v, str)]), bad)
+        for one, rows in zip(mine, _rows_of(bundle, modality, mine, device), strict=True):
+            found[id(one)][modality] = rows
     out = [
         one if one.problem else _without(one, {m: bad for m, (_, bad) in found[id(one)].items() if bad})
         for one in unknowns
@@ -199,10 +221,7 @@ def embed(bundle: Bundle, unknowns: Sequence[Unknown], device: str | None = None
         {} if kept.problem else {m: rows for m, (rows, _) in found[id(one)].items() if len(rows)}
         for one, kept in zip(unknowns, out, strict=True)
     ]
-    for key in bundle.channels.fusions:
-        several = [mine for mine in vectors if key in bundle.channels.fused(mine)]
-        for mine, row in zip(several, bundle.fuse(several, key, device=device) if several else (), strict=True):
-            mine[key] = row[None]
+    _pool(bundle, vectors, device)
     return [Embedded(one, mine) for one, mine in zip(out, vectors, strict=True)]
 
 
