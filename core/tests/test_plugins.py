@@ -54,7 +54,7 @@ def test_a_plugin_on_the_path_is_found_with_its_origin(install: Install) -> None
             "from molvis_core import hookimpl\n@hookimpl\ndef molvis_components(): return None",
             "TypeError: 'NoneType' object is not iterable",
         ),
-        (manifest("encoder Raman acme:CNN"), "component name 'Raman': lowercase letters"),
+        (manifest("encoder Raman acme:CNN"), "component name 'Raman' must be lowercase letters"),
         (manifest("encoder raman acme.CNN"), "target 'acme.CNN' is not of the form 'module:attribute'"),
     ],
 )
@@ -75,8 +75,8 @@ def test_an_entry_point_to_nowhere_is_reported(install: Install) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"name": "two--hyphens"}, "single hyphens are wanted"),
-        ({"name": ""}, "single hyphens are wanted"),
+        ({"name": "two--hyphens"}, "with single hyphens between"),
+        ({"name": ""}, "with single hyphens between"),
         ({"target": "module"}, "not of the form"),
         ({"summary": " "}, "has no summary"),
     ],

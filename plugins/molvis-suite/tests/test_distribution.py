@@ -15,12 +15,15 @@ def test_it_requires_every_distribution_of_the_project_and_nothing_else() -> Non
         "molvis-ccs",
         "molvis-cli",
         "molvis-core",
+        "molvis-files",
         "molvis-flux",
         "molvis-ir",
         "molvis-losses",
         "molvis-models",
         "molvis-msms",
         "molvis-nmr",
+        "molvis-nn",
+        "molvis-retrieval",
         "molvis-structure",
     }
 
@@ -36,6 +39,8 @@ def test_everything_it_requires_is_installed_and_works() -> None:
         "molvis-models",
         "molvis-msms",
         "molvis-nmr",
+        "molvis-nn",
+        "molvis-retrieval",
         "molvis-structure",
     )
     assert {name: state.get(name, "missing") for name in expected} == dict.fromkeys(expected, "")
