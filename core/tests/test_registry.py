@@ -10,13 +10,16 @@ from molvis_core.plugins import Component, Plugin
 from molvis_core.registry import (
     build,
     check_arguments,
+    claiming,
     clashes,
     component,
     current_name,
+    fixed_modalities,
     for_suffix,
     load,
     measured_modalities,
     parameters,
+    readable_modalities,
     with_current_names,
 )
 from molvis_core.renames import warn_of_old_name
@@ -110,6 +113,16 @@ def test_a_name_of_the_release_before_works_with_one_warning(acme: Install, capl
 def test_a_present_name_goes_before_one_that_another_component_had(acme: Install) -> None:
     acme("renamed", {"renamed.py": RENAMED.replace("gap", "needs")}, "renamed")
     assert build("loss", {"use": "needs", "dim": 3}).dim == 3
+    assert current_name("loss", "needs") == component("loss", "needs").name == "needs"
+    assert with_current_names({"loss": {"use": "needs"}}) == {"loss": {"use": "needs"}}
+
+
+def test_an_old_name_that_two_components_had_stays_and_is_an_error_when_asked_for(acme: Install) -> None:
+    acme("renamed", {"renamed.py": RENAMED}, "renamed")
+    acme("rival", {"rival.py": RENAMED.replace("hinge", "door")}, "rival")
+    assert current_name("loss", "gap") == "gap"
+    with pytest.raises(ComponentError, match="2 plugins offer a loss named 'gap'"):
+        component("loss", "gap")
 
 
 def test_clashing_names_are_an_error_that_names_both_when_asked_for(acme: Install) -> None:
@@ -243,3 +256,14 @@ def test_modalities_that_are_not_measured_are_left_out(monkeypatch: pytest.Monke
     found = (Plugin("acme", "acme", "1", "acme", components=parts),)
     monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
     assert measured_modalities() == {"acme", "broken"}  # what cannot be loaded is not taken away
+    assert (readable_modalities(), fixed_modalities()) == ({"acme"}, set())
+
+
+def test_the_longest_ending_of_a_modality_is_claimed(acme: Install) -> None:
+    offered = "Component('reader', '{}', 'os:getcwd', 'For tests.', modality='{}', suffixes=('{}',))"
+    readers = ", ".join(offered.format(*r) for r in [("acme-txt", "acme", ".txt"), ("acme-mb", "msms", ".acme.txt")])
+    code = "from molvis_core import Component, hookimpl\n@hookimpl\ndef molvis_components():\n    return [{}]"
+    acme("acme-readers", {"acme_readers.py": code.format(readers)}, "acme_readers")
+    assert [c.name for c in claiming("reader", "A.ACME.TXT.gz")] == ["acme-mb"]
+    assert [c.name for c in claiming("reader", "a.acme.txt", modality={"acme"})] == ["acme-txt"]
+    assert claiming("reader", "a.acme", modality={"acme"}) == []

@@ -34,8 +34,7 @@ def component(kind: str, name: str) -> Component:
     Raises:
         ComponentError: there is none, or several plugins offer one: nothing wins by luck.
     """
-    of_kind = components(kind)
-    found = [c for c in of_kind if c.name == name] or [c for c in of_kind if name in c.replaces]
+    found = _called(kind, name)
     if len(found) == 1:
         if found[0].name != name:
             warn_of_old_name(kind, name, found[0].name)
@@ -43,7 +42,7 @@ def component(kind: str, name: str) -> Component:
     if found:
         offers = " and ".join(f"{c.distribution} ({c.target})" for c in found)
         raise ComponentError(f"{len(found)} plugins offer a {kind} named {name!r}: {offers}. Uninstall all but one.")
-    names = sorted({c.name for c in of_kind})
+    names = sorted({c.name for c in components(kind)})
     broken = [p for p in plugins() if p.problem]
     message = f"no {kind} named {name!r}.{did_you_mean(name, names)} Installed: {', '.join(names) or 'none'}."
     if broken:
@@ -56,7 +55,14 @@ def current_name(kind: str, name: str) -> str:
 
     What older versions wrote to disk names components as they were called then.
     """
-    return next((c.name for c in components(kind) if name in c.replaces), name)
+    names = {c.name for c in _called(kind, name)}
+    return names.pop() if len(names) == 1 else name
+
+
+def _called(kind: str, name: str) -> list[Component]:
+    """Components with this name now; if there is none, those that had it before."""
+    of_kind = components(kind)
+    return [c for c in of_kind if c.name == name] or [c for c in of_kind if name in c.replaces]
 
 
 def with_current_names(config: Any, kind: str = "encoder") -> Any:
@@ -227,7 +233,7 @@ def build(kind: str, spec: Mapping[str, Any] | str, *, where: str = "") -> Any:
 
 
 def measured_modalities() -> set[str]:
-    """Names of the modalities that are measurements: all but those that say that they are not, such as structures."""
+    """Names of the modalities that are measurements: all whose `measured` is not False."""
     declared = components("modality")
     others = {"structure"}
     for found in declared:
@@ -237,6 +243,16 @@ def measured_modalities() -> set[str]:
         except (ComponentError, PluginError):  # offered twice, or broken: `molvis plugins` shows why
             log.debug("modality %s cannot be loaded", found.name)
     return ({c.name for c in declared} | {c.modality for c in components("reader")}) - others
+
+
+def fixed_modalities() -> set[str]:
+    """Names of the modalities of readers that are neither measurements nor structures, such as a spin system."""
+    return readable_modalities() - measured_modalities()
+
+
+def readable_modalities() -> set[str]:
+    """Names of the modalities that readers give, but for structures."""
+    return {c.modality for c in components("reader")} - {"structure"}
 
 
 def for_suffix(kind: str, path: Path | str, *, modality: str | Collection[str] | None = None) -> Component:
@@ -255,7 +271,7 @@ def for_suffix(kind: str, path: Path | str, *, modality: str | Collection[str] |
         PluginError: the function that recognises a reader's files cannot be imported.
     """
     wanted = {modality} if isinstance(modality, str) else modality
-    fitting = _claiming(kind, Path(path), wanted)
+    fitting = claiming(kind, path, modality=wanted)
     if kind == "reader" and len(fitting) > 1 and Path(path).is_file():
         fitting = _recognising(Path(path), fitting)
     if len(fitting) == 1:
@@ -267,10 +283,16 @@ def for_suffix(kind: str, path: Path | str, *, modality: str | Collection[str] |
     raise ComponentError(f"{path}: no {kind} claims this ending. Known endings: {', '.join(known) or 'none'}.")
 
 
-def _claiming(kind: str, path: Path, modalities: Collection[str] | None) -> list[Component]:
-    """Components that claim the longest ending that a file's name has."""
-    name = path.name.lower().removesuffix(".gz")
-    offered = [c for c in components(kind) if modalities is None or c.modality in modalities]
+def claiming(kind: str, path: Path | str, *, modality: Collection[str] | None = None) -> list[Component]:
+    """Readers or writers that claim the longest ending that a file's name has; `.gz` behind it does not matter.
+
+    Args:
+        kind: `reader` or `writer`.
+        path: the file, which need not exist.
+        modality: only those of one of these.
+    """
+    name = Path(path).name.lower().removesuffix(".gz")
+    offered = [c for c in components(kind) if modality is None or c.modality in modality]
     claims = [(len(suffix), c) for c in offered for suffix in c.suffixes if name.endswith(suffix)]
     longest = max((length for length, _ in claims), default=0)
     return [c for length, c in claims if length == longest]
@@ -301,15 +323,15 @@ def reader_for(path: Path | str, *, modality: str) -> Component:
     """
     readers = [c for c in components("reader") if c.modality == modality]
     try:
-        claiming = for_suffix("reader", path, modality=modality)
+        found = for_suffix("reader", path, modality=modality)
     except ComponentError:
         known = next((c for c in readers if recognises(c, path)), None)
         if known is None:
             raise
         return known
-    if recognises(claiming, path) is not False:
-        return claiming
-    return next((c for c in readers if recognises(c, path)), claiming)
+    if recognises(found, path) is not False:
+        return found
+    return next((c for c in readers if recognises(c, path)), found)
 
 
 def recognises(found: Component, path: Path | str) -> bool | None:

@@ -53,13 +53,7 @@ def read_measurements(
 
 def _usual(path: Path) -> set[str]:
     measured = registry.measured_modalities()
-    return measured if _claimed(path, measured) else {c.modality for c in registry.components("reader")} - {"structure"}
-
-
-def _claimed(path: Path, modalities: Collection[str]) -> bool:
-    name = path.name.lower().removesuffix(".gz")
-    readers = (c for c in registry.components("reader") if c.modality in modalities)
-    return any(name.endswith(ending) for c in readers for ending in c.suffixes)
+    return measured if registry.claiming("reader", path, modality=measured) else registry.readable_modalities()
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
@@ -103,8 +97,8 @@ def record_in(place: str) -> Any:
     if not file or reader not in {c.name for c in registry.components("reader")}:
         reader, file = "", place
     # What a component is made with is rarely a measurement, and files of both may have one ending.
-    fixed = {c.modality for c in registry.components("reader")} - registry.measured_modalities() - {"structure"}
-    claimed = not reader and _claimed(Path(file), fixed)
+    fixed = registry.fixed_modalities()
+    claimed = not reader and registry.claiming("reader", file, modality=fixed)
     records = [m.record for m in read_measurements(file, reader=reader or None, modality=fixed if claimed else None)]
     if len(records) != 1:
         raise ReadError(file, f"it must hold one record, and holds {len(records)}; leave the others out")
