@@ -14,8 +14,9 @@ Names are imported when first used: pytest is needed for the classes alone.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from molvis_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from molvis_core.testing.checks import ContractError
@@ -57,10 +58,4 @@ __all__ = [
     "synthetic_traces", "synthetic_values", "toy_component",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"molvis_core.testing.{_HOME[name]}"), name)
-    from molvis_core.errors import did_you_mean
-
-    raise AttributeError(f"module 'molvis_core.testing' has no attribute {name!r}.{did_you_mean(name, _HOME)}")
+__getattr__, __dir__ = lazy_names(__name__, _HOME)
