@@ -232,7 +232,7 @@ def compile_instationary(
     """
     names = None if fragments is None else list(fragments)
     chosen = [chosen_fragments(network, experiment, names) for experiment in experiments]
-    wanted = {unit for some in chosen for fragment in some for unit in units_of(network, fragment)}
+    wanted = dict.fromkeys(unit for some in chosen for fragment in some for unit in units_of(network, fragment))
     balances = decompose(network, wanted)
     units, ways = tuple(balances.inflows), len(balances.ways)
     pools = tuple(dict.fromkeys(name for name, _ in units))

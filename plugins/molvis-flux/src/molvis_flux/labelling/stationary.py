@@ -259,7 +259,7 @@ def compile_plan(network: Network, experiments: Sequence[Experiment], fragments:
     """
     names = None if fragments is None else list(fragments)
     chosen = [chosen_fragments(network, experiment, names) for experiment in experiments]
-    wanted = {unit for some in chosen for fragment in some for unit in units_of(network, fragment)}
+    wanted = dict.fromkeys(unit for some in chosen for fragment in some for unit in units_of(network, fragment))
     balances = decompose(network, wanted)
     builder = Builder(len(balances.ways))
     sources = source_rows(builder, network, experiments, balances.sources)

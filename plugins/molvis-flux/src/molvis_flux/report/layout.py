@@ -109,7 +109,10 @@ def _order(layers: Mapping[int, list[str]], near: Mapping[str, set[str]]) -> dic
     for _ in range(_SWEEPS):
         for depth in sorted(layers):
             names = layers[depth]
-            middle = {name: float(np.mean([x[other] for other in near.get(name, ())] or [x[name]])) for name in names}
+            # Sorted: the sum of floats depends on their order, and that of a set on PYTHONHASHSEED.
+            middle = {
+                name: float(np.mean([x[end] for end in sorted(near.get(name, ()))] or [x[name]])) for name in names
+            }
             names.sort(key=lambda name, middle=middle: middle[name])
             for i, name in enumerate(names):
                 x[name] = i - (len(names) - 1) / 2
