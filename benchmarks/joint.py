@@ -28,7 +28,7 @@ from typing import Any
 
 import torch
 
-from molvis_nn.loop import Progress
+from molvis_nn.loop import TrainingProgress
 from molvis_retrieval.config import JointConfig, RunConfig, parse_config
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.importing import import_files
@@ -117,7 +117,7 @@ def seconds(config: RunConfig, steps: int, names: list[str], clock: Callable[[],
     found: dict[str, list[float]] = defaultdict(list)
     seen: Counter[str] = Counter()
 
-    def note(state: Progress) -> None:
+    def note(state: TrainingProgress) -> None:
         nonlocal began
         now = clock()
         if state.message or not state.step:

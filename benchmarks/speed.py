@@ -29,7 +29,7 @@ import torch
 
 import molvis_retrieval
 from molvis_core import registry
-from molvis_nn.loop import Progress
+from molvis_nn.loop import TrainingProgress
 from molvis_retrieval.config import find_config
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.index import Index
@@ -83,7 +83,7 @@ def training(dataset: Dataset, rounds: int) -> dict[str, float]:
     def ours() -> float:
         ended: list[float] = []
 
-        def note(state: Progress) -> None:
+        def note(state: TrainingProgress) -> None:
             if not state.message:
                 ended.append(time.perf_counter())
 

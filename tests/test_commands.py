@@ -93,16 +93,16 @@ def test_a_long_epoch_of_training_writes_lines_between_its_ends(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from molvis_core import output
-    from molvis_nn.loop import Progress
+    from molvis_nn.loop import TrainingProgress
     from molvis_retrieval.commands.train import training_bar
 
     def said(every: float) -> list[str]:
         monkeypatch.setattr(output, "LOG_EVERY", every)
         with training_bar() as show:
-            show(Progress(0, 0, 0, 2, message="preparing"))
+            show(TrainingProgress(0, 0, 0, 2, message="preparing"))
             for step in (1, 2, 3):
-                show(Progress(step, 4, 0, 2, 0.5, 10.0))
-            show(Progress(4, 4, 1, 2, 0.25, 10.0))
+                show(TrainingProgress(step, 4, 0, 2, 0.5, 10.0))
+            show(TrainingProgress(4, 4, 1, 2, 0.25, 10.0))
         return capsys.readouterr().err.splitlines()
 
     first, last = "epoch 0/2 loss 0.5000 10 compounds/s", "epoch 1/2 loss 0.2500 10 compounds/s"

@@ -6,13 +6,14 @@ k fit parameters, s samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
+from molvis_core.progress import Progress
 from molvis_core.records import Record, Structure
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class Writer(Protocol):
 class Featurises(Protocol):
     """An encoder whose records can be prepared ahead of training, such as structures on all processors at once."""
 
-    def featurise(self, records: Sequence[Any], *, progress: Callable[[int, int], None] | None = None) -> None:
+    def featurise(self, records: Sequence[Any], *, progress: Progress | None = None) -> None:
         """Prepare records and keep what was made of them, so that `collate` is quick. The vectors stay the same.
 
         Args:

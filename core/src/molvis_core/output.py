@@ -14,18 +14,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from molvis_core.progress import StageProgress
 from molvis_core.text import in_json, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-
-class Progress(Protocol):
-    """What is done, what is in all (0 where it is not known yet), and what is being done, where that changes."""
-
-    def __call__(self, done: int, total: int, what: str = "") -> None: ...  # noqa: D102
 
 
 @dataclass
@@ -188,7 +183,7 @@ def _print_records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Non
 
 
 @contextlib.contextmanager
-def progress(description: str, *, quiet: bool = False) -> Iterator[Progress]:
+def progress(description: str, *, quiet: bool = False) -> Iterator[StageProgress]:
     """A bar on standard error, from the first call of the function that it yields.
 
     Without a terminal there is no bar, so that logs stay readable, but a line every half minute.
@@ -197,8 +192,8 @@ def progress(description: str, *, quiet: bool = False) -> Iterator[Progress]:
         yield lambda done, total, what="": None
         return
     if not sys.stderr.isatty():
-        with _log_lines(description) as advance:
-            yield advance
+        with _log_lines(description) as advance_line:
+            yield advance_line
         return
     with contextlib.ExitStack() as shown:
         bar: Any = None
@@ -216,7 +211,7 @@ LOG_EVERY = 30.0
 
 
 @contextlib.contextmanager
-def _log_lines(description: str) -> Iterator[Progress]:
+def _log_lines(description: str) -> Iterator[StageProgress]:
     state, ended, began = (0, 0, ""), threading.Event(), time.monotonic()
 
     def advance(done: int, total: int, what: str = "") -> None:

@@ -15,7 +15,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from molvis_nn.loop import Progress
+from molvis_nn.loop import TrainingProgress
 from molvis_retrieval import load_bundle
 from molvis_retrieval.bundle import Bundle, save_bundle, write_calibration
 from molvis_retrieval.calibration.weights import calibrate
@@ -45,7 +45,7 @@ def main() -> None:
     config = find_config("default", data=str(data), negatives=str(options.structures))
     shown: set[str] = set()
 
-    def say(state: Progress) -> None:
+    def say(state: TrainingProgress) -> None:
         text = state.message or f"epoch {state.epoch}: {state.rate:.0f} compounds/s"
         if text.partition(":")[0] not in shown:
             shown.add(text.partition(":")[0])

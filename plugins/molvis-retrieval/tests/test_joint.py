@@ -23,7 +23,7 @@ from molvis_core.records import Measurement, PeakList, Structure, Trace, Value
 from molvis_core.testing import EncoderContract, offer
 from molvis_files.documents import write_toml
 from molvis_nn.fusion import SetAttention, Vectors, collate_measured
-from molvis_nn.loop import Progress
+from molvis_nn.loop import TrainingProgress
 from molvis_retrieval.config import RunConfig, fill, pairs_of, parse_config
 from molvis_retrieval.importing import write
 from molvis_retrieval.library import Library
@@ -255,7 +255,7 @@ def test_a_joint_run_killed_anywhere_resumes_to_the_same_weights(
     config = configured(dataset, CONFIG + FUSED, checkpoint_every=0.0, ema_decay=0.9, balance=balance)
     config = replace(config, negatives=replace(config.negatives, in_batch=0.5, ppm=5000.0))
 
-    def kill(state: Progress) -> None:
+    def kill(state: TrainingProgress) -> None:
         if state.step == killed_at and not state.message:
             raise KeyboardInterrupt
 

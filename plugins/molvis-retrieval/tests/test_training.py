@@ -20,7 +20,7 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.errors import BundleError, ConfigError, TrainingError
 from molvis_core.records import Measurement, PeakList
 from molvis_core.testing import offer
-from molvis_nn.loop import Progress
+from molvis_nn.loop import TrainingProgress
 from molvis_nn.pretrained import save_state
 from molvis_retrieval.config import NegativesConfig, RunConfig, parse_config
 from molvis_retrieval.importing import write
@@ -89,7 +89,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def killer(step: int) -> Any:
-    def progress(state: Progress) -> None:
+    def progress(state: TrainingProgress) -> None:
         if state.step == step and not state.message:
             raise KeyboardInterrupt
 

@@ -10,7 +10,7 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.interfaces import Spec
 from molvis_core.plugins import Component, Plugin
 from molvis_core.records import Measurement, Structure
-from molvis_nn.loop import Progress
+from molvis_nn.loop import TrainingProgress
 from molvis_nn.pretrained import PretrainResult, save_state
 
 
@@ -21,7 +21,7 @@ def read(path: Path) -> Iterator[Measurement]:
 
 def run(
     structures: Sequence[Structure], encoder: Spec, folder: Path, *, epochs: int, batch: int, seed: int, workers: int,
-    resume: bool, progress: Callable[[Progress], None] | None,
+    resume: bool, progress: Callable[[TrainingProgress], None] | None,
 ) -> PretrainResult:  # fmt: skip
     folder.mkdir(parents=True)
     settings = {"epochs": epochs, "batch": batch, "seed": seed, "workers": workers, "resume": resume}

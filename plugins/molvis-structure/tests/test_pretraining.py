@@ -13,7 +13,7 @@ from molvis_core import structure
 from molvis_core.errors import ConfigError, StructureError, TrainingError
 from molvis_core.records import Structure
 from molvis_core.registry import build, load
-from molvis_nn.loop import Progress
+from molvis_nn.loop import TrainingProgress
 from molvis_nn.pretrained import load_state
 from molvis_structure.chemistry.fingerprints import fingerprints
 from molvis_structure.pretraining.masking import _MOST_ASIDE, pretrain
@@ -46,7 +46,7 @@ class _Killed(Exception):
 
 
 def test_a_run_leaves_weights_metrics_and_what_they_are(structures: list[Structure], tmp_path: Path) -> None:
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
     result = pretrain(structures, GLDM, tmp_path, progress=seen.append, **OPTIONS)
     assert result.structures == 23
     assert result.rate > 0
@@ -72,7 +72,7 @@ def test_it_is_found_by_its_name() -> None:
 def test_a_run_killed_anywhere_and_resumed_ends_with_the_same_weights(
     structures: list[Structure], tmp_path: Path, use: dict[str, Any], killed_at: int
 ) -> None:
-    def kill(state: Progress) -> None:
+    def kill(state: TrainingProgress) -> None:
         if state.step == killed_at and not state.message:
             raise _Killed
 
@@ -82,7 +82,7 @@ def test_a_run_killed_anywhere_and_resumed_ends_with_the_same_weights(
         pretrain(structures, use, tmp_path / "cut", progress=kill, **options)
     assert not (tmp_path / "cut" / "encoder.safetensors").exists()
     torch.manual_seed(99)
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
     pretrain(structures, use, tmp_path / "cut", progress=seen.append, **options)
     assert min(p.step for p in seen if not p.message) == max(1, killed_at)
     whole, cut = _weights(tmp_path / "whole"), _weights(tmp_path / "cut")
@@ -106,7 +106,7 @@ def test_workers_change_nothing(structures: list[Structure], tmp_path: Path) -> 
 
 def test_a_run_that_has_ended_is_not_run_again(structures: list[Structure], tmp_path: Path) -> None:
     first = pretrain(structures, GLDM, tmp_path, **OPTIONS)
-    seen: list[Progress] = []
+    seen: list[TrainingProgress] = []
     again = pretrain(structures, GLDM, tmp_path, progress=seen.append, **OPTIONS)
     assert again.metrics == first.metrics
     assert all(p.message for p in seen)

@@ -12,11 +12,11 @@ from typing import Any
 from molvis_core import registry
 from molvis_core.errors import ComponentError, ConfigError, did_you_mean
 from molvis_core.plugins import Component, Plugin, plugins
+from molvis_core.progress import Progress
 from molvis_core.testing import checks
 from molvis_core.testing.ownership import claimed_elsewhere
 from molvis_core.testing.synthetic import synthetic_records, synthetic_structures
 
-Progress = Callable[[int, int], None]
 OWNERSHIP = "no other distribution claims its files"
 
 

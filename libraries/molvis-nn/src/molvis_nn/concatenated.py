@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, cast
 
@@ -15,6 +15,7 @@ from molvis_core import registry
 from molvis_core.chemistry.adducts import neutral_mass
 from molvis_core.errors import ConfigError
 from molvis_core.interfaces import Featurises
+from molvis_core.progress import Progress
 from molvis_core.records import PeakList, Structure
 from molvis_nn.batches import TensorBatch
 from molvis_nn.layers import sinusoids, wavelengths
@@ -77,7 +78,7 @@ class Concatenated(nn.Module):
         """Every part collates the same records."""
         return PartsBatch(tuple(part.collate(records) for part in self.encoders))
 
-    def featurise(self, records: Sequence[Any], *, progress: Callable[[int, int], None] | None = None) -> None:
+    def featurise(self, records: Sequence[Any], *, progress: Progress | None = None) -> None:
         """Let the parts that can do so prepare features ahead of training."""
         for part in self.encoders:
             if isinstance(part, Featurises):

@@ -41,7 +41,7 @@ from molvis_files.writing import replacing
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TrainingProgress:
     """Where a run stands, for progress bars.
 
     Attributes:

@@ -25,7 +25,7 @@ from molvis_files.writing import replacing
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from molvis_nn.loop import Progress
+    from molvis_nn.loop import TrainingProgress
 
 WEIGHTS, CONFIG = "encoder.safetensors", "config.toml"
 FORMAT = FolderFormat(
@@ -71,7 +71,7 @@ class Pretrainer(Protocol):
         seed: int,
         workers: int,
         resume: bool,
-        progress: Callable[[Progress], None] | None,
+        progress: Callable[[TrainingProgress], None] | None,
     ) -> PretrainResult:
         """Pretrain, and leave in the folder what `save_state` writes.
 

@@ -15,7 +15,7 @@ import importlib
 import logging
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from jaxtyping import Float
 from molvis_core import registry
 from molvis_core.errors import BundleError, MolvisError, RecordError, did_you_mean
 from molvis_core.plugins import plugins
+from molvis_core.progress import Progress
 from molvis_core.records import Structure
 from molvis_core.text import quoted
 from molvis_files.digests import KEY, checksum, sealed
@@ -52,9 +53,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger("molvis")
-
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

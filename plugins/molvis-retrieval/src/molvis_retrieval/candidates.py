@@ -12,13 +12,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from molvis_core.errors import BusyError, IndexFileError
+from molvis_core.progress import Progress, StageProgress
 from molvis_retrieval.index import Index, begin_index, build_index, index_state, open_library
 from molvis_retrieval.library import Library
 from molvis_retrieval.vectors import LazyVectors
@@ -26,8 +27,6 @@ from molvis_retrieval.vectors import LazyVectors
 if TYPE_CHECKING:
     from molvis_retrieval.bundle import Bundle
 
-Progress = Callable[[int, int, str], None]
-Counter = Callable[[int, int], None] | None
 log = logging.getLogger("molvis")
 
 FEW = 250
@@ -42,7 +41,7 @@ def open_candidates(
     keep: Path | str | None = None,
     reader: str | None = None,
     device: str | None = None,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Index:
     """An index as it is; of a file of structures the index that is kept beside it, made where it is missing.
 
@@ -105,7 +104,7 @@ def looks_everywhere(
     return candidates == "auto" and not known and not all(_tells_mass(query) for query in queries)
 
 
-def _named(progress: Progress | None, what: str) -> Counter:
+def _named(progress: StageProgress | None, what: str) -> Progress | None:
     return (lambda done, total: progress(done, total, what)) if progress else None
 
 
@@ -122,7 +121,9 @@ def _places(path: Path, bundle: Bundle, keep: Path | None) -> list[Path]:
     return [folder / own for folder in ([keep] if keep else [path.parent, cache])]
 
 
-def _kept(place: Path, path: Path, bundle: Bundle, whole: bool, device: str | None, progress: Counter) -> Index | None:
+def _kept(
+    place: Path, path: Path, bundle: Bundle, whole: bool, device: str | None, progress: Progress | None
+) -> Index | None:
     try:
         state = index_state(place, bundle)
         if state == "none":
@@ -141,7 +142,7 @@ def _kept(place: Path, path: Path, bundle: Bundle, whole: bool, device: str | No
 
 
 def _in_memory(
-    path: Path, library: Library, bundle: Bundle, whole: bool, device: str | None, progress: Counter
+    path: Path, library: Library, bundle: Bundle, whole: bool, device: str | None, progress: Progress | None
 ) -> Index:
     vectors = LazyVectors(bundle, library, device=device)
     if whole:

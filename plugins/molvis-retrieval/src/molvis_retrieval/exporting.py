@@ -8,7 +8,7 @@ from pathlib import Path
 
 from molvis_core import registry
 from molvis_core.errors import DatasetError, did_you_mean
-from molvis_core.output import Progress
+from molvis_core.progress import Progress
 from molvis_core.records import Measurement
 from molvis_retrieval.dataset import Dataset
 

@@ -10,7 +10,7 @@ truth is among them. How probable that is, `molvis_retrieval.presence` says.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from molvis_core.errors import ConfigError, MolvisError, ScoreError
+from molvis_core.progress import Progress
 from molvis_core.records import Structure
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
@@ -30,8 +31,6 @@ from molvis_retrieval.unknowns import Query, Unknown, unknowns_of
 
 if TYPE_CHECKING:
     from molvis_retrieval.index import Index
-
-Progress = Callable[[int, int], None]
 
 
 def identify(

@@ -13,6 +13,7 @@ from typing import Any
 
 from molvis_core import registry
 from molvis_core.errors import DatasetError, LeftOutError, ReadError
+from molvis_core.progress import Progress
 from molvis_core.records import Measurement
 from molvis_core.text import in_cells
 from molvis_files.locking import sole_writer
@@ -20,7 +21,6 @@ from molvis_files.vendors import require_file
 from molvis_files.writing import recover, replacing_folder
 from molvis_retrieval.dataset import IDENTITY, ORIGIN, Dataset, field_names, schema_of, write_error, write_metadata
 
-Progress = Callable[[int, int], None]
 _BATCH = 4096
 
 

@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,7 @@ from jaxtyping import Float, Float32, Int64
 
 from molvis_core.errors import IndexFileError
 from molvis_core.interfaces import Featurises
+from molvis_core.progress import Progress
 from molvis_core.text import in_shell
 from molvis_files.digests import BLOCK, Digester, blocks_of, damage, digests_of, sealed, stored_digests
 from molvis_files.folders import FolderFormat
@@ -27,8 +28,6 @@ from molvis_retrieval.vectors import LazyVectors, StoredVectors
 
 if TYPE_CHECKING:
     from molvis_retrieval.bundle import Bundle
-
-Progress = Callable[[int, int], None]
 
 
 log = logging.getLogger("molvis")

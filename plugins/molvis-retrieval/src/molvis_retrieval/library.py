@@ -6,7 +6,7 @@ Ordinary classes: they become interfaces when a second implementation exists, no
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from jaxtyping import Float, Int64
 
 from molvis_core import registry
 from molvis_core.errors import IndexFileError, ReadError
+from molvis_core.progress import Progress
 from molvis_core.records import Structure
 from molvis_files.vendors import require_file
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from molvis_retrieval.dataset import Dataset
 
 
-Progress = Callable[[int, int], None]
 _COLUMNS = ("inchikey", "smiles", "formula", "exact_mass", "charge", "name", "source")
 
 

@@ -14,7 +14,7 @@ from molvis_core import registry
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ConfigError, ReadError, StructureError, WriteError, did_you_mean
 from molvis_core.interfaces import NamesColumns
-from molvis_core.output import Progress
+from molvis_core.progress import Progress
 from molvis_core.text import in_cells
 from molvis_files.measurements import parse_settings, read_measurements
 from molvis_files.writing import write_text

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from molvis_core.errors import MolvisError
 from molvis_core.html import render_page
 from molvis_core.interfaces import Explains
+from molvis_core.progress import Progress
 from molvis_core.records import PeakList, Value
 from molvis_retrieval.drawing import Picture, draw_record, draw_structure, formula_html
 from molvis_retrieval.presence import UNLIKELY, words
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from molvis_retrieval.bundle import Bundle
     from molvis_retrieval.index import Index
 
-Progress = Callable[[int, int], None]
 
 _MOST_SPECTRA = 3
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float16
 
 from molvis_core.errors import IndexFileError
+from molvis_core.progress import Progress
 from molvis_files.digests import BLOCK, block_digest, in_block
 
 if TYPE_CHECKING:
@@ -54,9 +55,7 @@ class LazyVectors:
     def __array__(self, dtype: np.dtype | None = None, *, copy: bool | None = None) -> np.ndarray:
         return np.array(self[:], dtype=dtype or np.float16, copy=bool(copy) or None)
 
-    def embed(
-        self, rows: np.ndarray, *, progress: Callable[[int, int], None] | None = None, batch_size: int = 2048
-    ) -> None:
+    def embed(self, rows: np.ndarray, *, progress: Progress | None = None, batch_size: int = 2048) -> None:
         """Embed those of some rows that are not embedded yet.
 
         Args:

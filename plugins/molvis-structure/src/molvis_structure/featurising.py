@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from torch import nn
 
+from molvis_core.progress import Progress
 from molvis_core.records import Structure
 from molvis_structure.chemistry.parallel import in_parallel
 
@@ -37,7 +38,7 @@ class Featurising(nn.Module, ABC, Generic[T]):
         structures: Sequence[Structure],
         *,
         processes: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """Prepare features of many structures by several processes, for `collate` to look up.
 

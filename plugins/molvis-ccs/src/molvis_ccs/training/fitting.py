@@ -8,7 +8,7 @@ are, and fold `test` is never looked at.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,10 +22,9 @@ from molvis_ccs.training.calibration import calibrate
 from molvis_ccs.training.ions import Ion, gather
 from molvis_core.chemistry.adducts import parse_adduct
 from molvis_core.errors import TrainingError
+from molvis_core.progress import Progress
 from molvis_core.records import Measurement
 from molvis_nn.loop import descend
-
-Progress = Callable[[int, int], None]
 
 
 def fit(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
 from molvis_core.errors import did_you_mean
+from molvis_core.progress import Progress
 from molvis_core.ties import TIE, ascending
 from molvis_flux.errors import FitError
 from molvis_flux.fit.intervals import PRIOR_SHARE
@@ -68,7 +69,7 @@ def design(
     experiments: int = 2,
     draws: int = 32,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Design:
     """Rank tracers, their mixtures, pairs of experiments, and fragments.
 
@@ -124,7 +125,7 @@ def _check(criterion: str, **positive: float) -> None:
 
 
 def _weighed(
-    judge: _Judge, candidates: Sequence[Tracers], criterion: str, progress: Callable[[int, int], None] | None
+    judge: _Judge, candidates: Sequence[Tracers], criterion: str, progress: Progress | None
 ) -> tuple[list[Tracers], list[Float[np.ndarray, "n k k"]]]:
     """Tracers and their information, with all fragments measured; where none are given, pure ones and mixtures."""
     network = judge.network

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from molvis_core.progress import Progress
 from molvis_core.ties import alike, leading_signs
 from molvis_flux.errors import FitError
 from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
@@ -231,7 +231,7 @@ def profile(
     *,
     level: float = 0.9,
     rounds: int = 8,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Float[np.ndarray, "v 2"]:
     """Profile likelihood intervals: where the sum of squares, all else refitted, has risen by the chi-square quantile.
 
@@ -270,7 +270,7 @@ def _search(
     least: float,
     wanted: float,
     rounds: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> None:
     """Fit with each value held at a trial distance, all ends at once, until the rise there is the wanted one."""
     for turn in range(rounds):
@@ -306,7 +306,7 @@ def monte_carlo(
     level: float = 0.9,
     n: int = 200,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Float[np.ndarray, "v 2"]:
     """Quantiles of refits to simulated data; all refits at once.
 

@@ -12,7 +12,6 @@ Reference: Marquardt, J. Soc. Indust. Appl. Math. 11 (1963) 431, doi:10.1137/011
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numba import njit, prange
 
+from molvis_core.progress import Progress
 from molvis_flux.errors import FitError
 from molvis_flux.fit import quadratic_program
 
@@ -222,7 +222,7 @@ def minimise(
     limit: int = 100,
     tolerance: float = 1e-7,
     cost: Cost | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Minimum:
     """Levenberg-Marquardt from every row of `start`, all lanes in step; lanes that are done drop out.
 

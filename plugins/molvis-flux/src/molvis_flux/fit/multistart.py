@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from molvis_core.fitting import Fit
+from molvis_core.progress import Progress
 from molvis_core.records import Distribution
 from molvis_core.ties import ascending
 from molvis_flux.errors import FitError
@@ -123,7 +124,7 @@ def multistart(
     seed: int = 0,
     limit: int = LIMIT,
     tolerance: float = 1e-7,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Minimum:
     """Fit from points drawn from the space of fluxes.
 
@@ -148,7 +149,7 @@ def fit(
     samples: int | None = None,
     fixed: Mapping[tuple[str, str], float] | None = None,
     limit: int = LIMIT,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> FluxResult:
     """Fluxes, mixing weights and pool sizes of a study from its data.
 
@@ -197,7 +198,7 @@ def result(
     samples: int | None = None,
     seed: int = 0,
     trouble: str = "",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> FluxResult:
     """Statistics around a minimum: what `fit` adds to `multistart`."""
     y = found.y[0]

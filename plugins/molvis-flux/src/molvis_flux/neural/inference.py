@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
+from molvis_core.progress import Progress
 from molvis_flux.errors import EstimatorError
 from molvis_flux.fit import identifiability as verdicts
 from molvis_flux.fit.intervals import unexplained
@@ -76,7 +76,7 @@ def estimate(
     method: str = "auto",
     refine: bool = True,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Estimate:
     """Fluxes of a sample, by an estimator trained for its network and tracers.
 
@@ -146,7 +146,7 @@ def _draw(
     method: str,
     draws: int,
     seed: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> tuple[Draws, str]:
     """Draws from the posterior, and the method that gave them; for `sequential` those that its fit starts from."""
     posterior = estimator.posterior([data])

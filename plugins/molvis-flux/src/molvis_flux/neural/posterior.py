@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from molvis_core.progress import Progress
 from molvis_flux.neural.estimator import Data, Estimator
 from molvis_flux.neural.network import Mixture
 from molvis_flux.sampling import ensemble, importance
@@ -163,7 +164,7 @@ def walk(
     walkers: int = 160,
     moves: int = 150,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Draws:
     """Draws from the exact posterior of many free fluxes: walkers brought to it from the neural posterior.
 

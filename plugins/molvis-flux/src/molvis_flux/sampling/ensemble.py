@@ -5,11 +5,10 @@ Reference: ter Braak and Vrugt, Stat. Comput. 18 (2008) 435, doi:10.1007/s11222-
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from jaxtyping import Float
 
+from molvis_core.progress import Progress
 from molvis_flux.sampling import effective_size
 from molvis_flux.sampling.importance import Draws, LogDensity, equal_draws
 
@@ -21,7 +20,7 @@ def sample(
     draws: int,
     moves: int,
     rng: np.random.Generator,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Draws:
     """Draw from a density by walkers that move along differences of each other in some of the coordinates.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import ndtr, ndtri
 
+from molvis_core.progress import Progress
 from molvis_flux.errors import FitError
 from molvis_flux.sampling import effective_size
 from molvis_flux.sampling.gibbs import walk
@@ -69,7 +69,7 @@ def posterior(
     n: int = 1000,
     seed: int = 0,
     uniform_exchange: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Posterior:
     """Draw from likelihood times prior: net fluxes uniform, exchange fluxes uniform in their logarithm, as `sample`.
 

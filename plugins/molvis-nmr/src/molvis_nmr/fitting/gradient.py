@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from molvis_core.errors import MolvisError, RecordError, did_you_mean
 from molvis_core.fitting import Fit, Fixed, Prior
-from molvis_core.output import Progress
+from molvis_core.progress import Progress
 from molvis_core.records import Trace
 from molvis_nmr.fitting.fitter import NmrSpinSystem, as_trace, failed
 from molvis_nmr.fitting.measured import Measured, check

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from molvis_core.output import Progress
+from molvis_core.progress import Progress
 from molvis_core.ties import TIE, ascending
 from molvis_nmr.fitting.lineshape import with_line_shapes
 from molvis_nmr.fitting.lorentzians import Window

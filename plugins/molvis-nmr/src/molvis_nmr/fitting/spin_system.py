@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from molvis_core.errors import RecordError, did_you_mean
 from molvis_core.fitting import Fit, Fixed, Normal, Uniform
-from molvis_core.output import Progress
+from molvis_core.progress import Progress
 from molvis_core.records import Trace
 from molvis_nmr.fitting import agreement as metrics
 from molvis_nmr.fitting.lineshape import held_out

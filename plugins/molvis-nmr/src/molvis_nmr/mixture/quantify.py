@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from molvis_core.errors import RecordError, did_you_mean
-from molvis_core.output import Progress
+from molvis_core.progress import Progress
 from molvis_core.records import Trace
 from molvis_nmr.fitting.noise import noise_level
 from molvis_nmr.mixture.compounds import Compound, CompoundState, Rigid, spins_of

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from molvis_core.errors import RecordError
+from molvis_core.progress import Progress
 from molvis_core.records import Trace
 from molvis_nmr.spins.hamiltonian import larmor
 from molvis_nmr.spins.rendering import grid, shares
@@ -146,7 +147,7 @@ def simulate_all(
     broadening: float = 0.0,
     kernel: Float[np.ndarray, "o 2"] | None = None,
     nucleus: str = "1H",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Float[np.ndarray, "n t"]:
     """Spectra of many spin systems on one axis, a row each. Arguments are those of `simulate`.
 

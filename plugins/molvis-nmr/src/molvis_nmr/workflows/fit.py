@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from molvis_core.errors import ConfigError, ReadError
-from molvis_core.output import Progress
+from molvis_core.progress import Progress
 from molvis_nmr.formats.opening import read_spectrum
 from molvis_nmr.formats.spin_systems import is_system_file, read_system, read_systems
 from molvis_nmr.mixture.quantify import quantify

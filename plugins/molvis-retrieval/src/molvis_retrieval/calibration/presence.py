@@ -8,7 +8,7 @@ from many spectra, and with random peaks: nothing among them is the truth of the
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from molvis_core.errors import DatasetError
+from molvis_core.progress import Progress
 from molvis_core.records import Measurement, PeakList, Structure, Trace, Value
 from molvis_core.ties import first_largest
 from molvis_retrieval import metrics
@@ -27,7 +28,6 @@ from molvis_retrieval.presence import Presence, expand
 if TYPE_CHECKING:
     from molvis_retrieval.index import Index
 
-Progress = Callable[[int, int], None]
 Kind = Literal["present", "removed", "foreign", "shuffled", "random"]
 KINDS: tuple[Kind, ...] = ("present", "removed", "foreign", "shuffled", "random")
 """With the truth; without; another compound's measurement; peaks from many spectra; peaks at random m/z."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from jaxtyping import Float
 from molvis_core.errors import (
     DatasetError,
 )
+from molvis_core.progress import Progress
 from molvis_core.records import Measurement, Structure
 from molvis_core.ties import first_largest
 from molvis_retrieval.bundle import Bundle, Calibration
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from molvis_retrieval.index import Index
 
 log = logging.getLogger("molvis")
-
-Progress = Callable[[int, int], None]
 
 
 def calibrate(

@@ -17,7 +17,7 @@ from molvis_core.completion import names
 from molvis_files.arguments import existing
 
 if TYPE_CHECKING:
-    from molvis_nn.loop import Progress
+    from molvis_nn.loop import TrainingProgress
 
 
 def train(
@@ -63,10 +63,10 @@ def train(
     output.note(f"bundle: {result.folder / 'bundle'}")
 
 
-def _lines(what: str) -> Callable[[Progress], None]:
+def _lines(what: str) -> Callable[[TrainingProgress], None]:
     last, said = None, time.monotonic()
 
-    def line(state: Progress) -> None:
+    def line(state: TrainingProgress) -> None:
         nonlocal last, said
         mark, now = state.message or state.epoch, time.monotonic()
         fresh = mark != last and bool(state.message or state.step)
@@ -83,7 +83,7 @@ def _lines(what: str) -> Callable[[Progress], None]:
 
 
 @contextlib.contextmanager
-def training_bar(what: str = "compounds") -> Iterator[Callable[[Progress], None]]:
+def training_bar(what: str = "compounds") -> Iterator[Callable[[TrainingProgress], None]]:
     """Loss, speed and time left; without a terminal a line for each epoch and every half minute, for logs."""
     if output.settings.quiet:
         yield lambda state: None
@@ -101,7 +101,7 @@ def training_bar(what: str = "compounds") -> Iterator[Callable[[Progress], None]
     with Bar(*columns, console=output.console(stderr=True)) as bar:
         task = bar.add_task("training", total=None, figures="")
 
-        def show(state: Progress) -> None:
+        def show(state: TrainingProgress) -> None:
             figures = f"loss {state.loss:.3f}  {state.rate:.0f} {what}/s" if state.rate else ""
             words = state.message or f"epoch {state.epoch}/{state.epochs}"
             bar.update(task, description=words, completed=state.step, total=state.steps or None, figures=figures)

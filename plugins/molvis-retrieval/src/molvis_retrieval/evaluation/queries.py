@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from molvis_core.errors import DatasetError
+from molvis_core.progress import StageProgress
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.dataset import Dataset
 
 if TYPE_CHECKING:
     from molvis_core.records import Structure
     from molvis_retrieval.index import Index
-
-Progress = Callable[[int, int, str], None]
 
 
 def known_rows(dataset: Dataset, modality: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +102,7 @@ class Asked:
         return [i for i, place in enumerate(self.places) if not len(place)]
 
 
-def embed_queries(selected: Selected, bundle: Bundle, index: Index, device: str | None, say: Progress) -> Asked:
+def embed_queries(selected: Selected, bundle: Bundle, index: Index, device: str | None, say: StageProgress) -> Asked:
     """Queries and true structures with their vectors."""
     dataset, modality, rows, records = selected.dataset, selected.modality, selected.rows, selected.records
     compounds, first, owner = np.unique(selected.keys, return_index=True, return_inverse=True)

@@ -12,10 +12,11 @@ import numpy as np
 
 from molvis_core.chemistry.adducts import neutral_mass
 from molvis_core.errors import AdductError, ConfigError, DatasetError, did_you_mean
+from molvis_core.progress import StageProgress
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.dataset import Dataset
-from molvis_retrieval.evaluation.queries import Asked, Progress, Selected, embed_queries, known_rows, tampered
+from molvis_retrieval.evaluation.queries import Asked, Selected, embed_queries, known_rows, tampered
 from molvis_retrieval.evidence import Weigher
 from molvis_retrieval.metrics import Estimate
 
@@ -101,7 +102,7 @@ def evaluate(
     modality: str = "msms",
     seed: int = 0,
     device: str | None = None,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Evaluation:
     """Rank the true structure of every spectrum of a fold among a library's candidates.
 
@@ -133,7 +134,7 @@ def evaluate(
     _check_options(scopes, ppm, precursor_error)
     index.require(bundle)
     rng = np.random.default_rng(seed)
-    say = progress or (lambda done, total, what: None)
+    say = progress or (lambda done, total, what="": None)
     rows, keys = known_rows(dataset, modality, dataset.rows(modality, fold=fold, adducts=adducts, min_peaks=min_peaks))
     if not len(rows):
         raise DatasetError(f"{dataset.path}: no spectrum of fold {fold!r} with these adducts and {min_peaks} peaks")
@@ -240,7 +241,7 @@ class _Ranking:
     asked: Asked
     ppm: float
     rerank: bool
-    say: Progress
+    say: StageProgress
 
     def among(self, scope: str) -> dict[str, _Ranked]:
         """Ranks by embedding, and by the bundle's scorers where they are wanted and calibrated."""
@@ -312,7 +313,7 @@ def _whole(
     truth_vectors: np.ndarray,
     index: Index,
     missing: Sequence[int],
-    say: Progress,
+    say: StageProgress,
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each query how many of all candidates score above the truth, and how many as high."""
     own = np.einsum("nd,nd->n", metrics.finite(queries, "the queries"), truth_vectors[owner])
@@ -336,7 +337,7 @@ def _whole(
     return above, np.maximum(tied - 1, 0)
 
 
-def _whole_figures(asked: Asked, index: Index, say: Progress) -> list[Figure]:
+def _whole_figures(asked: Asked, index: Index, say: StageProgress) -> list[Figure]:
     """Retrieval among the whole library, of each spectrum and of the mean vector of a compound's spectra."""
     owner, missing, compounds = asked.owner, asked.missing, asked.compounds
     above, tied = _whole(asked.vectors, owner, asked.truth_vectors, index, missing, say)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis_core.errors import ConfigError, DatasetError
+from molvis_core.progress import Progress
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.dataset import Dataset
@@ -23,8 +24,6 @@ from molvis_retrieval.metrics import Estimate
 if TYPE_CHECKING:
     from molvis_core.records import Structure
     from molvis_retrieval.index import Index
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

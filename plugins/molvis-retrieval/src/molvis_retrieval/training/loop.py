@@ -24,7 +24,7 @@ from molvis_core.errors import MolvisError
 from molvis_core.interfaces import HasTemperature
 from molvis_files.documents import write_toml
 from molvis_files.locking import sole_writer
-from molvis_nn.loop import Checkpoint, Progress, on_cpu, set_rate, write_metrics, write_safely
+from molvis_nn.loop import Checkpoint, TrainingProgress, on_cpu, set_rate, write_metrics, write_safely
 from molvis_retrieval.bundle import Bundle, load_bundle, save_bundle
 from molvis_retrieval.config import RunConfig, check, fill
 from molvis_retrieval.training.batches import Batches, PairBatch
@@ -246,7 +246,7 @@ class _Training:
 
     def _report(self, steps: int, epoch: int, loss: float, *, rate: float = 0.0, message: str = "") -> None:
         if self.report:
-            self.report(Progress(self.state.step, steps, epoch, self.settings.epochs, loss, rate, message))
+            self.report(TrainingProgress(self.state.step, steps, epoch, self.settings.epochs, loss, rate, message))
 
 
 def _temperatures(names: Sequence[str], losses: Sequence[Any]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from molvis_core import registry
 from molvis_core.errors import ConfigError
 from molvis_core.interfaces import Spec
 from molvis_files.locking import sole_writer
-from molvis_nn.loop import Progress
+from molvis_nn.loop import TrainingProgress
 from molvis_nn.pretrained import Pretrainer, PretrainResult, find_spec
 from molvis_retrieval.library import Library
 
@@ -28,7 +28,7 @@ def pretrain(
     seed: int = 0,
     workers: int = 0,
     resume: bool = True,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
 ) -> PretrainResult:
     """Pretrain an encoder of structures on a library, without any measurement.
 
@@ -67,7 +67,7 @@ def pretrain(
 
     def reading(done: int, _: int) -> None:
         if progress:
-            progress(Progress(done, 0, 0, epochs, message="reading structures"))
+            progress(TrainingProgress(done, 0, 0, epochs, message="reading structures"))
 
     with sole_writer(folder):
         found = Library.read(library, progress=reading)

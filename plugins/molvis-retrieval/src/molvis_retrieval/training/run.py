@@ -11,7 +11,7 @@ import torch
 
 from molvis_core import registry
 from molvis_core.interfaces import Featurises
-from molvis_nn.loop import Progress
+from molvis_nn.loop import TrainingProgress
 from molvis_nn.pretrained import load_state
 from molvis_retrieval.config import RunConfig, check
 from molvis_retrieval.training.pairings import (
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from molvis_retrieval.dataset import Dataset
     from molvis_retrieval.library import Library
 
-Report = Callable[[Progress], None]
+Report = Callable[[TrainingProgress], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ def prepare(config: RunConfig, *, progress: Report | None = None) -> Run:
     library, pools, validation_pools = None, {}, {}
     if negatives.path:
         if progress:
-            progress(Progress(0, 0, 0, settings.epochs, message=f"reading {negatives.path}"))
+            progress(TrainingProgress(0, 0, 0, settings.epochs, message=f"reading {negatives.path}"))
         library = Library.read(negatives.path)
         options = (negatives.ppm, negatives.pool, settings.seed)
         if any(pair.negatives for pair in config.pairs):
@@ -127,6 +127,6 @@ def featurise(run: Run, progress: Report | None = None) -> None:
 
     def report(done: int, total: int) -> None:
         if progress:
-            progress(Progress(done, total, 0, run.config.train.epochs, message="preparing structures"))
+            progress(TrainingProgress(done, total, 0, run.config.train.epochs, message="preparing structures"))
 
     encoder.featurise(structures, progress=report)

@@ -13,6 +13,7 @@ from rdkit.Chem.rdchem import Mol
 
 from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.errors import ConfigError, did_you_mean
+from molvis_core.progress import Progress
 from molvis_structure.chemistry.parallel import in_parallel
 
 KINDS = ("rdkit", "rdkit5", "morgan2", "morgan3", "morgan2-counts", "atompair", "torsion", "maccs")
@@ -94,7 +95,7 @@ def fingerprints(
     bits: int = 2048,
     *,
     processes: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> UInt8[np.ndarray, "n bytes"]:
     """Fingerprints of many molecules, eight bits to a byte; `np.unpackbits(..., axis=1)` gives the bits.
 

@@ -11,7 +11,7 @@ import hashlib
 import importlib.resources
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from rdkit.Chem.rdchem import Atom, Mol
 
 from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.errors import ConfigError, ReadError, did_you_mean
+from molvis_core.progress import Progress
 from molvis_files.documents import load_toml, write_toml
 from molvis_files.writing import write_text
 from molvis_structure.chemistry.parallel import in_parallel
@@ -123,7 +124,7 @@ def extract(
     *,
     smallest: int = 2,
     processes: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Vocabulary:
     """The commonest pieces of molecules.
 

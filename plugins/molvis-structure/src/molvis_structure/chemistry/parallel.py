@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TypeVar
 
+from molvis_core.progress import Progress
 from molvis_files.processes import end_with_parent
 
 log = logging.getLogger("molvis")
@@ -25,7 +26,7 @@ def in_parallel(
     items: Sequence[str],
     *,
     processes: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[T]:
     """`[work(item) for item in items]` by several processes; in this one where that is quicker or safer.
 
@@ -50,7 +51,7 @@ def in_parallel(
     return out
 
 
-def _collect(out: list[T], made: Iterator[T], total: int, progress: Callable[[int, int], None] | None) -> None:
+def _collect(out: list[T], made: Iterator[T], total: int, progress: Progress | None) -> None:
     for result in made:
         out.append(result)
         if progress and (len(out) % _CHUNK == 0 or len(out) == total):

@@ -29,12 +29,13 @@ from torch import nn
 from molvis_core import registry
 from molvis_core.errors import ConfigError, TrainingError
 from molvis_core.interfaces import Featurises, Spec
+from molvis_core.progress import Progress
 from molvis_core.records import Structure
 from molvis_core.registry import fill_spec
 from molvis_files.documents import write_toml
 from molvis_nn.loop import (
     Checkpoint,
-    Progress,
+    TrainingProgress,
     decay_groups,
     descend,
     seed_step,
@@ -64,7 +65,7 @@ def pretrain(
     seed: int = 0,
     workers: int = 0,
     resume: bool = True,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
     learning_rate: float = 1e-3,
     share: float = 0.2,
     bits: int = 2048,
@@ -138,14 +139,17 @@ class _Settings:
 
 
 def _prepare(
-    structures: Sequence[Structure], model: Any, settings: _Settings, progress: Callable[[Progress], None] | None
+    structures: Sequence[Structure],
+    model: Any,
+    settings: _Settings,
+    progress: Callable[[TrainingProgress], None] | None,
 ) -> tuple[Tasks, Tasks]:
     """The tasks to learn from and those kept aside, with the features that they need."""
 
-    def report(message: str) -> Callable[[int, int], None]:
+    def report(message: str) -> Progress:
         def report_step(done: int, total: int) -> None:
             if progress:
-                progress(Progress(done, total, 0, settings.epochs, message=message))
+                progress(TrainingProgress(done, total, 0, settings.epochs, message=message))
 
         return report_step
 
@@ -178,7 +182,9 @@ class _Run:
         self.sums: dict[str, float] = {}
         self.rows: list[dict[str, float]] = []
 
-    def train(self, workers: int, checkpoint_every: float, progress: Callable[[Progress], None] | None) -> float:
+    def train(
+        self, workers: int, checkpoint_every: float, progress: Callable[[TrainingProgress], None] | None
+    ) -> float:
         """The steps that are left. Returns structures a second."""
         began, first, rate = time.monotonic(), self.step, 0.0
         loader = torch.utils.data.DataLoader(
@@ -193,7 +199,7 @@ class _Run:
             rate = (self.step - first) * self.tasks.size / (time.monotonic() - began)
             epoch, within = divmod(self.step, self.tasks.per_epoch)
             if progress:
-                progress(Progress(self.step, self.steps, epoch, self.settings.epochs, loss, rate))
+                progress(TrainingProgress(self.step, self.steps, epoch, self.settings.epochs, loss, rate))
             if within == 0:
                 self._close_epoch(epoch)
             if within == 0 or self.checkpoint.due(checkpoint_every):
