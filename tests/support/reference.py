@@ -26,6 +26,7 @@ SECTIONS = {
     "joint": config.JointConfig,
     "negatives": config.NegativesConfig,
     "train": config.TrainConfig,
+    "windows": config.WindowsConfig,
 }
 OURS = (
     "molvis-ccs",
@@ -49,6 +50,7 @@ _TOP_LEVEL = {
     "joint": "the section below",
     "train": "the section below",
     "negatives": "the section below",
+    "windows": "the section below",
     "scorers": "a section for each; `use` names the scorer, the other keys are its arguments",
     "name": "what the bundle is called",
 }

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from molvis_core.progress import Progress
-from molvis_core.records import Record, Structure
+from molvis_core.progress import Progress, StageProgress
+from molvis_core.records import RankedQuery, Record, Structure
 
 if TYPE_CHECKING:
     import torch
@@ -256,6 +256,54 @@ class Explains(Protocol):
 
     def explain(self, query: Any, candidate: Structure, /) -> Sequence[PeakExplanation]:
         """The peaks that the candidate explains; none where it explains none."""
+        ...
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """A scorer with parameters of its own, which it learns from queries whose answer is known.
+
+    `molvis train` calls `learn` for such a scorer of its configuration, and the bundle keeps what `save` writes, with
+    digests. Before it has learned anything, a scorer gives all candidates of a query the same features.
+    """
+
+    def learn(
+        self,
+        examples: Sequence[RankedQuery],
+        validation: Sequence[RankedQuery],
+        *,
+        seed: int = 0,
+        progress: StageProgress | None = None,
+        checkpoint: Path | None = None,
+    ) -> Mapping[str, float]:
+        """Learn the parameters; whatever was learned before is forgotten.
+
+        Args:
+            examples: queries of the training fold. Those of one compound follow each other.
+            validation: queries of other compounds, to decide when to stop; the parameters are not fitted to them.
+            seed: of everything drawn. The same examples and seed give the same parameters on one machine.
+            progress: called with what is done, what there is in all, and what is being done: one text for each phase.
+            checkpoint: a folder of this call alone, to keep what it needs to go on. The same call with the same folder
+                after an interruption goes on, and ends as an undisturbed one would have ended.
+
+        Returns:
+            Figures of how well it ranks, by name.
+
+        Raises:
+            TrainingError: there is nothing to learn from.
+        """
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what was learned into an empty folder: files ending in .safetensors, .arrow, .toml or .json."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Take over what `save` wrote. It may come from a stranger: nothing in it is executed.
+
+        Raises:
+            BundleError: a file is missing or damaged, or it is of a scorer with other settings.
+        """
         ...
 
 

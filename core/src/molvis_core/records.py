@@ -257,6 +257,35 @@ RECORD_TYPES: dict[str, type[Any]] = {t.__name__: t for t in (PeakList, Trace, V
 
 
 @dataclass(frozen=True, slots=True)
+class RankedQuery:
+    """A query whose answer is known, with the candidates that it is ranked among: what a scorer learns from.
+
+    Attributes:
+        record: what was measured.
+        candidates: structures, the true one among them.
+        truth: place of the true structure among the candidates.
+
+    Raises:
+        RecordError: there is no candidate at the place of the truth.
+    """
+
+    record: Any
+    candidates: tuple[Structure, ...]
+    truth: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.truth < len(self.candidates):
+            raise RecordError(
+                f"RankedQuery.truth is {self.truth}; it must be a place among {len(self.candidates)} candidates"
+            )
+
+    @property
+    def compound(self) -> str:
+        """First block of the InChIKey of the true structure."""
+        return self.candidates[self.truth].inchikey14
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """A record with what is known of its compound and its origin. What readers yield.
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from molvis_core.plugins import Component, Plugin
-from molvis_core.records import PeakList, Structure, Trace, Value
+from molvis_core.records import PeakList, RankedQuery, Structure, Trace, Value
 from molvis_nn.batches import TensorBatch
 
 
@@ -108,11 +110,63 @@ class Plain:
         return -(scores.log_softmax(1) * (target > 0.5)).sum(1).mean()
 
 
+class Oxygen:
+    """Where the oxygen stands in the chain, as its only peak says: learns how much that is worth."""
+
+    accepts = PeakList
+    features = ("nearness",)
+
+    def __init__(self, passes: int = 5) -> None:
+        self.passes, self.weight = passes, 0.0
+
+    def __call__(self, query: PeakList, candidates: Sequence[Structure]) -> np.ndarray:
+        off = [abs(c.smiles.find("O") - (query.mz[0] - 20)) for c in candidates]
+        return -self.weight * np.array(off, dtype=float).reshape(-1, 1)
+
+    def learn(
+        self,
+        examples: Sequence[RankedQuery],
+        validation: Sequence[RankedQuery],
+        *,
+        seed: int = 0,
+        progress: Callable[[int, int, str], None] | None = None,
+        checkpoint: Path | None = None,
+    ) -> dict[str, float]:
+        kept = checkpoint / "passes.safetensors" if checkpoint else None
+        done, self.weight = 0, 0.0
+        if kept and kept.is_file():
+            state = load_file(kept)
+            done, self.weight = int(state["done"]), float(state["weight"])
+        for number in range(done, self.passes):
+            rng = np.random.default_rng([seed, number])
+            for i in rng.permutation(len(examples)):
+                one = examples[i]
+                unit = -np.array([abs(c.smiles.find("O") - (one.record.mz[0] - 20)) for c in one.candidates], float)
+                share = np.exp(self.weight * unit - (self.weight * unit).max())
+                self.weight += 0.1 * float(unit[one.truth] - (share / share.sum()) @ unit)
+            if kept:
+                save_file(self._state(number + 1), kept)
+            if progress:
+                progress(number + 1, self.passes, "learning")
+        best = [int(self(one.record, one.candidates)[:, 0].argmax() == one.truth) for one in validation]
+        return {"val_hit1": float(np.mean(best))}
+
+    def _state(self, done: int) -> dict[str, Tensor]:
+        return {"done": torch.tensor(done), "weight": torch.tensor(self.weight, dtype=torch.float64)}
+
+    def save(self, folder: Path) -> None:
+        save_file(self._state(self.passes), folder / "weight.safetensors")
+
+    def load(self, folder: Path) -> None:
+        self.weight = float(load_file(folder / "weight.safetensors")["weight"])
+
+
 COMPONENTS = (
     Component("encoder", "toy-peaks", "toy:Peaks", "Peaks."),
     Component("encoder", "toy-letters", "toy:Letters", "Letters."),
     Component("encoder", "toy-waves", "toy:Waves", "Traces."),
     Component("encoder", "toy-numbers", "toy:Numbers", "Values."),
+    Component("scorer", "toy-oxygen", "toy:Oxygen", "A scorer that learns.", modality="msms"),
     Component("loss", "toy-whole", "toy:Whole", "Softmax that wants to see every positive."),
     Component("loss", "toy-softmax", "toy:Softmax", "Softmax.", cite="10.0000/toy"),
     Component("loss", "toy-plain", "toy:Plain", "Softmax of a fixed temperature."),

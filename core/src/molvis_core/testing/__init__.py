@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from molvis_core.testing.synthetic import (
         synthetic_distributions,
         synthetic_peaks,
+        synthetic_rankings,
         synthetic_records,
         synthetic_structures,
         synthetic_traces,
@@ -46,7 +47,8 @@ _HOME = {
     "PairLossContract": "contracts", "PluginContract": "contracts", "PredictorContract": "contracts",
     "ReaderContract": "contracts", "ScorerContract": "contracts", "TargetContract": "contracts",
     "CheckResult": "installed", "check_installed": "installed", "synthetic_distributions": "synthetic",
-    "synthetic_peaks": "synthetic", "synthetic_records": "synthetic", "synthetic_structures": "synthetic",
+    "synthetic_peaks": "synthetic", "synthetic_rankings": "synthetic", "synthetic_records": "synthetic",
+    "synthetic_structures": "synthetic",
     "synthetic_traces": "synthetic", "synthetic_values": "synthetic",
     "offer": "offering", "toy_component": "offering",
 }  # fmt: skip
@@ -54,8 +56,8 @@ _HOME = {
 __all__ = [
     "CheckResult", "ContractError", "EncoderContract", "FitterContract", "PairLossContract", "PluginContract",
     "PredictorContract", "ReaderContract", "ScorerContract", "TargetContract", "check_installed",
-    "offer", "synthetic_distributions", "synthetic_peaks", "synthetic_records", "synthetic_structures",
-    "synthetic_traces", "synthetic_values", "toy_component",
+    "offer", "synthetic_distributions", "synthetic_peaks", "synthetic_rankings", "synthetic_records",
+    "synthetic_structures", "synthetic_traces", "synthetic_values", "toy_component",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from molvis_core.plugins import Component, Plugin, plugins
-from molvis_core.records import Structure
+from molvis_core.records import RankedQuery, Structure
 from molvis_core.testing import checks
-from molvis_core.testing.synthetic import synthetic_records, synthetic_structures
+from molvis_core.testing.synthetic import synthetic_rankings, synthetic_records, synthetic_structures
 
 
 class Contract:
@@ -201,7 +201,7 @@ class PredictorContract(Contract):
 
 
 class ScorerContract(Contract):
-    """Fixtures: `scorer`; `query` and `candidates`, if the synthetic ones will not do."""
+    """Fixtures: `scorer`; `query`, `candidates` and, where it learns, `examples`, if the synthetic ones will not do."""
 
     @pytest.fixture
     def scorer(self) -> Any:
@@ -212,6 +212,11 @@ class ScorerContract(Contract):
     def query(self, scorer: Any) -> Any:
         """A record that it accepts."""
         return synthetic_records(scorer.accepts)[-1]
+
+    @pytest.fixture
+    def examples(self, scorer: Any) -> Sequence[RankedQuery]:
+        """Queries with their answers, for a scorer that learns."""
+        return synthetic_rankings(scorer.accepts)
 
     @pytest.fixture
     def candidates(self) -> Sequence[Structure]:
@@ -230,6 +235,9 @@ class ScorerContract(Contract):
         self, scorer: Any, query: Any, candidates: Sequence[Structure]
     ) -> None:
         checks.scorer_ignores_the_order_of_candidates(scorer, query, candidates)
+
+    def test_it_keeps_what_it_learned(self, scorer: Any, examples: Sequence[RankedQuery]) -> None:
+        checks.scorer_keeps_what_it_learned(scorer, examples)
 
 
 class ReaderContract(Contract):

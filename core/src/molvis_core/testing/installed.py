@@ -15,7 +15,7 @@ from molvis_core.plugins import Component, Plugin, plugins
 from molvis_core.progress import Progress
 from molvis_core.testing import checks
 from molvis_core.testing.ownership import claimed_elsewhere
-from molvis_core.testing.synthetic import synthetic_records, synthetic_structures
+from molvis_core.testing.synthetic import synthetic_rankings, synthetic_records, synthetic_structures
 
 OWNERSHIP = "no other distribution claims its files"
 
@@ -230,6 +230,10 @@ def _scorer(component: Component) -> _Checks:
         ("finite features", with_query(checks.scorer_gives_features)),
         ("explains peaks that there are", with_query(checks.scorer_explains_peaks)),
         ("order of candidates does not matter", with_query(checks.scorer_ignores_the_order_of_candidates)),
+        (
+            "keeps what it learned",
+            lambda: checks.scorer_keeps_what_it_learned(built(), synthetic_rankings(built().accepts)),
+        ),
     ]
 
 

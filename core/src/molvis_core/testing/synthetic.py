@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from molvis_core.chemistry.adducts import ion_mz, parse_adduct
-from molvis_core.records import Distribution, PeakList, Structure, Trace, Value
+from molvis_core.records import Distribution, PeakList, RankedQuery, Structure, Trace, Value
 
 _SMILES = (
     ("ethanol", "CCO"),
@@ -126,3 +126,17 @@ def synthetic_records(record: type[Any]) -> list[Any]:
         known = ", ".join(t.__name__ for t in _MAKERS)
         raise ValueError(f"no synthetic records of type {getattr(record, '__name__', record)}; there are {known}")
     return _MAKERS[record]()
+
+
+def synthetic_rankings(record: type[Any], *, seed: int = 0) -> list[RankedQuery]:
+    """Queries of a record type with candidates, one of which is called the truth.
+
+    Raises:
+        ValueError: it is no record type of core.
+    """
+    rng = np.random.default_rng(seed)
+    candidates = tuple(synthetic_structures(5))
+    return [
+        RankedQuery(one, tuple(candidates[i] for i in rng.permutation(5)), int(rng.integers(5)))
+        for one in synthetic_records(record)
+    ]

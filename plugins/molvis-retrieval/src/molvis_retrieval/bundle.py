@@ -1,8 +1,8 @@
 """Bundles: trained encoders as a folder that anybody can open without running its author's code.
 
 `bundle.toml` holds the format number, the filled configuration, the calibration, plugin versions, the digest of the
-data, licences and citations; each encoder's weights are a safetensors file; `CARD.md` is for people. There is no
-pickle.
+data, licences and citations; each encoder's weights are a safetensors file; what scorers learned is in `scorers/KEY/`;
+`CARD.md` is for people. There is no pickle.
 
 Format 2 keeps a checksum of all of `bundle.toml`, and so, through the digests of the weights in it, of everything that
 changes a result. `write_calibration` and `save_bundle` write it. Who edits the file by hand accepts the edit with
@@ -36,12 +36,14 @@ from molvis_files.writing import replacing_folder
 from molvis_nn.sizes import build_within
 from molvis_retrieval.bundle_folder import (
     FOLDER,
+    check_states,
     default_card,
     digest_of,
     find_bundle,
     read_content,
     sha256,
     write_content,
+    write_states,
 )
 from molvis_retrieval.channels import Channels
 from molvis_retrieval.config import RunConfig, check, config_from, fill
@@ -50,6 +52,8 @@ from molvis_retrieval.schema import Spec, from_mapping
 
 if TYPE_CHECKING:
     import torch
+
+    from molvis_core.interfaces import Learns
 
 
 log = logging.getLogger("molvis")
@@ -95,6 +99,7 @@ class Bundle:
     digest: str
     encoders_digest: str
     metadata: dict[str, Any] = field(default_factory=dict)
+    _learned: tuple[str, ...] = ()
     _content: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _encoders: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _channels: list[Channels] = field(default_factory=list, repr=False, compare=False)
@@ -128,7 +133,7 @@ class Bundle:
     def channels(self) -> Channels:
         """What it can use of an unknown; resolved when first asked for, and kept by calibrated copies."""
         if not self._channels:
-            self._channels.append(Channels.of(self.config, self.path / "bundle.toml"))
+            self._channels.append(Channels.of(self.config, self.path / "bundle.toml", self._learned))
         return self._channels[0]
 
     @property
@@ -313,7 +318,7 @@ def _opened(path: Path, raw: dict[str, Any]) -> Bundle:
             raise BundleError(f"{path}: incomplete: {weights.name} is missing")
         if (actual := sha256(weights)) != stored[key]:
             raise BundleError(f"{weights}: damaged: its digest is {actual[:12]}, bundle.toml says {stored[key][:12]}")
-    known = {"format", "config", "calibration", "weights", KEY}
+    known = {"format", "config", "calibration", "weights", "states", KEY}
     return Bundle(
         path=path,
         config=config,
@@ -321,6 +326,7 @@ def _opened(path: Path, raw: dict[str, Any]) -> Bundle:
         digest=raw[KEY],
         encoders_digest=digest_of(raw["config"]["encoders"], stored),
         metadata={k: v for k, v in raw.items() if k not in known},
+        _learned=check_states(path, raw.get("states", {}), config),
         _content=raw,
     )
 
@@ -353,6 +359,7 @@ def save_bundle(
     states: Mapping[str, Mapping[str, torch.Tensor]],
     *,
     calibration: Calibration | None = None,
+    scorers: Mapping[str, Learns] | None = None,
     metadata: Mapping[str, Any] | None = None,
     card: str = "",
     half: bool = False,
@@ -364,6 +371,7 @@ def save_bundle(
         config: of the run; it is stored filled.
         states: state dict of each encoder, by its key in the configuration.
         calibration: weights of the evidence.
+        scorers: those that have learned, by their keys in the configuration.
         metadata: name, data digest, licences, citations, metrics: plain TOML values.
         card: text of `CARD.md`.
         half: store floating point weights as 16 bits, half the size; they are read back as 32 bits.
@@ -395,6 +403,7 @@ def save_bundle(
                 **dict(metadata or {}),
                 "plugins": {p.distribution: p.version for p in plugins() if not p.problem},
                 "weights": digests,
+                **({"states": learned} if (learned := write_states(fresh, scorers or {})) else {}),
                 "calibration": to_plain(calibration or Calibration()),
                 "config": fill(config),
             }

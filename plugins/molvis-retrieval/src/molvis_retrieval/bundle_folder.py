@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from molvis_files.writing import recover, replacing
 from molvis_retrieval.config import RunConfig
 
 if TYPE_CHECKING:
-    pass
+    from molvis_core.interfaces import Learns
 
 log = logging.getLogger("molvis")
 
@@ -119,3 +120,66 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_STATE_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,98}\.(safetensors|arrow|toml|json)")
+"""Names of files that hold what a scorer learned: none of a folder, and of formats that hold data and no code."""
+_SCORER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,98}")
+
+
+def states_folder(path: Path, key: str) -> Path:
+    """Where a bundle keeps what one of its scorers learned."""
+    return path / "scorers" / key
+
+
+def write_states(path: Path, scorers: Mapping[str, Learns]) -> dict[str, dict[str, str]]:
+    """Write what scorers learned into the folder of a bundle.
+
+    Returns:
+        Digests of the files of each scorer.
+
+    Raises:
+        BundleError: a scorer wrote nothing, or something that a bundle does not keep.
+    """
+    digests: dict[str, dict[str, str]] = {}
+    for key, scorer in scorers.items():
+        folder = states_folder(path, key)
+        folder.mkdir(parents=True)
+        scorer.save(folder)
+        files = sorted(folder.iterdir())
+        odd = [f.name for f in files if not f.is_file() or not _STATE_FILE.fullmatch(f.name)]
+        if odd or not files or not _SCORER.fullmatch(key):
+            raise BundleError(
+                f"scorers.{key} wrote {', '.join(odd or [f.name for f in files]) or 'nothing'}; files ending in "
+                ".safetensors, .arrow, .toml or .json are wanted"
+            )
+        digests[key] = {f.name: sha256(f) for f in files}
+    return digests
+
+
+def check_states(path: Path, stated: object, config: RunConfig) -> tuple[str, ...]:
+    """The scorers of a bundle that learned something, once every file of theirs agrees with its digest.
+
+    Args:
+        path: the bundle.
+        stated: digests by scorer and file, as `bundle.toml` has them.
+        config: of the bundle.
+
+    Raises:
+        BundleError: a file is missing or damaged, or the entry is none that molvis writes.
+    """
+    where = path / "bundle.toml"
+    if not isinstance(stated, Mapping):
+        raise BundleError(f"{where}: damaged: [states] must hold a table for each scorer")
+    for key, files in stated.items():
+        if key not in config.scorers or not _SCORER.fullmatch(key) or not isinstance(files, Mapping):
+            raise BundleError(f"{where}: damaged: [states.{key}] is of no scorer of the configuration")
+        for name, digest in files.items():
+            if not _STATE_FILE.fullmatch(name):
+                raise BundleError(f"{where}: damaged: [states.{key}] names {name!r}, which no scorer of molvis writes")
+            file = states_folder(path, key) / name
+            if not file.is_file():
+                raise BundleError(f"{path}: incomplete: {file.relative_to(path)} is missing")
+            if (actual := sha256(file)) != digest:
+                raise BundleError(f"{file}: damaged: its digest is {actual[:12]}, bundle.toml records {digest!s:.12}")
+    return tuple(stated)

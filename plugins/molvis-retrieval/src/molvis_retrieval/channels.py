@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from molvis_core import registry
+from molvis_core.errors import BundleError
+from molvis_core.interfaces import Learns
 from molvis_nn.sizes import refuse_absurd
+from molvis_retrieval.bundle_folder import states_folder
 from molvis_retrieval.config import RunConfig, is_fused, parts_of
 
 
@@ -49,20 +52,29 @@ class Channels:
     scorers: Mapping[str, ScorerChannel]
 
     @classmethod
-    def of(cls, config: RunConfig, file: Path) -> Channels:
+    def of(cls, config: RunConfig, file: Path, learned: Collection[str] = ()) -> Channels:
         """Those of a configuration.
 
         Args:
             config: of the bundle.
-            file: that it is from, for errors.
+            file: that it is from, with what scorers learned beside it.
+            learned: the scorers that have learned something.
 
         Raises:
+            BundleError: a scorer that learns has learned nothing, or what it learned is damaged.
             molvis_core.errors.MolvisError: a scorer cannot be built.
         """
         scorers: dict[str, ScorerChannel] = {}
         for key, spec in config.scorers.items():
             refuse_absurd(spec, f"{file}: scorers.{key}")
             built = registry.build("scorer", spec, where=f"scorers.{key}")
+            if key in learned:
+                _load(built, states_folder(file.parent, key), f"{file}: scorers.{key}")
+            elif isinstance(built, Learns):
+                raise BundleError(
+                    f"{file}: scorers.{key}: scorer {spec['use']!r} must learn, and the bundle holds nothing that it "
+                    "learned. Train the bundle anew: molvis train"
+                )
             scorers[key] = ScorerChannel(built, registry.component("scorer", registry.spec_name(spec)[0]).modality)
         fusions = {key: parts_of(config, key) for key in config.encoders if is_fused(config, key)}
         return cls(tuple(key for key in config.encoders if key not in fusions), fusions, scorers)
@@ -87,3 +99,9 @@ class Channels:
         installed = sorted({c.name for c in registry.components("modality") if c.name != "structure"})
         fitting = [name for name in installed if registry.load("modality", name).record is kind]
         return [name for name in fitting if name in self.modalities] or fitting
+
+
+def _load(scorer: Any, folder: Path, where: str) -> None:
+    if not isinstance(scorer, Learns):
+        raise BundleError(f"{where}: {folder} holds what it learned, but the installed scorer learns nothing")
+    scorer.load(folder)

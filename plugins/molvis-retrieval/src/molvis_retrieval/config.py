@@ -110,6 +110,28 @@ class NegativesConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowsConfig:
+    """What scorers learn from: measurements whose compound is known, each among structures of its mass.
+
+    The structures are those of `[negatives] path`, or the dataset's own compounds where it is empty. A compound of
+    another fold is never one of them.
+
+    Attributes:
+        spectra: measurements of a compound at most, of unlike adducts and collision energies.
+        candidates: of each measurement, the truth among them.
+        ppm: how near they are in mass, in parts per million.
+        fill_ppm: how near those are that are taken where there are too few.
+        validation: candidates of each measurement of the validation fold at most; they are not filled up.
+    """
+
+    spectra: int = 3
+    candidates: int = 20
+    ppm: float = 10.0
+    fill_ppm: float = 50.0
+    validation: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class TrainConfig:
     """The loop.
 
@@ -179,6 +201,7 @@ class RunConfig:
     joint: JointConfig = field(default_factory=JointConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     negatives: NegativesConfig = field(default_factory=NegativesConfig)
+    windows: WindowsConfig = field(default_factory=WindowsConfig)
     scorers: dict[str, Spec] = field(default_factory=dict)
     name: str = ""
 
@@ -358,6 +381,16 @@ def _check_numbers(config: RunConfig, where: Source) -> None:
     ):
         if not 0 <= value <= 1:
             raise ConfigError(f"{where.at(section, key)}: {section}.{key} must be from 0 to 1, got {value}")
+    windows = config.windows
+    for key, value, least in (
+        ("spectra", windows.spectra, 1),
+        ("candidates", windows.candidates, 2),
+        ("validation", windows.validation, 2),
+        ("ppm", windows.ppm, 1e-9),
+        ("fill_ppm", windows.fill_ppm, windows.ppm),
+    ):
+        if not value >= least:
+            raise ConfigError(f"{where.at('windows', key)}: windows.{key} must be at least {least:g}, got {value}")
 
 
 def is_fused(config: RunConfig, key: str) -> bool:

@@ -61,6 +61,7 @@ from molvis_core.testing.checks.scorers import (
     scorer_explains_peaks,
     scorer_gives_features,
     scorer_ignores_the_order_of_candidates,
+    scorer_keeps_what_it_learned,
 )
 from molvis_core.testing.checks.targets import target_batch_travels, target_is_a_likeness
 
@@ -110,6 +111,7 @@ __all__ = [
     "scorer_explains_peaks",
     "scorer_gives_features",
     "scorer_ignores_the_order_of_candidates",
+    "scorer_keeps_what_it_learned",
     "target_batch_travels",
     "target_is_a_likeness",
     "writer_round_trip",

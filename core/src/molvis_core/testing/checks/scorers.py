@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import math
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from molvis_core import interfaces
-from molvis_core.records import Structure
+from molvis_core.records import RankedQuery, Structure
 from molvis_core.testing.checks._contract import contract, require
 
 
@@ -43,3 +47,42 @@ def scorer_explains_peaks(scorer: Any, query: Any, candidates: Sequence[Structur
         for one in scorer.explain(query, candidate):
             require(isinstance(one, interfaces.PeakExplanation), f"{one!r:.80} lacks peak, formula, smiles or ppm")
             require(0 <= one.peak < len(query), f"it explains peak {one.peak} of {len(query)}")
+
+
+@contract("scorer-learns")
+def scorer_keeps_what_it_learned(scorer: Any, examples: Sequence[RankedQuery]) -> None:
+    """Where it learns: finite figures, the same for the same seed; and features that survive a folder exactly."""
+    if not isinstance(scorer, interfaces.Learns):
+        return
+    fresh, learned, again = (copy.deepcopy(scorer) for _ in range(3))
+    examples = list(examples)
+    found = learned.learn(examples, examples, seed=1)
+    wild = [name for name, value in found.items() if not math.isfinite(value)]
+    require(not wild, f"learn gave figures that are not finite: {', '.join(wild)}")
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Path(folder) / "checkpoint"
+        kept.mkdir()
+        again.learn(examples, examples, seed=1, checkpoint=kept)
+        wanted = _columns(learned, examples)
+        require(_equal(_columns(again, examples), wanted), "the same examples and seed give other features")
+        again.learn(examples, examples, seed=1, checkpoint=kept)
+        require(_equal(_columns(again, examples), wanted), "going on from a checkpoint gives other features")
+        written = Path(folder) / "written"
+        written.mkdir()
+        learned.save(written)
+        odd = [f.name for f in written.iterdir() if not f.is_file() or f.suffix not in STATE_SUFFIXES]
+        require(not odd, f"save wrote {', '.join(odd)}; files ending in {', '.join(STATE_SUFFIXES)} are wanted")
+        fresh.load(written)
+        require(_equal(_columns(fresh, examples), wanted), "what save wrote gives other features when it is loaded")
+
+
+STATE_SUFFIXES = (".safetensors", ".arrow", ".toml", ".json")
+"""Endings of the files in which a scorer keeps what it learned: formats that hold data and no code."""
+
+
+def _columns(scorer: Any, examples: Sequence[RankedQuery]) -> list[np.ndarray]:
+    return [np.asarray(scorer(one.record, list(one.candidates))) for one in examples]
+
+
+def _equal(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))

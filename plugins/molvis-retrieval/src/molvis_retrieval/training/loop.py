@@ -32,6 +32,7 @@ from molvis_retrieval.training.checkpoint import State, load, save, signature
 from molvis_retrieval.training.collapse import collapses
 from molvis_retrieval.training.metadata import bundle_metadata
 from molvis_retrieval.training.run import Report, Run, prepare
+from molvis_retrieval.training.scorers import learn_scorers
 from molvis_retrieval.training.step import Learner, rate_factor, step
 from molvis_retrieval.training.tensorboard import Board
 from molvis_retrieval.training.validation import validate
@@ -121,7 +122,7 @@ class _Training:
     """A run under way: its steps, validations and checkpoints in their order."""
 
     def __init__(self, run: Run, folder: Path, fabric: Fabric, *, resume: bool, report: Report | None) -> None:
-        self.run, self.folder, self.fabric, self.report = run, folder, fabric, report
+        self.run, self.folder, self.fabric, self.report, self.resume = run, folder, fabric, report, resume
         self.settings = run.config.train
         self.batches = Batches(run, fabric.global_rank, fabric.world_size)
         learner = Learner.of(run)
@@ -160,16 +161,22 @@ class _Training:
         return "done"
 
     def finish(self, stopped: str, metadata: Mapping[str, Any], *, half: bool) -> TrainResult:
-        """Write the bundle of the best epoch."""
+        """Let the scorers learn that can, and write the bundle of the best epoch."""
         run, state = self.run, self.state
         if self.board:
             self.board.close()
+        metrics = dict(state.best_metrics)
         if self.fabric.is_global_zero:
-            about = bundle_metadata(run, state, metadata)
-            save_bundle(self.folder / "bundle", run.config, state.best_weights, metadata=about, half=half)
+            learned = learn_scorers(run, self.folder, resume=self.resume, report=self.report)
+            metrics |= learned.metrics
+            about = bundle_metadata(run, state, {"metrics": _rounded(metrics), **metadata})
+            save_bundle(
+                self.folder / "bundle", learned.config, state.best_weights, scorers=learned.scorers, metadata=about,
+                half=half,
+            )  # fmt: skip
         self.fabric.barrier()
         found = tuple(collapses(state.best_metrics))
-        return TrainResult(self.folder, state.best_epoch, state.best_metrics, stopped, found)
+        return TrainResult(self.folder, state.best_epoch, metrics, stopped, found)
 
     def _is_out_of_patience(self) -> bool:
         return bool(self.settings.patience) and self.state.since_best >= self.settings.patience
@@ -247,6 +254,10 @@ class _Training:
     def _report(self, steps: int, epoch: int, loss: float, *, rate: float = 0.0, message: str = "") -> None:
         if self.report:
             self.report(TrainingProgress(self.state.step, steps, epoch, self.settings.epochs, loss, rate, message))
+
+
+def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in metrics.items()}
 
 
 def _temperatures(names: Sequence[str], losses: Sequence[Any]) -> dict[str, float]:
