@@ -16,7 +16,7 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.errors import BundleError, ConfigError, RecordError
 from molvis_core.records import Measurement, PeakList, RankedQuery
 from molvis_core.testing import ScorerContract, offer
-from molvis_nn.loop import Progress
+from molvis_nn.loop import TrainingProgress
 from molvis_retrieval.bundle import Bundle, load_bundle, save_bundle
 from molvis_retrieval.config import RunConfig, parse_config
 from molvis_retrieval.dataset import Dataset
@@ -143,7 +143,7 @@ def test_training_teaches_the_scorer_and_the_bundle_keeps_it(config: RunConfig, 
 
 
 def test_learning_that_was_interrupted_goes_on_to_the_same_end(config: RunConfig, tmp_path: Path) -> None:
-    def killer(state: Progress) -> None:
+    def killer(state: TrainingProgress) -> None:
         if state.message == "oxygen: learning" and state.step == 2:
             raise KeyboardInterrupt
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from molvis_core.plugins import Component, Plugin
+from molvis_core.progress import StageProgress
 from molvis_core.records import PeakList, RankedQuery, Structure, Trace, Value
 from molvis_nn.batches import TensorBatch
 
@@ -129,7 +130,7 @@ class Oxygen:
         validation: Sequence[RankedQuery],
         *,
         seed: int = 0,
-        progress: Callable[[int, int, str], None] | None = None,
+        progress: StageProgress | None = None,
         checkpoint: Path | None = None,
     ) -> dict[str, float]:
         kept = checkpoint / "passes.safetensors" if checkpoint else None

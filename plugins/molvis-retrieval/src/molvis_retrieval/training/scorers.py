@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 from molvis_core import registry
 from molvis_core.errors import TrainingError
 from molvis_core.interfaces import Learns
+from molvis_core.progress import StageProgress
 from molvis_core.records import RECORD_TYPES, RankedQuery
 from molvis_files.writing import replacing_folder
-from molvis_nn.loop import Progress, write_safely
+from molvis_nn.loop import TrainingProgress, write_safely
 from molvis_retrieval.config import RunConfig
 from molvis_retrieval.training.run import Report, Run
 from molvis_retrieval.training.windows import Windows
@@ -102,11 +103,11 @@ def _queries(run: Run, windows: Windows, scorer: Any, modality: str) -> tuple[li
     return [q for m in taken for q in windows.training(m)], [q for m in taken for q in windows.validation(m)]
 
 
-def _shown(run: Run, key: str, report: Report | None) -> Callable[[int, int, str], None] | None:
+def _shown(run: Run, key: str, report: Report | None) -> StageProgress | None:
     if report is None:
         return None
     epochs = run.config.train.epochs
-    return lambda done, total, what: report(Progress(done, total, epochs, epochs, message=f"{key}: {what}"))
+    return lambda done, total, what="": report(TrainingProgress(done, total, epochs, epochs, message=f"{key}: {what}"))
 
 
 def _learn(
@@ -115,7 +116,7 @@ def _learn(
     validation: list[RankedQuery],
     folder: Path,
     seed: int,
-    progress: Callable[[int, int, str], None] | None,
+    progress: StageProgress | None,
 ) -> None:
     """Learn, and keep what was learned; `learned` is written last, so that where it is all is there."""
     checkpoint = folder / "checkpoint"
