@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from molvis_cli import app
-from molvis_core.fitting import Fit, Normal, Prior
+from molvis_core.fitting import Fit, Normal, Prior, Section
 from molvis_core.records import Measurement, Trace
 from molvis_core.testing import offer, toy_component
 
@@ -151,3 +151,30 @@ def test_a_fit_with_a_problem_is_shown_and_exits_with_1(capsys: pytest.CaptureFi
     shown = capsys.readouterr()
     assert "slope" in shown.out
     assert "not to be trusted: a line must have two points" in shown.err
+
+
+class Reporting(Line):
+    """It has a report of its own."""
+
+    def fit_with_report(
+        self, records: Sequence[Trace], prior: Prior, *, seed: int = 0
+    ) -> tuple[Fit, tuple[Section, ...]]:
+        return self.fit(records, prior, seed=seed), (Section("Of its own", "<svg/>"),)
+
+
+@pytest.mark.parametrize(("name", "heading"), [("toy-line", "Measured and simulated"), ("toy-own", "Of its own")])
+def test_every_fitter_has_a_report(name: str, heading: str) -> None:
+    with offer(fitter={"toy-own": Reporting}):
+        assert run("fit", name, "a.points", "--set", "shift=1", "--report", "page.html") == 0
+    text = Path("page.html").read_text()
+    assert f"<h2>{heading}</h2>" in text
+    cells = ('<td class="path">slope</td>', "0 ± 10", "<dd>a.points</dd>", "<dt>molvis-core</dt>", "<dt>Python</dt>")
+    for shown in (*cells, "<dt>shift</dt><dd>1</dd>"):
+        assert shown in text
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("fit", "toy-line", "a.points", "--report", "page.pdf") == 1
+    assert "a report is written as .html, got '.pdf'" in capsys.readouterr().err
+    assert run("fit", "toy-line", "a.points", "--report", "none/page.html") == 1
+    assert "there is no folder none" in capsys.readouterr().err

@@ -94,3 +94,23 @@ class Fit:
 
         reach = NormalDist().inv_cdf((1 + level) / 2) * np.sqrt(np.diag(self.covariance))
         return np.stack([self.values - reach, self.values + reach], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a report of a fit, under a heading of its own.
+
+    Attributes:
+        title: the heading.
+        svg: a picture as SVG markup that loads nothing and runs no script; empty for none. A page shows it as it is.
+        caption: text under the picture.
+        columns, rows: headings and cells of a table; none where there is no table.
+        facts: figures by name, such as `("R factor", "2.50%")`.
+    """
+
+    title: str
+    svg: str = ""
+    caption: str = ""
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from molvis_core.fitting import Fit, Prior
+    from molvis_core.fitting import Fit, Prior, Section
 
     class EncoderModule(torch.nn.Module):
         """An encoder as `registry.build` returns it, to a type checker: an `Encoder` whose weights can be trained."""
@@ -313,6 +313,29 @@ class HoldsMeasurements(Protocol):
 
     def measured(self) -> Sequence[Record]:
         """What to fit where no other records are given."""
+        ...
+
+
+@runtime_checkable
+class Reports(Protocol):
+    """A fitter that reports its fits in the manner of its field, with what `Fit` has no place for."""
+
+    def fit_with_report(
+        self, records: Sequence[Record], prior: Prior, *, seed: int = 0
+    ) -> tuple[Fit, Sequence[Section]]:
+        """What `fit` returns, and sections of a page in place of the plain pictures of measured and simulated records.
+
+        No section of a fit that failed leaves the plain pictures in their place.
+        """
+        ...
+
+
+@runtime_checkable
+class HoldsRecords(Protocol):
+    """A record of a plugin's own type that consists of records of the core, such as a network with distributions."""
+
+    def as_records(self) -> Sequence[Record]:
+        """What was measured, or simulated in its place: as many, in the same order, with the same identifiers."""
         ...
 
 

@@ -33,6 +33,7 @@ def fit(
         typer.Option(autocompletion=names("reader"), help="The reader, instead of one by the file's ending."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File for the result: .csv or .json.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Page to look at: .html.")] = None,
 ) -> None:
     """Fit the parameters of a simulation to measurements, with any installed fitter.
 
@@ -43,11 +44,15 @@ def fit(
     """
     existing(*(files or []), what="a file of measurements")
     existing(prior, what="a prior")
-    writable(write_prior, out)
+    writable(write_prior, out, report)
+    from molvis_core.interfaces import Reports
     from molvis_files import priors
+    from molvis_files.fit_report import check_report_path, provenance, write_report
     from molvis_files.fitting import fit_summary, open_fitter, write_fit
 
-    made, records = open_fitter(fitter, files or [], settings or [], modality=modality, reader=reader)
+    check_report_path(report)
+    made, measurements = open_fitter(fitter, files or [], settings or [], modality=modality, reader=reader)
+    records = [m.record for m in measurements]
     usual = made.prior(records)
     chosen = priors.read_prior(prior, usual) if prior else usual
     if write_prior:
@@ -55,16 +60,25 @@ def fit(
         if not output.as_json({"prior": write_prior, "parameters": chosen}):
             output.note(f"wrote the prior of {len(chosen)} parameters to {write_prior}; edit it, and fit with --prior")
         return
-    found = made.fit(records, chosen, seed=seed)
+    if report and isinstance(made, Reports):
+        found, sections = made.fit_with_report(records, chosen, seed=seed)
+    else:
+        found, sections = made.fit(records, chosen, seed=seed), ()
     summary = fit_summary(found, level)
     if out:
         write_fit(out, summary)
+    if report:
+        told = {"files": ", ".join(f.name for f in files or []), "prior": prior.name if prior else "", "seed": seed}
+        told |= provenance(fitter, settings or [])
+        write_report(report, found, measurements, chosen, title=fitter, level=level, sections=sections, settings=told)
     if not output.as_json(summary):
         rows = [
             (p.name, f"{p.value:.6g}", f"{p.sd:.2g}", f"{p.low:.6g}", f"{p.high:.6g}", p.unit or None)
             for p in summary.parameters
         ]
         output.print_table(("parameter", "value", "sd", f"{level:.0%} from", "to", "unit"), rows, title=fitter)
+        if report:
+            output.note(f"the report to look at: {report}")
     if found.problem:
         output.warn(f"not to be trusted: {found.problem}")
         raise typer.Exit(1)

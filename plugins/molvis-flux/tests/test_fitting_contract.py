@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,24 @@ import pytest
 
 from molvis_core import registry
 from molvis_core.errors import RecordError
+from molvis_core.fitting import Uniform
 from molvis_core.records import Distribution
 from molvis_core.testing import FitterContract
 from molvis_flux.fit.defaults import SAMPLES, STARTS
 from molvis_flux.fit.fitter import FluxFit
 from molvis_flux.formats.writers import write_study
 from molvis_flux.model.examples import antoniewicz
-from molvis_flux.model.network import Experiment, Fragment, Metabolite, Network, Participant, Reaction, Study, Tracer
+from molvis_flux.model.network import (
+    Datum,
+    Experiment,
+    Fragment,
+    Metabolite,
+    Network,
+    Participant,
+    Reaction,
+    Study,
+    Tracer,
+)
 
 SD = 0.02
 
@@ -88,6 +100,27 @@ def test_a_study_is_a_record_as_readers_yield_it(tmp_path: Path) -> None:
     (simulated,) = found.simulated
     (fitted,) = (d for d in simulated.experiments[0].data if d.kind == "mid")
     np.testing.assert_allclose(fitted.values, (0.0001, 0.8008, 0.1983, 0.0009), atol=0.01)
+
+
+def test_a_study_is_shown_as_the_distributions_that_are_simulated() -> None:
+    nan = float("nan")
+    data = (
+        Datum("B", "mid", (0.5, nan, 0.2, 0.1), (SD,) * 4),
+        Datum("B12", "mid", (0.6, 0.3, 0.1), (SD,) * 3, time=1.0),
+        Datum("out", "net", (2.0,), (0.1,)),
+        Datum("B12", "mid", (0.6, 0.3, 0.1), (SD,) * 3),
+    )
+    study = replace(two_routes(), experiments=(replace(two_routes().experiments[0], data=data),))
+    fitter = FluxFit(samples=10, starts=1)
+    space = fitter.prior([study])
+    middle = np.array([(belief.low + belief.high) / 2 for belief in space.values() if isinstance(belief, Uniform)])
+    (simulated,) = fitter.simulate(middle, [study])
+    measured = study.as_records()
+    assert [record.identifier for record in measured] == ["one/B (M+0, M+2, M+3)", "one/B12"]
+    assert measured[0].fractions.tolist() == [0.5, 0.2, 0.1]
+    found = simulated.as_records()
+    assert [(r.identifier, len(r)) for r in found] == [("one/B (M+0, M+2, M+3)", 3), ("one/B12", 3)]
+    assert found[1].fractions.sum() == pytest.approx(1)
 
 
 def test_a_fitter_is_built_by_name_with_the_file_of_its_study(tmp_path: Path) -> None:

@@ -14,14 +14,15 @@ from molvis_core.fitting import Fixed, Normal, Uniform
 from molvis_core.records import Trace
 from molvis_core.testing import FitterContract
 from molvis_nmr.fitting import agreement as metrics
-from molvis_nmr.fitting.fitter import NmrSpinSystem
-from molvis_nmr.fitting.gradient import NmrGradient, fit_gradient
+from molvis_nmr.fitting.gradient import fit_gradient
 from molvis_nmr.fitting.lorentzians import Shape, Window, basis, jacobian
 from molvis_nmr.fitting.spin_system import fit
 from molvis_nmr.spins.derivatives import lines_and_derivatives
 from molvis_nmr.spins.simulation import simulate
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import lines
+from molvis_nmr.workflows.fitter import NmrSpinSystem
+from molvis_nmr.workflows.gradient_fitter import NmrGradient
 
 FIELD = 400.0
 

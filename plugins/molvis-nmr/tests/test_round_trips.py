@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from molvis_core.records import Trace
 from molvis_nmr.commands.fit import fit as command
-from molvis_nmr.fitting.fitter import NmrSpinSystem
 from molvis_nmr.fitting.spin_system import fit
 from molvis_nmr.formats.opening import read_spectrum
 from molvis_nmr.formats.writers import write_spectrum
 from molvis_nmr.workflows.fit import fit_files
+from molvis_nmr.workflows.fitter import NmrSpinSystem
 
 
 @st.composite

@@ -333,6 +333,9 @@ class FitterContract(Contract):
     def test_simulated_data_share_the_measurements_axes(self, fitter: Any, records: Sequence[Any]) -> None:
         checks.fitter_simulates_on_the_axes(fitter, records)
 
+    def test_its_own_report_is_of_the_same_fit(self, fitter: Any, records: Sequence[Any]) -> None:
+        checks.fitter_reports(fitter, records)
+
     def test_failure_comes_back_in_problem(
         self, fitter: Any, records: Sequence[Any], impossible: Sequence[Any] | None
     ) -> None:

@@ -16,7 +16,7 @@ from molvis_core.errors import ConfigError, WriteError
 from molvis_core.fitting import Fit
 from molvis_core.interfaces import Fitter, HoldsMeasurements
 from molvis_core.output import to_plain
-from molvis_core.records import Record
+from molvis_core.records import Measurement
 from molvis_core.text import in_cells
 from molvis_files.measurements import parse_settings, read_measurements
 from molvis_files.writing import write_text
@@ -61,8 +61,8 @@ class FitSummary:
 
 def open_fitter(
     name: str, files: Sequence[Path], settings: Sequence[str], *, modality: str | None = None, reader: str | None = None
-) -> tuple[Fitter, tuple[Record, ...]]:
-    """A fitter, and the records to fit.
+) -> tuple[Fitter, tuple[Measurement, ...]]:
+    """A fitter, and the measurements whose records it is to fit.
 
     Args:
         name: of the fitter.
@@ -78,9 +78,9 @@ def open_fitter(
     """
     registry.component("fitter", name)
     fitter = registry.build("fitter", {"use": name, **parse_settings(settings)}, where="--set")
-    found = [m.record for file in files for m in read_measurements(file, modality=modality, reader=reader)]
+    found = [m for file in files for m in read_measurements(file, modality=modality, reader=reader)]
     if not files and isinstance(fitter, HoldsMeasurements):
-        found = list(fitter.measured())
+        found = [Measurement(record, None, "") for record in fitter.measured()]
     if not found:
         raise ConfigError(f"fitter {name!r}: there is nothing to fit; name a file of measurements")
     return fitter, tuple(found)

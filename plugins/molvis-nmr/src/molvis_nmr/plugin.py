@@ -108,14 +108,14 @@ _FITTERS = (
     Component(
         kind="fitter",
         name="nmr-spin-system",
-        target="molvis_nmr.fitting.fitter:NmrSpinSystem",
+        target="molvis_nmr.workflows.fitter:NmrSpinSystem",
         summary="Shifts, couplings, widths and intensities with errors from spectra, by least squares.",
         cite="10.1002/mrc.4689",
     ),
     Component(
         kind="fitter",
         name="nmr-gradient",
-        target="molvis_nmr.fitting.gradient:NmrGradient",
+        target="molvis_nmr.workflows.gradient_fitter:NmrGradient",
         summary="The same by gradient descent on the angle between spectra, for comparison.",
     ),
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence, Sized
 from typing import Any, cast
 
 import numpy as np
 
 from molvis_core import interfaces
-from molvis_core.fitting import Fit, Fixed, Normal, Prior, Uniform
+from molvis_core.fitting import Fit, Fixed, Normal, Prior, Section, Uniform
 from molvis_core.records import Trace
 from molvis_core.testing.checks._contract import ContractError, contract, require
 
@@ -135,6 +136,34 @@ def fitter_reports_failure(fitter: Any, records: Sequence[Any], impossible: Sequ
     except Exception as error:
         raise ContractError(f"fitting impossible data raised {type(error).__name__}: {error}") from error
     require(fit.problem.strip(), "fitting impossible data reports no problem")
+
+
+_LOADS = re.compile(r"""<script|\bon\w+\s*=|(?:href|src)\s*=(?!\s*["']?\#)|url\((?!\s*["']?\#)""", re.IGNORECASE)
+
+
+@contract("fitter-report")
+def fitter_reports(fitter: Any, records: Sequence[Any]) -> None:
+    """Where a fitter has a report of its own, its fit is that of `fit`, and its pictures load nothing."""
+    reporting: object = fitter
+    if not isinstance(reporting, interfaces.Reports):
+        return
+    prior = fitter.prior(records)
+    data = fitter.simulate(draw(prior, np.random.default_rng(0)), records)
+    plain, (reported, sections) = fitter.fit(data, prior, seed=3), reporting.fit_with_report(data, prior, seed=3)
+    same = plain.names == reported.names and np.array_equal(plain.values, reported.values)
+    require(
+        same and np.array_equal(plain.covariance, reported.covariance) and plain.problem == reported.problem,
+        "fit_with_report returned another fit than fit did with the same seed",
+    )
+    for section in sections:
+        require(isinstance(section, Section), f"fit_with_report returned a {type(section).__name__} for a Section")
+        require(section.title.strip(), "a section of fit_with_report has no title")
+        svg = section.svg.strip()
+        require(not svg or svg.startswith("<svg"), f"the picture of {section.title!r} begins with {svg[:20]!r}")
+        found = _LOADS.search(re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL))
+        require(not found, f"the picture of {section.title!r} loads or runs something: {found and found.group()!r}")
+        lengths = {len(row) for row in section.rows} - {len(section.columns)}
+        require(not lengths, f"the table of {section.title!r} has {len(section.columns)} headings and other rows")
 
 
 @contract("fitter-verbs")

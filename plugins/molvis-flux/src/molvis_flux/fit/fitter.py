@@ -163,12 +163,13 @@ class _Model:
         return Distribution(found[slot][: len(record)], record.sd, record.identifier)
 
     def _experiment(self, found: Float[np.ndarray, " d"], experiment: Experiment) -> Experiment:
-        """With simulated distributions; what is measured in time or in arbitrary units stays as it is."""
+        """With simulated fractions where they were measured; data in time or in arbitrary units stay as they are."""
         data: list[Datum] = []
         for datum in experiment.data:
-            if datum.kind == "mid" and datum.time is None and datum.corrected and not datum.scaled:
+            if datum.stationary:
                 slot = self.plan.slot(experiment.name, datum.target)
-                datum = replace(datum, values=tuple(found[slot][: len(datum.values)].tolist()))
+                simulated = np.where(np.isfinite(datum.values), found[slot][: len(datum.values)], np.nan)
+                datum = replace(datum, values=tuple(simulated.tolist()))
             data.append(datum)
         return replace(experiment, data=tuple(data))
 

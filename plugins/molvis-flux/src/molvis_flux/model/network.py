@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from molvis_core.records import Distribution
+
 
 @dataclass(frozen=True, slots=True)
 class Metabolite:
@@ -155,6 +159,11 @@ class Datum:
     corrected: bool = True
     where: str = ""
 
+    @property
+    def stationary(self) -> bool:
+        """Whether these are the fractions of a MID as they are simulated: neither of a time nor in arbitrary units."""
+        return self.kind == "mid" and self.time is None and self.corrected and not self.scaled
+
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
@@ -205,3 +214,17 @@ class Study:
     fluxes: dict[tuple[str, str], float] = field(default_factory=dict)
     pools: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def as_records(self) -> tuple[Distribution, ...]:
+        """The stationary MIDs of all experiments, named `experiment/fragment`, without fractions that are not known."""
+        found: list[Distribution] = []
+        for experiment in self.experiments:
+            for datum in experiment.data:
+                known = np.flatnonzero(np.isfinite(datum.values))
+                if not datum.stationary or not len(known):
+                    continue
+                name = f"{experiment.name}/{datum.target}"
+                if len(known) < len(datum.values):
+                    name += f" ({', '.join(f'M+{i}' for i in known)})"
+                found.append(Distribution(np.array(datum.values)[known], np.array(datum.sd)[known], name))
+        return tuple(found)

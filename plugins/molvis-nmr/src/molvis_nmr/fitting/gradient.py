@@ -1,4 +1,4 @@
-"""`nmr-gradient`: the paper's gradient descent, for comparison.
+"""The gradient descent of Fattakhov et al., for comparison.
 
 The loss is log(2 - cos) of the angle between simulation and measurement; Adam with a learning rate that falls where the
 loss stands still; the measurement, and not the model, is broadened at first, and less and less.
@@ -10,18 +10,16 @@ Parameters of Metabolite Molecules by NMR Spectra.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from molvis_core.errors import MolvisError, RecordError, did_you_mean
-from molvis_core.fitting import Fit, Fixed, Prior
+from molvis_core.errors import RecordError, did_you_mean
+from molvis_core.fitting import Fixed, Prior
 from molvis_core.progress import Progress
 from molvis_core.records import Trace
-from molvis_nmr.fitting.fitter import NmrSpinSystem, as_trace, failed
 from molvis_nmr.fitting.measured import Measured, check
 from molvis_nmr.fitting.priors import with_prior, with_usual_prior
 from molvis_nmr.fitting.problem import Problem, problem_of
@@ -31,9 +29,6 @@ from molvis_nmr.fitting.variable_projection import evaluate
 from molvis_nmr.spins.autograd import simulate_torch
 from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
-
-if TYPE_CHECKING:
-    from molvis_core.records import Record
 
 MODES = {
     "free": (),
@@ -177,52 +172,3 @@ class _Descent:
                 given = problem.scale[s]
                 found.append(r if given is not None else r / r[problem.observed].mean())
         return theta, np.stack(found)
-
-
-@dataclass(frozen=True, slots=True)
-class NmrGradient:
-    """The fitter `nmr-gradient`: `fit_gradient` on the core's interface.
-
-    Attributes:
-        system: groups of spins with start values.
-        mode: what is free: `free`, or one of the others of `fit_gradient`.
-        nucleus: observed.
-        epochs: steps at each broadening.
-        learning_rate: of Adam, to begin with.
-        exclude: windows in ppm that do not count.
-    """
-
-    system: SpinSystem
-    mode: str = "free"
-    nucleus: str = "1H"
-    epochs: int = 400
-    learning_rate: float = 1e-2
-    exclude: tuple[tuple[float, float], ...] = ()
-
-    def _plain(self) -> NmrSpinSystem:
-        return NmrSpinSystem(self.system, nucleus=self.nucleus, couplings="all", exclude=self.exclude)
-
-    def prior(self, records: Sequence[Record]) -> Prior:
-        """Around the start values, as that of `NmrSpinSystem`; the descent starts from its means."""
-        return self._plain().prior(records)
-
-    def simulate(self, values: Float[np.ndarray, " k"], like: Sequence[Record]) -> tuple[Record, ...]:
-        """Spectra on the axes of `like`, from values in the order of `prior(like)`."""
-        return self._plain().simulate(values, like)
-
-    def fit(self, records: Sequence[Record], prior: Prior, *, seed: int = 0) -> Fit:
-        """Fit; what cannot be fitted comes back in `Fit.problem`. Nothing is drawn: `seed` changes nothing."""
-        del seed
-        try:
-            return fit_gradient(
-                [as_trace(record) for record in records],
-                self.system,
-                mode=self.mode,
-                nucleus=self.nucleus,
-                epochs=self.epochs,
-                learning_rate=self.learning_rate,
-                exclude=self.exclude,
-                prior=prior,
-            ).fit
-        except (MolvisError, np.linalg.LinAlgError) as error:
-            return failed(prior, records, str(error))

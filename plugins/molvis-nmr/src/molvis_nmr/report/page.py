@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from molvis_nmr.mixture.results import Quantification
 
 
+AGREEMENT = (
+    "IoU is intersection over union where the model has signal; ROI IoU is that within 25 Hz of the lines of the "
+    "start, a region that the fit cannot choose."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table of a report.
@@ -213,10 +219,7 @@ def render_fit(
         )
         for s, t in enumerate(found.simulated)
     ]
-    note = (
-        "Errors are standard deviations. IoU is intersection over union where the model has signal; ROI IoU is that "
-        "within 25 Hz of the lines of the start, a region that the fit cannot choose."
-    )
+    note = f"Errors are standard deviations. {AGREEMENT}"
     heading = title or found.system.name or "Spin system"
     return _render(heading, pictures, tables, figures, settings, found.problem, [note], date)
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis_core.errors import MolvisError, RecordError
-from molvis_core.fitting import Fit, Fixed, Normal, Prior
+from molvis_core.fitting import Fit, Fixed, Normal, Prior, Section
 from molvis_core.records import Trace
 from molvis_nmr.fitting.measured import Measured, check
 from molvis_nmr.fitting.priors import (
@@ -25,8 +25,10 @@ from molvis_nmr.fitting.priors import (
     with_usual_prior,
 )
 from molvis_nmr.fitting.problem import Problem, problem_of
-from molvis_nmr.fitting.spin_system import LADDER, REACH, STARTS, fit, simulated_on
+from molvis_nmr.fitting.spin_system import LADDER, REACH, STARTS, SpinSystemFit, fit, simulated_on
 from molvis_nmr.fitting.variable_projection import evaluate, level
+from molvis_nmr.report.figures import as_svg
+from molvis_nmr.report.page import AGREEMENT, fitted, measured, parts
 from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
 
@@ -133,8 +135,18 @@ class NmrSpinSystem:
 
     def fit(self, records: Sequence[Record], prior: Prior, *, seed: int = 0) -> Fit:
         """Fit; what cannot be fitted comes back in `Fit.problem`."""
+        return self._fit(records, prior, seed)[0]
+
+    def fit_with_report(
+        self, records: Sequence[Record], prior: Prior, *, seed: int = 0
+    ) -> tuple[Fit, tuple[Section, ...]]:
+        """The same fit, with pictures of all multiplets and figures of agreement."""
+        found, details = self._fit(records, prior, seed)
+        return found, sections(details, excluded=self.exclude)
+
+    def _fit(self, records: Sequence[Record], prior: Prior, seed: int) -> tuple[Fit, SpinSystemFit | None]:
         try:
-            return fit(
+            found = fit(
                 [as_trace(record) for record in records],
                 self.system,
                 nucleus=self.nucleus,
@@ -148,10 +160,37 @@ class NmrSpinSystem:
                 absolute=self.absolute,
                 starts=self.starts,
                 seed=seed,
-            ).fit
+            )
         except (MolvisError, np.linalg.LinAlgError) as error:
             logging.getLogger("molvis").debug("nmr-spin-system: %s", error)
-            return failed(prior, records, str(error))
+            return failed(prior, records, str(error)), None
+        return found.fit, found
+
+
+def sections(found: SpinSystemFit | None, *, excluded: Sequence[tuple[float, float]] = ()) -> tuple[Section, ...]:
+    """Sections of a report: each spectrum with its multiplets, and what is to be said of parameters.
+
+    Args:
+        found: the fit; none gives no section.
+        excluded: windows in ppm that were not fitted.
+    """
+    if found is None:
+        return ()
+    made: list[Section] = []
+    for s, spectrum in enumerate(found.simulated):
+        title = spectrum.identifier or ("Spectrum" if len(found.simulated) == 1 else f"Spectrum {s + 1}")
+        figures = found.each[s]
+        facts = (
+            ("spectrometer", f"{spectrum.frequency:.2f} MHz"),
+            ("IoU", f"{figures['iou']:.4f}"),
+            ("ROI IoU", f"{figures['roi_iou']:.4f}"),
+            ("R factor", f"{100 * figures['r_factor']:.2f}%"),
+        )
+        svg = as_svg(measured(found, s), fitted(found, s), parts(found, s), excluded=excluded)
+        made.append(Section(title, svg, AGREEMENT, facts=facts))
+    if found.flags:
+        made.append(Section("Remarks", columns=("parameter", "remark"), rows=tuple(found.flags.items())))
+    return tuple(made)
 
 
 def failed(prior: Prior, records: Sequence[Record], problem: str) -> Fit:
