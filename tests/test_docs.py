@@ -9,9 +9,11 @@ from pathlib import Path
 import pictures
 import pytest
 import reference
+import stable
 
 from molvis_cli.app import commands
 from molvis_core import registry
+from molvis_core.plugins import KINDS
 from molvis_core.testing import checks
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,6 +48,19 @@ def test_every_argument_of_a_component_is_explained() -> None:
 def test_every_kind_of_component_is_documented() -> None:
     page = (ROOT / "docs" / "components.md").read_text(encoding="utf-8")
     assert [kind for kind in reference.kinds() if not re.search(rf"^## .*`{kind}`", page, re.MULTILINE)] == []
+
+
+def test_the_list_of_kinds_has_a_row_for_each_with_a_type_and_a_caller_that_exist() -> None:
+    page = (ROOT / "docs" / "components.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[`([\w-]+)`\]\(#([\w-]+)\) \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE)
+    assert sorted(kind for kind, *_ in rows) == sorted(KINDS)
+    headings = {re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-") for h in re.findall("^## (.*)", page, re.M)}
+    assert [anchor for _, anchor, *_ in rows if anchor not in headings] == []
+    for _, _, kind_of_thing, callers in rows:
+        for module, name in re.findall(r"`(molvis_[\w.]+)\.(\w+)`", kind_of_thing):
+            assert name in stable.stable_names()[module]
+        named = re.findall(r"`(?:molvis )?([a-z][a-z ]*)`", callers)
+        assert {path.replace("molvis", "").strip() for path in named} <= {*commands(), ""}
 
 
 @pytest.mark.parametrize("section", reference.SECTIONS)
