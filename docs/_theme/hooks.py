@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests" / "support"))
 
 import pictures  # noqa: E402 - found there
+import stable  # noqa: E402
 
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./)+[^)#\s]*)(?:#[^)]*)?\)")
 
@@ -73,6 +74,10 @@ def _page(name: str, found: dict[str, str]) -> str:
     """What stands on a module's page: where it belongs, its docstrings, and the modules below it."""
     home = name.rpartition(".")[0]
     above = f"Part of [`{home}`]({home}.md).\n\n" if home else ""
+    if names := stable.stable_names().get(name):
+        above += f"[Stable names](../stability.md): {', '.join(f'`{n}`' for n in names)}.\n\n"
+    elif home:
+        above += "An internal module: its names may change in any release, see [What is stable](../stability.md).\n\n"
     inside = [n for n in found if n.startswith(f"{name}.") and (not home or n.count(".") == name.count(".") + 1)]
     below = "\n".join(f"| [`{n}`]({n}.md) | {found[n]} |" for n in inside)
     below = f"\n## Modules\n\n| module | what |\n| --- | --- |\n{below}\n" if below else ""
