@@ -75,7 +75,7 @@ def test_the_charge_is_a_field_and_not_in_the_formula() -> None:
 
 
 def test_the_mass_is_that_of_the_formula() -> None:
-    for one in synthetic_structures(12):
+    for one in (*synthetic_structures(12), structure("C[N+](C)(C)CCO"), structure("CC(=O)[O-]"), structure("[Ca+2]")):
         assert one.exact_mass == pytest.approx(formula_mass(one.formula), abs=1e-5)
 
 

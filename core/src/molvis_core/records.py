@@ -213,7 +213,8 @@ class Structure:
         smiles: canonical, as RDKit writes it.
         inchikey: standard InChIKey, 27 characters.
         formula: Hill order, such as `C2H6O`.
-        exact_mass: monoisotopic mass in Da.
+        exact_mass: monoisotopic mass in Da of its atoms. That of an ion has all their electrons: what it lacks or has
+            too many is part of its adduct, `[M]+` or `[M]-`.
         charge: net formal charge.
         name: for people.
     """

@@ -12,6 +12,7 @@ from rdkit.Chem import rdMolDescriptors
 from rdkit.Chem.rdchem import Mol
 from rdkit.rdBase import BlockLogs
 
+from molvis_core.chemistry.formula import ELECTRON_MASS
 from molvis_core.errors import StructureError
 from molvis_core.records import Structure
 from molvis_core.text import quoted
@@ -185,12 +186,14 @@ def structure_of(mol: Mol, *, name: str | None = None, stereo: bool = True) -> S
         raise StructureError(
             f"InChI has no key for {quoted(Chem.MolToSmiles(mol))}; is it a molecule of known elements?"
         )
+    charge = Chem.GetFormalCharge(mol)
     return Structure(
         smiles=Chem.MolToSmiles(mol, isomericSmiles=stereo),
         inchikey=inchikey,
         # RDKit appends the charge, as in C5H14NO+; ours is a field of its own.
         formula=rdMolDescriptors.CalcMolFormula(mol).partition("+")[0].partition("-")[0],
-        exact_mass=rdMolDescriptors.CalcExactMolWt(mol),
-        charge=Chem.GetFormalCharge(mol),
+        # RDKit leaves out the electrons that an ion lacks; with us they belong to the adduct, as in [M]+.
+        exact_mass=rdMolDescriptors.CalcExactMolWt(mol) + charge * ELECTRON_MASS,
+        charge=charge,
         name=name,
     )

@@ -76,6 +76,8 @@ def open_candidates(
     library = Library.read(path, reader=reader, progress=reading)
     if library.problems:
         log.warning("%s: %d structures refused, the first: %s", path, len(library.problems), library.problems[0])
+    if library.parents.words:
+        log.info("%s: %s", path, library.parents.words)
     for place in places:
         try:
             begin_index(place, bundle, library)
@@ -113,12 +115,16 @@ def _tells_mass(query: Any) -> bool:
 
 
 def _places(path: Path, bundle: Bundle, keep: Path | None) -> list[Path]:
-    """Where the index of a file is kept: named by the bundle, and by what the file holds."""
+    """Where the index of a file is kept: named by the bundle, by what the file holds, and by what is made of it."""
     with path.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "molvis"
-    own = Path(f"{path.name}.index", f"{bundle.encoders_digest[:12]}-{content[:12]}")
+    own = Path(f"{path.name}.index", f"{bundle.encoders_digest[:12]}-{content[:12]}-{_MADE}")
     return [folder / own for folder in ([keep] if keep else [path.parent, cache])]
+
+
+_MADE = "parents"
+"""What a kept index holds of a file. Those of an older molvis, without this, hold ions and salts as they are drawn."""
 
 
 def _kept(

@@ -23,7 +23,7 @@ from molvis_core.records import Structure
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.evidence import Embedded, Scored, Weigher, cosines, describe, embed, whole_library
-from molvis_retrieval.ions import fitting_ion
+from molvis_retrieval.ions import betaines, fitting_ion
 from molvis_retrieval.presence import Presence
 from molvis_retrieval.results import Candidate, Identification, Identifications, Searched
 from molvis_retrieval.scope import Scope, Search
@@ -159,6 +159,8 @@ class _Ranker:
         try:
             rows = self.search.rows(index, unknown)
             prior = None
+            if unknown.betaine and rows is not None:
+                rows = betaines(index.library, rows)
             if unknown.share < 1 and rows is not None:
                 rows, prior = fitting_ion(index.library, rows, str(unknown.adduct), unknown.share)
             cosine = cosine or {m: cosines(v, index, rows) for m, v in one.vectors.items()}
@@ -281,7 +283,7 @@ def _among(first: _Weighed, place: int, best: Candidate, rivals: int, presence: 
 
 def _not_found(readings: Sequence[Unknown], problems: Sequence[str], searched: Searched) -> Identification:
     """What is wrong with an unknown of which nothing could be ranked."""
-    if len(readings) == 1:
+    if sum(not one.betaine for one in readings) == 1:
         return _identification(readings[0], problem=problems[0], searched=searched)
     tried = ", ".join(f"{r.adduct} ({r.mass:.4f} Da)" for r in readings if r.mass)
     found = _identification(

@@ -20,6 +20,7 @@ from molvis_files.locking import sole_writer
 from molvis_files.vendors import require_file
 from molvis_files.writing import recover, replacing_folder
 from molvis_retrieval.dataset import IDENTITY, ORIGIN, Dataset, field_names, schema_of, write_error, write_metadata
+from molvis_retrieval.parents import ParentCounts, ParentsOfMeasurements
 
 _BATCH = 4096
 
@@ -35,6 +36,7 @@ class ImportReport:
         problems: why, the first hundred; all are in the dataset's `problems.csv`.
         reasons: how many were left out for each reason, the most frequent first. Reasons that differ in a number or in
             what they quote are one, with `N` and `...` in their place.
+        parents: what was neutralised and stripped of the structures, see `molvis_retrieval.parents`.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class ImportReport:
     skipped: int
     problems: tuple[str, ...] = ()
     reasons: dict[str, int] = field(default_factory=dict)
+    parents: ParentCounts = field(default_factory=ParentCounts)
 
 
 def import_files(
@@ -54,7 +57,7 @@ def import_files(
     append: bool = False,
     progress: Progress | None = None,
 ) -> ImportReport:
-    """Turn files into a dataset.
+    """Turn files into a dataset. Salts, solvates and ions come in as the neutral compounds behind them.
 
     Args:
         paths: the files.
@@ -102,15 +105,17 @@ def write(
     sources: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> ImportReport:
-    """Write measurements as a dataset, whole or not at all. See `import_files`."""
+    """Write measurements as a dataset, whole or not at all, with parents for structures. See `import_files`."""
     import pyarrow as pa
 
     out = Path(out)
     problems: list[ReadError] = []
     writers: dict[str, _Writer] = {}
+    as_parents = ParentsOfMeasurements()
+    drawn = (item if isinstance(item, ReadError) else as_parents(item) for item in measurements)
     try:
         with sole_writer(out), replacing_folder(out) as fresh:
-            done = _write_measurements(measurements, fresh, writers, problems, strict=strict, progress=progress)
+            done = _write_measurements(drawn, fresh, writers, problems, strict=strict, progress=progress)
             if not writers:
                 first = f" The first: {problems[0]}" if problems else ""
                 raise DatasetError(f"nothing to write: {done} records read, {len(problems)} refused.{first}")
@@ -122,9 +127,9 @@ def write(
     finally:
         for writer in writers.values():
             writer.abandon()
-    return ImportReport(
-        out, counts, len(problems), tuple(str(p) for p in problems[:100]), count_reasons(p.reason for p in problems)
-    )
+    reasons = count_reasons(p.reason for p in problems)
+    shown = tuple(str(p) for p in problems[:100])
+    return ImportReport(out, counts, len(problems), shown, reasons, as_parents.counts)
 
 
 def count_reasons(reasons: Iterable[str]) -> dict[str, int]:

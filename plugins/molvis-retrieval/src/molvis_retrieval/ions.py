@@ -68,6 +68,20 @@ def common_mass(masses: Sequence[float]) -> tuple[float | None, str]:
     return middle, ""
 
 
+def betaines(library: Library, rows: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " k"]:
+    """Those of the candidates that are neutral and hold a positive charge that cannot be lost.
+
+    Raises:
+        DatasetError: none of them does.
+    """
+    from molvis_core.chemistry.parents import is_betaine
+
+    found = rows[[is_betaine(one.smiles) for one in library.structures(rows)]]
+    if not len(found):
+        raise DatasetError(f"none of the {len(rows)} candidates of this mass is a betaine")
+    return found
+
+
 def fitting_ion(
     library: Library, rows: Int64[np.ndarray, " m"], adduct: str, share: float
 ) -> tuple[Int64[np.ndarray, " k"], Float[np.ndarray, " k"]]:

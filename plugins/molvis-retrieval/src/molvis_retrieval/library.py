@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from molvis_core.errors import IndexFileError, ReadError
 from molvis_core.progress import Progress
 from molvis_core.records import Structure
 from molvis_files.vendors import require_file
+from molvis_retrieval.parents import ParentCounts, parent
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,19 +29,28 @@ if TYPE_CHECKING:
 
 
 _COLUMNS = ("inchikey", "smiles", "formula", "exact_mass", "charge", "name", "source")
+_ALIASES = "aliases"
+_SHOWN_ALIASES = 20
+"""Most names and keys of merged structures that one candidate keeps."""
 
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """Candidate structures, one for each first block of the InChIKey, sorted by exact mass.
+    """Candidate structures, one for each first block of the InChIKey of the parent, sorted by exact mass.
+
+    Salts, solvates and ions come in as their parents, see `molvis_core.chemistry.parents`. A library that an older
+    molvis wrote may hold other forms.
 
     Attributes:
-        table: Arrow columns inchikey, smiles, formula, exact_mass (Da), charge, name, source.
+        table: Arrow columns inchikey, smiles, formula, exact_mass (Da), charge, name, source, and aliases: names and
+            InChIKeys of the structures that were merged into this one.
         problems: structures that were refused when it was read, and why.
+        parents: what was neutralised, stripped and merged when it was read.
     """
 
     table: pa.Table = field(repr=False)
     problems: tuple[ReadError, ...] = ()
+    parents: ParentCounts = field(default_factory=ParentCounts, repr=False)
 
     @classmethod
     def read(
@@ -77,27 +87,41 @@ class Library:
         if not len(library):
             first = f" The first was refused: {problems[0].reason}" if problems else ""
             raise ReadError(files[0], f"no structure in it.{first}")
-        return cls(library.table, tuple(problems))
+        return cls(library.table, tuple(problems), library.parents)
 
     @classmethod
     def from_structures(cls, structures: Iterable[Structure | tuple[Structure, str | None]]) -> Library:
-        """A library of structures, each by itself or with its source. The first of equal ones is kept."""
+        """A library of the parents of structures, each by itself or with its source.
+
+        Of those that share a parent the first that was drawn as the parent is kept, or else the first; the others are
+        its aliases.
+        """
         import pyarrow as pa
 
-        seen: set[str] = set()
-        columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+        counts = ParentCounts()
+        entries: dict[str, _Entry] = {}
         for item in structures:
-            one, source = item if isinstance(item, tuple) else (item, None)
-            if one.inchikey14 in seen:
-                continue
-            seen.add(one.inchikey14)
-            values = (one.inchikey, one.smiles, one.formula, one.exact_mass, one.charge, one.name, source)
-            for name, value in zip(_COLUMNS, values, strict=True):
-                columns[name].append(value)
-        types = {"exact_mass": pa.float64(), "charge": pa.int64()}
+            drawn, source = item if isinstance(item, tuple) else (item, None)
+            one, changes = parent(drawn)
+            counts.add(changes)
+            fresh = _Entry(one, source, one.smiles == drawn.smiles)
+            known = entries.setdefault(one.inchikey14, fresh)
+            if known is not fresh:
+                both = known.as_drawn and fresh.as_drawn
+                counts.duplicates += both
+                counts.merged += not both
+                entries[one.inchikey14] = known = known.merged(fresh)
+            if not fresh.as_drawn:
+                known.alias(None if drawn.inchikey14 == one.inchikey14 else drawn.inchikey)
+        rows = list(entries.values())
+        columns: dict[str, list[Any]] = {
+            name: [getattr(row.structure, name) for row in rows] for name in _COLUMNS if name != "source"
+        }
+        columns |= {"source": [row.source for row in rows], _ALIASES: [row.aliases for row in rows]}
+        types = {"exact_mass": pa.float64(), "charge": pa.int64(), _ALIASES: pa.list_(pa.large_string())}
         arrays = {name: pa.array(values, type=types.get(name, pa.large_string())) for name, values in columns.items()}
         order = np.argsort(np.asarray(columns["exact_mass"], dtype=np.float64), kind="stable")
-        return cls(pa.table(arrays).take(order).combine_chunks())
+        return cls(pa.table(arrays).take(order).combine_chunks(), parents=counts)
 
     @classmethod
     def from_dataset(cls, dataset: Dataset) -> Library:
@@ -127,7 +151,7 @@ class Library:
                 table = pa.ipc.open_file(source).read_all()
             # Arrow believes what a file says of its lengths, and reads beyond its end.
             table.validate(full=True)
-            return cls(table.select(_COLUMNS).combine_chunks())
+            return cls(_with_aliases(table).combine_chunks())
         except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
             raise IndexFileError(f"{file}: damaged or missing: {error}. Build the index again.") from error
 
@@ -139,7 +163,9 @@ class Library:
         fresh = np.flatnonzero([key not in known for key in other._keys.tolist()])
         table = pa.concat_tables([self.table, other.table.take(fresh)])
         order = np.argsort(table["exact_mass"].to_numpy(), kind="stable")
-        return Library(table.take(order).combine_chunks(), (*self.problems, *other.problems))
+        counts = self.parents + other.parents
+        counts.duplicates += len(other) - len(fresh)
+        return Library(table.take(order).combine_chunks(), (*self.problems, *other.problems), counts)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -171,7 +197,7 @@ class Library:
 
     def __getstate__(self) -> dict[str, Any]:
         # The look-ups are made again where they are needed: they are larger than what they are made from.
-        return {"table": self.table, "problems": self.problems}
+        return {"table": self.table, "problems": self.problems, "parents": self.parents}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -187,6 +213,10 @@ class Library:
         return [
             Structure(smiles, key, formula, mass, charge, name) for key, smiles, formula, mass, charge, name in cells
         ]
+
+    def aliases(self, row: int) -> tuple[str, ...]:
+        """Names and InChIKeys of the structures that were merged into one, such as its salts."""
+        return tuple(self.table[_ALIASES][int(row)].as_py() or ())
 
     def within_ppm(self, mass: float, ppm: float) -> Int64[np.ndarray, " m"]:
         """Rows whose exact mass is within `ppm` parts per million of `mass` (Da)."""
@@ -212,3 +242,45 @@ class Library:
         order, keys = self._places
         start, stop = np.searchsorted(keys, inchikey14[:14], "left"), np.searchsorted(keys, inchikey14[:14], "right")
         return order[start:stop]
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A row of a library in the making.
+
+    Attributes:
+        structure: of the parent.
+        source: where it is from.
+        as_drawn: whether the structure was drawn as the parent.
+        aliases: names and keys of what was merged into it.
+    """
+
+    structure: Structure
+    source: str | None
+    as_drawn: bool
+    aliases: list[str] = field(default_factory=list)
+
+    def alias(self, name: str | None) -> None:
+        """Keep a name or a key beside those of the structure."""
+        known = (self.structure.name, self.structure.inchikey, *self.aliases)
+        if name and name not in known and len(self.aliases) < _SHOWN_ALIASES:
+            self.aliases.append(name)
+
+    def merged(self, other: _Entry) -> _Entry:
+        """The entry of both; the other one gives way, unless it alone was drawn as the parent."""
+        kept, rest = (other, self) if other.as_drawn and not self.as_drawn else (self, other)
+        if kept.structure.name is None and rest.structure.name is not None:
+            kept.structure = replace(kept.structure, name=rest.structure.name)
+        for name in (rest.structure.name, rest.structure.inchikey, *rest.aliases):
+            kept.alias(name)
+        return kept
+
+
+def _with_aliases(table: pa.Table) -> pa.Table:
+    """The columns of a library; an older molvis wrote no aliases."""
+    import pyarrow as pa
+
+    if _ALIASES in table.column_names:
+        return table.select([*_COLUMNS, _ALIASES])
+    empty = pa.nulls(len(table), type=pa.list_(pa.large_string()))
+    return table.select(_COLUMNS).append_column(_ALIASES, empty)

@@ -13,7 +13,7 @@ from molvis_core.chemistry.adducts import likely_adducts
 from molvis_core.chemistry.formula import formula_mass, parse_formula
 from molvis_core.errors import AdductError, ConfigError, DatasetError
 from molvis_retrieval.results import Searched
-from molvis_retrieval.unknowns import Unknown, as_likely_ions
+from molvis_retrieval.unknowns import Unknown, as_betaine, as_likely_ions
 
 if TYPE_CHECKING:
     from molvis_retrieval.index import Index
@@ -75,13 +75,18 @@ class Search:
         return "mass" if ion or self.mass is not None else "all"
 
     def readings(self, unknown: Unknown) -> list[Unknown]:
-        """The unknown, or one for each adduct that it may be where nothing tells the mass that is searched for."""
+        """The unknown, or one for each adduct that it may be where nothing tells the mass that is searched for.
+
+        One that was measured as `[M]+` may also be the protonated form of a betaine.
+        """
         if self.scope(unknown) != "mass":
             return [unknown]
         try:
-            return as_likely_ions(unknown, self.adducts)
+            found = as_likely_ions(unknown, self.adducts)
         except AdductError as error:
             return [replace(unknown, problem=str(error))]
+        betaine = as_betaine(found[0]) if len(found) == 1 and self.mass is None else None
+        return [*found, betaine] if betaine else found
 
     def rows(self, index: Index, unknown: Unknown) -> Int64[np.ndarray, " m"] | None:
         """Rows of the candidates in the library; None for all of it.

@@ -38,6 +38,7 @@ class Unknown:
         notes: what of it is not used, and why.
         origin: where in which file it was found.
         share: how often neutral molecules form its ion; 1 where the ion is known.
+        betaine: whether it is looked for among betaines alone, see `as_betaine`.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Unknown:
     notes: tuple[str, ...] = ()
     origin: Origin = NO_ORIGIN
     share: float = 1.0
+    betaine: bool = False
 
     @property
     def records(self) -> tuple[Any, ...]:
@@ -239,6 +241,22 @@ def as_likely_ions(unknown: Unknown, names: Sequence[str] = ()) -> list[Unknown]
     found = [_as_ion(unknown, name, share) for name, share in likely.items()]
     # The lightest ions cannot be all of them.
     return [u for u in found if not u.problem] or found[:1]
+
+
+def as_betaine(unknown: Unknown) -> Unknown | None:
+    """An unknown whose ions are `[M]+`, with the same ions as `[M+H]+` of a betaine; None for any other.
+
+    The cation of carnitine is written as `[M]+` of a cation and as `[M+H]+` of the betaine; libraries hold the betaine.
+    """
+    named = {a for r in unknown.records if (a := getattr(r, "adduct", None))}
+    if unknown.problem or unknown.mass is None or named != {"[M]+"}:
+        return None
+    nameless = {
+        m: tuple(dataclasses.replace(r, adduct=None) if getattr(r, "adduct", None) else r for r in records)
+        for m, records in unknown.measured.items()
+    }
+    found = _as_ion(dataclasses.replace(unknown, measured=nameless), "[M+H]+", unknown.share)
+    return None if found.problem or found.mass is None else dataclasses.replace(found, betaine=True)
 
 
 def _as_ion(unknown: Unknown, adduct: str, share: float) -> Unknown:

@@ -13,15 +13,16 @@ from molvis_core.errors import (
 from molvis_core.records import Measurement
 from molvis_retrieval.evidence import Weigher
 from molvis_retrieval.ions import check_ion
+from molvis_retrieval.parents import ParentsOfMeasurements
 
 if TYPE_CHECKING:
     pass
 
 
 def by_compound(measurements: Iterable[Measurement]) -> dict[str, dict[str, list[Measurement]]]:
-    """Measurements of known structures, by the first block of the InChIKey and by modality."""
+    """Measurements of known structures, by the first block of the InChIKey of the parent and by modality."""
     compounds: dict[str, dict[str, list[Measurement]]] = {}
-    for item in measurements:
+    for item in map(ParentsOfMeasurements(), measurements):
         if item.structure is not None:
             compounds.setdefault(item.structure.inchikey14, {}).setdefault(item.modality, []).append(item)
     return compounds

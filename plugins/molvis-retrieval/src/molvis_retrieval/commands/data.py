@@ -27,8 +27,10 @@ def import_(
 ) -> None:
     """Turn files of measurements into a dataset.
 
-    A record that is left out is counted by its reason, and listed with file, line and reason in problems.csv; with
-    --strict the first one that cannot be read stops the import. An interrupted import leaves nothing behind.
+    Structures that are salts, solvates or ions come in as the neutral compound behind them, and an adduct such as [M]+
+    of a betaine's cation as that of the betaine. A record that is left out is counted by its reason, and listed with
+    file, line and reason in problems.csv; with --strict the first one that cannot be read stops the import. An
+    interrupted import leaves nothing behind.
     """
     existing(*files, what="a file of measurements")
     from molvis_retrieval.importing import import_files
@@ -38,6 +40,8 @@ def import_(
     if output.as_json(report):
         return
     output.print_table(["modality", "measurements"], list(report.imported.items()))
+    if report.parents.words:
+        output.note(report.parents.words)
     if report.skipped:
         shown = list(report.reasons.items())[:10]
         rest = report.skipped - sum(count for _, count in shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,8 @@ def build(
 ) -> None:
     """Embed a library of structures into an index for search.
 
-    Structures that RDKit refuses are counted and passed over. An interrupted build goes on where it was.
+    Salts, solvates and ions come in as the neutral compound behind them, one row for each; charges that cannot be lost
+    stay. Structures that RDKit refuses are counted and passed over. An interrupted build goes on where it was.
     """
     existing(*(files or ()), what="a file of structures")
     existing(dataset, what="a dataset")
@@ -53,7 +55,9 @@ def build(
         output.note(f"{len(library.problems)} structures refused")
     with output.progress("embedding structures") as show:
         index = build_index(load_bundle(bundle), library, out, batch_size=batch_size, device=device, progress=show)
-    _show(describe_index(index))
+    if library.parents.words:
+        output.note(library.parents.words)
+    _show({**describe_index(index), "parents": asdict(library.parents)})
 
 
 def describe(

@@ -13,6 +13,7 @@ from molvis_core.errors import DatasetError
 from molvis_core.progress import StageProgress
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.parents import parent
 
 if TYPE_CHECKING:
     from molvis_core.records import Structure
@@ -20,11 +21,20 @@ if TYPE_CHECKING:
 
 
 def known_rows(dataset: Dataset, modality: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows whose structure is known, a compound's together, and the compound of each."""
+    """Rows whose structure is known, a compound's together, and the compound of each: the first block of its parent."""
     keys = np.array([k or "" for k in dataset.table(modality)["inchikey14"].take(rows).to_pylist()])
-    rows, keys = rows[keys != ""], keys[keys != ""]
+    rows, keys = parent_keys(dataset, modality, rows[keys != ""], keys[keys != ""])
     order = np.argsort(keys, kind="stable")  # a compound's spectra together: their candidates are broken up once
     return rows[order], keys[order]
+
+
+def parent_keys(dataset: Dataset, modality: str, rows: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows, and the first blocks of the InChIKeys of their parents: a dataset of an older molvis holds other forms."""
+    compounds, first, owner = np.unique(keys, return_index=True, return_inverse=True)
+    if not len(compounds):
+        return rows, keys
+    parents = [parent(dataset.structure(modality, int(row)))[0].inchikey14 for row in rows[first]]
+    return rows, np.array(parents)[owner]
 
 
 def tampered(
@@ -106,7 +116,7 @@ def embed_queries(selected: Selected, bundle: Bundle, index: Index, device: str 
     """Queries and true structures with their vectors."""
     dataset, modality, rows, records = selected.dataset, selected.modality, selected.rows, selected.records
     compounds, first, owner = np.unique(selected.keys, return_index=True, return_inverse=True)
-    truths = [dataset.structure(modality, int(rows[i])) for i in first]
+    truths = [parent(dataset.structure(modality, int(rows[i])))[0] for i in first]
     say(0, len(records), "embedding spectra")
     vectors = bundle.embed(modality, records, device=device, progress=lambda d, t: say(d, t, "embedding spectra"))
     places = [index.library.rows_of(k) for k in compounds]

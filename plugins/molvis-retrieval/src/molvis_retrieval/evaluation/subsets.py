@@ -16,10 +16,12 @@ from molvis_core.progress import Progress
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.evaluation.queries import known_rows
 from molvis_retrieval.evaluation.ranking import MAIN_ADDUCTS
 from molvis_retrieval.evidence import Weigher
 from molvis_retrieval.ions import check_ion
 from molvis_retrieval.metrics import Estimate
+from molvis_retrieval.parents import parent
 
 if TYPE_CHECKING:
     from molvis_core.records import Structure
@@ -120,7 +122,7 @@ def evaluate_combined(
     rng = np.random.default_rng(seed)
     for number, key in enumerate(compounds):
         mine = {m: rows[m][key] for m in names}
-        truth = dataset.structure(names[0], int(mine[names[0]][0]))
+        truth, _ = parent(dataset.structure(names[0], int(mine[names[0]][0])))
         compound = _Compound(bundle, weigh, dataset, *_window(bundle, index, truth, ppm))
         counts[number] = len(compound.structures)
         for draw in range(draws):
@@ -233,7 +235,7 @@ def _by_compound(
     dataset: Dataset, modality: str, fold: str, adducts: Sequence[str], min_peaks: int
 ) -> dict[str, np.ndarray]:
     rows = dataset.rows(modality, fold=fold, adducts=adducts, min_peaks=min_peaks)
-    keys = np.array([k or "" for k in dataset.table(modality)["inchikey14"].take(rows).to_pylist()])
+    rows, keys = known_rows(dataset, modality, rows)
     return {str(k): rows[keys == k] for k in np.unique(keys) if k}
 
 
