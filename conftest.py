@@ -10,8 +10,10 @@ from pathlib import Path
 import jaxtyping
 import pytest
 
-# Tests are small: threads of their own would only fight with those of the tests beside them.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tests are small: threads of their own would only fight with those of the tests beside them. Those of Numba wait for
+# each other with the processor busy, which takes thirty times as long as the work.
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
 
 # Processes of one test run share what is costly to make: those that pytest starts inherit the name.
 os.environ.setdefault("MOLVIS_TEST_RUN", uuid.uuid4().hex)

@@ -15,6 +15,7 @@ from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
 SUPPORT = Path(__file__).parent / "support"
 NARROW = " ".join(name for name in __cpu_dispatch__ if __cpu_features__.get(name))
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 # OpenBLAS, which NumPy and SciPy each bring along, has kernels for each processor; Prescott's run on every x86.
 MACHINES = {
     "this one": {},
@@ -23,7 +24,7 @@ MACHINES = {
         "ATEN_CPU_CAPABILITY": "default",
         "NPY_DISABLE_CPU_FEATURES": NARROW,
     },
-    "two threads": {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"},
+    "two threads": dict.fromkeys(THREADS, "2"),
 }
 if __cpu_features__.get("AVX2") or __cpu_features__.get("X86_V3"):
     MACHINES["two threads"]["OPENBLAS_CORETYPE"] = "Haswell"
@@ -35,7 +36,7 @@ def facts() -> dict[str, dict[str, dict[str, Any]]]:
     found = {}
     for name, settings in MACHINES.items():
         plain = {key: value for key, value in os.environ.items() if not key.startswith(("OPENBLAS_", "ATEN_", "NPY_"))}
-        environment = plain | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | settings
+        environment = plain | dict.fromkeys(THREADS, "1") | settings
         done = subprocess.run(
             [sys.executable, "-m", "everywhere"],
             cwd=SUPPORT,
