@@ -57,6 +57,15 @@ def test_what_is_installed_can_be_hidden() -> None:
     assert "structure" in {c.name for c in registry.components("modality")}
 
 
+def test_what_is_offered_within_a_block_that_hides_everything_is_found() -> None:
+    with offer(encoder={"outer": Toy}, hide="*"):
+        with offer(encoder={"inner": Toy}):
+            assert {c.name for c in registry.components()} == {"outer", "inner"}
+        with offer(encoder={"inner": Toy}, hide="*"):
+            assert {c.name for c in registry.components()} == {"inner"}
+        assert {c.name for c in registry.components()} == {"outer"}
+
+
 def test_a_name_that_is_taken_is_as_much_an_error_as_with_installed_plugins() -> None:
     with offer(modality={"structure": object()}), pytest.raises(ComponentError, match="2 plugins offer a modality"):
         registry.load("modality", "structure")

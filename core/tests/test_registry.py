@@ -6,7 +6,7 @@ import pytest
 from fake_plugins import Install, install, manifest
 
 from molvis_core.errors import ComponentError, ConfigError, PluginError
-from molvis_core.plugins import Component, Plugin
+from molvis_core.plugins import Component
 from molvis_core.registry import (
     build,
     check_arguments,
@@ -23,6 +23,7 @@ from molvis_core.registry import (
     with_current_names,
 )
 from molvis_core.renames import warn_of_old_name
+from molvis_core.testing import offer
 
 __all__ = ["install"]
 
@@ -246,17 +247,16 @@ def test_where_several_readers_claim_an_ending_the_one_that_recognises_the_file_
         for_suffix("reader", file, modality=("acme-a", "acme-b"))
 
 
-def test_modalities_that_are_not_measured_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modalities_that_are_not_measured_are_left_out() -> None:
     parts = (
         Component("modality", "structure", "molvis_core.modality:STRUCTURE", "Structures."),
         Component("modality", "broken", "molvis_core.modality:MISSING", "Cannot be loaded."),
         Component("reader", "acme", "os:getcwd", "Readers.", modality="acme"),
         Component("reader", "smiles", "os:getcwd", "Readers.", modality="structure"),
     )
-    found = (Plugin("acme", "acme", "1", "acme", components=parts),)
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
-    assert measured_modalities() == {"acme", "broken"}  # what cannot be loaded is not taken away
-    assert (readable_modalities(), fixed_modalities()) == ({"acme"}, set())
+    with offer(*parts, hide="*"):
+        assert measured_modalities() == {"acme", "broken"}  # what cannot be loaded is not taken away
+        assert (readable_modalities(), fixed_modalities()) == ({"acme"}, set())
 
 
 def test_the_longest_ending_of_a_modality_is_claimed(acme: Install) -> None:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -90,8 +91,8 @@ def offer(*given: Component | Plugin, hide: Collection[str] = (), **kinds: Mappi
     Args:
         given: components as a manifest has them, for what needs more than a name (`toy_component` makes them of
             objects), or whole plugins, whose names and versions are then those of a distribution of their own.
-        hide: distributions whose components are not found meanwhile; `*` hides all that are installed. This holds in
-            the present process alone.
+        hide: distributions whose components are not found meanwhile; `*` hides all that are found now, so that an offer
+            within this block is found. This holds in the present process alone.
         kinds: of each kind the objects by name. A kind with a hyphen is written with an underscore.
 
     Raises:
@@ -133,13 +134,14 @@ def _write(folder: Path, plugin: Plugin) -> str:
 
 
 def _visible(hide: Collection[str], offered: Collection[Plugin]) -> Any:
-    shown, entry_points = {p.distribution for p in offered}, discovery.entry_points
+    entry_points = discovery.entry_points
+    hidden = {_distribution(e) for e in entry_points()} if "*" in hide else set(hide)
+    hidden -= {p.distribution for p in offered}
+    return lambda: [e for e in entry_points() if _distribution(e) not in hidden]
 
-    def remaining() -> list[Any]:
-        names = [(e, e.dist.name if e.dist else "") for e in entry_points()]
-        return [e for e, name in names if name in shown or not ("*" in hide or name in hide)]
 
-    return remaining
+def _distribution(entry_point: EntryPoint) -> str:
+    return entry_point.dist.name if entry_point.dist else ""
 
 
 def _forget(modules: Collection[str]) -> None:
