@@ -14,7 +14,6 @@ import pytest
 
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import IndexFileError, MolvisError, ReadError
-from molvis_core.plugins import plugins
 from molvis_core.records import Measurement, Trace
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.candidates import looks_everywhere, open_candidates
@@ -43,11 +42,8 @@ class Read:
 
 
 @pytest.fixture(autouse=True)
-def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
-    found = (*plugins(), barcode.PLUGIN)
+def bundle(toys: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
     return barcode.make_bundle(tmp_path / "bundle")
 
 

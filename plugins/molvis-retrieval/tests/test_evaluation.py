@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import barcode
 import numpy as np
 import pytest
+from barcode import BUTANOLS, STRUCTURES, make_bundle, make_index, measurement
 
 from molvis_core.errors import ConfigError, DatasetError, IndexFileError, ScoreError
-from molvis_core.testing import offer
 from molvis_files.digests import KEY
 from molvis_files.documents import write_toml
 from molvis_retrieval import importing, metrics
@@ -22,25 +21,7 @@ from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.evaluation.ranking import Evaluation, Figure, evaluate, headline
 from molvis_retrieval.index import Index
 
-sys.path.insert(0, str(Path(__file__).parent))
-import barcode
-from barcode import BUTANOLS, STRUCTURES, make_bundle, make_index, measurement
-
-
-@pytest.fixture(autouse=True)
-def toys() -> Iterator[None]:
-    with offer(barcode.PLUGIN):
-        yield
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
-    return make_bundle(tmp_path / "bundle")
-
-
-@pytest.fixture
-def index(bundle: Bundle, tmp_path: Path) -> Index:
-    return make_index(bundle, tmp_path / "index")
+pytestmark = pytest.mark.usefixtures("toys")
 
 
 def write(folder: Path, noise: float = 0.0, spectra: int = 2, structures: tuple = STRUCTURES[:21]) -> Dataset:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import barcode
 import numpy as np
 import pytest
+from barcode import BUTANOL, STRUCTURES, changed, make_bundle, make_index, measurement
 
 from molvis_core.chemistry.adducts import ion_mz, likely_adducts
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ConfigError, DatasetError, IndexFileError, RecordError
 from molvis_core.records import PeakList
-from molvis_core.testing import offer
 from molvis_retrieval.bundle import Bundle, Calibration
 from molvis_retrieval.calibration.weights import calibrate
 from molvis_retrieval.evidence import START_WEIGHT
@@ -28,25 +27,7 @@ from molvis_retrieval.results import (
     to_rows,
 )
 
-sys.path.insert(0, str(Path(__file__).parent))
-import barcode
-from barcode import BUTANOL, STRUCTURES, changed, make_bundle, make_index, measurement
-
-
-@pytest.fixture(autouse=True)
-def toys() -> Iterator[None]:
-    with offer(barcode.PLUGIN):
-        yield
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
-    return make_bundle(tmp_path / "bundle")
-
-
-@pytest.fixture
-def index(bundle: Bundle, tmp_path: Path) -> Index:
-    return make_index(bundle, tmp_path / "index")
+pytestmark = pytest.mark.usefixtures("toys")
 
 
 def test_the_truth_comes_first_among_candidates_of_its_mass(bundle: Bundle, index: Index) -> None:

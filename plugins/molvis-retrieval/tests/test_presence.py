@@ -5,16 +5,14 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from barcode import STRUCTURES, make_index, measurement
 
 from molvis_core.errors import DatasetError
-from molvis_core.testing import offer
 from molvis_retrieval.bundle import Bundle, Calibration, load_bundle, write_calibration
 from molvis_retrieval.calibration.presence import KINDS, calibrate_presence, presence_cases, random_peaks
 from molvis_retrieval.calibration.weights import calibrate
@@ -24,27 +22,10 @@ from molvis_retrieval.presence import VERSION, Presence, words
 from molvis_retrieval.report import render_report
 from molvis_retrieval.results import to_json, to_rows, write_csv
 
-sys.path.insert(0, str(Path(__file__).parent))
-import barcode
-from barcode import STRUCTURES, make_bundle, make_index, measurement
-
 BUTANOL = STRUCTURES[0]
 
 
-@pytest.fixture(autouse=True)
-def toys() -> Iterator[None]:
-    with offer(barcode.PLUGIN):
-        yield
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
-    return make_bundle(tmp_path / "bundle")
-
-
-@pytest.fixture
-def index(bundle: Bundle, tmp_path: Path) -> Index:
-    return make_index(bundle, tmp_path / "index")
+pytestmark = pytest.mark.usefixtures("toys")
 
 
 def queries(noise: float = 0.25, repeats: int = 3) -> list[Any]:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import re
-import sys
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
+import barcode
 import numpy as np
 import pytest
+from barcode import BUTANOLS, STRUCTURES, make_bundle, make_index, measurement
 
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import DatasetError
 from molvis_core.records import PeakList, Structure, Trace, Value
-from molvis_core.testing import offer
 from molvis_retrieval.bundle import Bundle, Calibration
 from molvis_retrieval.drawing import draw_record, draw_structure, formula_html
 from molvis_retrieval.identification import identify
@@ -26,30 +25,18 @@ from molvis_retrieval.index import Index
 from molvis_retrieval.report import render_report, write_report
 from molvis_retrieval.results import Identification
 
-sys.path.insert(0, str(Path(__file__).parent))
-import barcode
-from barcode import BUTANOLS, STRUCTURES, make_bundle, make_index, measurement
-
 NOON = dt.datetime(2026, 3, 1, 12, 0)
 
 
-@pytest.fixture(autouse=True)
-def toys() -> Iterator[None]:
-    with offer(barcode.PLUGIN):
-        yield
+pytestmark = pytest.mark.usefixtures("toys")
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
+def bundle(toys: None, tmp_path: Path) -> Bundle:
     calibration = Calibration({"msms": 10.0, "liking.liked": 3.0}, fitted_on="fold val of a test")
     return make_bundle(
         tmp_path / "bundle", scorer=f'{{ use = "favours", smiles = "{BUTANOLS[1]}" }}', calibration=calibration
     )
-
-
-@pytest.fixture
-def index(bundle: Bundle, tmp_path: Path) -> Index:
-    return make_index(bundle, tmp_path / "index")
 
 
 @pytest.fixture

@@ -6,14 +6,13 @@ import csv
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from barcode import BUTANOL, STRUCTURES, changed, measurement
 
 from molvis_core.errors import DatasetError, PluginError
 from molvis_core.records import Origin
-from molvis_core.testing import offer
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.identification import identify
 from molvis_retrieval.index import Index
@@ -31,25 +30,7 @@ from molvis_retrieval.results import (
     write_json,
 )
 
-sys.path.insert(0, str(Path(__file__).parent))
-import barcode
-from barcode import BUTANOL, STRUCTURES, changed, make_bundle, make_index, measurement
-
-
-@pytest.fixture(autouse=True)
-def toys() -> Iterator[None]:
-    with offer(barcode.PLUGIN):
-        yield
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
-    return make_bundle(tmp_path / "bundle")
-
-
-@pytest.fixture
-def index(bundle: Bundle, tmp_path: Path) -> Index:
-    return make_index(bundle, tmp_path / "index")
+pytestmark = pytest.mark.usefixtures("toys")
 
 
 @pytest.fixture
