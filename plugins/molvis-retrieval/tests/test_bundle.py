@@ -9,7 +9,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ import torch
 
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import BundleError, RecordError
-from molvis_core.plugins import Component, Plugin
 from molvis_core.records import PeakList
 from molvis_core.testing import offer
 from molvis_retrieval import bundle_folder
@@ -193,22 +191,24 @@ def test_a_folder_without_a_bundle_and_a_name_nobody_ships_are_refused(tmp_path:
 def test_a_folder_of_a_shipped_bundles_name_does_not_take_its_place(
     saved: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plugin = Plugin("ships", "ships", "1.0", "ships", (Component("bundle", "known", "ships:FOLDER", "A bundle."),))
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: (plugin,))
-    monkeypatch.setitem(sys.modules, "ships", ModuleType("ships"))
     shipped = tmp_path / "elsewhere" / "known"
     shutil.copytree(saved.path, shipped)
-    monkeypatch.setattr(sys.modules["ships"], "FOLDER", shipped, raising=False)
     monkeypatch.chdir(tmp_path)
-
     (tmp_path / "known").mkdir()
-    assert find_bundle("known") == shipped
-    assert not caplog.messages
-    shutil.copytree(saved.path, tmp_path / "known", dirs_exist_ok=True)
-    assert find_bundle("known") == shipped
-    assert caplog.messages == [f"known: the shipped bundle of this name is used; for the folder write .{os.sep}known"]
-    assert find_bundle("./known") == find_bundle(Path("known")) == Path("known")
+    with offer(bundle={"known": shipped}):
+        assert find_bundle("known") == shipped
+        assert not caplog.messages
+        shutil.copytree(saved.path, tmp_path / "known", dirs_exist_ok=True)
+        assert find_bundle("known") == shipped
+        said = f"known: the shipped bundle of this name is used; for the folder write .{os.sep}known"
+        assert caplog.messages == [said]
+        assert find_bundle("./known") == find_bundle(Path("known")) == Path("known")
 
+
+def test_a_folder_is_found_by_its_name_where_no_bundle_of_that_name_is_shipped(
+    saved: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     shutil.copytree(saved.path, tmp_path / "mine")
     assert find_bundle("mine") == Path("mine")
     (tmp_path / "knwon").mkdir()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import pytest
 
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ComponentError, DatasetError, LeftOutError, ReadError
-from molvis_core.plugins import Component, Plugin
+from molvis_core.plugins import Component
 from molvis_core.records import Distribution, Measurement, PeakList, Record, Structure, Trace, Value
+from molvis_core.testing import offer, toy_component
 from molvis_retrieval import importing
 from molvis_retrieval.dataset import Dataset, describe
 from molvis_retrieval.importing import import_files, write
@@ -47,11 +48,17 @@ def read_good(path: Path) -> Iterator[Measurement | ReadError]:
         yield ReadError(path, "not a structure", line=number, record=line) if line == "bad" else spectrum(line)
 
 
-@pytest.fixture(autouse=True)
-def reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    component = Component("reader", "toy", "test_dataset:read_good", "Lines.", "msms", (".toy",))
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: (Plugin("toy", "toy", "1", "toy", (component,)),))
-    monkeypatch.setattr("molvis_core.registry.load", lambda kind, name: read_good)
+def reading(
+    read: Callable[[Path], Iterator[Measurement | ReadError]], name: str = "toy", modality: str = "msms"
+) -> Component:
+    """A reader of files whose names end in `.toy`."""
+    return toy_component("reader", name, read, modality=modality, suffixes=(".toy",))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reader() -> Iterator[None]:
+    with offer(reading(read_good), hide="*"):
+        yield
 
 
 def file(tmp_path: Path, *lines: str) -> Path:
@@ -96,7 +103,7 @@ def test_a_bad_record_is_counted_skipped_and_listed(tmp_path: Path) -> None:
     assert rows == [{"file": str(tmp_path / "a.toy"), "line": "2", "record": "bad", "reason": "not a structure"}]
 
 
-def test_what_is_left_out_is_counted_by_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_left_out_is_counted_by_its_reason(tmp_path: Path) -> None:
     reasons = [
         "no peaks",
         "charge 3 is odd",
@@ -111,37 +118,36 @@ def test_what_is_left_out_is_counted_by_its_reason(tmp_path: Path, monkeypatch: 
         yield from (ReadError(path, reason) for reason in [*reasons, "no peaks", "alone at 7"])
         yield LeftOutError(path, "of low resolution")
 
-    monkeypatch.setattr("molvis_core.registry.load", lambda kind, name: read)
-    report = import_files([file(tmp_path)], tmp_path / "d")
+    with offer(reading(read), hide="*"):
+        report = import_files([file(tmp_path)], tmp_path / "d")
     counted = {"no peaks": 3, "charge N is odd": 2, "SMILES ... is odd": 2, "alone at 7": 1, "of low resolution": 1}
     assert (report.reasons, next(iter(report.reasons)), report.skipped) == (counted, "no peaks", 9)
 
 
-def test_strict_does_not_stop_at_what_is_left_out_by_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strict_does_not_stop_at_what_is_left_out_by_rule(tmp_path: Path) -> None:
     def read(path: Path) -> Iterator[Measurement | ReadError]:
         yield LeftOutError(path, "of low resolution")
         yield spectrum()
 
-    monkeypatch.setattr("molvis_core.registry.load", lambda kind, name: read)
-    assert import_files([file(tmp_path)], tmp_path / "d", strict=True).skipped == 1
+    with offer(reading(read), hide="*"):
+        assert import_files([file(tmp_path)], tmp_path / "d", strict=True).skipped == 1
 
 
-def test_a_table_that_may_hold_measurements_or_structures_is_read_as_measurements(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    measured = Component("reader", "toy", "test_dataset:read_good", "Lines.", "msms", (".toy",))
-    listed = Component("reader", "toy-table", "test_dataset:read_good", "Lines.", "structure", (".toy",))
+def test_a_table_that_may_hold_measurements_or_structures_is_read_as_measurements(tmp_path: Path) -> None:
     asked: list[str] = []
 
-    def load(kind: str, name: str) -> Any:
-        asked.append(name)
-        return read_good
+    def measured(path: Path) -> Iterator[Measurement | ReadError]:
+        asked.append("msms")
+        return read_good(path)
 
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: (Plugin("toy", "toy", "1", "toy", (measured, listed)),))
-    monkeypatch.setattr("molvis_core.registry.load", load)
-    import_files([file(tmp_path, "CCO")], tmp_path / "a")
-    import_files([file(tmp_path, "CCO")], tmp_path / "b", modality="structure")
-    assert asked == ["toy", "toy-table"]
+    def listed(path: Path) -> Iterator[Measurement | ReadError]:
+        asked.append("structure")
+        return read_good(path)
+
+    with offer(reading(measured), reading(listed, "toy-table", "structure"), hide="*"):
+        import_files([file(tmp_path, "CCO")], tmp_path / "a")
+        import_files([file(tmp_path, "CCO")], tmp_path / "b", modality="structure")
+    assert asked == ["msms", "structure"]
 
 
 def test_strict_stops_at_the_first_bad_record_and_leaves_nothing(tmp_path: Path) -> None:

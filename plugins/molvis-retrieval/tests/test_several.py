@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import barcode
 import numpy as np
 import pytest
 import torch
+from barcode import STRUCTURES, Drawn, Features, Spelled, make_index, measurement
 from torch import Tensor, nn
 
 from molvis_core import registry
 from molvis_core.errors import ConfigError, DatasetError, RecordError
 from molvis_core.modality import Modality
-from molvis_core.plugins import Component, Plugin, plugins
 from molvis_core.records import Measurement, PeakList, Structure, Trace, Value
+from molvis_core.testing import offer, toy_component
 from molvis_retrieval.bundle import Bundle, Calibration, load_bundle, save_bundle, write_calibration
 from molvis_retrieval.calibration.weights import calibrate
 from molvis_retrieval.config import parse_config
@@ -29,10 +30,6 @@ from molvis_retrieval.identification import identify
 from molvis_retrieval.index import Index
 from molvis_retrieval.queries import cross_section, modality_files, read_unknown
 from molvis_retrieval.results import to_json
-
-sys.path.insert(0, str(Path(__file__).parent))
-import barcode
-from barcode import STRUCTURES, Drawn, Features, Spelled, make_index, measurement
 
 BUTANOL, OTHER = STRUCTURES[0], STRUCTURES[1]
 IR = Modality("ir", Trace, summary="Traces.")
@@ -73,27 +70,16 @@ class Sized:
         return np.array([[-0.5 * (query.value - size(c)) ** 2] for c in candidates]).reshape(-1, 1)
 
 
-PLUGIN = Plugin(
-    "several",
-    "molvis-several",
-    "1.0",
-    "test_several",
-    (
-        Component("modality", "ir", "test_several:IR", "Traces."),
-        Component("modality", "ccs", "test_several:CCS", "Numbers."),
-        Component("encoder", "sung", "test_several:Sung", "Traces."),
-        Component("scorer", "sized", "test_several:Sized", "Numbers.", modality="ccs"),
-    ),
-)
-
-
-@pytest.fixture(autouse=True)
-def toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "test_several", sys.modules[__name__])
-    ours = ("molvis-ir", "molvis-ccs")
-    found = (*(p for p in plugins() if p.distribution not in ours), barcode.PLUGIN, PLUGIN)
-    monkeypatch.setattr("molvis_core.registry.plugins", lambda: found)
-    monkeypatch.setattr("molvis_retrieval.bundle.plugins", lambda: found)
+@pytest.fixture(scope="module", autouse=True)
+def toys() -> Iterator[None]:
+    components = (
+        toy_component("modality", "ir", IR),
+        toy_component("modality", "ccs", CCS),
+        toy_component("encoder", "sung", Sung),
+        toy_component("scorer", "sized", Sized, modality="ccs"),
+    )
+    with offer(barcode.PLUGIN, *components, hide=["molvis-ir", "molvis-ccs"]):
+        yield
 
 
 TEXT = """
@@ -116,7 +102,7 @@ loss = "barcode-softmax"
 WEIGHTS = {"msms": 10.0, "ir": 20.0, "ccs.likelihood": 1.0, "msms.alone": 11.0, "ir.alone": 21.0}
 
 
-POOLED = f'[encoders.pooled]\nuse = "fused"\nof = ["msms", "ir"]\ndim = {barcode.DIM}\nheads = 2\nwidth = 4\n'
+POOLED = f'[encoders.pooled]\nuse = "set-attention"\nof = ["msms", "ir"]\ndim = {barcode.DIM}\nheads = 2\nwidth = 4\n'
 
 
 def make_several(folder: Path, *, fused: bool = False) -> Bundle:
