@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import changelog
+import checkout
 import conda
 import pytest
 import trove_classifiers
@@ -20,14 +21,6 @@ PLUGINS = sorted(p.parent for p in (ROOT / "plugins").glob("[!._]*/pyproject.tom
 PACKAGES = [ROOT / "core", *sorted(ROOT.glob("libraries/molvis-*")), ROOT / "molvis_cli", *PLUGINS]
 OURS = {tomllib.loads((p / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"] for p in PACKAGES}
 VERSIONS = ["3.11", "3.12", "3.13"]
-
-
-def tracked_files() -> list[Path]:
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-    if listed.returncode:
-        pytest.skip("not a git checkout")
-    return [ROOT / name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
 
 
 def project(package: Path) -> dict[str, Any]:
@@ -87,7 +80,7 @@ def test_the_licence_of_a_package_covers_the_data_in_it(package: Path) -> None:
     facts = project(package)
     named = set(facts["license"].split(" AND "))
     assert named <= SPDX
-    data = [p for p in tracked_files() if p.is_relative_to(package / "src") and p.suffix not in CODE]
+    data = [p for p in checkout.files() if p.is_relative_to(package / "src") and p.suffix not in CODE]
     if not data:
         assert (facts["license"], facts["license-files"]) == ("BSD-3-Clause", ["LICENSE"])
         return
@@ -134,7 +127,7 @@ def test_no_file_names_a_machine_or_a_registry() -> None:
     folders = ["/" + name + "/" for name in ("home", "root", "work")]
     words = [*folders, "https://" + "pypi", "https://" + "test.pypi", "https://" + "files.python" + "hosted"]
     found: list[str] = []
-    for path in tracked_files():
+    for path in checkout.files():
         if path.suffix in (".gz", ".safetensors", ".png", ".arrow", ".npz"):
             continue
         text = path.read_text(encoding="utf-8", errors="replace")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 from pathlib import Path
 
-import pytest
+import checkout
 
-ROOT = Path(__file__).resolve().parents[1]
 LINES_OF_A_FILE = 500
 LINES_OF_A_FUNCTION = 80
 INVOLVED_FUNCTIONS = 10
@@ -18,39 +16,35 @@ BRANCHES_OF_A_FUNCTION = 15
 TABLES: dict[str, str] = {}
 
 
-def sources() -> list[Path]:
-    listed = subprocess.run(["git", "ls-files", "-z", "*.py"], cwd=ROOT, capture_output=True, check=False)
-    if listed.returncode:
-        pytest.skip("not a git checkout")
-    return [ROOT / name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
-
-
 def is_table(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether it is a plugin's manifest, whose length is that of what the plugin offers."""
     return function.name == "molvis_components"
 
 
 def test_no_file_is_longer_than_five_hundred_lines() -> None:
-    lengths = {p.relative_to(ROOT).as_posix(): len(p.read_text(encoding="utf-8").splitlines()) for p in sources()}
+    lengths = {
+        p.relative_to(checkout.ROOT).as_posix(): len(p.read_text(encoding="utf-8").splitlines())
+        for p in checkout.files("*.py")
+    }
     assert {name: n for name, n in lengths.items() if n > LINES_OF_A_FILE and name not in TABLES} == {}
     assert [name for name in TABLES if lengths.get(name, 0) <= LINES_OF_A_FILE] == []
 
 
 def test_no_function_is_longer_than_eighty_lines() -> None:
     long = {}
-    for path in sources():
+    for path in checkout.files("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not is_table(node):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > LINES_OF_A_FUNCTION:
-                    long[f"{path.relative_to(ROOT)}:{node.name}"] = lines
+                    long[f"{path.relative_to(checkout.ROOT)}:{node.name}"] = lines
     assert long == {}
 
 
 def test_few_functions_are_involved_and_each_says_why() -> None:
     found = [
-        (path.relative_to(ROOT).as_posix(), line.strip())
-        for path in sources()
+        (path.relative_to(checkout.ROOT).as_posix(), line.strip())
+        for path in checkout.files("*.py")
         for line in path.read_text(encoding="utf-8").splitlines()
         if re.search(r"# noqa:.*\bC901\b", line) and path != Path(__file__)
     ]
@@ -70,9 +64,9 @@ def branches(function: ast.AST) -> int:
 
 def test_few_functions_have_many_branches() -> None:
     found = {
-        f"{path.relative_to(ROOT)}:{node.name}": count
-        for path in sources()
-        if "src" in path.relative_to(ROOT).parts
+        f"{path.relative_to(checkout.ROOT)}:{node.name}": count
+        for path in checkout.files("*.py")
+        if "src" in path.relative_to(checkout.ROOT).parts
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (count := branches(node)) > BRANCHES_OF_A_FUNCTION
