@@ -90,6 +90,17 @@ def test_the_fitters_prior_is_the_usual_one() -> None:
     assert "gaussian" in free
 
 
+def test_the_fitters_prior_as_it_is_changes_nothing() -> None:
+    record = measured()
+    start = moved(ABX, 0.004, 0.5)
+    plain = fit(record, start, starts=1).fit
+    prior = NmrSpinSystem(start).prior([record])
+    same = fit(record, start, starts=1, prior={k: v for k, v in prior.items() if not isinstance(v, Fixed)}).fit
+    assert same.names == plain.names
+    np.testing.assert_allclose(same.values, plain.values, rtol=1e-9)
+    np.testing.assert_allclose(same.covariance, plain.covariance, rtol=1e-6, atol=1e-20)
+
+
 class TestSpinSystemContract(FitterContract):
     seeds = 30
 

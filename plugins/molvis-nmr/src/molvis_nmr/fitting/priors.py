@@ -51,7 +51,9 @@ def with_usual_prior(problem: Problem, *, gaussian: bool, phase: bool) -> Proble
 
 
 def with_prior(problem: Problem, prior: Mapping[str, Normal | Uniform | Fixed]) -> Problem:
-    """A prior by path in place of the usual.
+    """A prior by path in place of the usual, within the bounds of the usual.
+
+    Widths of one spectrum are alike in the usual prior. They are independent where the prior of one is another.
 
     Raises:
         RecordError: a path that does not exist.
@@ -77,10 +79,10 @@ def with_prior(problem: Problem, prior: Mapping[str, Normal | Uniform | Fixed]) 
             i = problem.names.index(name)
             least, most = (belief.low, belief.high) if isinstance(belief, Uniform) else (-np.inf, np.inf)
             if name.startswith("width/"):
-                spread = np.inf
-                middle, deviation, least, most = _logarithms(name, middle, deviation, least, most, low[i], high[i])
+                middle, deviation, least, most = _logarithms(name, middle, deviation, least, most)
+                spread = spread if np.allclose((middle, deviation), (mean[i], sd[i]), rtol=1e-9) else np.inf
             mean[i], free[i] = middle, deviation > 0
-            sd[i], low[i], high[i] = deviation or np.inf, least, most
+            sd[i], low[i], high[i] = deviation or np.inf, max(least, low[i]), min(most, high[i])
         else:
             known = [*problem.names, *intensities, *scales]
             raise RecordError(f"the prior names {name!r}, which is not a parameter.{did_you_mean(name, known)}")
@@ -90,17 +92,15 @@ def with_prior(problem: Problem, prior: Mapping[str, Normal | Uniform | Fixed]) 
     )  # fmt: skip
 
 
-def _logarithms(
-    name: str, mean: float, sd: float, low: float, high: float, floor: float, ceiling: float
-) -> tuple[float, float, float, float]:
+def _logarithms(name: str, mean: float, sd: float, low: float, high: float) -> tuple[float, float, float, float]:
     """The prior of a width in Hz as that of its logarithm: mean, standard deviation, bounds."""
     if mean <= 0:
         raise RecordError(f"the mean of the prior of {name} must be positive, got {mean:g} Hz")
     return (
         np.log(mean),
         sd / mean,
-        max(floor, np.log(low) if low > 0 else -np.inf),
-        np.log(high) if np.isfinite(high) else ceiling,
+        np.log(low) if low > 0 else -np.inf,
+        np.log(high),
     )
 
 
