@@ -45,6 +45,9 @@ RESULTS = [
     "flux check network.toml",
     "flux simulate network.toml",
     "flux sample network.toml --n 10",
+    "references build known.mgf --out refs",
+    "references describe refs",
+    "search known.mgf --references refs",
 ]
 WRONG = [
     "data import nowhere --out a", "data describe nowhere", "data split nowhere", "train nowhere.toml --out a",
@@ -56,7 +59,8 @@ WRONG = [
     "nmr fit nowhere#1 --smiles CCO", "nmr quantify nowhere --library nowhere", "nmr convert nowhere a.csv",
     "nmr process nowhere --out a.csv", "nmr simulate --system nowhere", "flux check nowhere", "flux simulate nowhere",
     "flux fit nowhere", "flux design nowhere", "flux sample nowhere", "flux compose nowhere --out a",
-    "flux train nowhere --out a", "flux estimate nowhere nowhere",
+    "flux train nowhere --out a", "flux estimate nowhere nowhere", "references build nowhere --out a",
+    "references describe nowhere", "search nowhere --references nowhere",
 ]  # fmt: skip
 
 
@@ -76,6 +80,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         bundle = barcode.make_bundle(Path("bundle"))
         barcode.make_index(bundle, Path("index"))
         Path("unknown.codes").write_text("CCCCO\nCCC(C)O\n", encoding="utf-8")
+        Path("known.mgf").write_text(
+            "BEGIN IONS\nTITLE=ethanol\nPEPMASS=47.0491\nSMILES=CCO\n29.0386 1\nEND IONS\n", encoding="utf-8"
+        )
         Path("alcohols.smi").write_text("CCO\nCCCO\n", encoding="utf-8")
         write_study(Path("network.toml"), antoniewicz())
         many = [(s, i, f) for i, f in enumerate(("train", "val", "test")) for s in barcode.STRUCTURES[:21]]

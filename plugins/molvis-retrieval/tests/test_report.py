@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 from barcode import BUTANOLS, STRUCTURES, make_bundle, make_index, measurement
 
+from molvis_core.chemistry.drawing import draw_structure, formula_html
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import DatasetError
 from molvis_core.records import PeakList, Structure, Trace, Value
 from molvis_retrieval.bundle import Bundle, Calibration
-from molvis_retrieval.drawing import draw_record, draw_structure, formula_html
+from molvis_retrieval.drawing import draw_record
 from molvis_retrieval.identification import identify
 from molvis_retrieval.index import Index
 from molvis_retrieval.report import render_report, write_report

@@ -7,7 +7,7 @@ from molvis_core import Component, hookimpl
 
 @hookimpl
 def molvis_components() -> list[Component]:
-    """The modality, its encoders, readers and writers, and the scorer of explained peaks."""
+    """The modality, its encoders, readers and writers, its scorers, and the commands of reference spectra."""
     return [
         Component(
             kind="modality",
@@ -55,6 +55,30 @@ def molvis_components() -> list[Component]:
         _writer("mgf", "write_mgf", "Mascot generic format.", ".mgf"),
         _writer("msp", "write_msp", "MSP format.", ".msp"),
         _writer("msms-json", "write_json", "Spectra as JSON or JSON lines.", ".json", ".jsonl"),
+        Component(
+            kind="command",
+            name="search",
+            target="molvis_msms.commands.search:search",
+            summary="Search reference spectra for those that are like a query.",
+        ),
+        Component(
+            kind="command",
+            name="references-build",
+            target="molvis_msms.commands.references:build",
+            summary="Turn files of spectra of known compounds into an index of references.",
+        ),
+        Component(
+            kind="command",
+            name="references-describe",
+            target="molvis_msms.commands.references:describe",
+            summary="Describe what is in an index of references.",
+        ),
+        Component(
+            kind="command-group",
+            name="references",
+            target="molvis_msms.commands.references:__doc__",
+            summary="Reference spectra of known compounds, indexed for search.",
+        ),
     ]
 
 

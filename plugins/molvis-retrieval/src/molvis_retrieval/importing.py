@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +12,8 @@ from molvis_core import registry
 from molvis_core.errors import DatasetError, LeftOutError, ReadError
 from molvis_core.progress import Progress
 from molvis_core.records import Measurement
-from molvis_core.text import in_cells
 from molvis_files.locking import sole_writer
+from molvis_files.reasons import count_reasons, write_problems
 from molvis_files.vendors import require_file
 from molvis_files.writing import recover, replacing_folder
 from molvis_retrieval.dataset import IDENTITY, ORIGIN, Dataset, field_names, schema_of, write_error, write_metadata
@@ -120,7 +117,7 @@ def write(
                 first = f" The first: {problems[0]}" if problems else ""
                 raise DatasetError(f"nothing to write: {done} records read, {len(problems)} refused.{first}")
             counts = {name: writer.close() for name, writer in writers.items()}
-            _write_problems(fresh / "problems.csv", problems)
+            write_problems(fresh / "problems.csv", problems)
             write_metadata(fresh, {n: w.record.__name__ for n, w in writers.items()}, sources)
     except (OSError, pa.ArrowException) as error:
         raise write_error(out, error) from error
@@ -130,18 +127,6 @@ def write(
     reasons = count_reasons(p.reason for p in problems)
     shown = tuple(str(p) for p in problems[:100])
     return ImportReport(out, counts, len(problems), shown, reasons, as_parents.counts)
-
-
-def count_reasons(reasons: Iterable[str]) -> dict[str, int]:
-    """How often each reason comes, the most frequent first; alike are those that differ in numbers or quoted text."""
-    alike: dict[str, Counter[str]] = {}
-    for reason in reasons:
-        alike.setdefault(_VARYING.sub(lambda m: "N" if m["number"] else "...", reason), Counter())[reason] += 1
-    found = {next(iter(exact)) if len(exact) == 1 else form: exact.total() for form, exact in alike.items()}
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
-
-
-_VARYING = re.compile(r"""'[^']*'|"[^"]*"|(?P<number>[-+]?\b\d+(?:[.,]\d+)*(?:e[-+]?\d+)?\b)""")
 
 
 def _write_measurements(
@@ -233,10 +218,3 @@ def _reader(path: Path, name: str | None, modality: str | None) -> Callable[[Pat
         # Tables of measurements and of structures share endings; an import wants measurements.
         name = registry.for_suffix("reader", path, modality=modality or registry.measured_modalities()).name
     return registry.load("reader", name)
-
-
-def _write_problems(path: Path, problems: Sequence[ReadError]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(("file", "line", "record", "reason"))
-        rows.writerows(in_cells((p.path, p.line, p.record, p.reason)) for p in problems)

@@ -1,0 +1,1 @@
+"""Commands that molvis-msms brings."""
