@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from molvis_files import writing as files
+from molvis_files.digests import file_sha256, files_sha256
 from molvis_files.exchange import exchange
 from molvis_files.processes import Owner, this_process
 from molvis_files.writing import beside, recover, replacing, replacing_folder, sweep, write_text
@@ -177,3 +178,16 @@ def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write_text(path, "\ud800")
     assert path.read_text(encoding="utf-8") == "a = 1\n"
     assert [p.name for p in tmp_path.iterdir()] == ["run.toml"]
+
+
+def test_the_digest_of_a_file_is_that_of_its_bytes_and_of_several_that_of_their_digests(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(b"abc")
+    second.write_bytes(b"")
+    # The digests of "abc" and of nothing: FIPS 180-4, examples of SHA-256.
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert [file_sha256(first), file_sha256(second)] == [abc, empty]
+    joined = tmp_path / "joined"
+    joined.write_bytes(bytes.fromhex(abc + empty))
+    assert files_sha256([first, second]) == file_sha256(joined) != files_sha256([second, first])

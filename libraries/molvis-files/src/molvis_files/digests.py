@@ -90,6 +90,25 @@ def digests_of(file: Path, length: int | None = None) -> list[str]:
     return found.digests()
 
 
+def file_sha256(file: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def files_sha256(files: Iterable[Path]) -> str:
+    """SHA-256 of the digests of several files, in hexadecimal digits. It depends on their order.
+
+    Raises:
+        OSError: one of them cannot be read.
+    """
+    return hashlib.sha256(b"".join(bytes.fromhex(file_sha256(file)) for file in files)).hexdigest()
+
+
 def blocks_of(folder: Path, names: Iterable[str]) -> dict[str, Any]:
     """What a folder's TOML file holds under `[blocks]`.
 

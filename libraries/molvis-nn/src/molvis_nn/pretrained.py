@@ -6,7 +6,6 @@ filled spec, the settings, the metrics and the weights' digest. There is no pick
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from molvis_core.errors import BundleError, ConfigError, WriteError
 from molvis_core.interfaces import Spec
 from molvis_core.records import Structure
 from molvis_core.registry import fill_spec
+from molvis_files.digests import file_sha256
 from molvis_files.documents import load_toml, to_plain
 from molvis_files.folders import FolderFormat
 from molvis_files.writing import replacing
@@ -115,7 +115,7 @@ def save_state(folder: Path, spec: Spec, state: Mapping[str, Tensor], about: Map
     try:
         with replacing(folder / WEIGHTS) as fresh:
             save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}, fresh)
-            digest = _sha256(fresh)
+            digest = file_sha256(fresh)
         FORMAT.write(folder, {"weights": digest, **to_plain(about), "encoder": fill_spec("encoder", spec)})
     except OSError as error:
         raise WriteError(f"{folder}: cannot be written: {error}. What was there before is kept.") from error
@@ -142,7 +142,7 @@ def load_state(path: Path | str, spec: Spec | str) -> dict[str, Tensor]:
         raise FORMAT.damaged(folder, "it names no weights, or no encoder")
     _check_same(folder, raw["encoder"], fill_spec("encoder", spec))
     try:
-        if (digest := _sha256(folder / WEIGHTS)) != raw["weights"]:
+        if (digest := file_sha256(folder / WEIGHTS)) != raw["weights"]:
             raise BundleError(
                 f"{folder / WEIGHTS}: damaged: its digest is {digest[:12]}, {CONFIG} says {raw['weights'][:12]}"
             )
@@ -159,8 +159,3 @@ def _check_same(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, An
                 f"{folder}: this was pretrained as encoder {stored.get('use')!r} with {key} = {stored.get(key)!r:.80}; "
                 f"now {key} = {wanted.get(key)!r:.80} is asked for. Write the same, or pretrain anew."
             )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

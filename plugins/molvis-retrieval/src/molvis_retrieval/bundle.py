@@ -29,7 +29,7 @@ from molvis_core.plugins import plugins
 from molvis_core.progress import Progress
 from molvis_core.records import Structure
 from molvis_core.text import quoted
-from molvis_files.digests import KEY, checksum, sealed
+from molvis_files.digests import KEY, checksum, file_sha256, sealed
 from molvis_files.documents import to_plain
 from molvis_files.locking import sole_writer
 from molvis_files.writing import replacing_folder
@@ -41,7 +41,6 @@ from molvis_retrieval.bundle_folder import (
     digest_of,
     find_bundle,
     read_content,
-    sha256,
     write_content,
     write_states,
 )
@@ -316,7 +315,7 @@ def _opened(path: Path, raw: dict[str, Any]) -> Bundle:
             raise BundleError(f"{file}: damaged: [weights] has no digest for {key!r}")
         if not weights.is_file():
             raise BundleError(f"{path}: incomplete: {weights.name} is missing")
-        if (actual := sha256(weights)) != stored[key]:
+        if (actual := file_sha256(weights)) != stored[key]:
             raise BundleError(f"{weights}: damaged: its digest is {actual[:12]}, bundle.toml says {stored[key][:12]}")
     known = {"format", "config", "calibration", "weights", "states", KEY}
     return Bundle(
@@ -396,7 +395,7 @@ def save_bundle(
                     kept = tensor.detach().cpu().contiguous().clone()
                     tensors[name] = kept.half() if half and kept.dtype == torch.float32 else kept
                 save_file(tensors, fresh / f"{key}.safetensors")
-                digests[key] = sha256(fresh / f"{key}.safetensors")
+                digests[key] = file_sha256(fresh / f"{key}.safetensors")
             content = {
                 "format": FOLDER.version,
                 "molvis": molvis_core.__version__,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from molvis_core import registry
 from molvis_core.errors import BundleError, did_you_mean
-from molvis_files.digests import KEY, checksum, sealed
+from molvis_files.digests import KEY, checksum, file_sha256, sealed
 from molvis_files.folders import FolderFormat
 from molvis_files.writing import recover, replacing
 from molvis_retrieval.config import RunConfig
@@ -116,12 +116,6 @@ def digest_of(encoders: Mapping[str, Any], weights: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 _STATE_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,98}\.(safetensors|arrow|toml|json)")
 """Names of files that hold what a scorer learned: none of a folder, and of formats that hold data and no code."""
 _SCORER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,98}")
@@ -153,7 +147,7 @@ def write_states(path: Path, scorers: Mapping[str, Learns]) -> dict[str, dict[st
                 f"scorers.{key} wrote {', '.join(odd or [f.name for f in files]) or 'nothing'}; files ending in "
                 ".safetensors, .arrow, .toml or .json are wanted"
             )
-        digests[key] = {f.name: sha256(f) for f in files}
+        digests[key] = {f.name: file_sha256(f) for f in files}
     return digests
 
 
@@ -180,6 +174,6 @@ def check_states(path: Path, stated: object, config: RunConfig) -> tuple[str, ..
             file = states_folder(path, key) / name
             if not file.is_file():
                 raise BundleError(f"{path}: incomplete: {file.relative_to(path)} is missing")
-            if (actual := sha256(file)) != digest:
+            if (actual := file_sha256(file)) != digest:
                 raise BundleError(f"{file}: damaged: its digest is {actual[:12]}, bundle.toml records {digest!s:.12}")
     return tuple(stated)

@@ -9,7 +9,6 @@ index holds the structures, read once, and no vectors yet.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ import numpy as np
 
 from molvis_core.errors import BusyError, IndexFileError
 from molvis_core.progress import Progress, StageProgress
+from molvis_files.digests import file_sha256
 from molvis_retrieval.index import Index, begin_index, build_index, index_state, open_library
 from molvis_retrieval.library import Library
 from molvis_retrieval.vectors import LazyVectors
@@ -116,8 +116,7 @@ def _tells_mass(query: Any) -> bool:
 
 def _places(path: Path, bundle: Bundle, keep: Path | None) -> list[Path]:
     """Where the index of a file is kept: named by the bundle, by what the file holds, and by what is made of it."""
-    with path.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
+    content = file_sha256(path)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "molvis"
     own = Path(f"{path.name}.index", f"{bundle.encoders_digest[:12]}-{content[:12]}-{_MADE}")
     return [folder / own for folder in ([keep] if keep else [path.parent, cache])]

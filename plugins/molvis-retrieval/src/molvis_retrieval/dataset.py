@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +23,7 @@ from jaxtyping import Int64
 from molvis_core.errors import DatasetError, did_you_mean
 from molvis_core.records import Measurement, Structure
 from molvis_core.text import in_shell
-from molvis_files.digests import blocks_of, damage, sealed, stored_digests
+from molvis_files.digests import blocks_of, damage, files_sha256, sealed, stored_digests
 from molvis_files.folders import FolderFormat
 
 if TYPE_CHECKING:
@@ -322,11 +321,8 @@ def write_metadata(folder: Path, records: Mapping[str, str], sources: Sequence[s
     import molvis_core
 
     modalities: dict[str, dict[str, Any]] = {}
-    digest = hashlib.sha256()
     for name, record in sorted(records.items()):
         file = folder / f"{name}.arrow"
-        with file.open("rb") as content:
-            digest.update(hashlib.file_digest(content, "sha256").digest())
         with pa.memory_map(str(file)) as source:
             table = pa.ipc.open_file(source).read_all().select(["fold", "inchikey14"])
         folds = Counter(f for f in table["fold"].to_pylist() if f)
@@ -336,7 +332,7 @@ def write_metadata(folder: Path, records: Mapping[str, str], sources: Sequence[s
     content = {
         "format": FOLDER.version,
         "molvis": molvis_core.__version__,
-        "digest": digest.hexdigest(),
+        "digest": files_sha256(folder / f"{name}.arrow" for name in sorted(records)),
         "sources": list(sources),
         "modalities": modalities,
         "blocks": blocks_of(folder, sorted(file.name for file in folder.iterdir())),

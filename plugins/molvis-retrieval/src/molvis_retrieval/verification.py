@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from molvis_core.errors import DatasetError, IndexFileError, MolvisError
-from molvis_files.digests import Damage, Verification, blocks_of, sealed, verify_files
+from molvis_files.digests import Damage, Verification, blocks_of, files_sha256, sealed, verify_files
 from molvis_files.locking import sole_writer
 from molvis_files.writing import recover, replacing
 from molvis_retrieval import dataset as datasets
@@ -38,11 +37,7 @@ def verify_dataset(path: Path | str, *, add: bool = False) -> Verification:
         return verify_files(path, metadata, [*names, "problems.csv"])
     if not add:
         raise DatasetError(f"{path}: it has no digests. Give it some: molvis data verify {path} --add")
-    digest = hashlib.sha256()
-    for name in sorted(names):
-        with (path / name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    if digest.hexdigest() != metadata["digest"]:
+    if files_sha256(path / f"{name}.arrow" for name in sorted(metadata["modalities"])) != metadata["digest"]:
         return Verification(path, {}, (Damage("*.arrow", None, "the data are not what was written"),))
     return _added(path, "dataset.toml", {**metadata, "format": datasets.FOLDER.version}, [*names, "problems.csv"])
 

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from molvis_core.errors import BundleError, WriteError, did_you_mean
+from molvis_files.digests import file_sha256
 from molvis_files.documents import to_plain
 from molvis_files.folders import FolderFormat
 from molvis_files.locking import sole_writer
@@ -402,7 +403,7 @@ def save_estimator(estimator: Estimator, folder: Path | str) -> None:
             about = {
                 "network": estimator.study.network.name,
                 "network_digest": network_digest(estimator.study.network),
-                "weights": _sha256(fresh / "weights.safetensors"), "study": _sha256(fresh / "study.toml"),
+                "weights": file_sha256(fresh / "weights.safetensors"), "study": file_sha256(fresh / "study.toml"),
                 "components": estimator.model.components, "free": [list(pair) for pair in estimator.free],
                 "settings": to_plain(estimator.settings),
                 "metrics": estimator.metrics,
@@ -410,10 +411,6 @@ def save_estimator(estimator: Estimator, folder: Path | str) -> None:
             FOLDER.write(fresh, about)
     except OSError as error:
         raise WriteError(f"{path}: cannot be written: {error}. What was there before is kept.") from error
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def load_estimator(folder: Path | str) -> Estimator:
@@ -431,13 +428,13 @@ def load_estimator(folder: Path | str) -> Estimator:
     about = FOLDER.read(path)
     try:
         weights = path / "weights.safetensors"
-        if _sha256(weights) != about["weights"]:
+        if file_sha256(weights) != about["weights"]:
             raise BundleError(f"{weights}: damaged: its digest is not the one in estimator.toml")
         tensors = load_file(weights)
         study = read_study(path / "study.toml")
         if network_digest(study.network) != about["network_digest"]:
             raise BundleError(f"{path / 'study.toml'}: its network is not the one the estimator was trained for")
-        if about["format"] > 1 and _sha256(path / "study.toml") != about["study"]:
+        if about["format"] > 1 and file_sha256(path / "study.toml") != about["study"]:
             raise BundleError(f"{path / 'study.toml'}: damaged: its digest is not the one in estimator.toml")
         given = about["settings"]
         settings = Settings(**{**given, "noise": tuple(given["noise"])})
