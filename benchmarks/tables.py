@@ -338,6 +338,23 @@ def nmr_methods() -> list[str]:
     return lines
 
 
+def nmr_solvers() -> list[str]:
+    result = json.loads((RESULTS / "nmr_solvers.json").read_text(encoding="utf-8"))
+    labels = list(result["summary"])
+    lines = [f"| amino acid | {' | '.join(labels)} |", "| --- |" + " --- |" * len(labels)]
+    for name, row in result["systems"].items():
+        cells = [f"{100 * row[k]['r_factor']:.2f}%, {row[k]['ratio']:.2f} times" for k in labels]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    for what, key in (("median ratio", "median_ratio"), ("ratio of all times", "total_ratio")):
+        lines.append(f"| {what} | {' | '.join(format(result['summary'][k][key], '.2f') for k in labels)} |")
+    far = result["from_far"]
+    cells = [
+        f"{far[k]['arrived']} of {far[k]['of']}, {far[k]['median_seconds']:.2f} s" if k in far else "" for k in labels
+    ]
+    lines.append(f"| proline from starts off by 0.05 ppm, 3 Hz | {' | '.join(cells)} |")
+    return lines
+
+
 def nmr_lines() -> list[str]:
     lines = [
         "| coupled spins | lines | ours | nmrsim, the faster of its two | ratio | spectra apart, of the area |",
@@ -410,6 +427,7 @@ TABLES = {
     "nmr-anatolia": nmr_anatolia,
     "nmr-coverage": nmr_coverage,
     "nmr-methods": nmr_methods,
+    "nmr-solvers": nmr_solvers,
     "nmr-lines": nmr_lines,
     "nmr-library": nmr_library,
     "nmr-mixtures": nmr_mixtures,

@@ -1,9 +1,14 @@
-"""Levenberg and Marquardt's method, for spin systems and for mixtures.
+"""Levenberg and Marquardt's method, for spin systems and for mixtures: (J'WJ + damping D) step = J'W residual.
 
-`scipy.optimize.least_squares` takes residuals and their Jacobian, and is not used because both problems need more:
-the objective of a spin system is n log(sum of squares) with intensities solved for at every point, so that it is no
-sum of squares itself; derivatives, which cost a diagonalization each, serve several steps; every parameter has a
-longest step, without which a line jumps onto its neighbour; and amounts of a mixture end at 0 within a step.
+Ours, because both problems need what libraries of least squares do not offer together: derivatives, which cost a
+diagonalization each, serve several steps; every parameter has bounds and a longest step, without which a line jumps
+onto its neighbour; the objective of a spin system is n log(sum of squares) with intensities solved for at every point;
+and amounts of a mixture end at 0 within a step.
+
+In the same search on spectra of six amino acids `scipy.optimize.least_squares` takes 1.3 times as long with method
+`trf`, and 1.2 times with `lm` (as long in the median; it has no bounds); from starts that are far off 2.1 and 1.5
+times. `optimistix.LevenbergMarquardt`, which compiles every descent, takes 17 times as long. R factors are the same but
+for one system, on which `lm` and optimistix end lower (`benchmarks/nmr_solvers.py`).
 
 Reference: D. W. Marquardt, J. Soc. Ind. Appl. Math. 11 (1963) 431, doi:10.1137/0111030
 """
