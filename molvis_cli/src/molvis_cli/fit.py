@@ -68,9 +68,9 @@ def fit(
     if out:
         write_fit(out, summary)
     if report:
-        told = {"files": ", ".join(f.name for f in files or []), "prior": prior.name if prior else "", "seed": seed}
-        told |= provenance(fitter, settings or [])
-        write_report(report, found, measurements, chosen, title=fitter, level=level, sections=sections, settings=told)
+        shown = {"files": ", ".join(f.name for f in files or []), "prior": prior.name if prior else "", "seed": seed}
+        shown |= provenance(fitter, settings or [])
+        write_report(report, found, measurements, chosen, title=fitter, level=level, sections=sections, settings=shown)
     if not output.as_json(summary):
         rows = [
             (p.name, f"{p.value:.6g}", f"{p.sd:.2g}", f"{p.low:.6g}", f"{p.high:.6g}", p.unit or None)

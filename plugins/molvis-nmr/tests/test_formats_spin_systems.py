@@ -239,7 +239,7 @@ def test_one_entry_of_a_library_is_asked_for_by_name(tmp_path: Path):
     assert read_system(path, "l-serine").shifts.tolist() == [1]
     assert read_system(f"{path}#bmse000002").name == "L-Valine"
     assert len(read_systems(path)) == 3
-    with pytest.raises(ReadError, match="holds 3 spin systems; say which"):
+    with pytest.raises(ReadError, match="holds 3 spin systems; name one"):
         read_system(path)
     with pytest.raises(ReadError, match="3 spin systems match 'bmse'"):
         read_system(path, "bmse")

@@ -299,7 +299,7 @@ def test_derivatives_are_finite_where_levels_meet():
 
 
 def test_a_pair_that_is_none_is_refused():
-    with pytest.raises(RecordError, match="no two of the 3 groups"):
+    with pytest.raises(RecordError, match="two different groups of the 3"):
         lines_and_derivatives(strong(3), 60.0, pairs=[(1, 1)])
 
 

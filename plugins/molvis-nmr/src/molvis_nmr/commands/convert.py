@@ -18,7 +18,7 @@ def convert(
     frequency: Annotated[float | None, typer.Option(help="In MHz, where the file does not state it.")] = None,
     resample: Annotated[bool, typer.Option("--resample", help="Points of text onto an even axis.")] = False,
 ) -> None:
-    """Write a spectrum or a spin system in another format, told by the ending of OUT."""
+    """Write a spectrum or a spin system in another format, which the ending of OUT names."""
     existing(source, what="a spectrum or a spin system")
     from molvis_nmr.workflows.convert import convert as run
 

@@ -44,8 +44,8 @@ def fit(
             progress=show,
         )  # fmt: skip
     if out is not None:
-        told = {"spectra": ", ".join(p.name for p in spectra), "start": start or smiles}
-        write_fit(out, found, title=found.system.name, excluded=windows, settings=told)
+        settings = {"spectra": ", ".join(p.name for p in spectra), "start": start or smiles}
+        write_fit(out, found, title=found.system.name, excluded=windows, settings=settings)
     if output.as_json(fit_summary(found)):
         return
     show_fit(found)

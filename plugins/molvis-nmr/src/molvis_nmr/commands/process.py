@@ -32,8 +32,8 @@ def process(
         frequency=frequency,
     )  # fmt: skip
     write_spectrum(out, done.trace)
-    told = {"out": out, "identifier": done.trace.identifier, "points": len(done.trace)}
-    if output.as_json({**told, "frequency": done.trace.frequency, "phase": done.phase, "shift": done.shift}):
+    summary = {"out": out, "identifier": done.trace.identifier, "points": len(done.trace)}
+    if output.as_json({**summary, "frequency": done.trace.frequency, "phase": done.phase, "shift": done.shift}):
         return
     p0, p1 = done.phase
     output.note(

@@ -41,8 +41,8 @@ def quantify(
             limit=limit, seed=seed, progress=show,
         )  # fmt: skip
     if out is not None:
-        told = {"spectrum": spectrum.name, "library": ", ".join(p.name for p in library)}
-        write_quantification(out, found, title=spectrum.stem, settings=told)
+        settings = {"spectrum": spectrum.name, "library": ", ".join(p.name for p in library)}
+        write_quantification(out, found, title=spectrum.stem, settings=settings)
     if output.as_json(quantification_summary(found)):
         return
     rows = [

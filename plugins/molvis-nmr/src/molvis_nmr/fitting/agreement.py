@@ -30,7 +30,7 @@ def _overlap(simulated: np.ndarray, measured: np.ndarray) -> float:
 
 
 def iou(simulated: Float[np.ndarray, " t"], measured: Float[np.ndarray, " t"], *, threshold: float = 5e-4) -> float:
-    """Intersection over union as the paper takes it.
+    """Intersection over union as Fattakhov et al. define it.
 
     Points where the simulation is above `threshold` times its highest; the measurement clipped at 0; both brought to
     unit sum there; the sum of minima over the sum of maxima. The mask depends on the simulation, which can therefore
@@ -131,9 +131,9 @@ def agreement(
 ) -> dict[str, float]:
     """Every measure of agreement.
 
-    `iou` is the paper's, of the measurement as it is. `roi_iou`, `r_factor`, `cosine`, `mse`, `mae` and `rmsd` are of
-    the region `mask` with the baseline taken off; the last three after both are brought to a highest measured point
-    of 1.
+    `iou` is that of Fattakhov et al., of the measurement as it is. `roi_iou`, `r_factor`, `cosine`, `mse`, `mae` and
+    `rmsd` are of the region `mask` with the baseline taken off; the last three after both are brought to a highest
+    measured point of 1.
 
     Args:
         simulated: spectrum without baseline.

@@ -23,7 +23,7 @@ from molvis_core.records import Trace
 from molvis_nmr.fitting.measured import Measured, check
 from molvis_nmr.fitting.priors import with_prior, with_usual_prior
 from molvis_nmr.fitting.problem import Problem, problem_of
-from molvis_nmr.fitting.search import Answer
+from molvis_nmr.fitting.search import Solution
 from molvis_nmr.fitting.spin_system import LADDER, REACH, SpinSystemFit, summarize
 from molvis_nmr.fitting.variable_projection import evaluate
 from molvis_nmr.spins.autograd import simulate_torch
@@ -56,9 +56,9 @@ def fit_gradient(
     prior: Prior | None = None,
     progress: Progress | None = None,
 ) -> SpinSystemFit:
-    """Fit a spin system by the paper's method.
+    """Fit a spin system by the method of Fattakhov et al.
 
-    Shifts are steps in Hz, as couplings and widths are. Errors are those of least squares at the answer.
+    Shifts are steps in Hz, as couplings and widths are. Errors are those of least squares at the estimates.
 
     Args:
         spectra: one, or several of the same spins, which share their couplings.
@@ -102,13 +102,13 @@ def fit_gradient(
             scheduler.step(loss.item())
             if progress is not None:
                 progress(stage * epochs + epoch + 1, total)
-    theta, intensities = descent.answer()
+    theta, intensities = descent.estimates()
     problem = replace(problem, r_mean=intensities)
     with one_thread():
         stage = problem.stage(theta, 0.0, REACH)
         # The intensities are the descent's: least squares finds their scale alone.
         state = evaluate(replace(problem, r_sd=np.full_like(problem.r_sd, 1e-4)), theta, stage)
-        return summarize(Answer(problem, state, stage, ended=True), starts=1)
+        return summarize(Solution(problem, state, stage, ended=True), starts=1)
 
 
 class _Descent:
@@ -160,7 +160,7 @@ class _Descent:
             total = total + torch.log(2 - cosine) / len(targets)
         return total
 
-    def answer(self) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "s g"]]:
+    def estimates(self) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "s g"]]:
         """All nonlinear parameters, and the intensities of each spectrum with a mean of 1."""
         problem, theta = self.problem, self.theta.copy()
         found: list[np.ndarray] = []

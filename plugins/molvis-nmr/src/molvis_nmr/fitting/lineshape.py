@@ -76,7 +76,7 @@ def line_shape(problem: Problem, state: State, stage: Stage, s: int, without: Co
         if i in without:
             weight[at : at + len(w)] = 0
         at += len(w)
-    # The last column says how much too high or low the whole is.
+    # The last column is a common factor of all intensities.
     variance = float((weight * state.residual[s]) @ state.residual[s]) / max(stage.count[s], 1.0)
     stiff = np.full(columns.shape[1] + 1, variance / (STIFFNESS * step) ** 2)
     stiff[-1] = variance

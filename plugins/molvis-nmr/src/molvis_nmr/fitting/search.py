@@ -21,7 +21,7 @@ from molvis_nmr.fitting.problem import EQUIVALENT, Problem, Stage
 from molvis_nmr.fitting.variable_projection import State, descend, evaluate
 
 ENOUGH = 0.04
-"""R factor, at the last broadening but one, below which an answer is taken for right without a look at others."""
+"""R factor, at the last broadening but one, below which an solution is accepted and no other start is tried."""
 
 AGAIN = 5
 """Most starts, all near the first, before others are looked for."""
@@ -30,11 +30,11 @@ DISPLACED = 0.15
 HOPELESS = 0.2
 """R factor above which a fit has failed."""
 MOVES = 40
-"""Most moves that are looked at from one answer."""
+"""Most moves that are looked at from one solution."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Answer:
+class Solution:
     """Where a search ended.
 
     Attributes:
@@ -56,7 +56,7 @@ class Answer:
         squares = sum(float(r[k] @ r[k]) for r, k in zip(residual, keep, strict=True))
         return (squares / sum(float(y[k] @ y[k]) for y, k in zip(data, keep, strict=True))) ** 0.5
 
-    def better_than(self, other: Answer) -> bool:
+    def better_than(self, other: Solution) -> bool:
         """Whether the error is lower by more than rounding: of labels that change places at no cost the first stay."""
         return self.error < (1 - TIE) * other.error
 
@@ -94,8 +94,8 @@ class Search:
 
     Attributes:
         problem: what is fitted.
-        held: the same while lines still look for each other: new couplings stay at 0, and widths and intensities are
-            no place to hide what does not fit.
+        held: the same while broadened lines are still apart: new couplings stay at 0, and priors of widths and
+            intensities are tight, so that they do not make up for lines in the wrong place.
         starts: how many were tried.
     """
 
@@ -118,7 +118,7 @@ class Search:
         self.progress, self.steps = progress, 0
         self.starts = 0
 
-    def run(self, *, starts: int) -> Answer:
+    def run(self, *, starts: int) -> Solution:
         """The best fit in at most so many starts. Couplings that start at 0 join in at the end."""
         first, self.starts = self.problem.mean, 1
         best = plain = self._sharpened(first, self.ladder[:-1])
@@ -136,22 +136,22 @@ class Search:
                 last = other
         return last
 
-    def absolute(self, answer: Answer) -> Answer:
+    def absolute(self, solution: Solution) -> Solution:
         """Go on with absolute deviations, on every point."""
-        problem, theta = answer.problem, answer.state.theta
+        problem, theta = solution.problem, solution.state.theta
         stage = problem.stage(theta, 0.0, near(problem, theta, self.reach), fine=6.0, absolute=2e-4)
         state, ended = descend(problem, theta, stage, most=40, tolerance=2e-4)
         self._tick()
-        return Answer(problem, state, stage, ended)
+        return Solution(problem, state, stage, ended)
 
-    def with_line_shape(self, answer: Answer, rounds: int = 3) -> Answer:
+    def with_line_shape(self, solution: Solution, rounds: int = 3) -> Solution:
         """Fit an instrument line shape that all lines of a spectrum share, in turns with the other parameters."""
         for _ in range(rounds):
-            problem = with_line_shapes(answer.problem, answer.state, answer.stage)
-            state, _ = descend(problem, answer.state.theta, answer.stage, most=4, tolerance=1e-4)
-            answer = replace(answer, problem=problem, state=state)
+            problem = with_line_shapes(solution.problem, solution.state, solution.stage)
+            state, _ = descend(problem, solution.state.theta, solution.stage, most=4, tolerance=1e-4)
+            solution = replace(solution, problem=problem, state=state)
             self._tick()
-        return answer
+        return solution
 
     def progress_ends(self) -> None:
         """Report that all steps are done."""
@@ -163,30 +163,30 @@ class Search:
         if self.progress is not None:
             self.progress(self.steps, max(self.steps + 1, len(self.ladder) + 3))
 
-    def _sharpened(self, theta: Float[np.ndarray, " k"], ladder: Sequence[float], factor: float = 3.0) -> Answer:
+    def _sharpened(self, theta: Float[np.ndarray, " k"], ladder: Sequence[float], factor: float = 3.0) -> Solution:
         """Down the ladder, and on in small steps to the width of the lines: sharp ones find each other only so."""
         if not ladder:
             stage = self.problem.stage(theta, 0.0, self.reach)
-            return Answer(self.problem, evaluate(self.problem, theta, stage), stage)
-        answer = self._annealed(self.held, theta, ladder[0])
+            return Solution(self.problem, evaluate(self.problem, theta, stage), stage)
+        solution = self._annealed(self.held, theta, ladder[0])
         for broadening in ladder[1:]:
-            answer = self._annealed(self.held, answer.state.theta, broadening)
-        return self._to_line_width(answer, factor)
+            solution = self._annealed(self.held, solution.state.theta, broadening)
+        return self._to_line_width(solution, factor)
 
-    def _to_line_width(self, answer: Answer, factor: float) -> Answer:
+    def _to_line_width(self, solution: Solution, factor: float) -> Solution:
         broadening = self.ladder[-2] if len(self.ladder) > 1 else 0.0
-        while broadening > 4 * self._narrowest(answer.state.theta):
+        while broadening > 4 * self._narrowest(solution.state.theta):
             broadening /= factor
-            answer = self._annealed(self.problem, answer.state.theta, broadening)
-        return answer
+            solution = self._annealed(self.problem, solution.state.theta, broadening)
+        return solution
 
-    def _annealed(self, problem: Problem, theta: Float[np.ndarray, " k"], broadening: float) -> Answer:
+    def _annealed(self, problem: Problem, theta: Float[np.ndarray, " k"], broadening: float) -> Solution:
         stage = problem.stage(theta, broadening, self.reach)
         state, ended = descend(problem, theta, stage, tolerance=1e-3, most=24)
         self._tick()
-        return Answer(problem, state, stage, ended)
+        return Solution(problem, state, stage, ended)
 
-    def _again(self, answer: Answer, first: Float[np.ndarray, " k"], starts: int) -> Answer:
+    def _again(self, solution: Solution, first: Float[np.ndarray, " k"], starts: int) -> Solution:
         """Down once more from the broadest, in smaller steps: as it was, all shifts displaced, then places nearby."""
         coarse, fine = self.ladder[0], self.ladder[-2]
         steps = [coarse]
@@ -194,14 +194,14 @@ class Search:
             steps.append(steps[-1] / 2)
         base, displaced = first, self._displaced(first)
         others = [first] if np.array_equal(displaced, first) else [first, displaced]
-        while self.starts < starts and answer.error > ENOUGH:
+        while self.starts < starts and solution.error > ENOUGH:
             self.starts += 1
             start = others.pop(0) if others else base + 0.3 * (self._drawn(self.problem, first) - first)
             found = self._sharpened(start, (*steps, fine), 2.0)
-            if found.better_than(answer):
-                answer = found
+            if found.better_than(solution):
+                solution = found
                 base = displaced if start is displaced else base
-        return answer
+        return solution
 
     def _displaced(self, first: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
         """All shifts of a spectrum moved together to where they fit best: another reference, temperature or pH."""
@@ -232,23 +232,23 @@ class Search:
             min(m.step for m in problem.measured),
         )
 
-    def _last(self, theta: Float[np.ndarray, " k"]) -> Answer:
+    def _last(self, theta: Float[np.ndarray, " k"]) -> Solution:
         problem = self.problem
         stage = problem.stage(theta, 0.0, near(problem, theta, self.reach))
         state, ended = descend(problem, _with_extras(problem, theta), stage, tolerance=1e-3, most=12)
-        answer = Answer(problem, state, stage, ended)
-        if answer.only_noise():
+        solution = Solution(problem, state, stage, ended)
+        if solution.only_noise():
             state, ended = descend(problem, state.theta, stage, tolerance=1e-5, most=30)
-            answer = Answer(problem, state, stage, ended)
+            solution = Solution(problem, state, stage, ended)
         self._tick()
-        return answer
+        return solution
 
-    def _explore(self, answer: Answer, first: Float[np.ndarray, " k"], starts: int) -> Answer:
+    def _explore(self, solution: Solution, first: Float[np.ndarray, " k"], starts: int) -> Solution:
         """Other starts until one explains the data: labels swapped from the best, then draws from the prior."""
         held, (coarse, fine) = self.held, (self.ladder[0], self.ladder[-2])
         middle = self.ladder[1] if len(self.ladder) > 3 else coarse
         rough, closer = (held.stage(first, b, self.reach + 10) for b in (coarse, middle))
-        best = descend(held, answer.state.theta, closer, tolerance=1e-3, most=8)[0]
+        best = descend(held, solution.state.theta, closer, tolerance=1e-3, most=8)[0]
         moves = _moves(held, best.theta, closer)
         while self.starts < starts:
             self.starts += 1
@@ -261,12 +261,12 @@ class Search:
             if state.objective < best.objective - EQUIVALENT:
                 best = state
                 found = self._annealed(held, best.theta, fine)
-                if found.better_than(answer):
-                    answer = found
-                if answer.error < ENOUGH:
+                if found.better_than(solution):
+                    solution = found
+                if solution.error < ENOUGH:
                     break
                 moves = _moves(held, best.theta, closer)
-        return answer
+        return solution
 
     def _drawn(self, problem: Problem, first: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
         """Shifts and couplings drawn from the prior."""

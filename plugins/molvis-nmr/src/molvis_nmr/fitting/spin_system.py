@@ -1,9 +1,9 @@
 """`nmr-spin-system`: shifts, couplings, widths and intensities of a spin system from spectra, by least squares.
 
 The search goes from broad to sharp: measurement and model are broadened by 12, 4, 1 and 0 Hz, so that lines find each
-other. Where the answer does not explain the data, others are tried: labels and couplings that change places, then
-shifts and couplings drawn from the prior. At the end residuals count by their absolute value, since a line shape that
-is a little wrong would otherwise pull at the rest, unless the noise is all that is left over.
+other. Where the solution does not explain the data, other starts are tried: labels and couplings that change places,
+then shifts and couplings drawn from the prior. At the end residuals count by their absolute value, since a line shape
+that is a little wrong would otherwise bias the other parameters, unless the residual is no more than noise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from molvis_nmr.fitting.lorentzians import Window
 from molvis_nmr.fitting.measured import Measured, check
 from molvis_nmr.fitting.priors import with_prior, with_ties, with_usual_prior
 from molvis_nmr.fitting.problem import Problem, problem_of
-from molvis_nmr.fitting.search import Answer, Search
+from molvis_nmr.fitting.search import Search, Solution
 from molvis_nmr.fitting.uncertainty import covariance, flags, profile
 from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
@@ -52,11 +52,12 @@ class SpinSystemFit:
         simulated: of each spectrum, on its axis and in its unit, without baseline.
         baseline: of each spectrum, where one was fitted; 0 outside of what was fitted.
         residual: measurement less simulation and baseline.
-        metrics: `iou` (of the paper), `roi_iou`, `r_factor` (the rest in `molvis_nmr.fitting.agreement`); means over
-            the spectra. With a line shape also `held_out_iou`: of multiplets, with a line shape from the others alone.
+        metrics: `iou` (of Fattakhov et al.), `roi_iou`, `r_factor` (the rest in `molvis_nmr.fitting.agreement`);
+            means over the spectra. With a line shape also `held_out_iou`: of multiplets, with a line shape from the
+            others alone.
         each: the same of each spectrum.
         parametric: the same as `metrics` before an instrument line shape was fitted; None without one.
-        flags: what the data cannot tell, by parameter: `flat`, `sign-ambiguous`, `relabelling`.
+        flags: what the data do not determine, by parameter: `flat`, `sign-ambiguous`, `relabelling`.
         scale: of each spectrum, what an intensity of 1 gives in its unit.
         gaussian: of each spectrum, the standard deviation in Hz that all lines are convolved with.
         line_shape: of each spectrum, offsets in Hz and the instrument's line shape there, where one was fitted.
@@ -79,7 +80,7 @@ class SpinSystemFit:
     line_shape: tuple[tuple[Float[np.ndarray, " _m"], Float[np.ndarray, " _m"]] | None, ...]
     starts: int
     problem: str
-    _answer: Any = field(default=None, repr=False)
+    _solution: Any = field(default=None, repr=False)
 
     def profile(self, name: str, values: Sequence[float]) -> Float[np.ndarray, " v"]:
         """Profile of -2 log likelihood of a shift, coupling or width at `values`: 2.71 bounds the 90% interval.
@@ -87,12 +88,12 @@ class SpinSystemFit:
         Raises:
             RecordError: no such parameter.
         """
-        answer = cast("Answer", self._answer)
+        solution = cast("Solution", self._solution)
         try:
             with one_thread():
-                return profile(answer.problem, answer.state, answer.stage, name, values)
+                return profile(solution.problem, solution.state, solution.stage, name, values)
         except KeyError:
-            known = answer.problem.names
+            known = solution.problem.names
             raise RecordError(f"the fit has no parameter {name!r}.{did_you_mean(name, known)}") from None
 
 
@@ -129,7 +130,7 @@ def fit(
         phase: fit phase errors of order 0 and 1.
         baseline: degree of a polynomial under each multiplet; None for no baseline.
         line_shape: fit an instrument line shape that all lines share, at the end.
-        absolute: end on absolute deviations where more is left over than noise.
+        absolute: end on absolute deviations where the residual is larger than the noise.
         broadening: extra widths in Hz, from broad to sharp; the last is 0.
         starts: most starts to try where the first ends badly.
         seed: of the starts that are drawn.
@@ -162,22 +163,22 @@ def fit(
         )
     with one_thread():
         search = Search(problem, REACH, tuple(broadening), seed, progress)
-        answer = search.run(starts=starts)
-        if absolute and not answer.only_noise():
-            answer = search.absolute(answer)
+        solution = search.run(starts=starts)
+        if absolute and not solution.only_noise():
+            solution = search.absolute(solution)
         parametric, held = None, None
         if line_shape:
-            held = held_out(answer.problem, answer.state, answer.stage)
-            parametric = metrics.mean([on_spectrum(answer, s).metrics for s in range(len(traces))])
-            answer = search.with_line_shape(answer)
-        found = summarize(answer, search.starts, parametric=parametric, held=held)
+            held = held_out(solution.problem, solution.state, solution.stage)
+            parametric = metrics.mean([on_spectrum(solution, s).metrics for s in range(len(traces))])
+            solution = search.with_line_shape(solution)
+        found = summarize(solution, search.starts, parametric=parametric, held=held)
     search.progress_ends()
     return found
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class OnSpectrum:
-    """An answer on one whole spectrum.
+    """A solution on one whole spectrum.
 
     Attributes:
         metrics: figures of agreement.
@@ -191,7 +192,7 @@ class OnSpectrum:
 
 
 def summarize(
-    answer: Answer,
+    solution: Solution,
     starts: int,
     *,
     parametric: dict[str, float] | None = None,
@@ -200,16 +201,16 @@ def summarize(
     """From where a search ended to its result.
 
     Args:
-        answer: the parameters.
+        solution: the parameters.
         starts: how many were tried.
         parametric: figures before an instrument line shape was fitted.
         held: IoU of multiplets left out, without and with a line shape from the others.
     """
-    problem, state, stage = answer.problem, answer.state, answer.stage
+    problem, state, stage = solution.problem, solution.state, solution.stage
     spread = covariance(problem, state, stage)
     found = flags(problem, state, stage, np.sqrt(np.maximum(np.diag(spread)[: len(problem.names)], 0)))
-    systems, scales = zip(*(_fitted_system(answer, s) for s in range(len(problem.measured))), strict=True)
-    each = [on_spectrum(answer, s) for s in range(len(problem.measured))]
+    systems, scales = zip(*(_fitted_system(solution, s) for s in range(len(problem.measured))), strict=True)
+    each = [on_spectrum(solution, s) for s in range(len(problem.measured))]
     simulated = tuple(replace(m.trace, y=one.simulated) for m, one in zip(problem.measured, each, strict=True))
     residual = tuple(
         replace(m.trace, y=m.trace.y - one.simulated - one.baseline)
@@ -219,7 +220,7 @@ def summarize(
     if held is not None and parametric is not None:
         parametric = {**parametric, "held_out_iou": held[0]}
         figures["held_out_iou"] = held[1]
-    fitted = _fit_of(answer, spread, simulated, answer.failure(starts))
+    fitted = _fit_of(solution, spread, simulated, solution.failure(starts))
     return SpinSystemFit(
         system=systems[0],
         systems=systems,
@@ -236,38 +237,38 @@ def summarize(
         line_shape=tuple(_sampled(kernel) for kernel in problem.kernel),
         starts=starts,
         problem=fitted.problem,
-        _answer=answer,
+        _solution=solution,
     )
 
 
-def _level(answer: Answer, s: int) -> float:
+def _level(solution: Solution, s: int) -> float:
     """What an intensity of 1 gives in the data of a spectrum: as it was set, or the mean of those observed."""
-    problem = answer.problem
+    problem = solution.problem
     given = problem.scale[s]
     if given is not None:
         return given / problem.measured[s].unit
-    return float(answer.state.linear[s][: problem.groups][problem.observed].mean())
+    return float(solution.state.linear[s][: problem.groups][problem.observed].mean())
 
 
-def _fitted_system(answer: Answer, s: int) -> tuple[SpinSystem, float]:
+def _fitted_system(solution: Solution, s: int) -> tuple[SpinSystem, float]:
     """The spin system of a spectrum as fitted, and what an intensity of 1 gives in the spectrum's unit."""
-    problem, level = answer.problem, _level(answer, s)
-    r = answer.state.linear[s][: problem.groups] / level
-    return replace(problem.system(answer.state.theta, s), intensities=r), level * problem.measured[s].unit
+    problem, level = solution.problem, _level(solution, s)
+    r = solution.state.linear[s][: problem.groups] / level
+    return replace(problem.system(solution.state.theta, s), intensities=r), level * problem.measured[s].unit
 
 
-def _fit_of(answer: Answer, spread: Float[np.ndarray, "n n"], simulated: tuple[Trace, ...], failure: str) -> Fit:
+def _fit_of(solution: Solution, spread: Float[np.ndarray, "n n"], simulated: tuple[Trace, ...], failure: str) -> Fit:
     """Parameters with errors in units that people use: widths in Hz, intensities with a mean of 1.
 
     Both are functions of what was fitted, the logarithms of widths and the heights of multiplets, so that errors follow
     from its covariance by the derivatives of these functions (propagation to first order).
     """
-    problem, state = answer.problem, answer.state
+    problem, state = solution.problem, solution.state
     k, g = len(problem.names), problem.groups
     names, units, values = list(problem.names), list(problem.units), list(state.theta)
     factor = np.eye(len(spread))
     for s in range(len(problem.measured)):
-        level = _level(answer, s)
+        level = _level(solution, s)
         r = state.linear[s][:g] / level
         names += [f"intensity/{name}{problem.mark(s)}" for name in problem.systems[s].names]
         units += [""] * g
@@ -292,9 +293,9 @@ def _fit_of(answer: Answer, spread: Float[np.ndarray, "n n"], simulated: tuple[T
     )
 
 
-def _in_order(names: Sequence[str], wanted: np.ndarray) -> list[int]:
+def _in_order(names: Sequence[str], kept: np.ndarray) -> list[int]:
     kinds = ("shift/", "coupling/", "width/", "intensity/", "gaussian", "phase/")
-    return [i for kind in kinds for i, name in enumerate(names) if name.startswith(kind) and wanted[i]]
+    return [i for kind in kinds for i, name in enumerate(names) if name.startswith(kind) and kept[i]]
 
 
 def _sampled(kernel: tuple[np.ndarray, float] | None) -> tuple[np.ndarray, np.ndarray] | None:
@@ -314,9 +315,9 @@ def simulated_on(problem: Problem, theta: Float[np.ndarray, " k"], r: Float[np.n
     return problem.basis(theta, blocks, s, 0.0) @ r
 
 
-def on_spectrum(answer: Answer, s: int) -> OnSpectrum:
+def on_spectrum(solution: Solution, s: int) -> OnSpectrum:
     """The fit of one spectrum on its whole axis, in its unit."""
-    problem, state, stage = answer.problem, answer.state, answer.stage
+    problem, state, stage = solution.problem, solution.state, solution.stage
     m, g = problem.measured[s], problem.groups
     y = simulated_on(problem, state.theta, state.linear[s][:g], s) * m.unit
     base = np.zeros(len(y))

@@ -1,4 +1,4 @@
-"""How well a fit knows its parameters, and what the data cannot tell.
+"""Covariance of the estimates, and which parameters the data do not determine.
 
 Reference: W. K. Newey and K. D. West, Econometrica 55 (1987) 703, doi:10.2307/1913610
 """
@@ -16,7 +16,7 @@ from molvis_nmr.fitting.problem import EQUIVALENT, Problem, Stage
 from molvis_nmr.fitting.variable_projection import State, derive, descend, evaluate, level
 
 FLAT = 0.7
-"""A parameter whose error stays above this share of its prior's is one that the data tell nothing about."""
+"""A parameter whose error stays above this share of its prior's is one that the data do not determine."""
 
 
 def _correlated(
@@ -35,8 +35,9 @@ def _correlated(
 def covariance(problem: Problem, state: State, stage: Stage) -> Float[np.ndarray, "n n"]:
     """Of all nonlinear parameters and then the intensities of each spectrum, in units of its data.
 
-    From the Jacobian, the variance of the residuals and their correlation from point to point: points that a spectrum
-    was filled up with tell nothing new, and a wrong line shape is a correlated error too. The prior counts once.
+    From the Jacobian, the variance of the residuals and their correlation from point to point (Newey and West): points
+    that a spectrum gained by zero filling carry no information of their own, and a wrong line shape is a correlated
+    error too. The prior counts once.
     """
     k, g, spectra = len(problem.names), problem.groups, len(problem.measured)
     tie = problem.searched
@@ -82,7 +83,7 @@ def covariance(problem: Problem, state: State, stage: Stage) -> Float[np.ndarray
 
 
 def flags(problem: Problem, state: State, stage: Stage, sd: Float[np.ndarray, " k"]) -> dict[str, str]:
-    """What the data cannot tell, by parameter: `flat`, `sign-ambiguous`, `relabelling`.
+    """What the data do not determine, by parameter: `flat`, `sign-ambiguous`, `relabelling`.
 
     `flat`: the error is nearly the prior's. `sign-ambiguous`: with the other sign the fit is as good. `relabelling`:
     two groups can change places at little cost, so that their assignment rests on the start values.
@@ -156,7 +157,7 @@ def profile(
     others = replace(problem, free=problem.free & ~held)
     order = np.argsort(np.abs(np.array(values) - _shown(problem, state.theta, where)), kind="stable")
     ends = dict[bool, np.ndarray]()
-    for i in order.tolist():  # outwards, each from its neighbour's answer
+    for i in order.tolist():  # outwards, each from the solution of its neighbour
         aim = float(np.log(values[i])) if name.startswith("width/") else float(values[i])
         side = aim > state.theta[where]
         theta = ends.get(side, state.theta).copy()

@@ -1,4 +1,4 @@
-"""The objective of a fit, and the way downhill: intensities and baseline are solved for, the rest is searched.
+"""The objective of a fit and its descent: intensities and baseline are solved for, the other parameters are searched.
 
 At each point of the search the spectrum is linear in intensities and baseline; they are solved for, and the search is
 over the other parameters alone. The noise is not known beforehand: the objective is that of a normal distribution of
@@ -149,7 +149,11 @@ def derive(problem: Problem, state: State, stage: Stage) -> list[Float[np.ndarra
 def _normal(
     problem: Problem, state: State, stage: Stage, derived: list[Float[np.ndarray, "_t _k"]]
 ) -> tuple[Float[np.ndarray, "k k"], Float[np.ndarray, " k"]]:
-    """Normal equations of the nonlinear parameters, with the linear ones projected out (Kaufman)."""
+    """Normal equations of the nonlinear parameters, with the linear ones projected out.
+
+    The Jacobian of the residual is -(1 - P) D, where P projects on the columns of the linear parameters and D holds the
+    derivatives of the model at fixed linear parameters: that of Golub and Pereyra without its second term (Kaufman).
+    """
     size = len(problem.names)
     left, right = np.zeros((size, size)), np.zeros(size)
     for s, slopes in enumerate(derived):

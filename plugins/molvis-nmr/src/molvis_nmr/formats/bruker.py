@@ -178,11 +178,11 @@ def _fid(folder: Folder, root: str) -> Fid | None:
         raise ReadError(where, f"was acquired in {how} (AQ_mod); give the processed spectrum, pdata/1/1r")
     raw, kind = folder.read(name), values.number("DTYPA", 0)
     size = 8 if kind == 2 else 4
-    wanted = round(values.number("TD"))
-    if wanted < 0 or len(raw) < wanted * size:
+    expected = round(values.number("TD"))
+    if expected < 0 or len(raw) < expected * size:
         found = len(raw) // size
-        raise ReadError(where, f"holds {found} of {wanted} numbers (TD in acqus): it is cut off; get it whole")
-    numbers = _numbers(raw[: wanted // 2 * 2 * size], kind, values.number("BYTORDA", 0))
+        raise ReadError(where, f"holds {found} of {expected} numbers (TD in acqus): it is cut off; get it whole")
+    numbers = _numbers(raw[: expected // 2 * 2 * size], kind, values.number("BYTORDA", 0))
     zero = values.number("BF1", values.number("SFO1"))
     procs = f"{root}pdata/1/procs"
     if procs in folder:
@@ -209,17 +209,17 @@ def _processed(folder: Folder, name: str) -> Trace:
     procs = name.removesuffix("1r") + "procs"
     values = Parameters(folder.where(procs), folder.text(procs))
     raw, kind = folder.read(name), values.number("DTYPP", 0)
-    wanted, size = round(values.number("SI")), 8 if kind == 2 else 4
-    if wanted < 0 or len(raw) < wanted * size:
+    expected, size = round(values.number("SI")), 8 if kind == 2 else 4
+    if expected < 0 or len(raw) < expected * size:
         raise ReadError(
-            where, f"holds {len(raw) // size} of {wanted} points (SI in procs): it is cut off; get it whole"
+            where, f"holds {len(raw) // size} of {expected} points (SI in procs): it is cut off; get it whole"
         )
     with np.errstate(all="ignore"):  # a scale beyond all numbers leaves none that is finite, which is said below
-        y = _numbers(raw[: wanted * size], kind, values.number("BYTORDP", 0)) * np.exp2(values.number("NC_proc", 0))
+        y = _numbers(raw[: expected * size], kind, values.number("BYTORDP", 0)) * np.exp2(values.number("NC_proc", 0))
     frequency, width = values.number("SF"), values.number("SW_p")
     if frequency <= 0 or width <= 0:
         raise ReadError(values.where, f"SF and SW_p must be positive, got {frequency:g} MHz and {width:g} Hz")
-    x = values.number("OFFSET") - np.arange(wanted) * width / frequency / wanted
+    x = values.number("OFFSET") - np.arange(expected) * width / frequency / expected
     return make_trace(where, x, y, frequency, _identifier(folder, name.removesuffix("/1r")))
 
 

@@ -38,7 +38,7 @@ def from_gissmo(path: Path, text: str, *, merge: bool = True) -> SpinSystem:
     Args:
         path: that errors name.
         text: of the file.
-        merge: make one group of spins that no spectrum can tell apart.
+        merge: make one group of spins that no spectrum can distinguish.
 
     Raises:
         ReadError: no XML, another schema, or a spin, shift or coupling that is missing, no number or contradicted.

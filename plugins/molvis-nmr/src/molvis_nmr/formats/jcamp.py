@@ -21,7 +21,7 @@ from molvis_nmr.processing import Fid
 
 
 def is_nmr_jcamp(path: Path) -> bool:
-    """Whether a JCAMP-DX file says that it holds NMR."""
+    """Whether a JCAMP-DX file is labelled as NMR."""
     try:
         head = read_text(path)[:200_000]
     except ReadError:
@@ -59,7 +59,7 @@ def _sound(path: Path, block: Block) -> None:
     """Refuse what is damaged. Two faults that common software makes are none: see the comments."""
 
     def harmless(problem: Problem) -> bool:
-        # Lines that count points, or Hz from the right end, while the labels say where they lie.
+        # Lines that count points, or Hz from the right end, while the labels give their place.
         if problem.kind == "x-scale":
             return True
         # NPOINTS that counts both ends of every step.

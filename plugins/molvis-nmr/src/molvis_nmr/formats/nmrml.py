@@ -132,7 +132,7 @@ def _frequencies(path: Path, root: Element) -> tuple[float, float]:
 
 
 def _fid(path: Path, root: Element, beside: Trace | None) -> Fid | None:
-    """The fid; a spectrum beside it says where its middle is, where nothing else does."""
+    """The fid. Where nothing else gives the middle of its spectrum, a spectrum in the same file does."""
     element = root.find(".//fidData")
     if element is None or not (element.text or "").strip():
         return None

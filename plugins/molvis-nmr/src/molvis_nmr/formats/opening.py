@@ -34,7 +34,7 @@ def read_spectrum(
         resample: a text file's points onto an even axis.
 
     Raises:
-        ReadError: the file cannot be read, is no NMR spectrum, or holds several and `entry` does not say which.
+        ReadError: the file cannot be read, is no NMR spectrum, or holds several and `entry` names none of them.
     """
     return _one(path, entry, frequency=frequency, resample=resample).spectrum(raw=raw)
 
@@ -85,7 +85,7 @@ def _find(path: Path, settings: Mapping[str, Any]) -> Iterator[Found]:
     if not path.exists():
         raise ReadError(path, "no such file or folder")
     if is_zip(path) and path.is_file():
-        Folder(path)  # says what is wrong with a damaged one, which would be a Bruker's, a Varian's or neither's
+        Folder(path)  # raises an error that describes the damage, which would be a Bruker's, a Varian's or neither's
     try:
         component = registry.reader_for(path, modality="nmr")
     except ComponentError as error:

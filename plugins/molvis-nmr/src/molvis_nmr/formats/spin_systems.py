@@ -29,7 +29,7 @@ Items = Iterator[Measurement | ReadError]
 def read_system(path: Path | str, entry: str | None = None) -> SpinSystem:
     """One spin system from a file.
 
-    GISSMO lists spins one by one: those that no spectrum can tell apart (same shift, same couplings to all others)
+    GISSMO lists spins one by one: those that no spectrum can distinguish (same shift, same couplings to all others)
     become one group, such as the three of a methyl group.
 
     Args:
@@ -83,20 +83,20 @@ def _items(path: Path) -> Items:
     return registry.load("reader", found.name)(path)
 
 
-def _picked(path: Path, items: Sequence[Measurement | ReadError], wanted: str | None) -> Measurement | ReadError:
+def _picked(path: Path, items: Sequence[Measurement | ReadError], requested: str | None) -> Measurement | ReadError:
     """The item of an identifier, a name, an alias, or a part of an identifier that only one has.
 
     Raises:
         ReadError: none has it, or several.
     """
-    if wanted is None:
+    if requested is None:
         if len(items) == 1:
             return items[0]
         some = ", ".join(_identifier(item) for item in items[:3])
-        raise ReadError(path, f"holds {len(items)} spin systems; say which by its identifier, such as: {some}")
-    word = wanted.lower()
+        raise ReadError(path, f"holds {len(items)} spin systems; name one by its identifier, such as: {some}")
+    word = requested.lower()
     tests: tuple[Callable[[Measurement | ReadError], bool], ...] = (
-        lambda item: _identifier(item) == wanted,
+        lambda item: _identifier(item) == requested,
         lambda item: word in {name.lower() for name in _names(item)},
         lambda item: word in _identifier(item).lower(),
     )
@@ -105,9 +105,9 @@ def _picked(path: Path, items: Sequence[Measurement | ReadError], wanted: str | 
         return found[0]
     if found:
         some = ", ".join(_identifier(item) for item in found[:5])
-        raise ReadError(path, f"{len(found)} spin systems match {wanted!r}: {some}; give one's whole identifier")
-    near = did_you_mean(wanted, [name for item in items for name in _names(item)[:2]])
-    raise ReadError(path, f"has no spin system {wanted!r} among its {len(items)}.{near}")
+        raise ReadError(path, f"{len(found)} spin systems match {requested!r}: {some}; give one's whole identifier")
+    near = did_you_mean(requested, [name for item in items for name in _names(item)[:2]])
+    raise ReadError(path, f"has no spin system {requested!r} among its {len(items)}.{near}")
 
 
 def _identifier(item: Measurement | ReadError) -> str:

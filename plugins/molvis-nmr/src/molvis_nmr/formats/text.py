@@ -145,13 +145,13 @@ def find_table(path: Path, *, entry: str | None = None) -> Iterator[Found]:
 
 
 def _of(batch: Any, entry: str) -> list[dict[str, Any]]:
-    wanted = [i for i, name in enumerate(batch.column("spectrum_id").to_pylist()) if name == entry]
-    return batch.take(wanted).to_pylist() if wanted else []
+    rows = [i for i, name in enumerate(batch.column("spectrum_id").to_pylist()) if name == entry]
+    return batch.take(rows).to_pylist() if rows else []
 
 
 def _from_row(path: Path, row: dict[str, Any], number: int) -> Found:
     record = str(row["spectrum_id"] or number)
-    told = {"name": row.get("compound"), "source": row.get("source"), "licence": row.get("licence")}
+    known = {"name": row.get("compound"), "source": row.get("source"), "licence": row.get("licence")}
     if row["intensity"] is None or row["ppm_start"] is None or row["ppm_step"] is None:
         problem = ReadError(path, "ppm_start, ppm_step or intensity is missing", line=number, record=record)
         return Found(path, record, problem=problem)
@@ -161,7 +161,7 @@ def _from_row(path: Path, row: dict[str, Any], number: int) -> Found:
         trace = make_trace(path, x, y, row["field_MHz"], record, record=record, line=number)
     except ReadError as error:
         return Found(path, record, problem=error)
-    return Found(path, record, trace=trace, **told)
+    return Found(path, record, trace=trace, **known)
 
 
 read_text_spectrum = SpectrumReader(find_text, ("frequency", "resample"))

@@ -23,7 +23,7 @@ from molvis_nmr.fitting.noise import variance_factor
 from molvis_nmr.mixture.axis import Axis
 from molvis_nmr.mixture.compounds import J_MOST, J_SD, Compound, CompoundState, Spins
 
-RESPONDING = 0.5  # Hz; a multiplet in the wrong place must not hide by responding less
+RESPONDING = 0.5  # Hz; a multiplet in the wrong place must not vanish by a low response
 _WIDTH_SD = 0.35  # of the logarithm of a multiplet's width relative to the shared one
 _RESPONSE = (-0.98, 0.5)
 _FREEDOM = 3.0  # of Student's t that responses follow: suppressed water takes a multiplet near it along
@@ -169,20 +169,20 @@ def _size(compound: Compound, exact: bool) -> int:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Point:
-    """A fit with its model and Jacobian on the mask, the precision and pull of the priors, and what it costs."""
+    """A fit with its model and Jacobian on the mask, the precision and gradient of the priors, and the objective."""
 
     fit: MixtureFit
     model: Float[np.ndarray, " m"]
     jacobian: Float[np.ndarray, "p m"]
     precision: Float[np.ndarray, " p"]
-    pull: Float[np.ndarray, " p"]
+    prior_gradient: Float[np.ndarray, " p"]
     cost: float = np.inf
 
     def cost_of(self, target: Float[np.ndarray, " m"], weight: Float[np.ndarray, " m"]) -> float:
         """Weighted squares of the residuals, and squared distances from the prior."""
         some = self.precision > 0
         squares = (weight * (target - self.model) ** 2).sum()
-        return float(squares + (self.pull[some] ** 2 / self.precision[some]).sum())
+        return float(squares + (self.prior_gradient[some] ** 2 / self.precision[some]).sum())
 
 
 def evaluate(fit: MixtureFit, spreads: Sequence[Float[np.ndarray, " _"]], broadening: float, exact: bool) -> Point:
@@ -200,7 +200,7 @@ def evaluate(fit: MixtureFit, spreads: Sequence[Float[np.ndarray, " _"]], broade
     axis, mask, splines = fit.mixture.axis, fit.mixture.mask, fit.mixture.splines
     transfer = fit.transfer(broadening)
     model = fit.baseline()
-    blocks, precision, pull = [], [], []
+    blocks, precision, prior_gradient = [], [], []
     by_shared = np.zeros(axis.points)
     for c, s, spread in zip(fit.compounds, fit.states, spreads, strict=True):
         r = c.render(axis, fit.mixture.frequency, s, fit.width, True)
@@ -219,12 +219,14 @@ def evaluate(fit: MixtureFit, spreads: Sequence[Float[np.ndarray, " _"]], broade
             sd = np.concatenate([sd, np.full(len(c.groups), _WIDTH_SD), np.full(couplings, J_SD)])
             off = np.concatenate([off, s.width, (s.coupling - c.couplings)[:couplings]])
         precision += [np.zeros(1), 1 / sd**2]
-        pull += [np.zeros(1), off / sd**2]
+        prior_gradient += [np.zeros(1), off / sd**2]
     rest = np.concatenate([by_shared[None], splines.T])[:, mask]
     tiny = 1e-12 * (rest[1:] ** 2).sum(axis=1) / fit.mixture.noise**2
     precision += [np.array([4.0]), tiny]
-    pull += [np.array([4.0 * np.log(fit.width / _WIDTH)]), np.zeros(len(tiny))]
-    return Point(fit, model[mask], np.concatenate([*blocks, rest]), np.concatenate(precision), np.concatenate(pull))
+    prior_gradient += [np.array([4.0 * np.log(fit.width / _WIDTH)]), np.zeros(len(tiny))]
+    return Point(
+        fit, model[mask], np.concatenate([*blocks, rest]), np.concatenate(precision), np.concatenate(prior_gradient)
+    )
 
 
 def _moved(fit: MixtureFit, step: Float[np.ndarray, " p"], exact: bool, reach: float) -> MixtureFit:
@@ -271,7 +273,7 @@ class _Descent:
 
     def equations(self, point: Point, derivatives: Float[np.ndarray, "p m"]) -> tuple[np.ndarray, np.ndarray]:
         scaled = derivatives * self.weight
-        return scaled @ derivatives.T, scaled @ (self.target - point.model) - point.pull
+        return scaled @ derivatives.T, scaled @ (self.target - point.model) - point.prior_gradient
 
     def trial(self, point: Point, equations: tuple[np.ndarray, np.ndarray], damping: float) -> Point:
         normal, gradient = equations
@@ -323,7 +325,7 @@ def descend(
     """
     spreads = [_spread(s.response, fit.response_sd, broadening) for s in fit.states]
     point = evaluate(fit, spreads, broadening, exact)
-    # A signal that nobody in the library has pulls at its neighbors: beyond 5 standard deviations less and less. These
+    # A signal of no compound in the library biases its neighbors: beyond 5 standard deviations less and less. These
     # are the weights of Student's t distribution with one degree of freedom, at a scale of 5 standard deviations.
     weight = 1 / (deviation**2 * (1.0 if exact else fit.correlation))
     weight = weight / (1 + ((target - point.model) / (5 * deviation)) ** 2)

@@ -80,13 +80,13 @@ def quantify(
     _check_settings(window, knots, limit, standard, concentration)
     if not library:
         raise RecordError("the library is empty; give at least one spin system or reference spectrum")
-    tell = progress or _silently
+    advance = progress or _silently
     with one_thread():
         prepared = _prepare(spectrum, library, window, windows or {}, exclude, standard, knots)
-        tell(1, _STAGES)
-        fit = _fitted(prepared.fit, library, limit=limit, line_shape=line_shape, seed=seed, tell=tell)
+        advance(1, _STAGES)
+        fit = _fitted(prepared.fit, library, limit=limit, line_shape=line_shape, seed=seed, advance=advance)
         found = summarize(fit, prepared, exclude, concentration=concentration, unit=unit, limit=limit)
-    tell(_STAGES, _STAGES)
+    advance(_STAGES, _STAGES)
     return found
 
 
@@ -140,13 +140,13 @@ def _prepare(
 
 
 def _fitted(
-    fit: MixtureFit, library: Sequence[Entry], *, limit: float, line_shape: bool, seed: int, tell: Progress
+    fit: MixtureFit, library: Sequence[Entry], *, limit: float, line_shape: bool, seed: int, advance: Progress
 ) -> MixtureFit:
     """From broad to sharp: multiplets that move rigidly, then exact spin systems, then the line shape."""
     for stage, broadening in enumerate(_RIGID):
         fit = improve(fit, broadening, exact=False, rounds=2, most=6)
         fit = without_insignificant(fit, False, min(1.0 + stage, limit))
-        tell(2 + stage, _STAGES)
+        advance(2 + stage, _STAGES)
     fit = _with_spin_systems(fit, library)
     for stage, broadening in enumerate(_EXACT):
         fit = improve(fit, broadening, exact=True, rounds=2 if stage else 1, most=4)
@@ -154,11 +154,11 @@ def _fitted(
         if broadening == _EXPLORING:
             fit = explore(fit, broadening, seed)
             fit = improve(fit, broadening, exact=True, rounds=1, most=4)
-        tell(2 + len(_RIGID) + stage, _STAGES)
+        advance(2 + len(_RIGID) + stage, _STAGES)
     for _ in range(3):
         fit = with_line_shape(fit) if line_shape else fit
         fit = improve(fit, 0.0, exact=True, rounds=1, most=6)
-    tell(_STAGES - 1, _STAGES)
+    advance(_STAGES - 1, _STAGES)
     remaining = without_insignificant(fit, True, limit, silent=True)
     return fit if remaining is fit else improve(remaining, 0.0, exact=True, rounds=2, most=6)
 

@@ -13,7 +13,7 @@ from molvis_core.records import Trace
 from molvis_nmr.spins.system import SpinSystem
 
 WATER = (4.67, 4.92)
-"""Window in ppm around water that is not fitted unless the caller says otherwise."""
+"""Window in ppm around water that is not fitted unless the caller names other windows."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -52,7 +52,7 @@ class Metabolite:
         concentration_error: its standard error.
         shifts: in ppm, by multiplet, where the spectrum has them.
         moved: the largest way in ppm that a multiplet went from where the library has it.
-        response: of each multiplet, relative to what the amount and the number of its spins let expect.
+        response: of each multiplet, relative to that of the amount and the number of its spins.
         system: the refined spin system; None where the entry is a spectrum.
     """
 

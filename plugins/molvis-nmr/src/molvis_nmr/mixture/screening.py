@@ -21,7 +21,7 @@ def possible_compounds(
     compounds: Sequence[Compound],
     frequency: float,
 ) -> tuple[list[Compound], Bool[np.ndarray, " t"]]:
-    """Compounds that the spectrum has room for: each multiplet bounds the amount by the lowest of what it would hide.
+    """Compounds that the spectrum allows: each multiplet bounds the amount, since no signal may exceed the spectrum.
 
     With them the points to fit: where they may have signal, and where nothing is. What only others can have is no
     baseline.

@@ -1,4 +1,4 @@
-"""Shifts and couplings by environment: what a table learned from assigned spin systems says of atoms like these.
+"""Shifts and couplings by environment: predictions from a table learned from assigned spin systems.
 
 Environments are spheres of bonds around a carbon, as in HOSE codes (W. Bremser, Anal. Chim. Acta 103 (1978) 355,
 doi:10.1016/S0003-2670(01)83100-7). The table is made by tools/make_environments.py and comes with its own licence.
@@ -22,7 +22,7 @@ from rdkit import Chem
 from rdkit.Chem.rdchem import Atom, Bond, Mol
 
 SPHERES = (2, 3)
-"""Sizes of the environments whose shifts are told one by one; smaller ones are left to the sum of features."""
+"""Sizes of the environments that have shifts of their own; smaller ones are predicted by a sum of features."""
 PRIOR = 1.0
 """How many molecules the next smaller environment counts as."""
 FEATURE_DISTANCE = 5

@@ -61,7 +61,7 @@ class _Proton:
 def from_smiles(text: str, *, exchangeable: bool = False) -> SpinSystem:
     """Start values of a molecule's 1H spin system in water.
 
-    Protons are equivalent where no rotation and no mirror tells them apart (those of a CH2 beside a stereocenter are
+    Protons are equivalent where a rotation or a reflection exchanges them (those of a CH2 beside a stereocenter are
     not), and one group where they couple alike, too. Shifts come from a table of environments, couplings from the same
     table by pairs of carbons, and across single bonds of rings from a Karplus equation over conformers. They are meant
     to start a fit: of molecules that the table has not seen, half of the shifts are within 0.13 ppm, nine of ten within

@@ -1,4 +1,4 @@
-"""A fitted spectrum as a picture: measured, fitted, what is left over, and each multiplet from near."""
+"""A fitted spectrum as a picture: measured, fitted, the residual, and each multiplet enlarged."""
 
 from __future__ import annotations
 
@@ -288,7 +288,7 @@ def _legend(axes: Axes, ink: str, excluded: bool) -> None:
 
 
 def save(figure: Figure, path: Path | str, *, dpi: float = 160.0) -> None:
-    """Write a picture, whole or not at all; the ending says how: .png, .svg, .pdf. PNG has `dpi` points to the inch.
+    """Write a picture, whole or not at all. The ending is its format: .png, .svg, .pdf. PNG has `dpi` points per inch.
 
     Raises:
         OSError: the file cannot be written; the old one is kept.

@@ -55,8 +55,9 @@ def lines_and_derivatives(
 ) -> LineDerivatives:
     """Lines, and their derivatives by shifts and couplings.
 
-    Positions follow Hellmann and Feynman. Signals follow from perturbation theory, with dE / (dE^2 + e^2), e = 1e-3 Hz,
-    in place of 1 / dE: levels that cross give a finite answer.
+    Positions are differences of levels, whose derivatives are dE/dp = <a| dH/dp |a> (Hellmann and Feynman). Signals
+    follow from perturbation theory of first order, |a>' = sum_b |b> <b| dH/dp |a> / (E_a - E_b), with
+    dE / (dE^2 + e^2), e = 1e-3 Hz, in place of 1 / dE: levels that cross have a finite derivative.
 
     Args:
         system: groups of spins.
@@ -73,38 +74,39 @@ def lines_and_derivatives(
     check_nucleus(system, nucleus)
     size = len(system)
     if pairs is None:
-        wanted = np.argwhere(np.triu(system.couplings) != 0)
+        requested = np.argwhere(np.triu(system.couplings) != 0)
     else:
-        wanted = np.sort(np.array(pairs, dtype=np.int64).reshape(-1, 2), axis=1)
-    if len(wanted) and (wanted.min() < 0 or wanted.max() >= size or (wanted[:, 0] == wanted[:, 1]).any()):
-        raise RecordError(f"pairs holds what are no two of the {size} groups: {pairs}")
+        requested = np.sort(np.array(pairs, dtype=np.int64).reshape(-1, 2), axis=1)
+    one, other = requested.T
+    if len(requested) and (requested.min() < 0 or requested.max() >= size or (one == other).any()):
+        raise RecordError(f"each of pairs must be two different groups of the {size}, got {pairs}")
     if intensities is not None:
         system = replace(system, intensities=intensities)
     # Of equivalent groups, which turn into each other, a line has no derivatives of its own; of all together it has.
     whole, place = merged(system)
-    inner = np.sort(place[wanted], axis=1)
+    inner = np.sort(place[requested], axis=1)
     apart = inner[:, 0] != inner[:, 1]
     unique, back = np.unique(inner[apart], axis=0, return_inverse=True)
     found, by_position, by_signal = _derived(whole, frequency, nucleus, threshold, unique, states)
     part = system.multiplicity / whole.multiplicity[place]
     scale = np.array([larmor(n, frequency) for n in system.nuclei])
-    columns = np.concatenate([place, np.full(len(wanted), -1)])
+    columns = np.concatenate([place, np.full(len(requested), -1)])
     columns[size:][apart] = len(whole) + back.ravel()
-    factor = np.concatenate([part * scale, np.where(apart, part[wanted[:, 0]] * part[wanted[:, 1]], 0)])
+    factor = np.concatenate([part * scale, np.where(apart, part[requested[:, 0]] * part[requested[:, 1]], 0)])
     shown = Lines(found.position, found.weight[:, place] * part, found.share[:, place] * part)
-    return LineDerivatives(shown, wanted, by_position[:, columns] * factor, by_signal[:, columns] * factor)
+    return LineDerivatives(shown, requested, by_position[:, columns] * factor, by_signal[:, columns] * factor)
 
 
 def _derived(
-    system: SpinSystem, frequency: float, nucleus: str, threshold: float, wanted: Int[np.ndarray, "p 2"], states: int
+    system: SpinSystem, frequency: float, nucleus: str, threshold: float, requested: Int[np.ndarray, "p 2"], states: int
 ) -> tuple[Lines, Float[np.ndarray, "l q"], Float[np.ndarray, "l q"]]:
     """Lines, and the derivatives of their positions and signals by the groups' frequencies and by some couplings."""
     size = len(system)
     hertz = resonances(system, frequency)
     linked = system.couplings != 0
-    linked[wanted[:, 0], wanted[:, 1]] = linked[wanted[:, 1], wanted[:, 0]] = True
+    linked[requested[:, 0], requested[:, 1]] = linked[requested[:, 1], requested[:, 0]] = True
     column = np.full((size, size), -1)
-    column[wanted[:, 0], wanted[:, 1]] = size + np.arange(len(wanted))
+    column[requested[:, 0], requested[:, 1]] = size + np.arange(len(requested))
     found: list[tuple[np.ndarray, ...]] = []
     with one_thread():
         for task in tasks(system, hertz, linked, nucleus, states):
@@ -121,7 +123,7 @@ def _derived(
                 flips = solved.flips(step)
                 chosen = significant(flips, threshold)
                 high, low = np.divmod(chosen, flips.detected.shape[1])
-                position, signal = np.zeros((2, len(chosen), size + len(wanted)))
+                position, signal = np.zeros((2, len(chosen), size + len(requested)))
                 position[:, places] = (rise_high[:, high] - rise_low[:, low]).T
                 r = system.intensities[flips.groups]
                 started = np.tensordot(r, flips.each, axes=1)

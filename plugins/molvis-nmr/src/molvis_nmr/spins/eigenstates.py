@@ -26,7 +26,7 @@ def _threads() -> object:
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """Within it, linear algebra keeps to one thread: on matrices this small, more of them wait for each other."""
+    """Within it, linear algebra keeps to one thread: on matrices this small, several threads are slower."""
     return _threads().limit(limits=1, user_api="blas")  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -175,9 +175,9 @@ def blocks(doubles: tuple[int, ...], nuclei: tuple[str, ...], observed: str) -> 
     seen = [k for k in range(groups) if nuclei[k] == observed]
     keys = quanta[order][starts]
     for low in range(len(sizes) - 1):
-        wanted = keys[low].copy()
-        wanted[-1] += 1
-        if (keys[low + 1] != wanted).any():
+        expected = keys[low].copy()
+        expected[-1] += 1
+        if (keys[low + 1] != expected).any():
             continue
         states = order[starts[low] : starts[low] + sizes[low]]
         found = [states[up[states, k] > 0] for k in seen]

@@ -82,25 +82,25 @@ def library_entries(paths: Sequence[Path]) -> list[Entry]:
     """Entries of a library of compounds, from files of spin systems and of spectra.
 
     A file of spin systems gives all of its systems; `FILE#ENTRY,ENTRY` those named. Any other file is a reference
-    spectrum of one compound, by the file's name; `FILE#9` says that its signals are of 9 protons.
+    spectrum of one compound, by the file's name; in `FILE#9` its signals are of 9 protons.
 
     Raises:
         ReadError: a file is neither.
     """
     found: list[Entry] = []
     for path in paths:
-        name, _, wanted = path.name.partition("#")
+        name, _, selected = path.name.partition("#")
         file = path if path.exists() else path.with_name(name)
         if is_system_file(file):
-            picked = [w for w in wanted.split(",") if w] if file != path else []
+            picked = [entry for entry in selected.split(",") if entry] if file != path else []
             found += [read_system(file, entry) for entry in picked] if picked else read_systems(file)
             continue
         protons = None
-        if file != path and wanted:
+        if file != path and selected:
             try:
-                protons = float(wanted)
+                protons = float(selected)
             except ValueError:
-                raise ReadError(file, f"#{wanted} behind a spectrum must be the number of its protons") from None
+                raise ReadError(file, f"#{selected} behind a spectrum must be the number of its protons") from None
         trace = read_spectrum(file)
         found.append(Reference(trace, file.stem, protons=protons, identifier=trace.identifier or ""))
     return found
@@ -135,8 +135,8 @@ def quantify_file(
             from molvis_core.errors import did_you_mean
 
             raise ConfigError(f"the library has no {missing[0]!r}.{did_you_mean(missing[0].lower(), known)}")
-        wanted = {name.lower() for name in only}
-        entries = [e for e in entries if _keys(e) & wanted]
+        selected = {name.lower() for name in only}
+        entries = [e for e in entries if _keys(e) & selected]
     return quantify(
         read_spectrum(spectrum), entries, window=window, exclude=(WATER,) if exclude is None else exclude,
         standard=standard, concentration=concentration, unit=unit,

@@ -50,7 +50,7 @@ class NmrSpinSystem:
         phase: whether phase errors of order 0 and 1 are fitted.
         baseline: degree of a polynomial under each multiplet; None for no baseline.
         line_shape: whether an instrument line shape that all lines share is fitted at the end.
-        absolute: whether the end is on absolute deviations where more is left over than noise.
+        absolute: whether the fit ends on absolute deviations where the residual is larger than the noise.
         starts: most starts to try where the first ends badly.
     """
 
