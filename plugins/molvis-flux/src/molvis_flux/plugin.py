@@ -7,7 +7,7 @@ from molvis_core import Component, hookimpl
 
 @hookimpl
 def molvis_components() -> list[Component]:
-    """The modalities, their readers, fitters and commands."""
+    """The modalities, their readers and writers, fitters and commands."""
     return [
         Component(
             kind="modality",
@@ -22,6 +22,14 @@ def molvis_components() -> list[Component]:
             summary="Networks of reactions with their labelling experiments.",
         ),
         *_readers(),
+        Component(
+            kind="writer",
+            name="flux-toml",
+            target="molvis_flux.formats.writers:write_studies",
+            summary="A network with its experiments, measured or simulated, in the TOML of molvis.",
+            modality="flux-study",
+            suffixes=(".toml",),
+        ),
         Component(
             kind="fitter",
             name="flux-neural",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from molvis_core.errors import WriteError
+from molvis_core.records import Measurement
 from molvis_files.writing import write_text
 from molvis_flux.model.network import (
     Constraint,
@@ -29,6 +31,19 @@ def write_study(path: str | Path, study: Study) -> None:
         WriteError: it cannot be written; what was there before is kept.
     """
     write_text(Path(path), study_toml(study))
+
+
+def write_studies(path: Path, measurements: Iterable[Measurement]) -> None:
+    """The writer component: the one study of `measurements`, as the reader `flux-toml` yields it.
+
+    Raises:
+        WriteError: there is none, or several, or it is something else; or see `write_study`.
+    """
+    found = [measurement.record for measurement in measurements]
+    if len(found) != 1 or not isinstance(found[0], Study):
+        kinds = ", ".join(type(record).__name__ for record in found[:3]) or "nothing"
+        raise WriteError(f"{path}: a file holds one study (a network with its experiments), got {len(found)}: {kinds}")
+    write_study(path, found[0])
 
 
 def study_toml(study: Study) -> str:
@@ -197,7 +212,12 @@ def _condition(constraint: Constraint) -> str:
 
 
 def _key(name: str) -> str:
-    return name if name and all(c.isascii() and (c.isalnum() or c in "_-") for c in name) else json.dumps(name)
+    return name if name and all(c.isascii() and (c.isalnum() or c in "_-") for c in name) else _text(name)
+
+
+def _text(text: str) -> str:
+    """A basic string. TOML has no escapes of surrogates as JSON has, and takes no bare DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _number(value: float) -> str:
@@ -212,7 +232,7 @@ def _value(value: Any) -> str:
             str(value) if not math.isfinite(value) else repr(float(value)) if value != int(value) else str(int(value))
         )
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return _text(value)
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{_key(str(k))} = {_value(v)}" for k, v in value.items()) + " }"
     return "[" + ", ".join(map(_value, value)) + "]"
