@@ -19,8 +19,9 @@ from molvis_flux.fit.intervals import goodness, slope_at, unexplained
 from molvis_flux.fit.multistart import multistart
 from molvis_flux.fit.problem import flux_problem
 from molvis_flux.formats.opening import read_study
+from molvis_flux.labelling.prediction import simulated_study
 from molvis_flux.labelling.stationary import compile_plan
-from molvis_flux.model.network import Datum, Experiment, Study
+from molvis_flux.model.network import Datum, Study
 from molvis_flux.sampling.smc import posterior
 from molvis_flux.space.flux_space import flux_space
 
@@ -91,7 +92,7 @@ class FluxFit:
         try:
             return self._fit(records, prior, names, seed)
         except MolvisError as error:
-            return _failed(records, prior, names, str(error))
+            return failed(records, prior, str(error))
 
     def _fit(self, records: Sequence[Any], prior: Prior, names: tuple[str, ...], seed: int) -> Fit:
         model = self._model_of(records)
@@ -154,24 +155,15 @@ class _Model:
         """What values would give in place of some records."""
         net, exchange = self.space.net_and_exchange(values[None])
         found = self.plan.simulate(net, exchange)[0]
-        return tuple(self._record(found, record) for record in like)
+        fluxes = dict(zip(self.space.parameters, values.tolist(), strict=True))
 
-    def _record(self, found: Float[np.ndarray, " d"], record: Any) -> Distribution | Study:
-        if isinstance(record, Study):
-            return replace(record, experiments=tuple(self._experiment(found, e) for e in record.experiments))
-        slot = self.plan.slot(*self._place(record))
-        return Distribution(found[slot][: len(record)], record.sd, record.identifier)
+        def in_place_of(record: Any) -> Distribution | Study:
+            if isinstance(record, Study):
+                return simulated_study(record, self.plan, found, fluxes)
+            slot = self.plan.slot(*self._place(record))
+            return Distribution(found[slot][: len(record)], record.sd, record.identifier)
 
-    def _experiment(self, found: Float[np.ndarray, " d"], experiment: Experiment) -> Experiment:
-        """With simulated fractions where they were measured; data in time or in arbitrary units stay as they are."""
-        data: list[Datum] = []
-        for datum in experiment.data:
-            if datum.stationary:
-                slot = self.plan.slot(experiment.name, datum.target)
-                simulated = np.where(np.isfinite(datum.values), found[slot][: len(datum.values)], np.nan)
-                datum = replace(datum, values=tuple(simulated.tolist()))
-            data.append(datum)
-        return replace(experiment, data=tuple(data))
+        return tuple(in_place_of(record) for record in like)
 
     def _bounded(self, prior: Prior) -> dict[str, Any]:
         """Reactions within the prior's bounds."""
@@ -212,18 +204,19 @@ class _Model:
         )
 
 
-def _failed(records: Sequence[Any], prior: Prior, names: tuple[str, ...], why: str) -> Fit:
+def failed(records: Sequence[Any], prior: Prior, why: str) -> Fit:
     """A fit that knows no more than its prior, and why."""
-    means, sds = [], []
-    for name in names:
-        belief = prior[name]
+    means: dict[str, float] = {}
+    sds: list[float] = []
+    for name, belief in prior.items():
         if isinstance(belief, Normal):
-            means.append(belief.mean)
+            means[name] = belief.mean
             sds.append(belief.sd)
         elif isinstance(belief, Uniform):
-            means.append((belief.low + belief.high) / 2)
+            means[name] = (belief.low + belief.high) / 2
             sds.append((belief.high - belief.low) / 12**0.5)
-    return Fit(names, ("",) * len(names), np.array(means), np.diag(np.square(sds)), None, tuple(records), why)
+    units, values = ("",) * len(means), np.array([*means.values()], float)
+    return Fit(tuple(means), units, values, np.diag(np.square(sds)), None, tuple(records), why)
 
 
 def _split(name: str) -> tuple[str, str]:

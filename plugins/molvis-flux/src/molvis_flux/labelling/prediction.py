@@ -18,8 +18,8 @@ from molvis_files.opening import read_text
 from molvis_files.writing import write_text
 from molvis_flux.errors import FluxSpaceError, SimulationError
 from molvis_flux.labelling.instationary import compile_instationary
-from molvis_flux.labelling.stationary import compile_plan
-from molvis_flux.model.network import Experiment, Network, Study, Tracer
+from molvis_flux.labelling.stationary import Plan, compile_plan
+from molvis_flux.model.network import Datum, Experiment, Network, Study, Tracer
 from molvis_flux.space.flux_space import flux_space
 
 
@@ -82,6 +82,36 @@ def predict(
         for slot in plan.layout
         for t, time in enumerate(times or (None,))
     ]
+
+
+def simulated_study(
+    study: Study, plan: Plan, fractions: Float[np.ndarray, " d"], fluxes: Mapping[tuple[str, str], float]
+) -> Study:
+    """The study with what a simulation gives in place of its data.
+
+    Data in time, in arbitrary units, or not corrected for natural abundance stay as they are; numbers that were not
+    measured stay NaN.
+
+    Args:
+        study: with data.
+        plan: that was simulated.
+        fractions: mass isotopomers, as `Plan.simulate` returns them.
+        fluxes: `(kind, reaction)` to the fluxes that were simulated.
+
+    Raises:
+        SimulationError: the plan lacks a fragment that the study has data of.
+    """
+
+    def simulated(experiment: str, datum: Datum) -> Datum:
+        if datum.stationary:
+            found = fractions[plan.slot(experiment, datum.target)][: len(datum.values)]
+            return replace(datum, values=tuple(np.where(np.isfinite(datum.values), found, np.nan).tolist()))
+        if (flux := fluxes.get((datum.kind, datum.target))) is not None:
+            return replace(datum, values=(float(flux),))
+        return datum
+
+    experiments = (replace(e, data=tuple(simulated(e.name, d) for d in e.data)) for e in study.experiments)
+    return replace(study, experiments=tuple(experiments))
 
 
 def complete_fluxes(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -258,8 +258,7 @@ class _Catalogue:
     """
 
     def __init__(self, estimator: Estimator) -> None:
-        self._measurements = estimator.measurements
-        self._experiments = {e.name: e for e in estimator.study.experiments}
+        self._estimator, self._measurements = estimator, estimator.measurements
         self._mids = {(m.experiment, m.target): m for m in self._measurements if m.kind == "mid"}
         self._fluxes = {(m.target, m.kind): m for m in self._measurements if m.kind != "mid"}
 
@@ -272,7 +271,7 @@ class _Catalogue:
         if datum.kind == "pool" or datum.time is not None:
             raise EstimatorError(f"{place}: the estimator is for the stationary state; fit this with flux-fit")
         if datum.kind == "mid":
-            _check_experiment(experiment, self._experiments, place)
+            check_experiment(self._estimator, experiment, place)
             part = self._mids.get((experiment.name, datum.target))
         else:
             part = self._fluxes.get((datum.target, datum.kind))
@@ -311,7 +310,13 @@ def _checked_numbers(
     return given, errors, use
 
 
-def _check_experiment(experiment: Experiment, known: Mapping[str, Experiment], place: str) -> None:
+def check_experiment(estimator: Estimator, experiment: Experiment, place: str) -> None:
+    """That an experiment is one of the training, with the same tracers.
+
+    Raises:
+        EstimatorError: it is not; the message begins with `place`.
+    """
+    known = {e.name: e for e in estimator.study.experiments}
     trained = known.get(experiment.name)
     if trained is None:
         raise EstimatorError(
