@@ -22,45 +22,7 @@ from numba import njit, prange
 from molvis_core.progress import Progress
 from molvis_flux.errors import FitError
 from molvis_flux.fit import quadratic_program
-
-
-class Problem(Protocol):
-    """Residuals of many lanes.
-
-    Attributes:
-        rows, low, high: `low <= rows @ y <= high`; infinite where open, never equal.
-        metric: a positive definite matrix that measures steps: 1 is about the size of the polytope.
-    """
-
-    @property
-    def rows(self) -> Float[np.ndarray, "c k"]:
-        """Of the polytope."""
-        ...
-
-    @property
-    def low(self) -> Float[np.ndarray, " c"]:
-        """What they are at least."""
-        ...
-
-    @property
-    def high(self) -> Float[np.ndarray, " c"]:
-        """What they are at most."""
-        ...
-
-    @property
-    def metric(self) -> Float[np.ndarray, "k k"]:
-        """Measures steps."""
-        ...
-
-    def residuals(self, y: Float[np.ndarray, "n k"], lanes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n m"]:
-        """Differences over their standard deviations; `lanes` says which start each row belongs to."""
-        ...
-
-    def jacobian(
-        self, y: Float[np.ndarray, "n k"], lanes: Int[np.ndarray, " n"]
-    ) -> tuple[Float[np.ndarray, "n m"], Float[np.ndarray, "n m k"]]:
-        """Residuals and their derivatives."""
-        ...
+from molvis_flux.space.polytope import LeastSquares
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -135,7 +97,7 @@ class Price:
 class _Lanes:
     """Where each lane is, and the model of its cost there."""
 
-    def __init__(self, problem: Problem, start: Float[np.ndarray, "n k"], cost: Cost | None) -> None:
+    def __init__(self, problem: LeastSquares, start: Float[np.ndarray, "n k"], cost: Cost | None) -> None:
         self.problem, self.extra = problem, cost
         n, k = start.shape
         everyone = np.arange(n)
@@ -216,7 +178,7 @@ class _Lanes:
 
 
 def minimise(
-    problem: Problem,
+    problem: LeastSquares,
     start: Float[np.ndarray, "n k"],
     *,
     limit: int = 100,

@@ -79,13 +79,17 @@ def _only(path: Path, found: Iterator[Measurement | ReadError]) -> Study:
 
 
 def _reader_of(path: Path, name: str | None) -> Component:
-    """The reader of that name; else, of those that claim the file's ending or of all, the one that recognises it."""
+    """The reader of that name; else, of those that claim the file's ending or of all, the one that recognises it.
+
+    Not `registry.reader_for`: that takes the first of several readers that recognise a folder, and fails where one of
+    them cannot look at it. Here several are an error, and such a reader's problem counts only where no other is found.
+    """
     readers = [c for c in registry.components("reader") if c.modality == MODALITY]
     if name is not None:
         return _named(path, name, readers)
-    claiming = [] if path.is_dir() else [c for c in readers if suffix(path) in c.suffixes]
+    claiming = [] if path.is_dir() else registry.claiming("reader", path, modality=(MODALITY,))
     known, problem = _recognising(path, claiming or readers)
-    # Who has nothing to say stands back behind who knows the file.
+    # A reader that recognises the file goes before one that has no opinion.
     known = known or [c for c in claiming if not c.recognises]
     if len(known) == 1:
         return known[0]

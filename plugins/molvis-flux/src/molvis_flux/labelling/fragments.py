@@ -33,17 +33,32 @@ class Slot:
     stop: int
 
 
-def slot_of(layout: Iterable[Slot], experiment: str, fragment: str) -> slice:
-    """Where a fragment's mass isotopomers are.
+class FragmentVector:
+    """What simulates fragments: their mass isotopomers stand one after the other in a vector, along the axis `d`.
 
-    Raises:
-        SimulationError: that fragment is not simulated in that experiment.
+    Attributes:
+        layout: fragments by experiment, in the order of the axis.
     """
-    slots = {f"{slot.experiment}/{slot.fragment}": slice(slot.start, slot.stop) for slot in layout}
-    asked = f"{experiment}/{fragment}"
-    if asked not in slots:
-        raise SimulationError(f"{asked!r} is not simulated.{did_you_mean(asked, slots)}")
-    return slots[asked]
+
+    __slots__ = ()
+    layout: tuple[Slot, ...]
+
+    @property
+    def size(self) -> int:
+        """Numbers in a vector."""
+        return self.layout[-1].stop if self.layout else 0
+
+    def slot(self, experiment: str, fragment: str) -> slice:
+        """Where a fragment's mass isotopomers are.
+
+        Raises:
+            SimulationError: that fragment is not simulated in that experiment.
+        """
+        slots = {f"{slot.experiment}/{slot.fragment}": slice(slot.start, slot.stop) for slot in self.layout}
+        asked = f"{experiment}/{fragment}"
+        if asked not in slots:
+            raise SimulationError(f"{asked!r} is not simulated.{did_you_mean(asked, slots)}")
+        return slots[asked]
 
 
 def ways_of(network: Network, balances: Decomposition) -> Int[np.ndarray, "w 3"]:

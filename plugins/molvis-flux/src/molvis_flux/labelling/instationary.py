@@ -12,7 +12,15 @@ from jaxtyping import Float, Int
 from molvis_flux.errors import SimulationError
 from molvis_flux.labelling.elimination import Rows, solve
 from molvis_flux.labelling.emu import Emu, decompose
-from molvis_flux.labelling.fragments import Slot, chosen_fragments, observe, slot_of, source_rows, units_of, ways_of
+from molvis_flux.labelling.fragments import (
+    FragmentVector,
+    Slot,
+    chosen_fragments,
+    observe,
+    source_rows,
+    units_of,
+    ways_of,
+)
 from molvis_flux.labelling.stationary import checked, in_threads
 from molvis_flux.labelling.straight_line import ZERO, Builder, Program
 from molvis_flux.model.network import Experiment, Network, Tracer
@@ -44,7 +52,7 @@ _ORDER = 3
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class InstationaryPlan:
+class InstationaryPlan(FragmentVector):
     """A network, its tracers and its fragments, compiled for labelling in time. Make it with `compile_instationary`.
 
     At time 0 the sources change from unlabelled to the tracers of the experiment; fluxes and pools stay as they are.
@@ -66,19 +74,6 @@ class InstationaryPlan:
     step: Program = field(repr=False)
     after: Program = field(repr=False)
     ways: Int[np.ndarray, "w 3"] = field(repr=False)
-
-    @property
-    def size(self) -> int:
-        """Numbers in a vector of simulated data: the axis `d`."""
-        return self.layout[-1].stop if self.layout else 0
-
-    def slot(self, experiment: str, fragment: str) -> slice:
-        """Where a fragment's mass isotopomers are.
-
-        Raises:
-            SimulationError: that fragment is not simulated in that experiment.
-        """
-        return slot_of(self.layout, experiment, fragment)
 
     def simulate(
         self,

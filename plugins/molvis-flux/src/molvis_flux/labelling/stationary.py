@@ -13,13 +13,21 @@ from jaxtyping import Float, Int
 from molvis_flux.errors import SimulationError
 from molvis_flux.labelling.elimination import solve
 from molvis_flux.labelling.emu import decompose
-from molvis_flux.labelling.fragments import Slot, chosen_fragments, observe, slot_of, source_rows, units_of, ways_of
+from molvis_flux.labelling.fragments import (
+    FragmentVector,
+    Slot,
+    chosen_fragments,
+    observe,
+    source_rows,
+    units_of,
+    ways_of,
+)
 from molvis_flux.labelling.straight_line import Builder, Program
 from molvis_flux.model.network import Experiment, Network
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Plan:
+class Plan(FragmentVector):
     """A network, its tracers and its fragments, compiled. Make it with `compile_plan`.
 
     Attributes:
@@ -37,19 +45,6 @@ class Plan:
     program: Program = field(repr=False)
     compact: Program = field(repr=False)
     ways: Int[np.ndarray, "w 3"] = field(repr=False)
-
-    @property
-    def size(self) -> int:
-        """Numbers in a vector of simulated data: the axis `d`."""
-        return self.layout[-1].stop if self.layout else 0
-
-    def slot(self, experiment: str, fragment: str) -> slice:
-        """Where a fragment's mass isotopomers are.
-
-        Raises:
-            SimulationError: that fragment is not simulated in that experiment.
-        """
-        return slot_of(self.layout, experiment, fragment)
 
     def simulate(
         self,

@@ -10,34 +10,15 @@ from jaxtyping import Float
 from molvis_flux.sampling.gibbs import walk
 from molvis_flux.space.coordinates import Coordinates
 from molvis_flux.space.flux_space import FluxSpace
+from molvis_flux.space.polytope import Polytope
 
 
-class Body(Protocol):
-    """A polytope: `low <= rows @ y <= high`, a point well inside, and a metric in which its size is about 1."""
-
-    @property
-    def rows(self) -> Float[np.ndarray, "c k"]:
-        """Of the polytope."""
-        ...
-
-    @property
-    def low(self) -> Float[np.ndarray, " c"]:
-        """What they are at least."""
-        ...
-
-    @property
-    def high(self) -> Float[np.ndarray, " c"]:
-        """What they are at most."""
-        ...
+class PolytopeWithMiddle(Polytope, Protocol):
+    """A polytope, and a point well inside."""
 
     @property
     def middle(self) -> Float[np.ndarray, " k"]:
-        """A point well inside."""
-        ...
-
-    @property
-    def metric(self) -> Float[np.ndarray, "k k"]:
-        """Measures steps."""
+        """The point."""
         ...
 
 
@@ -62,6 +43,7 @@ def barrier(map_: Coordinates, center: Float[np.ndarray, " k"]) -> Float[np.ndar
     return found + 1e-12 * np.trace(found) / max(k, 1) * np.eye(k)
 
 
-def starting_points(body: Body, n: int, seed: int) -> Float[np.ndarray, "n k"]:
+def starting_points(polytope: PolytopeWithMiddle, n: int, seed: int) -> Float[np.ndarray, "n k"]:
     """Points spread over the polytope, to start a fit from."""
-    return walk(body.rows, body.low, body.high, body.metric, body.middle, n, seed=seed)
+    given = (polytope.rows, polytope.low, polytope.high, polytope.metric, polytope.middle)
+    return walk(*given, n, seed=seed)

@@ -6,20 +6,21 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.special import ndtr, ndtri
 
 from molvis_core.progress import Progress
 from molvis_flux.errors import FitError
 from molvis_flux.sampling import effective_size
 from molvis_flux.sampling.gibbs import walk
-from molvis_flux.sampling.interior import Body
+from molvis_flux.sampling.interior import PolytopeWithMiddle
 from molvis_flux.sampling.prior import exchange_start
 from molvis_flux.space.coordinates import Coordinates, Name
 from molvis_flux.space.flux_space import FluxSpace
+from molvis_flux.space.polytope import LeastSquares
 
 
-class Likelihood(Body, Protocol):
+class Likelihood(PolytopeWithMiddle, LeastSquares, Protocol):
     """Residuals over a polytope of fluxes, mixing weights and pools."""
 
     @property
@@ -30,16 +31,6 @@ class Likelihood(Body, Protocol):
     @property
     def space(self) -> FluxSpace:
         """Of the fluxes."""
-        ...
-
-    def residuals(self, y: Float[np.ndarray, "n k"], lanes: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n m"]:
-        """Differences over their standard deviations."""
-        ...
-
-    def jacobian(
-        self, y: Float[np.ndarray, "n k"], lanes: Int[np.ndarray, " n"]
-    ) -> tuple[Float[np.ndarray, "n m"], Float[np.ndarray, "n m k"]]:
-        """Residuals and their derivatives."""
         ...
 
 
