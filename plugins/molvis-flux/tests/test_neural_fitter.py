@@ -117,7 +117,8 @@ def test_measured_fluxes_of_its_study_count_beside_the_records(
 def test_a_file_of_a_study_is_fitted_by_name_with_a_prior(model: Path, mids: tuple[Datum, ...], tmp_path: Path) -> None:
     file = tmp_path / "study.toml"
     write_study(file, with_data(routes(), *mids))
-    fitter, given = open_fitter("flux-neural", [file], [f"model={json.dumps(str(model))}", "draws=300"])
+    fitter, read = open_fitter("flux-neural", [file], [f"model={json.dumps(str(model))}", "draws=300"])
+    given = [measurement.record for measurement in read]
     usual = fitter.prior(given)
     name = next(n for n in usual if n in ("net/straight", "net/turned"))
     (tmp_path / "prior.toml").write_text(f'["{name}"]\nmean = {TRUTH[name[4:]]}\nsd = 0.001\n')
