@@ -53,7 +53,7 @@ class Reader:
         program, *given = shlex.split(line)
         words = [w for word in given for w in (sorted(map(str, Path().glob(word))) if "*" in word else [word])]
         if (program, words[:2]) == ("pip", ["install", "-e"]):
-            said = install(Path(words[2]))
+            said = install(Path(words[2].removesuffix("[test]")))
         elif program == "pytest":
             said = run_pytest(*words)
         else:

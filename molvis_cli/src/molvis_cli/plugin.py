@@ -63,7 +63,7 @@ def check(
     """Run the contract kit on an installed plugin.
 
     Every component is imported, built with its defaults and run on made-up records. A broken contract is exit code 1.
-    A warning tells of another distribution that claims the same files or commands; it is no fault of the plugin.
+    A warning names another distribution that claims the same files or commands; it is no fault of the plugin.
     """
     from molvis_core.testing import check_installed
 
@@ -102,5 +102,5 @@ def new(
     folder = new_plugin(name, out, kinds=[k.strip() for k in kinds.split(",")] if kinds else KINDS)
     if output.as_json({"folder": folder, "name": name}):
         return
-    word = in_shell(folder)
-    print(f"made {folder}\n\n  pip install -e {word}\n  molvis check {name}\n  pytest {word}")
+    word, with_tests = in_shell(folder), in_shell(f"{folder}[test]")
+    print(f"made {folder}\n\n  pip install -e {with_tests}\n  molvis check {name}\n  pytest {word}")

@@ -60,10 +60,7 @@ def new_plugin(name: str, out: Path | None = None, *, kinds: Sequence[str] = KIN
     try:
         with replacing_folder(folder) as fresh:
             for source in sorted(template_folder().rglob("*")):
-                if (
-                    source.suffix not in (".py", ".toml", ".md", ".typed")
-                    or source.stem.removeprefix("test_") in left_out
-                ):
+                if source.suffix not in _SUFFIXES or source.stem.removeprefix("test_") in left_out:
                     continue
                 relative = source.relative_to(template_folder()).as_posix()
                 place = relative.replace("molvis_template", module).replace("template", short.replace("-", "_"))
