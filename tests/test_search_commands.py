@@ -157,7 +157,7 @@ def test_identify_ends_with_3_when_nothing_could_be_searched(capsys: pytest.Capt
         ("evaluate bundle bundle data --library index", "2 bundles and 1 indexes"),
         ("evaluate bundle data --library index --fold tset", "Did you mean 'test'?"),
         ("evaluate bundle data --library index --scope massive", "Did you mean 'mass'?"),
-        ("evaluate bundle nowhere --library index", "nowhere: no such file or folder; a dataset is wanted"),
+        ("evaluate bundle nowhere --library index", "nowhere: no such file or folder; give a dataset"),
         ("calibrate bundle data --library index --fold vall", "Did you mean 'val'?"),
     ],
 )

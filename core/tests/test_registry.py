@@ -168,7 +168,7 @@ def test_a_target_that_cannot_be_imported_says_how_to_mend_it(target: str, reaso
         ),
         ({"use": "needs"}, "pairs.1: loss 'needs' needs dim"),
         ({"use": "margin", "margin": -1}, "pairs.1: loss 'margin' refused .*margin is negative"),
-        ({"margin": 1}, "pairs.1: the key 'use' with a component's name is wanted"),
+        ({"margin": 1}, "pairs.1: the key 'use' must name a component"),
     ],
 )
 def test_an_argument_that_does_not_fit_names_place_component_and_key(

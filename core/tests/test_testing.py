@@ -127,7 +127,7 @@ class Unsendable(PeakEncoder):
     [
         (checks.encoder_ignores_neighbours, Leaky, "record 0 comes out different alone and among 2 others"),
         (checks.encoder_gives_unit_rows, Long, "rows have norms from 2.0"),
-        (checks.encoder_gives_unit_rows, Short, r"3 records gave shape \(1, 8\); \(3, 8\) is wanted"),
+        (checks.encoder_gives_unit_rows, Short, r"3 records must give shape \(3, 8\), got \(1, 8\)"),
         (checks.encoder_gives_unit_rows, nn.Identity, "lacks accepts, dim, collate"),
         (checks.encoder_parameters_learn, Idle, "no gradient reaches unused.weight, unused.bias"),
         (checks.encoder_is_deterministic, Restless, "two calls give different rows"),

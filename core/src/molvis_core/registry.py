@@ -127,7 +127,7 @@ def load(kind: str, name: str) -> Any:
 
 
 def recogniser(found: Component) -> Callable[[Path], bool] | None:
-    """What says whether a file is a reader's own; None where the component names nothing.
+    """The function that returns whether a file is a reader's own; None where the component names none.
 
     Raises:
         PluginError: see `load`.
@@ -194,9 +194,7 @@ def spec_name(spec: Mapping[str, Any] | str, *, where: str = "") -> tuple[str, d
     if isinstance(spec, str):
         return spec, {}
     if not isinstance(spec.get("use"), str):
-        raise ConfigError(
-            f"{where or 'component'}: the key 'use' with a component's name is wanted, found {dict(spec)}"
-        )
+        raise ConfigError(f"{where or 'component'}: the key 'use' must name a component, found {dict(spec)}")
     return spec["use"], {k: v for k, v in spec.items() if k != "use"}
 
 

@@ -144,7 +144,7 @@ def test_an_index_is_opened_as_it_is_and_refused_to_another_bundle(bundle: Bundl
     assert isinstance(open_candidates(tmp_path / "index", bundle), Index)
     with pytest.raises(IndexFileError, match="made by bundle"):
         open_candidates(tmp_path / "index", barcode.make_bundle(tmp_path / "same", same=True))
-    with pytest.raises(IndexFileError, match="no such file or folder; a file of structures is wanted, or an index"):
+    with pytest.raises(IndexFileError, match="no such file or folder; give a file of structures, or an index"):
         open_candidates(tmp_path / "nowhere", bundle)
 
 

@@ -102,7 +102,7 @@ def test_a_component_may_be_named_by_a_string_alone() -> None:
             "run.toml:9: encoders.msms: encoder 'spectra' has no argument 'dimm'. Did you mean 'dim'?",
         ),
         ("dim = 32", "use = 32", "run.toml: not TOML"),
-        ('use = "spectra"\ndim = 32', "dim = 32", "encoders.msms: the key 'use' with a component's name is wanted"),
+        ('use = "spectra"\ndim = 32', "dim = 32", "encoders.msms: the key 'use' must name a component"),
         ("epochs = 3", "epochs = ", "run.toml: not TOML: Invalid value (at line 21"),
         ('reference = "structure"', 'reference = "structure"\nnegatives = 5', "negatives = 5 needs [negatives] path"),
     ],

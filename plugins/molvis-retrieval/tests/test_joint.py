@@ -397,7 +397,7 @@ def test_training_sees_random_subsets_and_teaches_the_other_encoders_too(
         assert any(not torch.equal(before[k], after[k]) for k in before if k.startswith(name))
 
 
-def test_an_encoder_runs_for_company_where_no_unknown_has_its_modality() -> None:
+def test_an_encoder_runs_on_padding_where_no_unknown_has_its_modality() -> None:
     encoders = {"msms": toy.Peaks(dropout=0.0), "ir": toy.Waves(dropout=0.0)}
     rng, known = np.random.default_rng(0), structure("CCO")
     unknowns = [{"msms": [spectrum(known, rng)]}, {"msms": [spectrum(known, rng)]}]

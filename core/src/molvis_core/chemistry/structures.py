@@ -37,7 +37,7 @@ def parse_mol(text: str) -> Mol:
     """
     stripped = text.strip() if text else ""
     if not stripped:
-        raise StructureError("the structure is empty; a SMILES, an InChI or a Molfile is wanted")
+        raise StructureError("the structure is empty; give a SMILES, an InChI or a Molfile")
     if "V2000" in text or "V3000" in text:
         return parse_molfile(text)
     return _parse_inchi(stripped) if stripped.startswith("InChI=") else parse_smiles(stripped)

@@ -13,7 +13,7 @@ def existing(*paths: Path | str | None, what: str = "") -> None:
 
     Args:
         paths: files or folders; None is left out. Of FILE#ENTRY the file counts.
-        what: is wanted there.
+        what: that must be there, such as `a dataset`.
 
     Raises:
         ReadError: the first that is missing.
@@ -24,7 +24,7 @@ def existing(*paths: Path | str | None, what: str = "") -> None:
         recover(Path(path))
         if Path(path).exists() or Path(str(path).rpartition("#")[0] or "?").exists():
             continue
-        raise ReadError(Path(path), f"no such file or folder{f'; {what} is wanted' if what else ''}")
+        raise ReadError(Path(path), f"no such file or folder{f'; give {what}' if what else ''}")
 
 
 def writable(*paths: Path | None) -> None:

@@ -30,7 +30,7 @@ def encoder_gives_unit_rows(encoder: Any, records: Sequence[Any]) -> None:
         require(isinstance(record, encoder.accepts), f"a {type(record).__name__} is not what the encoder accepts")
     rows = _encode(evaluating(encoder), records)
     wanted = (len(records), encoder.dim)
-    require(rows.shape == wanted, f"{len(records)} records gave shape {rows.shape}; {wanted} is wanted")
+    require(rows.shape == wanted, f"{len(records)} records must give shape {wanted}, got {rows.shape}")
     require(np.isfinite(rows).all(), "an embedding is not finite")
     norms = np.linalg.norm(rows, axis=1)
     require(np.allclose(norms, 1, atol=1e-4), f"rows have norms from {norms.min():.6f} to {norms.max():.6f}, not 1")

@@ -91,7 +91,7 @@ def fitter_keeps_the_prior_of_the_unseen(fitter: Any, records: Sequence[Any], na
     elif isinstance(belief, Uniform):
         mean, sd = (belief.low + belief.high) / 2, (belief.high - belief.low) / math.sqrt(12)
     else:
-        raise ContractError(f"{name!r} is fixed in the prior; an estimated parameter is wanted")
+        raise ContractError(f"{name!r} is fixed in the prior; name a parameter that is estimated")
     width = math.sqrt(fit.covariance[where, where])
     require(0.8 < width / sd < 1.25, f"{name} is unseen, but its sd went from {sd:.4g} in the prior to {width:.4g}")
     off = abs(fit.values[where] - mean)

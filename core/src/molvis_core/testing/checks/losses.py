@@ -27,7 +27,7 @@ def _value(loss: Any, *pairs: Any) -> float:
 
     with torch.no_grad():
         found = loss(*pairs)
-    require(tuple(found.shape) == (), f"the loss has shape {tuple(found.shape)}; a scalar is wanted")
+    require(tuple(found.shape) == (), f"the loss must be a scalar, got shape {tuple(found.shape)}")
     return float(found)
 
 

@@ -23,7 +23,7 @@ def scorer_gives_features(scorer: Any, query: Any, candidates: Sequence[Structur
     require(isinstance(query, scorer.accepts), f"a {type(query).__name__} is not what the scorer accepts")
     for some in (list(candidates), []):
         found, wanted = np.asarray(scorer(query, some)), (len(some), len(scorer.features))
-        require(found.shape == wanted, f"{len(some)} candidates gave shape {found.shape}; {wanted} is wanted")
+        require(found.shape == wanted, f"{len(some)} candidates must give shape {wanted}, got {found.shape}")
         require(np.isfinite(found).all(), "a feature is not finite")
 
 
@@ -71,7 +71,7 @@ def scorer_keeps_what_it_learned(scorer: Any, examples: Sequence[RankedQuery]) -
         written.mkdir()
         learned.save(written)
         odd = [f.name for f in written.iterdir() if not f.is_file() or f.suffix not in STATE_SUFFIXES]
-        require(not odd, f"save wrote {', '.join(odd)}; files ending in {', '.join(STATE_SUFFIXES)} are wanted")
+        require(not odd, f"save must write files ending in {', '.join(STATE_SUFFIXES)}, got {', '.join(odd)}")
         fresh.load(written)
         require(_equal(_columns(fresh, examples), wanted), "what save wrote gives other features when it is loaded")
 

@@ -19,7 +19,7 @@ def target_is_a_likeness(target: Any, structures: Sequence[Structure]) -> None:
     wanted, weight = target(left, right)
     shape = (len(structures), len(structures) - 1)
     for name, matrix in (("target", wanted), ("weight", weight)):
-        require(tuple(matrix.shape) == shape, f"the {name} has shape {tuple(matrix.shape)}; {shape} is wanted")
+        require(tuple(matrix.shape) == shape, f"the {name} must have shape {shape}, got {tuple(matrix.shape)}")
         require(bool(torch.isfinite(matrix).all()), f"the {name} is not finite")
         inside = float(matrix.min()) >= 0 and float(matrix.max()) <= 1 + 1e-6
         require(inside, f"the {name} runs from {float(matrix.min())} to {float(matrix.max())}, beyond [0, 1]")
