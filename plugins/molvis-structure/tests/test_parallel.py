@@ -99,9 +99,13 @@ parallel.in_parallel(test_parallel._tell, ["C"] * 100_000, processes=2)
 
 
 def _tell(smiles: str) -> str:
-    print(this_process(), flush=True)
+    # In one call of the system: an unbuffered `print` makes two, and lines of several processes would mix.
+    os.write(sys.stdout.fileno(), f"{this_process()}\n".encode())
     time.sleep(0.01)
     return smiles
+
+
+PATIENCE = 300.0  # seconds: a machine may have much else to do
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
@@ -114,8 +118,11 @@ def test_workers_end_with_a_parent_that_is_killed() -> None:
         workers.add(Owner.parse(parent.stdout.readline().strip()))
     parent.kill()
     try:
-        # Its standard output ends when the last of those that write there does.
-        parent.communicate(timeout=60)
+        # Its standard output ends when the last of those that write there closes it, shortly before it is gone.
+        parent.communicate(timeout=PATIENCE)
+        end = time.monotonic() + PATIENCE
+        while not all(worker.is_gone() for worker in workers) and time.monotonic() < end:
+            time.sleep(0.05)
     except subprocess.TimeoutExpired:
         for worker in workers:
             os.kill(worker.pid, signal.SIGKILL)
