@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import uuid
 from importlib.util import find_spec
 from pathlib import Path
 
 import jaxtyping
 import pytest
+import shared
 
 # Tests are small: threads of their own would only fight with those of the tests beside them. Those of Numba wait for
 # each other with the processor busy, which takes thirty times as long as the work.
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")
 
-# Processes of one test run share what is costly to make: those that pytest starts inherit the name.
-os.environ.setdefault("MOLVIS_TEST_RUN", uuid.uuid4().hex)
+shared.name_the_run()
 
 # How long an input takes to be made says how busy the machine is.
 if find_spec("hypothesis"):
@@ -43,8 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Delete what the processes of this run shared, when the last of them has ended."""
-    if find_spec("sybil") and not hasattr(session.config, "workerinput"):
-        pages.forget_prepared()
+    if not hasattr(session.config, "workerinput"):
+        shared.forget()
 
 
 @pytest.fixture

@@ -16,10 +16,12 @@ from typing import Any
 
 import pages
 import pytest
+import shared
 from hatchling.builders.wheel import WheelBuilder
 
 import molvis_retrieval
 from molvis_core import plugins as discovery
+from molvis_retrieval.library import Library
 
 pytestmark = pytest.mark.full
 
@@ -93,6 +95,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
             patch.chdir(tmp_path_factory.mktemp("tutorial"))
             patch.setattr(sys, "path", [*sys.path])
             patch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+            patch.setattr(Library, "read", shared.read_library)
             reader = Reader()
             reader.follow(PAGE)
             yield reader

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+import shared
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
@@ -49,36 +49,21 @@ def run(line: str) -> str:
     return output.getvalue()
 
 
-def _shared() -> Path:
-    """A folder that all processes of a test run share; `conftest.py` names the run."""
-    return Path(tempfile.gettempdir()) / f"molvis-prepared-{os.environ['MOLVIS_TEST_RUN']}"
-
-
 def prepared() -> Path:
-    """What the first example makes, which several pages go on from: one process of a test run makes it for all."""
-    folder = _shared()
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            unfinished = folder.with_suffix(".unfinished")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir()
-            with contextlib.chdir(unfinished):
-                run(f"python {ROOT / 'examples' / 'getting_started.py'}")
-            unfinished.rename(folder)
-    return folder
+    """What the first example makes, which several pages go on from."""
 
+    def make(folder: Path) -> None:
+        with contextlib.chdir(folder):
+            run(f"python {ROOT / 'examples' / 'getting_started.py'}")
 
-def forget_prepared() -> None:
-    """Delete it, at the end of a test run."""
-    folder = _shared()
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.rmtree(folder.with_suffix(".unfinished"), ignore_errors=True)
-    Path(f"{folder}.lock").unlink(missing_ok=True)
+    return shared.made("getting-started", make)
 
 
 def _evaluate(example: Example) -> None:
     commands = str(example.parsed).replace("\\\n", " ").splitlines()
     for command in commands:
+        if command == "$ molvis demo --out demo-output":  # as if it had run before: it opens the index that it finds
+            shutil.copytree(shared.libraries(), "demo-output")
         if command == "$ python examples/getting_started.py":
             shutil.copytree(prepared(), ".", dirs_exist_ok=True)
         elif command.startswith("$ "):

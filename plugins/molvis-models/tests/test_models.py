@@ -6,7 +6,9 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import shared
 
 import molvis_core
 import molvis_retrieval
@@ -44,7 +46,7 @@ def spectra() -> list[Measurement]:
 
 @pytest.fixture(scope="module")
 def library() -> Library:
-    return Library.read(molvis_core.load("example", "demo-library"))
+    return shared.read_library(molvis_core.load("example", "demo-library"))
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +92,8 @@ def test_precursors_of_the_demo_agree_with_their_compounds(spectra: list[Measure
 def test_the_demo_library_holds_every_compound_of_the_demo_and_ten_candidates_of_its_mass(
     spectra: list[Measurement], library: Library
 ) -> None:
-    assert library.problems == ()
-    assert len(library) >= 50_000
+    rows = pq.read_metadata(molvis_core.load("example", "demo-library")).num_rows
+    assert len(library) == rows >= 50_000  # none is refused, and none comes twice
     rivals = []
     for item in spectra:
         assert item.structure is not None
