@@ -6,7 +6,7 @@ k fit parameters, s samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
@@ -295,7 +295,7 @@ class Learns(Protocol):
         ...
 
     def save(self, folder: Path) -> None:
-        """Write what was learned into an empty folder: files ending in .safetensors, .arrow, .toml or .json."""
+        """Write what was learned into an empty folder: files ending in .safetensors, .arrow, .parquet, .toml, .json."""
         ...
 
     def load(self, folder: Path) -> None:
@@ -304,6 +304,35 @@ class Learns(Protocol):
         Raises:
             BundleError: a file is missing or damaged, or it is of a scorer with other settings.
         """
+        ...
+
+
+@runtime_checkable
+class UsesReferences(Protocol):
+    """A scorer whose evidence is from measurements of known compounds.
+
+    Attributes:
+        usual_weights: of its features that say something of measured compounds alone. Calibration leaves the references
+            of a query's own compound out, so that weights are those of unknown compounds, and never meets these.
+    """
+
+    @property
+    def usual_weights(self) -> Mapping[str, float]: ...  # noqa: D102
+
+    def with_references(self, path: Path) -> Self:
+        """The same scorer with the references of a further folder; this one stays as it is.
+
+        Raises:
+            molvis_core.errors.MolvisError: there is no such folder, or it is damaged.
+        """
+        ...
+
+    def without(self, compounds: Collection[str]) -> Self:
+        """The same scorer without references of some compounds, named by the first blocks of their InChIKeys."""
+        ...
+
+    def reference(self, candidate: Structure, like: Any, /) -> Any | None:
+        """The reference of a candidate that supports it most, for reports; None where none does."""
         ...
 
 

@@ -36,6 +36,12 @@ def molvis_components() -> list[Component]:
             target="molvis_msms.scorers.explained_peaks:ExplainedPeaks",
             summary="Peaks explained by substructures of the candidate, by how many bonds must break.",
         ),
+        Component(
+            kind="scorer",
+            name="nearest-spectra",
+            target="molvis_msms.scorers.nearest_spectra:NearestSpectra",
+            summary="Known spectra of the candidate, and votes of the known spectra that are most like the query.",
+        ),
         _reader("mgf", "mgf", "read_mgf", "Mascot generic format.", ".mgf"),
         _reader("msp", "msp", "read_msp", "NIST, MoNA, RIKEN and MassBank libraries in MSP format.", ".msp"),
         _reader("massbank", "massbank", "read_massbank", "MassBank records.", ".txt", recognises="is_massbank"),

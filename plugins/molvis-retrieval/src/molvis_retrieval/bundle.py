@@ -145,6 +145,10 @@ class Bundle:
         content = {**self._content, "calibration": to_plain(calibration)}
         return replace(self, calibration=calibration, digest=checksum(content), _content=content)
 
+    def with_references(self, path: Path) -> Bundle:
+        """The same bundle with further references for its scorers, as `Channels.with_references` adds them."""
+        return replace(self, _channels=[self.channels.with_references(path, self.name)])
+
     def embed(
         self,
         modality: str,

@@ -116,7 +116,7 @@ def digest_of(encoders: Mapping[str, Any], weights: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-_STATE_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,98}\.(safetensors|arrow|toml|json)")
+_STATE_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,98}\.(safetensors|arrow|parquet|toml|json)")
 """Names of files that hold what a scorer learned: none of a folder, and of formats that hold data and no code."""
 _SCORER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,98}")
 
@@ -145,7 +145,7 @@ def write_states(path: Path, scorers: Mapping[str, Learns]) -> dict[str, dict[st
         if odd or not files or not _SCORER.fullmatch(key):
             raise BundleError(
                 f"scorers.{key} wrote {', '.join(odd or [f.name for f in files]) or 'nothing'}; files ending in "
-                ".safetensors, .arrow, .toml or .json are wanted"
+                ".safetensors, .arrow, .parquet, .toml or .json are wanted"
             )
         digests[key] = {f.name: file_sha256(f) for f in files}
     return digests

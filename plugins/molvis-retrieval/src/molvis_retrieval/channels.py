@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from molvis_core import registry
 from molvis_core.errors import BundleError
-from molvis_core.interfaces import Learns
+from molvis_core.interfaces import Learns, UsesReferences
 from molvis_nn.sizes import refuse_absurd
 from molvis_retrieval.bundle_folder import states_folder
 from molvis_retrieval.config import RunConfig, is_fused, parts_of
@@ -78,6 +78,26 @@ class Channels:
             scorers[key] = ScorerChannel(built, registry.component("scorer", registry.spec_name(spec)[0]).modality)
         fusions = {key: parts_of(config, key) for key in config.encoders if is_fused(config, key)}
         return cls(tuple(key for key in config.encoders if key not in fusions), fusions, scorers)
+
+    def with_references(self, path: Path, name: str) -> Channels:
+        """The same, with further references for the scorers that use some.
+
+        Args:
+            path: of the folder.
+            name: of the bundle, for messages.
+
+        Raises:
+            BundleError: no scorer uses references.
+            molvis_core.errors.MolvisError: there is no such folder, or it is damaged.
+        """
+        using = {key: one for key, one in self.scorers.items() if isinstance(one.scorer, UsesReferences)}
+        if not using:
+            raise BundleError(
+                f"bundle {name!r} has no scorer that uses references. Train one that has: [scorers.references] "
+                'use = "nearest-spectra"'
+            )
+        more = {key: replace(one, scorer=one.scorer.with_references(path)) for key, one in using.items()}
+        return replace(self, scorers={**self.scorers, **more})
 
     @property
     def modalities(self) -> tuple[str, ...]:

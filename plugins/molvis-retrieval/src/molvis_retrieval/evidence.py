@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from jaxtyping import Bool, Float, Int64
 from molvis_core.errors import (
     ScoreError,
 )
+from molvis_core.interfaces import UsesReferences
 from molvis_core.records import PeakList, Structure
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.unknowns import Unknown
@@ -51,6 +53,16 @@ class Weigher:
         self.calibration = bundle.calibration
         self.complete = rerank or not bundle.channels.scorers
         self.scorers = dict(bundle.channels.scorers) if rerank and bundle.calibration.weights else {}
+
+    def without(self, compounds: Collection[str]) -> Weigher:
+        """The same without references of some compounds, for queries that are to be like those of unknown ones."""
+        using = {key: one for key, one in self.scorers.items() if isinstance(one.scorer, UsesReferences)}
+        if not using:
+            return self
+        out = copy.copy(self)
+        fewer = {key: replace(one, scorer=one.scorer.without(compounds)) for key, one in using.items()}
+        out.scorers = {**self.scorers, **fewer}
+        return out
 
     def takes(self, key: str, modality: str, record: Any) -> bool:
         """Whether a scorer has something to say about a record."""

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from molvis_core.chemistry.drawing import draw_structure, formula_html
 from molvis_core.errors import MolvisError
 from molvis_core.html import render_page
-from molvis_core.interfaces import Explains
+from molvis_core.interfaces import Explains, UsesReferences
 from molvis_core.progress import Progress
-from molvis_core.records import PeakList, Value
+from molvis_core.records import PeakList, Structure, Value
 from molvis_retrieval.drawing import Picture, draw_record
 from molvis_retrieval.presence import UNLIKELY, words
 from molvis_retrieval.references import Reference, confidence
@@ -150,10 +150,12 @@ def render_report(
         shown: candidates drawn for each query.
         date: to print; now, if none is given.
         reference: spectra of structures, such as `molvis_retrieval.references.read_references` reads or a model
-            predicts: that of the first candidate is drawn below the unknown's, upside down.
+            predicts: that of the first candidate is drawn below the unknown's, upside down. Without it, what the
+            bundle's scorers know where it supports the candidate.
         progress: called with the queries done and in all.
     """
     explainers = [s for s in bundle.scorers.values() if isinstance(s, Explains)] if bundle else []
+    reference = reference or _known_references(bundle)
     sections: list[Section] = []
     for number, one in enumerate(found, start=1):
         sections.append(_section(one, explainers, shown, reference))
@@ -172,6 +174,19 @@ def render_report(
         calibrated=bundle is None or bool(bundle.calibration.fitted_on),
         fitted_on=bundle.calibration.fitted_on if bundle else "",
     )
+
+
+def _known_references(bundle: Bundle | None) -> Reference | None:
+    """Spectra that scorers know of a structure, where they support it; the first scorer's that knows one."""
+    using: list[Any] = [s for s in bundle.scorers.values() if isinstance(s, UsesReferences)] if bundle else []
+    if not using:
+        return None
+
+    def reference(structure: Structure, like: PeakList) -> PeakList | None:
+        known = (s.reference(structure, like) for s in using if isinstance(like, s.accepts))
+        return next((spectrum for spectrum in known if spectrum is not None), None)
+
+    return reference
 
 
 def _facts(bundle: Bundle | None, index: Index | None, settings: Mapping[str, object]) -> list[tuple[str, str, str]]:

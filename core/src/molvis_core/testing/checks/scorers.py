@@ -76,7 +76,7 @@ def scorer_keeps_what_it_learned(scorer: Any, examples: Sequence[RankedQuery]) -
         require(_equal(_columns(fresh, examples), wanted), "what save wrote gives other features when it is loaded")
 
 
-STATE_SUFFIXES = (".safetensors", ".arrow", ".toml", ".json")
+STATE_SUFFIXES = (".safetensors", ".arrow", ".parquet", ".toml", ".json")
 """Endings of the files in which a scorer keeps what it learned: formats that hold data and no code."""
 
 

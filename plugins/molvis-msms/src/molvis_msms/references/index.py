@@ -143,18 +143,25 @@ class References:
             return None
         return Structure(smiles, key, formula or "", mass or 0.0, charge or 0, name)
 
-    def allowed(self, ionmode: str | None = None, without: Collection[str] = ()) -> Bool[np.ndarray, " n"]:
+    @cached_property
+    def _known(self) -> Bool[np.ndarray, " n"]:
+        return np.array([bool(compound) for compound in self.compounds])
+
+    def allowed(
+        self, ionmode: str | None = None, without: Collection[str] = (), known: bool = False
+    ) -> Bool[np.ndarray, " n"]:
         """Which rows may be found.
 
         Args:
             ionmode: of the query: rows of the other polarity are left out.
             without: compounds that are left out, by first blocks of InChIKeys.
+            known: only those whose structure is known.
         """
         sign = {"positive": 1, "negative": -1}.get(ionmode or "", 0)
         out = self._polarity != -sign if sign else np.ones(len(self), dtype=bool)
         for compound in without:
             out[self.rows_of.get(compound, [])] = False
-        return out
+        return out & self._known if known else out
 
     def near(self, precursor_mz: float, tolerance: Tolerance) -> Int64[np.ndarray, " _"]:
         """Rows whose precursor lies within a tolerance of another; ppm are of the mean of the two."""
@@ -174,6 +181,7 @@ class References:
         least: float = 0.0,
         matched: int = 1,
         without: Collection[str] = (),
+        known: bool = False,
     ) -> Found:
         """The references most like a query; exact.
 
@@ -185,6 +193,7 @@ class References:
             least: similarity of the last of them.
             matched: pairs of peaks that each has at least.
             without: compounds that are left out, by first blocks of InChIKeys.
+            known: only references whose structure is known.
 
         Raises:
             ConfigError: `top` or `matched` is below 1, or `precursor` is given and the query's is not known.
@@ -193,7 +202,7 @@ class References:
         if top < 1 or matched < 1:
             raise ConfigError(f"top and matched must be positive, got {top} and {matched}")
         prepared = similarity.prepare(query)
-        allowed = self.allowed(query.ionmode, without)
+        allowed = self.allowed(query.ionmode, without, known)
         if precursor is not None:
             if query.precursor_mz is None:
                 raise ConfigError("the spectrum has no precursor m/z; search without a tolerance of the precursor")

@@ -173,7 +173,7 @@ def presence_cases(
     maker = _Maker(bundle, Weigher(bundle), index, _Pool.of(measurements), ppm, per_compound, thinned, kinds, rng)
     out: list[PresenceCase] = []
     for done, (key, found) in enumerate(compounds.items(), start=1):
-        out += maker.cases(key, found)
+        out += dataclasses.replace(maker, weigh=maker.weigh.without([key])).cases(key, found)
         if progress:
             progress(done, len(compounds))
     return out

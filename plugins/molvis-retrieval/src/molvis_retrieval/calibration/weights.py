@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from jaxtyping import Float
 from molvis_core.errors import (
     DatasetError,
 )
+from molvis_core.interfaces import UsesReferences
 from molvis_core.progress import Progress
 from molvis_core.records import Measurement, Structure
 from molvis_core.ties import first_largest
@@ -72,7 +73,8 @@ def calibrate(
     cases: list[_Case] = []
     repeated: list[_Case] = []
     for done, (key, found) in enumerate(compounds.items(), start=1):
-        single, several = maker.cases(key, found, embedded)
+        own = replace(maker, weigh=weigh.without([key]))
+        single, several = own.cases(key, found, embedded)
         cases += single
         repeated += several
         if progress:
@@ -84,6 +86,7 @@ def calibrate(
     names = [columns[i] for i in kept]
     weights = _similarities_upwards([(c.values[:, kept], c.truth, c.share) for c in cases], penalty, names, embedded)
     fitted = dict(zip(names, weights.tolist(), strict=True)) | _alone(cases, penalty, embedded)
+    fitted |= _never_met(weigh, columns, cases)
     old = {k: v for k, v in bundle.calibration.weights.items() if not _concerns(k, fitted)}
     full = np.zeros(len(columns))
     full[kept] = weights
@@ -153,6 +156,18 @@ def _measured(name: str, weigh: Weigher, compounds: Mapping[str, Mapping[str, Se
     if key not in weigh.scorers:
         return False
     return any(weigh.takes(key, m, i.record) for c in compounds.values() for m, items in c.items() for i in items[:1])
+
+
+def _never_met(weigh: Weigher, columns: Sequence[str], cases: Sequence[_Case]) -> dict[str, float]:
+    """Usual weights of features that no case has, for references of a query's own compound are left out of them."""
+    usual = {
+        f"{key}.{feature}": float(weight)
+        for key, one in weigh.scorers.items()
+        if isinstance(one.scorer, UsesReferences)
+        for feature, weight in one.scorer.usual_weights.items()
+    }
+    met = np.any([case.values.any(axis=0) for case in cases], axis=0)
+    return {name: usual[name] for name, seen in zip(columns, met, strict=True) if name in usual and not seen}
 
 
 def _concerns(name: str, fitted: Mapping[str, float]) -> bool:

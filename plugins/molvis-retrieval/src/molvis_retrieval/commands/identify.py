@@ -13,7 +13,17 @@ from molvis_core.completion import names
 from molvis_core.errors import ConfigError
 from molvis_files.arguments import existing, writable
 from molvis_retrieval.commands.found import show_found
-from molvis_retrieval.commands.options import Adducts, BundleName, Candidates, Device, Library, Ppm, Reader, Reference
+from molvis_retrieval.commands.options import (
+    Adducts,
+    BundleName,
+    Candidates,
+    Device,
+    Library,
+    Ppm,
+    Reader,
+    Reference,
+    References,
+)
 
 if TYPE_CHECKING:
     from molvis_core.records import Measurement
@@ -55,6 +65,7 @@ def identify(
     json_file: Annotated[Path | None, typer.Option(help="Write JSON; --json prints it.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report to look at.")] = None,
     reference: Reference = None,
+    references: References = None,
     full: Annotated[bool, typer.Option("--full", help="Print all candidates, however many queries there are.")] = False,
     device: Device = None,
 ) -> None:
@@ -69,6 +80,7 @@ def identify(
     Exit status 0: at least one query was searched. 3: none was, for want of spectra, of their masses or of candidates.
     """
     _check_paths(files or (), [*(msms or ()), *(ir or ())], library, reference, (csv, html, json_file))
+    existing(*(references or ()), what="an index of reference spectra")
     from molvis_retrieval import load_bundle
     from molvis_retrieval.candidates import looks_everywhere
     from molvis_retrieval.identification import identify as search
@@ -80,6 +92,8 @@ def identify(
             "(molvis identify --msms a.mgf --ir b.jdx --ccs 145.2)"
         )
     opened = load_bundle(bundle)
+    for folder in references or ():
+        opened = opened.with_references(folder)
     queries, problems = _read_all(files, modality, reader) if files else _read_one(parts, ccs or (), adduct)
     known = mass is not None or formula is not None
     index = open_library(

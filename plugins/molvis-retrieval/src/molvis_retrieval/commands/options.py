@@ -35,3 +35,10 @@ Reference = Annotated[
     Path | None,
     typer.Option(help="Spectra of known structures: the report holds that of the first candidate beside."),
 ]
+References = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Index of spectra of known compounds (molvis references build) as evidence, for a bundle with a scorer "
+        "that uses some; several."
+    ),
+]

@@ -1,0 +1,290 @@
+"""`nearest-spectra`: evidence from known spectra, those of a candidate and those that are most like the query."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from molvis_core.chemistry.structures import parse_smiles
+from molvis_core.errors import BundleError, ConfigError, IndexFileError, MolvisError, TrainingError
+from molvis_core.progress import StageProgress
+from molvis_core.records import Measurement, PeakList, RankedQuery, Structure
+from molvis_msms.references.folder import FOLDER, TABLE
+from molvis_msms.references.index import References
+from molvis_msms.references.similarity import Similarity, Tolerance
+
+_NEAR = Tolerance(20, "ppm")
+"""How near in precursor the compounds are that a candidate's own spectra are told from, in learning."""
+_STATE = "support.json"
+
+
+class NearestSpectra:
+    """Votes of the known spectra that are most like the query's, and spectra of the candidate itself.
+
+    `vote` is the mean, over the nearest references, of their similarity to the query times the squared Tanimoto
+    similarity of their structure with the candidate's (ECFP4); `nearest` is the largest product without the square.
+    Spectra are compared by the cosine of peaks and neutral losses, by square roots of intensities. `same-compound` is 0
+    where no spectrum of the candidate is known. Elsewhere it is the logarithm of how much more often spectra of one
+    compound are as similar as the best of them is to the query than spectra of two compounds of one mass; what that is
+    was learned.
+
+    Training makes an index of the training fold's spectra; `references` and `with_references` add others.
+
+    Args:
+        references: folder of an index that `molvis references build` made; none where it is empty.
+        neighbours: references that vote.
+        tolerance: of m/z in Da.
+    """
+
+    accepts = PeakList
+    features: tuple[str, ...] = ("vote", "nearest", "same-compound")
+
+    def __init__(self, references: str = "", neighbours: int = 10, tolerance: float = 0.01) -> None:
+        if neighbours < 1:
+            raise ConfigError(f"nearest-spectra: neighbours must be positive, got {neighbours}")
+        if not tolerance > 0:
+            raise ConfigError(f"nearest-spectra: tolerance must be positive, got {tolerance}")
+        self.neighbours, self.tolerance = neighbours, tolerance
+        self._similarity = Similarity("peaks-and-losses", Tolerance(tolerance))
+        self._added: tuple[References, ...] = (References.open(references),) if references else ()
+        self._learned: References | None = None
+        self._files: dict[str, bytes] = {}
+        self._support = SUPPORT
+        self._without: frozenset[str] = frozenset()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> NearestSpectra:
+        return copy.copy(self)  # indexes are never changed
+
+    @property
+    def indexes(self) -> tuple[References, ...]:
+        """The references, what was learned first."""
+        return (*((self._learned,) if self._learned is not None else ()), *self._added)
+
+    @property
+    def usual_weights(self) -> Mapping[str, float]:
+        """Of what no calibration meets, as it leaves a query's own compound out: `same-compound` is a logit."""
+        return {"same-compound": 1.0}
+
+    def with_references(self, path: Path | str) -> NearestSpectra:
+        """The same scorer with the references of a further index.
+
+        Raises:
+            IndexFileError: there is no such index, or it is damaged.
+        """
+        out = copy.copy(self)
+        out._added = (*self._added, References.open(path))
+        return out
+
+    def without(self, compounds: Collection[str]) -> NearestSpectra:
+        """The same scorer without references of some compounds, by the first blocks of their InChIKeys."""
+        out = copy.copy(self)
+        out._without = self._without | frozenset(compounds)
+        return out
+
+    def __call__(self, query: PeakList, candidates: Sequence[Structure]) -> Float[np.ndarray, "m f"]:
+        """One row for each candidate.
+
+        Raises:
+            molvis_core.errors.StructureError: RDKit refuses a candidate.
+        """
+        out = np.zeros((len(candidates), len(self.features)))
+        if not len(query) or not len(candidates):
+            return out
+        voters = self._voters(query)
+        if voters:
+            scores = np.array([score for score, _ in voters])
+            alike = tanimoto([smiles for _, smiles in voters], [candidate.smiles for candidate in candidates])
+            out[:, 0] = (scores[:, None] * alike**2).sum(axis=0) / self.neighbours
+            out[:, 1] = (scores[:, None] * alike).max(axis=0)
+        for row, candidate in zip(out, candidates, strict=True):
+            found = self._best(query, candidate.inchikey14)
+            if found is not None:
+                row[2] = self._logit(found[2], found[3])
+        return out
+
+    def reference(self, candidate: Structure, like: PeakList) -> PeakList | None:
+        """The known spectrum of a candidate that is most like a query, where it supports the candidate; else None."""
+        found = self._best(like, candidate.inchikey14)
+        return None if found is None or self._logit(found[2], found[3]) <= 0 else found[0].spectrum(found[1])
+
+    def learn(
+        self,
+        examples: Sequence[RankedQuery],
+        validation: Sequence[RankedQuery],  # noqa: ARG002 - nothing is stopped by it
+        *,
+        seed: int = 0,  # noqa: ARG002 - nothing is drawn
+        progress: StageProgress | None = None,
+        checkpoint: Path | None = None,  # noqa: ARG002 - it takes seconds
+    ) -> Mapping[str, float]:
+        """Make an index of the examples' spectra, and learn how similar spectra of one compound are.
+
+        Raises:
+            TrainingError: no example has a peak.
+        """
+        items = [
+            Measurement(e.record, known, "msms", name=known.name)
+            for e in examples
+            for known in (e.candidates[e.truth],)
+        ]
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                self._learned = References.of(items, Path(folder) / "references")
+                self._files = _contents(Path(folder) / "references")
+            except IndexFileError as error:
+                raise TrainingError(f"nearest-spectra: there is nothing to learn from: {error}") from error
+        cases = []
+        for row in range(len(self._learned)):
+            cases += self._cases(self._learned, row)
+            if progress:
+                progress(row + 1, len(self._learned), "comparing references")
+        self._support = fit_support(np.array(cases).reshape(-1, 3)) if cases else SUPPORT
+        return {"references": float(len(self._learned)), "compounds": float(len(self._learned.rows_of))}
+
+    def save(self, folder: Path) -> None:
+        """Write the index of references and what was learned of their similarity."""
+        for name, content in self._files.items():
+            (folder / name).write_bytes(content)
+        text = json.dumps({"tolerance": self.tolerance, "support": list(self._support)})
+        (folder / _STATE).write_text(text, encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Take over what `save` wrote.
+
+        Raises:
+            BundleError: a file is missing or damaged, or it is of a scorer with another tolerance.
+        """
+        try:
+            state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+            tolerance, support = float(state["tolerance"]), tuple(float(v) for v in state["support"])
+            self._learned, self._files = References.open(folder), _contents(folder)
+        except (OSError, ValueError, KeyError, TypeError, MolvisError) as error:
+            raise BundleError(f"{folder}: damaged: {error}") from error
+        if len(support) != len(SUPPORT) or not np.isfinite(support).all():
+            raise BundleError(f"{folder / _STATE}: damaged: {len(support)} numbers of support; 3 are wanted")
+        if tolerance != self.tolerance:
+            raise BundleError(f"{folder / _STATE}: learned with a tolerance of {tolerance} Da, not {self.tolerance}")
+        self._support = support
+
+    def _voters(self, query: PeakList) -> list[tuple[float, str]]:
+        """Similarity and SMILES of the nearest references of all indexes."""
+        found: list[tuple[float, str]] = []
+        for index in self.indexes:
+            near = index.search(query, self._similarity, top=self.neighbours, without=self._without, known=True)
+            smiles = (str(index.table["smiles"][int(row)].as_py()) for row in near.rows)
+            found += zip(near.scores.tolist(), smiles, strict=True)
+        return sorted(found, key=lambda one: -one[0])[: self.neighbours]
+
+    def _best(self, query: PeakList, compound: str) -> tuple[References, int, float, int] | None:
+        """The most similar reference of a compound: index, row, similarity, matching peaks; None without any."""
+        if compound in self._without:
+            return None
+        best: tuple[References, int, float, int] | None = None
+        for index in self.indexes:
+            rows = index.rows_of.get(compound)
+            if rows is None or not len(rows := rows[index.allowed(query.ionmode)[rows]]):
+                continue
+            found = index.compare(query, self._similarity, rows)
+            place = int(found.scores.argmax())
+            if best is None or found.scores[place] > best[2]:
+                best = (index, int(rows[place]), float(found.scores[place]), int(found.matched[place]))
+        return best
+
+    def _logit(self, score: float, matched: int) -> float:
+        base, slope, peaks = self._support
+        return float(np.clip(base + slope * score + peaks * np.log1p(matched), -_MOST, _MOST))
+
+    def _cases(self, index: References, row: int) -> list[tuple[float, float, float]]:
+        """Similarity, peaks in common, and 1 for the best other spectrum of a row's compound or 0 for another's.
+
+        The other compounds are those of near precursor, each with its best spectrum.
+        """
+        query = index.spectrum(row)
+        own = index.rows_of[index.compounds[row]]
+        own = own[own != row]
+        near = index.near(query.precursor_mz, _NEAR) if query.precursor_mz is not None else own[:0]
+        rows = np.union1d(own, near[near != row])
+        rows = rows[index.allowed(query.ionmode)[rows]]
+        if not len(rows):
+            return []
+        found = index.compare(query, self._similarity, rows)
+        best: dict[str, int] = {}
+        for place in np.argsort(-found.scores, kind="stable").tolist():
+            best.setdefault(index.compounds[int(rows[place])], place)
+        mine = index.compounds[row]
+        return [
+            (float(found.scores[place]), float(np.log1p(found.matched[place])), float(compound == mine))
+            for compound, place in best.items()
+        ]
+
+
+SUPPORT = (-2.2, 6.0, 0.4)
+"""Before anything is learned: base, weight of the similarity, weight of the logarithm of one more than the peaks in
+common; of the logit that two spectra are of one compound rather than of two of one mass."""
+_MOST = 6.0
+"""No reference says more than that, however similar: isomers have equal spectra."""
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    """The files of an index of references."""
+    return {name: (folder / name).read_bytes() for name in (FOLDER.file, TABLE)}
+
+
+def fit_support(cases: Float[np.ndarray, "n 3"], penalty: float = 1.0) -> tuple[float, ...]:
+    """How similarity and peaks in common tell spectra of one compound from those of two, by logistic regression.
+
+    Both kinds have the same weight in all, so that the logit is the logarithm of a ratio of likelihoods.
+
+    Args:
+        cases: similarity, logarithm of one more than the peaks in common, and 1 for one compound or 0 for two.
+        penalty: of squared weights.
+    """
+    truth = cases[:, 2] > 0.5
+    if truth.all() or not truth.any():
+        return SUPPORT
+    x = np.column_stack([np.ones(len(cases)), cases[:, :2]])
+    share = np.where(truth, 0.5 / truth.sum(), 0.5 / (~truth).sum()) * len(cases)
+    ridge, weights = penalty * np.array([1e-6, 1.0, 1.0]), np.zeros(3)
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
+        slope = x.T @ (share * (truth - p)) - ridge * weights
+        curve = (x * (share * p * (1 - p))[:, None]).T @ x + np.diag(ridge)
+        step = np.linalg.solve(curve, slope)
+        weights = weights + step
+        if np.abs(step).max() < 1e-10:
+            break
+    return tuple(np.round(weights, 6).tolist())
+
+
+@functools.lru_cache(maxsize=100_000)
+def _fingerprint(smiles: str) -> Int64[np.ndarray, " bits"]:
+    """Places of the bits of an ECFP4 fingerprint that are set, ascending."""
+    from rdkit.Chem import rdFingerprintGenerator
+
+    made = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
+    return np.array(made.GetFingerprint(parse_smiles(smiles)).GetOnBits(), dtype=np.int64)
+
+
+def tanimoto(one: Sequence[str], other: Sequence[str]) -> Float[np.ndarray, "n m"]:
+    """Tanimoto similarities of ECFP4 fingerprints, of 2,048 bits.
+
+    Args:
+        one: SMILES.
+        other: SMILES.
+
+    Raises:
+        molvis_core.errors.StructureError: RDKit refuses one of them.
+    """
+    a, b = (np.zeros((len(some), 2048), dtype=np.float32) for some in (one, other))
+    for bits, some in ((a, one), (b, other)):
+        for row, smiles in zip(bits, some, strict=True):
+            row[_fingerprint(smiles)] = 1
+    shared = (a @ b.T).astype(np.float64)
+    either = a.sum(axis=1, dtype=np.float64)[:, None] + b.sum(axis=1, dtype=np.float64) - shared
+    return shared / np.maximum(either, 1)

@@ -1,0 +1,129 @@
+"""Scorers whose evidence is from known compounds: more of it for one search, none of a query's own in calibration."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import barcode
+import numpy as np
+import pytest
+from barcode import STRUCTURES, make_bundle, make_index, measurement
+
+from molvis_core.errors import BundleError, ReadError
+from molvis_core.interfaces import UsesReferences
+from molvis_core.plugins import Component, Plugin
+from molvis_core.records import PeakList, Structure
+from molvis_core.testing import offer
+from molvis_retrieval.bundle import Bundle, load_bundle
+from molvis_retrieval.calibration.weights import calibrate
+from molvis_retrieval.commands.identify import identify as command
+from molvis_retrieval.evidence import Weigher
+from molvis_retrieval.identification import identify
+from molvis_retrieval.report import render_report
+
+
+class Remembers:
+    """Knows the compounds whose keys are in a file: `known` is 1 for those."""
+
+    accepts = PeakList
+    features = ("known", "idle")
+    usual_weights: Mapping[str, float] = {"known": 3.5}
+
+    def __init__(self) -> None:
+        self.compounds: frozenset[str] = frozenset()
+
+    def __call__(self, query: PeakList, candidates: Sequence[Structure]) -> np.ndarray:
+        return np.array([[float(c.inchikey14 in self.compounds), 0.0] for c in candidates]).reshape(-1, 2)
+
+    def with_references(self, path: Path) -> Remembers:
+        out = copy.copy(self)
+        out.compounds = self.compounds | frozenset((path / "keys.txt").read_text(encoding="utf-8").split())
+        return out
+
+    def without(self, compounds: Collection[str]) -> Remembers:
+        out = copy.copy(self)
+        out.compounds = self.compounds - frozenset(compounds)
+        return out
+
+    def reference(self, candidate: Structure, like: Any) -> PeakList | None:
+        return like if candidate.inchikey14 in self.compounds else None
+
+
+@pytest.fixture(autouse=True)
+def toys() -> Iterator[None]:
+    remembers = Component("scorer", "remembers", "test_references_as_evidence:Remembers", "Knows some.")
+    with offer(barcode.PLUGIN), offer(Plugin("remembers", "molvis-remembers", "1.0", "x", (remembers,))):
+        yield
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return make_bundle(tmp_path / "bundle", scorer='{ use = "remembers" }')
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "refs").mkdir()
+    (tmp_path / "refs" / "keys.txt").write_text("\n".join(s.inchikey14 for s in STRUCTURES), encoding="utf-8")
+    return tmp_path / "refs"
+
+
+def test_references_are_added_to_a_copy_of_the_bundle(bundle: Bundle, folder: Path) -> None:
+    assert isinstance(Remembers(), UsesReferences)
+    more = bundle.with_references(folder)
+    assert len(more.scorers["liking"].compounds) == len(STRUCTURES)
+    assert not bundle.scorers["liking"].compounds
+    assert more.digest == bundle.digest
+
+
+def test_a_bundle_that_uses_no_references_says_how_to_get_one_that_does(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(BundleError, match="nearest-spectra"):
+        make_bundle(tmp_path / "plain").with_references(folder)
+
+
+def test_calibration_leaves_the_query_s_own_compound_out(bundle: Bundle, folder: Path, tmp_path: Path) -> None:
+    """With it `known` would be the truth's alone or everybody's; without it, it counts against the truth."""
+    more = bundle.with_references(folder)
+    index = make_index(bundle, tmp_path / "index")
+    items = [measurement(one, noise=0.6, seed=seed) for one in STRUCTURES for seed in range(2)]
+    assert calibrate(more, items, index).weights["liking.known"] < 0
+    nobody = calibrate(bundle, items, index)
+    assert nobody.weights["liking.known"] == 3.5
+    assert nobody.weights["liking.idle"] == 0
+
+
+def test_a_weigher_without_references_is_itself(tmp_path: Path, bundle: Bundle, folder: Path) -> None:
+    plain = Weigher(make_bundle(tmp_path / "plain"))
+    assert plain.without(["A"]) is plain
+    weights = bundle.calibration.weights | {"liking.known": 1.0}
+    more = bundle.with_references(folder)
+    weigher = Weigher(more.with_calibration(dataclasses.replace(more.calibration, weights=weights)))
+    fewer = weigher.without([STRUCTURES[0].inchikey14])
+    query = {"msms": [measurement(STRUCTURES[0]).record]}
+    assert weigher.features(query, STRUCTURES[:2])["liking"][:, 0].tolist() == [1, 1]
+    assert fewer.features(query, STRUCTURES[:2])["liking"][:, 0].tolist() == [0, 1]
+
+
+def test_the_report_draws_the_reference_that_a_scorer_knows(bundle: Bundle, folder: Path, tmp_path: Path) -> None:
+    index = make_index(bundle, tmp_path / "index")
+    query = measurement(STRUCTURES[0])
+    for one, drawn in ((bundle, False), (bundle.with_references(folder), True)):
+        page = render_report(identify(one, [query], index), bundle=one, index=index)
+        assert ("below: reference spectrum of candidate 1, cosine 1.00" in page) == drawn
+
+
+def test_the_command_takes_references(
+    bundle: Bundle, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_index(bundle, tmp_path / "index")
+    (tmp_path / "a.codes").write_text(STRUCTURES[0].smiles + "\n", encoding="utf-8")
+    options = {"library": tmp_path / "index", "bundle": str(bundle.path), "html": tmp_path / "a.html"}
+    command([tmp_path / "a.codes"], **options, references=[folder])  # pyright: ignore[reportArgumentType]
+    assert "reference spectrum of candidate 1" in (tmp_path / "a.html").read_text(encoding="utf-8")
+    with pytest.raises(ReadError, match="no such file"):
+        command([tmp_path / "a.codes"], **options, references=[tmp_path / "no"])  # pyright: ignore[reportArgumentType]
+    assert load_bundle(bundle.path).scorers["liking"].compounds == frozenset()
