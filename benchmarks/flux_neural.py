@@ -189,7 +189,7 @@ def central_results(estimator: Estimator, cases: int) -> dict[str, Any]:
     """Coverage of all free-to-move fluxes, sums of squares and CPU seconds, by the share that is missing."""
     from molvis_flux.fit.problem import flux_problem
     from molvis_flux.neural.inference import least_squares
-    from molvis_flux.neural.posterior import walk
+    from molvis_flux.neural.posterior import ensemble_draws
 
     space = estimator.space
     values, clean = held_out(estimator, cases, 1)
@@ -217,11 +217,11 @@ def central_results(estimator: Estimator, cases: int) -> dict[str, Any]:
             note("error of the neural median, share of the range", (np.abs(middle - truth) / width)[moving].mean())
             note("width of the neural intervals, share of the range", (np.ptp(interval, axis=1) / width)[moving].mean())
             start = time.process_time()
-            walked = walk(estimator, sample, posterior, seed=i)
-            found = space.values(walked.points)
+            drawn = ensemble_draws(estimator, sample, posterior, seed=i)
+            found = space.values(drawn.points)
             low, middle, high = np.quantile(found, [0.05, 0.5, 0.95], axis=0)
             note("CPU seconds, posterior", time.process_time() - start)
-            fair = widened(estimator, found, missing, 0.9, walked=True)[1]
+            fair = widened(estimator, found, missing, 0.9, ensemble=True)[1]
             held = (fair[:, 0] - 1e-9 <= truth) & (truth <= fair[:, 1] + 1e-9)
             note("calibrated 90% intervals of the posterior hold", held[moving].mean())
             note("width of the posterior's calibrated intervals, share of the range",
@@ -229,7 +229,7 @@ def central_results(estimator: Estimator, cases: int) -> dict[str, Any]:
             note("90% intervals of the posterior hold", ((low <= truth) & (truth <= high))[moving].mean())
             note("error of the posterior's median, share of the range", (np.abs(middle - truth) / width)[moving].mean())
             note("width of the posterior's intervals, share of the range", ((high - low) / width)[moving].mean())
-            note("effective draws", walked.effective)
+            note("effective draws", drawn.effective)
             study = as_study(estimator, sample)
             problem = flux_problem(study, space=space)
             start = time.process_time()

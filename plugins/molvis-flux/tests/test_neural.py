@@ -23,12 +23,12 @@ from molvis_flux.commands.train import train as train_command
 from molvis_flux.errors import EstimatorError
 from molvis_flux.model.examples import network
 from molvis_flux.model.network import Datum, Experiment, Fragment, Network, Study, Tracer
-from molvis_flux.neural.calibration import calibrate_walkers, held_out, with_missing
+from molvis_flux.neural.calibration import calibrate_ensemble, held_out, with_missing
 from molvis_flux.neural.estimator import Estimator, Settings, collect, load_estimator, network_digest, save_estimator
 from molvis_flux.neural.fitter import NeuralFluxes
 from molvis_flux.neural.inference import estimate, report
 from molvis_flux.neural.network import Mixture, SetEncoder
-from molvis_flux.neural.posterior import walk, weigh
+from molvis_flux.neural.posterior import ensemble_draws, weigh
 from molvis_flux.neural.training import draw_missing, train
 from molvis_flux.neural.transform import fit_copula
 from molvis_flux.sampling.importance import quantiles
@@ -220,25 +220,25 @@ def test_importance_sampling_gives_the_posterior_of_a_grid(trained: Estimator) -
     assert len(space) == 2
 
 
-def test_walkers_and_importance_sampling_agree(trained: Estimator) -> None:
+def test_an_ensemble_and_importance_sampling_agree(trained: Estimator) -> None:
     _, clean = held_out(trained, 2, seed=2)
     for truth, missing in zip(clean, (0.0, 0.75), strict=True):
         data = with_missing(trained, truth, missing, np.random.default_rng(3), sd=0.03)
         posterior = trained.posterior([data])
-        wanted, walked = (f(trained, data, posterior, draws=4000, seed=1) for f in (weigh, walk))
-        assert walked.effective > 400
-        one, other = (quantiles(d.points, d.weight, (0.05, 0.5, 0.95)) for d in (wanted, walked))
+        wanted, moved = (f(trained, data, posterior, draws=4000, seed=1) for f in (weigh, ensemble_draws))
+        assert moved.effective > 400
+        one, other = (quantiles(d.points, d.weight, (0.05, 0.5, 0.95)) for d in (wanted, moved))
         off = (other - one) / (one[2] - one[0])
         np.testing.assert_allclose(off[1], 0, atol=0.12)
-        np.testing.assert_allclose(off, 0, atol=0.25)  # tails of walkers are known less well than their middle
-        again = walk(trained, data, posterior, draws=4000, seed=1)
-        np.testing.assert_array_equal(walked.points, again.points)
+        np.testing.assert_allclose(off, 0, atol=0.25)  # tails of an ensemble are known less well than their middle
+        again = ensemble_draws(trained, data, posterior, draws=4000, seed=1)
+        np.testing.assert_array_equal(moved.points, again.points)
 
 
-def test_intervals_of_walkers_are_calibrated_for_nets_and_exchanges(trained: Estimator) -> None:
-    factors = calibrate_walkers(trained, n=2, draws=200)
-    assert list(factors) == ["walkers/0.5", "walkers/0.8", "walkers/0.9", "walkers/0.95"]
-    wide = dataclasses.replace(trained, calibration={"walkers/0.9": np.full_like(factors["walkers/0.9"], 3.0)})
+def test_intervals_of_an_ensemble_are_calibrated_for_nets_and_exchanges(trained: Estimator) -> None:
+    factors = calibrate_ensemble(trained, n=2, draws=200)
+    assert list(factors) == ["ensemble/0.5", "ensemble/0.8", "ensemble/0.9", "ensemble/0.95"]
+    wide = dataclasses.replace(trained, calibration={"ensemble/0.9": np.full_like(factors["ensemble/0.9"], 3.0)})
     space = trained.space
     net, back = space.index["net", "v4"], space.index["exchange", "v2"]
     for table in factors.values():
@@ -248,12 +248,12 @@ def test_intervals_of_walkers_are_calibrated_for_nets_and_exchanges(trained: Est
         assert (table[:, space.index["net", "v1"]] == 1).all()  # a fixed flux has no interval to widen
     _, clean = held_out(trained, 1, seed=8)
     data = measured(trained, clean[0], sd=0.005)
-    plain, fair = (estimate(e, data, method="walkers", draws=400, refine=False) for e in (trained, wide))
+    plain, fair = (estimate(e, data, method="ensemble", draws=400, refine=False) for e in (trained, wide))
     np.testing.assert_array_equal(plain.samples, fair.samples)
     np.testing.assert_allclose(np.ptp(fair.intervals[net]), 3 * np.ptp(plain.intervals[net]), rtol=1e-6)
 
 
-@pytest.mark.parametrize("method", ["walkers", "sequential"])
+@pytest.mark.parametrize("method", ["ensemble", "sequential"])
 def test_every_method_holds_the_truth(trained: Estimator, method: str) -> None:
     values, clean = held_out(trained, 1, seed=8)
     found = estimate(trained, measured(trained, clean[0]), method=method, draws=400)
@@ -388,7 +388,7 @@ def test_an_estimator_of_format_1_opens(trained: Estimator, tmp_path: Path) -> N
         (dataclasses.replace(SMALL, noise=(0.03, 0.005)), "the smaller one first"),
         (dataclasses.replace(SMALL, steps=0), "steps must be at least 1, got 0"),
         (dataclasses.replace(SMALL, simulations=10), "at least 1,000"),
-        (dataclasses.replace(SMALL, walked=-1), "walked must be 0 or more, got -1"),
+        (dataclasses.replace(SMALL, ensemble_cases=-1), "ensemble_cases must be 0 or more, got -1"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(tmp_path: Path, settings: Settings, message: str) -> None:

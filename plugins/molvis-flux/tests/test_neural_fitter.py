@@ -17,13 +17,21 @@ from test_fitting_contract import two_routes
 from molvis_core import registry
 from molvis_core.errors import RecordError
 from molvis_core.records import Distribution
+from molvis_files.documents import to_plain
 from molvis_files.fitting import fit_summary, open_fitter, write_fit
 from molvis_files.priors import read_prior
 from molvis_flux.errors import EstimatorError
 from molvis_flux.formats.writers import write_study
 from molvis_flux.labelling.stationary import compile_plan
 from molvis_flux.model.network import Datum, Experiment, Study, Tracer
-from molvis_flux.neural.estimator import Estimator, Settings, make_model, measurements, save_estimator
+from molvis_flux.neural.estimator import (
+    Estimator,
+    Settings,
+    load_estimator,
+    make_model,
+    measurements,
+    save_estimator,
+)
 from molvis_flux.neural.fitter import NeuralFluxes
 from molvis_flux.neural.transform import fit_copula
 from molvis_flux.sampling.prior import sample
@@ -156,3 +164,18 @@ def test_a_failed_fit_keeps_its_prior(model: Path, mids: tuple[Datum, ...]) -> N
     assert np.isfinite(found.covariance).all()
     low, high = found.interval(0.5).T
     assert (low < high).all()
+
+
+def test_an_estimator_that_called_its_ensemble_walkers_opens(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = load_estimator(model)
+    monkeypatch.setattr(
+        "molvis_flux.neural.estimator.to_plain",
+        lambda settings: {k.replace("ensemble_cases", "walked"): v for k, v in to_plain(settings).items()},
+    )
+    factors = np.full((5, len(fresh.space.parameters)), 1.5)
+    save_estimator(dataclasses.replace(fresh, calibration={"walkers/0.9": factors}), tmp_path / "old")
+    found = load_estimator(tmp_path / "old")
+    assert found.settings == fresh.settings
+    np.testing.assert_array_equal(found.calibration["ensemble/0.9"], factors)

@@ -16,7 +16,7 @@ def estimate(
     model: Annotated[Path, typer.Argument(help="Folder that `molvis flux train` made.")],
     data: Annotated[Path, typer.Argument(help="A study of the same network with data; what is missing is left out.")],
     level: Annotated[float, typer.Option(help="Probability of the intervals.")] = LEVEL,
-    method: Annotated[str, typer.Option(help="auto, importance, walkers, sequential or neural.")] = "auto",
+    method: Annotated[str, typer.Option(help="auto, importance, ensemble, sequential or neural.")] = "auto",
     draws: Annotated[int, typer.Option(min=100, help="From the posterior.")] = 2000,
     refine: Annotated[bool, typer.Option(help="Fit by least squares and test whether the data are explained.")] = True,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,

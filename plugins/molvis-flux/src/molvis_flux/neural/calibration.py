@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 
 from molvis_flux.neural.estimator import MISSING, Data, Estimator, simulate
-from molvis_flux.neural.posterior import neural_draws, walk
+from molvis_flux.neural.posterior import ensemble_draws, neural_draws
 from molvis_flux.sampling.prior import sample
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
@@ -86,10 +86,10 @@ def calibrate(
     return factors, metrics
 
 
-def calibrate_walkers(estimator: Estimator, *, n: int = 24, draws: int = 2000) -> dict[str, Float[np.ndarray, "l v"]]:
-    """Factors for the intervals of walkers, as `calibrate` finds them for the neural posterior.
+def calibrate_ensemble(estimator: Estimator, *, n: int = 24, draws: int = 2000) -> dict[str, Float[np.ndarray, "l v"]]:
+    """Factors for the intervals of `ensemble`, as `calibrate` finds them for the neural posterior.
 
-    Walkers that have not mixed make intervals too narrow. As each case takes as long as an estimate there are few: net
+    Chains that have not mixed make intervals too narrow. As each case takes as long as an estimate there are few: net
     fluxes share a factor at each level, whatever is missing, and so do exchange fluxes. Intervals then hold as often as
     they say on average over fluxes, not for each.
 
@@ -99,7 +99,7 @@ def calibrate_walkers(estimator: Estimator, *, n: int = 24, draws: int = 2000) -
         draws: of each.
 
     Returns:
-        The factors, by `walkers/` and the level.
+        The factors, by `ensemble/` and the level.
     """
     space, rng = estimator.space, np.random.default_rng(estimator.settings.seed + 2)
     values, clean = held_out(estimator, n * len(MISSING), estimator.settings.seed)
@@ -107,13 +107,13 @@ def calibrate_walkers(estimator: Estimator, *, n: int = 24, draws: int = 2000) -
     found = np.empty((len(values), len(edges), len(space.parameters)))
     for i, truth in enumerate(clean):
         data = with_missing(estimator, truth, MISSING[i % len(MISSING)], rng)
-        theta = walk(estimator, data, estimator.posterior([data]), draws=draws, seed=i).points
+        theta = ensemble_draws(estimator, data, estimator.posterior([data]), draws=draws, seed=i).points
         found[i] = np.quantile(space.values(theta), edges, axis=0)
     moving = space.ranges[:, 1] > space.ranges[:, 0]
     exchange = np.array([kind == "exchange" for kind, _ in space.parameters])
     out: dict[str, Float[np.ndarray, "l v"]] = {}
     for which, level in enumerate(LEVELS):
-        factors = out[f"walkers/{level:g}"] = np.ones((len(MISSING), len(space.parameters)))
+        factors = out[f"ensemble/{level:g}"] = np.ones((len(MISSING), len(space.parameters)))
         ratio = _reaches(values, found[:, 1 + 2 * which], found[:, 0], found[:, 2 + 2 * which])
         for chosen in (moving & exchange, moving & ~exchange):
             if chosen.any():
@@ -134,11 +134,11 @@ def _reaches(
 
 
 def widened(
-    estimator: Estimator, values: Float[np.ndarray, "s v"], missing: float, level: float, *, walked: bool = False
+    estimator: Estimator, values: Float[np.ndarray, "s v"], missing: float, level: float, *, ensemble: bool = False
 ) -> tuple[Float[np.ndarray, " v"], Float[np.ndarray, "v 2"]]:
-    """Medians of draws, neural or of walkers, and intervals calibrated for a share of missing measurements."""
+    """Medians of draws, neural or of an ensemble, and intervals calibrated for a share of missing measurements."""
     low, middle, high = np.quantile(values, [(1 - level) / 2, 0.5, (1 + level) / 2], axis=0)
-    table = estimator.calibration.get(f"walkers/{level:g}" if walked else f"{level:g}")
+    table = estimator.calibration.get(f"ensemble/{level:g}" if ensemble else f"{level:g}")
     if table is not None:
         factor = np.array([np.interp(missing, MISSING, table[:, i]) for i in range(table.shape[1])])
         low, high = middle - factor * (middle - low), middle + factor * (high - middle)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class Settings:
         width, depth, components: of the network; no components means as many as suit the number of free fluxes.
         rate: greatest learning rate.
         seed: of everything that is drawn.
-        walked: held-out fluxes at each share of missing measurements on which the intervals of `walkers` are
+        ensemble_cases: held-out fluxes at each share of missing measurements on which the intervals of `ensemble` are
             calibrated, where that is the method: each takes as long as an estimate. 0: they are not.
     """
 
@@ -68,7 +68,7 @@ class Settings:
     components: int = 0
     rate: float = 1e-3
     seed: int = 0
-    walked: int = 24
+    ensemble_cases: int = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Estimator:
         center, spread: of each number of a vector of data, over the training's fluxes.
         free: `(kind, reaction)` of the coordinates.
         calibration: by interval level, factors by which the neural posterior's intervals are widened: rows of
-            `MISSING`, columns of the space's parameters; for those of walkers by `walkers/` and the level.
+            `MISSING`, columns of the space's parameters; for those of `ensemble` by `ensemble/` and the level.
         metrics: of the training.
     """
 
@@ -441,7 +441,7 @@ def load_estimator(folder: Path | str) -> Estimator:
             raise BundleError(f"{path / 'study.toml'}: its network is not the one the estimator was trained for")
         if about["format"] > 1 and file_sha256(path / "study.toml") != about["study"]:
             raise BundleError(f"{path / 'study.toml'}: damaged: its digest is not the one in estimator.toml")
-        given = about["settings"]
+        given = _renamed(about["settings"])
         settings = Settings(**{**given, "noise": tuple(given["noise"])})
         arrays = {name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith("model/")}
         copula = Copula(arrays["knots"], arrays["logs"], arrays["g"], arrays["h"])
@@ -449,7 +449,9 @@ def load_estimator(folder: Path | str) -> Estimator:
         model = make_model(parts, len(copula), settings)
         model.load_state_dict({n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")})
         calibration = {
-            n.removeprefix("calibration/"): array for n, array in arrays.items() if n.startswith("calibration/")
+            n.removeprefix("calibration/"): array
+            for n, array in _renamed(arrays).items()
+            if n.startswith("calibration/")
         }
         free = tuple((str(kind), str(name)) for kind, name in about["free"])
         return Estimator(
@@ -458,6 +460,13 @@ def load_estimator(folder: Path | str) -> Estimator:
         )  # fmt: skip
     except (OSError, KeyError, TypeError, SafetensorError, RuntimeError) as error:
         raise BundleError(f"{path}: damaged: {error}") from error
+
+
+def _renamed(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What an older version stored, by the present names: it called the ensemble `walkers`."""
+    old = "calibration/walkers/"
+    names = {"walked": "ensemble_cases"} | {n: n.replace(old, "calibration/ensemble/") for n in stored if old in n}
+    return {names.get(name, name): value for name, value in stored.items()}
 
 
 def make_model(parts: Sequence[Measurement], coordinates: int, settings: Settings) -> SetEncoder:

@@ -17,11 +17,11 @@ from molvis_flux.fit.problem import FluxProblem, flux_problem
 from molvis_flux.model.network import Study
 from molvis_flux.neural.calibration import widened
 from molvis_flux.neural.estimator import Data, Estimator, collect
-from molvis_flux.neural.posterior import neural_draws, walk, weigh
+from molvis_flux.neural.posterior import ensemble_draws, neural_draws, weigh
 from molvis_flux.sampling.importance import Draws, equal_draws, quantiles, resampled
 from molvis_flux.sampling.smc import posterior as sequential
 
-METHODS = ("auto", "importance", "walkers", "sequential", "neural")
+METHODS = ("auto", "importance", "ensemble", "sequential", "neural")
 WIDEST = 12
 """Free fluxes up to which importance sampling is tried first."""
 SURE = 1e-3
@@ -40,8 +40,8 @@ class Estimate:
         intervals: of the posterior.
         level: probability of the intervals.
         samples: equally weighted draws from the posterior.
-        method: `importance`, `walkers` or `sequential`: draws from the exact posterior; `neural`: draws from the
-            network. Intervals of `neural` are calibrated on held-out fluxes, and those of `walkers` where the training
+        method: `importance`, `ensemble` or `sequential`: draws from the exact posterior; `neural`: draws from the
+            network. Intervals of `neural` are calibrated on held-out fluxes, and those of `ensemble` where the training
             did so.
         effective: how many independent draws the posterior rests on.
         best: the least-squares fit that started from the posterior, or None where it was not asked for.
@@ -85,14 +85,14 @@ def estimate(
         study: the same network, and experiments with data; any measurement may be missing.
         level: probability of the intervals.
         draws: from the posterior.
-        method: `importance`: neural draws weighed by the exact likelihood; `walkers`: neural draws led to the exact
+        method: `importance`: neural draws weighed by the exact likelihood; `ensemble`: neural draws moved to the exact
             posterior, for many free fluxes; `sequential`: the same from the least-squares fit; `neural`: the network
             alone, with calibrated intervals, in milliseconds; `auto`: the first where it gives enough effective draws,
             else the second.
         refine: fit by least squares from the best draws; without it data that the network cannot explain are not
             noticed.
         seed: of the draws.
-        progress: called with what is done of the walkers' way.
+        progress: called with what is done of the ensemble's moves.
 
     Raises:
         EstimatorError: the data are not of the network or the tracers of the training, or a setting means nothing.
@@ -114,9 +114,9 @@ def estimate(
     if used != "neural" and found.effective < ENOUGH:
         notes.append(f"the posterior rests on {found.effective:.0f} effective draws; ask for more, or another method")
     samples = space.values(found.points[resampled(found.weight, draws)])
-    if used in ("neural", "walkers"):
+    if used in ("neural", "ensemble"):
         missing = 1 - np.mean([data.there[m.start : m.stop].any() for m in estimator.measurements])
-        values, intervals = widened(estimator, samples, float(missing), level, walked=used == "walkers")
+        values, intervals = widened(estimator, samples, float(missing), level, ensemble=used == "ensemble")
     else:
         edges = ((1 - level) / 2, 0.5, (1 + level) / 2)
         low, values, high = quantiles(space.values(found.points), found.weight, edges)
@@ -153,8 +153,8 @@ def _draw(
     found, used = equal_draws(neural_draws(estimator, posterior, draws, seed)[0]), method
     if method == "importance" or (method == "auto" and len(estimator.space) <= WIDEST):
         found, used = weigh(estimator, data, posterior, draws=draws, wanted=draws / 5, seed=seed), "importance"
-    if method == "walkers" or (method == "auto" and (used == "auto" or found.effective < ENOUGH)):
-        found, used = walk(estimator, data, posterior, draws=draws, seed=seed, progress=progress), "walkers"
+    if method == "ensemble" or (method == "auto" and (used == "auto" or found.effective < ENOUGH)):
+        found, used = ensemble_draws(estimator, data, posterior, draws=draws, seed=seed, progress=progress), "ensemble"
     return found, used
 
 

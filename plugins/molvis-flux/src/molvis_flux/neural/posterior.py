@@ -155,29 +155,30 @@ def weigh(
     return exact.in_space(found)
 
 
-def walk(
+def ensemble_draws(
     estimator: Estimator,
     data: Data,
     posterior: Mixture,
     *,
     draws: int = 2000,
-    walkers: int = 160,
+    chains: int = 160,
     moves: int = 150,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Draws:
-    """Draws from the exact posterior of many free fluxes: walkers brought to it from the neural posterior.
+    """Draws from the exact posterior of many free fluxes, by an ensemble of chains that starts near it.
 
-    Each walker starts from a draw of the neural posterior and is brought to the least-squares fit of data with noise of
-    its own, under a prior of its own: where the simulation is linear such walkers are draws from the posterior
-    (Bardsley et al., doi:10.1137/140964023), elsewhere they are near. Then they move under the exact posterior.
+    Each chain starts from a draw of the neural posterior, moved to the least-squares fit of data with noise of its own,
+    under a prior of its own (randomize-then-optimize: Bardsley et al., doi:10.1137/140964023): where the simulation is
+    linear such points are draws from the posterior, elsewhere they are near. Then the chains move under the exact
+    posterior, by differential evolution (`molvis_flux.sampling.ensemble`).
 
     Args:
         estimator: a trained one.
         data: of one sample.
         posterior: of that sample: one row.
         draws: to keep.
-        walkers: side by side.
+        chains: side by side.
         moves: of each; the last two thirds are drawn from.
         seed: of the moves.
         progress: called with what is done of the moves.
@@ -187,7 +188,7 @@ def walk(
     """
     rng = np.random.default_rng(seed)
     exact = ExactPosterior(estimator, data)
-    z = estimator.copula.normal(neural_draws(estimator, posterior, walkers, int(rng.integers(2**31)))[0])
+    z = estimator.copula.normal(neural_draws(estimator, posterior, chains, int(rng.integers(2**31)))[0])
     z = _scattered(exact, np.clip(z, -3.0, 3.0), rng)
     return exact.in_space(ensemble.sample(exact, z, draws=draws, moves=moves, rng=rng, progress=progress))
 
@@ -195,11 +196,11 @@ def walk(
 def _scattered(
     target: ExactPosterior, z: Float[np.ndarray, "s k"], rng: np.random.Generator, steps: int = 14
 ) -> Float[np.ndarray, "s k"]:
-    """Least squares of each walker's own data and prior: randomize-then-optimize, by Levenberg and Marquardt.
+    """Least squares of each chain's own data and prior: randomize-then-optimize, by Levenberg and Marquardt.
 
     Not `molvis_flux.fit.levenberg_marquardt`, which measures steps in one metric of the polytope: here the space is no
-    polytope in the coordinates, and damping each coordinate by its own curvature finds the walkers' minima where that
-    metric leaves half of them behind (effective draws of a small network: 1,100 against 200 to 500).
+    polytope in the coordinates, and damping each coordinate by its own curvature finds the minima where that metric
+    leaves half of the chains behind (effective draws of a small network: 1,100 against 200 to 500).
     """
     shift = rng.standard_normal((len(z), len(target.there)))
     center = rng.standard_normal(z.shape)

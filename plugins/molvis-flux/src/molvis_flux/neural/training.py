@@ -20,7 +20,7 @@ from molvis_files.locking import sole_writer
 from molvis_flux.errors import EstimatorError
 from molvis_flux.labelling.stationary import compile_plan
 from molvis_flux.model.network import Study
-from molvis_flux.neural.calibration import calibrate, calibrate_walkers
+from molvis_flux.neural.calibration import calibrate, calibrate_ensemble
 from molvis_flux.neural.estimator import (
     Estimator,
     Measurement,
@@ -96,8 +96,8 @@ def _train(
     free = tuple(space.parameters[row] for row in space.free)
     fresh = Estimator(study, settings, copula, model.eval(), center, spread, free)
     calibration, metrics = calibrate(fresh, n=min(300, settings.simulations // 20))
-    if settings.walked and len(space) > WIDEST:
-        calibration |= calibrate_walkers(fresh, n=settings.walked)
+    if settings.ensemble_cases and len(space) > WIDEST:
+        calibration |= calibrate_ensemble(fresh, n=settings.ensemble_cases)
     metrics["cpu_seconds"] = time.process_time() - began  # since the last resumption, if there was one
     done = Estimator(study, settings, copula, model, center, spread, free, calibration, metrics)
     save_estimator(done, folder)
@@ -112,8 +112,8 @@ def _check(settings: Settings) -> None:
     for name in ("steps", "batch", "simulations", "width", "depth"):
         if getattr(settings, name) < 1:
             raise EstimatorError(f"{name} must be at least 1, got {getattr(settings, name)}")
-    if settings.walked < 0:
-        raise EstimatorError(f"walked must be 0 or more, got {settings.walked}")
+    if settings.ensemble_cases < 0:
+        raise EstimatorError(f"ensemble_cases must be 0 or more, got {settings.ensemble_cases}")
     if settings.simulations < 1000:
         raise EstimatorError(f"simulations must be at least 1,000, got {settings.simulations}")
 

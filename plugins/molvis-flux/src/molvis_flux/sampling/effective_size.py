@@ -16,15 +16,15 @@ def of_log_weights(log_weight: Float[np.ndarray, " s"]) -> float:
     return of_weights(np.exp(log_weight - np.max(log_weight)))
 
 
-def of_walkers(chains: Float[np.ndarray, "t w k"]) -> float:
-    """Of walkers side by side, by the coordinate that mixes worst: its variance over that of the walkers' means.
+def of_chains(path: Float[np.ndarray, "t n k"]) -> float:
+    """Of chains side by side, by the coordinate that mixes worst: its variance over that of the chains' means.
 
-    The means of walkers that have mixed differ by the variance over how many independent points each has seen (batch
+    The means of chains that have mixed differ by the variance over how many independent points each has seen (batch
     means: Flegal and Jones, doi:10.1214/09-AOS735).
     """
-    steps, walkers, _ = chains.shape
-    between, spread = chains.mean(axis=0).var(axis=0, ddof=1), chains.var(axis=(0, 1), ddof=1)
-    return float(min(walkers * (spread / np.maximum(between, 1e-300)).min(), steps * walkers))
+    steps, n, _ = path.shape
+    between, spread = path.mean(axis=0).var(axis=0, ddof=1), path.var(axis=(0, 1), ddof=1)
+    return float(min(n * (spread / np.maximum(between, 1e-300)).min(), steps * n))
 
 
 def tempered(log_weight: Float[np.ndarray, " s"], wanted: float) -> Float[np.ndarray, " s"]:

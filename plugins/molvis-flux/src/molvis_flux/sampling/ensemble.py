@@ -22,26 +22,26 @@ def sample(
     rng: np.random.Generator,
     progress: Progress | None = None,
 ) -> Draws:
-    """Draw from a density by walkers that move along differences of each other in some of the coordinates.
+    """Draw from a density by chains that move along differences of each other in some of the coordinates.
 
     Args:
         target: logarithm of the density, up to a constant; minus infinity outside its support.
-        start: a point for each walker. Those outside the support go to where another one is.
+        start: a point for each chain. Those outside the support go to where another one is.
         draws: to keep.
-        moves: of each walker; the last two thirds are drawn from.
+        moves: of each chain; the last two thirds are drawn from.
         rng: of the moves.
         progress: called with what is done of the moves.
 
     Returns:
         Equally weighted draws; how many they are worth is that of the coordinate that mixes worst.
     """
-    z, walkers = start.copy(), len(start)
+    z, n = start.copy(), len(start)
     p = target(z)
     lost = ~np.isfinite(p)
     if lost.any() and not lost.all():
         chosen = rng.choice(np.flatnonzero(~lost), int(lost.sum()))
         z[lost], p[lost] = z[chosen], p[chosen]
-    halves = np.array_split(np.arange(walkers), 2)
+    halves = np.array_split(np.arange(n), 2)
     scale = 1.0
     kept: list[Float[np.ndarray, "w k"]] = []
     for move in range(moves):
@@ -54,15 +54,15 @@ def sample(
             z[rows], p[rows] = trial[better], there[better]
             taken += len(rows)
         if move < moves // 3:  # a chain that adapts for ever need not arrive
-            scale = float(np.clip(scale * np.exp(0.3 * (taken / walkers - 0.25)), 0.05, 2.0))
+            scale = float(np.clip(scale * np.exp(0.3 * (taken / n - 0.25)), 0.05, 2.0))
         else:
             kept.append(z.copy())
         if progress:
             progress(move + 1, moves)
-    chains = np.stack(kept)
-    rows = np.linspace(0, len(chains) * walkers - 1, draws).astype(int)
-    points = chains.reshape(-1, z.shape[1])[rows]
-    return equal_draws(points, effective_size.of_walkers(chains))
+    path = np.stack(kept)
+    rows = np.linspace(0, len(path) * n - 1, draws).astype(int)
+    points = path.reshape(-1, z.shape[1])[rows]
+    return equal_draws(points, effective_size.of_chains(path))
 
 
 def _trial(

@@ -9,7 +9,7 @@ from numba import njit
 from molvis_core.ties import TIE, product, rounded, steady_basis
 
 
-def walk(
+def sample(
     rows: Float[np.ndarray, "c k"],
     low: Float[np.ndarray, " c"],
     high: Float[np.ndarray, " c"],
@@ -48,11 +48,11 @@ def walk(
     turn = _steady(curvature, turn)
     axes = rounded(factor @ turn)
     at = product(rows, start[:, None])[:, 0]
-    walked = _gibbs(
+    drawn = _gibbs(
         np.ascontiguousarray(product(rows, axes).T), at - low, high - at, np.linalg.solve(axes, start - peak),
         np.maximum(curvature, 0.0), n, 2 * k + 4, 100 * k + 400, rng,
     )  # fmt: skip
-    return rng.permutation(peak + product(walked, axes.T))
+    return rng.permutation(peak + product(drawn, axes.T))
 
 
 def _steady(values: Float[np.ndarray, " k"], vectors: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:

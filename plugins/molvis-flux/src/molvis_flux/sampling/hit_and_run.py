@@ -8,7 +8,7 @@ from numba import njit
 
 @njit(cache=True)
 def _room(columns, h, y):
-    """`h - g @ y`, added up in one order everywhere: a walk takes another way from a difference in the last digit."""
+    """`h - g @ y`, added up in one order everywhere: a chain takes another way from a difference in the last digit."""
     slack = h.copy()
     for j in range(len(y)):
         for i in range(len(h)):
@@ -17,7 +17,7 @@ def _room(columns, h, y):
 
 
 @njit(cache=True)
-def walk(
+def hit_and_run(
     g: np.ndarray, h: np.ndarray, start: np.ndarray, n: int, thinning: int, rng: np.random.Generator
 ) -> np.ndarray:
     """`n` uniform draws from `g @ y <= h`, one every `thinning` steps, after as many as burn in.

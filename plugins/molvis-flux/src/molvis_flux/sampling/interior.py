@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float
 
-from molvis_flux.sampling.gibbs import walk
+from molvis_flux.sampling import gibbs
 from molvis_flux.space.coordinates import Coordinates
 from molvis_flux.space.flux_space import FluxSpace
 from molvis_flux.space.polytope import Polytope
@@ -28,7 +28,7 @@ def middle(map_: Coordinates, space: FluxSpace) -> Float[np.ndarray, " k"]:
     start[: len(space)] = space.center
     for value, column, *_ in (*map_.bent, *map_.logs):
         start[column] = map_.bend(value, map_.bounds[value]).mean()
-    drawn = walk(map_.rows, map_.low, map_.high, barrier(map_, start), start, 20 * len(start) + 20, seed=0)
+    drawn = gibbs.sample(map_.rows, map_.low, map_.high, barrier(map_, start), start, 20 * len(start) + 20, seed=0)
     return drawn.mean(axis=0)
 
 
@@ -46,4 +46,4 @@ def barrier(map_: Coordinates, center: Float[np.ndarray, " k"]) -> Float[np.ndar
 def starting_points(polytope: PolytopeWithMiddle, n: int, seed: int) -> Float[np.ndarray, "n k"]:
     """Points spread over the polytope, to start a fit from."""
     given = (polytope.rows, polytope.low, polytope.high, polytope.metric, polytope.middle)
-    return walk(*given, n, seed=seed)
+    return gibbs.sample(*given, n, seed=seed)

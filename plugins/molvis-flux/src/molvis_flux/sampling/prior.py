@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from molvis_core.ties import product, rounded
 from molvis_files.writing import write_text
-from molvis_flux.sampling.hit_and_run import walk
+from molvis_flux.sampling.hit_and_run import hit_and_run
 from molvis_flux.space.flux_space import FluxSpace
 
 
@@ -122,7 +122,7 @@ def _hit_and_run(space: FluxSpace, block: list[int], n: int, rng: np.random.Gene
     """Uniform draws of some coordinates, by coordinate hit-and-run in a rounded body.
 
     Pilot runs give the covariance that rounds the body; a draw is kept every few sweeps, and their order is shuffled.
-    The same seed gives the same draws on every machine, because no walk depends on the last digits of a BLAS.
+    The same seed gives the same draws on every machine, because no chain depends on the last digits of a BLAS.
     """
     g, h = space.halfspaces
     mine = (np.abs(g[:, block]) > 1e-12).any(axis=1)
@@ -131,16 +131,16 @@ def _hit_and_run(space: FluxSpace, block: list[int], n: int, rng: np.random.Gene
     low, high = space.ranges[[space.free[i] for i in block]].T
     point, shape = space.center[block], np.diag(high - low)
 
-    def walked(n: int, thinning: int) -> np.ndarray:
+    def drawn(n: int, thinning: int) -> np.ndarray:
         start = h - product(g, point[:, None])[:, 0]
-        return point + product(walk(product(g, shape), start, np.zeros(k), n, thinning, rng), shape.T)
+        return point + product(hit_and_run(product(g, shape), start, np.zeros(k), n, thinning, rng), shape.T)
 
     for _ in range(6):
-        draws = walked(max(400, 40 * k), 4 * k)
+        draws = drawn(max(400, 40 * k), 4 * k)
         spread = np.cov(draws.T)
         before = np.linalg.inv(shape) @ spread @ np.linalg.inv(shape).T
         point = draws[len(draws) // 2 :].mean(axis=0)
         shape = rounded(np.linalg.cholesky(spread + 1e-14 * np.trace(spread) / k * np.eye(k)))
         if np.linalg.cond(before) < 10:
             break
-    return rng.permutation(walked(n, 4 * k + k * k // 4))
+    return rng.permutation(drawn(n, 4 * k + k * k // 4))

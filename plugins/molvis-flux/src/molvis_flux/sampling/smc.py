@@ -1,4 +1,4 @@
-"""Draws from the posterior of fluxes: many walkers at once, carried from the normal approximation to the truth."""
+"""Draws from the posterior of fluxes: sequential Monte Carlo from the normal approximation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from scipy.special import ndtr, ndtri
 
 from molvis_core.progress import Progress
 from molvis_flux.errors import FitError
-from molvis_flux.sampling import effective_size
-from molvis_flux.sampling.gibbs import walk
+from molvis_flux.sampling import effective_size, gibbs
 from molvis_flux.sampling.interior import PolytopeWithMiddle
 from molvis_flux.sampling.prior import exchange_start
 from molvis_flux.space.coordinates import Coordinates, Name
@@ -64,9 +63,10 @@ def posterior(
 ) -> Posterior:
     """Draw from likelihood times prior: net fluxes uniform, exchange fluxes uniform in their logarithm, as `sample`.
 
-    Walkers start from the normal approximation at the best fit, cut to the polytope: flat where the data see nothing.
-    From there the target is changed in stages to the posterior; at each the walkers are weighed, drawn anew, and moved
-    by hit-and-run (sequential Monte Carlo: Del Moral, Doucet and Jasra, doi:10.1111/j.1467-9868.2006.00553.x).
+    Particles start from the normal approximation at the best fit, cut to the polytope: flat where the data see nothing.
+    From there the target is changed in stages to the posterior, a geometric mean of both densities at each. At each
+    stage the particles are weighted, resampled, and moved by hit-and-run (sequential Monte Carlo: Del Moral, Doucet and
+    Jasra, doi:10.1111/j.1467-9868.2006.00553.x).
 
     Args:
         problem: what was fitted.
@@ -95,7 +95,7 @@ def posterior(
         evidence += population.select(step * gain)
         population.move(share)
         stages += 1
-    values = problem.map.values(scale.back(population.walkers))
+    values = problem.map.values(scale.back(population.particles))
     return Posterior(problem.map.names, values, stages, population.accepted, float(evidence))
 
 
@@ -125,50 +125,50 @@ class _Bridge:
 
 
 class _Population:
-    """Walkers on their way over a bridge."""
+    """Particles between the two densities of a bridge."""
 
-    def __init__(self, bridge: _Bridge, walkers: Float[np.ndarray, "n k"], rng: np.random.Generator) -> None:
-        self.bridge, self.rng, self.walkers = bridge, rng, walkers
-        self.from_, self.to = bridge.normal(walkers), bridge.target(walkers)
-        k = walkers.shape[1]
+    def __init__(self, bridge: _Bridge, particles: Float[np.ndarray, "n k"], rng: np.random.Generator) -> None:
+        self.bridge, self.rng, self.particles = bridge, rng, particles
+        self.from_, self.to = bridge.normal(particles), bridge.target(particles)
+        k = particles.shape[1]
         self.axes = np.linalg.inv(np.linalg.cholesky(bridge.scale.metric)) if k else np.zeros((0, 0))
         self.factor, self.accepted = np.zeros((k, k)), 0.0
 
     def select(self, log_weight: Float[np.ndarray, " n"]) -> float:
-        """Draw the walkers anew by their weights; returns the logarithm of the mean weight.
+        """Draw the particles anew by their weights; returns the logarithm of the mean weight.
 
-        Systematic: one uniform number for all walkers (Kitagawa, doi:10.1080/10618600.1996.10474692).
+        Systematic: one uniform number for all particles (Kitagawa, doi:10.1080/10618600.1996.10474692).
         """
-        n, k = self.walkers.shape
+        n, k = self.particles.shape
         top = log_weight.max()
         weight = np.exp(log_weight - top)
-        self.factor = _factor(np.cov(self.walkers.T, aweights=weight).reshape(k, k))
+        self.factor = _factor(np.cov(self.particles.T, aweights=weight).reshape(k, k))
         edges = np.cumsum(weight) / weight.sum()
         drawn = np.minimum(np.searchsorted(edges, (np.arange(n) + self.rng.random()) / n), n - 1)
-        self.walkers, self.from_, self.to = self.walkers[drawn], self.from_[drawn], self.to[drawn]
+        self.particles, self.from_, self.to = self.particles[drawn], self.from_[drawn], self.to[drawn]
         return float(top + np.log(weight.mean()))
 
     def move(self, share: float) -> None:
         """Hit-and-run under the density that is `share` of the way over the bridge."""
-        rng, (n, k) = self.rng, self.walkers.shape
+        rng, (n, k) = self.rng, self.particles.shape
         length, self.accepted = 2.4 / np.sqrt(max(k, 1)), 0.0
         moves = (3 * k + 8) * (3 if share == 1.0 else 1) if k else 0
         for move in range(moves):
             if move and move % (k + 1) == 0:
-                self.factor = _factor(np.cov(self.walkers.T).reshape(k, k))
-            # Two moves of three go as the walkers spread; one goes along an axis of the space, at any length: where
-            # few walkers have been, their spread says too little.
+                self.factor = _factor(np.cov(self.particles.T).reshape(k, k))
+            # Two moves of three go as the particles spread; one goes along an axis of the space, at any length: where
+            # few particles have been, their spread says too little.
             wide = move % 3 == 2
             if wide:
                 direction, far = self.axes[rng.integers(0, k, n)], 10.0 ** rng.uniform(-3.0, 0.5, n)
             else:
                 direction, far = rng.standard_normal((n, k)) @ self.factor.T, np.full(n, length)
-            step, correction = _chord(self.bridge.scale, self.walkers, direction, far, rng)
-            trial = self.walkers + step[:, None] * direction
+            step, correction = _chord(self.bridge.scale, self.particles, direction, far, rng)
+            trial = self.particles + step[:, None] * direction
             a, b = self.bridge.normal(trial), self.bridge.target(trial)
             rise = (1.0 - share) * (a - self.from_) + share * (b - self.to) + correction
             taken = np.log(rng.random(n)) < rise
-            self.walkers[taken], self.from_[taken], self.to[taken] = trial[taken], a[taken], b[taken]
+            self.particles[taken], self.from_[taken], self.to[taken] = trial[taken], a[taken], b[taken]
             if not wide:
                 self.accepted = float(taken.mean())
                 length = float(np.clip(length * np.exp(0.5 * (self.accepted - 0.35)), 1e-3, 30.0))
@@ -228,7 +228,7 @@ class _Scale:
 
 
 def _next(gain: Float[np.ndarray, " n"], left: float) -> float:
-    """The largest step that keeps half of the walkers' worth."""
+    """The largest step after which the particles are worth half of their number."""
 
     def worth(step: float) -> float:
         return effective_size.of_log_weights(step * gain) / len(gain)
@@ -244,14 +244,14 @@ def _next(gain: Float[np.ndarray, " n"], left: float) -> float:
 
 def _chord(
     scale: _Scale,
-    walkers: Float[np.ndarray, "n k"],
+    particles: Float[np.ndarray, "n k"],
     direction: Float[np.ndarray, "n k"],
     length: Float[np.ndarray, " n"],
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """A normal step along each direction, cut where the polytope ends, and what the cut adds to its acceptance."""
     along = direction @ scale.rows.T
-    at = walkers @ scale.rows.T
+    at = particles @ scale.rows.T
     with np.errstate(divide="ignore", invalid="ignore"):
         one, two = (scale.low - at) / along, (scale.high - at) / along
     still = np.abs(along) < 1e-14
@@ -283,7 +283,9 @@ def _truncated_normal(
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "n k"]:
     """Draws from the normal distribution at the best fit, cut to the polytope."""
-    # The best fit may lie on a face: a little inside, a walk can leave it.
+    # The best fit may lie on a face: a chain leaves it only from a little inside.
     start = peak + 0.02 * (scale.middle - peak)
     seed = int(rng.integers(2**31))
-    return walk(scale.rows, scale.low, scale.high, scale.metric, start, n, seed=seed, peak=peak, precision=precision)
+    return gibbs.sample(
+        scale.rows, scale.low, scale.high, scale.metric, start, n, seed=seed, peak=peak, precision=precision
+    )
