@@ -108,7 +108,7 @@ def test_the_deviation_of_a_corrected_fraction_is_that_of_corrected_draws():
         ("isotopes of element 'Hg'", lambda: isotopes.correction_matrix("C3Hg", ("C",) * 3, 3)),
         ("C, N have the same mass", lambda: isotopes.correction_matrix("C3N", ("C", "N"), 3)),
         ("no tracer of element 'Si'", lambda: isotopes.correction_matrix("C3Si", ("Si",), 3)),
-        ("2 masses are measured, and 4", lambda: isotopes.correct(np.ones(2), np.ones((2, 4)))),
+        ("4 fractions need as many measured masses, got 2", lambda: isotopes.correct(np.ones(2), np.ones((2, 4)))),
         ("hold no signal", lambda: isotopes.correct(np.zeros(4), np.eye(4))),
         ("-1 atoms of 'C'", lambda: isotopes.natural_distribution({"C": -1}, 3)),
     ],

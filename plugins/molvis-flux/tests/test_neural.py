@@ -212,7 +212,7 @@ def test_importance_sampling_gives_the_posterior_of_a_grid(trained: Estimator) -
         log_p = -0.5 * (residuals**2).sum(axis=1)
         weight = np.exp(log_p - log_p.max())
         wanted = quantiles(grid, weight / weight.sum(), (0.05, 0.5, 0.95))
-        found = weigh(trained, data, trained.posterior([data]), draws=8000, wanted=2500)
+        found = weigh(trained, data, trained.posterior([data]), draws=8000, enough=2500)
         assert found.effective > 2000
         got = quantiles(found.points, found.weight, (0.05, 0.5, 0.95))
         width = wanted[2] - wanted[0]

@@ -147,7 +147,7 @@ def test_a_study_without_pools_is_not_simulated_in_time():
 def test_a_study_without_experiments_is_not_simulated():
     study = replace(antoniewicz(), experiments=())
     net, exchange = prediction.complete_fluxes(study.network, study.fluxes)
-    with pytest.raises(SimulationError, match="says nothing of tracers"):
+    with pytest.raises(SimulationError, match="has no experiment"):
         prediction.predict(study, net, exchange)
 
 

@@ -59,7 +59,7 @@ def _commands() -> list[Component]:
             kind="command",
             name="flux-design",
             target="molvis_flux.commands.design:design",
-            summary="Which tracers and fragments would tell the fluxes that matter.",
+            summary="Choose tracers and fragments that determine the fluxes of interest best.",
         ),
         Component(
             kind="command",

@@ -14,7 +14,7 @@ from molvis_files.arguments import existing
 def design(
     network: Annotated[Path, typer.Argument(help="TOML, FluxML, mfapy, FreeFlux or INCAWrapper; a file or a folder.")],
     flux: Annotated[
-        list[str] | None, typer.Option(help="A flux that matters, such as net/v2; may be repeated. Default: all net.")
+        list[str] | None, typer.Option(help="A flux of interest, such as net/v2; may be repeated. Default: all net.")
     ] = None,
     fragment: Annotated[
         list[str] | None, typer.Option(help="A fragment that could be measured; may be repeated. Default: all.")
@@ -26,14 +26,14 @@ def design(
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     top: Annotated[int, typer.Option(help="Rows to show of each table.")] = 12,
 ) -> None:
-    """Which tracers and fragments would tell the fluxes that matter."""
+    """Choose tracers and fragments that determine the fluxes of interest best."""
     existing(network, what="a network")
     from molvis_flux.fit.design import design as run
     from molvis_flux.formats import read_study
 
-    wanted = [(kind, name) for kind, _, name in (one.partition("/") for one in flux or [])]
+    of_interest = [(kind, name) for kind, _, name in (one.partition("/") for one in flux or [])]
     with output.progress("tracers") as advance:
-        found = run(read_study(network), fluxes=wanted, fragments=fragment or [], sd=sd, criterion=criterion,
+        found = run(read_study(network), fluxes=of_interest, fragments=fragment or [], sd=sd, criterion=criterion,
                     experiments=experiments, draws=draws, seed=seed, progress=advance)  # fmt: skip
     if output.as_json(found):
         return

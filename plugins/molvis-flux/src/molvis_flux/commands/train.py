@@ -23,8 +23,8 @@ def train(
 ) -> None:
     """Train an estimator of fluxes for a network and its tracers.
 
-    The file's experiments say which tracers are fed and what may be measured; the data's values are not used. Run the
-    same command again after an interruption: it goes on.
+    The file's experiments define which tracers are fed and what may be measured; the data's values are not used. After
+    an interruption the same command goes on.
     """
     existing(network, what="a network")
     output.resumes()

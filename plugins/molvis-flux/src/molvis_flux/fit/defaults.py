@@ -1,4 +1,4 @@
-"""What a fit is made with where nothing else is asked for: by `fit`, by the commands and by the fitter alike."""
+"""What a fit is made with by default: by `fit`, by the commands and by the fitter alike."""
 
 STARTS = 20
 """Points to start from."""

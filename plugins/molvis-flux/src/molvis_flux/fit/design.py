@@ -1,4 +1,4 @@
-"""Which tracers and which fragments would tell the fluxes that matter, before anything is measured."""
+"""Which tracers and fragments determine the fluxes of interest best, before anything is measured."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def design(
     """Rank tracers, their mixtures, pairs of experiments, and fragments.
 
     The information that an experiment would give is computed to first order at fluxes drawn from the space, so that no
-    guess of the true fluxes is needed, and added to what the constraints tell already.
+    guess of the true fluxes is needed, and added to what the constraints determine already.
 
     Args:
         study: network; its experiments do not count.
@@ -195,7 +195,7 @@ def _ordered(ranks: Sequence[float]) -> list[int]:
 
 
 class _Judge:
-    """What labelling would tell about some fluxes."""
+    """The information of labelling about some fluxes."""
 
     def __init__(
         self,

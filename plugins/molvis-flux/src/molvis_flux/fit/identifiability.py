@@ -1,4 +1,4 @@
-"""A verdict on each flux: do the data tell it, bound it, or not see it."""
+"""A verdict on each flux: whether the data determine it, bound it, or do neither."""
 
 from __future__ import annotations
 

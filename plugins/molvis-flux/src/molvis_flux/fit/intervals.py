@@ -168,13 +168,13 @@ class _Ends:
     bound: Float[np.ndarray, " n"]
     done: Bool[np.ndarray, " n"]
 
-    def learn(self, lane: int, distance: float, height: float, y: Float[np.ndarray, " k"], wanted: float) -> None:
-        """Take in a fit that ended at a distance with a rise whose root is `height`, where `wanted` is looked for.
+    def learn(self, lane: int, distance: float, height: float, y: Float[np.ndarray, " k"], target: float) -> None:
+        """Take in a fit that ended at a distance with a rise whose root is `height`; the search is for `target`.
 
         The root of the rise is about linear in the distance, so that the next trial is by regula falsi.
         """
         near, far, share = self.near, self.far, 0.5
-        if height < wanted:
+        if height < target:
             if distance >= near[lane]:
                 near[lane], self.near_root[lane], self.start[lane] = distance, height, y
             if distance >= self.room[lane] * (1 - 1e-6):
@@ -184,16 +184,16 @@ class _Ends:
             far[lane], self.far_root[lane] = distance, height
         bracketed = bool(np.isfinite(far[lane]))
         if bracketed:
-            share = (wanted - self.near_root[lane]) / max(self.far_root[lane] - self.near_root[lane], 1e-300)
+            share = (target - self.near_root[lane]) / max(self.far_root[lane] - self.near_root[lane], 1e-300)
             self.bound[lane] = near[lane] + share * max(far[lane] - near[lane], 0.0)
         else:
             self.bound[lane] = near[lane]
-        if abs(height - wanted) < 0.02 * wanted or far[lane] - near[lane] < 1e-3 * far[lane]:
+        if abs(height - target) < 0.02 * target or far[lane] - near[lane] < 1e-3 * far[lane]:
             self.done[lane] = True
         elif bracketed:
             self.trial[lane] = near[lane] + np.clip(share, 0.05, 0.95) * (far[lane] - near[lane])
         else:
-            grow = np.clip(wanted / max(height, 1e-3 * wanted), 1.3, 5.0)
+            grow = np.clip(target / max(height, 1e-3 * target), 1.3, 5.0)
             self.trial[lane] = min(max(distance, self.trial[lane]) * grow, self.room[lane])
 
     def edges(self) -> Float[np.ndarray, "n2 2"]:
@@ -205,7 +205,7 @@ class _Ends:
 
 def _ends(
     problem: FluxProblem, best: Float[np.ndarray, " k"], rows: Int[np.ndarray, " r"], limits: Float[np.ndarray, "v 2"],
-    wanted: float,
+    target: float,
 ) -> _Ends:  # fmt: skip
     """Both ends of some values' intervals, before anything is fitted."""
     lanes, directions = np.repeat(rows, 2), problem.map.directions[np.repeat(rows, 2)]
@@ -220,7 +220,7 @@ def _ends(
     return _Ends(
         directions, side, at, end, deviation, room,
         near=np.zeros(n), near_root=np.zeros(n), far=np.full(n, np.inf), far_root=np.full(n, np.inf),
-        trial=np.minimum(wanted * deviation, room), start=np.tile(best, (n, 1)), bound=room.copy(),
+        trial=np.minimum(target * deviation, room), start=np.tile(best, (n, 1)), bound=room.copy(),
         done=room <= 1e-6 * np.abs(limits[lanes, 1] - limits[lanes, 0]),
     )  # fmt: skip
 
@@ -234,6 +234,8 @@ def profile(
     progress: Progress | None = None,
 ) -> Float[np.ndarray, "v 2"]:
     """Profile likelihood intervals: where the sum of squares, all else refitted, has risen by the chi-square quantile.
+
+    The ends of a value v are where min over y with v(y) = v of SSR(y) is SSR_min + chi2(level, 1).
 
     Every end of every interval is a lane. An end that the data do not set is that of the range.
 
@@ -251,9 +253,9 @@ def profile(
     # Fluxes of one pathway are multiples of each other: one of them is enough.
     unit = directions[open_] / size[open_, None]
     chosen, same = alike(unit * leading_signs(unit)[:, None])
-    wanted = float(np.sqrt(chi2.ppf(level, 1)))
-    ends = _ends(problem, best, open_[chosen], limits, wanted)
-    _search(problem, ends, float(found.ssr[0]), wanted, rounds, progress)
+    target = float(np.sqrt(chi2.ppf(level, 1)))
+    ends = _ends(problem, best, open_[chosen], limits, target)
+    _search(problem, ends, float(found.ssr[0]), target, rounds, progress)
     edges, origin = ends.edges(), ends.at.reshape(-1, 2)[:, 0]
     for i, group in zip(open_, same, strict=True):
         leader = open_[chosen[group]]
@@ -268,11 +270,11 @@ def _search(
     problem: FluxProblem,
     ends: _Ends,
     least: float,
-    wanted: float,
+    target: float,
     rounds: int,
     progress: Progress | None,
 ) -> None:
-    """Fit with each value held at a trial distance, all ends at once, until the rise there is the wanted one."""
+    """Fit with each value held at a trial distance, all ends at once, until the rise there is the target."""
     for turn in range(rounds):
         todo = np.flatnonzero(~ends.done)
         if progress:
@@ -286,7 +288,7 @@ def _search(
         ssr = (ended.residuals[:, :-1] ** 2).sum(axis=1)
         root = np.sqrt(np.maximum(ssr - least, 0.0))
         for lane, distance, height, y in zip(todo.tolist(), reached.tolist(), root.tolist(), ended.y, strict=True):
-            ends.learn(lane, distance, height, y, wanted)
+            ends.learn(lane, distance, height, y, target)
 
 
 def simulated_data(problem: FluxProblem, y: Float[np.ndarray, " k"], n: int, seed: int) -> Float[np.ndarray, "n m"]:

@@ -1,11 +1,12 @@
 """Least squares under linear inequalities, many starts at once, by Levenberg-Marquardt.
 
-Ours, because fits want a general polytope and a hundred starts together: `scipy.optimize.least_squares` takes bounds
+Ours, because fits need a general polytope and a hundred starts together: `scipy.optimize.least_squares` takes bounds
 of single coordinates only, `SLSQP` and `trust-constr` take rows but know no Gauss-Newton curvature, and all of them run
 one start at a time, so that each call of the simulation pays its overhead for a single flux vector.
 
-Each step is a strictly convex quadratic program over the polytope, solved exactly, so that every iterate is feasible
-and a bound is met where it binds, not approached.
+The step s from y minimises 1/2 s' (J'J + d M) s + r'J s under low <= rows (y + s) <= high, for residuals r with
+Jacobian J, the damping d and the polytope's metric M: a strictly convex quadratic program, solved exactly, so that
+every iterate is feasible and a bound is met where it binds, not approached.
 
 Reference: Marquardt, J. Soc. Indust. Appl. Math. 11 (1963) 431, doi:10.1137/0111030
 """
@@ -161,7 +162,8 @@ class _Lanes:
     ) -> None:
         """Go to better points. The less damping the better the model foretold the gain.
 
-        Nielsen's rule, eq. 2.21 of Madsen, Nielsen and Tingleff, Methods for non-linear least squares problems, 2004.
+        Nielsen's rule, d *= max(1/3, 1 - (2 q - 1)^3) for the quotient q of gained and foretold, with 1/10 as the least
+        factor: eq. 2.21 of Madsen, Nielsen and Tingleff, Methods for non-linear least squares problems, 2004.
         """
         if not len(lanes):
             return

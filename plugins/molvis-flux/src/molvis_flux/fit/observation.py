@@ -106,7 +106,8 @@ class Labelling:
             place = datum.where or f"experiment {experiment.name!r}"
             raise FitError(
                 f"{place}: {len(datum.values)} numbers for fragment {datum.target!r}, whose {len(columns) - 1} traced "
-                f"mass units give {len(columns)}; correct them for natural abundance, or say that they are not"
+                f"mass units give {len(columns)}; correct them for natural abundance, or state that they "
+                "are not (corrected = false)"
             )
         return columns, measurement_matrix(self.network, experiment, replace(datum, target=fragment))
 
@@ -132,15 +133,15 @@ def labelling(
         parts: of mixed fragments.
     """
 
-    def asked(timed: bool) -> list[Experiment]:
-        wanted: dict[str, tuple[Experiment, list[Datum]]] = {}
+    def measured(timed: bool) -> list[Experiment]:
+        by_name: dict[str, tuple[Experiment, list[Datum]]] = {}
         for experiment, datum in data:
             if (datum.time is not None) == timed:
-                found = wanted.setdefault(experiment.name, (experiment, []))[1]
+                found = by_name.setdefault(experiment.name, (experiment, []))[1]
                 found += [replace(datum, target=part) for part in parts.get(datum.target, (datum.target,))]
-        return [replace(experiment, data=tuple(found)) for experiment, found in wanted.values()]
+        return [replace(experiment, data=tuple(found)) for experiment, found in by_name.values()]
 
-    still, moving = asked(False), asked(True)
+    still, moving = measured(False), measured(True)
     times = tuple(sorted({datum.time for _, datum in data if datum.time is not None}))
     backwards = [space.reactions.index(name) for kind, name in space.parameters if kind == "exchange"]
     timed = compile_instationary(network, moving) if moving else None

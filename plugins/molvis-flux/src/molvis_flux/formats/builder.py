@@ -65,21 +65,21 @@ class Draft:
         self.reactions[reaction.name] = reaction
 
     def known_reaction(self, name: str, line: int | None, what: str, path: str | None = None) -> Reaction:
-        """A reaction by name, or an error that says which name was meant."""
+        """A reaction by name, or an error that proposes the nearest name."""
         if name not in self.reactions:
             near = did_you_mean(name, self.reactions)
             raise self.error(f"{what} names reaction {name!r}, which the network has not.{near}", line, path)
         return self.reactions[name]
 
     def known_metabolite(self, name: str, line: int | None, what: str, path: str | None = None) -> Metabolite:
-        """A metabolite by name, or an error that says which name was meant."""
+        """A metabolite by name, or an error that proposes the nearest name."""
         if name not in self.metabolites:
             near = did_you_mean(name, self.metabolites)
             raise self.error(f"{what} names metabolite {name!r}, which the network has not.{near}", line, path)
         return self.metabolites[name]
 
     def known_source(self, name: str, experiment: str, line: int | None) -> Metabolite:
-        """A source of labelled atoms by name, or an error that says which there are."""
+        """A source of labelled atoms by name, or an error that lists them."""
         metabolite = self.known_metabolite(name, line, f"a tracer of experiment {experiment!r}")
         sources = [m.name for m in self.metabolites.values() if m.role == "source" and m.elements]
         if metabolite.role != "source":
@@ -97,7 +97,7 @@ class Draft:
         return metabolite
 
     def known_fragment(self, name: str, line: int | None, path: str | None = None) -> Fragment:
-        """A fragment by name, or an error that says which name was meant."""
+        """A fragment by name, or an error that proposes the nearest name."""
         if name not in self.fragments:
             near = did_you_mean(name, self.fragments)
             known = f"it has {', '.join(list(self.fragments)[:6])}{', ...' if len(self.fragments) > 6 else ''}"

@@ -20,7 +20,7 @@ def composed(reader: TomlSource) -> Study:
     """The study of a plan, without the sections that any study has.
 
     Raises:
-        ReadError: a section says what cannot be.
+        ReadError: the content of a section is impossible.
     """
     network = reader.table.get("network", {})
     name, medium = str(network.get("name", reader.path.stem)), str(network.get("medium", "plasma"))

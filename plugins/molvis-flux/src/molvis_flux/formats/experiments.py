@@ -61,7 +61,7 @@ def _read_sources(path: Path, draft: Draft) -> dict[str, dict[str, float]]:
 
 
 def finite(text: str, draft: Draft, what: str, line: int, path: str) -> float:
-    """A finite number, or an error that says what was none."""
+    """A finite number, or an error that names what is not one."""
     try:
         value = float(text)
     except ValueError:

@@ -44,7 +44,7 @@ def read_fluxml(
         flux unless the file gives it one.
 
     Raises:
-        ReadError: it is no FluxML, or says what cannot be; the message names the line.
+        ReadError: it is no FluxML, or its content is impossible; the message names the line.
     """
     path = Path(path)
     root = parse_tree(path)
@@ -79,15 +79,15 @@ class _Reader:
         }
         self.with_exchange: set[str] = set()
 
-    def choose(self, wanted: str | Sequence[str] | None) -> list[Node]:
+    def choose(self, chosen: str | Sequence[str] | None) -> list[Node]:
         found = {node.attributes.get("name", str(i)): node for i, node in enumerate(self.root.all("configuration"))}
         if not found:
             return []
-        if wanted is None:
-            wanted = "default" if "default" in found else next(iter(found))
-            if others := [name for name in found if name != wanted]:
+        if chosen is None:
+            chosen = "default" if "default" in found else next(iter(found))
+            if others := [name for name in found if name != chosen]:
                 self.draft.notes.append(f"Configurations not read: {', '.join(others)}; ask for them by name.")
-        names = [wanted] if isinstance(wanted, str) else list(wanted)
+        names = [chosen] if isinstance(chosen, str) else list(chosen)
         if missing := [name for name in names if name not in found]:
             raise self.draft.error(f"there is no configuration {missing[0]!r}; there are {', '.join(found)}")
         return [found[name] for name in names]

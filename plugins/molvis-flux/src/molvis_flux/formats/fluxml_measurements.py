@@ -90,22 +90,22 @@ class Measurements:
         if self.draft.fragments.setdefault(name, fragment) != fragment and self.single:
             raise self.draft.error(f"group {name!r} is defined twice; rename one", node.line)
         mid = fragment.kind == "ms"
-        wanted = [str(i) for i in range(len(fragment.elements) + 1)] if mid else list(fragment.channels)
+        known = [str(i) for i in range(len(fragment.elements) + 1)] if mid else list(fragment.channels)
         for (of, time), values in series.items():
             if of != name:
                 continue
             line = next(iter(values.values()))[2]
-            if unknown := [c for c in values if c not in wanted]:
+            if unknown := [c for c in values if c not in known]:
                 raise self.draft.error(
-                    f"M+{unknown[0]} of group {name!r} is measured, and it has {', '.join(wanted)}",
+                    f"M+{unknown[0]} of group {name!r} is measured, and it has {', '.join(known)}",
                     values[unknown[0]][2],
                 )
             data.append(
                 Datum(
                     name,
                     "mid",
-                    tuple(values[c][0] if c in values else math.nan for c in wanted),
-                    tuple(values[c][1] if c in values else math.nan for c in wanted),
+                    tuple(values[c][0] if c in values else math.nan for c in known),
+                    tuple(values[c][1] if c in values else math.nan for c in known),
                     time if time != math.inf else None,
                     scaled=node.attributes.get("scale", "auto") != "one",
                     where=self.draft.where(line),

@@ -46,7 +46,7 @@ def read_freeflux(
         1000, or to ten times the greatest that the files state.
 
     Raises:
-        ReadError: a file cannot be read, or says what cannot be; the message names the line.
+        ReadError: a file cannot be read, or its content is impossible; the message names the line.
     """
     path = Path(path)
     if path.is_dir():
@@ -123,7 +123,7 @@ class _Reader:
     def sides(self, row: Row) -> tuple[_Side, _Side]:
         """Substrates and products of a reaction.
 
-        Maps of what leaves the network say nothing, and the shipped models have some that are too short: atoms are
+        Maps of what leaves the network have no effect, and the shipped models have some that are too short: atoms are
         left out where one side has none.
         """
         left, right = (self.side(cell, row) for cell in row.cells[1:3])

@@ -52,7 +52,7 @@ def read_inca(
         labelled ones are taken as not corrected for natural abundance.
 
     Raises:
-        ReadError: a file cannot be read, or says what cannot be; the message names the line.
+        ReadError: a file cannot be read, or its content is impossible; the message names the line.
     """
     path = Path(path)
     if path.is_dir():
@@ -112,12 +112,12 @@ def is_inca(path: Path) -> bool:
     return "rxn_eqn" in heading(path)
 
 
-def _table(path: Path, wanted: tuple[str, ...]) -> Iterator[tuple[Row, dict[str, str]]]:
+def _table(path: Path, required: tuple[str, ...]) -> Iterator[tuple[Row, dict[str, str]]]:
     """Rows as tables by heading."""
     found = rows(path)
     head = next(found, None)
     names = () if head is None else head.cells
-    if missing := [name for name in wanted if name not in names]:
+    if missing := [name for name in required if name not in names]:
         raise ReadError(path, f"lacks the column {missing[0]!r}; it has {', '.join(names)}", line=1)
     for row in found:
         if len(row.cells) != len(names):
@@ -201,7 +201,7 @@ def _tracers(path: Path, draft: Draft) -> None:
 
 
 def _mids(path: Path, draft: Draft) -> None:
-    wanted = (
+    required = (
         "experiment_id", "met_id", "ms_id", "labelled_atom_ids", "unlabelled_atoms", "mass_isotope", "intensity",
         "intensity_std_error",
     )  # fmt: skip
@@ -209,7 +209,7 @@ def _mids(path: Path, draft: Draft) -> None:
     where: dict[tuple[str, str, str, str], str] = {}
     times: set[str] = set()
     bare: dict[str, bool] = {}
-    for row, cell in _table(path, wanted):
+    for row, cell in _table(path, required):
         name, line = cell["ms_id"], row.line
         draft.fragments.setdefault(name, _fragment(path, row, cell, draft))
         bare[name] = not cell["unlabelled_atoms"]

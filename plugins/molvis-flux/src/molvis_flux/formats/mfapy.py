@@ -54,7 +54,7 @@ def read_mfapy(
         0.
 
     Raises:
-        ReadError: a file cannot be read, or says what cannot be; the message names the line.
+        ReadError: a file cannot be read, or its content is impossible; the message names the line.
     """
     draft = Draft(str(path), stem(path).removesuffix("_model"))
     reader = _Model(draft)
@@ -88,7 +88,7 @@ def is_mfapy(path: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Status:
-    """A line of the status: `state` says whether it is of a reaction, a metabolite or a reversible pair."""
+    """A line of the status: `state` is whether it is of a reaction, a metabolite or a reversible pair."""
 
     state: str
     name: str

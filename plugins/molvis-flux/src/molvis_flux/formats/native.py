@@ -44,7 +44,7 @@ def read_native(path: str | Path) -> Study:
         path: the file. Paths in it are relative to its folder.
 
     Raises:
-        ReadError: it is no such TOML, or says what cannot be; the message names the line.
+        ReadError: it is no such TOML, or its content is impossible; the message names the line.
     """
     path = Path(path)
     text = read_text(path)
@@ -371,9 +371,9 @@ class NativeReader(TomlSource):
         found = rows(path)
         head = next(found, None)
         names = [] if head is None else [cell.lower() for cell in head.cells]
-        for wanted in ("fragment", "mass", "value"):
-            if wanted not in names:
-                raise ReadError(path, f"lacks the column {wanted!r}; it has {', '.join(names)}", line=1)
+        for column in ("fragment", "mass", "value"):
+            if column not in names:
+                raise ReadError(path, f"lacks the column {column!r}; it has {', '.join(names)}", line=1)
         series: dict[tuple[str, float | None], dict[int, tuple[float, float, Row]]] = {}
         for row in found:
             cell = dict(zip(names, (*row.cells, *[""] * len(names)), strict=False))

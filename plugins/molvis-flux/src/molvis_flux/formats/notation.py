@@ -210,7 +210,7 @@ def condition(
     bound = right[1] - left[1]
     terms = {flux: value for flux, value in terms.items() if value}
     if not terms:
-        raise ValueError(f"{name!r} says nothing about any flux")
+        raise ValueError(f"{name!r} names no flux; a condition needs at least one")
     return Constraint(
         terms=tuple((*_flux(flux, kind), value) for flux, value in terms.items()),
         low=-math.inf if relation in ("<", "<=", "≤") else bound,

@@ -29,7 +29,8 @@ def read_study(path: str | Path, *, reader: str | None = None, strict: bool = Tr
         options: of the reader: see `read_fluxml`, `read_mfapy`, `read_freeflux` and `read_inca`.
 
     Raises:
-        ReadError: the file cannot be read, is of no known format, or says what cannot be; the message names the line.
+        ReadError: the file cannot be read, is of no known format, or its content is impossible; the message names the
+            line.
         TypeError: the reader has no such option.
     """
     path = Path(path)
@@ -101,7 +102,7 @@ def _reader_of(path: Path, name: str | None) -> Component:
 
 
 def _named(path: Path, name: str, readers: Sequence[Component]) -> Component:
-    """The reader that a caller asked for by its name, or by one that it had before."""
+    """The reader that a caller named, or by one that it had before."""
     names = [c.name for c in readers]
     if name not in {*names, *(old for c in readers for old in c.replaces)}:
         raise ReadError(path, f"no reader {name!r}.{did_you_mean(name, names)} There are {', '.join(names)}")
@@ -110,9 +111,9 @@ def _named(path: Path, name: str, readers: Sequence[Component]) -> Component:
 
 def _recognising(path: Path, readers: Sequence[Component]) -> tuple[list[Component], MolvisError | None]:
     """The readers that recognise the file, and the last problem that one had with looking at it."""
-    asked, problem = [(c, registry.recogniser(c)) for c in readers], None
+    able, problem = [(c, registry.recogniser(c)) for c in readers], None
     known: list[Component] = []
-    for component, recognises in asked:
+    for component, recognises in able:
         try:
             if recognises is not None and recognises(path):
                 known.append(component)

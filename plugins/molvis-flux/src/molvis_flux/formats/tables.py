@@ -112,7 +112,7 @@ def number(path: Path, row: Row, text: str, what: str) -> float:
     """A finite number.
 
     Raises:
-        ReadError: it is none; the message says where.
+        ReadError: it is none; the message names the line.
     """
     try:
         value = float(text)
@@ -206,7 +206,7 @@ def _isotopomer(row: Row, start: int, current: dict[tuple[str, int], tuple[str, 
     heavy = re.match(r"([0-9]{1,4})\[13C\]", row.cells[start])
     compound = row.cells[start][heavy.end() if heavy else 0 :].strip()
     known, _ = current.get((row.sheet, start), ("", 0))
-    # Where names tell the mass, labels may count rows.
+    # Where names hold the mass, labels may count rows.
     mass = int(heavy[1]) if heavy else int(float(label)) if compound == known else 0
     if mass == 0:
         current[row.sheet, start] = compound, row.line

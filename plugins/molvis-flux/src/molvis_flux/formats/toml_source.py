@@ -80,8 +80,8 @@ class TomlSource:
                 raise self.error(f"{'.'.join(where)} has no key {key!r}.{did_you_mean(key, keys)}", *where, key)
             kinds = keys[key] if isinstance(keys[key], tuple) else (keys[key],)
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                wanted = " or ".join(dict.fromkeys(_WORDS.get(k, "a number") for k in kinds))
-                raise self.error(f"{'.'.join(where)}.{key} is {value!r}; it is {wanted}", *where, key)
+                expected = " or ".join(dict.fromkeys(_WORDS.get(k, "a number") for k in kinds))
+                raise self.error(f"{'.'.join(where)}.{key} is {value!r}; it must be {expected}", *where, key)
         return table
 
     def entries(self, section: str) -> list[tuple[str, Any]]:

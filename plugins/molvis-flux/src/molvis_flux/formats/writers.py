@@ -117,7 +117,7 @@ def _participant(participant: Participant) -> str:
     atoms = participant.atoms
     labels = "".join(atoms) if all(len(a) == 1 for a in atoms) else " ".join(atoms)
     if len(atoms) == 1 and len(atoms[0]) > 1:
-        labels = f"{atoms[0]},"  # A comma says that it is one label, not several letters.
+        labels = f"{atoms[0]},"  # A comma marks it as one label, not several letters.
     times = "" if participant.coefficient == 1 else f"{_number(participant.coefficient)} "
     return f"{times}{participant.metabolite}" + (f"({labels})" if atoms else "")
 

@@ -1,8 +1,17 @@
 """Balances of labelling to a straight-line program, by symbolic elimination.
 
-The matrix of a block is never inverted by subtraction: its diagonal is the sum of what flows in, and eliminating a unit
-only adds products of flows (Grassmann, Taksar and Heyman). So no digits cancel, single precision is enough, and no
-pivot has to be chosen by its size: the order is chosen once, from the pattern.
+In the stationary state the labelling `x_i` of each unit of a block satisfies
+
+    (sum_j v_ij + sum_s u_is) x_i = sum_j v_ij x_j + sum_s u_is y_s,
+
+where `v_ij` flows in from unit j of the block, and `u_is` with known labelling `y_s`: that of sources, and of smaller
+units convolved (Antoniewicz et al., see `molvis_flux.labelling.emu`). The matrix of a block is never inverted by
+subtraction: its diagonal is the sum of what flows in, and eliminating unit i only adds products of flows,
+
+    v_kj += v_ki v_ij / (what flows into i),
+
+and likewise for `u` (Grassmann, Taksar and Heyman). So no digits cancel, single precision is enough, and no pivot has
+to be chosen by its size: the order is chosen once, from the pattern.
 
 Reference: Grassmann, Taksar and Heyman, Oper. Res. 33 (1985) 1107, doi:10.1287/opre.33.5.1107
 """
@@ -29,7 +38,7 @@ def solve(
     builder: Builder,
     network: Decomposition,
     sources: Mapping[Emu, Rows],
-    wanted: Collection[Emu],
+    needed: Collection[Emu],
     stored: Mapping[Emu, tuple[int, Rows]] | None = None,
 ) -> dict[Emu, Rows]:
     """Write the program that finds the labelling of every unit.
@@ -38,7 +47,7 @@ def solve(
         builder: its inputs are the fluxes of the ways.
         network: the balances.
         sources: labelling of what comes from outside.
-        wanted: units that are asked for.
+        needed: units whose labelling is needed.
         stored: a further inflow of units, as its row and its labelling: what a pool holds from before, in a step of
             time.
 
@@ -55,7 +64,7 @@ def solve(
             products[made_of] = convolve(builder, value(made_of[:-1]), values[made_of[-1]])
         return products[made_of]
 
-    used = set(wanted)
+    used = set(needed)
     users: dict[Emu, set[Emu]] = {}
     for unit, inflows in network.inflows.items():
         for made_of in inflows:
@@ -66,8 +75,8 @@ def solve(
     for size in sorted({len(atoms) for _, atoms in network.inflows}):
         for block in _blocks([unit for unit in network.inflows if len(unit[1]) == size], network):
             inside = set(block)
-            needed = {unit for unit in block if unit in used or users.get(unit, inside) - inside}
-            values |= _solve_block(builder, network, block, needed, value, stored or {})
+            kept = {unit for unit in block if unit in used or users.get(unit, inside) - inside}
+            values |= _solve_block(builder, network, block, kept, value, stored or {})
     return values
 
 
@@ -145,8 +154,7 @@ def _solve_block(
             outer.setdefault(known.setdefault(labelling, len(known)), []).append((flow, ONE))
     block.known = list(known)
     twin = _merge_copies(block)
-    wanted = {twin[number[unit]] for unit in needed}
-    found = _cheapest(builder, block, wanted)
+    found = _cheapest(builder, block, {twin[number[unit]] for unit in needed})
     return {unit: found[twin[i]] for unit, i in number.items() if twin[i] in found}
 
 
@@ -170,22 +178,22 @@ def _merge_copies(block: _Block) -> list[int]:
     return twin
 
 
-def _cheapest(builder: Builder, block: _Block, wanted: set[int]) -> dict[int, Rows]:
+def _cheapest(builder: Builder, block: _Block, needed: set[int]) -> dict[int, Rows]:
     """Solve in the way that needs the fewest products.
 
-    Choices: whether unknowns that nobody asks for go first, and whether known labelling is carried along as numbers of
+    Choices: whether unknowns that are not needed go first, and whether known labelling is carried along as numbers of
     its own (a column for each) or mixed at once.
     """
     inner = {i: set(inflows) for i, inflows in block.inner.items()}
     outer = {i: set(inflows) for i, inflows in block.outer.items()}
     width = sum(row != ZERO for known in block.known for rows in known for row in rows) / max(1, len(block.known))
     plans = []
-    for last in (wanted, set[int]()):
+    for last in (needed, set[int]()):
         order = _minimum_degree(inner, last)
         for columns in (True, False):
-            plans.append((_cost(inner, outer, order, wanted, columns, width), columns, order))
+            plans.append((_cost(inner, outer, order, needed, columns, width), columns, order))
     _, columns, order = min(plans, key=lambda plan: plan[0])
-    return _solve(builder, block, order, wanted, columns)
+    return _solve(builder, block, order, needed, columns)
 
 
 def _minimum_degree(inner: Mapping[int, set[int]], last: set[int]) -> list[int]:
@@ -211,7 +219,7 @@ def _cost(
     inner: Mapping[int, set[int]],
     outer: Mapping[int, set[int]],
     order: list[int],
-    wanted: set[int],
+    needed: set[int],
     columns: bool,
     width: float,
 ) -> float:
@@ -232,7 +240,7 @@ def _cost(
         cost += len(sources[i]) + len(known[i])
         if not columns:
             cost += earlier[i] + width * (len(known[i]) + earlier[i])
-    alive = set(wanted)
+    alive = set(needed)
     for i in order:
         if i in alive:
             alive |= sources[i]
@@ -240,13 +248,13 @@ def _cost(
     return cost
 
 
-def _solve(builder: Builder, block: _Block, order: list[int], wanted: set[int], columns: bool) -> dict[int, Rows]:
+def _solve(builder: Builder, block: _Block, order: list[int], needed: set[int], columns: bool) -> dict[int, Rows]:
     """Take the units out in this order, and put the labelling of those that matter back in, last first."""
     elimination = _Elimination(builder, block, columns)
     for i in order:
         elimination.take_out(i)
     shares, given = elimination.shares, elimination.given
-    alive = set(wanted)
+    alive = set(needed)
     for i in order:
         if i in alive:
             alive |= set(shares[i])

@@ -40,7 +40,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Decomposition:
-    """The balances that the wanted units need, and no others.
+    """The balances that the needed units depend on, and no others.
 
     Attributes:
         ways: directed reactions.
@@ -54,8 +54,8 @@ class Decomposition:
     sources: tuple[Emu, ...]
 
 
-def decompose(network: Network, wanted: Iterable[Emu]) -> Decomposition:
-    """Follow the atoms of the wanted units back to the sources.
+def decompose(network: Network, needed: Iterable[Emu]) -> Decomposition:
+    """Follow the atoms of the needed units back to the sources.
 
     What a reaction makes without an atom map, such as what biomass gives back, is taken to be labelled like the rest of
     its pool; that is logged.
@@ -66,7 +66,7 @@ def decompose(network: Network, wanted: Iterable[Emu]) -> Decomposition:
     ways, makers, unmapped = _directions(network)
     inflows: dict[Emu, dict[tuple[Emu, ...], dict[int, float]]] = {}
     sources: dict[Emu, None] = {}
-    open_units = [canonical(network, emu) for emu in wanted]
+    open_units = [canonical(network, emu) for emu in needed]
     while open_units:
         unit = open_units.pop()
         if unit in inflows or unit in sources:

@@ -87,7 +87,7 @@ class InstationaryPlan(FragmentVector):
     ) -> Float[np.ndarray, "n t d"]:
         """Mass isotopomer distributions at some times.
 
-        Steps are chosen by their error, whatever the times asked for, and shared by flux vectors that run side by side.
+        Steps are chosen by their error, whatever the times, and shared by flux vectors that run side by side.
 
         Args:
             net: net fluxes, in amount per time.
@@ -227,8 +227,8 @@ def compile_instationary(
     """
     names = None if fragments is None else list(fragments)
     chosen = [chosen_fragments(network, experiment, names) for experiment in experiments]
-    wanted = dict.fromkeys(unit for some in chosen for fragment in some for unit in units_of(network, fragment))
-    balances = decompose(network, wanted)
+    needed = dict.fromkeys(unit for some in chosen for fragment in some for unit in units_of(network, fragment))
+    balances = decompose(network, needed)
     units, ways = tuple(balances.inflows), len(balances.ways)
     pools = tuple(dict.fromkeys(name for name, _ in units))
 

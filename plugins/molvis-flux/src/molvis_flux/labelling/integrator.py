@@ -180,12 +180,12 @@ def integrate(
         steepest = _begin(works, state, net, exchange, pools, first, here, ways, programs)
         replay = together and first > 0
         h = taken[0] if replay else min(tolerance ** (1 / order) / max(steepest, 1e-30), times[-1])
-        now, set_for, asked, done, tries = 0.0, 0.0, 0, 0, 0
-        while asked < len(times) and times[asked] <= 0:
+        now, set_for, written, done, tries = 0.0, 0.0, 0, 0, 0
+        while written < len(times) and times[written] <= 0:
             _between(work, after_work, state, 0, step, after, 0.0, h)
-            _write(after_work, after, first, here, out, asked)
-            asked += 1
-        while asked < len(times):
+            _write(after_work, after, first, here, out, written)
+            written += 1
+        while written < len(times):
             tries += 1
             if tries > _MOST_STEPS or now + h == now:
                 reached = min(reached, now)
@@ -197,10 +197,10 @@ def integrate(
             _attempt(work, state, step, start, stages, early, h)
             error = _error(work, state, weights, size, h)
             if replay or error <= tolerance:
-                while asked < len(times) and times[asked] <= now + h:
-                    _between(work, after_work, state, last, step, after, (times[asked] - now) / h, h)
-                    _write(after_work, after, first, here, out, asked)
-                    asked += 1
+                while written < len(times) and times[written] <= now + h:
+                    _between(work, after_work, state, last, step, after, (times[written] - now) / h, h)
+                    _write(after_work, after, first, here, out, written)
+                    written += 1
                 _accept(work, state, step, last)
                 now += h
                 taken[done] = h

@@ -1,7 +1,7 @@
 """Natural abundance of isotopes, and the purity of tracers: out of measured data, or into simulated ones.
 
 A measured ion M+0, M+1, ... also weighs more for isotopes that no tracer brought: in its derivative, in the elements
-that are not traced, and in its traced atoms that carry no label. A correction matrix says what an ion with 0, 1, ...
+that are not traced, and in its traced atoms that carry no label. A correction matrix holds what an ion with 0, 1, ...
 labels looks like; data are corrected by solving with it, and simulations made comparable with raw data by multiplying.
 
 Reference: Fernandez et al., J. Mass Spectrom. 31 (1996) 255; van Winden et al., Biotechnol. Bioeng. 80 (2002) 477,
@@ -93,7 +93,7 @@ def correction_matrix(
 
     Raises:
         SimulationError: the formula cannot be read or has fewer atoms than are traced, or several elements are traced
-            and their natural isotopes asked for, which a mass alone does not tell apart.
+            and their natural isotopes are to be corrected, which a mass alone does not distinguish.
     """
     try:
         atoms = Counter(parse_formula(formula))
@@ -156,7 +156,7 @@ def correct(measured: Float[np.ndarray, " m"], matrix: Float[np.ndarray, "m k"])
     seen = np.isfinite(measured)
     if seen.sum() < matrix.shape[1]:
         raise SimulationError(
-            f"{seen.sum()} masses are measured, and {matrix.shape[1]} fractions wanted; measure as many, or compare "
+            f"{matrix.shape[1]} fractions need as many measured masses, got {seen.sum()}; measure more, or compare "
             "simulations with the raw data"
         )
     found, _ = nnls(matrix[seen], measured[seen])
@@ -168,9 +168,9 @@ def correct(measured: Float[np.ndarray, " m"], matrix: Float[np.ndarray, "m k"])
 def measurement_matrix(network: Network, experiment: Experiment, datum: Datum) -> Float[np.ndarray, "m k"]:
     """How simulated fractions of a fragment make up what a datum holds.
 
-    The identity for data that are corrected. Else the fragment's formula says what its other atoms add; its traced
-    atoms carry natural isotopes in the simulation where the experiment's tracers do, and get them here where those do
-    not.
+    The identity for data that are corrected. Otherwise what its other atoms add follows from the fragment's formula;
+    its traced atoms carry natural isotopes in the simulation where the experiment's tracers do, and get them here where
+    those do not.
 
     Raises:
         SimulationError: a datum that is not corrected, of a fragment without a formula; or see `correction_matrix`.

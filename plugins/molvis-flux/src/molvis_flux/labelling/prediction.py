@@ -61,7 +61,8 @@ def predict(
     """
     if not study.experiments:
         raise SimulationError(
-            f"{study.network.name!r} says nothing of tracers. Add an experiment to the file, or give tracers"
+            f"{study.network.name!r} has no experiment, so no tracer is known. Add an experiment to the file, or give "
+            "tracers"
         )
     if times:
         plan = compile_instationary(study.network, study.experiments, fragments)
@@ -156,9 +157,9 @@ def read_fluxes(path: Path, network: Network) -> tuple[Float[np.ndarray, "n r"],
     """
     header, rows = _flux_table(path, network)
     reactions = list(network.reactions)
-    wanted = {("net", name) for name in reactions}
-    wanted |= {("exchange", name) for name, r in network.reactions.items() if r.reversible}
-    if wanted <= set(header):
+    every = {("net", name) for name in reactions}
+    every |= {("exchange", name) for name, r in network.reactions.items() if r.reversible}
+    if every <= set(header):
         table = [[[row.get((kind, name), 0.0) for name in reactions] for kind in ("net", "exchange")] for row in rows]
         both = np.array(table)
         return both[:, 0], both[:, 1]

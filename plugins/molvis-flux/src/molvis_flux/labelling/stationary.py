@@ -254,11 +254,11 @@ def compile_plan(network: Network, experiments: Sequence[Experiment], fragments:
     """
     names = None if fragments is None else list(fragments)
     chosen = [chosen_fragments(network, experiment, names) for experiment in experiments]
-    wanted = dict.fromkeys(unit for some in chosen for fragment in some for unit in units_of(network, fragment))
-    balances = decompose(network, wanted)
+    needed = dict.fromkeys(unit for some in chosen for fragment in some for unit in units_of(network, fragment))
+    balances = decompose(network, needed)
     builder = Builder(len(balances.ways))
     sources = source_rows(builder, network, experiments, balances.sources)
-    values = solve(builder, balances, sources, wanted)
+    values = solve(builder, balances, sources, needed)
     outputs, layout = observe(builder, network, experiments, chosen, values)
     program = builder.finish(outputs)
     return Plan(

@@ -95,7 +95,7 @@ class Program:
 
 
 class Builder:
-    """Writes a program, leaving out what is zero, computed before, or not asked for in the end.
+    """Writes a program, leaving out what is zero, computed before, or not needed by the outputs.
 
     Args:
         inputs: how many numbers a flux vector brings.

@@ -336,11 +336,11 @@ def _datum(datum: Datum, network: Network, label: str) -> Iterator[Finding]:
 
 def _mid(datum: Datum, fragment: Fragment, text: str) -> Iterator[Finding]:
     where = datum.where
-    wanted = len(fragment.channels) or len(fragment.elements) + 1
-    if len(datum.values) != wanted and (datum.corrected or len(datum.values) < 2 or not fragment.formula):
+    expected = len(fragment.channels) or len(fragment.elements) + 1
+    if len(datum.values) != expected and (datum.corrected or len(datum.values) < 2 or not fragment.formula):
         yield _error(
-            f"{text} has {len(datum.values)} fractions; the fragment has {wanted - 1} atoms that may be labelled, so "
-            f"M+0 to M+{wanted - 1} are {wanted}. Write NaN for what was not measured",
+            f"{text} has {len(datum.values)} fractions; the fragment has {expected - 1} atoms that may be labelled, so "
+            f"M+0 to M+{expected - 1} are {expected}. Write NaN for what was not measured",
             where,
         )
         return

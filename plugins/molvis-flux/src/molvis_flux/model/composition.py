@@ -178,7 +178,7 @@ def spread_mid(mid: Sequence[float]) -> Tracer:
     """A source with a measured MID, each M+i spread evenly over the positions.
 
     For pools whose labelling is measured rather than fitted. What splits the molecule depends on the positions, which a
-    MID does not tell: a balanced pool with the MID as its datum is better where it can be had.
+    MID does not determine: a balanced pool with the MID as its datum is better where it can be had.
 
     Args:
         mid: fractions M+0, M+1, ..., which are made to sum to one.
@@ -398,7 +398,7 @@ class _Whole:
                     own = [f.removeprefix(f"{part}.") for f in self.fragments if f.startswith(f"{part}.")]
                     near = did_you_mean(fragment_name, own)
                     raise CompositionError(
-                        f"mixture {name!r} wants fragment {fragment_name!r} of {part!r}, which has none.{near}"
+                        f"mixture {name!r} needs fragment {fragment_name!r} of {part!r}, which has none.{near}"
                     )
                 if len(inner.parts) > 1 or inner.convolved:
                     raise CompositionError(

@@ -206,7 +206,7 @@ class Study:
         experiments: parallel labelling experiments; empty where the file has none.
         fluxes: `(kind, reaction)` to a value the file gives, as a start or as the truth; kind is `net` or `exchange`.
         pools: sizes the file gives, by metabolite.
-        notes: what the file says that this model cannot, one sentence each.
+        notes: what the file holds that this model cannot express, one sentence each.
     """
 
     network: Network

@@ -1,4 +1,4 @@
-"""How often intervals hold the truth, and the factors that make them hold it as often as they say."""
+"""How often intervals hold the truth, and the factors that make them hold it as often as their level."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def calibrate_ensemble(estimator: Estimator, *, n: int = 24, draws: int = 2000) 
 
     Chains that have not mixed make intervals too narrow. As each case takes as long as an estimate there are few: net
     fluxes share a factor at each level, whatever is missing, and so do exchange fluxes. Intervals then hold as often as
-    they say on average over fluxes, not for each.
+    their level on average over fluxes, not for each.
 
     Args:
         estimator: with more free fluxes than importance sampling can do.

@@ -225,7 +225,7 @@ def collect(estimator: Estimator, study: Study) -> Data:
         study: any of its measurements may be missing.
 
     Raises:
-        EstimatorError: the network, a tracer or a fragment is not what the estimator was trained for; data that want
+        EstimatorError: the network, a tracer or a fragment is not what the estimator was trained for; data that need
             correction first; or there are none.
     """
     check_network(estimator, study.network)
@@ -290,7 +290,7 @@ def _checked_numbers(
     """Values of a datum, their standard deviations, and which were measured.
 
     Raises:
-        EstimatorError: too few or too many of them, data that want correction first, or a standard deviation that is
+        EstimatorError: too few or too many of them, data that need correction first, or a standard deviation that is
             not positive.
     """
     given, errors = np.array(datum.values), np.array(datum.sd)
@@ -377,7 +377,7 @@ def check_network(estimator: Estimator, network: Network) -> None:
 
 
 def without_data(study: Study) -> Study:
-    """A study whose experiments say what is measured but not what came out, as a training needs it."""
+    """A study with what is measured in its experiments, without results, as a training needs it."""
     return dataclasses.replace(study, notes=(), fluxes={}, pools={})
 
 
@@ -470,7 +470,7 @@ def _renamed(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_model(parts: Sequence[Measurement], coordinates: int, settings: Settings) -> SetEncoder:
-    """The neural network that settings ask for, its weights drawn from their seed."""
+    """The neural network of some settings, its weights drawn from their seed."""
     components = settings.components or (8 if coordinates <= 6 else 4 if coordinates <= 20 else 2)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)

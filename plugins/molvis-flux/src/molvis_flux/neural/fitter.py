@@ -130,7 +130,7 @@ class NeuralFluxes:
 
         posterior = estimator.posterior([data])
         found = weigh(
-            estimator, data, posterior, draws=self.draws, wanted=self.draws / 5, seed=seed,
+            estimator, data, posterior, draws=self.draws, enough=self.draws / 5, seed=seed,
             belief=belief if beliefs else None,
         )  # fmt: skip
         samples = self._shown(found.points[resampled(found.weight, self.draws)])

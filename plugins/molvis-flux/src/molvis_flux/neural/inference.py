@@ -27,7 +27,7 @@ WIDEST = 12
 SURE = 1e-3
 """Chance of a sum of squares this large under which data are flagged."""
 ENOUGH = 100
-"""Effective draws below which an estimate says so."""
+"""Effective draws below which an estimate has a note on it."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -44,7 +44,7 @@ class Estimate:
             network. Intervals of `neural` are calibrated on held-out fluxes, and those of `ensemble` where the training
             did so.
         effective: how many independent draws the posterior rests on.
-        best: the least-squares fit that started from the posterior, or None where it was not asked for.
+        best: the least-squares fit that started from the posterior, or None where none was made.
         verdicts: what may be said of each flux.
         notes: what is unusual; empty where nothing is.
         problem: empty where the data agree with the network; else why the estimate should not be trusted.
@@ -112,7 +112,9 @@ def estimate(
         drawn = sequential(problem, best.y[0], n=draws, seed=seed, progress=progress).samples
         found = equal_draws(space.coordinates(drawn[:, : len(space.parameters)]))
     if used != "neural" and found.effective < ENOUGH:
-        notes.append(f"the posterior rests on {found.effective:.0f} effective draws; ask for more, or another method")
+        notes.append(
+            f"the posterior rests on {found.effective:.0f} effective draws; raise `draws`, or choose another method"
+        )
     samples = space.values(found.points[resampled(found.weight, draws)])
     if used in ("neural", "ensemble"):
         missing = 1 - np.mean([data.there[m.start : m.stop].any() for m in estimator.measurements])
@@ -152,7 +154,7 @@ def _draw(
     posterior = estimator.posterior([data])
     found, used = equal_draws(neural_draws(estimator, posterior, draws, seed)[0]), method
     if method == "importance" or (method == "auto" and len(estimator.space) <= WIDEST):
-        found, used = weigh(estimator, data, posterior, draws=draws, wanted=draws / 5, seed=seed), "importance"
+        found, used = weigh(estimator, data, posterior, draws=draws, enough=draws / 5, seed=seed), "importance"
     if method == "ensemble" or (method == "auto" and (used == "auto" or found.effective < ENOUGH)):
         found, used = ensemble_draws(estimator, data, posterior, draws=draws, seed=seed, progress=progress), "ensemble"
     return found, used

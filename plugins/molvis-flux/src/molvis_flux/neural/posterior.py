@@ -132,7 +132,7 @@ def weigh(
     posterior: Mixture,
     *,
     draws: int = 2000,
-    wanted: float = 400,
+    enough: float = 400,
     seed: int = 0,
     belief: Belief | None = None,
 ) -> Draws:
@@ -143,7 +143,7 @@ def weigh(
         data: of one sample.
         posterior: of that sample: one row.
         draws: of a round.
-        wanted: effective draws with which to stop.
+        enough: effective draws with which to stop.
         seed: of the draws.
         belief: about the coordinates of the space, beyond the prior.
     """
@@ -151,7 +151,7 @@ def weigh(
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     wide = Mixture(posterior.log_weight.double(), posterior.mean.double(), posterior.precision.double() / 1.2)
     exact = ExactPosterior(estimator, data, belief)
-    found = importance.sample(exact, _Widened(wide, generator), draws=draws, wanted=wanted, rng=rng)
+    found = importance.sample(exact, _Widened(wide, generator), draws=draws, enough=enough, rng=rng)
     return exact.in_space(found)
 
 
@@ -198,9 +198,9 @@ def _scattered(
 ) -> Float[np.ndarray, "s k"]:
     """Least squares of each chain's own data and prior: randomize-then-optimize, by Levenberg and Marquardt.
 
-    Not `molvis_flux.fit.levenberg_marquardt`, which measures steps in one metric of the polytope: here the space is no
-    polytope in the coordinates, and damping each coordinate by its own curvature finds the minima where that metric
-    leaves half of the chains behind (effective draws of a small network: 1,100 against 200 to 500).
+    Not `molvis_flux.fit.levenberg_marquardt`: the space is no polytope in these coordinates, and Marquardt's damping of
+    each coordinate by its own curvature brings more chains to their minimum than one metric for all (effective draws of
+    a small network: 1,100 against 200 to 500).
     """
     shift = rng.standard_normal((len(z), len(target.there)))
     center = rng.standard_normal(z.shape)
@@ -219,7 +219,7 @@ def _scattered(
             break
         damped = hessian[rows] + damping[rows, None, None] * (hessian[rows] * eye)
         step = -np.linalg.solve(damped, gradient[rows][..., None])[..., 0]
-        # Beyond a step of 1.5 standard deviations of the prior the slopes say nothing.
+        # Beyond a step of 1.5 standard deviations of the prior the slopes are no guide.
         step *= np.minimum(1.0, 1.5 / np.maximum(np.abs(step).max(axis=1, keepdims=True), 1e-300))
         trial = np.clip(z[rows] + step, -4.0, 4.0)
         fresh, slope, curvature = target.least_squares(trial, shift[rows], center[rows])

@@ -57,7 +57,7 @@ def train(
 
     Args:
         study: the network; experiments with tracers; fragments that may be measured: those that an experiment has data
-            of, or else all. Fluxes that it has data of may be measured, too. What the data say is not used.
+            of, or else all. Fluxes that it has data of may be measured, too. The values of the data are not used.
         folder: of the estimator. A checkpoint stands beside it until the training has ended.
         settings: of the training.
         resume: go on from the checkpoint of the same training, if there is one.

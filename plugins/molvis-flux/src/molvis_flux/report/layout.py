@@ -82,11 +82,11 @@ def _rows(model: Network, ways: Mapping[str, set[str]], fed: Collection[str]) ->
 def _distances(front: Sequence[str], names: Sequence[str], ways: Mapping[str, set[str]]) -> dict[str, int]:
     """Steps from the front to each name; where no way leads further, the first that is left is the next front."""
     rows: dict[str, int] = {}
-    wanted = set(names)
+    placeable = set(names)
     depth = 0
     while front:
         rows |= dict.fromkeys(front, depth)
-        reached = sorted({end for name in front for end in ways.get(name, ()) if end not in rows and end in wanted})
+        reached = sorted({end for name in front for end in ways.get(name, ()) if end not in rows and end in placeable})
         left = [name for name in names if name not in rows]
         front = reached or left[:1]
         depth += 1

@@ -7,7 +7,10 @@ from jaxtyping import Float
 
 
 def of_weights(weight: Float[np.ndarray, " s"]) -> float:
-    """Of independent draws with weights of any sum: Kish, Survey Sampling, Wiley, 1965, section 11.7."""
+    """Of independent draws with weights of any sum: (sum w)^2 / sum w^2.
+
+    Reference: Kish, Survey Sampling, Wiley, 1965, section 11.7
+    """
     return float(weight.sum() ** 2 / (weight**2).sum())
 
 
@@ -27,13 +30,13 @@ def of_chains(path: Float[np.ndarray, "t n k"]) -> float:
     return float(min(n * (spread / np.maximum(between, 1e-300)).min(), steps * n))
 
 
-def tempered(log_weight: Float[np.ndarray, " s"], wanted: float) -> Float[np.ndarray, " s"]:
-    """Weights, which sum to one, to the largest power, at most 1, that leaves as many effective draws as wanted."""
+def tempered(log_weight: Float[np.ndarray, " s"], enough: float) -> Float[np.ndarray, " s"]:
+    """Weights, which sum to one, to the largest power, at most 1, that leaves `enough` effective draws."""
     relative = log_weight - log_weight.max()
     low, high = 0.0, 1.0
     for _ in range(40):
         power = high if low == 0.0 and high == 1.0 else (low + high) / 2
-        enough = of_weights(np.exp(power * relative)) >= wanted
+        enough = of_weights(np.exp(power * relative)) >= enough
         if enough and power == 1.0:
             break
         low, high = (power, high) if enough else (low, power)

@@ -1,4 +1,7 @@
-"""Markov chains side by side that learn from each other where to go: differential evolution.
+"""Markov chains side by side that propose moves from each other's places: differential evolution (DE-MC).
+
+From z_i to z_i + g (z_a - z_b) + noise, where a and b are two chains of the other half and g is 2.38 / sqrt(2 d) for
+the d coordinates that move, times a scale that adapts at first. Accepted by Metropolis.
 
 Reference: ter Braak and Vrugt, Stat. Comput. 18 (2008) 435, doi:10.1007/s11222-008-9104-9
 """

@@ -63,7 +63,11 @@ def _steady(values: Float[np.ndarray, " k"], vectors: Float[np.ndarray, "k k"]) 
 
 @njit(cache=True, nogil=True)
 def _gibbs(columns, below, above, start, curvature, n, thinning, burn, rng):
-    """One axis at a time; the normal density by a slice under it, so that no tail is too far."""
+    """One axis at a time; the normal density by a slice under it, so that no tail is too far.
+
+    With the height u p(x), u uniform, the slice is |x| <= sqrt(x^2 - 2 log(u) / c) for the curvature c.
+    Reference: Neal, Ann. Stat. 31 (2003) 705, doi:10.1214/aos/1056562461
+    """
     c, k = columns.shape[1], len(start)
     at = start.copy()
     kept = np.empty((n, k))

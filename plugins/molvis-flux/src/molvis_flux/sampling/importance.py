@@ -77,7 +77,7 @@ def sample(
     proposal: Proposal,
     *,
     draws: int,
-    wanted: float,
+    enough: float,
     rng: np.random.Generator,
 ) -> Draws:
     """Draws from a proposal, weighed by the target's density over the proposal's.
@@ -90,7 +90,7 @@ def sample(
             normal distribution where nothing is known.
         proposal: to begin with.
         draws: of a round.
-        wanted: effective draws with which to stop.
+        enough: effective draws with which to stop.
         rng: of the draws.
     """
     share = draws // 10
@@ -101,7 +101,7 @@ def sample(
     log_weight = target(z) - log_proposed
     best = _weighed(z, log_weight)
     for _ in range(_ROUNDS):
-        if best.effective >= wanted:
+        if best.effective >= enough:
             break
         kernels = _adapted(z, log_weight, min(_KERNELS, draws // 4), rng)
         z = kernels.sample(draws, rng)

@@ -100,7 +100,10 @@ def posterior(
 
 
 class _Bridge:
-    """Two densities: the normal approximation at the best fit, and likelihood times prior.
+    """Two densities: the normal approximation p_0 at the best fit, and p_1, likelihood times prior.
+
+    Stage t of sequential Monte Carlo has the density p_0^(1-t) p_1^t, so that particles that go from stage t to t' get
+    the weights (p_1 / p_0)^(t'-t).
 
     Args:
         problem: what was fitted.
@@ -157,7 +160,7 @@ class _Population:
             if move and move % (k + 1) == 0:
                 self.factor = _factor(np.cov(self.particles.T).reshape(k, k))
             # Two moves of three go as the particles spread; one goes along an axis of the space, at any length: where
-            # few particles have been, their spread says too little.
+            # few particles have been, their spread is no guide.
             wide = move % 3 == 2
             if wide:
                 direction, far = self.axes[rng.integers(0, k, n)], 10.0 ** rng.uniform(-3.0, 0.5, n)

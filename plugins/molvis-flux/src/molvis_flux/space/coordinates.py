@@ -17,7 +17,7 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True, eq=False)
 class Coordinates:
-    """A map from k free numbers to all that a simulation wants.
+    """A map from k free numbers to all that a simulation needs.
 
     Net fluxes are linear in their coordinates. An exchange flux x that no constraint ties to another has the
     coordinate x / (x + b), b being about the net flux there: labelling is smooth in it at both ends, where in x it is
@@ -149,7 +149,7 @@ def _saturating(
 ) -> list[tuple[int, int, float]]:
     """`(value, coordinate, b)` of the exchange fluxes whose coordinate nothing else depends on."""
     bent: list[tuple[int, int, float]] = []
-    # Net fluxes at the middle say from where on an exchange flux is large.
+    # An exchange flux is large where it exceeds the net flux at the middle.
     net = np.abs(space.values(space.center)[: len(space.reactions)])
     typical = float(np.median(net)) or 1.0
     touched = np.abs(basis) > 1e-12
@@ -174,7 +174,7 @@ def _polytope(
     offset = product(space.rows, space.origin[:, None])[:, 0]
     rows = np.concatenate([plain.directions, extra])
     lows, highs = np.concatenate([low, space.rows_lower - offset]), np.concatenate([high, space.rows_upper - offset])
-    # A row without coordinates holds or the space would be empty; the range says which bounds can ever be met.
+    # A row without coordinates holds or the space would be empty; its range decides which bounds can ever be met.
     reach = np.concatenate([space.ranges, np.full((count - n_flux, 2), [-np.inf, np.inf])])
     for i in range(n_flux):
         slack = 1e-9 * (1.0 + np.abs(reach[i]).max())

@@ -127,7 +127,7 @@ class FluxSpace:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Problem:
-    """Everything linear that is asked of the fluxes, with words for each row."""
+    """Everything linear that the fluxes have to satisfy, with words for each row."""
 
     equalities: np.ndarray
     targets: np.ndarray
@@ -173,8 +173,8 @@ def flux_space(
     flat_rows = row_ranges[:, 1] - row_ranges[:, 0] <= ZERO_WIDTH * (1 + np.abs(row_ranges).max(axis=1, initial=0))
     equalities = np.vstack([problem.equalities, np.eye(len(parameters))[flat], problem.rows[flat_rows]])
     targets = np.concatenate([problem.targets, ranges[flat].mean(axis=1), row_ranges[flat_rows].mean(axis=1)])
-    wanted = None if free is None else [parameters.index(parameter) for parameter in free if parameter in parameters]
-    basis, origin, chosen = _coordinates(equalities, targets, wanted)
+    given = None if free is None else [parameters.index(parameter) for parameter in free if parameter in parameters]
+    basis, origin, chosen = _coordinates(equalities, targets, given)
     origin[flat] = ranges[flat].mean(axis=1)
     return FluxSpace(
         parameters=parameters,
@@ -405,7 +405,7 @@ def _coordinates(
     """
     size = np.linalg.norm(equalities, axis=1)
     used = size > 0
-    scaled, wanted = equalities[used] / size[used, None], targets[used] / size[used]
+    scaled, right = equalities[used] / size[used, None], targets[used] / size[used]
     count = equalities.shape[1]
     if not len(scaled):
         return np.eye(count), np.zeros(count), tuple(range(count))
@@ -422,7 +422,7 @@ def _coordinates(
     if exact is not None:
         basis, origin = exact
     else:
-        particular = vt[:rank].T @ ((u[:, :rank].T @ wanted) / s[:rank])
+        particular = vt[:rank].T @ ((u[:, :rank].T @ right) / s[:rank])
         basis = _followed(null, free)
         origin = particular - basis @ particular[free]
     origin[free] = 0
