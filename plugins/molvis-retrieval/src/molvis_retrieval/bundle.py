@@ -29,7 +29,7 @@ from molvis_core.plugins import plugins
 from molvis_core.progress import Progress
 from molvis_core.records import Structure
 from molvis_core.text import quoted
-from molvis_files.digests import KEY, checksum, file_sha256, sealed
+from molvis_files.digests import KEY, checksum, file_sha256
 from molvis_files.documents import to_plain
 from molvis_files.locking import sole_writer
 from molvis_files.writing import replacing_folder
@@ -385,8 +385,6 @@ def save_bundle(
     import torch
     from safetensors.torch import save_file
 
-    import molvis_core
-
     path = Path(path)
     if missing := [k for k in config.encoders if k not in states]:
         raise BundleError(f"{path}: no weights for {', '.join(missing)}")
@@ -401,8 +399,6 @@ def save_bundle(
                 save_file(tensors, fresh / f"{key}.safetensors")
                 digests[key] = file_sha256(fresh / f"{key}.safetensors")
             content = {
-                "format": FOLDER.version,
-                "molvis": molvis_core.__version__,
                 **dict(metadata or {}),
                 "plugins": {p.distribution: p.version for p in plugins() if not p.problem},
                 "weights": digests,
@@ -410,7 +406,7 @@ def save_bundle(
                 "calibration": to_plain(calibration or Calibration()),
                 "config": fill(config),
             }
-            (fresh / "bundle.toml").write_text(sealed(content), encoding="utf-8")
+            (fresh / FOLDER.file).write_text(FOLDER.text(content), encoding="utf-8")
             (fresh / "CARD.md").write_text(card or default_card(config, metadata or {}), encoding="utf-8")
     except OSError as error:
         raise BundleError(f"{path}: the bundle cannot be written: {error}. What was there before is kept.") from error

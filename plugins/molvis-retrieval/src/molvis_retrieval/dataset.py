@@ -23,7 +23,7 @@ from jaxtyping import Int64
 from molvis_core.errors import DatasetError, did_you_mean
 from molvis_core.records import Measurement, Structure
 from molvis_core.text import in_shell
-from molvis_files.digests import blocks_of, damage, files_sha256, sealed, stored_digests
+from molvis_files.digests import blocks_of, damage, files_sha256, stored_digests
 from molvis_files.folders import FolderFormat
 
 if TYPE_CHECKING:
@@ -318,8 +318,6 @@ def write_metadata(folder: Path, records: Mapping[str, str], sources: Sequence[s
     """Write `dataset.toml`, with the digests of what is in the folder."""
     import pyarrow as pa
 
-    import molvis_core
-
     modalities: dict[str, dict[str, Any]] = {}
     for name, record in sorted(records.items()):
         file = folder / f"{name}.arrow"
@@ -330,14 +328,12 @@ def write_metadata(folder: Path, records: Mapping[str, str], sources: Sequence[s
         entry = {"record": record, "measurements": len(table), "compounds": compounds, "folds": dict(folds)}
         modalities[name] = entry
     content = {
-        "format": FOLDER.version,
-        "molvis": molvis_core.__version__,
         "digest": files_sha256(folder / f"{name}.arrow" for name in sorted(records)),
         "sources": list(sources),
         "modalities": modalities,
         "blocks": blocks_of(folder, sorted(file.name for file in folder.iterdir())),
     }
-    (folder / "dataset.toml").write_text(sealed(content), encoding="utf-8")
+    (folder / FOLDER.file).write_text(FOLDER.text(content), encoding="utf-8")
 
 
 def write_error(path: Path, error: Exception) -> DatasetError:

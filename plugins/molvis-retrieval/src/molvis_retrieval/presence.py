@@ -11,13 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
-
-if TYPE_CHECKING:
-    pass
 
 VERSION = 1
 """Of what the features of `describe` mean. A fit of another version is not used."""

@@ -8,10 +8,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "smiles": ("smiles", "smi", "canonicalsmiles", "isomericsmiles", "structure"),

@@ -5,15 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from molvis_core.errors import ReadError
-from molvis_files.opening import read_text
-
-if TYPE_CHECKING:
-    pass
 from molvis_ccs.readers.columns import columns_of, lacking
 from molvis_ccs.readers.rows import Items, read_row
+from molvis_core.errors import ReadError
+from molvis_files.opening import read_text
 
 
 def read_csv(path: Path) -> Items:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from molvis_ccs.readers.columns import columns_of, lacking
+from molvis_ccs.readers.rows import Items, read_row
 from molvis_core.errors import ReadError
 from molvis_files.opening import read_bytes
 from molvis_files.parquet import parquet_columns
-
-if TYPE_CHECKING:
-    pass
-from molvis_ccs.readers.columns import columns_of, lacking
-from molvis_ccs.readers.rows import Items, read_row
 
 
 def read_parquet(path: Path) -> Items:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,6 @@ from molvis_core.records import Measurement
 from molvis_retrieval.evidence import Weigher
 from molvis_retrieval.ions import check_ion
 from molvis_retrieval.parents import ParentsOfMeasurements
-
-if TYPE_CHECKING:
-    pass
 
 
 def by_compound(measurements: Iterable[Measurement]) -> dict[str, dict[str, list[Measurement]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +20,6 @@ from molvis_nn.fusion import collate_measured
 from molvis_retrieval.config import RunConfig
 from molvis_retrieval.training.pairings import Pairing, Rows
 from molvis_retrieval.training.run import Run
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)
