@@ -141,6 +141,20 @@ def test_a_checkpoint_is_read_back_by_the_same_run_alone(tmp_path: Path) -> None
         raise AssertionError("what is of another run is not handed on")
 
 
+def test_a_checkpoint_of_an_older_version_is_refused_for_that_reason(tmp_path: Path) -> None:
+    Checkpoint(tmp_path / "checkpoint.pt", "average = 0.9\n").write({"step": 3})
+    asked: list[str] = []
+
+    def outdated(stored: str) -> str:
+        asked.append(stored)
+        return "written by an older version" if "average" in stored else ""
+
+    present = Checkpoint(tmp_path / "checkpoint.pt", "ema_decay = 0.9\n", outdated=outdated)
+    with pytest.raises(TrainingError, match=r"checkpoint\.pt: written by an older version$"), present.reading():
+        raise AssertionError("it is not handed on")
+    assert asked == ["average = 0.9\n"]
+
+
 @pytest.mark.parametrize("damage", [b"", b"no checkpoint", None])
 def test_a_damaged_checkpoint_is_an_error_with_a_remedy(tmp_path: Path, damage: bytes | None) -> None:
     checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "a")

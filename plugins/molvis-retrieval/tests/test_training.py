@@ -163,6 +163,26 @@ def test_a_checkpoint_of_another_configuration_is_refused(config: RunConfig, tmp
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 7
 
 
+def test_a_checkpoint_with_old_keys_is_refused_with_the_command_that_starts_anew(
+    config: RunConfig, tmp_path: Path
+) -> None:
+    config = replace(config, train=replace(config.train, epochs=1, ema_decay=0.9))
+    train(config, tmp_path / "run")
+    file = tmp_path / "run" / "checkpoint.pt"
+    content = torch.load(file, weights_only=True)
+    old = content["signature"].replace("ema_decay = ", "average = ")
+    torch.save({**content, "signature": old}, file)
+    kept = file.read_bytes()
+    with pytest.raises(TrainingError) as refused:
+        train(config, tmp_path / "run")
+    assert "train.average, which is now train.ema_decay" in str(refused.value)
+    command = str(refused.value).split("anew with: ")[1]
+    assert command == f"molvis train {tmp_path}/run/config.toml --out {tmp_path}/run --no-resume"
+    assert file.read_bytes() == kept
+    stored = (tmp_path / "run" / "config.toml").read_text().replace("ema_decay = ", "average = ")
+    assert train(parse_config(stored), tmp_path / "run", resume=False).best_epoch == 1
+
+
 def test_a_damaged_checkpoint_is_named(config: RunConfig, tmp_path: Path) -> None:
     train(replace(config, train=replace(config.train, epochs=1)), tmp_path / "run")
     file = tmp_path / "run" / "checkpoint.pt"

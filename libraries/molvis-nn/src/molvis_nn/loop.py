@@ -204,10 +204,14 @@ class Checkpoint:
         path: of the file.
         signature: the settings as text. A checkpoint of another signature belongs to another run.
         other: whose checkpoint one of another signature is, for messages.
+        outdated: why a checkpoint of another signature is that of an older version, and what to do about it; empty
+            where it is not.
     """
 
-    def __init__(self, path: Path, signature: str, *, other: str = "other settings") -> None:
-        self.path, self.signature, self.other = path, signature, other
+    def __init__(
+        self, path: Path, signature: str, *, other: str = "other settings", outdated: Callable[[str], str] | None = None
+    ) -> None:
+        self.path, self.signature, self.other, self.outdated = path, signature, other, outdated
         self._saved = time.monotonic()
 
     @property
@@ -240,6 +244,8 @@ class Checkpoint:
         try:
             content = torch.load(self.path, weights_only=True, map_location="cpu")
             if content["signature"] != self.signature:
+                if self.outdated and (why := self.outdated(content["signature"])):
+                    raise TrainingError(f"{self.path}: {why}")
                 raise TrainingError(
                     f"{self.path}: this checkpoint is of {self.other} "
                     f"({first_difference(content['signature'], self.signature)}). "

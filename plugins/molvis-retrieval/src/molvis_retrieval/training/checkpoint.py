@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from molvis_files.documents import write_toml
+from molvis_core.text import in_shell
+from molvis_files.documents import load_toml, write_toml
 from molvis_nn.loop import Checkpoint
-from molvis_retrieval.config import RunConfig, fill
+from molvis_retrieval.config import RunConfig, fill, old_keys
 from molvis_retrieval.training.run import Run
 from molvis_retrieval.training.step import Learner
 
@@ -50,6 +52,23 @@ _ELSEWHERE: dict[str, Any] = {
 def signature(config: RunConfig) -> str:
     """The settings that decide what a run computes, as text."""
     return write_toml(fill(replace(config, train=replace(config.train, **_ELSEWHERE))))
+
+
+def checkpoint_of(folder: Path, config: RunConfig) -> Checkpoint:
+    """The checkpoint in the folder of a run."""
+
+    def outdated(stored: str) -> str:
+        found = [f"{section}.{old}, which is now {section}.{new}" for section, old, new in old_keys(load_toml(stored))]
+        if not found:
+            return ""
+        # Averaged weights were kept in another form too: with new names alone a run would end elsewhere.
+        return (
+            f"this checkpoint was written by an older molvis, whose configuration has {'; '.join(found)}. A run cannot "
+            f"be resumed from it. Start it anew with: molvis train {in_shell(folder / 'config.toml')} --out "
+            f"{in_shell(folder)} --no-resume"
+        )
+
+    return Checkpoint(folder / "checkpoint.pt", signature(config), other="another configuration", outdated=outdated)
 
 
 def save(checkpoint: Checkpoint, run: Run, learner: Learner, state: State) -> None:

@@ -24,11 +24,11 @@ from molvis_core.errors import MolvisError
 from molvis_core.interfaces import HasTemperature
 from molvis_files.documents import write_toml
 from molvis_files.locking import sole_writer
-from molvis_nn.loop import Checkpoint, TrainingProgress, on_cpu, set_rate, write_metrics, write_safely
+from molvis_nn.loop import TrainingProgress, on_cpu, set_rate, write_metrics, write_safely
 from molvis_retrieval.bundle import Bundle, load_bundle, save_bundle
 from molvis_retrieval.config import RunConfig, check, fill
 from molvis_retrieval.training.batches import Batches, PairBatch
-from molvis_retrieval.training.checkpoint import State, load, save, signature
+from molvis_retrieval.training.checkpoint import State, checkpoint_of, load, save
 from molvis_retrieval.training.collapse import collapses
 from molvis_retrieval.training.metadata import bundle_metadata
 from molvis_retrieval.training.run import Report, Run, prepare
@@ -127,7 +127,7 @@ class _Training:
         self.batches = Batches(run, fabric.global_rank, fabric.world_size)
         learner = Learner.of(run)
         folder.mkdir(parents=True, exist_ok=True)
-        self.checkpoint = Checkpoint(folder / "checkpoint.pt", signature(run.config), other="another configuration")
+        self.checkpoint = checkpoint_of(folder, run.config)
         self.state = load(self.checkpoint, run, learner) if resume and self.checkpoint.exists else State()
         if fabric.is_global_zero:
             write_safely(folder / "config.toml", write_toml(fill(run.config)).encode())
