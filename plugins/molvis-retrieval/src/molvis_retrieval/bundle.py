@@ -80,7 +80,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Bundle:
-    """Encoders of one shared space, and how to weigh what they say.
+    """Encoders of one shared space, and the weights of their evidence.
 
     Attributes:
         path: the folder.

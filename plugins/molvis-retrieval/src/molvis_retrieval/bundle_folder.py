@@ -1,4 +1,4 @@
-"""A bundle as a folder: where it is, what `bundle.toml` says, and whether it is what was written."""
+"""A bundle as a folder: where it is, what `bundle.toml` holds, and whether it is what was written."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FOLDER = FolderFormat(
 
 
 def upgrade_v1_v2(raw: dict[str, Any]) -> dict[str, Any]:
-    """Format 1 had no checksum of `bundle.toml`: what it says now is taken as it is."""
+    """Format 1 had no checksum of `bundle.toml`: its content is taken as it is."""
     raw = {**raw, "format": 2}
     return {**raw, KEY: checksum(raw)}
 
@@ -46,7 +46,7 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: upgrade_v1
 
 
 def read_content(file: Path, *, accept: bool = False) -> dict[str, Any]:
-    """What `bundle.toml` says, upgraded to this molvis's format, if it is what was written."""
+    """The content of `bundle.toml`, upgraded to this molvis's format, if it is what was written."""
     raw = FOLDER.read(file.parent, accept=accept)
     for step in range(raw["format"], FOLDER.version):
         raw = UPGRADES[step](raw)
@@ -93,7 +93,7 @@ def write_content(file: Path, content: Mapping[str, Any]) -> None:
 
 
 def default_card(config: RunConfig, metadata: Mapping[str, Any]) -> str:
-    """What a card says when its author says nothing more."""
+    """The text of a card whose author wrote none."""
     lines = [f"# {metadata.get('name') or config.name or 'A molvis bundle'}", ""]
     for key, spec in config.encoders.items():
         lines.append(f"- `{key}`: encoder `{spec['use']}`")

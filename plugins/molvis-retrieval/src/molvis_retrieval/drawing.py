@@ -65,7 +65,7 @@ def draw_record(
     Args:
         record: a `PeakList` or a `Trace`.
         explained: for peaks: objects with `peak`, `formula`, `ppm` and `smiles`, such as a scorer's `explain` returns.
-        modality: of a trace: it says what runs along the axis, and which way.
+        modality: of a trace: it decides what the axis shows, and in which direction.
         reference: of peaks: drawn below them, upside down, with the pairs in one colour.
     """
     if isinstance(record, PeakList) and len(record):
@@ -132,7 +132,7 @@ def _peaks(
     x: Callable[[float], float],
     y: Callable[[float], float],
 ) -> list[str]:
-    """The peaks as lines that tell their numbers where a pointer rests."""
+    """The peaks as lines that show their numbers under the pointer."""
     parts: list[str] = []
     for i in sorted(range(len(record)), key=lambda i: (i in known, height[i])):  # explained peaks on top
         at, what = x(float(record.mz[i])), known.get(i)

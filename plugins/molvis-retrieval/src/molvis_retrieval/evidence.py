@@ -65,15 +65,15 @@ class Weigher:
         return out
 
     def takes(self, key: str, modality: str, record: Any) -> bool:
-        """Whether a scorer has something to say about a record."""
+        """Whether a scorer takes a record."""
         return self.scorers[key].takes(modality, record)
 
     def taken(self, key: str, records: Mapping[str, Sequence[Any]]) -> list[Any]:
-        """The records that a scorer has something to say about."""
+        """The records that a scorer takes."""
         return [r for m, some in records.items() for r in some if self.takes(key, m, r)]
 
     def weight(self, modality: str) -> float:
-        """Of a cosine. In the company of scorers it has another weight than among embeddings alone."""
+        """The weight of a cosine: one beside scorers, another where embeddings are the only evidence."""
         weights = self.calibration.weights
         with_scorers = weights.get(modality, START_WEIGHT)
         return with_scorers if self.scorers else weights.get(f"{modality}.alone", with_scorers)
@@ -98,7 +98,7 @@ class Weigher:
         return columns
 
     def gain(self, count: int) -> float:
-        """How much more several records of one modality say than one of them: between 1 and their number."""
+        """The factor on the evidence of several records of one modality: between 1 and their number."""
         return count**self.calibration.repeats
 
     def score(
@@ -306,5 +306,5 @@ def describe(
 
 
 def _below(record: PeakList) -> Bool[np.ndarray, " p"]:
-    """Peaks that are not the precursor's own: those say something of the structure."""
+    """Peaks that are not the precursor's own: these depend on the structure."""
     return record.mz < (record.precursor_mz or np.inf) - 0.5

@@ -64,7 +64,7 @@ def identify(
             whole library; `auto` is `formula` where one is given, `mass` where a mass is given or an ion was measured,
             and `all` elsewhere.
         ppm: half width of the mass window.
-        mass: neutral mass in Da, where no ion tells it.
+        mass: neutral mass in Da, where it follows from no ion.
         formula: for `formula`; where it is not given, that of the query's own structure.
         adduct: taken for ions that name none.
         adducts: tried for ions that name none, and ranked together; without any, the likely ones of the ion's polarity

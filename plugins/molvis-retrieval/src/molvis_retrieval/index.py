@@ -298,7 +298,7 @@ def _begin(path: Path, head: dict[str, Any], library: Library) -> tuple[int, Dig
                 f"{path}: holds another index ({', '.join(different)} differ). Choose another folder, or delete it."
             )
         size = (path / "vectors.f16").stat().st_size if (path / "vectors.f16").exists() else 0
-        # A file cut short behind our back has fewer whole rows than the note says.
+        # A file that was truncated has fewer whole rows than are noted.
         done = min(int(old.get("done", 0)), size // (head["dim"] * 2))
         open_library(path)
         blocks = old.get("blocks") or blocks_of(path, ["library.arrow"])
@@ -337,7 +337,7 @@ def _resumed(file: Path, done: int, width: int, noted: list[str] | None) -> tupl
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """What `index.toml` says, if it is what was written.
+    """The content of `index.toml`, if it is what was written.
 
     Raises:
         IndexFileError: there is none, it is damaged, or of a newer format.

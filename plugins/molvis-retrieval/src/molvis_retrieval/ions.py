@@ -55,7 +55,7 @@ def _agree(record: Any, ion: Adduct) -> None:
 
 
 def common_mass(masses: Sequence[float]) -> tuple[float | None, str]:
-    """The middle of the neutral masses that the ions of an unknown tell, and what is wrong where they disagree."""
+    """The median of the neutral masses of the ions of an unknown, and what is wrong where they disagree."""
     if not masses:
         return None, ""
     middle = float(np.median(masses))

@@ -149,7 +149,7 @@ class Library:
         try:
             with pa.memory_map(str(file)) as source:
                 table = pa.ipc.open_file(source).read_all()
-            # Arrow believes what a file says of its lengths, and reads beyond its end.
+            # Arrow trusts the lengths that a file states, and reads beyond its end.
             table.validate(full=True)
             return cls(_with_aliases(table).combine_chunks())
         except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:

@@ -113,7 +113,7 @@ def confidence(one: Identification, best: Match | None = None) -> tuple[str, str
 
     Reference: Environmental Science & Technology 48 (2014) 2097, doi:10.1021/es5002105
     """
-    # A spectrum that agrees with that of a known structure says more than what the ranking looks like.
+    # A spectrum that agrees with that of a known structure is stronger evidence than the shape of the ranking.
     if one.candidates and best is not None and best.agrees:
         return "2a", "probable structure, by a library spectrum"
     if not one.candidates or (one.probability_among is not None and one.probability_among < UNLIKELY):

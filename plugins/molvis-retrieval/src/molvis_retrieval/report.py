@@ -262,7 +262,7 @@ def _drawn(one: Identification) -> list[tuple[Any, str]]:
 
 
 def _explain(record: Any, best: Candidate | None, explainers: Sequence[Any]) -> list[Any] | None:
-    """What substructures of the best candidate say about peaks; None where nobody can say anything."""
+    """The peaks that substructures of the best candidate explain; None where no scorer explains any."""
     if best is None:
         return None
     for explainer in explainers:

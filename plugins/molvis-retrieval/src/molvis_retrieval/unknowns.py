@@ -33,7 +33,7 @@ class Unknown:
         name: of the query.
         measured: records by modality, in the order in which they came.
         problem: why it cannot be searched; empty where it can.
-        mass: neutral mass in Da, where an ion tells it or it was given.
+        mass: neutral mass in Da, where it follows from an ion or was given.
         truth: the true structure, where it is known.
         notes: what of it is not used, and why.
         origin: where in which file it was found.
@@ -74,7 +74,7 @@ def _says(record: Any, name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """A record with what its query says of it."""
+    """A record with what its query states about it."""
 
     record: Any
     modality: str
@@ -220,7 +220,7 @@ def as_likely_ions(unknown: Unknown, names: Sequence[str] = ()) -> list[Unknown]
     """An unknown whose ions name no adduct, once for each that they may be; any other, as it is.
 
     Args:
-        unknown: whose mass no ion tells.
+        unknown: whose mass follows from no ion.
         names: of adducts to try, instead of the likely ones of the ions' polarity and charge.
 
     Raises:

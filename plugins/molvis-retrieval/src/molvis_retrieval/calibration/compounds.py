@@ -32,7 +32,7 @@ def usable_records(
     per_compound: int,
     rng: np.random.Generator,
 ) -> tuple[dict[str, list[Any]], list[float]]:
-    """Up to so many records of each modality that an encoder or a scorer takes, drawn; and the masses they tell."""
+    """Up to so many records of each modality that an encoder or a scorer takes, drawn; and their neutral masses."""
     records: dict[str, list[Any]] = {}
     masses: list[float] = []
     for modality, items in found.items():

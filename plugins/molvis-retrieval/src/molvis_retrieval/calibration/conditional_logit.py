@@ -24,7 +24,7 @@ def fit(cases: Sequence[Case], penalty: float) -> Float[np.ndarray, " f"]:
         penalty: of squared weights of standardised evidence.
     """
     spread = np.concatenate([c[0] - c[0].mean(axis=0) for c in cases]).std(axis=0)
-    scale = np.where(spread > 1e-9, spread, np.inf)  # a column that never varies says nothing: weight 0
+    scale = np.where(spread > 1e-9, spread, np.inf)  # a constant column is no evidence: weight 0
     widest = max(len(c[0]) for c in cases)
     x = np.zeros((len(cases), widest, len(scale)))
     real = np.zeros((len(cases), widest), dtype=bool)
@@ -49,7 +49,7 @@ def fit(cases: Sequence[Case], penalty: float) -> Float[np.ndarray, " f"]:
         mean = np.einsum("nmf,nm->nf", x, chosen)
         gradient = share @ mean + 2 * penalty * weights
         curvature = (flat * (chosen * share[:, None]).reshape(-1, 1)).T @ flat - (mean * share[:, None]).T @ mean
-        # Columns that say the same leave directions without curvature.
+        # Equal columns leave directions without curvature.
         step = np.linalg.solve(curvature + (2 * penalty + 1e-9) * np.eye(len(scale)), gradient)
         length = 1.0
         while (tried := loss(weights - length * step))[0] > value and length > 1e-6:

@@ -1,4 +1,4 @@
-"""Fit the probability that the truth is among the candidates, on queries of which the answer is known.
+"""Fit the probability that the truth is among the candidates, on queries whose true structure is known.
 
 Each compound is asked for twice among equally many candidates: with its true structure among them, and with that taken
 out. The same candidates are also asked for with another compound's measurement of about this mass, with peaks gathered
@@ -260,7 +260,7 @@ class _Maker:
         chosen: Int64[np.ndarray, " k"],
     ) -> PresenceCase | None:
         """A query of a kind, of full weight; None where no such measurement can be made."""
-        # As many candidates with the truth as without it: their number must not tell.
+        # As many candidates with the truth as without it: their number must not show which it is.
         places = chosen if kind == "removed" else np.r_[chosen[1:], candidates.own]
         asked = {m: [self._made(kind, m, r, candidates.key) for r in some] for m, some in drawn.items()}
         if any(r is None for some in asked.values() for r in some):
@@ -382,7 +382,7 @@ def _features(
 
 
 def _products(names: Sequence[str], modalities: Collection[str]) -> list[str]:
-    """Products of two: how much a fit says depends on how much there was to fit, and on from how many it was chosen."""
+    """Products of two: what a fit is worth depends on how much there was to fit, and on the number of candidates."""
     chosen = [n for n in names if n in modalities or n.startswith("score.") or n in _CONTEXT]
     return [f"{a}*{b}" for i, a in enumerate(chosen) for b in chosen[i:]]
 

@@ -1,4 +1,4 @@
-"""Weights of the evidence, fitted to compounds whose answer is known."""
+"""Weights of the evidence, fitted to compounds whose structure is known."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def calibrate(
     """Weights of the evidence by maximum likelihood: a conditional logit of the truth among candidates of equal mass.
 
     Measurements of several modalities are weighed together: a compound that was measured in several ways gives cases
-    with all of them and with some of them, so that what they say twice is not counted twice. Each compound counts once,
-    however many measurements it has. A true structure that the index lacks is embedded and added.
+    with all of them and with some of them, so that evidence which they share is not counted twice. Each compound counts
+    once, however many measurements it has. A true structure that the index lacks is embedded and added.
 
     Args:
         bundle: to calibrate; its present weights stay for modalities that were not measured here, and are not used.
@@ -52,8 +52,8 @@ def calibrate(
         index: of candidates.
         ppm: half width of the mass window.
         per_compound: cases of a compound, drawn by `seed`.
-        penalty: of squared weights of standardised evidence, so that columns that say the same share their weight.
-            A cosine's weight is never negative; one that would be is 0, and a warning says so.
+        penalty: of squared weights of standardised evidence, so that equal columns share their weight.
+            A cosine's weight is never negative; one that would be is 0, and a warning is logged.
         seed: of the draw.
         progress: called with the compounds done and in all.
         fitted_on: what to say of the data.
@@ -121,7 +121,7 @@ def _similarities_upwards(
     embedded: Sequence[str],
     how: str = "",
 ) -> Float[np.ndarray, " f"]:
-    """Weights, none of a cosine below 0: a likeness that counts against a candidate is one that says nothing."""
+    """Weights, none of a cosine below 0: a similarity that counts against a candidate is no evidence."""
     places = [i for i, name in enumerate(names) if name in embedded]
     weights, held = conditional_logit.fit_bounded(cases, penalty, places)
     for place, free in held.items():
@@ -263,7 +263,7 @@ class _Maker:
         return _Candidates([structures[i] for i in near], vectors[near], own, made, nearest)
 
     def _values(self, candidates: _Candidates, modality: str, number: int, record: Any) -> Float[np.ndarray, "m f"]:
-        """What one record says of the candidates, a column for each piece."""
+        """The evidence of one record for the candidates, a column for each piece."""
         values = np.zeros((len(candidates.structures), len(self.columns)))
         if modality in candidates.cosine:
             values[:, self.columns.index(modality)] = candidates.cosine[modality][number]
@@ -300,7 +300,7 @@ class _Maker:
 
 
 def _repeats(cases: Sequence[_Case], weights: np.ndarray) -> float:
-    """The power of their number by which several records of a modality say more than one, by maximum likelihood."""
+    """The power of their number that multiplies the evidence of several records, by maximum likelihood."""
     if len(cases) < _LEAST_REPEATED:
         return 0.0
 

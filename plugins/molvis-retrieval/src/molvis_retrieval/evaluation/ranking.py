@@ -222,7 +222,7 @@ class _Ranked:
 class _Shortlist:
     """The candidates of a compound, the truth last, and which of them each of its queries has.
 
-    The truth is a candidate whatever the window says: its mass is what the window is about.
+    The truth is always a candidate, also where it is outside the window: its mass is what the window is about.
     """
 
     compound: int
@@ -244,7 +244,7 @@ class _Ranking:
     say: StageProgress
 
     def among(self, scope: str) -> dict[str, _Ranked]:
-        """Ranks by embedding, and by the bundle's scorers where they are wanted and calibrated."""
+        """Ranks by embedding, and by the bundle's scorers where they are asked for and calibrated."""
         weighers = {"embedding": Weigher(self.bundle, rerank=False)}
         if self.rerank and self.bundle.scorers and self.bundle.calibration.weights:
             weighers["reranked"] = Weigher(self.bundle)
@@ -301,7 +301,7 @@ def _rows(index: Index, record: Any, truth: Structure, scope: str, ppm: float) -
         return index.library.of_formula(truth.formula)
     mass = truth.exact_mass
     if getattr(record, "precursor_mz", None) is not None and record.adduct is not None:
-        # Where the ion says nothing, an empty window would leave the truth alone in it, and flatter.
+        # Where the adduct cannot be read, an empty window would hold the truth alone, and flatter.
         with contextlib.suppress(AdductError):
             mass = neutral_mass(record.precursor_mz, record.adduct)
     return index.library.within_ppm(mass, ppm)

@@ -1,4 +1,4 @@
-"""What several measurements of an unknown tell together, against what each tells alone."""
+"""Retrieval with several measurements of an unknown together, and with each alone."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from molvis_core.interfaces import Concatenation
 
 MOST_COSINE = 0.99
-"""Mean cosine of different records beyond which an encoder tells them apart no more."""
+"""Mean cosine of different records beyond which an encoder no longer distinguishes them."""
 
 LEAST_RANK = 1.5
 """Effective rank below which all vectors lie on one line."""
@@ -73,7 +73,7 @@ def _parts(
 
 
 def collapses(metrics: Mapping[str, float]) -> list[str]:
-    """What to say of encoders that have collapsed, by the metrics of a validation."""
+    """Warnings about encoders that have collapsed, from the metrics of a validation."""
     found: list[str] = []
     for name, cosine in metrics.items():
         if not name.startswith(_HEADS[0]):
