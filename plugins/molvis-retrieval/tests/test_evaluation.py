@@ -13,11 +13,13 @@ import pytest
 from barcode import BUTANOLS, STRUCTURES, make_bundle, make_index, measurement
 
 from molvis_core.errors import ConfigError, DatasetError, IndexFileError, ScoreError
+from molvis_core.records import PeakList
 from molvis_files.digests import KEY
 from molvis_files.documents import write_toml
 from molvis_retrieval import importing, metrics
 from molvis_retrieval.bundle import Bundle, Calibration
 from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.evaluation.queries import decoys
 from molvis_retrieval.evaluation.ranking import Evaluation, Figure, evaluate, headline
 from molvis_retrieval.index import Index
 
@@ -130,6 +132,22 @@ def test_peaks_of_another_compound_leave_what_chance_leaves(bundle: Bundle, inde
     found = evaluate(bundle, data, index, decoy=True, scopes=("mass",))
     assert found.note == "decoy"
     assert value(found, "mass") < 0.3
+
+
+def test_a_decoy_has_the_peaks_of_the_compound_nearest_in_mass_but_not_of_the_same_mass() -> None:
+    records = [
+        PeakList(np.array([float(number)]), np.ones(1), 200.0, "[M+H]+", 1, mode)
+        for number, mode in enumerate(("positive", "positive", "positive", "positive", "negative"), start=1)
+    ]
+    keys = np.array(["A", "B", "C", "C", "D"])
+    masses = np.array([100.0, 100.01, 103.0, 103.0, 100.5])
+    rng = np.random.default_rng(0)
+    with pytest.raises(DatasetError, match=r"no other compound of ion mode negative, more than 0\.02 Da away"):
+        decoys(records, keys, masses, rng)
+    found = [[float(one.mz[0]) for one in decoys(records[:4], keys[:4], masses[:4], rng)] for _ in range(20)]
+    assert {one[0] for one in found} == {one[1] for one in found} == {3.0, 4.0}
+    assert {one[2] for one in found} == {2.0}
+    assert all(one.precursor_mz == 200.0 for one in decoys(records[:4], keys[:4], masses[:4], rng))
 
 
 def test_decoys_need_another_compound(bundle: Bundle, index: Index, tmp_path: Path) -> None:

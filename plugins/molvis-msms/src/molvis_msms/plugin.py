@@ -38,6 +38,12 @@ def molvis_components() -> list[Component]:
         ),
         Component(
             kind="scorer",
+            name="learned-fragments",
+            target="molvis_msms.scorers.learned_fragments:LearnedFragments",
+            summary="Networks, learned from known spectra, over the peaks and the parts of a candidate that fit them.",
+        ),
+        Component(
+            kind="scorer",
             name="nearest-spectra",
             target="molvis_msms.scorers.nearest_spectra:NearestSpectra",
             summary="Known spectra of the candidate, and votes of the known spectra that are most like the query.",

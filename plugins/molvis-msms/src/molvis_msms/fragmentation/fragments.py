@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int64, UInt64
-from rdkit import Chem
 
 from molvis_core.chemistry.formula import ISOTOPE_MASS
 from molvis_core.chemistry.structures import parse_smiles
+from molvis_msms.fragmentation.costs import bond_cost
 from molvis_msms.fragmentation.kernels import break_bonds
 
 MAX_ATOMS = 63
@@ -67,18 +67,8 @@ def fragments(smiles: str) -> Fragments:
     if size > MAX_ATOMS or not len(bonds):
         whole = np.array([(1 << min(size, MAX_ATOMS)) - 1], dtype=np.uint64)
         return Fragments(masses.sum(keepdims=True), np.zeros(1), whole, counts, sum(carried), size)
-    costs = np.array([_cost(b) for b in mol.GetBonds()])
+    costs = np.array([bond_cost(b) for b in mol.GetBonds()])
     in_ring = np.array([b.IsInRing() for b in mol.GetBonds()])
     mass, cost, atoms = break_bonds(size, masses, bonds, costs, in_ring, MAX_FRAGMENTS)
     order = np.argsort(mass, kind="stable")
     return Fragments(mass[order], cost[order], atoms[order], counts, sum(carried), size)
-
-
-def _cost(bond: Chem.Bond) -> float:
-    first, second = bond.GetBeginAtom(), bond.GetEndAtom()
-    cost = {1.0: 1.0, 1.5: 2.0, 2.0: 2.0, 3.0: 3.0}.get(bond.GetBondTypeAsDouble(), 1.0)
-    if first.GetAtomicNum() != 6 or second.GetAtomicNum() != 6:
-        cost *= 0.7  # bonds to other elements than carbon break more easily
-    if bond.GetBondTypeAsDouble() == 1.0 and (first.GetIsAromatic() or second.GetIsAromatic()):
-        cost *= 1.2
-    return cost

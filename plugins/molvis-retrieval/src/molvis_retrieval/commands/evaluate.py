@@ -39,7 +39,9 @@ def evaluate(
         list[str] | None, typer.Option(help="mass, formula or all; several; all three by default.")
     ] = None,
     rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers as well.")] = True,
-    decoy: Annotated[bool, typer.Option("--decoy", help="Give each query another compound's peaks.")] = False,
+    decoy: Annotated[
+        bool, typer.Option("--decoy", help="Give each query the peaks of another compound near in mass.")
+    ] = False,
     precursor_error: Annotated[float, typer.Option(help="Put an error of so many ppm on each precursor.")] = 0.0,
     modality: Annotated[
         str, typer.Option(help="Of the queries: the pairing with structures that is measured.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
 
 from molvis_core.errors import DatasetError
 from molvis_core.progress import StageProgress
@@ -37,30 +38,51 @@ def parent_keys(dataset: Dataset, modality: str, rows: np.ndarray, keys: np.ndar
     return rows, np.array(parents)[owner]
 
 
-def tampered(
-    records: list[Any], keys: np.ndarray, decoy: bool, precursor_error: float, rng: np.random.Generator
+def with_precursor_errors(records: list[Any], ppm: float, rng: np.random.Generator) -> list[Any]:
+    """Records with an error drawn for each precursor, of this standard deviation in parts per million."""
+    return [
+        dataclasses.replace(r, precursor_mz=r.precursor_mz * (1 + rng.normal(0, ppm * 1e-6)))
+        if getattr(r, "precursor_mz", None) is not None
+        else r
+        for r in records
+    ]
+
+
+DECOY_APART = 0.02
+"""Da that the compound of a decoy's peaks is away at least: one of the same formula would share its sub-formulas."""
+
+
+def decoys(
+    records: Sequence[Any], keys: np.ndarray, masses: Float[np.ndarray, " n"], rng: np.random.Generator
 ) -> list[Any]:
-    """Records with an error on each precursor, in ppm, and with the peaks of another compound."""
-    if precursor_error:
-        records = [
-            dataclasses.replace(r, precursor_mz=r.precursor_mz * (1 + rng.normal(0, precursor_error * 1e-6)))
-            if getattr(r, "precursor_mz", None) is not None
-            else r
-            for r in records
-        ]
-    if decoy:
-        out: list[Any] = []
-        modes = np.array([str(getattr(r, "ionmode", None)) for r in records])
-        for record, key, mode in zip(records, keys, modes, strict=True):
-            others = np.flatnonzero((keys != key) & (modes == mode))
-            if not len(others):
-                raise DatasetError(f"no other compound of ion mode {mode} to take decoy peaks from")
-            other = records[int(rng.choice(others))]
-            # What was measured comes from the other; what is known of the ion beforehand stays.
-            signal = next(names for names in _SIGNALS if all(hasattr(record, n) for n in names))
-            out.append(dataclasses.replace(record, **{n: getattr(other, n) for n in signal}))
-        records = out
-    return records
+    """Records with the peaks of the compound that is nearest in mass, but not of the same mass.
+
+    Peaks of any compound would be too easy a control: those of a heavier or a lighter one fit no candidate at all.
+
+    Args:
+        records: of compounds whose structures are known.
+        keys: compound of each.
+        masses: of the compounds, Da.
+        rng: draws one of that compound's records of the same ion mode.
+
+    Raises:
+        DatasetError: there is no compound to take peaks from.
+    """
+    out: list[Any] = []
+    modes = np.array([str(getattr(r, "ionmode", None)) for r in records])
+    for record, key, mode, mass in zip(records, keys, modes, masses.tolist(), strict=True):
+        apart = np.abs(masses - mass)
+        others = np.flatnonzero((keys != key) & (modes == mode) & (apart > DECOY_APART))
+        if not len(others):
+            raise DatasetError(
+                f"no other compound of ion mode {mode}, more than {DECOY_APART} Da away, to take decoy peaks from"
+            )
+        nearest = keys[others[np.argmin(apart[others])]]
+        other = records[int(rng.choice(others[keys[others] == nearest]))]
+        # What was measured comes from the other; what is known of the ion beforehand stays.
+        signal = next(names for names in _SIGNALS if all(hasattr(record, n) for n in names))
+        out.append(dataclasses.replace(record, **{n: getattr(other, n) for n in signal}))
+    return out
 
 
 _SIGNALS = (("mz", "intensity"), ("x", "y"), ("value", "sd"), ("fractions", "sd"))

@@ -16,7 +16,14 @@ from molvis_core.progress import StageProgress
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.dataset import Dataset
-from molvis_retrieval.evaluation.queries import Asked, Selected, embed_queries, known_rows, tampered
+from molvis_retrieval.evaluation.queries import (
+    Asked,
+    Selected,
+    decoys,
+    embed_queries,
+    known_rows,
+    with_precursor_errors,
+)
 from molvis_retrieval.evidence import Weigher
 from molvis_retrieval.metrics import Estimate
 
@@ -116,8 +123,8 @@ def evaluate(
         ppm: half width of the mass window.
         scopes: which candidates: within the mass window, of the same formula, the whole library.
         rerank: use the bundle's scorers as well, within mass window and formula.
-        decoy: give each query the peaks of another compound. What is left is what precursor, metadata and the looks of
-            the candidates alone achieve: the figure that a model must beat.
+        decoy: give each query the peaks of the compound that is nearest in mass, of the same ion mode. What is left is
+            what precursor, metadata and the looks of the candidates alone achieve: the figure that a model must beat.
         precursor_error: standard deviation, in ppm, of an error put on each precursor. Libraries often hold theoretical
             values, and a model must not live on them.
         modality: of the queries.
@@ -138,7 +145,11 @@ def evaluate(
     rows, keys = known_rows(dataset, modality, dataset.rows(modality, fold=fold, adducts=adducts, min_peaks=min_peaks))
     if not len(rows):
         raise DatasetError(f"{dataset.path}: no spectrum of fold {fold!r} with these adducts and {min_peaks} peaks")
-    records = tampered([dataset.record(modality, int(r)) for r in rows], keys, decoy, precursor_error, rng)
+    records = [dataset.record(modality, int(r)) for r in rows]
+    if precursor_error:
+        records = with_precursor_errors(records, precursor_error, rng)
+    if decoy:
+        records = decoys(records, keys, dataset.table(modality)["exact_mass"].take(rows).to_numpy(), rng)
     asked = embed_queries(Selected(dataset, modality, rows, keys, records), bundle, index, device, say)
     ranking = _Ranking(bundle, index, asked, ppm, rerank, say)
     figures: list[Figure] = []
