@@ -100,6 +100,38 @@ class Selected:
     records: Sequence[Any]
 
 
+def selected_records(
+    dataset: Dataset,
+    modality: str,
+    rows: np.ndarray,
+    keys: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    decoy: bool = False,
+    precursor_error: float = 0.0,
+) -> Selected:
+    """The records of some rows, tampered with where that is asked for.
+
+    Args:
+        dataset: where they are from.
+        modality: of the records.
+        rows: of the dataset.
+        keys: compound of each.
+        rng: draws what is drawn.
+        decoy: as `decoys` does.
+        precursor_error: as `with_precursor_errors` does, in parts per million; 0 for none.
+
+    Raises:
+        DatasetError: see `decoys`.
+    """
+    records = [dataset.record(modality, int(r)) for r in rows]
+    if precursor_error:
+        records = with_precursor_errors(records, precursor_error, rng)
+    if decoy:
+        records = decoys(records, keys, dataset.table(modality)["exact_mass"].take(rows).to_numpy(), rng)
+    return Selected(dataset, modality, rows, keys, records)
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Embedded queries, and the true structures of their compounds.

@@ -16,14 +16,7 @@ from molvis_core.progress import StageProgress
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.dataset import Dataset
-from molvis_retrieval.evaluation.queries import (
-    Asked,
-    Selected,
-    decoys,
-    embed_queries,
-    known_rows,
-    with_precursor_errors,
-)
+from molvis_retrieval.evaluation.queries import Asked, embed_queries, known_rows, selected_records
 from molvis_retrieval.evidence import Weigher
 from molvis_retrieval.metrics import Estimate
 
@@ -145,12 +138,8 @@ def evaluate(
     rows, keys = known_rows(dataset, modality, dataset.rows(modality, fold=fold, adducts=adducts, min_peaks=min_peaks))
     if not len(rows):
         raise DatasetError(f"{dataset.path}: no spectrum of fold {fold!r} with these adducts and {min_peaks} peaks")
-    records = [dataset.record(modality, int(r)) for r in rows]
-    if precursor_error:
-        records = with_precursor_errors(records, precursor_error, rng)
-    if decoy:
-        records = decoys(records, keys, dataset.table(modality)["exact_mass"].take(rows).to_numpy(), rng)
-    asked = embed_queries(Selected(dataset, modality, rows, keys, records), bundle, index, device, say)
+    selected = selected_records(dataset, modality, rows, keys, rng, decoy=decoy, precursor_error=precursor_error)
+    asked = embed_queries(selected, bundle, index, device, say)
     ranking = _Ranking(bundle, index, asked, ppm, rerank, say)
     figures: list[Figure] = []
     similarity = calibration = float("nan")

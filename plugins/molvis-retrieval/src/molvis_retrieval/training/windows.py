@@ -10,6 +10,7 @@ import numpy as np
 
 from molvis_core.records import RankedQuery, Structure
 from molvis_retrieval.config import DataConfig, WindowsConfig
+from molvis_retrieval.parents import parent
 from molvis_retrieval.training.pairings import by_compound
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ class Windows:
         for number, (key, mine) in enumerate(by_compound(self.dataset, modality, rows).items()):
             rng = np.random.default_rng([self.seed, 7, number])
             chosen = _unlike(rng.permutation(mine), kinds, settings.spectra)
-            truth = self.dataset.structure(modality, int(chosen[0]))
-            rivals = self._rivals(truth, never | {key}, count, reach, rng)
+            truth, _ = parent(self.dataset.structure(modality, int(chosen[0])))
+            rivals = self._rivals(truth, never | {key, truth.inchikey14}, count, reach, rng)
             if not rivals:
                 continue
             place = int(rng.integers(len(rivals) + 1))
@@ -89,12 +90,13 @@ class Windows:
 
 
 def compounds_outside(dataset: Dataset, folds: Collection[str]) -> set[str]:
-    """Compounds with a measurement, of whatever modality, in none of these folds."""
+    """Compounds measured, in whatever modality, in none of these folds: as they are drawn, and their parents."""
     outside: set[str] = set()
     for modality in dataset.modalities:
         table = dataset.table(modality)
         pairs = zip(table["fold"].to_pylist(), table["inchikey14"].to_pylist(), strict=True)
-        outside |= {key for fold, key in pairs if key and fold not in folds}
+        rows = {key: row for row, (fold, key) in enumerate(pairs) if key and fold not in folds}
+        outside |= rows.keys() | {parent(dataset.structure(modality, row))[0].inchikey14 for row in rows.values()}
     return outside
 
 
