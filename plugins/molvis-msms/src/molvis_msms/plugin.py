@@ -48,6 +48,13 @@ def molvis_components() -> list[Component]:
             target="molvis_msms.scorers.nearest_spectra:NearestSpectra",
             summary="Known spectra of the candidate, and votes of the known spectra that are most like the query.",
         ),
+        Component(
+            kind="scorer",
+            name="learned-fingerprint",
+            target="molvis_msms.scorers.learned_fingerprint:LearnedFingerprint",
+            summary="Match of the candidate's fingerprint with what networks read from the peaks; it learns.",
+            cite="10.1073/pnas.1509788112",
+        ),
         _reader("mgf", "mgf", "read_mgf", "Mascot generic format.", ".mgf"),
         _reader("msp", "msp", "read_msp", "NIST, MoNA, RIKEN and MassBank libraries in MSP format.", ".msp"),
         _reader("massbank", "massbank", "read_massbank", "MassBank records.", ".txt", recognises="is_massbank"),

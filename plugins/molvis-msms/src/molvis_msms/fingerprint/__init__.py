@@ -1,0 +1,1 @@
+"""Fingerprints of structures, predicted from spectra and compared with those of candidates."""
