@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from molvis_core.progress import Progress, StageProgress
 from molvis_core.records import RankedQuery, Record, Structure
@@ -154,6 +154,25 @@ class Scorer(Protocol):
 
     def __call__(self, query: Any, candidates: Sequence[Structure]) -> Float[np.ndarray, "m f"]:
         """One row of features for each candidate; larger means better explained. Finite."""
+        ...
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """Classes that structures belong to, such as functional groups or families of natural products.
+
+    The candidates of an unknown often agree on a class where none of them is certain.
+
+    Attributes:
+        names: of the classes.
+        groups: of each class the group that it is shown in, such as `functional group`.
+    """
+
+    names: Sequence[str]
+    groups: Sequence[str]
+
+    def __call__(self, structures: Sequence[Structure]) -> Bool[np.ndarray, "m k"]:
+        """One row for each structure: whether it is in each class. It may be in several, or in none."""
         ...
 
 

@@ -26,6 +26,7 @@ KINDS = (
     "predictor",
     "fitter",
     "scorer",
+    "classifier",
     "reader",
     "writer",
     "preset",

@@ -17,7 +17,17 @@ from molvis_core.renames import warn_of_old_name
 from molvis_core.signatures import read_parameters
 
 if TYPE_CHECKING:
-    from molvis_core.interfaces import EncoderModule, Fitter, PairLoss, Predictor, Reader, Scorer, Target, Writer
+    from molvis_core.interfaces import (
+        Classifier,
+        EncoderModule,
+        Fitter,
+        PairLoss,
+        Predictor,
+        Reader,
+        Scorer,
+        Target,
+        Writer,
+    )
     from molvis_core.modality import Modality
 
 log = logging.getLogger("molvis")
@@ -107,6 +117,8 @@ def load(kind: Literal["predictor"], name: str) -> Callable[..., Predictor]: ...
 def load(kind: Literal["fitter"], name: str) -> Callable[..., Fitter]: ...
 @overload
 def load(kind: Literal["scorer"], name: str) -> Callable[..., Scorer]: ...
+@overload
+def load(kind: Literal["classifier"], name: str) -> Callable[..., Classifier]: ...
 @overload
 def load(kind: Literal["modality"], name: str) -> Modality: ...
 @overload
@@ -210,6 +222,8 @@ def build(kind: Literal["predictor"], spec: Mapping[str, Any] | str, *, where: s
 def build(kind: Literal["fitter"], spec: Mapping[str, Any] | str, *, where: str = "") -> Fitter: ...
 @overload
 def build(kind: Literal["scorer"], spec: Mapping[str, Any] | str, *, where: str = "") -> Scorer: ...
+@overload
+def build(kind: Literal["classifier"], spec: Mapping[str, Any] | str, *, where: str = "") -> Classifier: ...
 @overload
 def build(kind: str, spec: Mapping[str, Any] | str, *, where: str = "") -> Any: ...
 def build(kind: str, spec: Mapping[str, Any] | str, *, where: str = "") -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from barcode import BUTANOL, STRUCTURES, changed, make_bundle, make_index, measu
 from molvis_core.chemistry.adducts import ion_mz, likely_adducts
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ConfigError, DatasetError, IndexFileError, RecordError
-from molvis_core.records import PeakList
+from molvis_core.records import PeakList, Structure
+from molvis_core.testing import offer
 from molvis_retrieval.bundle import Bundle, Calibration
 from molvis_retrieval.calibration.weights import calibrate
 from molvis_retrieval.evidence import START_WEIGHT
@@ -76,6 +78,29 @@ def test_what_ties_with_the_truth_counts_half_as_in_evaluation(tmp_path: Path) -
     assert found.truth_rank == (1 + len(barcode.BUTANOLS)) / 2
     order = [c.structure.smiles for c in found.candidates]
     assert order == [s.smiles for s in STRUCTURES if s.smiles in set(order)]  # as the library has them
+
+
+class Oxygens:
+    """Whether a structure is an alcohol or an ether."""
+
+    names, groups = ("alcohol", "ether"), ("group", "group")
+
+    def __call__(self, structures: Sequence[Structure]) -> np.ndarray:
+        alcohol = [s.smiles.endswith("O") or s.smiles.startswith("O") or "(O)" in s.smiles for s in structures]
+        return np.stack([alcohol, np.logical_not(alcohol)], axis=-1).reshape(-1, 2)
+
+
+def test_classes_are_given_where_they_are_asked_for(bundle: Bundle, index: Index) -> None:
+    with offer(classifier={"oxygens": Oxygens}, hide=["molvis-structure"]):
+        (plain,) = identify(bundle, [measurement(BUTANOL)], index)
+        (found,) = identify(bundle, [measurement(BUTANOL)], index, classes=True)
+    assert plain.classes == ()
+    inside = Oxygens()([c.structure for c in found.candidates])
+    shares = np.array([c.probability for c in found.candidates]) @ inside
+    assert shares[0] > 0.5
+    first = found.classes[0]
+    assert (first.name, first.candidates) == ("alcohol", inside[:, 0].sum())
+    assert first.probability == pytest.approx(shares[0])
 
 
 def test_the_mass_window_is_as_wide_as_asked_for(bundle: Bundle, index: Index) -> None:

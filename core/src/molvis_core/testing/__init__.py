@@ -21,6 +21,7 @@ from molvis_core.lazy import lazy_names
 if TYPE_CHECKING:
     from molvis_core.testing.checks import ContractError
     from molvis_core.testing.contracts import (
+        ClassifierContract,
         EncoderContract,
         FitterContract,
         PairLossContract,
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    "ContractError": "checks", "EncoderContract": "contracts", "FitterContract": "contracts",
+    "ClassifierContract": "contracts", "ContractError": "checks", "EncoderContract": "contracts",
+    "FitterContract": "contracts",
     "PairLossContract": "contracts", "PluginContract": "contracts", "PredictorContract": "contracts",
     "ReaderContract": "contracts", "ScorerContract": "contracts", "TargetContract": "contracts",
     "CheckResult": "installed", "check_installed": "installed", "synthetic_distributions": "synthetic",
@@ -54,7 +56,8 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "CheckResult", "ContractError", "EncoderContract", "FitterContract", "PairLossContract", "PluginContract",
+    "CheckResult", "ClassifierContract", "ContractError", "EncoderContract", "FitterContract", "PairLossContract",
+    "PluginContract",
     "PredictorContract", "ReaderContract", "ScorerContract", "TargetContract", "check_installed",
     "offer", "synthetic_distributions", "synthetic_peaks", "synthetic_rankings", "synthetic_records",
     "synthetic_structures", "synthetic_traces", "synthetic_values", "toy_component",

@@ -240,6 +240,23 @@ class ScorerContract(Contract):
         checks.scorer_keeps_what_it_learned(scorer, examples)
 
 
+class ClassifierContract(Contract):
+    """Fixtures: `classifier`; `structures`, if the synthetic ones will not do."""
+
+    @pytest.fixture
+    def classifier(self) -> Any:
+        """The classifier under test."""
+        raise NotImplementedError("provide a fixture `classifier`")
+
+    @pytest.fixture
+    def structures(self) -> Sequence[Structure]:
+        """At least two."""
+        return synthetic_structures()
+
+    def test_it_gives_classes(self, classifier: Any, structures: Sequence[Structure]) -> None:
+        checks.classifier_gives_classes(classifier, structures)
+
+
 class ReaderContract(Contract):
     """Fixtures: `read`, `modality`, `good` and `bad` files; `write` and `written` where there is a writer."""
 

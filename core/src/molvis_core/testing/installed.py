@@ -220,6 +220,13 @@ def _predictor(component: Component) -> _Checks:
     ]
 
 
+def _classifier(component: Component) -> _Checks:
+    def gives_classes() -> None:
+        checks.classifier_gives_classes(registry.build("classifier", component.name), synthetic_structures())
+
+    return [("a row of classes for each structure", gives_classes)]
+
+
 def _scorer(component: Component) -> _Checks:
     built = _Built(component)
 
@@ -274,6 +281,7 @@ _OF_KIND: dict[str, Callable[[Component], _Checks]] = {
     "target": _target,
     "predictor": _predictor,
     "scorer": _scorer,
+    "classifier": _classifier,
     "reader": _reader,
     "writer": _writer,
     "fitter": _fitter,

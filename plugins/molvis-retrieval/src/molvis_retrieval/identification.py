@@ -18,10 +18,12 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from molvis_core.errors import ConfigError, MolvisError, ScoreError
+from molvis_core.interfaces import Classifier
 from molvis_core.progress import Progress
 from molvis_core.records import Structure
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
+from molvis_retrieval.classes import MOST, ClassProbability, class_probabilities, installed_classifiers
 from molvis_retrieval.evidence import Embedded, Scored, Weigher, cosines, describe, embed, whole_library
 from molvis_retrieval.ions import betaines, fitting_ion
 from molvis_retrieval.presence import Presence
@@ -48,6 +50,7 @@ def identify(
     rerank: bool = True,
     consensus: bool = False,
     modality: str | None = None,
+    classes: bool = False,
     device: str | None = None,
     progress: Progress | None = None,
 ) -> Identifications:
@@ -74,6 +77,7 @@ def identify(
             and among others they could lift one of another mass above the truth.
         consensus: measurements of one name are of one unknown.
         modality: of bare records; without it their type decides.
+        classes: also give the classes that each unknown probably belongs to; it costs some milliseconds a candidate.
         device: where to embed.
         progress: called with the unknowns done and in all.
 
@@ -91,7 +95,7 @@ def identify(
     vectors = iter(embed(bundle, [one for some in readings for one in some], device))
     groups = [[next(vectors) for _ in some] for some in readings]
     good = [number for number, some in enumerate(groups) if not all(one.unknown.problem for one in some)]
-    ranker = _Ranker(bundle, index, search, top, rerank)
+    ranker = _Ranker(bundle, index, search, top, rerank, installed_classifiers() if classes else [])
     found: dict[int, Identification] = {}
     for together in _batches(good, groups, search):
         for number, one in zip(together, ranker.identify([groups[n] for n in together]), strict=True):
@@ -130,8 +134,10 @@ def _batches(
 class _Ranker:
     """Ranks the candidates of unknowns among those of one index."""
 
-    def __init__(self, bundle: Bundle, index: Index, search: Search, top: int, rerank: bool) -> None:
-        self.index, self.search, self.top = index, search, top
+    def __init__(
+        self, bundle: Bundle, index: Index, search: Search, top: int, rerank: bool, classifiers: Sequence[Classifier]
+    ) -> None:
+        self.index, self.search, self.top, self.classifiers = index, search, top, classifiers
         self.weighers = {reranked: Weigher(bundle, rerank=reranked) for reranked in {rerank, False}}
         self.rerank = rerank
 
@@ -149,7 +155,7 @@ class _Ranker:
             weighed = [self._weigh(one, cosine, weigh) for one in readings]
             unknowns = [one.unknown for one in readings]
             searched = self.search.searched(self.index, unknowns)
-            yield _ranked(unknowns, weighed, searched, self.index, self.top, presence)
+            yield _ranked(unknowns, weighed, searched, self.index, self.top, presence, self.classifiers)
 
     def _weigh(self, one: Embedded, cosine: Mapping[str, np.ndarray] | None, weigh: Weigher) -> _Weighed | str:
         """The candidates of an unknown with their evidence, or why there is none."""
@@ -230,6 +236,7 @@ def _ranked(
     index: Index,
     top: int,
     presence: Presence | None,
+    classifiers: Sequence[Classifier],
 ) -> Identification:
     """Candidates under all adducts in one order, with probabilities over all of them."""
     found = [w for w in weighed if not isinstance(w, str)]
@@ -267,7 +274,22 @@ def _ranked(
         candidates=tuple(candidates),
         margin=margin,
         truth_rank=truth_rank,
+        classes=_classes(total, norm, places, index, classifiers),
     )
+
+
+def _classes(
+    logits: Float[np.ndarray, " m"],
+    norm: float,
+    places: Int64[np.ndarray, " m"],
+    index: Index,
+    classifiers: Sequence[Classifier],
+) -> tuple[ClassProbability, ...]:
+    """What the most probable candidates agree on."""
+    if not classifiers:
+        return ()
+    best = metrics.in_order(logits, MOST)
+    return class_probabilities(index.library.structures(places[best]), np.exp(logits[best] - norm), classifiers)
 
 
 def _among(first: _Weighed, place: int, best: Candidate, rivals: int, presence: Presence | None) -> float | None:

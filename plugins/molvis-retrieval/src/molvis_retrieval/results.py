@@ -17,6 +17,7 @@ from molvis_core.errors import (
 from molvis_core.records import NO_ORIGIN, Origin, Record, Structure
 from molvis_core.text import in_cell
 from molvis_files.writing import replacing
+from molvis_retrieval.classes import ClassProbability
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,6 +101,7 @@ class Identification:
         notes: what of it could not be used, and why.
         origin: where in which file it was found.
         searched: among what candidates were looked for; None where nothing could be searched.
+        classes: that it probably belongs to, the likeliest first; empty where they were not asked for.
     """
 
     query: str
@@ -119,6 +121,7 @@ class Identification:
     origin: Origin = NO_ORIGIN
     searched: Searched | None = None
     probability_among: float | None = None
+    classes: tuple[ClassProbability, ...] = ()
 
     def joint(self, candidate: Candidate) -> float | None:
         """Probability of a candidate, all told: that the truth is among the candidates and that it is this one."""
@@ -250,6 +253,7 @@ def to_json(found: Sequence[Identification]) -> list[dict[str, Any]]:
                 "modalities": list(one.modalities),
                 "notes": list(one.notes),
                 "searched": asdict(one.searched) if one.searched else None,
+                "classes": [asdict(c) for c in one.classes],
                 "candidates": candidates,
             }
         )

@@ -10,6 +10,12 @@ def molvis_components() -> list[Component]:
     """Encoders of structures, their pretraining, the Tanimoto target, and readers of libraries."""
     return [
         Component(
+            kind="classifier",
+            name="structural-classes",
+            target="molvis_structure.chemistry.classes:StructuralClasses",
+            summary="Functional groups, rings, families of natural products, lipids, drugs, pollutants, by patterns.",
+        ),
+        Component(
             kind="encoder",
             name="fingerprint",
             target="molvis_structure.encoders.fingerprint:FingerprintEncoder",

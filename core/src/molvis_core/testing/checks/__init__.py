@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from molvis_core.testing.checks._contract import DOCUMENTATION, ContractError
+from molvis_core.testing.checks.classifiers import classifier_gives_classes
 from molvis_core.testing.checks.encoders import (
     encoder_batch_travels,
     encoder_featurises,
@@ -72,6 +73,7 @@ __all__ = [
     "ContractError",
     "anchors",
     "binomial_range",
+    "classifier_gives_classes",
     "component_is_described",
     "component_resolves",
     "draw",

@@ -42,7 +42,7 @@ def demo(
     output.note(
         f"spectra   {len(queries)} of compounds that the bundle has not seen ({files}); the library lacks the last"
     )
-    found = identify(bundle, queries, index)
+    found = identify(bundle, queries, index, classes=True)
     report = out / "report.html"
     write_report(
         report,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from molvis_retrieval.metrics import Estimate
     from molvis_retrieval.results import Candidate, Identification
 
+_MOST_CLASSES = 8
 FEW = 10
 """Queries up to which several candidates of each are shown."""
 
@@ -55,6 +56,9 @@ def _show_query(one: Identification, most: int) -> None:
     count = f"{one.n_candidates:,} candidate{'s' if one.n_candidates > 1 else ''}"
     among = [] if one.probability_among is None else [f"truth among them: {words(one.probability_among)}"]
     output.print_table(columns, rows, title=", ".join([one.query, *ion, *mass, count, *among]))
+    if one.classes:
+        likely = [f"{c.name} {c.probability:.2f}" for c in one.classes[:_MOST_CLASSES]]
+        print(f"classes: {', '.join(likely)}")
     print()
 
 

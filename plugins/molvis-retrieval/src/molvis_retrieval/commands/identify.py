@@ -57,6 +57,9 @@ def identify(
     top: Annotated[int, typer.Option(help="Candidates for each query.")] = 20,
     consensus: Annotated[bool, typer.Option("--consensus", help="Measurements of one name are one unknown.")] = False,
     rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers, such as explained peaks.")] = True,
+    classes: Annotated[
+        bool, typer.Option("--classes", help="Also give classes that each unknown probably belongs to.")
+    ] = False,
     reader: Reader = None,
     modality: Annotated[
         str | None, typer.Option(help="Of FILE, where readers of several modalities claim its ending.")
@@ -102,7 +105,8 @@ def identify(
     with output.progress("identifying") as show:
         ranked = search(
             opened, queries, index, candidates=candidates, ppm=ppm, mass=mass, formula=formula, adduct=adduct,
-            adducts=_listed(adducts), top=top, rerank=rerank, consensus=consensus, device=device, progress=show,
+            adducts=_listed(adducts), top=top, rerank=rerank, consensus=consensus, classes=classes, device=device,
+            progress=show,
         )  # fmt: skip
     found = [*ranked, *problems]
     _write_tables(found, csv, json_file)
