@@ -151,7 +151,7 @@ class LearnedFingerprint:
         chosen, frequency = frequencies(raw.truth[taught])
         if not len(chosen):
             raise TrainingError("learned-fingerprint: the fingerprints of the compounds to learn from do not differ")
-        of_bank = [raw.of_compound[int(c)][:_OF_BANK] for c in banked]
+        of_bank = [raw.of_compound[c][:_OF_BANK] for c in banked.tolist()]
         lesson = Lesson.of(raw.in_places(vocabulary), np.sort(taught), chosen, frequency)
         return lesson, vocabulary, np.concatenate([np.empty(0, dtype=np.int64), *of_bank])
 

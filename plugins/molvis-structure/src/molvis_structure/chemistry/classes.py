@@ -12,6 +12,7 @@ import importlib.resources
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -52,9 +53,10 @@ class StructuralClass:
 def table() -> tuple[StructuralClass, ...]:
     """All classes, in an order in which those that others are made of come first."""
     text = importlib.resources.files("molvis_structure.chemistry").joinpath("classes.toml").read_text(encoding="utf-8")
+    entries: list[dict[str, Any]] = tomllib.loads(text)["class"]
     return tuple(
         StructuralClass(**{key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()})
-        for entry in tomllib.loads(text)["class"]
+        for entry in entries
     )
 
 
