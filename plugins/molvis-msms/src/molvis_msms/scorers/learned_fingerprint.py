@@ -147,7 +147,7 @@ class LearnedFingerprint:
         order = np.random.default_rng([seed, 3]).permutation(len(raw.mass))
         banked, taught = np.split(order, [len(order) // _BANK_SHARE])
         mine = np.flatnonzero(np.isin(raw.compound, taught))
-        vocabulary = Vocabulary.of([raw.spectra[i][0] for i in mine], raw.compound[mine], self.min_compounds)
+        vocabulary = Vocabulary.of([raw.spectra[i][0] for i in mine.tolist()], raw.compound[mine], self.min_compounds)
         chosen, frequency = frequencies(raw.truth[taught])
         if not len(chosen):
             raise TrainingError("learned-fingerprint: the fingerprints of the compounds to learn from do not differ")

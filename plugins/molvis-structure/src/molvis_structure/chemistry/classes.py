@@ -55,7 +55,9 @@ def table() -> tuple[StructuralClass, ...]:
     text = importlib.resources.files("molvis_structure.chemistry").joinpath("classes.toml").read_text(encoding="utf-8")
     entries: list[dict[str, Any]] = tomllib.loads(text)["class"]
     return tuple(
-        StructuralClass(**{key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()})
+        StructuralClass(
+            entry["name"], entry["group"], **{key: tuple(v) for key, v in entry.items() if isinstance(v, list)}
+        )
         for entry in entries
     )
 
