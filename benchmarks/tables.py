@@ -239,6 +239,40 @@ def speed() -> list[str]:
     return lines
 
 
+def library_search() -> list[str]:
+    found = json.loads((RESULTS / "references.json").read_text(encoding="utf-8"))
+    lines = [
+        "| similarity | median | worst | index | beside | CPU time, peer / ours | pairs differ | unambiguous |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for kind, row in found["speed"].items():
+        if not isinstance(row, dict):
+            continue
+        cells = [f"{row['median']:.3f} s", f"{row['worst']:.2f} s", f"{row['index']:.1f} s", "", "", "", ""]
+        if peer := found["peers"].get(kind):
+            cells[3:5] = peer["peer"], f"{peer['ratio']:g}"
+            cells[5:] = str(peer["differ"]), str(peer["differ_where_no_peak_has_two_partners"])
+        lines.append(f"| `{kind}` | {' | '.join(cells)} |")
+    return lines
+
+
+def reference_votes() -> list[str]:
+    found = json.loads((RESULTS / "references.json").read_text(encoding="utf-8"))["vote"]
+    lines = ["| compounds | ranked by | number | hit@1 | hit@5 | hit@20 |", "| --- | --- | --- | --- | --- | --- |"]
+    for part_, label, names in (
+        ("unknown_compounds", "no reference is of them", {"vote": "vote", "decoy": "vote, decoy", "chance": "random"}),
+        (
+            "measured_by_another_laboratory", "another laboratory's references are of them",
+            {"search": "best own reference", "vote": "vote", "scorer": "vote and `same-compound`"},
+        ),
+    ):  # fmt: skip
+        for key, name in names.items():
+            row = found[part_][key]
+            cells = [f"{share(v)} ({100 * a:.1f}-{100 * b:.1f})" for v, a, b in (row[f"hit{k}"] for k in (1, 5, 20))]
+            lines.append(f"| {label} | {name} | {row['compounds']} | {' | '.join(cells)} |")
+    return lines
+
+
 def part(name: str, *keys: str) -> dict[str, Any]:
     """A part of a file of results; empty where it was not measured."""
     file = RESULTS / name
@@ -420,6 +454,8 @@ TABLES = {
     "presence-distribution": presence_distribution,
     "presence-areas": presence_areas,
     "speed": speed,
+    "library-search": library_search,
+    "reference-votes": reference_votes,
     "nmr-table4": nmr_table4,
     "nmr-proline": nmr_proline,
     "nmr-modes": nmr_modes,

@@ -33,7 +33,8 @@ class NearestSpectra:
     Spectra are compared by the cosine of peaks and neutral losses, by square roots of intensities. `same-compound` is 0
     where no spectrum of the candidate is known. Elsewhere it is the logarithm of how much more often spectra of one
     compound are as similar as the best of them is to the query than spectra of two compounds of one mass; what that is
-    was learned.
+    was learned. Where that is below 0 it is 0: a spectrum that is not alike may be of another energy or instrument, and
+    counting it against the candidate would favour those of which no spectrum is known.
 
     Training makes an index of the training fold's spectra; `references` and `with_references` add others.
 
@@ -198,7 +199,7 @@ class NearestSpectra:
 
     def _logit(self, score: float, matched: int) -> float:
         base, slope, peaks = self._support
-        return float(np.clip(base + slope * score + peaks * np.log1p(matched), -_MOST, _MOST))
+        return float(np.clip(base + slope * score + peaks * np.log1p(matched), 0.0, _MOST))
 
     def _cases(self, index: References, row: int) -> list[tuple[float, float, float]]:
         """Similarity, peaks in common, and 1 for the best other spectrum of a row's compound or 0 for another's.
