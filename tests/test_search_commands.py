@@ -108,6 +108,15 @@ def test_what_evaluate_prints_fits_a_terminal_of_80_columns_and_says_what_it_mea
     assert "the whole library, which embeddings rank alone" in shown.err
 
 
+def test_controls_are_shown_with_what_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("evaluate bundle data --library index --scope mass --controls") == 0
+    shown = capsys.readouterr()
+    table = shown.out.split("Controls, within 10 ppm")[1]
+    for kind in ("spectrum", "decoy", "no peaks", "precursor off", "random"):
+        assert kind in table
+    assert "decoy: peaks of the compound nearest in mass" in shown.err
+
+
 def test_calibrate_says_what_its_weights_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("calibrate bundle data --library index --out copy") == 0
     said = capsys.readouterr().err

@@ -356,6 +356,28 @@ class UsesReferences(Protocol):
 
 
 @runtime_checkable
+class AdaptsToRun(Protocol):
+    """A scorer that depends on how a run was measured, which all its queries together show: the offset of a mass axis.
+
+    Whoever ranks adapts it once for all queries, and scores with what comes back.
+    """
+
+    def adapted(self, queries: Sequence[Any], masses: Sequence[Float[np.ndarray, " _"]], ppm: float) -> Scorer:
+        """The scorer for a run: a new one with the same features; this one stays as it is.
+
+        Args:
+            queries: all of the run whose neutral mass is known.
+            masses: exact masses in Da of the candidates of each.
+            ppm: half width of the window that these come from, in parts per million.
+        """
+        ...
+
+    def note(self, query: Any) -> str:
+        """Why it has nothing to say of a query of the run; empty where it has."""
+        ...
+
+
+@runtime_checkable
 class HoldsMeasurements(Protocol):
     """A fitter that is constructed with measurements and what is fixed together, such as a network with its data."""
 

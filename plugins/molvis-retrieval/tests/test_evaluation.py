@@ -19,7 +19,8 @@ from molvis_files.documents import write_toml
 from molvis_retrieval import importing, metrics
 from molvis_retrieval.bundle import Bundle, Calibration
 from molvis_retrieval.dataset import Dataset
-from molvis_retrieval.evaluation.queries import decoys
+from molvis_retrieval.evaluation.controls import KINDS, robbed
+from molvis_retrieval.evaluation.queries import decoys, known_rows, selected_records
 from molvis_retrieval.evaluation.ranking import Evaluation, Figure, evaluate, headline
 from molvis_retrieval.index import Index
 
@@ -148,6 +149,60 @@ def test_a_decoy_has_the_peaks_of_the_compound_nearest_in_mass_but_not_of_the_sa
     assert {one[0] for one in found} == {one[1] for one in found} == {3.0, 4.0}
     assert {one[2] for one in found} == {2.0}
     assert all(one.precursor_mz == 200.0 for one in decoys(records[:4], keys[:4], masses[:4], rng))
+
+
+def test_controls_stand_beside_the_figure(bundle: Bundle, index: Index, data: Dataset) -> None:
+    found = evaluate(bundle, data, index, scopes=("mass",), controls=True)
+    hits = {c.kind: c.estimates["hit1"].value for c in found.controls}
+    assert list(hits) == ["spectrum", "decoy", "no peaks", "precursor off", "random"] == list(KINDS)
+    assert hits["spectrum"] == value(found, "mass") == 1
+    assert hits["precursor off"] == 1  # the toy encoder does not look at the precursor
+    assert max(hits["decoy"], hits["no peaks"]) < 0.3
+    assert hits["random"] == pytest.approx(figure(found, "mass").chance["hit1"])
+    assert {c.compounds for c in found.controls} == {21}
+    assert evaluate(bundle, data, index, scopes=("mass",)).controls == ()
+
+
+def test_controls_are_those_of_a_direct_evaluation(bundle: Bundle, index: Index, tmp_path: Path) -> None:
+    data = write(tmp_path / "noisy", noise=0.7, spectra=3)
+    found = evaluate(bundle, data, index, scopes=("all",), controls=True)
+    measured = evaluate(bundle, data, index, scopes=("mass",))
+    (spectrum,) = [c for c in found.controls if c.kind == "spectrum"]
+    assert spectrum.estimates == figure(measured, "mass").estimates
+
+
+def test_what_is_no_query_is_counted_by_its_reason(bundle: Bundle, index: Index, tmp_path: Path) -> None:
+    good = [measurement(s) for s in STRUCTURES[:21]]
+    odd = [measurement(s, adduct="[M+K]+") for s in STRUCTURES[:3]]
+    short = dataclasses.replace(good[0].record, mz=np.array([50.0]), intensity=np.ones(1))
+    items = [*good, *odd, dataclasses.replace(good[0], record=short), measurement(STRUCTURES[0], known=False)]
+    importing.write(items, tmp_path / "data")
+    found = evaluate(bundle, Dataset.open(tmp_path / "data"), index, scopes=("mass",))
+    assert found.spectra == 21
+    assert found.left_out == {
+        "of another adduct than [M+H]+, [M-H]-, [M+Na]+, [M+NH4]+": 3,
+        "of fewer than 2 peaks": 1,
+        "of an unknown structure": 1,
+    }
+
+
+def test_queries_without_their_peaks_are_scattered_where_the_bundle_weighs_masses(tmp_path: Path) -> None:
+    importing.write([measurement(s) for s in STRUCTURES for _ in range(60)], tmp_path / "data")
+    data = Dataset.open(tmp_path / "data")
+    rows, keys = known_rows(data, "msms", data.rows("msms"))
+    measured = selected_records(data, "msms", rows, keys, np.random.default_rng(0))
+
+    def errors(kind: str, scatter: float) -> np.ndarray:
+        found = robbed(kind, measured, scatter, np.random.default_rng(0)).records
+        pairs = zip(found, measured.records, strict=True)
+        return np.array([new.precursor_mz / old.precursor_mz - 1 for new, old in pairs]) * 1e6
+
+    assert errors("precursor off", 0.0).std() == pytest.approx(3.0, rel=0.1)
+    for kind in ("decoy", "no peaks"):
+        assert (errors(kind, 0.0) == 0).all()
+        assert -10 < errors(kind, 10.0).min() < -9 < 9 < errors(kind, 10.0).max() < 10
+    bare = robbed("no peaks", measured, 0.0, np.random.default_rng(0)).records
+    assert all(len(one) == 1 and one.mz[0] == one.precursor_mz for one in bare)
 
 
 def test_decoys_need_another_compound(bundle: Bundle, index: Index, tmp_path: Path) -> None:

@@ -236,6 +236,9 @@ class ScorerContract(Contract):
     ) -> None:
         checks.scorer_ignores_the_order_of_candidates(scorer, query, candidates)
 
+    def test_it_adapts_to_a_run(self, scorer: Any, query: Any, candidates: Sequence[Structure]) -> None:
+        checks.scorer_adapts_to_a_run(scorer, query, candidates)
+
     def test_it_keeps_what_it_learned(self, scorer: Any, examples: Sequence[RankedQuery]) -> None:
         checks.scorer_keeps_what_it_learned(scorer, examples)
 

@@ -55,6 +55,12 @@ def molvis_components() -> list[Component]:
             summary="Match of the candidate's fingerprint with what networks read from the peaks; it learns.",
             cite="10.1073/pnas.1509788112",
         ),
+        Component(
+            kind="scorer",
+            name="mass-error",
+            target="molvis_msms.scorers.mass_error:MassError",
+            summary="Error of the precursor's mass, weighed by offset and width of the run's own errors.",
+        ),
         _reader("mgf", "mgf", "read_mgf", "Mascot generic format.", ".mgf"),
         _reader("msp", "msp", "read_msp", "NIST, MoNA, RIKEN and MassBank libraries in MSP format.", ".msp"),
         _reader("massbank", "massbank", "read_massbank", "MassBank records.", ".txt", recognises="is_massbank"),

@@ -17,6 +17,7 @@ from molvis_core.errors import (
 from molvis_core.interfaces import UsesReferences
 from molvis_core.records import PeakList, Structure
 from molvis_retrieval.bundle import Bundle
+from molvis_retrieval.channels import ScorerChannel
 from molvis_retrieval.unknowns import Unknown
 
 if TYPE_CHECKING:
@@ -49,10 +50,17 @@ class Scored:
 class Weigher:
     """Turns evidence into logits with a bundle's calibrated weights."""
 
-    def __init__(self, bundle: Bundle, *, rerank: bool = True) -> None:
+    def __init__(self, bundle: Bundle, *, rerank: bool = True, without: Collection[str] = ()) -> None:
         self.calibration = bundle.calibration
         self.complete = rerank or not bundle.channels.scorers
-        self.scorers = dict(bundle.channels.scorers) if rerank and bundle.calibration.weights else {}
+        all_scorers = bundle.channels.scorers if rerank and bundle.calibration.weights else {}
+        self.scorers = {key: channel for key, channel in all_scorers.items() if key not in without}
+
+    def with_scorers(self, scorers: Mapping[str, ScorerChannel]) -> Weigher:
+        """The same with these scorers under the names of its own."""
+        out = copy.copy(self)
+        out.scorers = dict(scorers)
+        return out
 
     def without(self, compounds: Collection[str]) -> Weigher:
         """The same without references of some compounds, for queries that are to be like those of unknown ones."""

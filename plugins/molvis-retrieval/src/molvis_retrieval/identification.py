@@ -28,6 +28,7 @@ from molvis_retrieval.evidence import Embedded, Scored, Weigher, cosines, descri
 from molvis_retrieval.ions import betaines, fitting_ion
 from molvis_retrieval.presence import Presence
 from molvis_retrieval.results import Candidate, Identification, Identifications, Searched
+from molvis_retrieval.runs import adapted, remarks
 from molvis_retrieval.scope import Scope, Search
 from molvis_retrieval.unknowns import Query, Unknown, unknowns_of
 
@@ -95,7 +96,8 @@ def identify(
     vectors = iter(embed(bundle, [one for some in readings for one in some], device))
     groups = [[next(vectors) for _ in some] for some in readings]
     good = [number for number, some in enumerate(groups) if not all(one.unknown.problem for one in some)]
-    ranker = _Ranker(bundle, index, search, top, rerank, installed_classifiers() if classes else [])
+    weighers = _weighers(bundle, index, search, rerank, [one for some in readings for one in some])
+    ranker = _Ranker(index, search, top, rerank, weighers, installed_classifiers() if classes else [])
     found: dict[int, Identification] = {}
     for together in _batches(good, groups, search):
         for number, one in zip(together, ranker.identify([groups[n] for n in together]), strict=True):
@@ -131,14 +133,41 @@ def _batches(
         yield batch
 
 
+def _named_ions(readings: Sequence[Unknown]) -> dict[str, list[Any]]:
+    """What was measured of unknowns whose ion is known, by modality: what tells how the run was measured."""
+    out: dict[str, list[Any]] = {}
+    for one in readings:
+        if not one.problem and one.share == 1 and not one.betaine:
+            for modality, records in one.measured.items():
+                out.setdefault(modality, []).extend(records)
+    return out
+
+
+def _weighers(
+    bundle: Bundle, index: Index, search: Search, rerank: bool, readings: Sequence[Unknown]
+) -> dict[bool, Weigher]:
+    """The evidence with and, where it is asked for, without the bundle's scorers, adapted to the run."""
+    run = _named_ions(readings)
+    return {
+        reranked: adapted(Weigher(bundle, rerank=reranked), index.library, run, search.ppm)
+        for reranked in {rerank, False}
+    }
+
+
 class _Ranker:
     """Ranks the candidates of unknowns among those of one index."""
 
     def __init__(
-        self, bundle: Bundle, index: Index, search: Search, top: int, rerank: bool, classifiers: Sequence[Classifier]
+        self,
+        index: Index,
+        search: Search,
+        top: int,
+        rerank: bool,
+        weighers: Mapping[bool, Weigher],
+        classifiers: Sequence[Classifier],
     ) -> None:
         self.index, self.search, self.top, self.classifiers = index, search, top, classifiers
-        self.weighers = {reranked: Weigher(bundle, rerank=reranked) for reranked in {rerank, False}}
+        self.weighers = weighers
         self.rerank = rerank
 
     def identify(self, groups: Sequence[Sequence[Embedded]]) -> Iterator[Identification]:
@@ -155,7 +184,9 @@ class _Ranker:
             weighed = [self._weigh(one, cosine, weigh) for one in readings]
             unknowns = [one.unknown for one in readings]
             searched = self.search.searched(self.index, unknowns)
-            yield _ranked(unknowns, weighed, searched, self.index, self.top, presence, self.classifiers)
+            found = _ranked(unknowns, weighed, searched, self.index, self.top, presence, self.classifiers)
+            said = tuple(remarks(weigh, unknowns[0].measured))
+            yield replace(found, notes=(*found.notes, *said)) if said else found
 
     def _weigh(self, one: Embedded, cosine: Mapping[str, np.ndarray] | None, weigh: Weigher) -> _Weighed | str:
         """The candidates of an unknown with their evidence, or why there is none."""

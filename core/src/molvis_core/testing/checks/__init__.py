@@ -60,6 +60,7 @@ from molvis_core.testing.checks.predictors import (
     predictor_parameters_learn,
 )
 from molvis_core.testing.checks.scorers import (
+    scorer_adapts_to_a_run,
     scorer_explains_peaks,
     scorer_gives_features,
     scorer_ignores_the_order_of_candidates,
@@ -112,6 +113,7 @@ __all__ = [
     "reader_names_the_place",
     "reader_reads_gzip",
     "reader_survives_any_bytes",
+    "scorer_adapts_to_a_run",
     "scorer_explains_peaks",
     "scorer_gives_features",
     "scorer_ignores_the_order_of_candidates",

@@ -76,6 +76,24 @@ def scorer_keeps_what_it_learned(scorer: Any, examples: Sequence[RankedQuery]) -
         require(_equal(_columns(fresh, examples), wanted), "what save wrote gives other features when it is loaded")
 
 
+@contract("scorer-adapts")
+def scorer_adapts_to_a_run(scorer: Any, query: Any, candidates: Sequence[Structure]) -> None:
+    """Where it adapts: a new scorer with the same features comes back, also for no queries, and it stays as it was."""
+    if not isinstance(scorer, interfaces.AdaptsToRun):
+        return
+    original: Any = scorer
+    before = np.asarray(original(query, list(candidates)))
+    masses = np.array([one.exact_mass for one in candidates])
+    for number in (0, 1, 30):
+        made: Any = scorer.adapted([query] * number, [masses] * number, 10.0)
+        require(isinstance(made, interfaces.Scorer), "adapted gave no scorer")
+        require(tuple(made.features) == tuple(original.features), f"adapted changed the features to {made.features}")
+        scorer_gives_features(made, query, candidates)
+        require(isinstance(made.note(query), str), "note gave no text")
+    after = np.asarray(original(query, list(candidates)))
+    require(np.array_equal(after, before), "adapted changed the scorer itself")
+
+
 STATE_SUFFIXES = (".safetensors", ".arrow", ".parquet", ".toml", ".json")
 """Endings of the files in which a scorer keeps what it learned: formats that hold data and no code."""
 

@@ -24,6 +24,7 @@ from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.calibration.compounds import by_compound, draw_subsets, usable_records
 from molvis_retrieval.evidence import Weigher, describe
 from molvis_retrieval.presence import Presence, expand
+from molvis_retrieval.runs import as_measured
 
 if TYPE_CHECKING:
     from molvis_retrieval.index import Index
@@ -169,8 +170,11 @@ def presence_cases(
     """
     index.require(bundle)
     rng = np.random.default_rng(seed)
+    weigh, measurements = as_measured(
+        Weigher(bundle), index.library, measurements, ppm, np.random.default_rng([seed, 1])
+    )
     compounds = by_compound(measurements)
-    maker = _Maker(bundle, Weigher(bundle), index, _Pool.of(measurements), ppm, per_compound, thinned, kinds, rng)
+    maker = _Maker(bundle, weigh, index, _Pool.of(measurements), ppm, per_compound, thinned, kinds, rng)
     out: list[PresenceCase] = []
     for done, (key, found) in enumerate(compounds.items(), start=1):
         out += dataclasses.replace(maker, weigh=maker.weigh.without([key])).cases(key, found)

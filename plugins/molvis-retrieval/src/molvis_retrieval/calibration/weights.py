@@ -21,6 +21,7 @@ from molvis_retrieval.bundle import Bundle, Calibration
 from molvis_retrieval.calibration import conditional_logit
 from molvis_retrieval.calibration.compounds import by_compound, draw_subsets, usable_records
 from molvis_retrieval.evidence import START_WEIGHT, Weigher
+from molvis_retrieval.runs import as_measured
 
 if TYPE_CHECKING:
     from molvis_retrieval.index import Index
@@ -63,11 +64,12 @@ def calibrate(
     """
     index.require(bundle)
     rng = np.random.default_rng(seed)
-    compounds = by_compound(measurements)
     modalities = list(dict.fromkeys(m.modality for m in measurements))
     embedded = [m for m in modalities if m in bundle.modalities]
     embedded += bundle.channels.fused(modalities)
     weigh = Weigher(bundle.with_calibration(Calibration(dict.fromkeys(embedded or [""], START_WEIGHT))))
+    weigh, measurements = as_measured(weigh, index.library, measurements, ppm, np.random.default_rng([seed, 1]))
+    compounds = by_compound(measurements)
     columns = [*embedded, *_features(weigh)]
     maker = _Maker(bundle, weigh, index, columns, ppm, per_compound, rng)
     cases: list[_Case] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,8 +15,11 @@ from molvis_retrieval.commands.found import percent
 from molvis_retrieval.commands.options import Device, Ppm
 
 if TYPE_CHECKING:
+    from molvis_retrieval.bundle import Bundle
+    from molvis_retrieval.dataset import Dataset
     from molvis_retrieval.evaluation.ranking import Evaluation
     from molvis_retrieval.evaluation.subsets import Combined
+    from molvis_retrieval.index import Index
 
 
 def evaluate(
@@ -41,6 +44,15 @@ def evaluate(
     rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers as well.")] = True,
     decoy: Annotated[
         bool, typer.Option("--decoy", help="Give each query the peaks of another compound near in mass.")
+    ] = False,
+    without: Annotated[list[str] | None, typer.Option(help="Leave out a scorer of the bundle; several.")] = None,
+    controls: Annotated[
+        bool,
+        typer.Option(
+            "--controls",
+            help="Also rank by mass with another compound's peaks, with none, and with precursors off by 3 ppm: takes "
+            "four more rankings by mass, each as long as the first.",
+        ),
     ] = False,
     precursor_error: Annotated[float, typer.Option(help="Put an error of so many ppm on each precursor.")] = 0.0,
     modality: Annotated[
@@ -74,23 +86,15 @@ def evaluate(
     opened = [load_bundle(name) for name in names]
     indexes = [open_library(path, one) for path, one in zip(library, opened, strict=True)]
     if together:
-        from molvis_retrieval.evaluation.subsets import evaluate_combined
-
-        joint: list[Combined] = []
-        for name, one, index in zip(names, opened, indexes, strict=True):
-            with output.progress(f"evaluating {name}") as show:
-                joint.append(
-                    evaluate_combined(
-                        one, dataset, index, together, fold=fold, ppm=ppm, min_peaks=min_peaks, records=records,
-                        progress=show,
-                    )
-                )  # fmt: skip
-        if not output.as_json(joint):
-            show_combined(joint)
+        _measure_together(
+            zip(names, opened, indexes, strict=True), dataset, together,
+            {"fold": fold, "ppm": ppm, "min_peaks": min_peaks, "records": records},
+        )  # fmt: skip
         return
     options: dict[str, Any] = {
         "fold": fold, "ppm": ppm, "min_peaks": min_peaks, "scopes": tuple(scope or ("mass", "formula", "all")),
-        "rerank": rerank, "decoy": decoy, "precursor_error": precursor_error, "modality": modality, "device": device,
+        "rerank": rerank, "decoy": decoy, "precursor_error": precursor_error, "controls": controls,
+        "without": tuple(without or ()), "modality": modality, "device": device,
     }  # fmt: skip
     found: list[Evaluation] = []
     for name, one, index in zip(names, opened, indexes, strict=True):
@@ -98,6 +102,20 @@ def evaluate(
             found.append(measure(one, dataset, index, progress=show, **options))
     if not output.as_json(found):
         show_tables(found, groups=groups)
+
+
+def _measure_together(
+    bundles: Iterable[tuple[str, Bundle, Index]], dataset: Dataset, modalities: Sequence[str], options: dict[str, Any]
+) -> None:
+    """Measure retrieval by every subset of the modalities, and show it."""
+    from molvis_retrieval.evaluation.subsets import evaluate_combined
+
+    joint: list[Combined] = []
+    for name, one, index in bundles:
+        with output.progress(f"evaluating {name}") as show:
+            joint.append(evaluate_combined(one, dataset, index, modalities, progress=show, **options))
+    if not output.as_json(joint):
+        show_combined(joint)
 
 
 def show_combined(found: Sequence[Combined]) -> None:
@@ -186,3 +204,34 @@ def show_tables(found: Sequence[Evaluation], *, groups: bool = False) -> None:
     print()
     columns = ["bundle", "pairwise accuracy", "AUROC", "AUPRC", "Tanimoto of first hit", "calibration error"]
     output.print_table(columns, pairs, title="Beside retrieval (pairwise figures flatter: one random rival each)")
+    show_controls(found)
+    for one in found[:1]:  # of the dataset, the same for all bundles
+        for text, count in one.left_out.items():
+            output.note(f"left out of fold {one.fold}, {text}: {count:,}")
+    for one in found:
+        for text, count in one.remarks.items():
+            output.note(f"{one.bundle}: {text} ({count:,} of {one.spectra:,} queries)")
+
+
+def show_controls(found: Sequence[Evaluation]) -> None:
+    """What is left when queries are robbed of their evidence, beside what they reach with it."""
+    from molvis_retrieval.evaluation.controls import KINDS
+
+    rows = [
+        (
+            one.bundle,
+            f"{c.kind}{f', {c.method}' if c.method else ''}",
+            c.compounds,
+            *(percent(c.estimates[k]) for k in ("hit1", "hit5", "hit20")),
+            f"{c.estimates['mrr'].value:.3f}" if "mrr" in c.estimates else None,
+        )
+        for one in found
+        for c in one.controls
+    ]
+    if not rows:
+        return
+    columns, rows, same = _without_constants(["bundle", "query", "compounds", "hit@1", "hit@5", "hit@20", "MRR"], rows)
+    print()
+    output.print_table(columns, rows, title="; ".join([f"Controls, within {found[0].ppm:g} ppm", *same]))
+    shown = dict.fromkeys(c.kind for one in found for c in one.controls)
+    output.note("; ".join(f"{kind}: {KINDS[kind]}" for kind in shown))

@@ -29,6 +29,20 @@ def known_rows(dataset: Dataset, modality: str, rows: np.ndarray) -> tuple[np.nd
     return rows[order], keys[order]
 
 
+def left_out(dataset: Dataset, modality: str, fold: str, adducts: Sequence[str], min_peaks: int) -> dict[str, int]:
+    """Measurements of a fold that are no queries, by the reason."""
+    every = dataset.rows(modality, fold=fold)
+    ionised = dataset.rows(modality, fold=fold, adducts=adducts)
+    enough = dataset.rows(modality, fold=fold, adducts=adducts, min_peaks=min_peaks)
+    known, _ = known_rows(dataset, modality, enough)
+    counts = {
+        f"of another adduct than {', '.join(adducts)}": len(every) - len(ionised),
+        f"of fewer than {min_peaks} peaks": len(ionised) - len(enough),
+        "of an unknown structure": len(enough) - len(known),
+    }
+    return {reason: count for reason, count in counts.items() if count}
+
+
 def parent_keys(dataset: Dataset, modality: str, rows: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows, and the first blocks of the InChIKeys of their parents: a dataset of an older molvis holds other forms."""
     compounds, first, owner = np.unique(keys, return_index=True, return_inverse=True)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from molvis_core.chemistry.adducts import neutral_mass
-from molvis_core.errors import AdductError, ConfigError, DatasetError, did_you_mean
+from molvis_core.errors import ConfigError, DatasetError, did_you_mean
 from molvis_core.progress import StageProgress
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.dataset import Dataset
-from molvis_retrieval.evaluation.queries import Asked, embed_queries, known_rows, selected_records
-from molvis_retrieval.evidence import Weigher
+from molvis_retrieval.evaluation.controls import Control, measure_controls
+from molvis_retrieval.evaluation.queries import Asked, embed_queries, known_rows, left_out, selected_records
+from molvis_retrieval.evaluation.windows import Ranked, WindowRanking
 from molvis_retrieval.metrics import Estimate
+from molvis_retrieval.runs import remarks
 
 if TYPE_CHECKING:
     from molvis_core.records import Structure
@@ -70,6 +69,10 @@ class Evaluation:
         pairwise: accuracy, AUROC and AUPRC of telling true from random pairs: it flatters, see the docs.
         first_hit_similarity: mean Tanimoto similarity (Morgan, radius 2) of the first candidate to the truth, by mass.
         calibration_error: of the stated probability of the first candidate, by mass.
+        remarks: what scorers have to remark on the queries as one run, and on how many of them.
+        left_out: measurements of the fold that are no queries, by the reason; what an import left out is in the
+            dataset's `problems.csv`.
+        controls: what queries without their evidence reach within the mass window, where that was asked for.
     """
 
     bundle: str
@@ -84,6 +87,9 @@ class Evaluation:
     pairwise: dict[str, float] = field(default_factory=dict)
     first_hit_similarity: float = float("nan")
     calibration_error: float = float("nan")
+    controls: tuple[Control, ...] = ()
+    remarks: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def evaluate(
@@ -99,6 +105,8 @@ def evaluate(
     rerank: bool = True,
     decoy: bool = False,
     precursor_error: float = 0.0,
+    controls: bool = False,
+    without: Sequence[str] = (),
     modality: str = "msms",
     seed: int = 0,
     device: str | None = None,
@@ -120,6 +128,9 @@ def evaluate(
             what precursor, metadata and the looks of the candidates alone achieve: the figure that a model must beat.
         precursor_error: standard deviation, in ppm, of an error put on each precursor. Libraries often hold theoretical
             values, and a model must not live on them.
+        controls: rank three times more within the mass window: with another compound's peaks, without peaks, and with
+            precursors that are off by 3 ppm. Each takes as long as the ranking within the mass window.
+        without: scorers of the bundle that are left out.
         modality: of the queries.
         seed: of everything drawn.
         device: where to embed.
@@ -131,7 +142,7 @@ def evaluate(
         molvis_core.errors.IndexFileError: another bundle made the index.
         molvis_core.errors.ScoreError: a score is not finite.
     """
-    _check_options(scopes, ppm, precursor_error)
+    _check_options(bundle, scopes, ppm, precursor_error, without)
     index.require(bundle)
     rng = np.random.default_rng(seed)
     say = progress or (lambda done, total, what="": None)
@@ -139,18 +150,10 @@ def evaluate(
     if not len(rows):
         raise DatasetError(f"{dataset.path}: no spectrum of fold {fold!r} with these adducts and {min_peaks} peaks")
     selected = selected_records(dataset, modality, rows, keys, rng, decoy=decoy, precursor_error=precursor_error)
+    untouched = selected_records(dataset, modality, rows, keys, rng) if controls else selected
     asked = embed_queries(selected, bundle, index, device, say)
-    ranking = _Ranking(bundle, index, asked, ppm, rerank, say)
-    figures: list[Figure] = []
-    similarity = calibration = float("nan")
-    for scope in scopes:
-        if scope == "all":
-            figures += _whole_figures(asked, index, say)
-            continue
-        ranked = ranking.among(scope)
-        figures += _window_figures(scope, ranked, asked)
-        if scope == "mass":
-            similarity, calibration = _first_hits(ranked.get("reranked") or ranked["embedding"], asked)
+    ranking = WindowRanking(bundle, index, asked, ppm, rerank, say, tuple(without))
+    figures, similarity, calibration = _scoped_figures(scopes, ranking)
     return Evaluation(
         bundle=bundle.name,
         fold=fold,
@@ -164,15 +167,43 @@ def evaluate(
         pairwise=_pairwise(asked.vectors, asked.truth_vectors, asked.owner, rng),
         first_hit_similarity=similarity,
         calibration_error=calibration,
+        left_out=left_out(dataset, modality, fold, adducts, min_peaks),
+        remarks=remarks(ranking.weigher(), {modality: asked.records}) if rerank else {},
+        controls=measure_controls(ranking, untouched, seed, device) if controls else (),
     )
 
 
-def _check_options(scopes: Sequence[str], ppm: float, precursor_error: float) -> None:
+def _scoped_figures(scopes: Sequence[str], ranking: WindowRanking) -> tuple[list[Figure], float, float]:
+    """Figures of each scope; similarity of the first candidates and calibration error, within the mass window."""
+    asked = ranking.asked
+    figures: list[Figure] = []
+    similarity = calibration = float("nan")
+    for scope in scopes:
+        if scope == "all":
+            figures += _whole_figures(asked, ranking.index, ranking.say)
+            continue
+        ranked = ranking.among(scope)
+        figures += _window_figures(scope, ranked, asked)
+        if scope == "mass":
+            similarity, calibration = _first_hits(ranked.get("reranked") or ranked["embedding"], asked)
+    return figures, similarity, calibration
+
+
+def _check_options(
+    bundle: Bundle, scopes: Sequence[str], ppm: float, precursor_error: float, without: Sequence[str]
+) -> None:
     for scope in scopes:
         if scope not in SCOPES:
             raise ConfigError(f"scope {scope!r} is none of {', '.join(SCOPES)}.{did_you_mean(scope, SCOPES)}")
     if not ppm > 0 or precursor_error < 0:
         raise ConfigError(f"ppm = {ppm}, precursor_error = {precursor_error}; positive numbers are wanted")
+    for name in without:
+        if name not in bundle.scorers:
+            known = ", ".join(bundle.scorers) or "none"
+            raise ConfigError(
+                f"bundle {bundle.name!r} has no scorer {name!r} to leave out.{did_you_mean(name, bundle.scorers)} "
+                f"It has: {known}."
+            )
 
 
 def usable_modalities(bundle: Bundle, dataset: Dataset) -> list[str]:
@@ -188,123 +219,6 @@ def usable_modalities(bundle: Bundle, dataset: Dataset) -> list[str]:
             f"{dataset.path} holds {', '.join(dataset.modalities)}; bundle {bundle.name!r} takes {', '.join(usable)}"
         )
     return found
-
-
-@dataclass
-class _Ranked:
-    """Ranks by one method: of each query, then of each compound's queries as one."""
-
-    rank: np.ndarray
-    tied: np.ndarray
-    count: np.ndarray
-    probability: np.ndarray
-    first: list[str]
-    consensus: np.ndarray
-    consensus_tied: np.ndarray
-    consensus_count: np.ndarray
-
-    @classmethod
-    def empty(cls, queries: int, compounds: int) -> _Ranked:
-        """Room for so many."""
-        return cls(
-            rank=np.empty(queries),
-            tied=np.empty(queries),
-            count=np.empty(queries, dtype=int),
-            probability=np.empty(queries),
-            first=[""] * queries,
-            consensus=np.empty(compounds),
-            consensus_tied=np.empty(compounds),
-            consensus_count=np.empty(compounds, dtype=int),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Shortlist:
-    """The candidates of a compound, the truth last, and which of them each of its queries has.
-
-    The truth is always a candidate, also where it is outside the window: its mass is what the window is about.
-    """
-
-    compound: int
-    structures: Sequence[Structure]
-    vectors: np.ndarray
-    queries: Sequence[int]
-    masks: Sequence[np.ndarray]
-
-
-@dataclass(frozen=True, slots=True)
-class _Ranking:
-    """Ranks the truths among the candidates of each spectrum's own mass window, or of its compound's formula."""
-
-    bundle: Bundle
-    index: Index
-    asked: Asked
-    ppm: float
-    rerank: bool
-    say: StageProgress
-
-    def among(self, scope: str) -> dict[str, _Ranked]:
-        """Ranks by embedding, and by the bundle's scorers where they are asked for and calibrated."""
-        weighers = {"embedding": Weigher(self.bundle, rerank=False)}
-        if self.rerank and self.bundle.scorers and self.bundle.calibration.weights:
-            weighers["reranked"] = Weigher(self.bundle)
-        count, total = len(self.asked.records), len(self.asked.truths)
-        made = {method: _Ranked.empty(count, total) for method in weighers}
-        for compound in range(total):
-            shortlist = self._shortlist(compound, scope)
-            for method, weigh in weighers.items():
-                self._rank(shortlist, weigh, made[method])
-            self.say(compound + 1, total, f"ranking candidates of equal {scope}")
-        return made
-
-    def _shortlist(self, compound: int, scope: str) -> _Shortlist:
-        asked, index = self.asked, self.index
-        truth = asked.truths[compound]
-        mine = np.flatnonzero(asked.owner == compound).tolist()
-        windows = [_rows(index, asked.records[i], truth, scope, self.ppm) for i in mine]
-        union = np.unique(np.concatenate(windows))
-        rivals = np.setdiff1d(union, asked.places[compound])
-        vectors = np.concatenate([index.take(rivals), asked.truth_vectors[compound : compound + 1]])
-        structures = [*index.library.structures(rivals), truth]
-        return _Shortlist(compound, structures, vectors, mine, [np.r_[np.isin(rivals, w), True] for w in windows])
-
-    def _rank(self, shortlist: _Shortlist, weigh: Weigher, out: _Ranked) -> None:
-        """Enter the ranks of a compound's queries, and of all of them as one."""
-        modality, structures = self.asked.modality, shortlist.structures
-        summed = np.zeros(len(structures))
-        for i, mask in zip(shortlist.queries, shortlist.masks, strict=True):
-            record = self.asked.records[i]
-            inside = np.flatnonzero(mask)
-            cosine = shortlist.vectors[inside] @ self.asked.vectors[i]
-            pick = functools.partial(_pick, [structures[p] for p in inside.tolist()])
-            logits = weigh.score({modality: [record]}, {modality: cosine[None]}, pick).logits
-            metrics.finite(logits, f"spectrum {record.identifier}")
-            full = np.full(len(structures), logits.min())
-            full[inside] = logits
-            summed += full
-            (out.rank[i],), (out.tied[i],) = metrics.rank_of_truth(logits[None], np.array([len(inside) - 1]))
-            out.count[i] = len(inside)
-            out.first[i] = structures[int(inside[metrics.in_order(logits, 1)[0]])].smiles
-            out.probability[i] = 1 / np.exp(logits - logits.max()).sum()
-        compound = shortlist.compound
-        placed = metrics.rank_of_truth(summed[None], np.array([len(structures) - 1]))
-        (out.consensus[compound],), (out.consensus_tied[compound],) = placed
-        out.consensus_count[compound] = len(structures)
-
-
-def _pick(candidates: Sequence[Structure], chosen: np.ndarray) -> list[Structure]:
-    return [candidates[i] for i in chosen]
-
-
-def _rows(index: Index, record: Any, truth: Structure, scope: str, ppm: float) -> np.ndarray:
-    if scope == "formula":
-        return index.library.of_formula(truth.formula)
-    mass = truth.exact_mass
-    if getattr(record, "precursor_mz", None) is not None and record.adduct is not None:
-        # Where the adduct cannot be read, an empty window would hold the truth alone, and flatter.
-        with contextlib.suppress(AdductError):
-            mass = neutral_mass(record.precursor_mz, record.adduct)
-    return index.library.within_ppm(mass, ppm)
 
 
 def _whole(
@@ -351,7 +265,7 @@ def _whole_figures(asked: Asked, index: Index, say: StageProgress) -> list[Figur
     return [*figures, consensus]
 
 
-def _window_figures(scope: str, ranked: dict[str, _Ranked], asked: Asked) -> list[Figure]:
+def _window_figures(scope: str, ranked: dict[str, Ranked], asked: Asked) -> list[Figure]:
     """Retrieval by each method, of each spectrum and of a compound's spectra as one query."""
     figures: list[Figure] = []
     for method, found in ranked.items():
@@ -361,7 +275,7 @@ def _window_figures(scope: str, ranked: dict[str, _Ranked], asked: Asked) -> lis
     return figures
 
 
-def _first_hits(best: _Ranked, asked: Asked) -> tuple[float, float]:
+def _first_hits(best: Ranked, asked: Asked) -> tuple[float, float]:
     """Mean similarity of the first candidates to the truths, and the calibration error of their probabilities."""
     share = 1.0 / np.bincount(asked.owner)[asked.owner] / len(asked.compounds)
     similarity = float((_similarity(best.first, asked.owner, asked.truths) * share).sum())

@@ -22,6 +22,7 @@ from molvis_retrieval.evidence import Weigher
 from molvis_retrieval.ions import check_ion
 from molvis_retrieval.metrics import Estimate
 from molvis_retrieval.parents import parent
+from molvis_retrieval.runs import adapted
 
 if TYPE_CHECKING:
     from molvis_core.records import Structure
@@ -109,9 +110,10 @@ def evaluate_combined(
     names = tuple(dict.fromkeys(modalities))
     if len(names) < 2:
         raise ConfigError(f"modalities = {list(modalities)}; two or more are wanted")
-    weigh = Weigher(bundle)
     index.require(bundle)
     rows = {m: _by_compound(dataset, m, fold, adducts, min_peaks) for m in names}
+    run = {m: [dataset.record(m, int(r)) for some in rows[m].values() for r in some] for m in names}
+    weigh = adapted(Weigher(bundle), index.library, run, ppm)
     compounds = sorted(set.intersection(*(set(r) for r in rows.values())))
     if not compounds:
         raise DatasetError(f"{dataset.path}: no compound of fold {fold!r} has all of {', '.join(names)}")
