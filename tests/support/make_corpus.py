@@ -59,6 +59,8 @@ def _spectra() -> None:
     good = [m for m in load("reader", "mgf")(mgf) if isinstance(m, Measurement)]
     for name in ("a.json", "b.jsonl"):
         load("writer", "msms-json")(CORPUS / "msms-json" / _put("msms-json", name, "").name, good)
+    gym = _tests("plugins/molvis-msms/tests/test_massspecgym.py")
+    _put("massspecgym", "a.tsv", "\n".join(["\t".join(gym.HEADINGS), gym.row(), gym.row(mzs="42.0")]) + "\n")
     (CORPUS / "massbank-parquet").mkdir(exist_ok=True)
     msms.table_file(CORPUS / "massbank-parquet" / "a.parquet")
     rows = f"name,smiles,adduct,charge,mz,DTCCSN2,sd\ncaffeine,{ccs.CAFFEINE},[M+H]+,1,195.0877,145.2,0.4\n"

@@ -155,12 +155,15 @@ def test_a_decoy_does_not_live_on_the_precursor_of_its_compound(bundle: Bundle, 
     assert hits["decoy", "reranked"] < hits["spectrum", "reranked"] - 0.2
 
 
-def test_a_weight_is_fitted_on_errors_where_precursors_were_calculated(bundle: Bundle, index: Index) -> None:
+def test_a_weight_is_fitted_on_errors_where_precursors_were_calculated(
+    bundle: Bundle, index: Index, caplog: pytest.LogCaptureFixture
+) -> None:
     exact = _run(0.0)
     weigh, measured = as_measured(Weigher(bundle), index.library, exact, 10.0, np.random.default_rng(0))
     assert adapts(weigh)
     off = [_ppm(m.record, np.array([one.exact_mass]))[0] for m, one in zip(measured, SOME, strict=True)]
     assert 1 < np.std(off) < 6
+    assert f"{len(SOME)} of {len(SOME)} precursors look calculated: an error of 3 ppm is put on each" in caplog.text
     assert remarks(weigh, {"msms": [m.record for m in measured]}) == {}
     kept = as_measured(Weigher(bundle), index.library, _run(5.0), 10.0, np.random.default_rng(0))[1]
     assert [m.record.precursor_mz for m in kept] == [m.record.precursor_mz for m in _run(5.0)]

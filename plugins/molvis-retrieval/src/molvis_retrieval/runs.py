@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from molvis_retrieval.ions import check_ion
 
 if TYPE_CHECKING:
     from molvis_retrieval.library import Library
+
+log = logging.getLogger("molvis")
 
 PRECURSOR_ERROR = 3.0
 """In ppm, of the errors that calculated precursors get where a weight is fitted."""
@@ -81,6 +84,13 @@ def as_measured(
         replace(one, record=_shifted(one.record, rng)) if remarks(found, {one.modality: [one.record]}) else one
         for one in measurements
     ]
+    moved = sum(new is not old for new, old in zip(out, measurements, strict=True))
+    if moved:
+        log.warning(
+            "%d of %d precursors look calculated: an error of %g ppm is put on each, so that a weight of mass errors "
+            "can be fitted",
+            moved, len(out), PRECURSOR_ERROR,
+        )  # fmt: skip
     return adapted(weigh, library, _records(out), ppm), out
 
 
