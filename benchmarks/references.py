@@ -250,8 +250,8 @@ def measured_compounds(
             if place is None or not len(own) or not fewer.allowed(query.record.ionmode)[own].any():
                 continue
             values = scorer(query.record, candidates)
-            best = [scorer._best(query.record, c.inchikey14) for c in candidates]
-            rows["search"].append((key, hits(np.array([-1.0 if b is None else b[2] for b in best]), place)))
+            best = scorer._best(query.record, [c.inchikey14 for c in candidates])
+            rows["search"].append((key, hits(np.array([-1.0 if b is None else b.score for b in best]), place)))
             rows["vote"].append((key, hits(values[:, 0], place)))
             rows["scorer"].append((key, hits(weight * values[:, 0] + values[:, 2], place)))
     return {name: mean_over_compounds(some) for name, some in rows.items()}

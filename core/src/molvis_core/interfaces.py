@@ -332,7 +332,7 @@ class UsesReferences(Protocol):
 
     Attributes:
         usual_weights: of its features that say something of measured compounds alone. Calibration leaves the references
-            of a query's own compound out, so that weights are those of unknown compounds, and never meets these.
+            of a query's own compound out, so that weights are those of unknown compounds, and does not fit these.
     """
 
     @property

@@ -27,17 +27,17 @@ from molvis_retrieval.report import render_report
 
 
 class Remembers:
-    """Knows the compounds whose keys are in a file: `known` is 1 for those."""
+    """Knows the compounds whose keys are in a file: both features are 1 for those, and one is not calibrated."""
 
     accepts = PeakList
-    features = ("known", "idle")
+    features = ("known", "fitted")
     usual_weights: Mapping[str, float] = {"known": 3.5}
 
     def __init__(self) -> None:
         self.compounds: frozenset[str] = frozenset()
 
     def __call__(self, query: PeakList, candidates: Sequence[Structure]) -> np.ndarray:
-        return np.array([[float(c.inchikey14 in self.compounds), 0.0] for c in candidates]).reshape(-1, 2)
+        return np.array([[float(c.inchikey14 in self.compounds)] * 2 for c in candidates]).reshape(-1, 2)
 
     def with_references(self, path: Path) -> Remembers:
         out = copy.copy(self)
@@ -86,14 +86,14 @@ def test_a_bundle_that_uses_no_references_says_how_to_get_one_that_does(tmp_path
 
 
 def test_calibration_leaves_the_query_s_own_compound_out(bundle: Bundle, folder: Path, tmp_path: Path) -> None:
-    """With it `known` would be the truth's alone or everybody's; without it, it counts against the truth."""
+    """With it all candidates would be known, and nothing would follow; without it, all but the truth are."""
     more = bundle.with_references(folder)
     index = make_index(bundle, tmp_path / "index")
     items = [measurement(one, noise=0.6, seed=seed) for one in STRUCTURES for seed in range(2)]
-    assert calibrate(more, items, index).weights["liking.known"] < 0
-    nobody = calibrate(bundle, items, index)
-    assert nobody.weights["liking.known"] == 3.5
-    assert nobody.weights["liking.idle"] == 0
+    found = calibrate(more, items, index).weights
+    assert found["liking.fitted"] < -1
+    assert found["liking.known"] == 3.5
+    assert calibrate(bundle, items, index).weights["liking.fitted"] == 0
 
 
 def test_a_weigher_without_references_is_itself(tmp_path: Path, bundle: Bundle, folder: Path) -> None:

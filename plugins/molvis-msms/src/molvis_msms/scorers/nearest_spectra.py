@@ -7,6 +7,7 @@ import functools
 import json
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,16 @@ from molvis_msms.references.similarity import Similarity, Tolerance
 _NEAR = Tolerance(20, "ppm")
 """How near in precursor the compounds are that a candidate's own spectra are told from, in learning."""
 _STATE = "support.json"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Best:
+    """The reference of a compound that is most like a query."""
+
+    index: References
+    row: int
+    score: float
+    matched: int
 
 
 class NearestSpectra:
@@ -70,7 +81,7 @@ class NearestSpectra:
 
     @property
     def usual_weights(self) -> Mapping[str, float]:
-        """Of what no calibration meets, as it leaves a query's own compound out: `same-compound` is a logit."""
+        """Of what is not calibrated, as a query's own compound is left out of it: `same-compound` is a logit."""
         return {"same-compound": 1.0}
 
     def with_references(self, path: Path | str) -> NearestSpectra:
@@ -104,16 +115,17 @@ class NearestSpectra:
             alike = tanimoto([smiles for _, smiles in voters], [candidate.smiles for candidate in candidates])
             out[:, 0] = (scores[:, None] * alike**2).sum(axis=0) / self.neighbours
             out[:, 1] = (scores[:, None] * alike).max(axis=0)
-        for row, candidate in zip(out, candidates, strict=True):
-            found = self._best(query, candidate.inchikey14)
-            if found is not None:
-                row[2] = self._logit(found[2], found[3])
+        for row, best in zip(out, self._best(query, [candidate.inchikey14 for candidate in candidates]), strict=True):
+            if best is not None:
+                row[2] = self._logit(best.score, best.matched)
         return out
 
     def reference(self, candidate: Structure, like: PeakList) -> PeakList | None:
         """The known spectrum of a candidate that is most like a query, where it supports the candidate; else None."""
-        found = self._best(like, candidate.inchikey14)
-        return None if found is None or self._logit(found[2], found[3]) <= 0 else found[0].spectrum(found[1])
+        (best,) = self._best(like, [candidate.inchikey14])
+        if best is None or self._logit(best.score, best.matched) <= 0:
+            return None
+        return best.index.spectrum(best.row)
 
     def learn(
         self,
@@ -182,19 +194,23 @@ class NearestSpectra:
             found += zip(near.scores.tolist(), smiles, strict=True)
         return sorted(found, key=lambda one: -one[0])[: self.neighbours]
 
-    def _best(self, query: PeakList, compound: str) -> tuple[References, int, float, int] | None:
-        """The most similar reference of a compound: index, row, similarity, matching peaks; None without any."""
-        if compound in self._without:
-            return None
-        best: tuple[References, int, float, int] | None = None
+    def _best(self, query: PeakList, compounds: Sequence[str]) -> list[_Best | None]:
+        """The most similar reference of each compound; None where there is none of the query's polarity."""
+        best: list[_Best | None] = [None] * len(compounds)
         for index in self.indexes:
-            rows = index.rows_of.get(compound)
-            if rows is None or not len(rows := rows[index.allowed(query.ionmode)[rows]]):
+            allowed = index.allowed(query.ionmode, self._without)
+            known = {place: index.rows_of[key] for place, key in enumerate(compounds) if key in index.rows_of}
+            held = [(place, fit) for place, rows in known.items() if len(fit := rows[allowed[rows]])]
+            if not held:
                 continue
-            found = index.compare(query, self._similarity, rows)
-            place = int(found.scores.argmax())
-            if best is None or found.scores[place] > best[2]:
-                best = (index, int(rows[place]), float(found.scores[place]), int(found.matched[place]))
+            found = index.compare(query, self._similarity, np.concatenate([rows for _, rows in held]))
+            start = 0
+            for place, rows in held:
+                top = start + int(found.scores[start : start + len(rows)].argmax())
+                start += len(rows)
+                old = best[place]
+                if old is None or found.scores[top] > old.score:
+                    best[place] = _Best(index, int(found.rows[top]), float(found.scores[top]), int(found.matched[top]))
         return best
 
     def _logit(self, score: float, matched: int) -> float:

@@ -84,11 +84,13 @@ def calibrate(
     count = sum(c.share for c in cases)
     if count < 10:
         raise DatasetError(f"{count:.0f} compounds can be used for calibration; at least 10 are wanted")
-    kept = [i for i, name in enumerate(columns) if name in embedded or _measured(name, weigh, compounds)]
+    usual = _usual(weigh)
+    fitting = [name in embedded or (name not in usual and _measured(name, weigh, compounds)) for name in columns]
+    kept = np.flatnonzero(fitting).tolist()
     names = [columns[i] for i in kept]
     weights = _similarities_upwards([(c.values[:, kept], c.truth, c.share) for c in cases], penalty, names, embedded)
     fitted = dict(zip(names, weights.tolist(), strict=True)) | _alone(cases, penalty, embedded)
-    fitted |= _never_met(weigh, columns, cases)
+    fitted |= {name: weight for name, weight in usual.items() if _measured(name, weigh, compounds)}
     old = {k: v for k, v in bundle.calibration.weights.items() if not _concerns(k, fitted)}
     full = np.zeros(len(columns))
     full[kept] = weights
@@ -160,16 +162,16 @@ def _measured(name: str, weigh: Weigher, compounds: Mapping[str, Mapping[str, Se
     return any(weigh.takes(key, m, i.record) for c in compounds.values() for m, items in c.items() for i in items[:1])
 
 
-def _never_met(weigh: Weigher, columns: Sequence[str], cases: Sequence[_Case]) -> dict[str, float]:
-    """Usual weights of features that no case has, for references of a query's own compound are left out of them."""
-    usual = {
+def _usual(weigh: Weigher) -> dict[str, float]:
+    """Weights of features that are not fitted: with references of a query's own compound left out, only false
+    candidates have them, and they would count against whoever has.
+    """
+    return {
         f"{key}.{feature}": float(weight)
         for key, one in weigh.scorers.items()
         if isinstance(one.scorer, UsesReferences)
         for feature, weight in one.scorer.usual_weights.items()
     }
-    met = np.any([case.values.any(axis=0) for case in cases], axis=0)
-    return {name: usual[name] for name, seen in zip(columns, met, strict=True) if name in usual and not seen}
 
 
 def _concerns(name: str, fitted: Mapping[str, float]) -> bool:
