@@ -124,8 +124,8 @@ class WindowsConfig:
         validation: candidates of each measurement of the validation fold at most; they are not filled up.
     """
 
-    spectra: int = 3
-    candidates: int = 20
+    spectra: int = 2
+    candidates: int = 16
     ppm: float = 10.0
     fill_ppm: float = 50.0
     validation: int = 100

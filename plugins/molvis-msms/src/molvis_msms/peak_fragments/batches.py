@@ -34,10 +34,10 @@ class Disturbance:
         rivals: share that lose some of their false candidates.
     """
 
-    peaks: float = 0.6
-    noise: float = 0.5
+    peaks: float = 0.5
+    noise: float = 0.3
     cut: float = 0.25
-    offset: float = 0.5
+    offset: float = 0.3
     settings: float = 0.15
     rivals: float = 0.3
 

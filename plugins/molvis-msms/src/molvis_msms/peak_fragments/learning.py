@@ -48,9 +48,9 @@ class Recipe:
     """
 
     networks: int = 3
-    width: int = 64
-    dropout: float = 0.25
-    epochs: int = 6
+    width: int = 128
+    dropout: float = 0.15
+    epochs: int = 8
     batch: int = 16
     learning_rate: float = 2e-3
     weight_decay: float = 0.01

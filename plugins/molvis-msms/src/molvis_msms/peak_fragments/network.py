@@ -25,7 +25,7 @@ class PeakFragmentNetwork(nn.Module):
         dropout: of tokens and of what is pooled.
     """
 
-    def __init__(self, width: int = 64, dropout: float = 0.25) -> None:
+    def __init__(self, width: int = 128, dropout: float = 0.15) -> None:
         super().__init__()
         inner = 3 * width // 4
         self.bonds = nn.EmbeddingBag(BOND_CLASSES, width, mode="sum")
