@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -139,26 +139,25 @@ class ParentMol:
 
 def parent_mol(mol: Mol) -> ParentMol:
     """The parent of a molecule. It stays as it is."""
-    loose = _disconnected(mol)
-    parts = list(Chem.GetMolFrags(loose or mol, asMols=True)) if len(Chem.GetMolFrags(loose or mol)) > 1 else [mol]
-    if any(_is_complex(part) for part in parts) or not any(_has_carbon(part) for part in parts):
+    loose = _disconnected(mol) or mol
+    parts = list(Chem.GetMolFrags(loose, asMols=True)) if len(Chem.GetMolFrags(loose)) > 1 else [mol]
+    if any(map(_is_complex, parts)) or not any(map(_has_carbon, parts)):
         return ParentMol(None)
     made = [_neutralised(part) for part in parts]
-    neutral = [mol for mol, _ in made]
-    whole = [new or old for new, old in zip(neutral, parts, strict=True)]
     if len(parts) == 1:
-        return ParentMol(neutral[0], ("neutralised",), protons=made[0][1]) if neutral[0] else ParentMol(None)
+        neutral, protons = made[0]
+        return ParentMol(neutral, ("neutralised",), protons=protons) if neutral else ParentMol(None)
+    whole = [new or old for (new, _), old in zip(made, parts, strict=True)]
     kept, removed = _principal(whole)
-    changes: list[Change] = []
-    if len(kept) < len(parts):
-        changes.append("stripped")
-    if any(neutral[i] for i in kept):
-        changes.append("neutralised")
-    if len(kept) > 1:
-        changes.append("mixture")
-    if changes == ["mixture"]:
-        return ParentMol(None, ("mixture",))
-    return ParentMol(functools.reduce(Chem.CombineMols, [whole[i] for i in kept]), tuple(changes), removed)
+    applies: dict[Change, bool] = {
+        "stripped": len(kept) < len(parts),
+        "neutralised": any(made[i][0] for i in kept),
+        "mixture": len(kept) > 1,
+    }
+    changes: tuple[Change, ...] = tuple(change for change, holds in applies.items() if holds)
+    if changes == ("mixture",):
+        return ParentMol(None, changes)
+    return ParentMol(functools.reduce(Chem.CombineMols, [whole[i] for i in kept]), changes, removed)
 
 
 # Parts: which is the compound, and which came with it.
@@ -291,26 +290,33 @@ def _neutralised(mol: Mol) -> tuple[Mol | None, int | None]:
     out = RWMol(mol)
     shifted = _shift_amidinium(out)
     left = _unpaired(out, [place for (place,) in out.GetSubstructMatches(_CHARGED)] if shifted else charged)
-    sites = {i: out.GetAtomWithIdx(i) for i in left}
-    bases = {i: min(q, _protons(sites[i])) for i, q in left.items() if q > 0}
-    acids = {i: -q if _takes_proton(sites[i]) else 0 for i, q in left.items() if q < 0}
-    permanent = sum(left.values()) - sum(bases.values()) + sum(acids.values())
-    simple = (
-        not (shifted or permanent)
-        and all(_is_acid(sites[i]) for i in acids)
-        and all(sites[i].GetAtomicNum() == 7 and _neighbours(sites[i]) == {6} for i in bases)
-    )
-    # As many acids stay charged as there are charges that stay, so that a betaine is neutral as a whole.
-    gained = _given(acids, _by_acidity(out, acids, permanent), max(permanent, 0))
-    lost = _given(bases, list(bases), max(-permanent, 0))
-    changes = gained | {i: -count for i, count in lost.items()}
-    for i in _neutral_acids(out)[: max(permanent - sum(acids.values()), 0)] if permanent > 0 else ():
-        changes[i] = -1
+    changes, simple = _proton_changes(out, left)
     if not any(changes.values()):
         return None, None
     for i, count in changes.items():
         _protonate(out, i, count)
-    return _sanitized(out), sum(changes.values()) if simple else None
+    return _sanitized(out), sum(changes.values()) if simple and not shifted else None
+
+
+def _proton_changes(mol: RWMol, left: Mapping[int, int]) -> tuple[dict[int, int], bool]:
+    """How many protons each atom gains, and whether these are all of acids and bases that InChI takes for such.
+
+    As many acids stay charged as there are charges that stay, so that a betaine is neutral as a whole.
+    """
+    sites = {i: mol.GetAtomWithIdx(i) for i in left}
+    bases = {i: min(q, _protons(sites[i])) for i, q in left.items() if q > 0}
+    acids = {i: -q if _takes_proton(sites[i]) else 0 for i, q in left.items() if q < 0}
+    permanent = sum(left.values()) - sum(bases.values()) + sum(acids.values())
+    gained = _given(acids, _by_acidity(mol, acids, permanent), max(permanent, 0))
+    lost = _given(bases, list(bases), max(-permanent, 0))
+    missing = max(permanent - sum(acids.values()), 0)
+    given_up = dict.fromkeys(_neutral_acids(mol)[:missing], -1) if missing else {}
+    simple = not permanent and all(_is_acid(sites[i]) for i in acids) and all(_is_amine(sites[i]) for i in bases)
+    return gained | {i: -count for i, count in lost.items()} | given_up, simple
+
+
+def _is_amine(atom: Atom) -> bool:
+    return atom.GetAtomicNum() == 7 and _neighbours(atom) == {6}
 
 
 def _given(sites: dict[int, int], order: Sequence[int], keep: int) -> dict[int, int]:
