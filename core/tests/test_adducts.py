@@ -104,7 +104,7 @@ def test_the_order_and_the_name_of_a_solvent_do_not_matter_to_the_mass(one: str,
     ("written", "message"),
     [
         ("[M+H", "not understood. Did you mean '[M+H]+'?"),
-        ("[M]", "does not say its charge"),
+        ("[M]", "has no charge"),
         ("M+Nna", "Write it like [M+H]+"),
         ("", "Write it like [M+H]+"),
         ("[M+Xx]+", "'Xx' is not an element"),

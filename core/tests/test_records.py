@@ -45,19 +45,28 @@ def test_changing_the_callers_array_later_does_not_change_the_record() -> None:
     ("fields", "message"),
     [
         ({"mz": [1.0, 2.0], "intensity": [1.0]}, "different lengths: {'mz': 2, 'intensity': 1}"),
-        ({"mz": [float("nan")], "intensity": [1.0]}, r"PeakList.mz\[0\] is nan; finite numbers"),
-        ({"mz": [1.0], "intensity": [float("inf")]}, r"PeakList.intensity\[0\] is inf"),
+        ({"mz": [float("nan")], "intensity": [1.0]}, r"PeakList.mz\[0\] must be finite, got nan"),
+        ({"mz": [1.0], "intensity": [float("inf")]}, r"PeakList.intensity\[0\] must be finite, got inf"),
         (
             {"mz": [1.0, 2.0], "intensity": [1.0, -0.5]},
             r"PeakList.intensity\[1\] is -0.5; an intensity is not negative",
         ),
         ({"mz": [0.0], "intensity": [1.0]}, "PeakList.mz holds 0.0; an m/z is positive"),
-        ({"mz": [[1.0]], "intensity": [1.0]}, r"shape \(1, 1\); one axis is wanted"),
+        ({"mz": [[1.0]], "intensity": [1.0]}, r"must have one axis, got shape \(1, 1\)"),
         ({"mz": ["x"], "intensity": [1.0]}, "not an array of numbers"),
-        ({"mz": [], "intensity": [], "precursor_mz": 0.0}, "precursor_mz is 0.0; a positive number"),
-        ({"mz": [], "intensity": [], "precursor_mz": float("nan")}, "precursor_mz is nan"),
-        ({"mz": [], "intensity": [], "collision_energy": float("inf")}, "collision_energy is inf"),
-        ({"mz": [], "intensity": [], "ionmode": "POSITIVE"}, "ionmode is 'POSITIVE'; 'positive', 'negative' or None"),
+        ({"mz": [], "intensity": [], "precursor_mz": 0.0}, "precursor_mz must be a positive number.*got 0.0"),
+        (
+            {"mz": [], "intensity": [], "precursor_mz": float("nan")},
+            "precursor_mz must be a positive number, or None where unknown, got nan",
+        ),
+        (
+            {"mz": [], "intensity": [], "collision_energy": float("inf")},
+            "collision_energy must be a finite number, or None where unknown, got inf",
+        ),
+        (
+            {"mz": [], "intensity": [], "ionmode": "POSITIVE"},
+            "ionmode must be 'positive', 'negative' or None, got 'POSITIVE'",
+        ),
     ],
 )
 def test_a_peak_list_that_cannot_be_is_refused_by_field(fields: dict[str, object], message: str) -> None:

@@ -131,7 +131,7 @@ class Unsendable(PeakEncoder):
         (checks.encoder_gives_unit_rows, nn.Identity, "lacks accepts, dim, collate"),
         (checks.encoder_parameters_learn, Idle, "no gradient reaches unused.weight, unused.bias"),
         (checks.encoder_is_deterministic, Restless, "two calls give different rows"),
-        (checks.encoder_batch_travels, Unsendable, r"batch.to\(device\) returned the batch itself"),
+        (checks.encoder_batch_travels, Unsendable, r"batch.to\(device\) must return a new batch, got the batch itself"),
     ],
 )
 def test_an_encoder_that_breaks_its_contract_is_told_how(

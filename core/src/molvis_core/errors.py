@@ -59,7 +59,7 @@ def _rebuild_read_error(path: str, reason: str, line: int | None, record: str | 
 class LeftOutError(ReadError):
     """Something of a file is left out while the rest is read: survey spectra, what a cut took.
 
-    Such things are counted, and told once for a file.
+    Such things are counted, and reported once for a file.
     """
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -91,7 +91,7 @@ class ConfigError(MolvisError, ValueError):
 
 
 class ComponentError(MolvisError, LookupError):
-    """No component, or more than one, answers to the name asked for."""
+    """No component, or more than one, has the requested name."""
 
 
 class PluginError(MolvisError, ImportError):

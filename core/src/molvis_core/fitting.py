@@ -21,7 +21,7 @@ class Normal:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.mean) and np.isfinite(self.sd) and self.sd > 0):
-            raise RecordError(f"Normal(mean={self.mean}, sd={self.sd}): a finite mean and a positive sd are wanted")
+            raise RecordError(f"Normal: the mean must be finite and sd positive, got mean={self.mean}, sd={self.sd}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,9 @@ class Uniform:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
-            raise RecordError(f"Uniform(low={self.low}, high={self.high}): finite bounds with low < high are wanted")
+            raise RecordError(
+                f"Uniform: the bounds must be finite with low < high, got low={self.low}, high={self.high}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Fit:
             ValueError: `level` is not between 0 and 1.
         """
         if not 0 < level < 1:
-            raise ValueError(f"level is {level}; a number between 0 and 1 is wanted")
+            raise ValueError(f"level must be between 0 and 1, got {level}")
         if self.samples is not None:
             return np.quantile(self.samples, [(1 - level) / 2, (1 + level) / 2], axis=0).T
         from statistics import NormalDist

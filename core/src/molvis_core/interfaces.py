@@ -228,7 +228,7 @@ class Concatenation(Protocol):
 
 @runtime_checkable
 class SeesEveryPositive(Protocol):
-    """A loss that says whether a batch shall hold every measurement that matches a query.
+    """A loss that declares whether a batch shall hold every measurement that matches a query.
 
     Attributes:
         every_positive: whether an epoch shall hold each pair of a compound's measurements, and not some that are drawn.
@@ -280,7 +280,7 @@ class Explains(Protocol):
 
 @runtime_checkable
 class Learns(Protocol):
-    """A scorer with parameters of its own, which it learns from queries whose answer is known.
+    """A scorer with parameters of its own, which it learns from queries whose structure is known.
 
     `molvis train` calls `learn` for such a scorer of its configuration, and the bundle keeps what `save` writes, with
     digests. Before it has learned anything, a scorer gives all candidates of a query the same features.
@@ -331,8 +331,8 @@ class UsesReferences(Protocol):
     """A scorer whose evidence is from measurements of known compounds.
 
     Attributes:
-        usual_weights: of its features that say something of measured compounds alone. Calibration leaves the references
-            of a query's own compound out, so that weights are those of unknown compounds, and does not fit these.
+        usual_weights: of its features that inform about measured compounds alone. Calibration leaves the references of
+            a query's own compound out, so that weights are those of unknown compounds, and does not fit these.
     """
 
     @property

@@ -30,7 +30,7 @@ class Settings:
     Attributes:
         quiet: neither notes nor bars.
         json: results as JSON.
-        interrupted: what to say where the command is interrupted.
+        interrupted: the advice that is printed where the command is interrupted.
     """
 
     quiet: bool = False
@@ -57,12 +57,12 @@ def asked(**options: bool) -> Iterator[None]:
 
 
 def resumes() -> None:
-    """Say that the command that runs goes on where it is interrupted, when it is started again."""
+    """Record that the command that runs goes on where it is interrupted, when it is started again."""
     settings.interrupted = "run the same command again: it goes on where it stopped"
 
 
 def as_json(value: Any) -> bool:
-    """Print what a command found as JSON where `--json` asks for it, and say whether it did.
+    """Print what a command found as JSON where `--json` asks for it, and return whether it was printed.
 
     The command line adds `--json` and `--quiet` to every command, those of plugins too; a command calls this with its
     result, and prints for people where it is False.
@@ -218,14 +218,14 @@ def _log_lines(description: str) -> Iterator[StageProgress]:
         nonlocal state
         state = (done, total, what)
 
-    def say() -> None:
-        # By the clock, not by what is done: a log that says nothing looks like a process that hangs.
+    def log_state() -> None:
+        # By the clock, not by what is done: a log without new lines looks like a process that hangs.
         while not ended.wait(LOG_EVERY):
             done, total, what = state
             of = f" of {total:,}" if total else ""
             note(f"{what or description}: {done:,}{of} after {time.monotonic() - began:,.0f} s")
 
-    thread = threading.Thread(target=say, name="log-lines", daemon=True)
+    thread = threading.Thread(target=log_state, name="log-lines", daemon=True)
     thread.start()
     try:
         yield advance

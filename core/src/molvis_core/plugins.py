@@ -52,15 +52,15 @@ class Component:
 
     Attributes:
         kind: one of `KINDS`.
-        name: lowercase with hyphens; what configurations and command lines say. That of a command begins with its
+        name: lowercase with hyphens; as configurations and command lines write it. That of a command begins with its
             group: `nmr-fit` runs as `molvis nmr fit`; one without a hyphen, such as `identify`, runs by itself. That of
             a contract is the kind of component that it checks.
         target: `module:attribute`, imported when first asked for.
         summary: one sentence for people.
         modality: of a reader or a writer: the modality of what it reads.
         suffixes: of a reader or a writer: the file endings it claims, lowercase, with the dot.
-        recognises: of a reader whose endings others claim too: `module:function` that says whether the file at a path
-            is its own. It is asked only where several readers claim an ending.
+        recognises: of a reader whose endings others claim too: `module:function` that returns whether the file at a
+            path is its own. It is asked only where several readers claim an ending.
         cite: DOI of the work behind it.
         parts: of a fusion, which is an encoder of the vectors that other encoders give for all measurements of an
             unknown: its argument that names these encoders by their keys in a configuration, such as `of`. It accepts

@@ -25,11 +25,11 @@ def _vector(record: object, name: str, dtype: type) -> np.ndarray:
     except (TypeError, ValueError) as error:
         raise RecordError(f"{type(record).__name__}.{name} is not an array of numbers: {error}") from error
     if values.ndim != 1:
-        raise RecordError(f"{type(record).__name__}.{name} has shape {values.shape}; one axis is wanted")
+        raise RecordError(f"{type(record).__name__}.{name} must have one axis, got shape {values.shape}")
     bad = ~np.isfinite(values)
     if bad.any():
         where = int(np.flatnonzero(bad)[0])
-        raise RecordError(f"{type(record).__name__}.{name}[{where}] is {values[where]}; finite numbers are wanted")
+        raise RecordError(f"{type(record).__name__}.{name}[{where}] must be finite, got {values[where]}")
     if isinstance(given, np.ndarray) and values.flags.writeable and np.may_share_memory(values, given):
         # Frozen means that nobody else holds a way to change it either. A read-only array, such as a view of a
         # memory-mapped file, is taken as it is.
@@ -50,8 +50,8 @@ def _finite(record: object, name: str, *, positive: bool = False) -> None:
     if value is None:
         return
     if not np.isfinite(value) or (positive and value <= 0):
-        wanted = "a positive number" if positive else "a finite number"
-        raise RecordError(f"{type(record).__name__}.{name} is {value}; {wanted} is wanted, or None where unknown")
+        kind = "a positive number" if positive else "a finite number"
+        raise RecordError(f"{type(record).__name__}.{name} must be {kind}, or None where unknown, got {value}")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -99,7 +99,7 @@ class PeakList:
         _finite(self, "precursor_mz", positive=True)
         _finite(self, "collision_energy")
         if self.ionmode not in (None, "positive", "negative"):
-            raise RecordError(f"PeakList.ionmode is {self.ionmode!r}; 'positive', 'negative' or None is wanted")
+            raise RecordError(f"PeakList.ionmode must be 'positive', 'negative' or None, got {self.ionmode!r}")
         if (np.diff(mz) < 0).any():
             order = np.argsort(mz, kind="stable")
             for name, values in (("mz", mz[order]), ("intensity", intensity[order])):
@@ -259,7 +259,7 @@ RECORD_TYPES: dict[str, type[Any]] = {t.__name__: t for t in (PeakList, Trace, V
 
 @dataclass(frozen=True, slots=True)
 class RankedQuery:
-    """A query whose answer is known, with the candidates that it is ranked among: what a scorer learns from.
+    """A query whose structure is known, with the candidates that it is ranked among: what a scorer learns from.
 
     Attributes:
         record: what was measured.

@@ -311,9 +311,9 @@ def claiming(kind: str, path: Path | str, *, modality: Collection[str] | None = 
 
 
 def _recognising(path: Path, fitting: Sequence[Component]) -> list[Component]:
-    """Of several readers those that know the file; else those that cannot tell."""
-    answers = [(c, recognises(c, path)) for c in fitting]
-    known = [c for c, knows in answers if knows] or [c for c, knows in answers if knows is None]
+    """Of several readers those that know the file; else those that cannot recognise files."""
+    verdicts = [(c, recognises(c, path)) for c in fitting]
+    known = [c for c, knows in verdicts if knows] or [c for c, knows in verdicts if knows is None]
     if not known:
         names = ", ".join(c.name for c in fitting)
         raise ComponentError(f"{path}: of the readers that claim this ending none recognises it: {names}. Name one.")

@@ -19,17 +19,17 @@ _Parameters = dict[str, inspect.Parameter]
 
 
 class _Unknown(Exception):  # noqa: N818 - no failure: the import knows
-    """The source does not say it plainly."""
+    """The source does not state it plainly."""
 
 
 def read_parameters(target: str) -> _Parameters | None:
-    """Named arguments of a function or of a class's constructor; None where only the import can say.
+    """Named arguments of a function or of a class's constructor; None where only the import can determine them.
 
     Args:
         target: `module:attribute`, as components name it.
     """
     module, _, attribute = target.partition(":")
-    if module in sys.modules:  # imported already, and perhaps not what the source says
+    if module in sys.modules:  # imported already, and perhaps not what the source states
         return None
     try:
         return _of(module, attribute)

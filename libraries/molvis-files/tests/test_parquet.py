@@ -34,13 +34,13 @@ def test_the_columns_that_are_asked_for_come_in_batches(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "values", "said"),
     [
-        ("t", [1, 2], "column t holds int64; text is wanted"),
-        ("l", [[1], [2]], "text or numbers are wanted"),
-        ("n", ["1", "2"], "column n holds string; numbers are wanted"),
-        ("f", [1, 0], "true or false is wanted"),
-        ("v", [1.0, 2.0], "lists of numbers are wanted"),
-        ("v", [["a"], ["b"]], "lists of numbers are wanted"),
-        ("v", [[[1.0]], [[2.0]]], "lists of numbers are wanted"),
+        ("t", [1, 2], "column t must hold text, got int64"),
+        ("l", [[1], [2]], "must hold text or numbers, got list"),
+        ("n", ["1", "2"], "column n must hold numbers, got string"),
+        ("f", [1, 0], "must hold true or false, got int64"),
+        ("v", [1.0, 2.0], "must hold lists of numbers, got "),
+        ("v", [["a"], ["b"]], "must hold lists of numbers, got "),
+        ("v", [[[1.0]], [[2.0]]], "must hold lists of numbers, got "),
     ],
 )
 def test_a_column_of_another_kind_is_named(column: str, values: list[object], said: str, tmp_path: Path) -> None:

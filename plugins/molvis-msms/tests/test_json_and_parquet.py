@@ -90,7 +90,7 @@ def test_json_may_keep_peaks_in_two_lists(tmp_path: Path) -> None:
         ('{"peaks": 3, "precursor_mz": 200}', "not pairs of numbers"),
         ('{"peaks": [[1]], "precursor_mz": 200}', "not pairs of numbers"),
         ('{"mzs": [1, 2], "intensities": [1], "precursor_mz": 200}', "not pairs of numbers"),
-        ('{"peaks": [[60.5, 1e39]], "precursor_mz": 200}', "is inf"),
+        ('{"peaks": [[60.5, 1e39]], "precursor_mz": 200}', "must be finite, got inf"),
         ('{"compound": [3], "metaData": 5, "precursor_mz": 200}', "no peaks"),
         ('{"broken": ', "not JSON"),
     ],
@@ -132,7 +132,10 @@ def test_parquet_keeps_provenance_and_leaves_out_low_resolution(tmp_path: Path) 
         ({"adduct": ["[M+Q]+", "[M+H]+", "[M+H]+"]}, "adduct"),
         ({"smiles": ["C1CC", CAFFEINE, CAFFEINE]}, "RDKit refuses"),
         ({"ion_mode": ["negative", "positive", "positive"]}, "the ion mode is negative"),
-        ({"precursor_mz": [float("nan"), 195.1, 195.1]}, "precursor_mz is nan"),
+        (
+            {"precursor_mz": [float("nan"), 195.1, 195.1]},
+            "precursor_mz must be a positive number, or None where unknown, got nan",
+        ),
         ({"mzs": [None, [69.0, 138.0], [69.0, 138.0]]}, "no peaks"),
     ],
 )

@@ -52,7 +52,7 @@ _BARE = re.compile(r"(?:(\d*M(?:[+-]\d*[A-Z][A-Za-z0-9]*)*)|M(H|Na|K|NH4|Li))(\d
 _RADICAL = re.compile(r"[.*](?=[+-]?\]?\d*[+-]?\d*$)")
 _UNKNOWN = re.compile(r"\[?M(?:[+-]?\?)?\]?(?:\?|(\d{0,2})([+-])(\d{0,2})\??)")
 _CARRIERS = {"H": 1, "H1": 1, "Na": 1, "K": 1, "Li": 1, "NH4": 1, "Cl": -1, "Br": -1, "CHO2": -1, "C2H3O2": -1}
-"""Charges of what makes a molecule an ion, to tell the charge of a spelling that leaves it out."""
+"""Charges of what makes a molecule an ion, to derive the charge of a spelling that leaves it out."""
 _PART = re.compile(r"([+-])(\d{0,3})([A-Z][A-Za-z0-9]*)")
 
 
@@ -108,7 +108,7 @@ def parse_adduct(text: str) -> Adduct:
     elif carried:
         charge = carried
     else:
-        raise AdductError(f"adduct {text!r} does not say its charge; write it like [M+H]+ or [M-H]-.")
+        raise AdductError(f"adduct {text!r} has no charge; write it like [M+H]+ or [M-H]-.")
     count = int(molecules or 1)
     key = count, charge, _key(added)
     size = "" if abs(charge) == 1 else str(abs(charge))

@@ -66,7 +66,7 @@ def draw_structure(smiles: str) -> str:
     body = re.sub(r" class='[^']*'", "", body)
     body = re.sub(r"fill='(#[0-9A-F]{6})'", r"style='fill:\1'", body)
     body = re.sub(r"#[0-9A-F]{6}", lambda m: _COLOURS.get(m.group(0), m.group(0)), body)
-    # What says no more than an SVG's defaults is half of the file.
+    # Attributes that repeat an SVG's defaults are half of the file.
     body = re.sub(r"(fill-rule:evenodd|(stroke|fill)-opacity:1|stroke-linecap:butt|stroke-linejoin:miter);", "", body)
     width, height = _DRAWING
     return (

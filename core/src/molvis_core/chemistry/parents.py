@@ -1,6 +1,6 @@
 """Parents: the neutral compound behind a salt, a solvate, or an ion as databases draw it.
 
-A mass spectrometer sees one molecule and not its counterions, and an ion's adduct says which protons it has gained or
+A mass spectrometer sees one molecule and not its counterions, and an ion's adduct states which protons it has gained or
 lost: so candidates and true structures are compared as parents. Acids get their protons back and bases lose those they
 took up; counterions and solvents are removed. What cannot lose its charge keeps it: quaternary ammonium, pyridinium,
 sulfonium, flavylium, and with them as many acid groups stay charged as make a betaine neutral. Nitro groups, N-oxides,
@@ -47,7 +47,7 @@ class Parent:
 def is_plain(smiles: str) -> bool:
     """Whether the text of a SMILES shows that it is its own parent: one part, and no charge but in nitro groups.
 
-    Most structures are, and need not be parsed. False where the text does not tell.
+    Most structures are, and need not be parsed. False where the text does not decide it.
     """
     return not _SUSPICIOUS.search(smiles) or not _SUSPICIOUS.search(_NITRO.sub("", smiles))
 

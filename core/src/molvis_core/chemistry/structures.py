@@ -33,7 +33,7 @@ def parse_mol(text: str) -> Mol:
     """A SMILES, an InChI or a Molfile to an RDKit molecule.
 
     Raises:
-        StructureError: it is too large (see `MAX_HEAVY_ATOMS`), or RDKit refuses it; the message says why.
+        StructureError: it is too large (see `MAX_HEAVY_ATOMS`), or RDKit refuses it; the message states why.
     """
     stripped = text.strip() if text else ""
     if not stripped:
@@ -47,7 +47,7 @@ def parse_smiles(smiles: str) -> Mol:
     """A SMILES to an RDKit molecule. Its size is looked at first: a large one ends the process inside RDKit.
 
     Raises:
-        StructureError: it is too large (see `MAX_HEAVY_ATOMS`), or RDKit refuses it; the message says why.
+        StructureError: it is too large (see `MAX_HEAVY_ATOMS`), or RDKit refuses it; the message states why.
     """
     _refuse_long(smiles, MAX_LENGTH)
     _refuse_large(smiles, *_count_smiles(smiles))
@@ -62,7 +62,7 @@ def parse_molfile(block: str) -> Mol:
     """A Molfile to an RDKit molecule.
 
     Raises:
-        StructureError: it is too large (see `MAX_HEAVY_ATOMS`), or RDKit refuses it; the message says why.
+        StructureError: it is too large (see `MAX_HEAVY_ATOMS`), or RDKit refuses it; the message states why.
     """
     _refuse_long(block, MAX_MOLFILE)
     title = block.strip().partition("\n")[0]

@@ -215,7 +215,7 @@ class ScorerContract(Contract):
 
     @pytest.fixture
     def examples(self, scorer: Any) -> Sequence[RankedQuery]:
-        """Queries with their answers, for a scorer that learns."""
+        """Queries with their true structures, for a scorer that learns."""
         return synthetic_rankings(scorer.accepts)
 
     @pytest.fixture
@@ -319,7 +319,7 @@ class FitterContract(Contract):
 
     @pytest.fixture
     def records(self) -> Sequence[Any]:
-        """A sample's measurements, as many as the fitter wants."""
+        """A sample's measurements, as many as the fitter needs."""
         raise NotImplementedError("supply a fixture 'records'")
 
     @pytest.fixture

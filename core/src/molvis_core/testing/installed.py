@@ -27,7 +27,7 @@ class CheckResult:
     Attributes:
         component: kind and name, such as `encoder ir-resnet`; `plugin` and its name for the manifest.
         check: what was checked, in words.
-        ok: False if the contract is broken; None if it could not be run without being told more.
+        ok: False if the contract is broken; None if it could not be run without more arguments.
         problem: what went wrong, or why it was not run; where the contract is kept, what to be warned of all the same.
     """
 
@@ -107,7 +107,7 @@ class _Warned(Exception):  # noqa: N818 - not an error: nothing of the component
     """The contract is kept, and there is something to know."""
 
 
-class _NotRun(Exception):  # noqa: N818 - not an error: it says why a check cannot be run without being told more
+class _NotRun(Exception):  # noqa: N818 - not an error: it states why a check cannot be run without more arguments
     """Left to the plugin's own tests."""
 
 

@@ -97,7 +97,7 @@ def _integer(rng: random.Random, data: bytes, _: Sequence[bytes]) -> bytes:
     size = rng.choice((1, 2, 4, 8))
     number = (rng.choice(_INTEGERS) & (256**size - 1)).to_bytes(size, rng.choice(("little", "big")))
     at = rng.randrange(len(data) + 1)
-    # Headers hold most of what says how much is to come.
+    # Headers hold most of the counts of what follows.
     at = at if rng.random() < 0.5 else at % 600
     return data[:at] + number + data[at + size :]
 

@@ -69,7 +69,7 @@ def _claims(distribution: metadata.Distribution) -> set[str]:
 
 
 def _files(distribution: metadata.Distribution) -> list[str]:
-    """What a distribution says it brought. From Python 3.12 on its `files` leave out those that another one removed."""
+    """Files that a distribution declares. From Python 3.12 on its `files` leave out those that another one removed."""
     record = distribution.read_text("RECORD")
     if record is None:
         return [file.as_posix() for file in distribution.files or ()]

@@ -1,7 +1,7 @@
-"""Checksums that tell whether a folder's files are still what was written.
+"""Checksums that show whether a folder's files are still what was written.
 
 A folder's TOML file holds the checksum of its own content under `checksum`, and a digest for each block of every other
-file under `[blocks]`. Blocks let a large file be checked as it is read, and say where it is damaged.
+file under `[blocks]`. Blocks let a large file be checked as it is read, and show where it is damaged.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Verification:
 
 
 def stored_digests(metadata: Mapping[str, Any], name: str) -> list[str] | None:
-    """What a folder's TOML file says of another file; None where it says nothing."""
+    """What a folder's TOML file records of another file; None where it records nothing."""
     found: Any = metadata
     for key in ("blocks", "files", name):
         found = found.get(key) if isinstance(found, Mapping) else None

@@ -1,4 +1,4 @@
-"""Folders of a kind of ours: one TOML file says what is in them, in which format, with a checksum of itself.
+"""Folders of a kind of ours: one TOML file records what is in them, in which format, with a checksum of itself.
 
 Datasets, indexes, bundles, estimators and pretrained encoders are such folders. What they have in common is here: a
 folder that is none, that is damaged, edited by hand, or written by a newer molvis is refused with what to do about it.
@@ -44,7 +44,7 @@ class FolderFormat:
     distribution: str = "molvis-retrieval"
 
     def read(self, path: Path | str, *, accept: bool = False) -> dict[str, Any]:
-        """What the folder's file says. A folder that stepped aside for one that was never finished is put back first.
+        """Read the folder's TOML file. A folder that stepped aside for one that was never finished is put back first.
 
         Args:
             path: the folder.

@@ -1,4 +1,4 @@
-"""One writer for each folder: a second one is told who holds it, instead of overwriting what the first wrote.
+"""One writer for each folder: a second one gets an error that names the first, and overwrites nothing.
 
 The lock is one of the kernel's, on a file beside the folder: it ends with the process, however that ends, so that there
 is nothing stale to break. filelock takes it, with Windows and file systems without such locks; torch needs it anyway.

@@ -2,7 +2,7 @@
 
 Compressed data may be a thousand times larger than they look, so every reader unpacks them here. They may unpack to
 128 MiB, or to 50 times their size where that is more; a line of text may have 16 Mi characters. The environment
-variables `MOLVIS_MAX_UNPACKED` (bytes, such as `20G`) and `MOLVIS_MAX_LINE` (characters) say otherwise.
+variables `MOLVIS_MAX_UNPACKED` (bytes, such as `20G`) and `MOLVIS_MAX_LINE` (characters) set others.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _limit(name: str) -> int | None:
         return None
     found = re.fullmatch(r"(\d{1,15})\s*([KMGT]?)i?B?", text, re.IGNORECASE)
     if not found:
-        raise ConfigError(f"the environment variable {name} is {text!r}; a number such as 500000000 or 20G is wanted")
+        raise ConfigError(f"the environment variable {name} must be a number such as 500000000 or 20G, got {text!r}")
     return int(found.group(1)) << 10 * " KMGT".index(found.group(2).upper() or " ")
 
 
@@ -150,7 +150,7 @@ def lines(path: Path, *, keep_ends: bool = False, most: int | None = None) -> It
     Args:
         path: the file.
         keep_ends: leave the line break at the end of each.
-        most: characters of a line; without it what `MOLVIS_MAX_LINE` says, or 16 Mi.
+        most: characters of a line; without it the value of `MOLVIS_MAX_LINE`, or 16 Mi.
 
     Raises:
         ReadError: the file cannot be read, its compressed data are damaged, cut off or too large, or a line too long.

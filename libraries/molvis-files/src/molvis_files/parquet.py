@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["text", "label", "number", "flag", "numbers"]
 _WORDS: dict[Kind, str] = {
-    "text": "text is", "label": "text or numbers are", "number": "numbers are", "flag": "true or false is",
-    "numbers": "lists of numbers are",
+    "text": "text", "label": "text or numbers", "number": "numbers", "flag": "true or false",
+    "numbers": "lists of numbers",
 }  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def read_batches(
             columns = [name for name in kinds if name in types]
             for name in columns:
                 if not _fits(types[name], kinds[name]):
-                    raise ReadError(path, f"column {name} holds {types[name]}; {_WORDS[kinds[name]]} wanted")
+                    raise ReadError(path, f"column {name} must hold {_WORDS[kinds[name]]}, got {types[name]}")
             for batch in file.iter_batches(batch_size=size, columns=columns):
                 batch.validate(full=True)  # text that is no UTF-8 would fail on its way to Python
                 yield batch

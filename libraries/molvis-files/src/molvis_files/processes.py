@@ -1,7 +1,7 @@
 """Which process something belongs to, and whether that process still runs.
 
-A number of a process alone says little: numbers are given again, containers count anew, and folders are shared between
-machines. An owner is told apart by machine and process namespace, boot, number and time of start.
+The number of a process alone does not identify it: numbers are given again, containers count anew, and folders are
+shared between machines. An owner is identified by machine and process namespace, boot, number and time of start.
 """
 
 from __future__ import annotations

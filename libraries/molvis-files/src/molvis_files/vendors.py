@@ -21,7 +21,7 @@ def require_file(path: Path, wanted: str = "") -> None:
         wanted: what it should hold, for the message.
 
     Raises:
-        ReadError: it does not exist, is a folder, or is a vendor's; the message says what to do.
+        ReadError: it does not exist, is a folder, or is a vendor's; the message states what to do.
     """
     vendor = next((VENDORS[end] for end in VENDORS if path.name.lower().endswith(end)), None)
     claimed = any(path.name.lower().endswith(s) for c in registry.components("reader") for s in c.suffixes)

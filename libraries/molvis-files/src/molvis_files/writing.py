@@ -37,7 +37,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def beside(path: Path) -> Path:
-    """A temporary name next to a path, on the same disk, so that one rename puts it in place. It says who writes."""
+    """A temporary name next to a path, on the same disk, so that one rename puts it in place. It names who writes."""
     return _named(path, "partial")
 
 

@@ -46,7 +46,7 @@ class Concatenated(nn.Module):
 
     The dot product of two concatenated vectors is the weighted mean of the parts' cosines, so each part must have a
     counterpart of the same length and place on the other side. In training, parts without weights are left out: a fixed
-    part that tells compounds apart, such as the mass, would leave the others nothing to learn.
+    part that distinguishes compounds, such as the mass, would leave the others nothing to learn.
 
     Args:
         of: specs of encoders that accept one record type.
@@ -124,7 +124,7 @@ class EachPart(nn.Module):
         Fixed parts, which evaluation appends and training leaves out, may follow behind and do not count.
 
         Raises:
-            ConfigError: the vectors are shorter than the sizes say.
+            ConfigError: the vectors are shorter than the sizes require.
         """
         if query.shape[1] < sum(self.sizes) or reference.shape[1] != query.shape[1]:
             raise ConfigError(

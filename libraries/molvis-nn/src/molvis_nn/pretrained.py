@@ -144,7 +144,7 @@ def load_state(path: Path | str, spec: Spec | str) -> dict[str, Tensor]:
     try:
         if (digest := file_sha256(folder / WEIGHTS)) != raw["weights"]:
             raise BundleError(
-                f"{folder / WEIGHTS}: damaged: its digest is {digest[:12]}, {CONFIG} says {raw['weights'][:12]}"
+                f"{folder / WEIGHTS}: damaged: its digest is {digest[:12]}, {CONFIG} records {raw['weights'][:12]}"
             )
         return load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:

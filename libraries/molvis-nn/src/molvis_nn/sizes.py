@@ -1,6 +1,6 @@
 """Sizes that a stranger's configuration states, against the weights that come with it.
 
-A configuration of a few bytes can ask for an encoder of terabytes. Its weights say how large it really is.
+A configuration of a few bytes can ask for an encoder of terabytes. Its weights show how large it really is.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def build_within(
             raise BundleError(f"{where}: is too large for the memory: {error}") from error
 
 
-class _TooManyParameters(Exception):  # noqa: N818 - it says what happened, to this module alone
+class _TooManyParameters(Exception):  # noqa: N818 - caught in this module alone
     """Nothing between it and this module takes it for a refused argument."""
 
 

@@ -32,7 +32,7 @@ def check_batch(model: Any, records: Sequence[Any], run: Callable[[Any], np.ndar
     require(len(batch) == len(records), f"a batch of {len(records)} records has length {len(batch)}")
     wanted = run(batch)
     moved = batch.to("cpu")
-    require(moved is not batch, "batch.to(device) returned the batch itself; a new one is wanted")
+    require(moved is not batch, "batch.to(device) must return a new batch, got the batch itself")
     require(len(moved) == len(records), f"batch.to(device) has length {len(moved)}, not {len(records)}")
     require(np.array_equal(run(moved), wanted), "batch.to(device) gives other results")
     try:

@@ -53,7 +53,7 @@ def reader_gives_measurements(read: Any, path: Path, modality: str) -> None:
         require(
             isinstance(item.record, record), f"modality {modality!r} is carried by {record.__name__}, not {item!r:.80}"
         )
-        require(item.modality == modality, f"a measurement says modality {item.modality!r}, not {modality!r}")
+        require(item.modality == modality, f"a measurement must have modality {modality!r}, got {item.modality!r}")
     again, _ = _read(read, path)
     require([_describe(m) for m in found] == [_describe(m) for m in again], "a second reading gives other measurements")
 

@@ -1,4 +1,4 @@
-"""What a JCAMP-DX file says: blocks, tables and the problems found in them."""
+"""The content of a JCAMP-DX file: blocks, tables and the problems found in them."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def refusal(path: Path | str, block: Block) -> ReadError | None:
     """Why a block cannot be trusted: its first problem as an error with file and line; None where it has none."""
     if not block.problems:
         return None
-    # Another problem often says where the points went.
+    # Another problem often explains where the points went.
     first = min(block.problems, key=lambda p: (p.kind == "points", p.line))
     more = f" ({len(block.problems) - 1} more problems)" if len(block.problems) > 1 else ""
     return ReadError(path, f"{first.reason}{more}", line=first.line, record=block.title or None)

@@ -67,7 +67,7 @@ def _resolution(word: str) -> float:
 def jumps_of(
     x: Float[np.ndarray, " s"], points: Int[np.ndarray, " s"], step: float, slack: Float[np.ndarray, " s"]
 ) -> Int[np.ndarray, " j"]:
-    """Lines that do not continue the one before, by half a step and by more than the digits written can tell."""
+    """Lines that do not continue the one before, by half a step and by more than the digits written resolve."""
     off = np.abs(np.diff(x) - step * np.diff(points))
     return np.flatnonzero(~(off <= abs(step) / 2 + slack[1:] + slack[:-1])) + 1
 
@@ -91,8 +91,8 @@ def plain(rows: Rows) -> Decoded | None:
 class Packed:
     """PAC, SQZ, DIF, DUP and mixtures of them, with the checks that DIF brings.
 
-    Where a check fails, either it is damaged or a difference before it. The next check tells: until then the
-    differences go on from what the line before ended with, and are corrected where the next check says so.
+    Where a check fails, either it is damaged or a difference before it. The next check decides: until then the
+    differences go on from what the line before ended with, and are corrected where the next check shows an error.
     """
 
     def __init__(self, rows: Rows, problems: list[Problem]) -> None:

@@ -134,7 +134,7 @@ class _Open:
         text = self._label(name)
         value = parse_number(text)
         if text and value is None:
-            problem = Problem("header", line, f"##{name}= is {text.splitlines()[0]!r}; a number is wanted")
+            problem = Problem("header", line, f"##{name}= must be a number, got {text.splitlines()[0]!r}")
             if problem not in self.problems:
                 self.problems.append(problem)
         return value
@@ -184,7 +184,7 @@ class _Open:
             groups = next(iter((*columns.values(), *texts.values())))
             self._count(len(groups), self._variable(names[-1], line), line)
         else:
-            self.fault("form", line, f"data in the form {form!r}; (X++(Y..Y)) or (XY..XY) is wanted")
+            self.fault("form", line, f"the form of the data must be (X++(Y..Y)) or (XY..XY), got {form!r}")
             return None
         units = {name: unit for name in names if (unit := self._units(name))}
         return Table(label, form, names, columns, texts, units, encoding, self.page or "", dict(self.paged), line)
@@ -242,7 +242,7 @@ class _Open:
         points = np.array([s.index for s in starts])
         wanted = first + step * points
         digit = np.array([s.resolution for s in starts]) * abs(factor)
-        # Where the digits written can tell the right x exactly, they must.
+        # Where the digits written can represent the right x exactly, they must.
         slack = np.where(np.abs(wanted / digit - np.round(wanted / digit)) < 1e-6, 0, digit)
         pace = step
         jumps = jumps_of(x, points, pace, slack)
@@ -259,7 +259,7 @@ class _Open:
             self.fault("x-scale", starts[0].line, reason)
         for i in jumps:
             should = x[i - 1] + pace * (points[i] - points[i - 1])
-            reason = f"x is {x[i]:.10g}, wanted {should:.10g}: points are missing, doubled or damaged before"
+            reason = f"x is {x[i]:.10g}, expected {should:.10g}: points are missing, doubled or damaged before"
             self.fault("x-check", starts[i].line, reason)
 
     # (XY..XY), (XYWA)
