@@ -8,13 +8,17 @@ from molvis_core import Component, hookimpl
 @hookimpl
 def molvis_components() -> list[Component]:
     """The modality, its encoders, readers and writers, its scorers, and the commands of reference spectra."""
+    modality = Component(
+        kind="modality",
+        name="msms",
+        target="molvis_msms.modality:MSMS",
+        summary="Tandem mass spectra: peaks of an isolated ion's fragments.",
+    )
+    return [modality, *_encoders(), *_scorers(), *_formats(), *_commands()]
+
+
+def _encoders() -> list[Component]:
     return [
-        Component(
-            kind="modality",
-            name="msms",
-            target="molvis_msms.modality:MSMS",
-            summary="Tandem mass spectra: peaks of an isolated ion's fragments.",
-        ),
         Component(
             kind="encoder",
             name="peak-sum",
@@ -30,6 +34,11 @@ def molvis_components() -> list[Component]:
             summary="Transformer over peaks, with the metadata attending to them (CLERMS).",
             cite="10.1021/acs.analchem.3c00260",
         ),
+    ]
+
+
+def _scorers() -> list[Component]:
+    return [
         Component(
             kind="scorer",
             name="explained-peaks",
@@ -61,6 +70,11 @@ def molvis_components() -> list[Component]:
             target="molvis_msms.scorers.mass_error:MassError",
             summary="Error of the precursor's mass, weighed by offset and width of the run's own errors.",
         ),
+    ]
+
+
+def _formats() -> list[Component]:
+    return [
         _reader("mgf", "mgf", "read_mgf", "Mascot generic format.", ".mgf"),
         _reader("msp", "msp", "read_msp", "NIST, MoNA, RIKEN and MassBank libraries in MSP format.", ".msp"),
         _reader("massbank", "massbank", "read_massbank", "MassBank records.", ".txt", recognises="is_massbank"),
@@ -88,6 +102,11 @@ def molvis_components() -> list[Component]:
         _writer("mgf", "write_mgf", "Mascot generic format.", ".mgf"),
         _writer("msp", "write_msp", "MSP format.", ".msp"),
         _writer("msms-json", "write_json", "Spectra as JSON or JSON lines.", ".json", ".jsonl"),
+    ]
+
+
+def _commands() -> list[Component]:
+    return [
         Component(
             kind="command",
             name="search",

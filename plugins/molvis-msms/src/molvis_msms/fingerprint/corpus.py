@@ -75,17 +75,12 @@ def corpus_of(queries: Sequence[RankedQuery], top_peaks: int) -> Corpus:
     """
     if not queries:
         raise TrainingError("learned-fingerprint: there are no spectra to learn from")
-    keys = list(dict.fromkeys(q.compound for q in queries))
-    number = {key: i for i, key in enumerate(keys)}
+    groups = _by_compound(queries)
+    number = {key: i for i, key in enumerate(groups)}
     compound = np.array([number[q.compound] for q in queries])
-    truth: dict[str, Structure] = {}
-    rivals: dict[str, Structure] = {}
-    windows: list[dict[str, None]] = [{} for _ in keys]
-    for query in queries:
-        truth.setdefault(query.compound, query.candidates[query.truth])
-        others = {s.inchikey14: s for s in query.candidates if s.inchikey14 != query.compound}
-        rivals = others | rivals
-        windows[number[query.compound]] |= dict.fromkeys(others)
+    truth = [mine[0].candidates[mine[0].truth] for mine in groups.values()]
+    windows = [_rivals(mine) for mine in groups.values()]
+    rivals = {key: structure for window in windows for key, structure in window.items()}
     place = {key: i for i, key in enumerate(rivals)}
     cut = [tokens(q.record, top_peaks) for q in queries]
     return Corpus(
@@ -94,9 +89,24 @@ def corpus_of(queries: Sequence[RankedQuery], top_peaks: int) -> Corpus:
         negative=np.array([q.record.ionmode == "negative" for q in queries]),
         compound=compound,
         precursor=np.array([q.record.precursor_mz or 0.0 for q in queries]),
-        mass=np.array([truth[key].exact_mass for key in keys]),
-        truth=packed_fingerprints([truth[key] for key in keys]),
+        mass=np.array([structure.exact_mass for structure in truth]),
+        truth=packed_fingerprints(truth),
         rivals=packed_fingerprints(list(rivals.values())),
-        windows=[np.array([place[k] for k in window], dtype=np.int64) for window in windows],
-        of_compound=[np.flatnonzero(compound == i) for i in range(len(keys))],
+        windows=[np.array([place[key] for key in window], dtype=np.int64) for window in windows],
+        of_compound=[np.flatnonzero(compound == i) for i in range(len(groups))],
     )
+
+
+def _by_compound(queries: Sequence[RankedQuery]) -> dict[str, list[RankedQuery]]:
+    """Queries by the first block of the InChIKey of their truth, in the order of its first appearance."""
+    groups: dict[str, list[RankedQuery]] = {}
+    for query in queries:
+        groups.setdefault(query.compound, []).append(query)
+    return groups
+
+
+def _rivals(queries: Sequence[RankedQuery]) -> dict[str, Structure]:
+    """The candidates of one compound's queries besides the truth, by the first block of the InChIKey."""
+    found = {s.inchikey14: s for query in queries for s in query.candidates}
+    found.pop(queries[0].compound)
+    return found
