@@ -15,6 +15,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from molvis_core.interfaces import Learns
 from molvis_nn.loop import TrainingProgress
 from molvis_retrieval import load_bundle
 from molvis_retrieval.bundle import Bundle, save_bundle, write_calibration
@@ -77,7 +78,8 @@ def _ship(trained: Bundle, dataset: Dataset) -> Bundle:
         "licence": f"weights CC BY-SA 4.0; data: {', '.join(licences)}",
     }
     states = {key: trained.encoder(key).state_dict() for key in config.encoders}
-    return save_bundle(OUT, config, states, metadata=metadata, half=True)
+    learned = {key: scorer for key, scorer in trained.scorers.items() if isinstance(scorer, Learns)}
+    return save_bundle(OUT, config, states, scorers=learned, metadata=metadata, half=True)
 
 
 def _near(library: Library, dataset: Dataset, fold: str) -> Library:
