@@ -91,12 +91,9 @@ def identify(
         raise ConfigError(f"top must be positive, got {top}")
     search = Search(candidates, ppm, mass, formula, adduct, tuple(adducts))
     index.require(bundle)
-    unknowns = unknowns_of(bundle, queries, adduct, consensus, modality, mass)
-    readings = [search.readings(one) for one in unknowns]
-    vectors = iter(embed(bundle, [one for some in readings for one in some], device))
-    groups = [[next(vectors) for _ in some] for some in readings]
+    groups = _embedded(bundle, search, unknowns_of(bundle, queries, adduct, consensus, modality, mass), device)
     good = [number for number, some in enumerate(groups) if not all(one.unknown.problem for one in some)]
-    weighers = _weighers(bundle, index, search, rerank, [one for some in readings for one in some])
+    weighers = _weighers(bundle, index, search, rerank, [one.unknown for some in groups for one in some])
     ranker = _Ranker(index, search, top, rerank, weighers, installed_classifiers() if classes else [])
     found: dict[int, Identification] = {}
     for together in _batches(good, groups, search):
@@ -108,6 +105,13 @@ def identify(
         found.get(number) or _identification(some[0].unknown, problem=some[0].unknown.problem)
         for number, some in enumerate(groups)
     )
+
+
+def _embedded(bundle: Bundle, search: Search, unknowns: Sequence[Unknown], device: str | None) -> list[list[Embedded]]:
+    """The readings of each unknown with their vectors."""
+    readings = [search.readings(one) for one in unknowns]
+    vectors = iter(embed(bundle, [one for some in readings for one in some], device))
+    return [[next(vectors) for _ in some] for some in readings]
 
 
 def _batches(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,9 +79,7 @@ def corpus_of(queries: Sequence[RankedQuery], top_peaks: int) -> Corpus:
     number = {key: i for i, key in enumerate(groups)}
     compound = np.array([number[q.compound] for q in queries])
     truth = [mine[0].candidates[mine[0].truth] for mine in groups.values()]
-    windows = [_rivals(mine) for mine in groups.values()]
-    rivals = {key: structure for window in windows for key, structure in window.items()}
-    place = {key: i for i, key in enumerate(rivals)}
+    rivals, windows = _windows(groups.values())
     cut = [tokens(q.record, top_peaks) for q in queries]
     return Corpus(
         spectra=[(t.key, t.weight) for t in cut],
@@ -91,8 +89,8 @@ def corpus_of(queries: Sequence[RankedQuery], top_peaks: int) -> Corpus:
         precursor=np.array([q.record.precursor_mz or 0.0 for q in queries]),
         mass=np.array([structure.exact_mass for structure in truth]),
         truth=packed_fingerprints(truth),
-        rivals=packed_fingerprints(list(rivals.values())),
-        windows=[np.array([place[key] for key in window], dtype=np.int64) for window in windows],
+        rivals=packed_fingerprints(rivals),
+        windows=windows,
         of_compound=[np.flatnonzero(compound == i) for i in range(len(groups))],
     )
 
@@ -105,8 +103,16 @@ def _by_compound(queries: Sequence[RankedQuery]) -> dict[str, list[RankedQuery]]
     return groups
 
 
-def _rivals(queries: Sequence[RankedQuery]) -> dict[str, Structure]:
-    """The candidates of one compound's queries besides the truth, by the first block of the InChIKey."""
-    found = {s.inchikey14: s for query in queries for s in query.candidates}
-    found.pop(queries[0].compound)
-    return found
+def _windows(groups: Iterable[Sequence[RankedQuery]]) -> tuple[list[Structure], list[Int64[np.ndarray, " w"]]]:
+    """All candidates that are no truth of their own query, and which of them each compound has."""
+    place: dict[str, int] = {}
+    rivals: list[Structure] = []
+    windows: list[np.ndarray] = []
+    for queries in groups:
+        mine = {s.inchikey14: s for query in queries for s in query.candidates}
+        mine.pop(queries[0].compound)
+        for key, structure in mine.items():
+            if place.setdefault(key, len(rivals)) == len(rivals):
+                rivals.append(structure)
+        windows.append(np.array([place[key] for key in mine], dtype=np.int64))
+    return rivals, windows

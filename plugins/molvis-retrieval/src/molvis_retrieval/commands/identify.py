@@ -84,7 +84,6 @@ def identify(
     """
     _check_paths(files or (), [*(msms or ()), *(ir or ())], library, reference, (csv, html, json_file))
     existing(*(references or ()), what="an index of reference spectra")
-    from molvis_retrieval import load_bundle
     from molvis_retrieval.candidates import looks_everywhere
     from molvis_retrieval.identification import identify as search
 
@@ -94,14 +93,10 @@ def identify(
             "name either files of many unknowns (molvis identify a.mgf), or the measurements of one unknown "
             "(molvis identify --msms a.mgf --ir b.jdx --ccs 145.2)"
         )
-    opened = load_bundle(bundle)
-    for folder in references or ():
-        opened = opened.with_references(folder)
+    opened = _open_bundle(bundle, references or ())
     queries, problems = _read_all(files, modality, reader) if files else _read_one(parts, ccs or (), adduct)
-    known = mass is not None or formula is not None
-    index = open_library(
-        library, opened, looks_everywhere(queries, candidates=candidates, ppm=ppm, known=known), device
-    )
+    everywhere = looks_everywhere(queries, candidates=candidates, ppm=ppm, known=bool(mass or formula))
+    index = open_library(library, opened, everywhere, device)
     with output.progress("identifying") as show:
         ranked = search(
             opened, queries, index, candidates=candidates, ppm=ppm, mass=mass, formula=formula, adduct=adduct,
@@ -135,6 +130,16 @@ def _check_paths(
     existing(library, what="a file of structures or an index")
     existing(reference, what="a file of spectra of known structures")
     writable(*written)
+
+
+def _open_bundle(name: str, references: Sequence[Path]) -> Bundle:
+    """The bundle, with the user's reference spectra beside its own."""
+    from molvis_retrieval import load_bundle
+
+    opened = load_bundle(name)
+    for folder in references:
+        opened = opened.with_references(folder)
+    return opened
 
 
 def _measurement_files(msms: Sequence[Path], ir: Sequence[Path], also: Sequence[str]) -> dict[str, list[Path]]:
