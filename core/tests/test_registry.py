@@ -206,10 +206,14 @@ def test_a_reader_is_chosen_by_the_files_longest_ending(install: Install) -> Non
     assert for_suffix("reader", "x/SPECTRA.ACME.TXT").name == "acme-c"
     assert for_suffix("reader", "x/spectra.acme.txt.gz").name == "acme-c"
     assert for_suffix("reader", "x/spectra.acme", modality="raman").name == "acme-b"
-    with pytest.raises(ComponentError, match="several readers claim this ending: acme-a, acme-b. Name one"):
+    with pytest.raises(ComponentError, match="claim this ending: acme-a, acme-b. Name one with --reader, or its mod"):
         for_suffix("reader", "spectra.acme")
+    with pytest.raises(ComponentError, match=r"several readers claim this ending: acme-a, acme-b\. Rename it\.$"):
+        for_suffix("reader", "spectra.acme", remedy="Rename it.")
     with pytest.raises(ComponentError, match=r"no reader claims this ending. Known endings: .*\.acme, \.acme\.txt"):
         for_suffix("reader", "spectra.doc")
+    with pytest.raises(ComponentError, match=r"Known endings: \.acme\. Those of other modalities do: .*acme-d \(ir\)"):
+        for_suffix("reader", "spectra.txt", modality="raman")
 
 
 RECOGNISING = """
@@ -243,7 +247,7 @@ def test_where_several_readers_claim_an_ending_the_one_that_recognises_the_file_
         file = tmp_path / "spectrum.acme"
         file.write_text(content)
         assert for_suffix("reader", file).name == wanted
-    with pytest.raises(ComponentError, match="none recognises it: acme-a, acme-b. Name one"):
+    with pytest.raises(ComponentError, match="none recognises it: acme-a, acme-b. Name one with --reader, or"):
         for_suffix("reader", file, modality=("acme-a", "acme-b"))
 
 

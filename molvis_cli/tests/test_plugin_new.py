@@ -75,6 +75,19 @@ def test_a_new_plugin_of_some_kinds_holds_those_alone_and_works(kinds: list[str]
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
+def test_dependencies_name_the_kinds_that_the_plugin_has(tmp_path: Path) -> None:
+    package = new_plugin("acme-some", tmp_path / "acme-some", kinds=["modality", "reader", "encoder"])
+    text = (package / "pyproject.toml").read_text(encoding="utf-8")
+    assert re.findall(r'^    "([\w-]+)[^"]*",(?:  # (.*))?$', text, re.MULTILINE) == [
+        ("molvis-core", ""),
+        ("molvis-files", "reader"),
+        ("molvis-nn", "encoder"),
+        ("jaxtyping", "encoder"),
+        ("numpy", "reader, encoder"),
+        ("torch", "encoder"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("kinds", "message"),
     [

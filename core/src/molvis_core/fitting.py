@@ -21,7 +21,7 @@ class Normal:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.mean) and np.isfinite(self.sd) and self.sd > 0):
-            raise RecordError(f"Normal: the mean must be finite and sd positive, got mean={self.mean}, sd={self.sd}")
+            raise RecordError(f"Normal(mean={self.mean}, sd={self.sd}): mean must be finite and sd positive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,7 @@ class Uniform:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
-            raise RecordError(
-                f"Uniform: the bounds must be finite with low < high, got low={self.low}, high={self.high}"
-            )
+            raise RecordError(f"Uniform(low={self.low}, high={self.high}): bounds must be finite with low < high")
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,7 +267,9 @@ def readable_modalities() -> set[str]:
     return {c.modality for c in components("reader")} - {"structure"}
 
 
-def for_suffix(kind: str, path: Path | str, *, modality: str | Collection[str] | None = None) -> Component:
+def for_suffix(
+    kind: str, path: Path | str, *, modality: str | Collection[str] | None = None, remedy: str = ""
+) -> Component:
     """The reader or writer that claims a file's ending; `.gz` behind it does not matter.
 
     The longest ending wins, so that `.mb.txt` goes before `.txt`. Where several readers claim it and the file is there,
@@ -277,22 +279,28 @@ def for_suffix(kind: str, path: Path | str, *, modality: str | Collection[str] |
         kind: `reader` or `writer`.
         path: the file.
         modality: take only those of this one, or of one of these.
+        remedy: how the caller's user can choose where several claim it, a sentence for the error. By default the
+            options `--reader` or `--writer`, and `--modality` where the readers are of several.
 
     Raises:
-        ComponentError: none does, or several do: name one with `--reader`.
+        ComponentError: none does, or several do.
         PluginError: the function that recognises a reader's files cannot be imported.
     """
     wanted = {modality} if isinstance(modality, str) else modality
     fitting = claiming(kind, path, modality=wanted)
     if kind == "reader" and len(fitting) > 1 and Path(path).is_file():
-        fitting = _recognising(Path(path), fitting)
+        fitting = _recognising(Path(path), fitting, remedy)
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
         names = ", ".join(c.name for c in fitting)
-        raise ComponentError(f"{path}: several {kind}s claim this ending: {names}. Name one.")
-    known = sorted({s for c in components(kind) for s in c.suffixes})
-    raise ComponentError(f"{path}: no {kind} claims this ending. Known endings: {', '.join(known) or 'none'}.")
+        raise ComponentError(
+            f"{path}: several {kind}s claim this ending: {names}. {remedy or _by_option(kind, fitting)}"
+        )
+    known = sorted({s for c in components(kind) if wanted is None or c.modality in wanted for s in c.suffixes})
+    others = [f"{c.name} ({c.modality})" for c in claiming(kind, path)]
+    claimed = f" Those of other modalities do: {', '.join(others)}." if others else ""
+    raise ComponentError(f"{path}: no {kind} claims this ending. Known endings: {', '.join(known) or 'none'}.{claimed}")
 
 
 def claiming(kind: str, path: Path | str, *, modality: Collection[str] | None = None) -> list[Component]:
@@ -310,13 +318,20 @@ def claiming(kind: str, path: Path | str, *, modality: Collection[str] | None = 
     return [c for length, c in claims if length == longest]
 
 
-def _recognising(path: Path, fitting: Sequence[Component]) -> list[Component]:
+def _by_option(kind: str, fitting: Sequence[Component]) -> str:
+    """How one of several readers or writers is chosen on a command line."""
+    several = kind == "reader" and len({c.modality for c in fitting}) > 1
+    return f"Name one with --{kind}{', or its modality with --modality' if several else ''}."
+
+
+def _recognising(path: Path, fitting: Sequence[Component], remedy: str) -> list[Component]:
     """Of several readers those that know the file; else those that cannot recognise files."""
     verdicts = [(c, recognises(c, path)) for c in fitting]
     known = [c for c, knows in verdicts if knows] or [c for c, knows in verdicts if knows is None]
     if not known:
         names = ", ".join(c.name for c in fitting)
-        raise ComponentError(f"{path}: of the readers that claim this ending none recognises it: {names}. Name one.")
+        remedy = remedy or _by_option("reader", fitting)
+        raise ComponentError(f"{path}: of the readers that claim this ending none recognises it: {names}. {remedy}")
     return known
 
 

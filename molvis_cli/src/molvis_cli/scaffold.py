@@ -118,11 +118,17 @@ def _without(kinds: Collection[str], file: str, text: str) -> str:
     if file == "README.md":
         return "".join(line for line in text.splitlines(True) if not any(f"/{kind}.py`" in line for kind in kinds))
     if file == "pyproject.toml":
-        # A dependency names the kinds that need it.
-        needed = (set(re.findall(r"\w+", line.partition("#")[2])) for line in text.splitlines())
-        lines = zip(text.splitlines(True), needed, strict=True)
-        return "".join(line for line, who in lines if not who or who - set(kinds))
+        return "".join(_dependency(kinds, line) for line in text.splitlines(True))
     return text
+
+
+def _dependency(left_out: Collection[str], line: str) -> str:
+    """A line of `pyproject.toml` whose comment names the kinds that need the dependency, without those left out."""
+    stated, mark, comment = line.partition("  # ")
+    needed = [kind for kind in re.findall(r"\w+", comment) if kind not in left_out]
+    if not mark:
+        return line
+    return f"{stated}{mark}{', '.join(needed)}\n" if needed else ""
 
 
 def _renamed(text: str, name: str, module: str, short: str) -> str:

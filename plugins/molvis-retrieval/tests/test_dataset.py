@@ -6,6 +6,7 @@ import csv
 import errno
 import pickle
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ComponentError, DatasetError, LeftOutError, ReadError
+from molvis_core.modality import Modality
 from molvis_core.plugins import Component
 from molvis_core.records import Distribution, Measurement, PeakList, Record, Structure, Trace, Value
 from molvis_core.testing import offer, toy_component
@@ -148,6 +150,34 @@ def test_a_table_that_may_hold_measurements_or_structures_is_read_as_measurement
         import_files([file(tmp_path, "CCO")], tmp_path / "a")
         import_files([file(tmp_path, "CCO")], tmp_path / "b", modality="structure")
     assert asked == ["msms", "structure"]
+
+
+def test_what_is_not_measured_is_refused_with_the_commands_that_take_it(tmp_path: Path) -> None:
+    network = file(tmp_path, "CCO")
+    own = replace(reading(read_good, "toy-network", "toy-study"), distribution="molvis-toy")
+    made = toy_component("command", "toy-solve", print)
+    study = Modality("toy-study", Value, measured=False)
+    offered = [own, toy_component("modality", "toy-study", study), replace(made, distribution="molvis-toy")]
+    why = r"a\.toy: the reader 'toy-network' .* gives toy-study, which is not measured; molvis toy --help lists"
+    with offer(*offered, hide="*"):
+        for chosen in ({}, {"modality": "toy-study"}, {"reader": "toy-network"}):
+            with pytest.raises(ReadError, match=why):
+                import_files([network], tmp_path / "d", **chosen)
+    structures = pytest.raises(ReadError, match="gives structure, which is not measured; molvis library build takes")
+    with offer(reading(read_good, "toy-list", "structure"), hide="*"), structures:
+        import_files([network], tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_record_that_no_table_holds_is_refused_by_its_field(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Nested:
+        parts: tuple[object, ...]
+
+    odd = Measurement(Nested(()), None, "toy")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(DatasetError, match=r"Nested\.parts is tuple.*a dataset holds records of arrays"):
+        write([odd], tmp_path / "d")
+    assert not (tmp_path / "d").exists()
 
 
 def test_strict_stops_at_the_first_bad_record_and_leaves_nothing(tmp_path: Path) -> None:

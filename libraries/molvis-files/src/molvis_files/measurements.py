@@ -99,7 +99,10 @@ def record_in(place: str) -> Any:
     # What a component is made with is rarely a measurement, and files of both may have one ending.
     fixed = registry.fixed_modalities()
     claimed = not reader and registry.claiming("reader", file, modality=fixed)
-    records = [m.record for m in read_measurements(file, reader=reader or None, modality=fixed if claimed else None)]
+    if not reader and Path(file).exists():
+        modality = fixed if claimed else _usual(Path(file))
+        reader = registry.for_suffix("reader", file, modality=modality, remedy="Name one: @READER:FILE.").name
+    records = [m.record for m in read_measurements(file, reader=reader or None)]
     if len(records) != 1:
         raise ReadError(file, f"it must hold one record, and holds {len(records)}; leave the others out")
     return records[0]

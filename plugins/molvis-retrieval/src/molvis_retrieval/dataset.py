@@ -264,7 +264,11 @@ def field_names(record: type[Any]) -> tuple[str, ...]:
 
 
 def schema_of(record: type[Any]) -> pa.Schema:
-    """Columns of a table of measurements."""
+    """Columns of a table of measurements.
+
+    Raises:
+        DatasetError: a field of the record is neither an array, a number nor text.
+    """
     import pyarrow as pa
 
     simple = {"float": pa.float64(), "int": pa.int64(), "str": pa.large_string()}
@@ -274,7 +278,12 @@ def schema_of(record: type[Any]) -> pa.Schema:
             # Heights need no more than seven digits; positions do.
             columns[f.name] = pa.large_list(pa.float32() if f.name == "intensity" else pa.float64())
         else:
-            columns[f.name] = next(kind for name, kind in simple.items() if name in str(f.type))
+            found = next((kind for name, kind in simple.items() if name in str(f.type)), None)
+            if found is None:
+                raise DatasetError(
+                    f"{record.__name__}.{f.name} is {f.type}; a dataset holds records of arrays, numbers and text alone"
+                )
+            columns[f.name] = found
     for name in IDENTITY:
         columns.setdefault(
             name, {"exact_mass": pa.float64(), "structure_charge": pa.int64()}.get(name, pa.large_string())

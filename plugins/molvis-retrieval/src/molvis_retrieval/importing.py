@@ -10,6 +10,7 @@ from typing import Any
 
 from molvis_core import registry
 from molvis_core.errors import DatasetError, LeftOutError, ReadError
+from molvis_core.plugins import Component
 from molvis_core.progress import Progress
 from molvis_core.records import Measurement
 from molvis_files.locking import sole_writer
@@ -66,8 +67,9 @@ def import_files(
         progress: called with the records done and 0, as their number is not known before the end.
 
     Raises:
-        ReadError: a file cannot be read at all, or a record cannot and `strict` is set.
-        molvis_core.errors.ComponentError: no reader claims a file.
+        ReadError: a file cannot be read at all, or holds no measurements but a network, say; or a record cannot be
+            read and `strict` is set.
+        molvis_core.errors.ComponentError: no reader claims a file, or several do.
         DatasetError: the folder exists and `append` is not set, or the disk is full. Nothing half-written is left.
         molvis_core.errors.BusyError: another process writes the folder.
     """
@@ -214,7 +216,25 @@ class _Writer:
 
 
 def _reader(path: Path, name: str | None, modality: str | None) -> Callable[[Path], Iterator[Measurement | ReadError]]:
+    measured = registry.measured_modalities()
+    claiming = registry.claiming("reader", path)
+    if name is None and modality is None and claiming and not {c.modality for c in claiming} & measured:
+        likely = [c for c in claiming if registry.recognises(c, path) is not False]
+        raise ReadError(path, " ".join(_not_measured(c) for c in likely or claiming))
     if name is None:
-        # Tables of measurements and of structures share endings; an import wants measurements.
-        name = registry.for_suffix("reader", path, modality=modality or registry.measured_modalities()).name
+        # Tables of measurements and of structures share endings; an import needs measurements.
+        name = registry.for_suffix("reader", path, modality=modality or measured).name
+    found = registry.component("reader", name)
+    if found.modality in registry.fixed_modalities():
+        raise ReadError(path, _not_measured(found))
     return registry.load("reader", name)
+
+
+def _not_measured(reader: Component) -> str:
+    """Why a dataset does not take what a reader reads, and which commands do."""
+    why = f"the reader {reader.name!r} ({reader.summary.rstrip('.')}) gives {reader.modality}, which is not measured;"
+    if reader.modality == "structure":
+        return f"{why} molvis library build takes files of structures."
+    own = {c.name.partition("-")[0] for c in registry.components("command") if c.distribution == reader.distribution}
+    helps = " and ".join(f"molvis {name} --help" for name in sorted(own))
+    return f"{why} {helps or f'the documentation of {reader.distribution}'} lists the commands that take it."

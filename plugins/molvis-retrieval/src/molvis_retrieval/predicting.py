@@ -87,7 +87,8 @@ def predict_structures(
 
 def _records(text: str, accepts: type[Any]) -> Iterator[tuple[str, Any]]:
     if Path(text).is_file():
-        for found in read_measurements(text, modality={c.modality for c in registry.components("reader")}):
+        reader = registry.for_suffix("reader", text, remedy="Convert it to a format that one of them alone reads.")
+        for found in read_measurements(text, reader=reader.name):
             record = found.record if isinstance(found.record, accepts) else found.structure
             if not isinstance(record, accepts):
                 raise ReadError(
