@@ -239,6 +239,11 @@ class ScorerContract(Contract):
     def test_it_adapts_to_a_run(self, scorer: Any, query: Any, candidates: Sequence[Structure]) -> None:
         checks.scorer_adapts_to_a_run(scorer, query, candidates)
 
+    def test_it_uses_references_that_can_be_left_out(
+        self, scorer: Any, query: Any, candidates: Sequence[Structure]
+    ) -> None:
+        checks.scorer_uses_references(scorer, query, candidates)
+
     def test_it_keeps_what_it_learned(self, scorer: Any, examples: Sequence[RankedQuery]) -> None:
         checks.scorer_keeps_what_it_learned(scorer, examples)
 

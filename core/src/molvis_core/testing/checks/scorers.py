@@ -94,6 +94,27 @@ def scorer_adapts_to_a_run(scorer: Any, query: Any, candidates: Sequence[Structu
     require(np.array_equal(after, before), "adapted changed the scorer itself")
 
 
+@contract("scorer-references")
+def scorer_uses_references(scorer: Any, query: Any, candidates: Sequence[Structure]) -> None:
+    """Where it uses references: without those of a candidate nothing is left of what only measured compounds have."""
+    if not isinstance(scorer, interfaces.UsesReferences):
+        return
+    original: Any = scorer
+    before = np.asarray(original(query, list(candidates)))
+    weights = dict(original.usual_weights)
+    unknown = sorted(set(weights) - set(original.features))
+    require(not unknown, f"usual_weights names no feature of it: {', '.join(unknown)}")
+    require(all(math.isfinite(weight) for weight in weights.values()), "a usual weight is not finite")
+    fewer: Any = scorer.without([one.inchikey14 for one in candidates])
+    scorer_gives_features(fewer, query, candidates)
+    own = [place for place, name in enumerate(original.features) if name in weights]
+    left = np.asarray(fewer(query, list(candidates)))[:, own]
+    require(not left.any(), f"without references of the candidates, {', '.join(sorted(weights))} must be 0")
+    known = [fewer.reference(one, query) for one in candidates]
+    require(all(one is None for one in known), "without references of a candidate, reference gave one")
+    require(np.array_equal(np.asarray(original(query, list(candidates))), before), "without changed the scorer itself")
+
+
 STATE_SUFFIXES = (".safetensors", ".arrow", ".parquet", ".toml", ".json")
 """Endings of the files in which a scorer keeps what it learned: formats that hold data and no code."""
 

@@ -85,12 +85,11 @@ def calibrate(
     if count < 10:
         raise DatasetError(f"{count:.0f} compounds can be used for calibration; at least 10 are wanted")
     usual = _usual(weigh)
-    fitting = [name in embedded or (name not in usual and _measured(name, weigh, compounds)) for name in columns]
-    kept = np.flatnonzero(fitting).tolist()
+    kept = [i for i, name in enumerate(columns) if name in embedded or _fits(name, weigh, compounds, usual)]
     names = [columns[i] for i in kept]
     weights = _similarities_upwards([(c.values[:, kept], c.truth, c.share) for c in cases], penalty, names, embedded)
     fitted = dict(zip(names, weights.tolist(), strict=True)) | _alone(cases, penalty, embedded)
-    fitted |= {name: weight for name, weight in usual.items() if _measured(name, weigh, compounds)}
+    fitted |= usual
     old = {k: v for k, v in bundle.calibration.weights.items() if not _concerns(k, fitted)}
     full = np.zeros(len(columns))
     full[kept] = weights
@@ -172,6 +171,16 @@ def _usual(weigh: Weigher) -> dict[str, float]:
         if isinstance(one.scorer, UsesReferences)
         for feature, weight in one.scorer.usual_weights.items()
     }
+
+
+def _fits(
+    name: str,
+    weigh: Weigher,
+    compounds: Mapping[str, Mapping[str, Sequence[Measurement]]],
+    usual: Mapping[str, float],
+) -> bool:
+    """Whether the weight of a scorer's feature is to be fitted."""
+    return name not in usual and _measured(name, weigh, compounds)
 
 
 def _concerns(name: str, fitted: Mapping[str, float]) -> bool:
