@@ -125,6 +125,17 @@ def test_a_file_can_hold_an_argument_and_with_it_the_measurements(capsys: pytest
     assert json.loads(capsys.readouterr().out)["parameters"][0]["value"] == pytest.approx(2)
 
 
+def test_an_argument_from_a_file_that_several_readers_claim_names_how_to_choose_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with offer(toy_component("reader", "toy-dots", read_points, modality="raman", suffixes=(".points",))):
+        assert run("fit", "toy-knowing", "--set", "source=@a.points") == 1
+        assert "claim this ending: toy-points, toy-dots. Name one: @READER:FILE." in capsys.readouterr().err
+        assert run("fit", "toy-line", "a.points") == 1
+        assert "Name one with --reader, or its modality with --modality." in capsys.readouterr().err
+        assert run("fit", "toy-line", "a.points", "--modality", "ir") == 0
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

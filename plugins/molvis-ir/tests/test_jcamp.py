@@ -163,7 +163,7 @@ def test_pages_of_a_series_are_spectra_of_their_own(tmp_path: Path) -> None:
         (jcamp_text(ROWS, end=False), 13, "ends before the ##END="),
         (jcamp_text(ROWS[:1]), 11, "5 points are stated, 3 were found"),
         (jcamp_text(ROWS, NPOINTS=4, LASTX=1003), 11, "4 points are stated, 5 were found"),
-        (jcamp_text(["1000 0.1 0.2 0.3", "1002 0.5 0.4"]), 13, "x is 1002, wanted 1003"),
+        (jcamp_text(["1000 0.1 0.2 0.3", "1002 0.5 0.4"]), 13, "x is 1002, expected 1003"),
         (jcamp_text(["1000A0J2", "1001B3JJ", "1003B5J"]), 13, "y is 23, but the line before ended with 22"),
         (jcamp_text(["1000 0.1 0.2 0.3", "1003 0.5 &"]), 13, "'&' is no digit"),
         (jcamp_text(ROWS, FIRSTX=2000, LASTX=2004), 12, "a factor, the first or the last x is wrong"),

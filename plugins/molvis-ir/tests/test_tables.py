@@ -46,7 +46,7 @@ def test_a_bad_row_is_refused_and_the_rest_is_read(tmp_path: Path) -> None:
 def test_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="no column y_scale"):
         list(read_parquet(table_file(tmp_path / "a.parquet", y_scale=None)))
-    with pytest.raises(ReadError, match="column y holds"):
+    with pytest.raises(ReadError, match="column y must hold lists of numbers"):
         list(read_parquet(table_file(tmp_path / "a.parquet", y=[1, 2])))
     with pytest.raises(ReadError, match="not a Parquet file"):
         list(read_parquet(write_file(tmp_path / "a.parquet", "hello")))
