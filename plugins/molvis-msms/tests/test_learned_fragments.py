@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,7 @@ def learned() -> LearnedFragments:
     return scorer
 
 
+@pytest.mark.full
 def test_it_learns_to_tell_isomers_apart_that_it_never_saw(learned: LearnedFragments) -> None:
     unseen = queries((9, 11), 2)
     first = [int(learned(q.record, q.candidates)[:, 0].argmax()) == q.truth for q in unseen]
@@ -60,13 +62,15 @@ def test_it_learns_to_tell_isomers_apart_that_it_never_saw(learned: LearnedFragm
     assert np.mean(first) > 0.7
 
 
-def test_the_peaks_of_another_compound_leave_it_at_chance(learned: LearnedFragments) -> None:
+@pytest.mark.full
+def test_without_peaks_no_candidate_is_better_than_another(learned: LearnedFragments) -> None:
     unseen = queries((9, 11), 2)
     empty = PeakList(np.array([], float), np.array([], float), 158.15, "[M+H]+", 1, "positive")
     for one in unseen[:3]:
-        assert np.ptp(learned(empty, one.candidates)) <= 1e-9, "without peaks no candidate is better than another"
+        assert np.ptp(learned(empty, one.candidates)) <= 1e-9
 
 
+@pytest.mark.full
 def test_permuted_candidates_have_permuted_scores(learned: LearnedFragments) -> None:
     one = queries((9,), 4)[2]
     scores = learned(one.record, one.candidates)
@@ -75,6 +79,7 @@ def test_permuted_candidates_have_permuted_scores(learned: LearnedFragments) -> 
     np.testing.assert_allclose(turned, scores[order], rtol=0, atol=1e-9)
 
 
+@pytest.mark.full
 def test_it_scores_exactly_the_same_after_a_round_trip(learned: LearnedFragments, tmp_path: Path) -> None:
     learned.save(tmp_path)
     again = LearnedFragments(networks=2, width=16)
@@ -111,6 +116,7 @@ def test_learning_that_was_interrupted_ends_with_the_same_scores(tmp_path: Path)
         LearnedFragments(networks=2, width=8, epochs=3).learn(examples, validation, seed=1, checkpoint=tmp_path)
 
 
+@pytest.mark.full
 def test_weights_of_another_width_and_damaged_files_are_refused(learned: LearnedFragments, tmp_path: Path) -> None:
     learned.save(tmp_path)
     with pytest.raises(BundleError, match=r"do not fit networks of width 24"):
@@ -138,10 +144,8 @@ def test_a_query_scores_the_same_alone_and_in_a_batch_of_larger_ones() -> None:
     def logits(cases: object, which: Sequence[int]) -> torch.Tensor:
         batch = collate(cases, which)  # pyright: ignore[reportArgumentType]
         parts = {name: getattr(batch, name).double() for name in ("match", "peaks", "share")}
-        import dataclasses
-
         with torch.inference_mode():
-            return network(dataclasses.replace(batch, **parts))
+            return network(replace(batch, **parts))
 
     batched = logits(together, [0, 1, 2])
     for number, one in enumerate(made):
