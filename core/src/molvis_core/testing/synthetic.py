@@ -129,14 +129,15 @@ def synthetic_records(record: type[Any]) -> list[Any]:
 
 
 def synthetic_rankings(record: type[Any], *, seed: int = 0) -> list[RankedQuery]:
-    """Queries of a record type with candidates, one of which is called the truth.
+    """Queries of a record type with candidates, one of which is called the truth: a different one for each of five.
 
     Raises:
         ValueError: it is no record type of core.
     """
     rng = np.random.default_rng(seed)
-    candidates = tuple(synthetic_structures(5))
-    return [
-        RankedQuery(one, tuple(candidates[i] for i in rng.permutation(5)), int(rng.integers(5)))
-        for one in synthetic_records(record)
-    ]
+    candidates = synthetic_structures(5)
+    rankings: list[RankedQuery] = []
+    for number, one in enumerate(synthetic_records(record)):
+        order = rng.permutation(5).tolist()
+        rankings.append(RankedQuery(one, tuple(candidates[i] for i in order), order.index(number % 5)))
+    return rankings
