@@ -30,7 +30,7 @@ def fit(
     ] = None,
     reader: Annotated[
         str | None,
-        typer.Option(autocompletion=names("reader"), help="The reader, instead of one by the file's ending."),
+        typer.Option(autocompletion=names("reader"), help="Reader, instead of one chosen by the file's ending."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File for the result: .csv or .json.")] = None,
     report: Annotated[Path | None, typer.Option(help="Page to look at: .html.")] = None,

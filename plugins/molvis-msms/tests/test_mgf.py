@@ -1,4 +1,4 @@
-"""Mascot generic format, and what its titles tell."""
+"""Mascot generic format, and what its titles state."""
 
 from __future__ import annotations
 

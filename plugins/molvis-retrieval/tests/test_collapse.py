@@ -1,4 +1,4 @@
-"""An encoder that gives everything one vector is told, in training and in calibration, and gets no say."""
+"""An encoder that gives everything one vector is reported, in training and in calibration, and gets no weight."""
 
 from __future__ import annotations
 

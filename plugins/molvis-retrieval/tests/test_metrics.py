@@ -83,7 +83,7 @@ def test_each_compound_counts_once_or_each_spectrum() -> None:
     assert metrics.retrieval(rank, compound)["hit1"].value == pytest.approx(0.5)
     assert metrics.retrieval(rank, compound, by="spectrum")["hit1"].value == pytest.approx(0.75)
     assert metrics.retrieval(rank, compound)["mrr"].value == pytest.approx((1 + 1 / 9) / 2)
-    with pytest.raises(ValueError, match="'compound' or 'spectrum' is wanted"):
+    with pytest.raises(ValueError, match="by must be 'compound' or 'spectrum', got"):
         metrics.retrieval(rank, compound, by="cluster")
     with pytest.raises(ValueError, match="no values"):
         metrics.bootstrap(np.array([]), [])

@@ -340,7 +340,7 @@ def test_an_unknown_is_read_from_several_files(tmp_path: Path) -> None:
     assert modality_files(["ir=x=1.jdx", "ir=b.jdx"]) == {"ir": [Path("x=1.jdx"), Path("b.jdx")]}
     with pytest.raises(ConfigError, match="Did you mean 'ir'"):
         modality_files(["irr=a"])
-    with pytest.raises(ConfigError, match="MODALITY=FILE is wanted"):
+    with pytest.raises(ConfigError, match="must be of the form MODALITY=FILE"):
         modality_files(["a.jdx"])
 
 

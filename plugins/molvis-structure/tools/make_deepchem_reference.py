@@ -1,4 +1,4 @@
-"""Make `tests/data/deepchem_features.npz`: what DeepChem's MolGraphConvFeaturizer(use_edges=True) says of molecules.
+"""Make `tests/data/deepchem_features.npz`: features by DeepChem's MolGraphConvFeaturizer(use_edges=True).
 
     python plugins/molvis-structure/tools/make_deepchem_reference.py
     python plugins/molvis-structure/tools/make_deepchem_reference.py structures.parquet 2500

@@ -1,4 +1,4 @@
-"""Make `tests/data/dgl_attentivefp.safetensors`: weights of DGL-LifeSci's AttentiveFP, and what it says of molecules.
+"""Make `tests/data/dgl_attentivefp.safetensors`: weights of DGL-LifeSci's AttentiveFP, and its output for molecules.
 
     python plugins/molvis-structure/tools/make_dgl_reference.py
 

@@ -33,7 +33,7 @@ def pick_a_distribution(
 ) -> Float[Tensor, ""]:
     """Cross entropy of the softmax of each row against a distribution; mean over rows with their weights."""
     seen = hidden(logits, weight)
-    # Hidden pairs are wanted with probability 0, and 0 times their logit of -1e30 is 0, but only if it is not infinite.
+    # Hidden pairs have the target probability 0, and 0 times their logit of -1e30 is 0, but only if it is not infinite.
     log_probability = seen - torch.logsumexp(seen, dim=1, keepdim=True) if logits.shape[1] else seen
     return weighted_mean(-(wanted * log_probability).sum(dim=1), row)
 

@@ -66,7 +66,7 @@ class Calibration:
         weights: by feature: a modality's name weighs the cosine of its encoder, `<scorer>.<feature>` a scorer's column.
         shortlist: how many of the best candidates by embedding get the scorers' evidence.
         fitted_on: what the weights were fitted on, for people; empty where they are only a starting point.
-        repeats: n records of one modality say n to this power times what one says: 0 where they only repeat it, 1
+        repeats: n records of one modality count as n to this power times one record: 0 where they only repeat it, 1
             where each is evidence of its own.
         presence: how probable it is that the truth is among the candidates at all.
     """
@@ -320,7 +320,9 @@ def _opened(path: Path, raw: dict[str, Any]) -> Bundle:
         if not weights.is_file():
             raise BundleError(f"{path}: incomplete: {weights.name} is missing")
         if (actual := file_sha256(weights)) != stored[key]:
-            raise BundleError(f"{weights}: damaged: its digest is {actual[:12]}, bundle.toml says {stored[key][:12]}")
+            raise BundleError(
+                f"{weights}: damaged: its digest is {actual[:12]}, bundle.toml records {stored[key][:12]}"
+            )
     known = {"format", "config", "calibration", "weights", "states", KEY}
     return Bundle(
         path=path,

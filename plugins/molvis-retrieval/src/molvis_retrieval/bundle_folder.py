@@ -144,8 +144,8 @@ def write_states(path: Path, scorers: Mapping[str, Learns]) -> dict[str, dict[st
         odd = [f.name for f in files if not f.is_file() or not _STATE_FILE.fullmatch(f.name)]
         if odd or not files or not _SCORER.fullmatch(key):
             raise BundleError(
-                f"scorers.{key} wrote {', '.join(odd or [f.name for f in files]) or 'nothing'}; files ending in "
-                ".safetensors, .arrow, .parquet, .toml or .json are wanted"
+                f"scorers.{key} wrote {', '.join(odd or [f.name for f in files]) or 'nothing'}; a scorer must write "
+                "files ending in .safetensors, .arrow, .parquet, .toml or .json"
             )
         digests[key] = {f.name: file_sha256(f) for f in files}
     return digests

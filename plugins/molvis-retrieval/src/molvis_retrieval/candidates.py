@@ -62,7 +62,7 @@ def open_candidates(
     if not path.is_file():
         if not path.exists():
             raise IndexFileError(
-                f"{path}: no such file or folder; a file of structures is wanted, or an index: molvis library build "
+                f"{path}: no such file or folder; give a file of structures, or an index: molvis library build "
                 f"BUNDLE FILES --out {path}"
             )
         index = Index.open(path)

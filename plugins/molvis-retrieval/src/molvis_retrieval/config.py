@@ -71,7 +71,7 @@ class PairConfig:
 
 @dataclass(frozen=True, slots=True)
 class JointConfig:
-    """Mode pairings that need no `[[pairs]]` of their own; one that has is left as it says.
+    """Mode pairings that need no `[[pairs]]` of their own; one that has is left as configured.
 
     Attributes:
         pairings: `all` trains every measurement of `[encoders]` against the structure and against each other,
@@ -91,7 +91,7 @@ class JointConfig:
 
 @dataclass(frozen=True, slots=True)
 class NegativesConfig:
-    """Negatives that are hard to tell from the truth: of its mass or formula, from a library or from the batch itself.
+    """Negatives hard to distinguish from the truth: of its mass or formula, from a library or from the batch itself.
 
     Attributes:
         path: SMILES, SDF, CSV or Parquet, as `molvis library build` takes it. Empty for none.
@@ -142,7 +142,7 @@ class TrainConfig:
         sampling: with several pairings, how often each comes: 1 in proportion to its compounds, 0 all equally often; in
             between, their number to this power. The steps of an epoch are as many in any case.
         balance: `norm` scales each pairing's gradients at encoders that it shares with others so that their running
-            norms agree and none has more say than another; `none` leaves them.
+            norms agree and none has more influence than another; `none` leaves them.
         optimizer: `adamw` or `adam`.
         learning_rate, weight_decay, betas: of the optimizer.
         schedule: `cosine` (warm-up, then a half cosine to zero), `exponential` (times `decay` an epoch) or `constant`.

@@ -156,13 +156,13 @@ def _explained_share(record: PeakList, height: Float[np.ndarray, " n"], known: M
 
 def _caption(record: PeakList) -> str:
     """Ion, energy, instrument and number of peaks, as far as they are known."""
-    told = [
+    known = [
         record.adduct,
         f"{record.collision_energy:g} eV" if record.collision_energy is not None else None,
         record.instrument_type,
         f"{len(record)} peaks",
     ]
-    return " · ".join(escape(visible(t)) for t in told if t)
+    return " · ".join(escape(visible(t)) for t in known if t)
 
 
 def _mirror(reference: PeakList, mirrored: Match, x: Callable[[float], float]) -> list[str]:

@@ -1,10 +1,10 @@
-"""Rank candidate structures for unknowns, and say how probable each is.
+"""Rank candidate structures for unknowns, with a probability for each.
 
 An unknown is whatever was measured of one compound: MS/MS spectra of several ions, an infrared spectrum, a collision
 cross section, in any subset. Every piece of evidence is a number for each candidate: the cosine of its embedding with a
 measurement's, and what scorers such as `explained-peaks` add. A calibrated weight turns each into a share of a logit,
 evidence adds up, and a softmax over the candidates gives the probability that a candidate is the truth, given that the
-truth is among them. How probable that is, `molvis_retrieval.presence` says.
+truth is among them. `molvis_retrieval.presence` estimates how probable that is.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class Index:
         wanted = count * dim * 2
         found = file.stat().st_size if file.exists() else 0
         if found != wanted:
-            raise IndexFileError(f"{file}: truncated: {found} bytes, {wanted} wanted. Build the index again.")
+            raise IndexFileError(f"{file}: truncated: {found} bytes instead of {wanted}. Build the index again.")
         library = open_library(path)
         if len(library) != count:
             raise IndexFileError(f"{path}: damaged: {len(library)} structures but {count} vectors. Build it again.")
@@ -151,7 +151,7 @@ class Index:
         """
         queries = np.asarray(queries, dtype=np.float32)
         if queries.ndim != 2 or queries.shape[1] != self.vectors.shape[1]:
-            raise ValueError(f"queries of shape {queries.shape}; (n, {self.vectors.shape[1]}) is wanted")
+            raise ValueError(f"queries must have shape (n, {self.vectors.shape[1]}), got {queries.shape}")
         if not np.isfinite(queries).all():
             raise ValueError("queries hold numbers that are not finite")
         total = len(self.vectors) if rows is None else len(rows)
@@ -163,7 +163,7 @@ class Index:
             block = self.vectors[start : start + chunk] if rows is None else self.vectors[part]
             scores = np.concatenate([scores, queries @ np.asarray(block, dtype=np.float32).T], axis=1)
             places = np.concatenate([places, np.broadcast_to(part, (len(queries), len(part)))], axis=1)
-            # Scores that tie in the order of rows, so that a search gives the same answer whatever the chunks were.
+            # Scores that tie in the order of rows, so that a search gives the same result whatever the chunks were.
             best = np.array([metrics.in_order(row, k) for row in scores], dtype=np.int64).reshape(len(scores), -1)
             scores, places = np.take_along_axis(scores, best, 1), np.take_along_axis(places, best, 1)
         return scores, places

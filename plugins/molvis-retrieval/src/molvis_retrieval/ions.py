@@ -22,7 +22,7 @@ _ONE_COMPOUND = 100e-6
 
 
 def check_ion(record: Any, adduct: str | None = None) -> tuple[Any, float | None]:
-    """A record with its adduct filled in, and the neutral mass in Da where it can be told.
+    """A record with its adduct filled in, and the neutral mass in Da where it can be derived.
 
     Raises:
         AdductError: the adduct cannot be read, contradicts the ion mode, or leaves no mass.

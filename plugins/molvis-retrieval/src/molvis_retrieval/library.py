@@ -72,7 +72,7 @@ class Library:
         def items() -> Iterator[tuple[Structure, str | None]]:
             done = 0
             for file in files:
-                require_file(file, "a library of structures is wanted")
+                require_file(file, "name a file of structures")
                 name = reader or registry.for_suffix("reader", file, modality="structure").name
                 for item in registry.load("reader", name)(file):
                     done += 1

@@ -152,7 +152,7 @@ def retrieval(
         ValueError: there is no rank, or `by` is neither.
     """
     if by not in ("compound", "spectrum"):
-        raise ValueError(f"by = {by!r}; 'compound' or 'spectrum' is wanted")
+        raise ValueError(f"by must be 'compound' or 'spectrum', got {by!r}")
     finite(np.asarray(rank), "the ranks")
     values = {f"hit{k}": hits(rank, k, tied) for k in CUTOFFS} | {"mrr": reciprocal(rank)}
     return {name: bootstrap(v, compound, by=by, seed=seed) for name, v in values.items()}
@@ -199,7 +199,7 @@ def auroc(scores: Float[np.ndarray, " n"], positive: Bool[np.ndarray, " n"]) -> 
     finite(scores)
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if not positives or not negatives:
-        raise ValueError(f"{positives} positive and {negatives} negative pairs; both are wanted")
+        raise ValueError(f"pairs must be positive and negative, got {positives} positive and {negatives} negative")
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - (counts - 1) / 2  # mean rank of equal scores
     total = middle[inverse][positive].sum()

@@ -14,7 +14,7 @@ _COMMANDS = (
     ("library-build", "library:build", "Embed a structure library into an index."),
     ("library-describe", "library:describe", "Describe what is in an index."),
     ("library-verify", "library:verify", "Check an index against its digests."),
-    ("train", "train:train", "Train a bundle as a configuration says."),
+    ("train", "train:train", "Train a bundle from a configuration."),
     ("pretrain", "pretrain:pretrain", "Pretrain an encoder on structures alone."),
     ("predict", "predict:predict", "Predict what would be measured of structures."),
     ("calibrate", "identify:calibrate", "Fit the probabilities that a bundle's scores stand for."),

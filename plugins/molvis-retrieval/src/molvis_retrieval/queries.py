@@ -100,7 +100,7 @@ def cross_section(text: str, adduct: str | None = None) -> Value:
     except ValueError as error:
         raise ConfigError(f"cross section {text!r}: {number!r} is no number; write 145.2 or [M+H]+=145.2") from error
     if not value > 0:
-        raise ConfigError(f"cross section {text!r}: a positive number in A^2 is wanted")
+        raise ConfigError(f"cross section {text!r}: must be a positive number in A^2, got {value:g}")
     if value < _LEAST:
         raise ConfigError(
             f"cross section {text!r}: no ion is that small in A^2; if it is in nm^2, write {100 * value:g}"
@@ -132,7 +132,7 @@ def modality_files(texts: Sequence[str]) -> dict[str, list[Path]]:
     for text in texts:
         found = re.fullmatch(r"([a-z0-9-]+)=(.+)", text)
         if not found:
-            raise ConfigError(f"{text!r}: MODALITY=FILE is wanted, such as ir=spectrum.jdx")
+            raise ConfigError(f"{text!r} must be of the form MODALITY=FILE, such as ir=spectrum.jdx")
         if found.group(1) not in known:
             raise ConfigError(
                 f"{text!r}: no modality {found.group(1)!r}.{did_you_mean(found.group(1), known)} "

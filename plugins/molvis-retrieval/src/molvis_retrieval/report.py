@@ -82,10 +82,10 @@ class Section:
     def found_in(self) -> list[str]:
         """Where it was measured, and among what it was looked for."""
         origin = self.found.origin
-        told = {"file": origin.source_file, "feature": origin.feature_id, "scan": origin.scans}
+        known = {"file": origin.source_file, "feature": origin.feature_id, "scan": origin.scans}
         time = f"retention time {origin.rt_min:.2f} min" if origin.rt_min is not None else ""
         searched = self.found.searched.words if self.found.searched else []
-        return [*(f"{name} {value}" for name, value in told.items() if value), *([time] if time else []), *searched]
+        return [*(f"{name} {value}" for name, value in known.items() if value), *([time] if time else []), *searched]
 
     @property
     def among(self) -> str:

@@ -124,7 +124,7 @@ class Identification:
     classes: tuple[ClassProbability, ...] = ()
 
     def joint(self, candidate: Candidate) -> float | None:
-        """Probability of a candidate, all told: that the truth is among the candidates and that it is this one."""
+        """Joint probability of a candidate: that the truth is among the candidates and that it is this one."""
         return None if self.probability_among is None else self.probability_among * candidate.probability
 
 
@@ -157,7 +157,7 @@ def to_frame(found: Sequence[Identification]) -> pd.DataFrame:
     try:
         import pandas as pd
     except ImportError as error:
-        raise PluginError("a table wants pandas, which is not installed: pip install 'molvis-core[pandas]'") from error
+        raise PluginError("a table needs pandas, which is not installed: pip install 'molvis-core[pandas]'") from error
     kinds = dict.fromkeys(COLUMNS, "object") | dict.fromkeys(_NUMBERS, "float64") | dict.fromkeys(_COUNTS, "Int64")
     return pd.DataFrame(to_rows(found), columns=list(COLUMNS)).astype(kinds)
 

@@ -75,7 +75,7 @@ class Search:
         return "mass" if ion or self.mass is not None else "all"
 
     def readings(self, unknown: Unknown) -> list[Unknown]:
-        """The unknown, or one for each adduct that it may be where nothing tells the mass that is searched for.
+        """The unknown, or one for each adduct that it may be where nothing determines the mass that is searched for.
 
         One that was measured as `[M]+` may also be the protonated form of a betaine.
         """

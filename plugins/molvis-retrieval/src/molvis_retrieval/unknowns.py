@@ -130,7 +130,7 @@ def _modality_of(record: Any, number: int, modalities_of: Callable[[type[Any]], 
     if len(found) != 1:
         what = f"may be any of {', '.join(found)}" if found else "belongs to no installed modality"
         raise RecordError(
-            f"query {number} is a {type(record).__name__}, which {what}; hand over a Measurement that says its modality"
+            f"query {number} is a {type(record).__name__}, which {what}; pass a Measurement, which names its modality"
         )
     return found[0]
 

@@ -17,7 +17,7 @@ def build(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the index.")],
     reader: Annotated[
         str | None,
-        typer.Option(autocompletion=names("reader"), help="The reader, instead of one by the file's ending."),
+        typer.Option(autocompletion=names("reader"), help="Reader, instead of one chosen by the file's ending."),
     ] = None,
     fold: Annotated[str | None, typer.Option(help="Only spectra of this fold, where the files name folds.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first record that cannot be read.")] = False,

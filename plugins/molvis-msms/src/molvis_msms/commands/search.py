@@ -42,7 +42,7 @@ def search(
     min_peaks: Annotated[int, typer.Option(min=1, help="Matching peaks of a hit.")] = 1,
     reader: Annotated[
         str | None,
-        typer.Option(autocompletion=names("reader"), help="The reader, instead of one by the file's ending."),
+        typer.Option(autocompletion=names("reader"), help="Reader, instead of one chosen by the file's ending."),
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a table of all hits.")] = None,
     json_file: Annotated[Path | None, typer.Option(help="Write JSON; --json prints it.")] = None,

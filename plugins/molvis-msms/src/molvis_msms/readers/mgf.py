@@ -93,5 +93,5 @@ _IN_TITLES = {
 def _titled(fields: Mapping[str, str]) -> dict[str, str]:
     """Fields, with those that only the title contains."""
     title = fields.get("title", "")[:300]
-    told = {name: found.group(1) for name, form in _IN_TITLES.items() if (found := form.search(title))}
-    return {**told, **fields}
+    stated = {name: found.group(1) for name, form in _IN_TITLES.items() if (found := form.search(title))}
+    return {**stated, **fields}

@@ -20,7 +20,7 @@ def import_(
     ] = None,
     reader: Annotated[
         str | None,
-        typer.Option(autocompletion=names("reader"), help="The reader, instead of one by the file's ending."),
+        typer.Option(autocompletion=names("reader"), help="Reader, instead of one chosen by the file's ending."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad record.")] = False,
     append: Annotated[bool, typer.Option("--append", help="Add to the dataset that is there.")] = False,
@@ -95,12 +95,13 @@ def export(
     path: Annotated[Path, typer.Argument(help="The dataset.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write; its ending chooses the writer.")],
     modality: Annotated[
-        str | None, typer.Option(autocompletion=names("modality"), help="Of a dataset with several.")
+        str | None,
+        typer.Option(autocompletion=names("modality"), help="Which one, of a dataset with several."),
     ] = None,
     fold: Annotated[str | None, typer.Option(help="Only this fold: train, val or test.")] = None,
     writer: Annotated[
         str | None,
-        typer.Option(autocompletion=names("writer"), help="The writer, instead of one by the file's ending."),
+        typer.Option(autocompletion=names("writer"), help="Writer, instead of one chosen by the file's ending."),
     ] = None,
 ) -> None:
     """Write the measurements of a dataset to a file, in any format that an installed writer knows."""
@@ -117,10 +118,14 @@ def export(
 
 def split(
     path: Annotated[Path, typer.Argument(help="The dataset.")],
-    by: Annotated[Literal["compound", "cluster"], typer.Option(help="What stays together.")] = "compound",
-    fractions: Annotated[tuple[float, float, float], typer.Option(help="Train, val and test.")] = (0.7, 0.15, 0.15),
-    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
-    similarity: Annotated[float, typer.Option(help="Tanimoto similarity that joins a cluster.")] = 0.6,
+    by: Annotated[Literal["compound", "cluster"], typer.Option(help="What stays together in one fold.")] = "compound",
+    fractions: Annotated[tuple[float, float, float], typer.Option(help="Shares of train, val and test.")] = (
+        0.7,
+        0.15,
+        0.15,
+    ),
+    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
+    similarity: Annotated[float, typer.Option(help="Least Tanimoto similarity within a cluster.")] = 0.6,
 ) -> None:
     """Assign each compound to train, val or test, the same for all modalities.
 

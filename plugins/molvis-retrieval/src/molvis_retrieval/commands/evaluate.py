@@ -35,11 +35,12 @@ def evaluate(
     bundle: Annotated[
         list[str] | None, typer.Option("--bundle", "-b", help="A further bundle; several, to compare them.")
     ] = None,
-    fold: Annotated[str, typer.Option(help="Of the dataset.")] = "test",
+    fold: Annotated[str, typer.Option(help="Fold of the dataset that is evaluated.")] = "test",
     ppm: Ppm = 10.0,
     min_peaks: Annotated[int, typer.Option(help="Leave out spectra with fewer peaks.")] = 2,
     scope: Annotated[
-        list[str] | None, typer.Option(help="mass, formula or all; several; all three by default.")
+        list[str] | None,
+        typer.Option(help="Candidates: mass, formula or all; several; all three by default."),
     ] = None,
     rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers as well.")] = True,
     decoy: Annotated[
@@ -56,7 +57,7 @@ def evaluate(
     ] = False,
     precursor_error: Annotated[float, typer.Option(help="Put an error of so many ppm on each precursor.")] = 0.0,
     modality: Annotated[
-        str, typer.Option(help="Of the queries: the pairing with structures that is measured.")
+        str, typer.Option(help="Modality of the queries, whose pairing with structures is evaluated.")
     ] = "msms",
     together: Annotated[
         list[str] | None,
@@ -147,7 +148,7 @@ _CONSTANT = ("bundle", "group", "compounds")
 def _without_constants(
     columns: Sequence[str], rows: Sequence[tuple[object, ...]]
 ) -> tuple[list[str], list[tuple[object, ...]], list[str]]:
-    """A table without the columns that say the same in every row, and what these say."""
+    """A table without the columns that have one value in every row, and these values."""
     left_out = {i for i, name in enumerate(columns) if name in _CONSTANT and len({row[i] for row in rows}) == 1}
     kept = [i for i in range(len(columns)) if i not in left_out]
     said = [f"{rows[0][i]} compounds" for i in left_out if columns[i] == "compounds"]

@@ -127,7 +127,7 @@ def _meanings(found: Sequence[Identification]) -> Iterator[str]:
 
 
 def _failures(found: Sequence[Identification], *, full: bool) -> Iterator[str]:
-    """Which queries were not identified, and why; the first few unless all are wanted."""
+    """Which queries were not identified, and why; the first few unless all are requested."""
     problems = [one for one in found if one.problem]
     shown = problems if full or len(problems) <= FEW else problems[:FEW]
     for one in shown:

@@ -39,10 +39,11 @@ def identify(
     ] = None,
     *,
     library: Library,
-    msms: Annotated[list[Path] | None, typer.Option(help="MS/MS spectra of one unknown; several files.")] = None,
+    msms: Annotated[list[Path] | None, typer.Option(help="File of MS/MS spectra of one unknown; several.")] = None,
     ir: Annotated[list[Path] | None, typer.Option(help="Infrared spectrum of the same unknown.")] = None,
     ccs: Annotated[
-        list[str] | None, typer.Option(help="Its collision cross section in A^2: 145.2 or [M+H]+=145.2; several.")
+        list[str] | None,
+        typer.Option(help="Its collision cross section in A^2: 145.2 or [M+H]+=145.2; several."),
     ] = None,
     also: Annotated[
         list[str] | None, typer.Option("--with", help="Another measurement of it: MODALITY=FILE, such as raman=a.txt.")
@@ -50,11 +51,11 @@ def identify(
     bundle: BundleName = "massbank",
     candidates: Candidates = "auto",
     ppm: Ppm = 10.0,
-    mass: Annotated[float | None, typer.Option(help="Neutral mass in Da, where no ion tells it.")] = None,
+    mass: Annotated[float | None, typer.Option(help="Neutral mass in Da, where no ion determines it.")] = None,
     formula: Annotated[str | None, typer.Option(help="Molecular formula of the candidates.")] = None,
-    adduct: Annotated[str | None, typer.Option(help="For ions that name none, such as [M+H]+.")] = None,
+    adduct: Annotated[str | None, typer.Option(help="Adduct of ions that name none, such as [M+H]+.")] = None,
     adducts: Adducts = None,
-    top: Annotated[int, typer.Option(help="Candidates for each query.")] = 20,
+    top: Annotated[int, typer.Option(help="Number of candidates listed for each query.")] = 20,
     consensus: Annotated[bool, typer.Option("--consensus", help="Measurements of one name are one unknown.")] = False,
     rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers, such as explained peaks.")] = True,
     classes: Annotated[
@@ -62,11 +63,11 @@ def identify(
     ] = False,
     reader: Reader = None,
     modality: Annotated[
-        str | None, typer.Option(help="Of FILE, where readers of several modalities claim its ending.")
+        str | None, typer.Option(help="Modality of FILE, where readers of several claim its ending.")
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a table of all candidates.")] = None,
     json_file: Annotated[Path | None, typer.Option(help="Write JSON; --json prints it.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a report to look at.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a report as an HTML page.")] = None,
     reference: Reference = None,
     references: References = None,
     full: Annotated[bool, typer.Option("--full", help="Print all candidates, however many queries there are.")] = False,
@@ -255,13 +256,14 @@ def calibrate(
         typer.Option("--out", "-o", help="Folder of a calibrated copy; without it the bundle itself is changed."),
     ] = None,
     modality: Annotated[
-        list[str] | None, typer.Option(help="Of the measurements; several; all that bundle and dataset share if none.")
+        list[str] | None,
+        typer.Option(help="Of the measurements; several; by default all that bundle and dataset share."),
     ] = None,
-    fold: Annotated[str, typer.Option(help="Of the dataset.")] = "val",
+    fold: Annotated[str, typer.Option(help="Fold of the dataset that is used.")] = "val",
     ppm: Ppm = 10.0,
-    per_compound: Annotated[int, typer.Option(help="Cases of a compound that are used.")] = 4,
+    per_compound: Annotated[int, typer.Option(help="Number of cases used of each compound.")] = 4,
 ) -> None:
-    """Fit the weights of the evidence, so that probabilities mean what they say.
+    """Fit the weights of the evidence, so that probabilities agree with how often candidates are right.
 
     Fitted are the weights, with the truth among the candidates, and how probable it is that the truth is among them,
     with the truth taken out of every other query and with false measurements.
@@ -316,7 +318,7 @@ def calibrate(
 def _with_presence(
     bundle: Bundle, measurements: Sequence[Measurement], index: Index, options: dict[str, Any]
 ) -> Calibration:
-    """The calibration of a bundle with how probable it is that the truth is among the candidates, if it can be told."""
+    """The calibration of a bundle with the probability that the truth is a candidate, if that can be fitted."""
     from dataclasses import replace
 
     from molvis_core.errors import DatasetError

@@ -22,10 +22,10 @@ def build(
     dataset: Annotated[Path | None, typer.Option(help="Add the compounds of this dataset.")] = None,
     reader: Annotated[
         str | None,
-        typer.Option(autocompletion=names("reader"), help="The reader, instead of one by the file's ending."),
+        typer.Option(autocompletion=names("reader"), help="Reader, instead of one chosen by the file's ending."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Structures between two notes of progress.")] = 2048,
-    device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Number of structures between two progress messages.")] = 2048,
+    device: Annotated[str | None, typer.Option(help="PyTorch device, such as cpu or cuda:0.")] = None,
 ) -> None:
     """Embed a library of structures into an index for search.
 

@@ -12,8 +12,8 @@ from molvis_core.completion import names
 Library = Annotated[
     Path, typer.Option("--library", "-l", help="Structures (SMILES, SDF, CSV, Parquet), or an index made of some.")
 ]
-Ppm = Annotated[float, typer.Option(help="Half width of the mass window.")]
-Device = Annotated[str | None, typer.Option(help="Such as cpu or cuda:0.")]
+Ppm = Annotated[float, typer.Option(help="Half width of the mass window in ppm.")]
+Device = Annotated[str | None, typer.Option(help="PyTorch device, such as cpu or cuda:0.")]
 BundleName = Annotated[
     str, typer.Option("--bundle", "-b", autocompletion=names("bundle"), help="Name of a shipped bundle, or a folder.")
 ]
@@ -26,10 +26,10 @@ Candidates = Annotated[
 ]
 Adducts = Annotated[
     str | None,
-    typer.Option(help="To try for ions that name none: [M+H]+,[M+Na]+ or positive; else the likely ones."),
+    typer.Option(help="Adducts to try for ions that name none: [M+H]+,[M+Na]+ or positive; else the likely ones."),
 ]
 Reader = Annotated[
-    str | None, typer.Option(autocompletion=names("reader"), help="The reader, instead of one by the file's ending.")
+    str | None, typer.Option(autocompletion=names("reader"), help="Reader, instead of one chosen by the file's ending.")
 ]
 Reference = Annotated[
     Path | None,

@@ -22,7 +22,8 @@ def predict(
     structures: Annotated[list[str], typer.Argument(metavar="STRUCTURE...", help="Files of structures, or SMILES.")],
     settings: Annotated[list[str] | None, typer.Option("--set", help="Argument of the predictor: KEY=VALUE.")] = None,
     columns: Annotated[
-        list[str] | None, typer.Option("--column", help="Of several values that it predicts, such as [M+H]+.")
+        list[str] | None,
+        typer.Option("--column", help="One of the values that it predicts, such as [M+H]+; several."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File for the result: .csv or .json.")] = None,
 ) -> None:

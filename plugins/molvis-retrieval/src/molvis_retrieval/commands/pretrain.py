@@ -17,14 +17,17 @@ def pretrain(
     library: Annotated[list[Path], typer.Argument(help="SMILES, SDF, CSV, TSV or Parquet files of structures.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; it is resumed if it exists.")],
     encoder: Annotated[
-        str, typer.Option(autocompletion=names("encoder"), help="Its name, or a TOML file with `use` and arguments.")
+        str,
+        typer.Option(
+            autocompletion=names("encoder"), help="Encoder: its name, or a TOML file with `use` and arguments."
+        ),
     ] = "gldm",
     method: Annotated[
         str, typer.Option(autocompletion=names("pretrainer"), help="A component of kind pretrainer.")
     ] = "masking",
     epochs: Annotated[int, typer.Option(help="Passes over the structures.")] = 10,
-    batch: Annotated[int, typer.Option(help="Structures in a step.")] = 256,
-    limit: Annotated[int, typer.Option(help="Draw so many structures; 0 takes all.")] = 0,
+    batch: Annotated[int, typer.Option(help="Number of structures in a step.")] = 256,
+    limit: Annotated[int, typer.Option(help="Number of structures drawn; 0 takes all.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of everything drawn.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that prepare batches.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on from the folder's checkpoint.")] = True,

@@ -33,7 +33,7 @@ def train(
     resume: Annotated[bool, typer.Option(help="Go on from the folder's checkpoint.")] = True,
     half: Annotated[bool, typer.Option("--half", help="Store the bundle's weights in 16 bits.")] = False,
 ) -> None:
-    """Train a bundle as a configuration says.
+    """Train a bundle from a configuration.
 
     Leaves the bundle of the best epoch, metrics.csv, TensorBoard events and a checkpoint in the folder. Run the same
     command again after an interruption: it goes on, and ends as if nothing had happened.

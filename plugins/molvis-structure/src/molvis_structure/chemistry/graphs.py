@@ -4,7 +4,7 @@
 bonding (donor, acceptor), aromatic, degree (0 to 5, other), number of hydrogens (0 to 4, other).
 11 edge features: bond type (single, double, triple, aromatic), in a ring, conjugated, stereo (none, any, Z, E, other).
 Definition: DeepChem, deepchem/feat/molecule_featurizers/mol_graph_conv_featurizer.py and
-deepchem/utils/molecule_feature_utils.py (the latter alone says that degree and hydrogens have an `other`), after
+deepchem/utils/molecule_feature_utils.py (the latter alone documents that degree and hydrogens have an `other`), after
 S. Kearnes et al., J. Comput. Aided Mol. Des. 30 (2016) 595, doi:10.1007/s10822-016-9938-8.
 """
 

@@ -59,7 +59,7 @@ def _collect(out: list[T], made: Iterator[T], total: int, progress: Progress | N
 
 
 def _processors() -> int:
-    # A container may be given fewer than the machine has; macOS cannot say.
+    # A container may be given fewer than the machine has; macOS does not report it.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -238,8 +238,8 @@ class GLDMEncoder(Featurising[TypedMolecule]):
         left = torch.zeros(len(batch), dtype=torch.int64).index_add(0, batch.owner, (~hidden).long())
         hidden &= left[batch.owner] > 0
         relation = torch.repeat_interleave(torch.arange(RELATIONS), torch.tensor(batch.sizes))
-        told = hidden[batch.edges[0]] & (relation >= RELATIONS // 2)
-        relation = torch.where(told, relation - RELATIONS // 2, relation)
+        stated = hidden[batch.edges[0]] & (relation >= RELATIONS // 2)
+        relation = torch.where(stated, relation - RELATIONS // 2, relation)
         atoms = torch.where(hidden[:, None], 0, batch.atoms)
         tensors = (atoms, batch.edges, relation, batch.owner, batch.piece)
         truth = torch.stack([batch.atoms[:, -1] - FIRST_TYPE, batch.atoms[:, 0] - 1], 1)

@@ -20,7 +20,7 @@ class Maskable(Protocol):
     """An encoder that can hide atoms of a batch and classify each.
 
     Attributes:
-        classes: what a hidden atom is asked for, as the number of answers to each question.
+        classes: the labels that are predicted for a hidden atom, as the number of classes of each.
         joined: length of the vector that `look` returns for an atom.
     """
 
@@ -33,7 +33,7 @@ class Maskable(Protocol):
     def hide(
         self, batch: Any, share: float, generator: torch.Generator
     ) -> tuple[Any, Bool[Tensor, " a"], Int64[Tensor, "a q"]]:
-        """The batch with a share of it hidden, which atoms are, and the right answers for all atoms. On the CPU."""
+        """The batch with a share of it hidden, which atoms are, and the true labels of all atoms. On the CPU."""
         ...
 
     def look(self, batch: Any) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "a joined"]]:
