@@ -59,7 +59,7 @@ def _commands() -> list[Component]:
             kind="command",
             name="flux-design",
             target="molvis_flux.commands.design:design",
-            summary="Choose tracers and fragments that determine the fluxes of interest best.",
+            summary="Choose the tracers and fragments that determine fluxes best.",
         ),
         Component(
             kind="command",

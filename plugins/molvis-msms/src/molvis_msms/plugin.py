@@ -117,7 +117,7 @@ def _commands() -> list[Component]:
             kind="command",
             name="references-build",
             target="molvis_msms.commands.references:build",
-            summary="Turn files of spectra of known compounds into an index of references.",
+            summary="Index files of spectra of known compounds as references.",
         ),
         Component(
             kind="command",

@@ -26,7 +26,7 @@ def design(
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     top: Annotated[int, typer.Option(help="Rows to show of each table.")] = 12,
 ) -> None:
-    """Choose tracers and fragments that determine the fluxes of interest best."""
+    """Choose the tracers and fragments that determine fluxes best."""
     existing(network, what="a network")
     from molvis_flux.fit.design import design as run
     from molvis_flux.formats import read_study

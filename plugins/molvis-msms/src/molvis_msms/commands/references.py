@@ -22,7 +22,7 @@ def build(
     fold: Annotated[str | None, typer.Option(help="Only spectra of this fold, where the files name folds.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first record that cannot be read.")] = False,
 ) -> None:
-    """Turn files of spectra of known compounds into an index of references.
+    """Index files of spectra of known compounds as references.
 
     The licence, contributor and authors of each record are kept. A record that is left out is counted by its reason,
     and listed in problems.csv; an interrupted build leaves nothing behind.
