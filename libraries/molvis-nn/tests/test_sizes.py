@@ -63,7 +63,7 @@ def _edited(bundle: Bundle, **changes: object) -> None:
 def test_an_encoder_far_larger_than_its_weights_is_not_made(saved: Bundle, dim: int) -> None:
     _edited(saved, config__encoders__structure__dim=dim)
     opened = verify_bundle(saved.path, accept=True)
-    with pytest.raises(BundleError, match=r"bundle\.toml: encoders\.structure: (dim is|asks for more parameters)"):
+    with pytest.raises(BundleError, match=r"bundle\.toml: encoders\.structure: (dim is|requires more parameters)"):
         opened.encoder("structure")
 
 
@@ -89,7 +89,7 @@ def test_very_many_small_layers_are_given_up_early(saved: Bundle, asks: bool) ->
         return _Deep(900_000, asks)
 
     file = saved.path / "structure.safetensors"
-    with pytest.raises(BundleError, match="asks for more parameters than its weights have"):
+    with pytest.raises(BundleError, match="requires more parameters than its weights have"):
         build_within(file, {"layers": 900_000}, build, "here")
     assert len(made) == 1
     assert isinstance(build_within(file, {"layers": 4}, lambda: _Deep(4, asks), "here"), _Deep)

@@ -161,7 +161,7 @@ def _load(path: str) -> Any:
 
 _SHARED = {
     "json": Annotated[bool, typer.Option("--json", help="Print the result as JSON.")],
-    "quiet": Annotated[bool, typer.Option("--quiet", help="Neither notes nor progress on standard error.")],
+    "quiet": Annotated[bool, typer.Option("--quiet", help="Print neither notes nor progress to standard error.")],
 }
 
 
@@ -224,7 +224,7 @@ class _Notes(logging.Handler):
 
 def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on standard error.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print more detail to standard error.")] = False,
     version: Annotated[  # noqa: ARG001 - its callback does it
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print versions and exit.")
     ] = False,

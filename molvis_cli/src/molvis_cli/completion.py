@@ -8,7 +8,7 @@ import typer
 
 
 def completion(
-    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="Whose script.")],
+    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="Shell that the script is for.")],
 ) -> None:
     """Print a script that completes commands, options and names of components.
 

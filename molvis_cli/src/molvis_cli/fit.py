@@ -24,7 +24,7 @@ def fit(
     prior: Annotated[Path | None, typer.Option(help="TOML with changes to the fitter's prior.")] = None,
     write_prior: Annotated[Path | None, typer.Option(help="Write the prior to this file, and do not fit.")] = None,
     level: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.9,
-    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything drawn.")] = 0,
     modality: Annotated[
         str | None, typer.Option(autocompletion=names("modality"), help="Take only readers of this modality.")
     ] = None,
@@ -33,7 +33,7 @@ def fit(
         typer.Option(autocompletion=names("reader"), help="Reader, instead of one chosen by the file's ending."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File for the result: .csv or .json.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Page to look at: .html.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a report as an HTML page.")] = None,
 ) -> None:
     """Fit the parameters of a simulation to measurements, with any installed fitter.
 

@@ -86,7 +86,7 @@ def check(
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="Of the distribution, such as molvis-raman.")],
+    name: Annotated[str, typer.Argument(help="Name of the distribution, such as molvis-raman.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to make; by default ./NAME.")] = None,
     kinds: Annotated[
         str,

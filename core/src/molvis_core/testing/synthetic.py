@@ -103,7 +103,7 @@ def synthetic_structures(count: int = 6) -> list[Structure]:
     from molvis_core.chemistry.structures import structure
 
     if count > len(_SMILES):
-        raise ValueError(f"{count} structures are asked for; there are {len(_SMILES)}")
+        raise ValueError(f"count must be at most {len(_SMILES)}, got {count}")
     return [structure(smiles, name=name) for name, smiles in _SMILES[:count]]
 
 

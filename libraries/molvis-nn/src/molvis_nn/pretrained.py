@@ -157,5 +157,5 @@ def _check_same(folder: Path, stored: Mapping[str, Any], wanted: Mapping[str, An
         if stored.get(key) != wanted.get(key) and not key.endswith("dropout"):
             raise ConfigError(
                 f"{folder}: this was pretrained as encoder {stored.get('use')!r} with {key} = {stored.get(key)!r:.80}; "
-                f"now {key} = {wanted.get(key)!r:.80} is asked for. Write the same, or pretrain anew."
+                f"the configuration has {key} = {wanted.get(key)!r:.80}. Write the same, or pretrain anew."
             )

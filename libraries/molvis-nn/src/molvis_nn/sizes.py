@@ -127,7 +127,7 @@ def _watched(tensors: int, elements: int, where: object) -> Iterator[None]:
         seen[1] += 0 if torch.nn.parameter.is_lazy(parameter) else parameter.numel()
         if seen[0] > tensors or seen[1] > elements:
             shape = tuple(parameter.shape)
-            raise _TooManyParameters(f"{where}: asks for more parameters than its weights have, such as {name} {shape}")
+            raise _TooManyParameters(f"{where}: requires more parameters than its weights have, such as {name} {shape}")
 
     hook = register_module_parameter_registration_hook(registered)
     try:

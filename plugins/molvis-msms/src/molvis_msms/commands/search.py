@@ -26,20 +26,20 @@ def search(
     references: Annotated[Path, typer.Option("--references", "-r", help="Index that molvis references build made.")],
     similarity: Annotated[
         Literal["cosine", "entropy", "hybrid", "neutral-loss", "peaks-and-losses"],
-        typer.Option(help="By which spectra are compared; hybrid is the modified cosine."),
+        typer.Option(help="Measure by which spectra are compared; hybrid is the modified cosine."),
     ] = "cosine",
     precursor_tolerance: Annotated[
         str | None,
-        typer.Option(help="Of precursors: 10ppm, 0.01Da, or none. 10ppm for cosine and entropy, else none."),
+        typer.Option(help="Tolerance of precursors: 10ppm, 0.01Da or none; 10ppm for cosine and entropy, else none."),
     ] = None,
-    tolerance: Annotated[str, typer.Option(help="Of peaks: 0.01Da or 10ppm.")] = "0.01Da",
-    power: Annotated[float, typer.Option(help="That intensities are raised to in cosines.")] = 0.5,
+    tolerance: Annotated[str, typer.Option(help="Tolerance of peaks: 0.01Da or 10ppm.")] = "0.01Da",
+    power: Annotated[float, typer.Option(help="Power that intensities are raised to in cosines.")] = 0.5,
     matching: Annotated[
         Literal["greedy", "optimal"], typer.Option(help="How peaks are paired that could be paired in several ways.")
     ] = "greedy",
-    top: Annotated[int, typer.Option(min=1, help="Hits for each query.")] = 10,
-    min_score: Annotated[float, typer.Option(help="Similarity of a hit.")] = 0.0,
-    min_peaks: Annotated[int, typer.Option(min=1, help="Matching peaks of a hit.")] = 1,
+    top: Annotated[int, typer.Option(min=1, help="Number of hits for each query.")] = 10,
+    min_score: Annotated[float, typer.Option(help="Least similarity of a hit.")] = 0.0,
+    min_peaks: Annotated[int, typer.Option(min=1, help="Least number of matching peaks of a hit.")] = 1,
     reader: Annotated[
         str | None,
         typer.Option(autocompletion=names("reader"), help="Reader, instead of one chosen by the file's ending."),
