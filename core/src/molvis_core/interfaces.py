@@ -373,7 +373,7 @@ class AdaptsToRun(Protocol):
         ...
 
     def note(self, query: Any) -> str:
-        """Why it has nothing to say of a query of the run; empty where it has."""
+        """Why it has no evidence for a query of the run; empty where it has some."""
         ...
 
 

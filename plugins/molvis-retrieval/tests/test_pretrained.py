@@ -62,7 +62,7 @@ def test_arguments_left_out_count_with_their_defaults_and_dropout_may_differ(tmp
 def test_weights_of_another_encoder_or_of_other_arguments_are_refused(folder: Path) -> None:
     with pytest.raises(ConfigError, match="'toy-letters' with dim = 4; the configuration has dim = 8"):
         load_state(folder, "toy-letters")
-    with pytest.raises(ConfigError, match="now use = 'toy-peaks'"):
+    with pytest.raises(ConfigError, match="the configuration has use = 'toy-peaks'"):
         load_state(folder, {"use": "toy-peaks", "dim": 4})
 
 

@@ -119,7 +119,7 @@ def parse_adduct(text: str) -> Adduct:
 def _written(text: str) -> str:
     """An adduct in brackets with its charge behind them, whichever way it was written."""
     name = text.strip().replace(" ", "").translate(_CLEAN)
-    # The dot or star of a radical says nothing that the charge does not.
+    # The dot or star of a radical adds nothing to what the charge states.
     name = _RADICAL.sub("", name, count=1)
     name = re.sub(r"(\+{2,}|-{2,})$", lambda signs: f"{len(signs.group())}{signs.group()[0]}", name)
     name = _ACIDS.sub(r"[\1M+\2-H]-", name)

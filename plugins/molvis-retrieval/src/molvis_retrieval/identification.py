@@ -138,7 +138,7 @@ def _batches(
 
 
 def _named_ions(readings: Sequence[Unknown]) -> dict[str, list[Any]]:
-    """What was measured of unknowns whose ion is known, by modality: what tells how the run was measured."""
+    """What was measured of unknowns whose ion is known, by modality: from these follows how the run was measured."""
     out: dict[str, list[Any]] = {}
     for one in readings:
         if not one.problem and one.share == 1 and not one.betaine:

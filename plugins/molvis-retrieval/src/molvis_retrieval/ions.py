@@ -87,7 +87,7 @@ def fitting_ion(
 ) -> tuple[Int64[np.ndarray, " k"], Float[np.ndarray, " k"]]:
     """Which candidates may form an ion, and the logarithm of how often they do.
 
-    A neutral molecule forms the adduct as often as `share` says. One that is charged already is its own ion, `[M]+`.
+    A neutral molecule forms the adduct with the frequency `share`. One that is charged already is its own ion, `[M]+`.
 
     Raises:
         DatasetError: none of them may.

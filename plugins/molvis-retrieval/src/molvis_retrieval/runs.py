@@ -75,7 +75,7 @@ def as_measured(
     """Adapted evidence, and measurements of which a weight can be fitted.
 
     Libraries of spectra hold calculated precursors. Where they do, an error of 3 ppm is put on each, or else the weight
-    of what unknowns tell by their mass could not be fitted.
+    of the error in mass could not be fitted.
     """
     found = adapted(weigh, library, _records(measurements), ppm)
     if not adapts(weigh):
