@@ -79,13 +79,10 @@ def evaluate(
     names = [*(bundles or []), *(bundle or [])]
     if not names:
         raise ConfigError(f"no bundle to evaluate: molvis evaluate BUNDLE {in_shell(data)} --library INDEX")
-    if len(library) == 1 and library[0].is_file():
-        library = library * len(names)  # an index belongs to one bundle; structures are for all
-    if len(names) != len(library):
-        raise ConfigError(f"{len(names)} bundles and {len(library)} indexes: give --library once for each bundle")
+    libraries = _one_for_each(library, names)
     dataset = Dataset.open(data)
     opened = [load_bundle(name) for name in names]
-    indexes = [open_library(path, one) for path, one in zip(library, opened, strict=True)]
+    indexes = [open_library(path, one) for path, one in zip(libraries, opened, strict=True)]
     if together:
         _measure_together(
             zip(names, opened, indexes, strict=True), dataset, together,
@@ -103,6 +100,17 @@ def evaluate(
             found.append(measure(one, dataset, index, progress=show, **options))
     if not output.as_json(found):
         show_tables(found, groups=groups)
+
+
+def _one_for_each(library: Sequence[Path], names: Sequence[str]) -> Sequence[Path]:
+    """A library for each bundle: an index belongs to one, a file of structures is for all."""
+    from molvis_core.errors import ConfigError
+
+    if len(library) == 1 and library[0].is_file():
+        return [*library] * len(names)
+    if len(names) != len(library):
+        raise ConfigError(f"{len(names)} bundles and {len(library)} indexes: give --library once for each bundle")
+    return library
 
 
 def _measure_together(
