@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molvis_core import structure
+from molvis_core.chemistry.formula import ELECTRON_MASS
 from molvis_core.errors import ReadError
 from molvis_core.records import Measurement
 from molvis_core.registry import for_suffix
