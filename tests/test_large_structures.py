@@ -23,7 +23,7 @@ from molvis_core.errors import MolvisError
 from molvis_core.chemistry.structures import structure
 from molvis_retrieval.library import Library
 from molvis_retrieval.queries import cross_section, modality_files, read_queries
-from molvis_core.chemistry.drawing import draw_structure
+from molvis_files.drawing import draw_structure
 from molvis_msms.fragmentation.fragments import fragments
 from molvis_structure.chemistry.fingerprints import fingerprint
 

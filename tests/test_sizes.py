@@ -10,6 +10,7 @@ import checkout
 
 LINES_OF_A_FILE = 500
 LINES_OF_A_FUNCTION = 80
+LINES_OF_THE_CORE = 3000
 INVOLVED_FUNCTIONS = 10
 BRANCHES_OF_A_FUNCTION = 15
 # Tables of data: their length is that of what they list.
@@ -28,6 +29,12 @@ def test_no_file_is_longer_than_five_hundred_lines() -> None:
     }
     assert {name: n for name, n in lengths.items() if n > LINES_OF_A_FILE and name not in TABLES} == {}
     assert [name for name in TABLES if lengths.get(name, 0) <= LINES_OF_A_FILE] == []
+
+
+def test_the_core_stays_small() -> None:
+    core = checkout.ROOT / "core" / "src"
+    counted = [p for p in checkout.files("*.py") if core in p.parents and "testing" not in p.parts]
+    assert sum(len(p.read_text(encoding="utf-8").splitlines()) for p in counted) < LINES_OF_THE_CORE
 
 
 def test_no_function_is_longer_than_eighty_lines() -> None:

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from barcode import BUTANOLS, STRUCTURES, make_bundle, make_index, measurement
 
-from molvis_core.chemistry.drawing import draw_structure, formula_html
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import DatasetError
 from molvis_core.records import PeakList, Structure, Trace, Value
+from molvis_files.drawing import draw_structure, formula_html
 from molvis_retrieval.bundle import Bundle, Calibration
 from molvis_retrieval.drawing import draw_record
 from molvis_retrieval.identification import identify

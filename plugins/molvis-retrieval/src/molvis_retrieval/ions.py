@@ -74,7 +74,7 @@ def betaines(library: Library, rows: Int64[np.ndarray, " m"]) -> Int64[np.ndarra
     Raises:
         DatasetError: none of them does.
     """
-    from molvis_core.chemistry.parents import is_betaine
+    from molvis_retrieval.parent_structures import is_betaine
 
     found = rows[[is_betaine(one.smiles) for one in library.structures(rows)]]
     if not len(found):

@@ -38,7 +38,7 @@ _SHOWN_ALIASES = 20
 class Library:
     """Candidate structures, one for each first block of the InChIKey of the parent, sorted by exact mass.
 
-    Salts, solvates and ions come in as their parents, see `molvis_core.chemistry.parents`. A library that an older
+    Salts, solvates and ions come in as their parents, see `molvis_retrieval.parent_structures`. A library that an older
     molvis wrote may hold other forms.
 
     Attributes:

@@ -77,14 +77,14 @@ _WORDS: Mapping[str, str] = {
 
 def parent(structure: Structure) -> tuple[Structure, tuple[str, ...]]:
     """The parent of a structure and what was changed; a structure that RDKit refuses is its own."""
-    from molvis_core.chemistry.parents import is_plain
+    from molvis_retrieval.parent_structures import is_plain
 
     return (structure, ()) if is_plain(structure.smiles) else _parent(structure)
 
 
 @functools.lru_cache(maxsize=20_000)
 def _parent(structure: Structure) -> tuple[Structure, tuple[str, ...]]:
-    from molvis_core.chemistry.parents import parent_of
+    from molvis_retrieval.parent_structures import parent_of
 
     try:
         found = parent_of(structure)

@@ -14,12 +14,12 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from molvis_core.chemistry.drawing import draw_structure, formula_html
 from molvis_core.errors import MolvisError
 from molvis_core.html import render_page
 from molvis_core.interfaces import Explains, UsesReferences
 from molvis_core.progress import Progress
 from molvis_core.records import PeakList, Structure, Value
+from molvis_files.drawing import draw_structure, formula_html
 from molvis_retrieval.drawing import Picture, draw_record
 from molvis_retrieval.presence import UNLIKELY, words
 from molvis_retrieval.references import Reference, confidence

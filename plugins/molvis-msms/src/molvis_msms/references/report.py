@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from molvis_core.chemistry.drawing import draw_structure, formula_html
 from molvis_core.html import render_page
+from molvis_files.drawing import draw_structure, formula_html
 from molvis_files.writing import write_text
 from molvis_msms.references.drawing import mirror_plot
 from molvis_msms.references.index import References

@@ -7,11 +7,11 @@ from rdkit import Chem
 
 from molvis_core import structure
 from molvis_core.chemistry.adducts import ion_mz
-from molvis_core.chemistry.parents import is_betaine, is_plain, parent_of
 from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.errors import StructureError
 from molvis_core.records import Structure
 from molvis_core.testing.synthetic import synthetic_structures
+from molvis_retrieval.parent_structures import is_betaine, is_plain, parent_of
 
 # What it is, how it is drawn, and its parent; "=" stands for what stays as it is drawn.
 CASES = [
