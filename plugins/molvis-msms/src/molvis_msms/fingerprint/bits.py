@@ -25,10 +25,7 @@ def fingerprints(structures: Sequence[Structure]) -> Bool[np.ndarray, "m bits"]:
     Raises:
         molvis_core.errors.StructureError: RDKit refuses a structure.
     """
-    if not structures:
-        return np.empty((0, LENGTH), dtype=bool)
-    packed = np.stack([np.frombuffer(_packed(one.smiles), dtype=np.uint8) for one in structures])
-    return unpacked(packed)
+    return unpacked(packed_fingerprints(structures))
 
 
 def packed_fingerprints(structures: Sequence[Structure]) -> UInt8[np.ndarray, "m bytes"]:

@@ -13,6 +13,7 @@ from molvis_msms.fingerprint.bits import unpacked
 from molvis_msms.fingerprint.corpus import Corpus
 from molvis_msms.fingerprint.network import FingerprintNetwork
 from molvis_msms.fingerprint.state import mean_weights
+from molvis_msms.ranks import hit_rate, loss
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -41,14 +42,11 @@ class Ranking:
     def figures(self, networks: Sequence[FingerprintNetwork], bank: Bank) -> tuple[float, float]:
         """Share of the truths that come first, ties shared, and mean logarithm of their probability: over compounds."""
         corpus = self.corpus
-        hits, likelihoods = np.zeros(len(self.candidates)), np.zeros(len(self.candidates))
+        logits: list[np.ndarray] = [np.empty(0)] * len(corpus.spectra)
         for compound, spectra in enumerate(corpus.of_compound):
             weights = mean_weights(networks, corpus.bag(spectra))
-            for row, spectrum in zip(weights, spectra, strict=True):
+            for row, spectrum in zip(weights, spectra.tolist(), strict=True):
                 usual = bank.mean(float(corpus.precursor[spectrum]), negative=bool(corpus.negative[spectrum]))
-                score = (self.candidates[compound] - self.frequency) @ (row - usual)
-                ahead = int((score[1:] > score[0]).sum())
-                hits[compound] += 0.0 if ahead else 1 / int((score == score[0]).sum())
-                likelihoods[compound] += score[0] - np.logaddexp.reduce(score)
-        counts = np.array([len(spectra) for spectra in corpus.of_compound])
-        return float((hits / counts).mean()), float((likelihoods / counts).mean())
+                logits[spectrum] = (self.candidates[compound] - self.frequency) @ (row - usual)
+        truth = np.zeros(len(logits), dtype=np.int64)
+        return hit_rate(logits, truth, corpus.compound, 1), -loss(logits, truth, corpus.compound)

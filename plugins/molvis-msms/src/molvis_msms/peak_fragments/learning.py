@@ -17,13 +17,14 @@ from torch import nn
 from molvis_core.errors import TrainingError
 from molvis_core.progress import StageProgress
 from molvis_core.records import RankedQuery
-from molvis_core.ties import TIE, first_largest
+from molvis_core.ties import first_largest
 from molvis_files.writing import replacing
 from molvis_msms.fragmentation.ions import polarity
 from molvis_msms.peak_fragments.batches import Disturbance, collate
 from molvis_msms.peak_fragments.cases import NOISE, Cases, case, informative_peaks, join
 from molvis_msms.peak_fragments.ensemble import Ensemble, Weights
 from molvis_msms.peak_fragments.network import PeakFragmentNetwork
+from molvis_msms.ranks import hit_rate, loss, mean_over_compounds
 from molvis_nn.loop import Checkpoint, decay_groups, descend, on_cpu, seed_step, set_rate, warmup_cosine
 
 log = logging.getLogger("molvis")
@@ -214,10 +215,10 @@ class _Training:
         best, kept = state.get("best", np.inf), state.get("kept", on_cpu(net.state_dict()))
         for epoch in range(state.get("epoch", 0), recipe.epochs):
             self._epoch(net, optimizer, number, epoch)
-            loss = self._validate(net)
-            log.info("network %d, epoch %d: validation loss %.4f", number + 1, epoch + 1, loss)
-            if loss < best:
-                best, kept = loss, on_cpu(net.state_dict())
+            cost = self._validate(net)
+            log.info("network %d, epoch %d: validation loss %.4f", number + 1, epoch + 1, cost)
+            if cost < best:
+                best, kept = cost, on_cpu(net.state_dict())
             if checkpoint:
                 now = {
                     "net": net.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch + 1,
@@ -239,41 +240,29 @@ class _Training:
             set_rate(optimizer, recipe.learning_rate * warmup_cosine(step, steps, 0.03 * steps))
             seed_step(self.seed + 7919 * number, step)
             batch = collate(self.cases, batches[which], rng, Disturbance())
-            loss = nn.functional.cross_entropy(net(batch), batch.truth)
-            descend(loss, optimizer, clip=2.0, where=f"step {step} of network {number + 1}")
+            cost = nn.functional.cross_entropy(net(batch), batch.truth)
+            descend(cost, optimizer, clip=2.0, where=f"step {step} of network {number + 1}")
             self.say(number * steps + step + 1, recipe.networks * steps, "training networks")
 
     def _validate(self, net: nn.Module) -> float:
         """Mean over compounds of minus the logarithm of the truth's probability."""
         net.eval()
         count = len(self.held_out)
-        loss = np.zeros(count)
+        losses = np.zeros(count)
         with torch.inference_mode():
             for start in range(0, count, self.recipe.batch):
                 some = range(start, min(start + self.recipe.batch, count))
                 batch = collate(self.held_out, some)
-                loss[some.start : some.stop] = nn.functional.cross_entropy(
+                losses[some.start : some.stop] = nn.functional.cross_entropy(
                     net(batch), batch.truth, reduction="none"
                 ).numpy()
-        return _by_compound(loss, self.owners)
-
-
-def _loss(logits: Sequence[np.ndarray], truth: np.ndarray, owners: np.ndarray, temperature: float) -> float:
-    """Mean over compounds of minus the logarithm of the truth's probability."""
-    scaled = [one / temperature for one in logits]
-    losses = [np.logaddexp.reduce(one) - one[place] for one, place in zip(scaled, truth.tolist(), strict=True)]
-    return _by_compound(np.array(losses), owners)
-
-
-def _by_compound(values: Float[np.ndarray, " n"], owners: np.ndarray) -> float:
-    counts = np.bincount(owners)
-    return float((np.bincount(owners, values) / counts).mean())
+        return mean_over_compounds(losses, self.owners)
 
 
 def _temperature(logits: Sequence[np.ndarray], truth: np.ndarray, owners: np.ndarray) -> float:
     """The temperature under which the truths are likeliest, of 81 from 1/4 to 4."""
     tried = 2.0 ** np.linspace(-2, 2, 81)
-    losses = np.array([_loss(logits, truth, owners, t) for t in tried.tolist()])
+    losses = np.array([loss([one / t for one in logits], truth, owners) for t in tried.tolist()])
     return float(tried[first_largest(-losses, 1e-9)])
 
 
@@ -281,7 +270,6 @@ def _figures(
     logits: Sequence[np.ndarray], truth: np.ndarray, owners: np.ndarray, temperature: float
 ) -> dict[str, float]:
     """Hit rates, a place among those that tie being as likely as any other, and the loss, as means over compounds."""
-    above = np.array([np.sum(one > one[t] + TIE) for one, t in zip(logits, truth.tolist(), strict=True)])
-    tied = np.array([np.sum(np.abs(one - one[t]) <= TIE) - 1 for one, t in zip(logits, truth.tolist(), strict=True)])
-    hits = {f"val_hit{k}": _by_compound(np.clip((k - above) / (tied + 1), 0, 1), owners) for k in (1, 5, 20)}
-    return {**hits, "val_loss": _loss(logits, truth, owners, temperature), "temperature": temperature}
+    hits = {f"val_hit{k}": hit_rate(logits, truth, owners, k) for k in (1, 5, 20)}
+    cost = loss([one / temperature for one in logits], truth, owners)
+    return {**hits, "val_loss": cost, "temperature": temperature}
