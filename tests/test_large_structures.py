@@ -24,7 +24,7 @@ from molvis_core.chemistry.structures import structure
 from molvis_retrieval.library import Library
 from molvis_retrieval.queries import cross_section, modality_files, read_queries
 from molvis_files.drawing import draw_structure
-from molvis_msms.fragmentation.fragments import fragments
+from molvis_fragmentation.fragments import fragments
 from molvis_structure.chemistry.fingerprints import fingerprint
 
 long = "C" * 20_000

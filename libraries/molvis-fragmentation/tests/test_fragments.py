@@ -10,13 +10,11 @@ import pytest
 from molvis_core.chemistry.adducts import ion_mz
 from molvis_core.chemistry.formula import ELECTRON_MASS, ISOTOPE_MASS, formula_mass, parse_formula
 from molvis_core.chemistry.structures import structure
-from molvis_core.errors import ConfigError, StructureError
+from molvis_core.errors import StructureError
 from molvis_core.records import PeakList
-from molvis_core.testing import PluginContract, ScorerContract, synthetic_peaks, synthetic_structures
-from molvis_msms.fragmentation.explanation import explain
-from molvis_msms.fragmentation.fragments import ABSOLUTE, ELEMENT_MASSES, Fragments, fragments
-from molvis_msms.fragmentation.kernels import has_subformula
-from molvis_msms.scorers.explained_peaks import ExplainedPeaks
+from molvis_fragmentation.explanation import explain
+from molvis_fragmentation.fragments import ABSOLUTE, ELEMENT_MASSES, Fragments, fragments
+from molvis_fragmentation.kernels import has_subformula
 
 HYDROGEN = ISOTOPE_MASS["H"]
 
@@ -104,53 +102,7 @@ def test_subformulas_agree_with_trying_them_all() -> None:
     assert 0 < found.sum() < len(found)
 
 
-def test_the_true_structure_explains_more_than_an_isomer() -> None:
-    scorer = ExplainedPeaks()
-    # An acetyl group gives C2H3O+ by one bond; a formyl group has no two carbons to give.
-    truth, isomer = structure("CC(=O)Nc1ccc(C)cc1"), structure("O=CNc1ccc(CC)cc1")
-    peaks = [formula_mass(f) - ELECTRON_MASS for f in ("C2H3O", "C7H8N", "C7H7")]
-    scores = scorer(spectrum(sorted(peaks), precursor=150.1), [truth, isomer])
-    place = scorer.features.index("standing")
-    assert scores[0, place] > scores[1, place]
-
-
-def test_the_shares_of_a_candidate_add_up_to_at_most_one_and_the_precursor_does_not_count() -> None:
-    scorer = ExplainedPeaks()
-    molecule = structure("CCOc1ccc(NC(C)=O)cc1")
-    ion = ion_mz(molecule.exact_mass, "[M+H]+")
-    bins = [i for i, name in enumerate(scorer.features) if name.startswith("cost")]
-    only = scorer(PeakList(np.array([ion]), np.ones(1), ion, "[M+H]+", 1, "positive"), [molecule])
-    assert only[0, bins].sum() == 0
-    some = scorer(PeakList(np.array([43.0178, 110.06, ion]), np.ones(3), ion, "[M+H]+", 1, "positive"), [molecule])
-    assert 0.9 < some[0, bins].sum() <= 1 + 1e-9
-
-
-def test_a_tolerance_that_is_none_is_refused() -> None:
-    with pytest.raises(ConfigError, match="ppm must be"):
-        ExplainedPeaks(ppm=0)
-
-
 def test_formulas_are_in_hill_order() -> None:
     found = explain(spectrum([formula_mass("CH3O") - ELECTRON_MASS]), structure("CCO"))
     assert found[0].formula == "CH3O+"
     assert parse_formula(found[0].formula.rstrip("+")) == {"C": 1, "H": 3, "O": 1}
-
-
-class TestExplainedPeaks(ScorerContract):
-    @pytest.fixture
-    def scorer(self) -> ExplainedPeaks:
-        return ExplainedPeaks()
-
-    @pytest.fixture
-    def query(self) -> PeakList:
-        return synthetic_peaks((12,))[0]
-
-    @pytest.fixture
-    def candidates(self) -> list:
-        return synthetic_structures(5)
-
-
-class TestPlugin(PluginContract):
-    @pytest.fixture
-    def name(self) -> str:
-        return "msms"

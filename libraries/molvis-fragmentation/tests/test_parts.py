@@ -12,11 +12,11 @@ from molvis_core.chemistry.formula import ELECTRON_MASS, ISOTOPE_MASS, formula_m
 from molvis_core.chemistry.structures import parse_smiles, structure
 from molvis_core.errors import StructureError
 from molvis_core.records import PeakList
-from molvis_msms.fragmentation.cutting import find_halves, intersect
-from molvis_msms.fragmentation.ions import DIMER, DOUBLE, KEPT, PLAIN, forms_of
-from molvis_msms.fragmentation.matching import BEST, COLUMNS, LARGEST_SHIFT, describe, fits
-from molvis_msms.fragmentation.molecule import BOND_CLASSES, molecule
-from molvis_msms.fragmentation.parts import CEILINGS, Parts, parts
+from molvis_fragmentation.cutting import find_halves, intersect
+from molvis_fragmentation.ions import DIMER, DOUBLE, KEPT, PLAIN, forms_of
+from molvis_fragmentation.matching import BEST, COLUMNS, LARGEST_SHIFT, describe, fits
+from molvis_fragmentation.molecule import BOND_CLASSES, molecule
+from molvis_fragmentation.parts import CEILINGS, Parts, parts
 
 HYDROGEN = ISOTOPE_MASS["H"]
 SMALL = (

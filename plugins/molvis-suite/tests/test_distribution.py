@@ -17,6 +17,7 @@ def test_it_requires_every_distribution_of_the_project_and_nothing_else() -> Non
         "molvis-core",
         "molvis-files",
         "molvis-flux",
+        "molvis-fragmentation",
         "molvis-ir",
         "molvis-losses",
         "molvis-models",

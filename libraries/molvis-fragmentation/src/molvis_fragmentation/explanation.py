@@ -10,8 +10,8 @@ from rdkit import Chem
 from molvis_core.chemistry.formula import ELECTRON_MASS
 from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.records import PeakList, Structure
-from molvis_msms.fragmentation.fragments import ABSOLUTE, HYDROGEN, MAX_ATOMS, fragments
-from molvis_msms.fragmentation.kernels import match
+from molvis_fragmentation.fragments import ABSOLUTE, HYDROGEN, MAX_ATOMS, fragments
+from molvis_fragmentation.kernels import match
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from jaxtyping import Float, Int64, UInt64
 
 from molvis_core.chemistry.formula import ISOTOPE_MASS
 from molvis_core.chemistry.structures import parse_smiles
-from molvis_msms.fragmentation.costs import bond_cost
-from molvis_msms.fragmentation.kernels import break_bonds
+from molvis_fragmentation.costs import bond_cost
+from molvis_fragmentation.kernels import break_bonds
 
 MAX_ATOMS = 63
 """Heavy atoms of a molecule that can be broken: one bit each."""

@@ -37,7 +37,7 @@ def polarity(spectrum: PeakList) -> int:
 
 
 def forms_of(spectrum: PeakList, exact_mass: float) -> Float[np.ndarray, "v 4"]:
-    """Forms of the fragments of a spectrum's ion, as `molvis_msms.fragmentation.matching.fits` takes them.
+    """Forms of the fragments of a spectrum's ion, as `molvis_fragmentation.matching.fits` takes them.
 
     Args:
         spectrum: its adduct and its ion mode count.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from molvis_msms.fragmentation.cutting import count_bits, lowest, without_lowest
+from molvis_fragmentation.cutting import count_bits, lowest, without_lowest
 
 BEST = 4
 """Sets that are kept of those that fit a peak: the cheapest."""

@@ -12,7 +12,7 @@ from rdkit import Chem
 
 from molvis_core.chemistry.formula import ISOTOPE_MASS
 from molvis_core.chemistry.structures import parse_smiles
-from molvis_msms.fragmentation.costs import bond_cost
+from molvis_fragmentation.costs import bond_cost
 
 MAX_ATOMS = 128
 """Heavy atoms of a molecule that can be broken: one bit each in two words."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int8, Int64, UInt64
 
-from molvis_msms.fragmentation.cutting import find_halves, intersect, masses_of
-from molvis_msms.fragmentation.molecule import Molecule, molecule
+from molvis_fragmentation.cutting import find_halves, intersect, masses_of
+from molvis_fragmentation.molecule import Molecule, molecule
 
 MOST_HALVES = 2000
 MOST_PARTS = 24_000

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from molvis_msms.fragmentation.matching import COLUMNS, CROSSED, NO_BOND
+from molvis_fragmentation.matching import COLUMNS, CROSSED, NO_BOND
 from molvis_msms.peak_fragments.cases import ABSOLUTE, ADDUCTS, INSTRUMENTS, PEAKS, UNKNOWN, Cases
 
 _PLACE = {name: number for number, name in enumerate(COLUMNS)}

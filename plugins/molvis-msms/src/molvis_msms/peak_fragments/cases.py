@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float, Int64, UInt8
 
 from molvis_core.chemistry.formula import ISOTOPE_MASS
 from molvis_core.records import PeakList, Structure
-from molvis_msms.fragmentation.ions import adduct_of, forms_of, polarity
-from molvis_msms.fragmentation.matching import COLUMNS, describe, fits
-from molvis_msms.fragmentation.parts import parts
+from molvis_fragmentation.ions import adduct_of, forms_of, polarity
+from molvis_fragmentation.matching import COLUMNS, describe, fits
+from molvis_fragmentation.parts import parts
 
 PEAKS = 40
 """Of a spectrum that are looked at: the highest."""
@@ -33,7 +33,7 @@ class Cases:
     """Queries, one after the other; `*_end` is where what belongs to each ends.
 
     Attributes:
-        rows: of the matches, columns as `molvis_msms.fragmentation.matching.COLUMNS` names them.
+        rows: of the matches, columns as `molvis_fragmentation.matching.COLUMNS` names them.
         candidate, peak: of each match, counted within its query.
         match_end: matches up to and with each query.
         mz, intensity: of the peaks.

@@ -19,7 +19,7 @@ from molvis_core.progress import StageProgress
 from molvis_core.records import RankedQuery
 from molvis_core.ties import first_largest
 from molvis_files.writing import replacing
-from molvis_msms.fragmentation.ions import polarity
+from molvis_fragmentation.ions import polarity
 from molvis_msms.peak_fragments.batches import Disturbance, collate
 from molvis_msms.peak_fragments.cases import NOISE, Cases, case, informative_peaks, join
 from molvis_msms.peak_fragments.ensemble import Ensemble, Weights

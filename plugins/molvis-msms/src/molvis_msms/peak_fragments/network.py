@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from molvis_msms.fragmentation.molecule import BOND_CLASSES
+from molvis_fragmentation.molecule import BOND_CLASSES
 from molvis_msms.peak_fragments.batches import MATCH_NUMBERS, PEAK_NUMBERS, Batch
 
 _HEADS, _POOLED = 4, 32

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from molvis_core.chemistry.formula import ELECTRON_MASS, ISOTOPE_MASS
 from molvis_core.errors import ConfigError
 from molvis_core.records import PeakList, Structure
-from molvis_msms.fragmentation.explanation import PeakExplanation, explain
-from molvis_msms.fragmentation.fragments import ABSOLUTE, ELEMENT_MASSES, MAX_ATOMS, fragments
-from molvis_msms.fragmentation.kernels import has_subformula, match
+from molvis_fragmentation.explanation import PeakExplanation, explain
+from molvis_fragmentation.fragments import ABSOLUTE, ELEMENT_MASSES, MAX_ATOMS, fragments
+from molvis_fragmentation.kernels import has_subformula, match
 
 _COSTS = (0.8, 1.3, 2.1, 3.2)
 """Edges between the classes of cost: one bond to another element, one between carbons, two, ..."""

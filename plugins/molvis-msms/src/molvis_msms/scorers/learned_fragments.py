@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from molvis_core.errors import BundleError, ConfigError
 from molvis_core.progress import StageProgress
 from molvis_core.records import PeakList, RankedQuery, Structure
-from molvis_msms.fragmentation.explanation import PeakExplanation, explain
+from molvis_fragmentation.explanation import PeakExplanation, explain
 from molvis_msms.peak_fragments.cases import case
 from molvis_msms.peak_fragments.ensemble import Ensemble
 from molvis_msms.peak_fragments.learning import Fitted, Recipe, learn
