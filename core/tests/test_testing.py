@@ -23,6 +23,7 @@ from molvis_core.testing import (
     PluginContract,
     PredictorContract,
     ReaderContract,
+    RecordPredictorContract,
     ScorerContract,
     check_installed,
     checks,
@@ -228,6 +229,31 @@ class TestMassPredictor(PredictorContract):
     @pytest.fixture
     def predictor(self) -> MassPredictor:
         return MassPredictor()
+
+
+class TautomerPredictor:
+    """Gives two structures for each, as one of spectra gives two energies."""
+
+    accepts = Structure
+    predicts = "structure"
+
+    def records(self, structures: Sequence[Structure]) -> list[list[Structure]]:
+        return [[one, one] for one in structures]
+
+
+class TestTautomerPredictor(RecordPredictorContract):
+    @pytest.fixture
+    def predictor(self) -> TautomerPredictor:
+        return TautomerPredictor()
+
+
+def test_a_prediction_that_depends_on_its_neighbours_is_found() -> None:
+    class First(TautomerPredictor):
+        def records(self, structures: Sequence[Structure]) -> list[list[Structure]]:
+            return [[structures[0]] for _ in structures]
+
+    with pytest.raises(ContractError, match="differently alone and among others"):
+        checks.predictor_gives_records(First(), synthetic_structures(2))
 
 
 class MassScorer:

@@ -120,6 +120,23 @@ class Predictor(Protocol):
 
 
 @runtime_checkable
+class PredictsRecords(Protocol):
+    """A predictor of whole records, such as spectra, where another gives numbers with their standard deviations.
+
+    Attributes:
+        accepts: type of what it predicts for.
+        predicts: name of the modality whose records come out.
+    """
+
+    accepts: type[Any]
+    predicts: str
+
+    def records(self, structures: Sequence[Any]) -> Sequence[Sequence[Record]]:
+        """The records of each structure: one for each of the settings that the predictor was made with."""
+        ...
+
+
+@runtime_checkable
 class Fitter(Protocol):
     """Measurements back to the parameters of a simulation.
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         PluginContract,
         PredictorContract,
         ReaderContract,
+        RecordPredictorContract,
         ScorerContract,
         TargetContract,
     )
@@ -47,7 +48,8 @@ _HOME = {
     "ClassifierContract": "contracts", "ContractError": "checks", "EncoderContract": "contracts",
     "FitterContract": "contracts",
     "PairLossContract": "contracts", "PluginContract": "contracts", "PredictorContract": "contracts",
-    "ReaderContract": "contracts", "ScorerContract": "contracts", "TargetContract": "contracts",
+    "ReaderContract": "contracts", "RecordPredictorContract": "contracts", "ScorerContract": "contracts",
+    "TargetContract": "contracts",
     "CheckResult": "installed", "check_installed": "installed", "synthetic_distributions": "synthetic",
     "synthetic_peaks": "synthetic", "synthetic_rankings": "synthetic", "synthetic_records": "synthetic",
     "synthetic_structures": "synthetic",
@@ -58,7 +60,8 @@ _HOME = {
 __all__ = [
     "CheckResult", "ClassifierContract", "ContractError", "EncoderContract", "FitterContract", "PairLossContract",
     "PluginContract",
-    "PredictorContract", "ReaderContract", "ScorerContract", "TargetContract", "check_installed",
+    "PredictorContract", "ReaderContract", "RecordPredictorContract", "ScorerContract", "TargetContract",
+    "check_installed",
     "offer", "synthetic_distributions", "synthetic_peaks", "synthetic_rankings", "synthetic_records",
     "synthetic_structures", "synthetic_traces", "synthetic_values", "toy_component",
 ]  # fmt: skip

@@ -200,6 +200,23 @@ class PredictorContract(Contract):
         checks.predictor_parameters_learn(predictor, records)
 
 
+class RecordPredictorContract(Contract):
+    """Fixtures: `predictor`; `structures`, if the synthetic ones will not do."""
+
+    @pytest.fixture
+    def predictor(self) -> Any:
+        """A small one."""
+        raise NotImplementedError("supply a fixture 'predictor'")
+
+    @pytest.fixture
+    def structures(self, predictor: Any) -> Sequence[Any]:
+        """At least two, of different sizes."""
+        return synthetic_records(predictor.accepts)
+
+    def test_it_gives_records_of_its_modality(self, predictor: Any, structures: Sequence[Any]) -> None:
+        checks.predictor_gives_records(predictor, structures)
+
+
 class ScorerContract(Contract):
     """Fixtures: `scorer`; `query`, `candidates` and, where it learns, `examples`, if the synthetic ones will not do."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from molvis_core import registry
 from molvis_core.errors import ComponentError, ConfigError, did_you_mean
+from molvis_core.interfaces import PredictsRecords
 from molvis_core.plugins import Component, Plugin, plugins
 from molvis_core.progress import Progress
 from molvis_core.testing import checks
@@ -212,11 +213,21 @@ def _target(component: Component) -> _Checks:
 
 def _predictor(component: Component) -> _Checks:
     built = _Built(component)
+
+    def of_numbers(check: Callable[[Any, Any], None]) -> Callable[[], None]:
+        # What it predicts is known once it is built, and building it is part of the check.
+        return lambda: None if isinstance(built(), PredictsRecords) else check(built(), built.records())
+
+    def predicts() -> None:
+        records = isinstance(built(), PredictsRecords)
+        check = checks.predictor_gives_records if records else checks.predictor_gives_mean_and_sd
+        check(built(), built.records())
+
     return [
-        ("means and positive deviations", lambda: checks.predictor_gives_mean_and_sd(built(), built.records())),
-        ("same alone and among neighbours", lambda: checks.predictor_ignores_neighbours(built(), built.records())),
-        ("batch pickles and moves", lambda: checks.predictor_batch_travels(built(), built.records())),
-        ("every parameter gets a gradient", lambda: checks.predictor_parameters_learn(built(), built.records())),
+        ("means and positive deviations, or records", predicts),
+        ("same alone and among neighbours", of_numbers(checks.predictor_ignores_neighbours)),
+        ("batch pickles and moves", of_numbers(checks.predictor_batch_travels)),
+        ("every parameter gets a gradient", of_numbers(checks.predictor_parameters_learn)),
     ]
 
 

@@ -56,6 +56,7 @@ from molvis_core.testing.checks.plugins import (
 from molvis_core.testing.checks.predictors import (
     predictor_batch_travels,
     predictor_gives_mean_and_sd,
+    predictor_gives_records,
     predictor_ignores_neighbours,
     predictor_parameters_learn,
 )
@@ -108,6 +109,7 @@ __all__ = [
     "plugin_is_healthy",
     "predictor_batch_travels",
     "predictor_gives_mean_and_sd",
+    "predictor_gives_records",
     "predictor_ignores_neighbours",
     "predictor_parameters_learn",
     "reader_gives_measurements",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,34 @@ def predictor_gives_mean_and_sd(predictor: Any, records: Sequence[Any]) -> None:
     require(
         predictor.predicts in names, f"predicts = {predictor.predicts!r} is no installed modality: {', '.join(names)}"
     )
+
+
+@contract("predictor-records")
+def predictor_gives_records(predictor: Any, structures: Sequence[Any]) -> None:
+    """Records of the modality, as many for each structure, the same for one that is predicted for alone."""
+    require(isinstance(predictor, interfaces.PredictsRecords), f"{predictor!r:.80} lacks accepts, predicts or records")
+    record = registry.load("modality", predictor.predicts).record
+    found = predictor.records(list(structures))
+    require(len(found) == len(structures), f"{len(structures)} structures gave records for {len(found)}")
+    for one, some in zip(structures, found, strict=True):
+        require(
+            some and len(some) == len(found[0]), f"{len(some)} records for one structure, {len(found[0])} for another"
+        )
+        for given, alone in zip(some, predictor.records([one])[0], strict=True):
+            require(isinstance(given, record), f"modality {predictor.predicts!r} is carried by {record.__name__}")
+            require(_like(given, alone), "a structure is predicted for differently alone and among others")
+
+
+def _like(one: Any, other: Any) -> bool:
+    """Whether two records of one type hold the same, arrays up to rounding."""
+    for name in (field.name for field in fields(one)):
+        a, b = getattr(one, name), getattr(other, name)
+        if isinstance(a, np.ndarray):
+            if a.shape != b.shape or not np.allclose(a, b, rtol=1e-3, atol=1e-3):
+                return False
+        elif a != b:
+            return False
+    return True
 
 
 @contract("predictor-alone")
