@@ -9,6 +9,7 @@ from pathlib import Path
 import jaxtyping
 import pytest
 import shared
+import typecheck
 
 # Tests are small: threads of their own would only fight with those of the tests beside them. Those of Numba wait for
 # each other with the processor busy, which takes thirty times as long as the work.
@@ -16,6 +17,7 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
     os.environ.setdefault(_threads, "1")
 
 shared.name_the_run()
+typecheck.skip_functions_without_arrays()
 
 # How long an input takes to be made says how busy the machine is.
 if find_spec("hypothesis"):
