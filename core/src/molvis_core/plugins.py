@@ -31,6 +31,7 @@ KINDS = (
     "writer",
     "preset",
     "bundle",
+    "translation",
     "pretrainer",
     "command",
     "command-group",

@@ -126,6 +126,24 @@ def _commands() -> list[Component]:
             summary="Describe what is in an index of references.",
         ),
         Component(
+            kind="command",
+            name="translate",
+            target="molvis_msms.commands.translate:translate",
+            summary="Translate spectra to another collision energy or class of instruments.",
+        ),
+        Component(
+            kind="command",
+            name="translation-train",
+            target="molvis_msms.commands.translation:train",
+            summary="Train a translation on spectra of known compounds.",
+        ),
+        Component(
+            kind="command-group",
+            name="translation",
+            target="molvis_msms.commands.translation:__doc__",
+            summary="Translations of spectra between settings of instruments.",
+        ),
+        Component(
             kind="command-group",
             name="references",
             target="molvis_msms.commands.references:__doc__",

@@ -13,7 +13,7 @@ from molvis_core.completion import names
 from molvis_files.arguments import existing, writable
 
 if TYPE_CHECKING:
-    from molvis_msms.references.search import Searched, Settings
+    from molvis_msms.references.search import Find, Searched, Settings
 
 NOTHING_SEARCHED = 3
 """Exit status of a search in which no query could be searched."""
@@ -40,6 +40,16 @@ def search(
     top: Annotated[int, typer.Option(min=1, help="Number of hits for each query.")] = 10,
     min_score: Annotated[float, typer.Option(help="Least similarity of a hit.")] = 0.0,
     min_peaks: Annotated[int, typer.Option(min=1, help="Least number of matching peaks of a hit.")] = 1,
+    translate: Annotated[
+        bool,
+        typer.Option(
+            "--translate",
+            help="Also compare each query as it would look at the energy and instrument of each reference.",
+        ),
+    ] = False,
+    translation: Annotated[
+        str, typer.Option(help="With --translate: folder of a translation, or the name of a shipped one.")
+    ] = "massbank",
     reader: Annotated[
         str | None,
         typer.Option(autocompletion=names("reader"), help="Reader, instead of one chosen by the file's ending."),
@@ -51,7 +61,8 @@ def search(
     """Search reference spectra for those that are like a query.
 
     The search is exact: every reference of the query's polarity is compared, as far as the tolerance of the precursor
-    lets it. What cannot be read or searched is reported, and the rest goes on.
+    lets it. What cannot be read or searched is reported, and the rest goes on. With --translate the greater of two
+    similarities counts: that of the query as it was measured, and that of its translation to the reference's settings.
 
     Exit status 0: at least one query was searched. 3: none was.
     """
@@ -59,7 +70,7 @@ def search(
     existing(references, what="an index of reference spectra")
     writable(csv, json_file, report)
     from molvis_msms.references.index import References
-    from molvis_msms.references.search import Settings, read_spectra
+    from molvis_msms.references.search import Settings, find, read_spectra
     from molvis_msms.references.search import search as run
     from molvis_msms.references.similarity import Tolerance
     from molvis_msms.references.similarity import similarity as named
@@ -70,14 +81,24 @@ def search(
     settings = Settings(named(similarity, tolerance, power, matching), precursor, top, min_score, min_peaks)
     queries = [item for path in spectra for item in read_spectra(path, reader)]
     index = References.open(references)
+    finding = _translating(translation) if translate else find
     with output.progress("searching") as show:
-        found = run(index, queries, settings, progress=show)
+        found = run(index, queries, settings, finding=finding, progress=show)
     _write(found, csv, json_file)
     if report:
         from molvis_msms.references.report import write_report
 
         write_report(report, found, index, settings, file=", ".join(path.name for path in spectra))
     _show(found, settings)
+
+
+def _translating(name: str) -> Find:
+    """A search that translates queries, by the translation of this name or folder."""
+    from molvis_msms.translation.run import find_translation
+    from molvis_msms.translation.search import translating
+    from molvis_msms.translation.translator import Translator
+
+    return translating(Translator.open(find_translation(name)))
 
 
 def _write(found: Sequence[Searched], csv: Path | None, json_file: Path | None) -> None:

@@ -18,13 +18,19 @@ _LABELS = 6
 _LABEL_WIDTH = 56
 
 
-def mirror_plot(query: PeakList, reference: PeakList, pairs: Int64[np.ndarray, "k 2"]) -> str:
+def mirror_plot(
+    query: PeakList,
+    reference: PeakList,
+    pairs: Int64[np.ndarray, "k 2"],
+    sides: tuple[str, str] = ("query", "reference"),
+) -> str:
     """Two spectra on one m/z axis, each relative to its highest peak; matching peaks have a class of their own.
 
     Args:
         query: drawn upwards.
         reference: drawn downwards.
         pairs: places of the peaks that match, in the query and in the reference.
+        sides: what the two are called.
     """
     shown = [s for s in (query, reference) if len(s)]
     low = min((float(s.mz[0]) for s in shown), default=0.0)
@@ -32,16 +38,16 @@ def mirror_plot(query: PeakList, reference: PeakList, pairs: Int64[np.ndarray, "
     margin = max(0.04 * (high - low), 2.0)
     low, high = max(0.0, low - margin), high + margin
     parts = _axes(low, high)
-    for spectrum, side, name in ((query, 0, "query"), (reference, 1, "reference")):
+    for spectrum, side, name in ((query, 0, sides[0]), (reference, 1, sides[1])):
         height = np.asarray(spectrum.intensity, dtype=np.float64)
         height = height / (height.max(initial=0.0) or 1.0)
         at = _LEFT + (spectrum.mz - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
         matched = set(pairs[:, side].tolist())
         parts += _peaks(spectrum, at, height, matched, side, name)
         parts += _labels(spectrum, at, height, side)
-    parts.append(f'<text class="side" x="{_WIDTH - _RIGHT}" y="{_TOP - 8}" text-anchor="end">query</text>')
+    parts.append(f'<text class="side" x="{_WIDTH - _RIGHT}" y="{_TOP - 8}" text-anchor="end">{sides[0]}</text>')
     base = _AXIS + _HALF + 13
-    parts.append(f'<text class="side" x="{_WIDTH - _RIGHT}" y="{base}" text-anchor="end">reference</text>')
+    parts.append(f'<text class="side" x="{_WIDTH - _RIGHT}" y="{base}" text-anchor="end">{sides[1]}</text>')
     size = f"0 0 {_WIDTH} {_TOP + 2 * _HALF + _BOTTOM}"
     return f'<svg class="mirror" viewBox="{size}" role="img" aria-label="mirror plot">{"".join(parts)}</svg>'
 

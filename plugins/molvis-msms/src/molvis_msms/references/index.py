@@ -208,7 +208,7 @@ class References:
                 raise ConfigError("the spectrum has no precursor m/z; search without a tolerance of the precursor")
             rows = self.near(query.precursor_mz, precursor)
             rows = rows[allowed[rows]]
-            return _best(rows, *self._compared(prepared, similarity, rows), top, least, matched)
+            return best(rows, *self._compared(prepared, similarity, rows), top, least, matched)
         bound, pairs = self._index(similarity).bounds(prepared)
         open_rows = np.flatnonzero(allowed & (bound > 0) & (bound >= least - _SLACK) & (pairs >= matched))
         return self._descend(prepared, similarity, open_rows, bound[open_rows], (top, least, matched))
@@ -233,7 +233,7 @@ class References:
         order = np.argsort(-bound, kind="stable")
         rows, bound = rows[order], bound[order]
         top, least, matched = wanted
-        found = _best(rows[:0], np.empty(0), np.empty(0, dtype=np.int64), *wanted)
+        found = best(rows[:0], np.empty(0), np.empty(0, dtype=np.int64), *wanted)
         done, size = 0, 4 * top
         while done < len(rows):
             worst = found.scores[-1] if len(found.rows) == top else least
@@ -245,7 +245,7 @@ class References:
             together = np.concatenate([found.rows, part])
             order = np.argsort(together, kind="stable")
             scores, counts = np.concatenate([found.scores, scores]), np.concatenate([found.matched, counts])
-            found = _best(together[order], scores[order], counts[order], top, least, matched)
+            found = best(together[order], scores[order], counts[order], top, least, matched)
             done += len(part)
         return found
 
@@ -274,7 +274,7 @@ class References:
         return self._indexes[similarity]
 
 
-def _best(
+def best(
     rows: Int64[np.ndarray, " k"],
     scores: Float[np.ndarray, " k"],
     counts: Int64[np.ndarray, " k"],
@@ -282,7 +282,16 @@ def _best(
     least: float,
     matched: int,
 ) -> Found:
-    """The highest scores of rows in ascending order."""
+    """The rows of the highest scores, from the highest down.
+
+    Args:
+        rows: ascending.
+        scores: of the rows.
+        counts: pairs of peaks of the rows.
+        top: so many at most.
+        least: score of the last of them.
+        matched: pairs of peaks that each has at least.
+    """
     keep = np.flatnonzero((scores > 0) & (scores >= least) & (counts >= matched))
     keep = keep[ties.best(scores[keep], top, TIE)] if len(keep) else keep
     return Found(rows[keep], scores[keep], counts[keep])

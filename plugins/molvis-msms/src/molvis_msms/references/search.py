@@ -21,11 +21,13 @@ from molvis_core.records import Measurement, PeakList, Structure
 from molvis_core.text import in_cell
 from molvis_files.vendors import require_file
 from molvis_files.writing import write_text
-from molvis_msms.references.index import References
+from molvis_msms.references.index import Found, References
 from molvis_msms.references.similarity import Similarity, Tolerance
 
 log = logging.getLogger("molvis")
 Progress = Callable[[int, int], None]
+Find = Callable[[References, PeakList, "Settings"], Found]
+"""Finds the references that are like a spectrum."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -111,11 +113,25 @@ def read_spectra(path: Path | str, reader: str | None = None) -> list[Measuremen
     return [item for item in items if not isinstance(item, LeftOutError)]
 
 
+def find(references: References, spectrum: PeakList, settings: Settings) -> Found:
+    """The references that are like a spectrum as it was measured.
+
+    Raises:
+        molvis_core.errors.ConfigError: the settings have a tolerance of the precursor, and the spectrum has none.
+        molvis_core.errors.RecordError: it has no precursor, and the similarity compares losses alone.
+    """
+    return references.search(
+        spectrum, settings.similarity, precursor=settings.precursor, top=settings.top, least=settings.least,
+        matched=settings.matched,
+    )  # fmt: skip
+
+
 def search(
     references: References,
     queries: Sequence[Measurement | ReadError],
     settings: Settings | None = None,
     *,
+    finding: Find = find,
     progress: Progress | None = None,
 ) -> list[Searched]:
     """Search references for each query. What cannot be searched gets a problem, and the rest goes on.
@@ -124,18 +140,21 @@ def search(
         references: among which is searched.
         queries: spectra; an error stands for one that could not be read.
         settings: how.
+        finding: finds the references that are like a query; another one may change the query first.
         progress: called with the queries done and in all.
     """
     settings = settings or Settings()
     found: list[Searched] = []
     for number, query in enumerate(queries, start=1):
-        found.append(_search(references, query, settings, number))
+        found.append(_search(references, query, settings, number, finding))
         if progress:
             progress(number, len(queries))
     return found
 
 
-def _search(references: References, query: Measurement | ReadError, settings: Settings, number: int) -> Searched:
+def _search(
+    references: References, query: Measurement | ReadError, settings: Settings, number: int, finding: Find
+) -> Searched:
     if isinstance(query, ReadError):
         return Searched(str(query.record or f"record {number}"), problem=str(query))
     spectrum: PeakList = query.record
@@ -143,23 +162,20 @@ def _search(references: References, query: Measurement | ReadError, settings: Se
     try:
         if not len(spectrum):
             return Searched(name, spectrum, problem="it has no peaks", truth=query.structure)
-        found = references.search(
-            spectrum, settings.similarity, precursor=settings.precursor, top=settings.top, least=settings.least,
-            matched=settings.matched,
-        )  # fmt: skip
+        found = finding(references, spectrum, settings)
     except MolvisError as error:
         return Searched(name, spectrum, problem=str(error), truth=query.structure)
-    hits = (_hit(references, settings.similarity, spectrum, rank, int(row)) for rank, row in enumerate(found.rows, 1))
+    hits = (_hit(references, settings.similarity, spectrum, found, place) for place in range(len(found.rows)))
     return Searched(name, spectrum, tuple(hits), truth=query.structure)
 
 
-def _hit(references: References, similarity: Similarity, query: PeakList, rank: int, row: int) -> Hit:
+def _hit(references: References, similarity: Similarity, query: PeakList, found: Found, place: int) -> Hit:
+    row = int(found.rows[place])
     spectrum = references.spectrum(row)
-    found = similarity(query, spectrum)
     origin = {n: references.table[n][row].as_py() for n in ("name", "source", "licence", "contributor", "authors")}
     return Hit(
-        rank, found.score, len(found.pairs), structure=references.structure(row), spectrum=spectrum, pairs=found.pairs,
-        **origin,
+        place + 1, float(found.scores[place]), int(found.matched[place]), structure=references.structure(row),
+        spectrum=spectrum, pairs=similarity(query, spectrum).pairs, **origin,
     )  # fmt: skip
 
 
