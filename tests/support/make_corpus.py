@@ -127,6 +127,14 @@ def _traces() -> None:
     )  # fmt: skip
 
 
+def _electron_ionization() -> None:
+    ei = _tests("plugins/molvis-ei/tests/ei_samples.py")
+    _put("ei-msp", "a.msp", ei.NIST_MSP)
+    _put("ei-massbank", "a.txt", ei.MASSBANK)
+    _put("ei-jcamp", "a.jdx", ei.JCAMP)
+    _parquet("ei-parquet", **{name: [value, None] for name, value in ei.ROW.items()})
+
+
 def _repacked(path: Path) -> bytes:
     """A ZIP file compressed, and of no special time."""
     if path.suffix != ".zip":
@@ -203,7 +211,7 @@ def main() -> None:
     for path in CORPUS.glob("*/*"):
         if not path.name.startswith("found-"):
             path.unlink()
-    makers: tuple[Callable[[], None], ...] = (_spectra, _structures, _traces, _models)
+    makers: tuple[Callable[[], None], ...] = (_spectra, _structures, _traces, _electron_ionization, _models)
     for make in makers:
         make()
     for folder in CORPUS.iterdir():

@@ -31,6 +31,7 @@ SECTIONS = {
 OURS = (
     "molvis-ccs",
     "molvis-core",
+    "molvis-ei",
     "molvis-flux",
     "molvis-ir",
     "molvis-losses",

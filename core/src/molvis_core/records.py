@@ -10,7 +10,7 @@ A record converts and checks its arrays itself, so that a bad one is a `RecordEr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -54,6 +54,24 @@ def _finite(record: object, name: str, *, positive: bool = False) -> None:
         raise RecordError(f"{type(record).__name__}.{name} must be {kind}, or None where unknown, got {value}")
 
 
+def _peaks(record: Any) -> None:
+    """Checks m/z and intensities, and puts them into the order of m/z."""
+    mz = _vector(record, "mz", np.float64)
+    intensity = _vector(record, "intensity", np.float32)
+    _same_length(record, mz=mz, intensity=intensity)
+    kind = type(record).__name__
+    if (mz <= 0).any():
+        raise RecordError(f"{kind}.mz holds {mz[mz <= 0][0]}; an m/z is positive")
+    if (intensity < 0).any():
+        where = int(np.flatnonzero(intensity < 0)[0])
+        raise RecordError(f"{kind}.intensity[{where}] is {intensity[where]}; an intensity is not negative")
+    if (np.diff(mz) < 0).any():
+        order = np.argsort(mz, kind="stable")
+        for name, values in (("mz", mz[order]), ("intensity", intensity[order])):
+            values.flags.writeable = False
+            object.__setattr__(record, name, values)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class PeakList:
     """Peaks of one mass spectrum with the ion that gave them.
@@ -88,23 +106,48 @@ class PeakList:
     identifier: str | None = None
 
     def __post_init__(self) -> None:
-        mz = _vector(self, "mz", np.float64)
-        intensity = _vector(self, "intensity", np.float32)
-        _same_length(self, mz=mz, intensity=intensity)
-        if (mz <= 0).any():
-            raise RecordError(f"PeakList.mz holds {mz[mz <= 0][0]}; an m/z is positive")
-        if (intensity < 0).any():
-            where = int(np.flatnonzero(intensity < 0)[0])
-            raise RecordError(f"PeakList.intensity[{where}] is {intensity[where]}; an intensity is not negative")
+        _peaks(self)
         _finite(self, "precursor_mz", positive=True)
         _finite(self, "collision_energy")
         if self.ionmode not in (None, "positive", "negative"):
             raise RecordError(f"PeakList.ionmode must be 'positive', 'negative' or None, got {self.ionmode!r}")
-        if (np.diff(mz) < 0).any():
-            order = np.argsort(mz, kind="stable")
-            for name, values in (("mz", mz[order]), ("intensity", intensity[order])):
-                values.flags.writeable = False
-                object.__setattr__(self, name, values)
+
+    def __len__(self) -> int:
+        return len(self.mz)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class EiSpectrum:
+    """Peaks of an electron ionization spectrum, and when its compound left the gas chromatograph.
+
+    Attributes:
+        mz, intensity: as of a `PeakList`.
+        energy: of the electrons, in eV.
+        retention_index: on the scale of the column.
+        column: the stationary phase as its source names it, such as `DB-5MS`.
+        derivative: groups that were put on the compound before it was measured, such as `2 TMS; 1 MeOX`, `n TMS` where
+            their number is not known, and `none` for the compound as it is.
+        instrument_type: as MassBank spells it, such as `GC-EI-TOF`.
+        identifier: what the source calls this spectrum.
+
+    Raises:
+        RecordError: peaks that cannot be, or an energy or retention index that is not positive.
+    """
+
+    __no_type_check__: ClassVar[bool] = True
+    mz: Float[np.ndarray, " p"]
+    intensity: Float[np.ndarray, " p"]
+    energy: float | None = None
+    retention_index: float | None = None
+    column: str | None = None
+    derivative: str | None = None
+    instrument_type: str | None = None
+    identifier: str | None = None
+
+    def __post_init__(self) -> None:
+        _peaks(self)
+        _finite(self, "energy", positive=True)
+        _finite(self, "retention_index", positive=True)
 
     def __len__(self) -> int:
         return len(self.mz)
@@ -253,8 +296,8 @@ class Origin:
 
 
 NO_ORIGIN = Origin()
-Record: TypeAlias = PeakList | Trace | Value | Distribution | Structure
-RECORD_TYPES: dict[str, type[Any]] = {t.__name__: t for t in (PeakList, Trace, Value, Distribution, Structure)}
+Record: TypeAlias = PeakList | EiSpectrum | Trace | Value | Distribution | Structure
+RECORD_TYPES: dict[str, type[Any]] = {t.__name__: t for t in get_args(Record)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from msms_samples import CAFFEINE, CAFFEINE_KEY, MGF, peak_lists, read_all, write_file
 
-from molvis_msms.fields import collision_energy, ionmode, parse_charge, peak
+from molvis_files.spectra import peak
+from molvis_msms.fields import collision_energy, ionmode, parse_charge
 from molvis_msms.readers.mgf import read_mgf
 
 

@@ -170,6 +170,22 @@ def test_a_trace_alone_searches_the_whole_library_unless_a_mass_is_given(bundle:
     assert "no neutral mass" in identify(bundle, [trace(BUTANOL)], index, candidates="mass")[0].problem
 
 
+def test_a_scorer_joins_a_search_of_the_whole_library_only_if_its_evidence_holds_at_any_mass(
+    bundle: Bundle, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = [trace(BUTANOL), number(BUTANOL)]
+    (found,) = identify(bundle, [query], index, candidates="all")
+    assert set(found.candidates[0].evidence) == {"ir"}
+    monkeypatch.setattr(Sized, "any_mass", True, raising=False)
+    (found,) = identify(bundle, [query], index, candidates="all")
+    assert (set(found.candidates[0].evidence), found.truth_rank) == ({"ir", "ccs"}, 1)
+    assert found.candidates[0].evidence["ir"] == pytest.approx(20.0, rel=1e-3)  # the weight it has beside scorers
+    (found,) = identify(bundle, [[trace(BUTANOL)]], index, candidates="all")
+    assert found.candidates[0].evidence["ir"] == pytest.approx(21.0, rel=1e-3)
+    (found,) = identify(bundle, [query], index, candidates="all", rerank=False)
+    assert set(found.candidates[0].evidence) == {"ir"}
+
+
 def test_a_number_alone_ranks_by_its_scorer(bundle: Bundle, index: Index) -> None:
     (found,) = identify(bundle, [number(BUTANOL)], index)
     assert found.truth_rank == 1

@@ -15,6 +15,7 @@ def test_it_requires_every_distribution_of_the_project_and_nothing_else() -> Non
         "molvis-ccs",
         "molvis-cli",
         "molvis-core",
+        "molvis-ei",
         "molvis-files",
         "molvis-flux",
         "molvis-fragmentation",
@@ -34,6 +35,7 @@ def test_everything_it_requires_is_installed_and_works() -> None:
     expected = (
         "molvis-ccs",
         "molvis-core",
+        "molvis-ei",
         "molvis-flux",
         "molvis-ir",
         "molvis-losses",

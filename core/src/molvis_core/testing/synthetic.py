@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from molvis_core.chemistry.adducts import ion_mz, parse_adduct
-from molvis_core.records import Distribution, PeakList, RankedQuery, Structure, Trace, Value
+from molvis_core.records import Distribution, EiSpectrum, PeakList, RankedQuery, Structure, Trace, Value
 
 _SMILES = (
     ("ethanol", "CCO"),
@@ -50,6 +50,24 @@ def synthetic_peaks(sizes: Sequence[int] = (3, 12, 40), *, seed: int = 0) -> lis
             )
         )
     return records
+
+
+def synthetic_ei_spectra(sizes: Sequence[int] = (3, 12, 40), *, seed: int = 0) -> list[EiSpectrum]:
+    """Electron ionization spectra with so many peaks each at unit masses; the first is of a derivative."""
+    rng = np.random.default_rng(seed)
+    return [
+        EiSpectrum(
+            mz=np.sort(rng.choice(np.arange(40.0, 300.0), size, replace=False)),
+            intensity=rng.exponential(size=size).astype(np.float32) + 0.01,
+            energy=70.0,
+            retention_index=float(rng.uniform(800, 3000)),
+            column="DB-5MS",
+            derivative="n TMS" if number == 0 else None,
+            instrument_type="GC-EI-Q",
+            identifier=f"synthetic {number}",
+        )
+        for number, size in enumerate(sizes)
+    ]
 
 
 def synthetic_traces(
@@ -109,6 +127,7 @@ def synthetic_structures(count: int = 6) -> list[Structure]:
 
 _MAKERS: dict[type[Any], Callable[[], list[Any]]] = {
     PeakList: synthetic_peaks,
+    EiSpectrum: synthetic_ei_spectra,
     Trace: synthetic_traces,
     Value: synthetic_values,
     Distribution: synthetic_distributions,

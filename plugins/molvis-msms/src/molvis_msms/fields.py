@@ -54,28 +54,6 @@ _ENERGIES = r"(?<!\d)\d++(?:\.\d*+)?%?(?:\s*+(?:-|\u2013|/|,|to)\s*+\d++(?:\.\d*
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
 
-def peak(text: str) -> tuple[float, float]:
-    """m/z and intensity from `100.05 999`, `100.05:999` or `100.05,999`; what follows them is passed over.
-
-    Raises:
-        ValueError: no two numbers, or none that a peak can have.
-    """
-    parts = text.split()
-    if len(parts) < 2:
-        parts = [p for p in re.split(r"[,;:]", text.strip()) if p]
-    if len(parts) < 2:
-        raise ValueError(f"{text.strip()!r} is not a peak: write m/z and intensity")
-    try:
-        mz, height = (float(p.rstrip(",;:")) for p in parts[:2])
-    except ValueError as error:
-        raise ValueError(f"{text.strip()!r} is not a peak: {error}") from error
-    if not (math.isfinite(mz) and mz > 0):
-        raise ValueError(f"the m/z {mz} of {text.strip()!r} is not a positive number")
-    if not (math.isfinite(height) and height >= 0):
-        raise ValueError(f"the intensity {height} of {text.strip()!r} is negative or not finite")
-    return mz, height
-
-
 def collision_energy(text: str, precursor_mz: float | None, instrument_type: str | None = None) -> float | None:
     """The energy in eV from what sources write: `35`, `35 eV`, `30(NCE)`, `HCD 45%`, `20-40 eV`. None where unclear.
 

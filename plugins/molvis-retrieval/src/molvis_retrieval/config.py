@@ -117,7 +117,7 @@ class WindowsConfig:
     another fold is never one of them.
 
     Attributes:
-        spectra: measurements of a compound at most, of unlike adducts and collision energies.
+        spectra: measurements of a compound at most, of unlike adducts, derivatives and collision energies.
         candidates: of each measurement, the truth among them.
         ppm: how near they are in mass, in parts per million.
         fill_ppm: how near those are that are taken where there are too few.

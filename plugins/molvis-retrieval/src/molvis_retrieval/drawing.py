@@ -14,9 +14,9 @@ from jaxtyping import Float
 
 from molvis_core import registry
 from molvis_core.modality import Modality
-from molvis_core.records import PeakList, Trace
+from molvis_core.records import EiSpectrum, PeakList, Trace
 from molvis_core.text import visible
-from molvis_retrieval.references import Match, match
+from molvis_retrieval.references import Match, Spectrum, match
 
 _WIDTH, _HEIGHT = 860, 270
 
@@ -58,24 +58,32 @@ def draw_record(
     explained: Sequence[Any] | None = None,
     *,
     modality: str = "",
-    reference: PeakList | None = None,
+    reference: Spectrum | None = None,
 ) -> Picture | None:
     """A spectrum or a trace as an SVG whose colours the page chooses; None for records that are not drawn.
 
     Args:
-        record: a `PeakList` or a `Trace`.
+        record: a `PeakList`, an `EiSpectrum` or a `Trace`.
         explained: for peaks: objects with `peak`, `formula`, `ppm` and `smiles`, such as a scorer's `explain` returns.
         modality: of a trace: it decides what the axis shows, and in which direction.
         reference: of peaks: drawn below them, upside down, with the pairs in one colour.
     """
-    if isinstance(record, PeakList) and len(record):
-        return _draw_peaks(record, explained, reference)
+    if isinstance(record, PeakList | EiSpectrum) and len(record):
+        below = None if reference is None else as_peaks(reference)
+        return _draw_peaks(as_peaks(record), explained, below, caption=_caption(record))
     if isinstance(record, Trace) and len(record):
         return _draw_trace(record, modality)
     return None
 
 
-def _draw_peaks(record: PeakList, explained: Sequence[Any] | None, reference: PeakList | None = None) -> Picture:
+def as_peaks(record: Spectrum) -> PeakList:
+    """The peaks of a spectrum, of whichever kind."""
+    return record if isinstance(record, PeakList) else PeakList(record.mz, record.intensity)
+
+
+def _draw_peaks(
+    record: PeakList, explained: Sequence[Any] | None, reference: PeakList | None = None, *, caption: str
+) -> Picture:
     height = _relative(record)
     known = {int(e.peak): e for e in explained or ()}
     low, high = _range(record, reference)
@@ -95,7 +103,7 @@ def _draw_peaks(record: PeakList, explained: Sequence[Any] | None, reference: Pe
         mirrored = match(record, reference)
         parts += _mirror(reference, mirrored, x)
     bottom = 0 if reference is None else _MIRROR
-    return Picture(_svg(parts, "mass spectrum", bottom), _caption(record), share, listed, mirrored)
+    return Picture(_svg(parts, "mass spectrum", bottom), caption, share, listed, mirrored)
 
 
 def _relative(record: PeakList) -> Float[np.ndarray, " n"]:
@@ -154,14 +162,17 @@ def _explained_share(record: PeakList, height: Float[np.ndarray, " n"], known: M
     return float(sum(height[i] for i in inside if i in known)) / total if total else None
 
 
-def _caption(record: PeakList) -> str:
-    """Ion, energy, instrument and number of peaks, as far as they are known."""
+def _caption(record: Spectrum) -> str:
+    """Ion or derivative, energy, instrument and number of peaks, as far as they are known."""
+    energy = record.collision_energy if isinstance(record, PeakList) else record.energy
     known = [
-        record.adduct,
-        f"{record.collision_energy:g} eV" if record.collision_energy is not None else None,
+        record.adduct if isinstance(record, PeakList) else record.derivative,
+        f"{energy:g} eV" if energy is not None else None,
         record.instrument_type,
         f"{len(record)} peaks",
     ]
+    if isinstance(record, EiSpectrum) and record.retention_index is not None:
+        known.append(f"retention index {record.retention_index:g}" + (f" on {record.column}" if record.column else ""))
     return " · ".join(escape(visible(t)) for t in known if t)
 
 

@@ -72,6 +72,16 @@ class Weigher:
         out.scorers = {**self.scorers, **fewer}
         return out
 
+    def at_any_mass(self, records: Mapping[str, Sequence[Any]]) -> Weigher:
+        """The same without scorers of some records whose evidence holds among candidates of equal mass alone."""
+        out = copy.copy(self)
+        out.scorers = {
+            key: one
+            for key, one in self.scorers.items()
+            if getattr(one.scorer, "any_mass", False) and self.taken(key, records)
+        }
+        return out
+
     def takes(self, key: str, modality: str, record: Any) -> bool:
         """Whether a scorer takes a record."""
         return self.scorers[key].takes(modality, record)

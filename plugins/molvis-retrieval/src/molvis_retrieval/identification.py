@@ -74,8 +74,9 @@ def identify(
         adducts: tried for ions that name none, and ranked together; without any, the likely ones of the ion's polarity
             (`molvis_core.chemistry.adducts.ADDUCT_SHARES`). `positive` and `negative` stand for those.
         top: candidates that come back for each query.
-        rerank: use the bundle's scorers. Not with `all`: their weights are calibrated among candidates of equal mass,
-            and among others they could lift one of another mass above the truth.
+        rerank: use the bundle's scorers. With `all` only those that tell candidates of unlike masses apart, such as
+            those of electron ionization: weights of the others are calibrated among candidates of equal mass, and among
+            others they could lift one of another mass above the truth.
         consensus: measurements of one name are of one unknown.
         modality: of bare records; without it their type decides.
         classes: also give the classes that each unknown probably belongs to; it costs some milliseconds a candidate.
@@ -181,12 +182,14 @@ class _Ranker:
         whole = [None] * len(groups)
         if everything and len(self.index.library):
             whole = whole_library([some[0] for some in groups], self.index)
-        weigh = self.weighers[self.rerank and not everything]
+        weigh = self.weighers[self.rerank]
         # Among the whole library nothing was fitted, and without the scorers half of what was fitted is missing.
         presence = weigh.calibration.presence if weigh.complete and not everything else None
         for readings, cosine in zip(groups, whole, strict=True):
-            weighed = [self._weigh(one, cosine, weigh) for one in readings]
             unknowns = [one.unknown for one in readings]
+            if everything:
+                weigh = self.weighers[self.rerank].at_any_mass(unknowns[0].measured)
+            weighed = [self._weigh(one, cosine, weigh) for one in readings]
             searched = self.search.searched(self.index, unknowns)
             found = _ranked(unknowns, weighed, searched, self.index, self.top, presence, self.classifiers)
             said = tuple(remarks(weigh, unknowns[0].measured))

@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import Int64
 
 from molvis_core.errors import ReadError
-from molvis_core.records import Measurement, PeakList, Structure
+from molvis_core.records import EiSpectrum, Measurement, PeakList, Structure
 from molvis_retrieval.presence import UNLIKELY
 
 if TYPE_CHECKING:
     from molvis_retrieval.results import Identification
 
-Reference = Callable[[Structure, PeakList], PeakList | None]
+Spectrum = PeakList | EiSpectrum
+Reference = Callable[[Structure, Spectrum], Spectrum | None]
 """A spectrum of a structure, measured or predicted, as like a measured one as there is; None where there is none."""
 
 
@@ -74,7 +75,9 @@ def from_measurements(measurements: Iterable[Measurement]) -> Reference:
         if item.structure is not None and isinstance(item.record, PeakList) and len(item.record):
             known.setdefault(item.structure.inchikey14, []).append(item.record)
 
-    def reference(structure: Structure, like: PeakList) -> PeakList | None:
+    def reference(structure: Structure, like: Spectrum) -> PeakList | None:
+        if not isinstance(like, PeakList):
+            return None
         found = [
             r for r in known.get(structure.inchikey14, ()) if None in (r.adduct, like.adduct) or r.adduct == like.adduct
         ]

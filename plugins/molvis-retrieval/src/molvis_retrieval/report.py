@@ -18,11 +18,11 @@ from molvis_core.errors import MolvisError
 from molvis_core.html import render_page
 from molvis_core.interfaces import Explains, UsesReferences
 from molvis_core.progress import Progress
-from molvis_core.records import PeakList, Structure, Value
+from molvis_core.records import EiSpectrum, PeakList, Structure, Value
 from molvis_files.drawing import draw_structure, formula_html
 from molvis_retrieval.drawing import Picture, draw_record
 from molvis_retrieval.presence import UNLIKELY, words
-from molvis_retrieval.references import Reference, confidence
+from molvis_retrieval.references import Reference, Spectrum, confidence
 from molvis_retrieval.results import Candidate, Identification, summary, write_file
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _known_references(bundle: Bundle | None) -> Reference | None:
     if not using:
         return None
 
-    def reference(structure: Structure, like: PeakList) -> PeakList | None:
+    def reference(structure: Structure, like: Spectrum) -> Spectrum | None:
         known = (s.reference(structure, like) for s in using if isinstance(like, s.accepts))
         return next((spectrum for spectrum in known if spectrum is not None), None)
 
@@ -246,7 +246,7 @@ def _candidate_rows(one: Identification, shown: int) -> tuple[Row, ...]:
 
 
 def _has_peaks(record: Any) -> bool:
-    return isinstance(record, PeakList) and len(record) > 0
+    return isinstance(record, PeakList | EiSpectrum) and len(record) > 0
 
 
 def _drawn(one: Identification) -> list[tuple[Any, str]]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from molvis_core.errors import ReadError
 from molvis_core.records import Measurement
 from molvis_files.opening import lines
-from molvis_msms.fields import measurement, peak
+from molvis_files.spectra import peak
+from molvis_msms.fields import measurement
 from molvis_msms.readers.items import Items
 
 

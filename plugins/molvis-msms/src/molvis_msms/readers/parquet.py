@@ -20,7 +20,7 @@ from molvis_msms.readers.items import Items
 
 def is_massbank_table(path: Path) -> bool:
     """Whether a Parquet table has the columns of MassBank spectra."""
-    return {"mzs", "intensities"} <= parquet_columns(path)
+    return {"mzs", "intensities", "adduct"} <= parquet_columns(path)
 
 
 def read_parquet(path: Path, *, quality: bool = True) -> Items:

@@ -10,7 +10,7 @@ import numpy as np
 from molvis_core.errors import (
     AdductError,
 )
-from molvis_core.records import Measurement
+from molvis_core.records import Measurement, PeakList
 from molvis_retrieval.evidence import Weigher
 from molvis_retrieval.ions import check_ion
 from molvis_retrieval.parents import ParentsOfMeasurements
@@ -41,8 +41,8 @@ def usable_records(
                 record, mass = check_ion(items[place].record)
             except AdductError:
                 continue
-            if mass is None and hasattr(record, "mz"):
-                continue  # a spectrum whose mass nobody knows has no candidates of equal mass
+            if mass is None and isinstance(record, PeakList):
+                continue  # an ion whose mass nobody knows has no candidates of equal mass
             records.setdefault(modality, []).append(record)
             masses += [mass] if mass is not None else []
     taken = {

@@ -1,0 +1,7 @@
+"""Electron ionization mass spectra: readers, derivatives, prediction, and evidence for candidates."""
+
+from __future__ import annotations
+
+from molvis_core.lazy import lazy_names
+
+__getattr__, __dir__ = lazy_names(__name__)

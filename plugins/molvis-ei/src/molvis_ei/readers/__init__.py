@@ -1,0 +1,1 @@
+"""Readers of electron ionization spectra, one format a module."""
