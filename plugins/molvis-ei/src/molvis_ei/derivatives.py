@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from rdkit import Chem
-from rdkit.Chem import AllChem
+from rdkit.Chem import rdChemReactions
 
 from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.records import Structure
@@ -42,7 +42,7 @@ _SITES = tuple(
 _OXYGEN_AND_SULFUR = 3
 """So many of the first kinds of sites are silylated almost always; those of nitrogen sometimes, and amines twice."""
 _CARBONYL = Chem.MolFromSmarts("[$([CX3H1](=O)[#6]),$([CX3H2]=O),$([CX3](=O)([#6])[#6])]=[OX1]")
-_HEMIACETAL = AllChem.ReactionFromSmarts("[O;R;X2:1]-[C;R;X4:2]-[OX2H1:3]>>([O:1].[C:2]=[O:3])")
+_HEMIACETAL = rdChemReactions.ReactionFromSmarts("[O;R;X2:1]-[C;R;X4:2]-[OX2H1:3]>>([O:1].[C:2]=[O:3])")
 _STATED = re.compile(r"(\d+|n)?\s*(TMS|TBDMS|MeOX)", re.IGNORECASE)
 
 
