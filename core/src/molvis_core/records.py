@@ -34,8 +34,7 @@ def _vector(record: object, name: str, dtype: type) -> np.ndarray:
         # Frozen means that nobody else holds a way to change it either. A read-only array, such as a view of a
         # memory-mapped file, is taken as it is.
         values = values.copy()
-    values.flags.writeable = False
-    object.__setattr__(record, name, values)
+    _keep(record, **{name: values})
     return values
 
 
@@ -56,20 +55,22 @@ def _finite(record: object, name: str, *, positive: bool = False) -> None:
 
 def _peaks(record: Any) -> None:
     """Checks m/z and intensities, and puts them into the order of m/z."""
-    mz = _vector(record, "mz", np.float64)
-    intensity = _vector(record, "intensity", np.float32)
+    mz, intensity = _vector(record, "mz", np.float64), _vector(record, "intensity", np.float32)
     _same_length(record, mz=mz, intensity=intensity)
     kind = type(record).__name__
     if (mz <= 0).any():
         raise RecordError(f"{kind}.mz holds {mz[mz <= 0][0]}; an m/z is positive")
-    if (intensity < 0).any():
-        where = int(np.flatnonzero(intensity < 0)[0])
+    for where in np.flatnonzero(intensity < 0).tolist():
         raise RecordError(f"{kind}.intensity[{where}] is {intensity[where]}; an intensity is not negative")
     if (np.diff(mz) < 0).any():
         order = np.argsort(mz, kind="stable")
-        for name, values in (("mz", mz[order]), ("intensity", intensity[order])):
-            values.flags.writeable = False
-            object.__setattr__(record, name, values)
+        _keep(record, mz=mz[order], intensity=intensity[order])
+
+
+def _keep(record: object, **arrays: np.ndarray) -> None:
+    for name, values in arrays.items():
+        values.flags.writeable = False
+        object.__setattr__(record, name, values)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -123,15 +124,10 @@ class EiSpectrum:
     Attributes:
         mz, intensity: as of a `PeakList`.
         energy: of the electrons, in eV.
-        retention_index: on the scale of the column.
-        column: the stationary phase as its source names it, such as `DB-5MS`.
-        derivative: groups that were put on the compound before it was measured, such as `2 TMS; 1 MeOX`, `n TMS` where
-            their number is not known, and `none` for the compound as it is.
+        retention_index, column: on the scale of the stationary phase, such as `DB-5MS`.
+        derivative: such as `2 TMS; 1 MeOX`, `n TMS` for an unknown number, and `none` for the compound as it is.
         instrument_type: as MassBank spells it, such as `GC-EI-TOF`.
         identifier: what the source calls this spectrum.
-
-    Raises:
-        RecordError: peaks that cannot be, or an energy or retention index that is not positive.
     """
 
     __no_type_check__: ClassVar[bool] = True
@@ -146,8 +142,8 @@ class EiSpectrum:
 
     def __post_init__(self) -> None:
         _peaks(self)
-        _finite(self, "energy", positive=True)
-        _finite(self, "retention_index", positive=True)
+        for name in ("energy", "retention_index"):
+            _finite(self, name, positive=True)
 
     def __len__(self) -> int:
         return len(self.mz)
@@ -179,9 +175,7 @@ class Trace:
         _finite(self, "frequency", positive=True)
         step = np.diff(x)
         if (step < 0).all() and len(step):
-            for name, values in (("x", x[::-1].copy()), ("y", y[::-1].copy())):
-                values.flags.writeable = False
-                object.__setattr__(self, name, values)
+            _keep(self, x=x[::-1].copy(), y=y[::-1].copy())
         elif not (step > 0).all():
             where = int(np.flatnonzero(step <= 0)[0])
             raise RecordError(f"Trace.x turns round or repeats at point {where + 1} ({x[where]} to {x[where + 1]})")
