@@ -18,6 +18,7 @@ from molvis_core.errors import ScoreError
 from molvis_core.ties import TIE
 
 CUTOFFS = (1, 5, 20)
+_BLOCK = 1 << 18  # numbers that a bootstrap draws at once: 2 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +178,11 @@ def bootstrap(
         total, count = total / count, np.ones_like(count)
     rng = np.random.default_rng(seed)
     means = np.empty(draws)
-    for draw in range(draws):
-        chosen = rng.integers(len(count), size=len(count))
-        means[draw] = total[chosen].sum() / count[chosen].sum()
+    rows = max(1, _BLOCK // len(count))
+    for first in range(0, draws, rows):
+        block = means[first : first + rows]
+        chosen = rng.integers(len(count), size=(len(block), len(count)))
+        block[:] = total[chosen].sum(axis=1) / count[chosen].sum(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(float(total.sum() / count.sum()), float(low), float(high))
 
