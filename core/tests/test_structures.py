@@ -5,7 +5,7 @@ from rdkit import Chem
 
 from molvis_core import structure
 from molvis_core.chemistry.formula import formula_mass
-from molvis_core.chemistry.structures import _count_smiles, parse_mol, structure_of
+from molvis_core.chemistry.structures import _count_smiles, parse_mol, parse_smiles, structure_of
 from molvis_core.errors import MolvisError, StructureError
 from molvis_core.testing.synthetic import synthetic_structures
 
@@ -154,3 +154,18 @@ def test_the_count_of_a_smiles_is_never_below_that_of_its_molecule() -> None:
 def test_a_molecule_without_an_inchikey_is_refused() -> None:
     with pytest.raises(StructureError, match="no key"):
         structure_of(parse_mol("*CC"))
+
+
+def test_a_molecule_is_the_callers_own_though_it_was_parsed_before() -> None:
+    first = parse_smiles("CCO")
+    first.GetAtomWithIdx(0).SetAtomicNum(7)
+    first.SetProp("_Name", "changed")
+    second = parse_smiles("CCO")
+    assert Chem.MolToSmiles(second) == "CCO"
+    assert not second.HasProp("_Name")
+
+
+def test_a_refused_structure_is_refused_again() -> None:
+    for _ in range(2):
+        with pytest.raises(StructureError, match="RDKit refuses"):
+            parse_smiles("C1CC")

@@ -5,6 +5,7 @@ In core because libraries, datasets and targets all key on it, whichever plugins
 
 from __future__ import annotations
 
+import functools
 import re
 
 from rdkit import Chem
@@ -46,9 +47,16 @@ def parse_mol(text: str) -> Mol:
 def parse_smiles(smiles: str) -> Mol:
     """A SMILES to an RDKit molecule. Its size is looked at first: a large one ends the process inside RDKit.
 
+    Each call returns a copy of its own. The last 1,024 molecules are kept, since one candidate is read, neutralised,
+    fingerprinted, broken and drawn in turn, by packages that know nothing of each other.
+
     Raises:
         StructureError: it is too large (see `MAX_HEAVY_ATOMS`), or RDKit refuses it; the message states why.
     """
+    return Mol(_parsed(smiles)) if len(smiles) <= _MAX_KEPT else _parse(smiles)
+
+
+def _parse(smiles: str) -> Mol:
     _refuse_long(smiles, MAX_LENGTH)
     _refuse_large(smiles, *_count_smiles(smiles))
     with BlockLogs():  # RDKit complains to stderr from C++; what matters goes into our message instead
@@ -56,6 +64,11 @@ def parse_smiles(smiles: str) -> Mol:
         if mol is None or mol.GetNumAtoms() == 0:
             raise StructureError(f"RDKit refuses the structure {quoted(smiles)}{_why(smiles)}")
     return mol
+
+
+# A copy takes a seventh of the time of parsing. A molecule of usual size takes 18 kB.
+_parsed = functools.lru_cache(maxsize=1024)(_parse)
+_MAX_KEPT = 400  # characters
 
 
 def parse_molfile(block: str) -> Mol:
