@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -92,21 +93,24 @@ def test_a_module_that_changes_is_read_again(tmp_path: Path) -> None:
 
 
 def test_source_and_import_agree_on_every_component() -> None:
-    script = """
-import inspect, sys
+    kinds = ("encoder", "loss", "target", "scorer", "fitter")
+    script = f"""
+import json, sys
 from molvis_core import registry
 from molvis_core.signatures import read_parameters
-kinds = ("encoder", "loss", "target", "scorer", "fitter")
-found = {c: read_parameters(c.target) for c in registry.components() if c.kind in kinds}
-assert not {"torch", "rdkit", "jax"} & sys.modules.keys()
-variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-for component, read in found.items():
-    true = inspect.signature(registry.load(component.kind, component.name)).parameters.values()
-    wanted = {p.name: p.default for p in true if p.name != "self" and p.kind not in variadic}
-    assert read is not None, component.name
-    assert {n: p.default for n, p in read.items()} == wanted, component.name
-print(len(found))
+chosen = [c for c in registry.components() if c.kind in {kinds}]
+found = {{f"{{c.kind}} {{c.name}}": read_parameters(c.target) for c in chosen}}
+assert not {{"torch", "rdkit", "jax"}} & sys.modules.keys()
+print(json.dumps({{name: {{n: repr(p.default) for n, p in read.items()}} for name, read in found.items()}}))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= len(registry.components("encoder")) > 0
+    read = json.loads(done.stdout)
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    true = {}
+    for component in (c for c in registry.components() if c.kind in kinds):
+        arguments = inspect.signature(registry.load(component.kind, component.name)).parameters.values()
+        wanted = {p.name: repr(p.default) for p in arguments if p.name != "self" and p.kind not in variadic}
+        true[f"{component.kind} {component.name}"] = wanted
+    assert read == true
+    assert len(read) >= len(registry.components("encoder")) > 0

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -28,13 +26,8 @@ def test_stereoisomers_are_the_same_compound_and_others_are_not() -> None:
 
 
 def test_keys_are_the_same_in_every_process() -> None:
-    script = (
-        "from molvis_core.testing import synthetic_structures; from molvis_nn.targets import SameCompound; "
-        "print(SameCompound().collate(synthetic_structures()).key.tolist())"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    here = SameCompound().collate(synthetic_structures()).key.tolist()
-    assert done.stdout.strip() == str(here)
+    keys = SameCompound().collate(synthetic_structures()[:3]).key.tolist()
+    assert keys == [668605011609445829, -461128809160899503, -8745409886106499943]
 
 
 @pytest.mark.full
@@ -42,8 +35,8 @@ def test_keys_of_many_compounds_do_not_collide_and_use_every_bit() -> None:
     rng = np.random.default_rng(0)
     base = structure("CCO")
     letters = np.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
-    names = sorted({"".join(row) for row in letters[rng.integers(0, 26, (100_000, 14))]})
+    names = sorted({"".join(row) for row in letters[rng.integers(0, 26, (20_000, 14))]})
     keys = SameCompound().collate([replace(base, inchikey=f"{name}-UHFFFAOYSA-N") for name in names]).key.numpy()
     assert len(np.unique(keys)) == len(names)
     bits = (keys[:, None] >> np.arange(64)) & 1
-    np.testing.assert_allclose(bits.mean(axis=0), 0.5, atol=0.01)  # six standard deviations of a fair coin
+    np.testing.assert_allclose(bits.mean(axis=0), 0.5, atol=0.0212)  # six standard deviations of a fair coin
