@@ -8,10 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from molvis_core.progress import Progress
-from molvis_core.ties import alike, leading_signs
+from molvis_core.ties import alike
 from molvis_flux.errors import FitError
 from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
 from molvis_flux.fit.problem import FluxProblem
+from molvis_flux.space.steady import leading_signs
 
 PRIOR_SHARE = 1.5
 """Between the barrier's Hessian and the precision of a uniform distribution; exact for an interval."""

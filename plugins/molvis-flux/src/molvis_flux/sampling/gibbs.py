@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from numba import njit
 
-from molvis_core.ties import TIE, product, rounded, steady_basis
+from molvis_core.ties import TIE, product, rounded
+from molvis_flux.space.steady import steady_basis
 
 
 def sample(

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from molvis_core.ties import alike, leading_signs, product, steady_basis
+from molvis_core.ties import alike, product
 from molvis_flux.model.network import Fragment, Network
 from molvis_flux.space.flux_space import FluxSpace
+from molvis_flux.space.steady import leading_signs, steady_basis
 
 Name = tuple[str, str]
 

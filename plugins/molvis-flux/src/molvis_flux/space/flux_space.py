@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from molvis_core.errors import did_you_mean
-from molvis_core.ties import product, spanning_rows
+from molvis_core.ties import product
 from molvis_flux.errors import FluxSpaceError
 from molvis_flux.model.network import Network
 from molvis_flux.space.rational import express
+from molvis_flux.space.steady import spanning_rows
 
 ZERO_WIDTH = 1e-7
 """A range narrower than this, relative to its size, is taken as a point."""
