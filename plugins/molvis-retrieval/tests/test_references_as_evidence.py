@@ -27,17 +27,18 @@ from molvis_retrieval.report import render_report
 
 
 class Remembers:
-    """Knows the compounds whose keys are in a file: both features are 1 for those, and one is not calibrated."""
+    """Knows the compounds whose keys are in a file: a feature is 1 for those, two for all others; one is not fitted."""
 
     accepts = PeakList
-    features = ("known", "fitted")
+    features = ("known", "strange", "familiar")
     usual_weights: Mapping[str, float] = {"known": 3.5}
 
     def __init__(self) -> None:
         self.compounds: frozenset[str] = frozenset()
 
     def __call__(self, query: PeakList, candidates: Sequence[Structure]) -> np.ndarray:
-        return np.array([[float(c.inchikey14 in self.compounds)] * 2 for c in candidates]).reshape(-1, 2)
+        known = np.array([float(c.inchikey14 in self.compounds) for c in candidates])
+        return np.stack([known, 1 - known, known], axis=1)
 
     def with_references(self, path: Path) -> Remembers:
         out = copy.copy(self)
@@ -91,9 +92,20 @@ def test_calibration_leaves_the_query_s_own_compound_out(bundle: Bundle, folder:
     index = make_index(bundle, tmp_path / "index")
     items = [measurement(one, noise=0.6, seed=seed) for one in STRUCTURES for seed in range(2)]
     found = calibrate(more, items, index).weights
-    assert found["liking.fitted"] < -1
+    assert found["liking.strange"] > 1
     assert found["liking.known"] == 3.5
-    assert calibrate(bundle, items, index).weights["liking.fitted"] == 0
+    assert calibrate(bundle, items, index).weights["liking.strange"] == 0
+
+
+def test_likeness_to_a_reference_never_counts_against_a_candidate(
+    bundle: Bundle, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Beside `strange`, its opposite, `familiar` says nothing of its own; fitted freely it would share its weight."""
+    items = [measurement(one, noise=0.6, seed=seed) for one in STRUCTURES for seed in range(2)]
+    with caplog.at_level("INFO", logger="molvis"):
+        found = calibrate(bundle.with_references(folder), items, make_index(bundle, tmp_path / "index")).weights
+    assert found["liking.familiar"] == 0
+    assert "liking.familiar is held at 0" in caplog.text
 
 
 def test_a_weigher_without_references_is_itself(tmp_path: Path, bundle: Bundle, folder: Path) -> None:

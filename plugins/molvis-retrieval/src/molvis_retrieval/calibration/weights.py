@@ -54,7 +54,8 @@ def calibrate(
         ppm: half width of the mass window.
         per_compound: cases of a compound, drawn by `seed`.
         penalty: of squared weights of standardised evidence, so that equal columns share their weight.
-            A cosine's weight is never negative; one that would be is 0, and a warning is logged.
+            The weight of a similarity, a cosine or one to reference spectra, is never negative; one that would be is 0,
+            and a warning is logged where it is a cosine's.
         seed: of the draw.
         progress: called with the compounds done and in all.
         fitted_on: what to say of the data.
@@ -87,7 +88,9 @@ def calibrate(
     usual = _usual(weigh)
     kept = [i for i, name in enumerate(columns) if name in embedded or _fits(name, weigh, compounds, usual)]
     names = [columns[i] for i in kept]
-    weights = _similarities_upwards([(c.values[:, kept], c.truth, c.share) for c in cases], penalty, names, embedded)
+    weights = _similarities_upwards(
+        [(c.values[:, kept], c.truth, c.share) for c in cases], penalty, names, embedded, _of_references(weigh)
+    )
     fitted = dict(zip(names, weights.tolist(), strict=True)) | _alone(cases, penalty, embedded)
     fitted |= usual
     old = {k: v for k, v in bundle.calibration.weights.items() if not _concerns(k, fitted)}
@@ -112,9 +115,16 @@ def _alone(cases: Sequence[_Case], penalty: float, embedded: Sequence[str]) -> d
         return {}
     first = len(embedded)
     alone = _similarities_upwards(
-        [(c.values[:, :first], c.truth, c.share) for c in cases], penalty, embedded, embedded, " alone"
+        [(c.values[:, :first], c.truth, c.share) for c in cases], penalty, embedded, embedded, how=" alone"
     )
     return {f"{m}.alone": w for m, w in zip(embedded, alone.tolist(), strict=True)}
+
+
+def _of_references(weigh: Weigher) -> list[str]:
+    """Columns of the scorers whose evidence is likeness to references."""
+    return [
+        f"{key}.{f}" for key, s in weigh.scorers.items() if isinstance(s.scorer, UsesReferences) for f in s.features
+    ]
 
 
 def _similarities_upwards(
@@ -122,12 +132,20 @@ def _similarities_upwards(
     penalty: float,
     names: Sequence[str],
     embedded: Sequence[str],
+    others: Sequence[str] = (),
     how: str = "",
 ) -> Float[np.ndarray, " f"]:
-    """Weights, none of a cosine below 0: a similarity that counts against a candidate is no evidence."""
-    places = [i for i, name in enumerate(names) if name in embedded]
+    """Weights, none of a similarity below 0: one that counts against a candidate is no evidence.
+
+    References whose votes repeat what other evidence says better would else be subtracted from it, and that would not
+    hold for compounds that are measured already.
+    """
+    places = [i for i, name in enumerate(names) if name in embedded or name in others]
     weights, held = conditional_logit.fit_bounded(cases, penalty, places)
     for place, free in held.items():
+        if names[place] in others:
+            log.info("the weight of %s%s is held at 0; fitted freely it would be %.3g", names[place], how, free)
+            continue
         log.warning(
             "the cosine of %r%s gets weight 0: fitted freely it would count against a candidate (weight %.3g). Its "
             "encoder tells the truth from others of its mass no better than chance: molvis evaluate says how it ranks, "
