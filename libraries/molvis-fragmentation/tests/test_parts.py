@@ -12,9 +12,10 @@ from molvis_core.chemistry.formula import ELECTRON_MASS, ISOTOPE_MASS, formula_m
 from molvis_core.chemistry.structures import parse_smiles, structure
 from molvis_core.errors import StructureError
 from molvis_core.records import PeakList
+from molvis_fragmentation.atoms import SURROUNDINGS, surroundings
 from molvis_fragmentation.cutting import find_halves, intersect
 from molvis_fragmentation.ions import DIMER, DOUBLE, KEPT, PLAIN, forms_of
-from molvis_fragmentation.matching import BEST, COLUMNS, LARGEST_SHIFT, describe, fits
+from molvis_fragmentation.matching import BEST, COLUMNS, CROSSED, LARGEST_SHIFT, NO_BOND, describe, fits
 from molvis_fragmentation.molecule import BOND_CLASSES, molecule
 from molvis_fragmentation.parts import CEILINGS, Parts, parts
 
@@ -138,7 +139,7 @@ def matches(smiles: str, mz: list[float], spectrum: PeakList) -> tuple[Parts, np
     made, forms = parts(smiles), forms_of(spectrum, structure(smiles).exact_mass)
     found = fits(np.array(mz), made.mass, made.hydrogens, made.cost, forms, 10.0, 0.0008, HYDROGEN)
     inside = made.molecule
-    rows, peak = describe(
+    rows, peak, _ = describe(
         *found, forms, made.sets, made.depth, made.cost, made.hydrogens, inside.neighbours, inside.classes, inside.sites
     )
     return made, found[0], peak, [dict(zip(COLUMNS, row, strict=True)) for row in rows.tolist()]
@@ -198,3 +199,33 @@ def test_dimers_break_beside_a_whole_molecule_and_double_charges_halve_the_mass(
 
 def test_an_adduct_that_cannot_be_read_gives_plain_fragments() -> None:
     assert forms_of(ion("what"), 100.0).tolist() == forms_of(ion("[M+H]+"), 100.0).tolist()
+
+
+def test_the_ends_of_broken_bonds_are_an_atom_that_is_kept_and_its_neighbour_that_is_lost() -> None:
+    made, forms = parts(LARGE[0]), forms_of(ion("[M+H]+"), 464.0955)
+    mz = np.unique(made.mass)[::40] + formula_mass("H") - ELECTRON_MASS
+    found = fits(mz, made.mass, made.hydrogens, made.cost, forms, 10.0, 0.0008, HYDROGEN)
+    inside = made.molecule
+    rows, _, ends = describe(
+        *found, forms, made.sets, made.depth, made.cost, made.hydrogens, inside.neighbours, inside.classes, inside.sites
+    )
+    assert len(rows) > 20
+    for row, mine, part in zip(rows, ends.astype(int), found[0][found[0] >= 0], strict=True):
+        word = int(made.sets[part, 0]) | int(made.sets[part, 1]) << 64
+        for place, code in enumerate(row[:CROSSED]):
+            kept, lost = mine[place], mine[CROSSED + place]
+            assert (code == NO_BOND) == (kept == NO_BOND) == (lost == NO_BOND)
+            if code != NO_BOND:
+                assert (word >> int(kept)) & 1
+                assert not (word >> int(lost)) & 1
+                assert inside.classes[kept, lost] == code
+
+
+def test_surroundings_follow_the_atoms_and_reach_three_bonds_far() -> None:
+    mol = parse_smiles(SMALL[7])
+    order = np.random.default_rng(2).permutation(mol.GetNumAtoms()).tolist()
+    np.testing.assert_array_equal(surroundings(Chem.RenumberAtoms(mol, order)), surroundings(mol)[order])
+    near, far = molecule("CCCCCCO").surroundings, molecule("CCCCCCN").surroundings
+    assert near.shape == (7, SURROUNDINGS)
+    np.testing.assert_array_equal(near[:3], far[:3])
+    assert (near[3:] != far[3:]).any(axis=1).all()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -143,9 +142,8 @@ def test_a_query_scores_the_same_alone_and_in_a_batch_of_larger_ones() -> None:
 
     def logits(cases: object, which: Sequence[int]) -> torch.Tensor:
         batch = collate(cases, which)  # pyright: ignore[reportArgumentType]
-        parts = {name: getattr(batch, name).double() for name in ("match", "peaks", "share")}
         with torch.inference_mode():
-            return network(replace(batch, **parts))
+            return network(batch.double())
 
     batched = logits(together, [0, 1, 2])
     for number, one in enumerate(made):

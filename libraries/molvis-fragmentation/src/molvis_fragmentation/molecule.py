@@ -12,6 +12,7 @@ from rdkit import Chem
 
 from molvis_core.chemistry.formula import ISOTOPE_MASS
 from molvis_core.chemistry.structures import parse_smiles
+from molvis_fragmentation.atoms import surroundings
 from molvis_fragmentation.costs import bond_cost
 
 MAX_ATOMS = 128
@@ -55,6 +56,7 @@ class Molecule:
         cost: of the bond between two atoms in hundredths, 0 where there is none; empty where there are no bonds.
         classes: of the bond between two atoms where the first is kept.
         sites: the atoms of each of `SITES`, as sets; then those with an odd number of protons, hydrogens included.
+        surroundings: what stands around each atom.
     """
 
     mass: Float[np.ndarray, " a"]
@@ -66,6 +68,7 @@ class Molecule:
     cost: Int64[np.ndarray, "w w"]
     classes: UInt8[np.ndarray, "w w"]
     sites: UInt64[np.ndarray, "s 2"]
+    surroundings: UInt8[np.ndarray, "a f"]
 
 
 def molecule(smiles: str) -> Molecule:
@@ -105,6 +108,7 @@ def molecule(smiles: str) -> Molecule:
         cost=cost,
         classes=classes,
         sites=np.array([_bits(some) for some in [*found, odd if bonds else []]]),
+        surroundings=surroundings(mol),
     )
 
 

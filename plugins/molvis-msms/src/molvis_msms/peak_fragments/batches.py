@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from molvis_fragmentation.atoms import REACH, SURROUNDINGS
 from molvis_fragmentation.matching import COLUMNS, CROSSED, NO_BOND
 from molvis_msms.peak_fragments.cases import ABSOLUTE, ADDUCTS, INSTRUMENTS, PEAKS, UNKNOWN, Cases
 
@@ -18,6 +19,7 @@ _SITES = slice(_PLACE["basic"], len(COLUMNS))
 _CUTS, _SHIFTS, _FORMS = 4, 9, 4
 MATCH_NUMBERS = _CUTS + _SHIFTS + _FORMS + 7 + 2 * (len(COLUMNS) - _PLACE["basic"])
 PEAK_NUMBERS = 12 + 4 + len(ADDUCTS) + len(INSTRUMENTS) - 1 + 2
+_SCALE = np.repeat(1 / np.arange(1, REACH + 2, dtype=np.float32), SURROUNDINGS // (REACH + 1))
 _ERROR = _CUTS + _SHIFTS + _FORMS
 
 
@@ -48,7 +50,9 @@ class Batch:
 
     Attributes:
         bonds: classes of the broken bonds of all matches, one match after the other.
-        first: where those of each match begin.
+        broken: which match each of them is of.
+        kept, lost: the atoms at its ends.
+        atoms: what stands around each atom of the candidates, as numbers near 1.
         match: numbers of each match.
         token: which token each match is of: its query, candidate and peak as one number.
         peak: which peak of the batch each match is of.
@@ -59,7 +63,10 @@ class Batch:
     """
 
     bonds: Int64[Tensor, " k"]
-    first: Int64[Tensor, " m"]
+    broken: Int64[Tensor, " k"]
+    kept: Int64[Tensor, " k"]
+    lost: Int64[Tensor, " k"]
+    atoms: Float[Tensor, "a s"]
     match: Float[Tensor, "m f"]
     token: Int64[Tensor, " m"]
     peak: Int64[Tensor, " m"]
@@ -68,6 +75,11 @@ class Batch:
     present: Bool[Tensor, "n p"]
     candidate: Bool[Tensor, "n c"]
     truth: Int64[Tensor, " n"]
+
+    def double(self) -> Batch:
+        """The same in double precision."""
+        floats = ("match", "peaks", "share", "atoms")
+        return replace(self, **{name: getattr(self, name).double() for name in floats})
 
 
 def collate(
@@ -99,10 +111,13 @@ def collate(
     rows = np.concatenate([v.rows for v in views])
     codes = rows[:, :CROSSED]
     there = codes != NO_BOND
-    counts = there.sum(axis=1)
+    ends = np.concatenate([v.ends + first for v, first in zip(views, _firsts(views), strict=True)])
     return Batch(
         bonds=torch.from_numpy(codes[there].astype(np.int64)),
-        first=torch.from_numpy(np.cumsum(counts) - counts),
+        broken=torch.from_numpy(np.nonzero(there)[0]),
+        kept=torch.from_numpy(ends[:, :CROSSED][there]),
+        lost=torch.from_numpy(ends[:, CROSSED:][there]),
+        atoms=torch.from_numpy(np.concatenate([v.atoms for v in views]).astype(np.float32) * _SCALE),
         match=torch.from_numpy(_match_numbers(rows, np.concatenate([v.error for v in views]))),
         token=torch.from_numpy(
             np.concatenate([(n * wide + v.owner) * long + v.peak for n, v in enumerate(views)]).astype(np.int64)
@@ -114,6 +129,11 @@ def collate(
         candidate=torch.from_numpy(candidate),
         truth=torch.tensor([v.truth for v in views]),
     )
+
+
+def _firsts(views: Sequence[_View]) -> list[int]:
+    """The first atom of each view, counted within the batch."""
+    return np.cumsum([0, *(len(v.atoms) for v in views[:-1])]).tolist()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -129,6 +149,8 @@ class _View:
     error: np.ndarray
     owner: np.ndarray
     peak: np.ndarray
+    ends: np.ndarray
+    atoms: np.ndarray
 
     @property
     def share(self) -> np.ndarray:
@@ -140,6 +162,7 @@ def _view(cases: Cases, query: int, rng: np.random.Generator | None, how: Distur
     peaks, matches = cases.peaks_of(query), cases.matches_of(query)
     mz, intensity = cases.mz[peaks], cases.intensity[peaks]
     rows, owner, place = cases.rows[matches], cases.candidate[matches], cases.peak[matches]
+    ends = cases.ends[matches].astype(np.int64) + cases.first_atoms(query)[owner][:, None]
     settings, truth = cases.settings[query], int(cases.truth[query])
     kept = ~cases.noise[peaks]
     candidates = np.arange(cases.candidates[query])
@@ -162,7 +185,7 @@ def _view(cases: Cases, query: int, rng: np.random.Generator | None, how: Distur
     use = fitting & kept[place] & (seat[owner] >= 0)
     return _View(
         mz[kept], intensity[kept], settings, candidates, int(seat[truth]), rows[use], error[use], seat[owner[use]],
-        stand[place[use]],
+        stand[place[use]], ends[use], cases.atoms[cases.atoms_of(query)],
     )  # fmt: skip
 
 

@@ -11,8 +11,9 @@ from jaxtyping import Bool, Float, Int64, UInt8
 
 from molvis_core.chemistry.formula import ISOTOPE_MASS
 from molvis_core.records import PeakList, Structure
+from molvis_fragmentation.atoms import SURROUNDINGS
 from molvis_fragmentation.ions import adduct_of, forms_of, polarity
-from molvis_fragmentation.matching import COLUMNS, describe, fits
+from molvis_fragmentation.matching import COLUMNS, CROSSED, describe, fits
 from molvis_fragmentation.parts import parts
 
 PEAKS = 40
@@ -41,6 +42,11 @@ class Cases:
         peak_end: peaks up to and with each query.
         settings: of each spectrum, columns as in `SETTINGS`.
         candidates, truth: how many each query has, and which is true.
+        ends: of the matches, atoms at both ends of the broken bonds, counted within their candidate.
+        atoms: what stands around each atom of each candidate of each query.
+        atom_end: atoms up to and with each query.
+        sizes: atoms of each candidate of each query.
+        size_end: candidates up to and with each query.
     """
 
     rows: UInt8[np.ndarray, "m c"]
@@ -54,17 +60,35 @@ class Cases:
     settings: Float[np.ndarray, "n 5"]
     candidates: Int64[np.ndarray, " n"]
     truth: Int64[np.ndarray, " n"]
+    ends: UInt8[np.ndarray, "m e"]
+    atoms: UInt8[np.ndarray, "a s"]
+    atom_end: Int64[np.ndarray, " n"]
+    sizes: Int64[np.ndarray, " k"]
+    size_end: Int64[np.ndarray, " n"]
 
     def __len__(self) -> int:
         return len(self.truth)
 
     def matches_of(self, query: int) -> slice:
         """Where the matches of a query are."""
-        return slice(int(self.match_end[query - 1]) if query else 0, int(self.match_end[query]))
+        return _of(self.match_end, query)
 
     def peaks_of(self, query: int) -> slice:
         """Where the peaks of a query are."""
-        return slice(int(self.peak_end[query - 1]) if query else 0, int(self.peak_end[query]))
+        return _of(self.peak_end, query)
+
+    def atoms_of(self, query: int) -> slice:
+        """Where the atoms of a query's candidates are."""
+        return _of(self.atom_end, query)
+
+    def first_atoms(self, query: int) -> Int64[np.ndarray, " c"]:
+        """The first atom of each candidate of a query, counted within the query."""
+        sizes = self.sizes[_of(self.size_end, query)]
+        return np.cumsum(sizes) - sizes
+
+
+def _of(ends: Int64[np.ndarray, " n"], query: int) -> slice:
+    return slice(int(ends[query - 1]) if query else 0, int(ends[query]))
 
 
 def join(some: Sequence[Cases]) -> Cases:
@@ -74,7 +98,7 @@ def join(some: Sequence[Cases]) -> Cases:
         ValueError: there is none.
     """
     joined = {f.name: np.concatenate([getattr(one, f.name) for one in some]) for f in fields(Cases)}
-    for name, length in (("match_end", "rows"), ("peak_end", "mz")):
+    for name, length in (("match_end", "rows"), ("peak_end", "mz"), ("atom_end", "atoms"), ("size_end", "sizes")):
         before = np.cumsum([0, *(len(getattr(one, length)) for one in some[:-1])])
         joined[name] = np.concatenate([getattr(one, name) + b for one, b in zip(some, before.tolist(), strict=True)])
     return Cases(**joined)
@@ -110,17 +134,21 @@ def case(
     rows: list[np.ndarray] = [np.zeros((0, len(COLUMNS)), dtype=np.uint8)]
     peak: list[np.ndarray] = [np.zeros(0, dtype=np.int64)]
     owner: list[np.ndarray] = [np.zeros(0, dtype=np.int64)]
+    ends: list[np.ndarray] = [np.zeros((0, 2 * CROSSED), dtype=np.uint8)]
+    atoms: list[np.ndarray] = [np.zeros((0, SURROUNDINGS), dtype=np.uint8)]
     for number, one in enumerate(candidates):
         made, forms = parts(one.smiles), forms_of(spectrum, one.exact_mass)
         found = fits(mz, made.mass, made.hydrogens, made.cost, forms, ppm, ABSOLUTE, ISOTOPE_MASS["H"])
         molecule = made.molecule
-        described, mine = describe(
+        described, mine, broken = describe(
             *found, forms, made.sets, made.depth, made.cost, made.hydrogens, molecule.neighbours, molecule.classes,
             molecule.sites,
         )  # fmt: skip
         rows.append(described)
         peak.append(mine)
         owner.append(np.full(len(mine), number))
+        ends.append(broken)
+        atoms.append(molecule.surroundings)
     return Cases(
         rows=np.concatenate(rows),
         candidate=np.concatenate(owner),
@@ -133,6 +161,11 @@ def case(
         settings=np.array([_settings(spectrum, mz)]),
         candidates=np.array([len(candidates)]),
         truth=np.array([truth]),
+        ends=np.concatenate(ends),
+        atoms=np.concatenate(atoms),
+        atom_end=np.array([sum(map(len, atoms))]),
+        sizes=np.array([len(some) for some in atoms[1:]], dtype=np.int64),
+        size_end=np.array([len(candidates)]),
     )
 
 

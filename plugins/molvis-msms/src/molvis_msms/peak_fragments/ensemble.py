@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -34,8 +33,7 @@ class Ensemble:
 
     def __call__(self, cases: Cases, query: int) -> Float[np.ndarray, " c"]:
         """Logits of the candidates of a query."""
-        batch = collate(cases, [query])
-        batch = replace(batch, match=batch.match.double(), peaks=batch.peaks.double(), share=batch.share.double())
+        batch = collate(cases, [query]).double()
         with torch.inference_mode():
             logits = [network(batch)[0].numpy() for network in self.networks]
         return np.mean(logits, axis=0)

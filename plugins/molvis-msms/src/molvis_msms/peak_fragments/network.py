@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from molvis_fragmentation.atoms import SURROUNDINGS
 from molvis_fragmentation.molecule import BOND_CLASSES
 from molvis_msms.peak_fragments.batches import MATCH_NUMBERS, PEAK_NUMBERS, Batch
 
@@ -28,8 +29,11 @@ class PeakFragmentNetwork(nn.Module):
     def __init__(self, width: int = 128, dropout: float = 0.15) -> None:
         super().__init__()
         inner = 3 * width // 4
-        self.bonds = nn.EmbeddingBag(BOND_CLASSES, width, mode="sum")
+        self.bonds = nn.Embedding(BOND_CLASSES, width)
         nn.init.normal_(self.bonds.weight, std=0.1)
+        self.kept = nn.Linear(SURROUNDINGS, width)
+        self.lost = nn.Linear(SURROUNDINGS, width, bias=False)
+        self.break_ = nn.Linear(width, width, bias=False)
         self.match = nn.Linear(MATCH_NUMBERS, width)
         self.peak = nn.Linear(PEAK_NUMBERS, width)
         self.fit = nn.Sequential(nn.SiLU(), nn.Linear(width, inner), nn.SiLU())
@@ -63,9 +67,16 @@ class PeakFragmentNetwork(nn.Module):
         logit = logit + self.pooled(torch.cat([heads, weighed], dim=-1)).squeeze(-1)
         return logit.masked_fill(~batch.candidate, -1e4)
 
+    def _broken(self, batch: Batch) -> Float[Tensor, "k w"]:
+        """Broken bonds from their classes and from what stands around both ends."""
+        known = self.bonds(batch.bonds)
+        around = self.kept(batch.atoms)[batch.kept] + self.lost(batch.atoms)[batch.lost]
+        return known + self.break_(nn.functional.silu(known + self.dropout(around)))
+
     def _tokens(self, batch: Batch, count: int) -> Float[Tensor, "t e"]:
         """The parts that fit each token as one vector, with how strongly they fit and whether any does."""
-        hidden = self.match(batch.match) + self.bonds(batch.bonds, batch.first)
+        hidden = self.match(batch.match)
+        hidden = hidden.index_add(0, batch.broken, self._broken(batch))
         hidden = self.fit(hidden + self.peak(batch.peaks).flatten(0, 1)[batch.peak])
         strength = self.weight(hidden).squeeze(1).clamp(-15, 15).exp()
         total = torch.zeros(count, dtype=hidden.dtype).index_add(0, batch.token, strength)
