@@ -27,6 +27,7 @@ SECTIONS = {
     "negatives": config.NegativesConfig,
     "train": config.TrainConfig,
     "windows": config.WindowsConfig,
+    "evidence": config.EvidenceConfig,
 }
 OURS = (
     "molvis-ccs",

@@ -153,7 +153,13 @@ def measurement(
 
 
 def make_bundle(
-    folder: Path, *, same: bool = False, scorer: str = "", calibration: Calibration | None = None, name: str = "barcode"
+    folder: Path,
+    *,
+    same: bool = False,
+    scorer: str = "",
+    calibration: Calibration | None = None,
+    name: str = "barcode",
+    cosines: bool = True,
 ) -> Bundle:
     """The bundle on disk. `scorer` is a TOML inline table."""
     text = f"""
@@ -167,6 +173,8 @@ path = "somewhere"
 query = "msms"
 reference = "structure"
 loss = "barcode-softmax"
+[evidence]
+cosines = {str(cosines).lower()}
 """
     states = {"msms": Spelled().state_dict(), "structure": Drawn().state_dict()}
     return save_bundle(folder, parse_config(text), states, calibration=calibration, metadata={"name": name})

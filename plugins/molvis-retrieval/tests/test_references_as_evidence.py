@@ -139,3 +139,16 @@ def test_the_command_takes_references(
     with pytest.raises(ReadError, match="no such file"):
         command([tmp_path / "a.codes"], **options, references=[tmp_path / "no"])  # pyright: ignore[reportArgumentType]
     assert load_bundle(bundle.path).scorers["liking"].compounds == frozenset()
+
+
+def test_cosines_that_are_to_be_silent_count_alone_and_choose_the_shortlist(folder: Path, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "quiet", scorer='{ use = "remembers" }', cosines=False).with_references(folder)
+    items = [measurement(one, noise=0.6, seed=seed) for one in STRUCTURES for seed in range(2)]
+    found = calibrate(bundle, items, make_index(bundle, tmp_path / "index"))
+    assert found.weights["msms"] == 0
+    assert found.weights["msms.alone"] > 0
+    weigher = Weigher(bundle.with_calibration(dataclasses.replace(found, shortlist=2)))
+    query, cosine = {"msms": [items[0].record]}, {"msms": np.array([[0.1, 0.9, 0.2, 0.8]])}
+    scored = weigher.score(query, cosine, lambda near: [STRUCTURES[i] for i in near])
+    assert scored.near.tolist() == [1, 3]
+    assert not scored.cosines["msms"].any()

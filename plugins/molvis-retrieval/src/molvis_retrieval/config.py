@@ -132,6 +132,18 @@ class WindowsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceConfig:
+    """What counts among the candidates of a mass window or of a formula.
+
+    Attributes:
+        cosines: whether embeddings count beside scorers that take the same measurement. Without, they choose which
+            candidates scorers look at, and rank where there are no scorers, as in a search of the whole library.
+    """
+
+    cosines: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class TrainConfig:
     """The loop.
 
@@ -202,6 +214,7 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     negatives: NegativesConfig = field(default_factory=NegativesConfig)
     windows: WindowsConfig = field(default_factory=WindowsConfig)
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     scorers: dict[str, Spec] = field(default_factory=dict)
     name: str = ""
 

@@ -93,8 +93,12 @@ class Weigher:
     def weight(self, modality: str) -> float:
         """The weight of a cosine: one beside scorers, another where embeddings are the only evidence."""
         weights = self.calibration.weights
-        with_scorers = weights.get(modality, START_WEIGHT)
-        return with_scorers if self.scorers else weights.get(f"{modality}.alone", with_scorers)
+        return weights.get(modality, START_WEIGHT) if self.scorers else self.weight_alone(modality)
+
+    def weight_alone(self, modality: str) -> float:
+        """The weight of a cosine where embeddings are the only evidence."""
+        weights = self.calibration.weights
+        return weights.get(f"{modality}.alone", weights.get(modality, START_WEIGHT))
 
     def features(
         self, records: Mapping[str, Sequence[Any]], structures: Sequence[Structure]
@@ -136,30 +140,34 @@ class Weigher:
             cosine: of the records with the candidates, for the modalities that have an encoder.
             structures: of the candidates whose places it is given.
         """
-        shares = {
-            m: self.weight(m) * self.gain(len(values)) * np.asarray(values, dtype=np.float64).mean(axis=0)
+        means = {
+            m: self.gain(len(values)) * np.asarray(values, dtype=np.float64).mean(axis=0)
             for m, values in cosine.items()
         }
-        logits = sum(shares.values(), np.zeros(1))
-        if not shares:
+        if not means:
             raise ScoreError("no embedding to rank by")
-        return self._reranked(records, logits, shares, structures)
+        shares = {m: self.weight(m) * mean for m, mean in means.items()}
+        logits = sum(shares.values(), np.zeros(1))
+        # Cosines that do not count beside scorers still choose what scorers look at.
+        first = logits if logits.any() else sum((self.weight_alone(m) * mean for m, mean in means.items()), logits)
+        return self._reranked(records, logits, first, shares, structures)
 
     def score_without(
         self, records: Mapping[str, Sequence[Any]], count: int, structures: Callable[[np.ndarray], Sequence[Structure]]
     ) -> Scored:
         """The same where no measurement has an encoder, for so many candidates."""
-        return self._reranked(records, np.zeros(count), {}, structures)
+        return self._reranked(records, np.zeros(count), np.zeros(count), {}, structures)
 
     def _reranked(
         self,
         records: Mapping[str, Sequence[Any]],
         logits: np.ndarray,
+        first: np.ndarray,
         shares: dict[str, np.ndarray],
         structures: Callable[[np.ndarray], Sequence[Structure]],
     ) -> Scored:
         count = min(self.calibration.shortlist, len(logits)) if shares else len(logits)
-        near = np.argsort(-logits, kind="stable")[:count]
+        near = np.argsort(-first, kind="stable")[:count]
         if not self.scorers or not count:
             return Scored(logits, shares, near, {})
         added: dict[str, np.ndarray] = {}

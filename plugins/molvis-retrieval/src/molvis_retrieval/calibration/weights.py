@@ -86,13 +86,18 @@ def calibrate(
     if count < 10:
         raise DatasetError(f"{count:.0f} compounds can be used for calibration; at least 10 are wanted")
     usual = _usual(weigh)
-    kept = [i for i, name in enumerate(columns) if name in embedded or _fits(name, weigh, compounds, usual)]
+    silent = [] if bundle.config.evidence.cosines else _beside_scorers(embedded, weigh, compounds)
+    kept = [
+        i
+        for i, name in enumerate(columns)
+        if name not in silent and (name in embedded or _fits(name, weigh, compounds, usual))
+    ]
     names = [columns[i] for i in kept]
     weights = _similarities_upwards(
         [(c.values[:, kept], c.truth, c.share) for c in cases], penalty, names, embedded, _of_references(weigh)
     )
     fitted = dict(zip(names, weights.tolist(), strict=True)) | _alone(cases, penalty, embedded)
-    fitted |= usual
+    fitted |= usual | dict.fromkeys(silent, 0.0)
     old = {k: v for k, v in bundle.calibration.weights.items() if not _concerns(k, fitted)}
     full = np.zeros(len(columns))
     full[kept] = weights
@@ -177,6 +182,14 @@ def _measured(name: str, weigh: Weigher, compounds: Mapping[str, Mapping[str, Se
     if key not in weigh.scorers:
         return False
     return any(weigh.takes(key, m, i.record) for c in compounds.values() for m, items in c.items() for i in items[:1])
+
+
+def _beside_scorers(
+    embedded: Sequence[str], weigh: Weigher, compounds: Mapping[str, Mapping[str, Sequence[Measurement]]]
+) -> list[str]:
+    """Modalities with an encoder whose measurements a scorer takes too."""
+    records = {m: items[0].record for found in compounds.values() for m, items in found.items() if items}
+    return [m for m in embedded if m in records and any(weigh.takes(key, m, records[m]) for key in weigh.scorers)]
 
 
 def _usual(weigh: Weigher) -> dict[str, float]:
