@@ -25,7 +25,7 @@ from molvis_msms.peak_fragments.cases import NOISE, Cases, case, informative_pea
 from molvis_msms.peak_fragments.ensemble import Ensemble, Weights
 from molvis_msms.peak_fragments.network import PeakFragmentNetwork
 from molvis_msms.ranks import hit_rate, loss, mean_over_compounds
-from molvis_nn.loop import Checkpoint, decay_groups, descend, on_cpu, seed_step, set_rate, warmup_cosine
+from molvis_nn.loop import Checkpoint, WeightAverage, decay_groups, descend, on_cpu, seed_step, set_rate, warmup_cosine
 
 log = logging.getLogger("molvis")
 
@@ -45,16 +45,18 @@ class Recipe:
         batch: queries in a step.
         learning_rate: of AdamW at its highest; it falls along a half cosine.
         weight_decay: of AdamW.
+        ema_decay: of the running average of the weights that is judged and kept.
         ppm: tolerance of m/z.
     """
 
     networks: int = 3
     width: int = 128
     dropout: float = 0.15
-    epochs: int = 8
+    epochs: int = 4
     batch: int = 16
     learning_rate: float = 2e-3
-    weight_decay: float = 0.01
+    weight_decay: float = 0.03
+    ema_decay: float = 0.998
     ppm: float = 10.0
 
 
@@ -212,22 +214,27 @@ class _Training:
         if state:
             net.load_state_dict(state["net"])
             optimizer.load_state_dict(state["optimizer"])
+        average = WeightAverage(net, recipe.ema_decay)
+        average.state |= state.get("average", {})
         best, kept = state.get("best", np.inf), state.get("kept", on_cpu(net.state_dict()))
         for epoch in range(state.get("epoch", 0), recipe.epochs):
-            self._epoch(net, optimizer, number, epoch)
-            cost = self._validate(net)
-            log.info("network %d, epoch %d: validation loss %.4f", number + 1, epoch + 1, cost)
-            if cost < best:
-                best, kept = cost, on_cpu(net.state_dict())
+            self._epoch(net, optimizer, average, number, epoch)
+            with average.applied():
+                cost = self._validate(net)
+                log.info("network %d, epoch %d: validation loss %.4f", number + 1, epoch + 1, cost)
+                if cost < best:
+                    best, kept = cost, on_cpu(net.state_dict())
             if checkpoint:
                 now = {
                     "net": net.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch + 1,
-                    "best": best, "kept": kept,
+                    "best": best, "kept": kept, "average": on_cpu(average.state),
                 }  # fmt: skip
                 checkpoint.write({"done": list(done), "state": now})
         return kept
 
-    def _epoch(self, net: nn.Module, optimizer: torch.optim.Optimizer, number: int, epoch: int) -> None:
+    def _epoch(
+        self, net: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage, number: int, epoch: int
+    ) -> None:
         recipe, count = self.recipe, len(self.cases)
         rng = np.random.default_rng([self.seed, 13, number, epoch])
         # Queries with about as many peaks and candidates come together: less is padded.
@@ -242,6 +249,7 @@ class _Training:
             batch = collate(self.cases, batches[which], rng, Disturbance())
             cost = nn.functional.cross_entropy(net(batch), batch.truth)
             descend(cost, optimizer, clip=2.0, where=f"step {step} of network {number + 1}")
+            average.update(step)
             self.say(number * steps + step + 1, recipe.networks * steps, "training networks")
 
     def _validate(self, net: nn.Module) -> float:

@@ -42,7 +42,7 @@ class LearnedFragments:
     features: tuple[str, ...] = ("logit",)
 
     def __init__(
-        self, networks: int = 3, width: int = 128, epochs: int = 8, dropout: float = 0.15, ppm: float = 10.0
+        self, networks: int = 3, width: int = 128, epochs: int = 4, dropout: float = 0.15, ppm: float = 10.0
     ) -> None:
         for name, value in (("networks", networks), ("width", width), ("epochs", epochs), ("ppm", ppm)):
             if not value > 0:
