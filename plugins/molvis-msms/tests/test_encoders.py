@@ -15,6 +15,7 @@ from molvis_core.testing import EncoderContract, synthetic_peaks
 from molvis_msms.encoders.clerms import Clerms
 from molvis_msms.encoders.peak_sum import PeakSum
 from molvis_msms.encoders.sinusoids import sinusoidal
+from molvis_msms.encoders.usual import UsualVector
 
 
 def test_the_sinusoidal_embedding_is_the_published_formula() -> None:
@@ -142,3 +143,35 @@ class TestClermsContract(EncoderContract):
     @pytest.fixture
     def records(self) -> list[PeakList]:
         return synthetic_peaks((3, 12, 40, 7))
+
+
+class TestCentredPeakSumContract(EncoderContract):
+    @pytest.fixture
+    def encoder(self) -> PeakSum:
+        return PeakSum(dim=8, width=16, rows=64, dropout=0.0, centred=True)
+
+
+def test_what_all_spectra_of_a_mass_have_in_common_is_taken_off() -> None:
+    torch.manual_seed(0)
+    usual = UsualVector(4)
+    common = {False: torch.tensor([5.0, 0, 0, 0]), True: torch.tensor([0, 5.0, 0, 0])}
+    mass = torch.linspace(100, 900, 400, dtype=torch.float64)
+    negative = torch.arange(400) % 2 == 1
+    shared = torch.stack([common[bool(one)] for one in negative]) * (mass[:, None] / 500).float()
+    for _ in range(30):
+        left = usual(shared + 0.1 * torch.randn(400, 4), mass, negative)
+    assert left.mean(0).abs().max() < 0.05
+    usual.eval()
+    again = usual(shared, mass, negative)
+    inner = (mass > 150) & (mass < 800)
+    assert again[inner].abs().max() < 0.6
+    assert shared[inner].abs().max() > 5
+
+
+def test_isomers_are_not_taken_off_each_other() -> None:
+    usual = UsualVector(2)
+    vectors = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    together = usual(vectors, torch.tensor([300.0, 300.001], dtype=torch.float64), torch.zeros(2, dtype=torch.bool))
+    np.testing.assert_array_equal(together, vectors)
+    apart = usual(vectors, torch.tensor([300.0, 305.0], dtype=torch.float64), torch.zeros(2, dtype=torch.bool))
+    np.testing.assert_allclose(apart, [[1.0, -1.0], [-1.0, 1.0]], atol=1e-6)

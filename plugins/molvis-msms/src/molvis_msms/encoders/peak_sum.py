@@ -23,6 +23,7 @@ from molvis_core.chemistry.adducts import neutral_mass
 from molvis_core.errors import AdductError, ConfigError
 from molvis_core.records import PeakList
 from molvis_msms.encoders.adducts import ADDUCTS
+from molvis_msms.encoders.usual import UsualVector
 from molvis_msms.preparation import highest_peaks
 from molvis_nn.batches import TensorBatch
 from molvis_nn.layers import residual_blocks, sinusoids, wavelengths
@@ -70,6 +71,8 @@ class PeakSum(nn.Module):
         precursor_jitter: the same of the precursor, so that a theoretical value teaches nothing that a measured one
             does not hold.
         intensity_jitter: standard deviation of the logarithm of the factor on each height.
+        centred: read the peaks and nothing else, and take off the mean vector of other compounds near in mass. A loss
+            with negatives from a library then teaches what peaks say, not what compounds of a mass are measured.
     """
 
     accepts = PeakList
@@ -87,6 +90,7 @@ class PeakSum(nn.Module):
         mz_jitter: float = 5.0,
         precursor_jitter: float = 3.0,
         intensity_jitter: float = 0.3,
+        centred: bool = False,
     ) -> None:
         super().__init__()
         for name, value in (("dim", dim), ("width", width), ("rows", rows), ("top_peaks", top_peaks)):
@@ -99,9 +103,10 @@ class PeakSum(nn.Module):
         self.precursor_jitter, self.intensity_jitter = precursor_jitter, intensity_jitter
         self.table = nn.EmbeddingBag(2 * rows + 2 * _COARSE, width, mode="sum", include_last_offset=True)
         nn.init.normal_(self.table.weight, std=0.05)
-        self.metadata = nn.Linear(_METADATA + 2 * _MASS_WAVES + 3, width)
+        self.metadata = None if centred else nn.Linear(_METADATA + 2 * _MASS_WAVES + 3, width)
         self.blocks = residual_blocks(width, blocks, dropout)
         self.norm, self.dropout, self.out = nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, dim)
+        self.usual = UsualVector(dim) if centred else None
 
     def collate(self, records: Sequence[PeakList]) -> PeakSumBatch:
         """The highest peaks of each record, scaled so that the highest is 1; peaks of height 0 are left out."""
@@ -152,9 +157,12 @@ class PeakSum(nn.Module):
             index.flatten(), table, ends, mode="sum", per_sample_weights=weights.flatten().to(table.dtype),
             include_last_offset=True,
         )  # fmt: skip
-        x = summed + self.metadata(self._context(batch.metadata, mass, precursor, peaks))
-        x = self.out(self.norm(self.blocks(self.dropout(nn.functional.gelu(x)))))
-        return nn.functional.normalize(x.float(), dim=-1)
+        if self.metadata is not None:
+            summed = summed + self.metadata(self._context(batch.metadata, mass, precursor, peaks))
+        x = self.out(self.norm(self.blocks(self.dropout(nn.functional.gelu(summed))))).float()
+        if self.usual is not None:
+            x = self.usual(x, torch.where(mass > 0, mass, precursor), batch.metadata[:, _NEGATIVE] > 0)
+        return nn.functional.normalize(x, dim=-1)
 
     def _rows(self, value: Tensor, prime: int, start: int) -> Tensor:
         hashed = (value / self.bin_width).round().long() * prime % (1 << 32)
@@ -170,6 +178,8 @@ class PeakSum(nn.Module):
 
 _ANALYSERS = ("TOF", "FT", "QQ")
 _METADATA = len(ADDUCTS) + 1 + 2 + 2 + len(_ANALYSERS) + 1
+_NEGATIVE = len(ADDUCTS) + 2
+"""Place of the negative ion mode among the metadata."""
 
 
 def _describe(record: PeakList) -> np.ndarray:
