@@ -15,7 +15,7 @@ from molvis_core.records import PeakList
 from molvis_fragmentation.atoms import SURROUNDINGS, surroundings
 from molvis_fragmentation.cutting import find_halves, intersect
 from molvis_fragmentation.ions import DIMER, DOUBLE, KEPT, PLAIN, forms_of
-from molvis_fragmentation.matching import BEST, COLUMNS, CROSSED, LARGEST_SHIFT, NO_BOND, describe, fits
+from molvis_fragmentation.matching import BEST, COLUMNS, CROSSED, LARGEST_SHIFT, NO_BOND, describe, ends_of_bonds, fits
 from molvis_fragmentation.molecule import BOND_CLASSES, molecule
 from molvis_fragmentation.parts import CEILINGS, Parts, parts
 
@@ -139,7 +139,7 @@ def matches(smiles: str, mz: list[float], spectrum: PeakList) -> tuple[Parts, np
     made, forms = parts(smiles), forms_of(spectrum, structure(smiles).exact_mass)
     found = fits(np.array(mz), made.mass, made.hydrogens, made.cost, forms, 10.0, 0.0008, HYDROGEN)
     inside = made.molecule
-    rows, peak, _ = describe(
+    rows, peak = describe(
         *found, forms, made.sets, made.depth, made.cost, made.hydrogens, inside.neighbours, inside.classes, inside.sites
     )
     return made, found[0], peak, [dict(zip(COLUMNS, row, strict=True)) for row in rows.tolist()]
@@ -206,9 +206,10 @@ def test_the_ends_of_broken_bonds_are_an_atom_that_is_kept_and_its_neighbour_tha
     mz = np.unique(made.mass)[::40] + formula_mass("H") - ELECTRON_MASS
     found = fits(mz, made.mass, made.hydrogens, made.cost, forms, 10.0, 0.0008, HYDROGEN)
     inside = made.molecule
-    rows, _, ends = describe(
+    rows, _ = describe(
         *found, forms, made.sets, made.depth, made.cost, made.hydrogens, inside.neighbours, inside.classes, inside.sites
     )
+    ends = ends_of_bonds(found[0], made.sets, inside.neighbours)
     assert len(rows) > 20
     for row, mine, part in zip(rows, ends.astype(int), found[0][found[0] >= 0], strict=True):
         word = int(made.sets[part, 0]) | int(made.sets[part, 1]) << 64

@@ -72,16 +72,13 @@ def _count(sets, j, site):  # pragma: no cover - compiled
 def describe(
     found, form, shift, error, forms, sets, depth, paid, hydrogens, neighbours, classes, sites
 ):  # pragma: no cover - compiled
-    """A row of `COLUMNS` for each match, the peak of each, and the atoms at both ends of its broken bonds.
-
-    Of these atoms the first `CROSSED` are those that are kept, the others those that are lost; `NO_BOND` for none.
+    """A row of `COLUMNS` for each match, and the peak of each.
 
     `found`, `form`, `shift` and `error` are as `fits` returns them, `forms` as it was given, `sets`, `depth`, `paid`
     and `hydrogens` of the sets in the same order, `neighbours`, `classes` and `sites` of the molecule.
     """
     rows = np.zeros((np.count_nonzero(found >= 0), CROSSED + 19), np.uint8)
     peak = np.zeros(len(rows), np.int64)
-    ends = np.full((len(rows), 2 * CROSSED), NO_BOND, np.uint8)
     r = 0
     for p in range(len(found)):
         for place in range(BEST):
@@ -90,7 +87,7 @@ def describe(
                 break
             v, row = form[p, place], rows[r]
             peak[r] = p
-            bonds = _broken(sets[j, 0], sets[j, 1], neighbours, classes, row, ends[r])
+            bonds = _broken(sets[j, 0], sets[j, 1], neighbours, classes, row)
             r += 1
             gained = shift[p, place] + np.int64(forms[v, 2])
             # An even number of electrons is left where protons and charge are both even, or both odd.
@@ -112,12 +109,12 @@ def describe(
                 inside = _count(sets, j, sites[site])
                 every = count_bits(sites[site, 0]) + count_bits(sites[site, 1])
                 row[CROSSED + 9 + k] = min(every - inside if lost else inside, 255)
-    return rows, peak, ends
+    return rows, peak
 
 
 @numba.njit(cache=True)
-def _broken(lo, hi, neighbours, classes, row, ends):  # pragma: no cover - compiled
-    """Enter the classes of the bonds that leave a set, and the atoms at their ends. Returns how many there are."""
+def _broken(lo, hi, neighbours, classes, row):  # pragma: no cover - compiled
+    """Enter the classes of the bonds that leave a set. Returns how many there are."""
     count = 0
     row[:CROSSED] = NO_BOND
     rest_lo, rest_hi = lo, hi
@@ -127,9 +124,36 @@ def _broken(lo, hi, neighbours, classes, row, ends):  # pragma: no cover - compi
         out_lo, out_hi = neighbours[atom, 0] & ~lo, neighbours[atom, 1] & ~hi
         while out_lo | out_hi:
             if count < CROSSED:
-                other = lowest(out_lo, out_hi)
-                row[count] = classes[atom, other]
-                ends[count], ends[CROSSED + count] = atom, other
+                row[count] = classes[atom, lowest(out_lo, out_hi)]
             count += 1
             out_lo, out_hi = without_lowest(out_lo, out_hi)
     return count
+
+
+@numba.njit(cache=True)
+def ends_of_bonds(found, sets, neighbours):  # pragma: no cover - compiled
+    """The atoms at both ends of the bonds that each match breaks, in the order in which `describe` names the bonds.
+
+    `found` and `sets` are as `describe` takes them. Of each row the first `CROSSED` atoms are kept, the others lost;
+    `NO_BOND` where there is none.
+    """
+    ends = np.full((np.count_nonzero(found >= 0), 2 * CROSSED), NO_BOND, np.uint8)
+    r = 0
+    for p in range(len(found)):
+        for place in range(BEST):
+            j = found[p, place]
+            if j < 0:
+                break
+            lo, hi = sets[j, 0], sets[j, 1]
+            count = 0
+            rest_lo, rest_hi = lo, hi
+            while (rest_lo | rest_hi) and count < CROSSED:
+                atom = lowest(rest_lo, rest_hi)
+                rest_lo, rest_hi = without_lowest(rest_lo, rest_hi)
+                out_lo, out_hi = neighbours[atom, 0] & ~lo, neighbours[atom, 1] & ~hi
+                while (out_lo | out_hi) and count < CROSSED:
+                    ends[r, count], ends[r, CROSSED + count] = atom, lowest(out_lo, out_hi)
+                    count += 1
+                    out_lo, out_hi = without_lowest(out_lo, out_hi)
+            r += 1
+    return ends

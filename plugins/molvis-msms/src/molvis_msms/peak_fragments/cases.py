@@ -13,7 +13,7 @@ from molvis_core.chemistry.formula import ISOTOPE_MASS
 from molvis_core.records import PeakList, Structure
 from molvis_fragmentation.atoms import SURROUNDINGS
 from molvis_fragmentation.ions import adduct_of, forms_of, polarity
-from molvis_fragmentation.matching import COLUMNS, CROSSED, describe, fits
+from molvis_fragmentation.matching import COLUMNS, CROSSED, describe, ends_of_bonds, fits
 from molvis_fragmentation.parts import parts
 
 PEAKS = 40
@@ -140,14 +140,14 @@ def case(
         made, forms = parts(one.smiles), forms_of(spectrum, one.exact_mass)
         found = fits(mz, made.mass, made.hydrogens, made.cost, forms, ppm, ABSOLUTE, ISOTOPE_MASS["H"])
         molecule = made.molecule
-        described, mine, broken = describe(
+        described, mine = describe(
             *found, forms, made.sets, made.depth, made.cost, made.hydrogens, molecule.neighbours, molecule.classes,
             molecule.sites,
         )  # fmt: skip
         rows.append(described)
         peak.append(mine)
         owner.append(np.full(len(mine), number))
-        ends.append(broken)
+        ends.append(ends_of_bonds(found[0], made.sets, molecule.neighbours))
         atoms.append(molecule.surroundings)
     return Cases(
         rows=np.concatenate(rows),
