@@ -53,6 +53,7 @@ _TOP_LEVEL = {
     "train": "the section below",
     "negatives": "the section below",
     "windows": "the section below",
+    "evidence": "the section below",
     "scorers": "a section for each; `use` names the scorer, the other keys are its arguments",
     "name": "what the bundle is called",
 }
