@@ -144,16 +144,21 @@ def ends_of_bonds(found, sets, neighbours):  # pragma: no cover - compiled
             j = found[p, place]
             if j < 0:
                 break
-            lo, hi = sets[j, 0], sets[j, 1]
-            count = 0
-            rest_lo, rest_hi = lo, hi
-            while (rest_lo | rest_hi) and count < CROSSED:
-                atom = lowest(rest_lo, rest_hi)
-                rest_lo, rest_hi = without_lowest(rest_lo, rest_hi)
-                out_lo, out_hi = neighbours[atom, 0] & ~lo, neighbours[atom, 1] & ~hi
-                while (out_lo | out_hi) and count < CROSSED:
-                    ends[r, count], ends[r, CROSSED + count] = atom, lowest(out_lo, out_hi)
-                    count += 1
-                    out_lo, out_hi = without_lowest(out_lo, out_hi)
+            _enter_ends(sets[j, 0], sets[j, 1], neighbours, ends[r])
             r += 1
     return ends
+
+
+@numba.njit(cache=True)
+def _enter_ends(lo, hi, neighbours, row):  # pragma: no cover - compiled
+    """Enter the atoms at both ends of the bonds that leave a set."""
+    count = 0
+    rest_lo, rest_hi = lo, hi
+    while (rest_lo | rest_hi) and count < CROSSED:
+        atom = lowest(rest_lo, rest_hi)
+        rest_lo, rest_hi = without_lowest(rest_lo, rest_hi)
+        out_lo, out_hi = neighbours[atom, 0] & ~lo, neighbours[atom, 1] & ~hi
+        while (out_lo | out_hi) and count < CROSSED:
+            row[count], row[CROSSED + count] = atom, lowest(out_lo, out_hi)
+            count += 1
+            out_lo, out_hi = without_lowest(out_lo, out_hi)

@@ -86,12 +86,9 @@ def calibrate(
     if count < 10:
         raise DatasetError(f"{count:.0f} compounds can be used for calibration; at least 10 are wanted")
     usual = _usual(weigh)
-    silent = [] if bundle.config.evidence.cosines else _beside_scorers(embedded, weigh, compounds)
-    kept = [
-        i
-        for i, name in enumerate(columns)
-        if name not in silent and (name in embedded or _fits(name, weigh, compounds, usual))
-    ]
+    silent = _silent(bundle, embedded, weigh, compounds)
+    counting = [name for name in embedded if name not in silent]
+    kept = [i for i, name in enumerate(columns) if name in counting or _fits(name, weigh, compounds, usual)]
     names = [columns[i] for i in kept]
     weights = _similarities_upwards(
         [(c.values[:, kept], c.truth, c.share) for c in cases], penalty, names, embedded, _of_references(weigh)
@@ -184,10 +181,15 @@ def _measured(name: str, weigh: Weigher, compounds: Mapping[str, Mapping[str, Se
     return any(weigh.takes(key, m, i.record) for c in compounds.values() for m, items in c.items() for i in items[:1])
 
 
-def _beside_scorers(
-    embedded: Sequence[str], weigh: Weigher, compounds: Mapping[str, Mapping[str, Sequence[Measurement]]]
+def _silent(
+    bundle: Bundle,
+    embedded: Sequence[str],
+    weigh: Weigher,
+    compounds: Mapping[str, Mapping[str, Sequence[Measurement]]],
 ) -> list[str]:
-    """Modalities with an encoder whose measurements a scorer takes too."""
+    """Modalities whose cosines are not to count, as a scorer takes their measurements too."""
+    if bundle.config.evidence.cosines:
+        return []
     records = {m: items[0].record for found in compounds.values() for m, items in found.items() if items}
     return [m for m in embedded if m in records and any(weigh.takes(key, m, records[m]) for key in weigh.scorers)]
 
