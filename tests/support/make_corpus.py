@@ -61,6 +61,10 @@ def _spectra() -> None:
         load("writer", "msms-json")(CORPUS / "msms-json" / _put("msms-json", name, "").name, good)
     gym = _tests("plugins/molvis-msms/tests/test_massspecgym.py")
     _put("massspecgym", "a.tsv", "\n".join(["\t".join(gym.HEADINGS), gym.row(), gym.row(mzs="42.0")]) + "\n")
+    recipes = _tests("tests/test_recipes.py")
+    with tempfile.TemporaryDirectory() as folder:
+        records = recipes.nist(Path(folder)).read_text().split("$$$$\n")
+    _put("nist-sdf", "a.sdf", "$$$$\n".join([*records[:2], records[2].replace("[M+H]+", "[M+]"), ""]))
     (CORPUS / "massbank-parquet").mkdir(exist_ok=True)
     msms.table_file(CORPUS / "massbank-parquet" / "a.parquet")
     rows = f"name,smiles,adduct,charge,mz,DTCCSN2,sd\ncaffeine,{ccs.CAFFEINE},[M+H]+,1,195.0877,145.2,0.4\n"

@@ -11,12 +11,12 @@ import typer
 from molvis_core import output
 from molvis_core.text import in_shell
 from molvis_files.arguments import existing
+from molvis_retrieval.commands.evaluate_lists import evaluate_lists
 from molvis_retrieval.commands.found import percent
 from molvis_retrieval.commands.options import Device, Ppm
 
 if TYPE_CHECKING:
     from molvis_retrieval.bundle import Bundle
-    from molvis_retrieval.dataset import Dataset
     from molvis_retrieval.evaluation.ranking import Evaluation
     from molvis_retrieval.evaluation.subsets import Combined
     from molvis_retrieval.index import Index
@@ -29,9 +29,21 @@ def evaluate(
     *,
     data: Annotated[Path, typer.Argument(help="Dataset with the true structures.")],
     library: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option("--library", "-l", help="Structures, or an index made of some; one for each bundle, in order."),
-    ],
+    ] = None,
+    candidate_lists: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of a library: a list of candidates for each compound, JSON as MassSpecGym's, or CSV."
+        ),
+    ] = None,
+    mces: Annotated[
+        bool, typer.Option("--mces", help="With lists: how far the first candidate is from the truth; takes long.")
+    ] = False,
+    table: Annotated[
+        Path | None, typer.Option(help="With lists: write a table in the layout of MassSpecGym's results.")
+    ] = None,
     bundle: Annotated[
         list[str] | None, typer.Option("--bundle", "-b", help="A further bundle; several, to compare them.")
     ] = None,
@@ -69,33 +81,59 @@ def evaluate(
 ) -> None:
     """Measure how often bundles rank the truth first, with 95% intervals."""
     existing(data, what="a dataset")
-    existing(*library, what="a file of structures or an index")
+    existing(*(library or []), what="a file of structures or an index")
+    common: dict[str, Any] = {
+        "fold": fold, "min_peaks": min_peaks, "rerank": rerank, "decoy": decoy, "without": tuple(without or ()),
+        "modality": modality, "device": device,
+    }  # fmt: skip
+    names = _named([*(bundles or []), *(bundle or [])], data)
+    if candidate_lists is not None:
+        given = {
+            "--library": library, "--scope": scope, "--together": together, "--controls": controls,
+            "--precursor-error": precursor_error, "--groups": groups,
+        }  # fmt: skip
+        evaluate_lists(names, data, candidate_lists, table, given, distances=mces, **common)
+    elif together:
+        options = {"fold": fold, "ppm": ppm, "min_peaks": min_peaks, "records": records}
+        _measure_together(_opened(names, library), data, together, options)
+    else:
+        scopes = tuple(scope or ("mass", "formula", "all"))
+        more = {"ppm": ppm, "scopes": scopes, "precursor_error": precursor_error, "controls": controls}
+        _measure(_opened(names, library), data, {**common, **more}, groups=groups)
+
+
+def _named(names: list[str], data: Path) -> list[str]:
+    """The bundles; none is an error."""
+    from molvis_core.errors import ConfigError
+
+    if not names:
+        raise ConfigError(f"no bundle to evaluate: molvis evaluate BUNDLE {in_shell(data)} --library INDEX")
+    return names
+
+
+def _opened(names: Sequence[str], library: Sequence[Path] | None) -> list[tuple[str, Bundle, Index]]:
+    """Bundles with the candidates of each."""
     from molvis_core.errors import ConfigError
     from molvis_retrieval import load_bundle
     from molvis_retrieval.commands.identify import open_library
+
+    if not library:
+        raise ConfigError("no candidates: give --library a file of structures or an index, or give --candidate-lists")
+    libraries = _one_for_each(library, names)
+    opened = [load_bundle(name) for name in names]
+    return [(n, one, open_library(path, one)) for n, one, path in zip(names, opened, libraries, strict=True)]
+
+
+def _measure(
+    bundles: Sequence[tuple[str, Bundle, Index]], data: Path, options: dict[str, Any], *, groups: bool
+) -> None:
+    """Measure retrieval among a library, and show it."""
     from molvis_retrieval.dataset import Dataset
     from molvis_retrieval.evaluation.ranking import evaluate as measure
 
-    names = [*(bundles or []), *(bundle or [])]
-    if not names:
-        raise ConfigError(f"no bundle to evaluate: molvis evaluate BUNDLE {in_shell(data)} --library INDEX")
-    libraries = _one_for_each(library, names)
     dataset = Dataset.open(data)
-    opened = [load_bundle(name) for name in names]
-    indexes = [open_library(path, one) for path, one in zip(libraries, opened, strict=True)]
-    if together:
-        _measure_together(
-            zip(names, opened, indexes, strict=True), dataset, together,
-            {"fold": fold, "ppm": ppm, "min_peaks": min_peaks, "records": records},
-        )  # fmt: skip
-        return
-    options: dict[str, Any] = {
-        "fold": fold, "ppm": ppm, "min_peaks": min_peaks, "scopes": tuple(scope or ("mass", "formula", "all")),
-        "rerank": rerank, "decoy": decoy, "precursor_error": precursor_error, "controls": controls,
-        "without": tuple(without or ()), "modality": modality, "device": device,
-    }  # fmt: skip
     found: list[Evaluation] = []
-    for name, one, index in zip(names, opened, indexes, strict=True):
+    for name, one, index in bundles:
         with output.progress(f"evaluating {name}") as show:
             found.append(measure(one, dataset, index, progress=show, **options))
     if not output.as_json(found):
@@ -114,11 +152,13 @@ def _one_for_each(library: Sequence[Path], names: Sequence[str]) -> Sequence[Pat
 
 
 def _measure_together(
-    bundles: Iterable[tuple[str, Bundle, Index]], dataset: Dataset, modalities: Sequence[str], options: dict[str, Any]
+    bundles: Iterable[tuple[str, Bundle, Index]], data: Path, modalities: Sequence[str], options: dict[str, Any]
 ) -> None:
     """Measure retrieval by every subset of the modalities, and show it."""
+    from molvis_retrieval.dataset import Dataset
     from molvis_retrieval.evaluation.subsets import evaluate_combined
 
+    dataset = Dataset.open(data)
     joint: list[Combined] = []
     for name, one, index in bundles:
         with output.progress(f"evaluating {name}") as show:
