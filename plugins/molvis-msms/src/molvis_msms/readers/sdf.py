@@ -11,7 +11,8 @@ from molvis_core.chemistry.structures import parse_molfile, structure_of
 from molvis_core.errors import ReadError, StructureError
 from molvis_core.records import Measurement
 from molvis_files.opening import lines
-from molvis_msms.fields import measurement, peak
+from molvis_files.spectra import peak
+from molvis_msms.fields import measurement
 from molvis_msms.readers.items import Items
 
 _PEAKS = "mass_spectral_peaks"
