@@ -26,6 +26,7 @@ RESULTS = [
     "data verify data",
     "data split imported",
     "data export data --out exported.mgf",
+    "data export network.toml --out converted.toml",
     "predict ccs-ensemble CCO --column [M+H]+",
     "fit flux-fit network.toml --set samples=50 --set starts=2",
     "library build bundle alcohols.smi --out built",

@@ -69,6 +69,17 @@ def test_what_is_exported_is_imported_again() -> None:
     assert import_files([report.path], "again").imported == {"msms": 6}
 
 
+def test_a_file_is_converted_by_whichever_reader_and_writer_claim_it() -> None:
+    export_file(dataset(), "a.mgf", fold="test")
+    report = export_file("a.mgf", "a.names")
+    assert (report.modality, report.writer, report.measurements) == ("msms", "toy-names", 3)
+    assert Path("a.names").read_text().startswith("msms ")
+    with pytest.raises(DatasetError, match="a file has no folds; import it"):
+        export_file("a.mgf", "b.names", fold="test")
+    with pytest.raises(ReadError, match="no such file"):
+        export_file("b.mgf", "b.names")
+
+
 def test_an_export_that_cannot_be_says_what_there_is() -> None:
     both = dataset("msms", "ccs")
     with pytest.raises(DatasetError, match="it holds ccs, msms; name one of them with --modality"):

@@ -92,26 +92,35 @@ def verify(
 
 
 def export(
-    path: Annotated[Path, typer.Argument(help="The dataset.")],
+    path: Annotated[Path, typer.Argument(help="A dataset, or a file to convert.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write; its ending chooses the writer.")],
     modality: Annotated[
         str | None,
         typer.Option(autocompletion=names("modality"), help="Which one, of a dataset with several."),
     ] = None,
     fold: Annotated[str | None, typer.Option(help="Only this fold: train, val or test.")] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(autocompletion=names("reader"), help="Reader of the file, instead of one chosen by its ending."),
+    ] = None,
     writer: Annotated[
         str | None,
         typer.Option(autocompletion=names("writer"), help="Writer, instead of one chosen by the file's ending."),
     ] = None,
 ) -> None:
-    """Write the measurements of a dataset to a file, in any format that an installed writer knows."""
-    existing(path, what="a dataset")
+    """Write the measurements of a dataset to a file, in any format that an installed writer knows.
+
+    Of a file in place of a dataset everything is written: networks with labelling data and spin systems, which no
+    dataset holds, are converted from one format into another.
+    """
+    existing(path, what="a dataset or a file of measurements")
     writable(out)
     from molvis_retrieval.dataset import Dataset
     from molvis_retrieval.exporting import export_file
 
+    source = Dataset.open(path) if path.is_dir() and not reader else path
     with output.progress("exporting") as show:
-        report = export_file(Dataset.open(path), out, modality=modality, fold=fold, writer=writer, progress=show)
+        report = export_file(source, out, modality=modality, fold=fold, reader=reader, writer=writer, progress=show)
     if not output.as_json(report):
         output.note(f"wrote {report.measurements:,} measurements of {report.modality} to {out} ({report.writer})")
 
