@@ -31,7 +31,7 @@ PICK_TORCH = torch=$(TORCH); \
 	case "$$torch" in \
 		cpu) flag="--torch-backend cpu"; size="1.7 GB" ;; \
 		cuda) flag=""; size="6.5 GB on Linux, most of it CUDA for PyTorch; make TORCH=cpu takes 1.7 GB" ;; \
-		*) echo "error: TORCH is '$$torch'; auto, cpu or cuda is wanted"; exit 1 ;; \
+		*) echo "error: TORCH is '$$torch'; it must be auto, cpu or cuda"; exit 1 ;; \
 	esac
 
 # Without bytecode every process that a test starts would compile PyTorch's sources and ours anew: half of its time.

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-import csv
 import json
 import pickle
 import shlex
-from pathlib import Path
 
 import pytest
 
 from molvis_core.errors import ConfigError, MolvisError, ReadError, WriteError, did_you_mean
 from molvis_core.text import in_cell, in_json, in_page, in_shell, quoted, shortened, visible
-from molvis_retrieval.results import Identification, write_csv
 
 
 @pytest.mark.parametrize(
@@ -102,12 +99,3 @@ def test_markup_goes_into_a_page_as_it_is() -> None:
     assert in_page("\u202ea\n") == "\\u202ea\n"
     assert in_page(Markup("\x1b")) == "\x1b"
     assert in_page(3) == 3
-
-
-def test_a_formula_in_the_title_of_a_query_runs_in_no_spreadsheet(tmp_path: Path) -> None:
-    formula = "=HYPERLINK(A1)"
-    path = tmp_path / "found.csv"
-    write_csv(path, [Identification(formula, "no peaks", spectra=0)])
-    with path.open(encoding="utf-8", newline="") as file:
-        (row,) = csv.DictReader(file)
-    assert row["query"] == f"'{formula}"

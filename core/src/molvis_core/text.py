@@ -33,7 +33,7 @@ def visible(text: str, *, lines: bool = False) -> str:
 
 
 def shortened(text: str, most: int = LONGEST_MESSAGE) -> str:
-    """Text of at most about so many characters: of a longer one the middle is left out, and said to be."""
+    """Text of at most about so many characters: of a longer one the middle is left out, and marked as such."""
     if len(text) <= most:
         return text
     head, tail = most * 2 // 3, most // 4

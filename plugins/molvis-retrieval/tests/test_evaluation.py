@@ -283,8 +283,8 @@ def test_nothing_to_evaluate_is_an_error(bundle: Bundle, index: Index, data: Dat
     ("options", "message"),
     [
         ({"scopes": ("mas",)}, "scope 'mas' is none of mass, formula, all. Did you mean 'mass'?"),
-        ({"ppm": 0.0}, "positive numbers are wanted"),
-        ({"precursor_error": -1.0}, "positive numbers are wanted"),
+        ({"ppm": 0.0}, "both must be positive"),
+        ({"precursor_error": -1.0}, "both must be positive"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(

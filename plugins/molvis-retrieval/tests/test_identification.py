@@ -433,7 +433,7 @@ def test_a_truth_that_the_index_lacks_is_added_for_calibration(bundle: Bundle, t
 
 
 def test_too_few_compounds_to_calibrate_are_an_error(bundle: Bundle, index: Index) -> None:
-    with pytest.raises(DatasetError, match="3 compounds can be used for calibration; at least 10 are wanted"):
+    with pytest.raises(DatasetError, match="3 compounds can be used for calibration; at least 10 are needed"):
         calibrate(bundle, [measurement(s) for s in STRUCTURES[:3]], index)
     with pytest.raises(DatasetError, match="0 compounds"):
         calibrate(bundle, [measurement(s, known=False) for s in STRUCTURES], index)

@@ -157,3 +157,12 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkey
 
 def test_a_summary_counts(some: list[Identification]) -> None:
     assert summary(some) == {"queries": 2, "searched": 1, "problems": 1, "known": 1, "first": 1}
+
+
+def test_a_formula_in_the_title_of_a_query_runs_in_no_spreadsheet(tmp_path: Path) -> None:
+    formula = "=HYPERLINK(A1)"
+    path = tmp_path / "found.csv"
+    write_csv(path, [Identification(formula, "no peaks", spectra=0)])
+    with path.open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["query"] == f"'{formula}"

@@ -309,7 +309,7 @@ def test_together_is_measured_against_each_alone(bundle: Bundle, index: Index, d
 def test_together_needs_two_modalities_and_compounds_that_have_both(
     bundle: Bundle, index: Index, dataset: Dataset
 ) -> None:
-    with pytest.raises(ConfigError, match="two or more are wanted"):
+    with pytest.raises(ConfigError, match="give two or more"):
         evaluate_combined(bundle, dataset, index, ("ir", "ir"))
     with pytest.raises(DatasetError, match="no measurements of 'raman'"):
         evaluate_combined(bundle, dataset, index, ("ir", "raman"))

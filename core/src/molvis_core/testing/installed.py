@@ -23,7 +23,7 @@ OWNERSHIP = "no other distribution claims its files"
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one check of one component said.
+    """The outcome of one check of one component.
 
     Attributes:
         component: kind and name, such as `encoder ir-resnet`; `plugin` and its name for the manifest.

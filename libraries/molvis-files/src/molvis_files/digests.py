@@ -175,7 +175,7 @@ def damage(file: Path, wanted: Sequence[str]) -> list[Damage]:
 
 
 def in_block(number: int) -> str:
-    """What is said of a damaged block."""
+    """The description of a damaged block."""
     return f"block {number} (from byte {number * BLOCK:,} on) is not what was written"
 
 

@@ -130,7 +130,7 @@ def _runs(pid: int, start: int) -> bool:
 
 
 def _started(pid: int) -> int | None:
-    """When a process started; 0 for one that has ended and waits to be collected, None if it cannot be said."""
+    """When a process started; 0 for one that has ended and waits to be collected, None if it is not known."""
     if sys.platform.startswith("linux"):
         # The name of the program, in parentheses, may hold spaces and parentheses itself.
         fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()

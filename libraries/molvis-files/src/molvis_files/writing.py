@@ -120,7 +120,7 @@ def swap_folder(fresh: Path, path: Path) -> None:
 def recover(path: Path) -> None:
     """Put back a folder that stepped aside for a new one whose writer was killed before that took its place.
 
-    To be called before a folder is opened, and before it is said that there is none.
+    To be called before a folder is opened, and before its absence is reported.
     """
     path = _real(path)
     aside: list[tuple[Path, bool]] = []

@@ -488,9 +488,9 @@ def _missing_plugins(raw: Mapping[str, Any]) -> str:
     # The names come from the bundle's author: only what can be a name may stand in a command.
     names = [d for d in missing if _DISTRIBUTION.fullmatch(d)]
     odd = [quoted(d) for d in missing if d not in names]
-    said = ", ".join([*names, *odd])
+    listed = ", ".join([*names, *odd])
     advice = f" If you know and trust them: pip install {' '.join(names)}" if names else ""
-    return f" It was made with plugins that are not installed: {said}.{advice}"
+    return f" It was made with plugins that are not installed: {listed}.{advice}"
 
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")

@@ -45,7 +45,7 @@ class Estimate:
             did so.
         effective: how many independent draws the posterior rests on.
         best: the least-squares fit that started from the posterior, or None where none was made.
-        verdicts: what may be said of each flux.
+        verdicts: how well each flux is determined.
         notes: what is unusual; empty where nothing is.
         problem: empty where the data agree with the network; else why the estimate should not be trusted.
     """

@@ -26,7 +26,7 @@ class MassError:
     or adduct gets 0 as well.
 
     Args:
-        ppm: standard deviation for a run that tells nothing of its own.
+        ppm: standard deviation for a run from which none can be estimated.
     """
 
     accepts = PeakList

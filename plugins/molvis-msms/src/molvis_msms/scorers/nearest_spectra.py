@@ -180,7 +180,7 @@ class NearestSpectra:
         except (OSError, ValueError, KeyError, TypeError, MolvisError) as error:
             raise BundleError(f"{folder}: damaged: {error}") from error
         if len(support) != len(SUPPORT) or not np.isfinite(support).all():
-            raise BundleError(f"{folder / _STATE}: damaged: {len(support)} numbers of support; 3 are wanted")
+            raise BundleError(f"{folder / _STATE}: damaged: {len(support)} numbers of support in place of 3")
         if tolerance != self.tolerance:
             raise BundleError(f"{folder / _STATE}: learned with a tolerance of {tolerance} Da, not {self.tolerance}")
         self._support = support

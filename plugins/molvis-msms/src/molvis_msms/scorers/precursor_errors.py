@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 DEFAULT_WIDTH = 3.0
-"""Standard deviation in ppm where a run tells nothing of its own."""
+"""Standard deviation in ppm for a run from which none can be estimated."""
 LEAST_SPECTRA = 20
 """Different precursors from which offset and width are estimated."""
 MOST_SPECTRA = 300

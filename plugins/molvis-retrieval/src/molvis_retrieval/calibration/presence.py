@@ -34,7 +34,7 @@ KINDS: tuple[Kind, ...] = ("present", "removed", "foreign", "shuffled", "random"
 """With the truth; without; another compound's measurement; peaks from many spectra; peaks at random m/z."""
 
 SHARES: dict[Kind, float] = {"present": 0.5, "removed": 0.5, "foreign": 0.1, "shuffled": 0.1, "random": 0.2}
-"""What each kind weighs: own measurements half and half, false ones enough to be told where nothing fits."""
+"""What each kind weighs: own measurements half and half, false ones enough to be recognised where nothing fits."""
 
 _LEAST = 20
 _NEAREST = 30
@@ -107,7 +107,7 @@ class _Pool:
         if not len(others):
             return None
         away = np.abs(self.place[modality][others] - (getattr(record, "precursor_mz", None) or 0.0))
-        # Where no precursor tells them apart all are equally near, and any is taken.
+        # Where no precursor distinguishes them all are equally near, and any is taken.
         near = others[np.argsort(away + rng.random(len(others)) * 1e-6)[:_NEAREST]]
         other = self.records[modality][int(rng.choice(near))]
         if isinstance(record, PeakList):
@@ -269,8 +269,8 @@ class _Maker:
         asked = {m: [self._made(kind, m, r, candidates.key) for r in some] for m, some in drawn.items()}
         if any(r is None for some in asked.values() for r in some):
             return None
-        told = self._described(asked, [candidates.structures[i] for i in places], candidates.vectors[places])
-        return PresenceCase(candidates.key, kind, told, len(places), sum(len(v) for v in asked.values()), 1.0)
+        features = self._described(asked, [candidates.structures[i] for i in places], candidates.vectors[places])
+        return PresenceCase(candidates.key, kind, features, len(places), sum(len(v) for v in asked.values()), 1.0)
 
     def _draws(self, records: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, list[Any]]]:
         """One record of each modality or of some of them; and all records, where there are several of one."""
@@ -325,7 +325,7 @@ def calibrate_presence(
         per_compound: measurements of a modality that are used.
         seed: of everything drawn.
         progress: called with the compounds done and in all.
-        fitted_on: what to say of the data.
+        fitted_on: description of the data, for the card.
 
     Raises:
         DatasetError: fewer than twenty compounds can be used.
@@ -344,7 +344,7 @@ def fit_presence(cases: Sequence[PresenceCase], *, fitted_on: str = "", seed: in
     if len(compounds) < _LEAST:
         raise DatasetError(
             f"{len(compounds)} compounds can be used to calibrate whether the truth is among the candidates; at least "
-            f"{_LEAST} are wanted, each with another structure of its mass in the library"
+            f"at least {_LEAST} are needed, each with another structure of its mass in the library"
         )
     present = np.array([c.present for c in cases])
     share = np.array([c.share for c in cases])

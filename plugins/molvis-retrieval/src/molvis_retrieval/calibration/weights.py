@@ -58,7 +58,7 @@ def calibrate(
             and a warning is logged where it is a cosine's.
         seed: of the draw.
         progress: called with the compounds done and in all.
-        fitted_on: what to say of the data.
+        fitted_on: description of the data, for the card.
 
     Raises:
         DatasetError: fewer than ten compounds can be used.
@@ -84,7 +84,7 @@ def calibrate(
             progress(done, len(compounds))
     count = sum(c.share for c in cases)
     if count < 10:
-        raise DatasetError(f"{count:.0f} compounds can be used for calibration; at least 10 are wanted")
+        raise DatasetError(f"{count:.0f} compounds can be used for calibration; at least 10 are needed")
     usual = _usual(weigh)
     silent = _silent(bundle, embedded, weigh, compounds)
     counting = [name for name in embedded if name not in silent]
@@ -150,7 +150,7 @@ def _similarities_upwards(
             continue
         log.warning(
             "the cosine of %r%s gets weight 0: fitted freely it would count against a candidate (weight %.3g). Its "
-            "encoder tells the truth from others of its mass no better than chance: molvis evaluate says how it ranks, "
+            "encoder ranks the truth among others of its mass no better than chance: molvis evaluate measures it, "
             "and val_mean_cosine in the run's metrics.csv whether it has collapsed",
             names[place], how, free,
         )  # fmt: skip

@@ -196,7 +196,7 @@ def _check_options(
         if scope not in SCOPES:
             raise ConfigError(f"scope {scope!r} is none of {', '.join(SCOPES)}.{did_you_mean(scope, SCOPES)}")
     if not ppm > 0 or precursor_error < 0:
-        raise ConfigError(f"ppm = {ppm}, precursor_error = {precursor_error}; positive numbers are wanted")
+        raise ConfigError(f"ppm = {ppm}, precursor_error = {precursor_error}; both must be positive")
     for name in without:
         if name not in bundle.scorers:
             known = ", ".join(bundle.scorers) or "none"

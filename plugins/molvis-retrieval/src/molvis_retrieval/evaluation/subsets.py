@@ -109,7 +109,7 @@ def evaluate_combined(
     """
     names = tuple(dict.fromkeys(modalities))
     if len(names) < 2:
-        raise ConfigError(f"modalities = {list(modalities)}; two or more are wanted")
+        raise ConfigError(f"modalities = {list(modalities)}; give two or more")
     index.require(bundle)
     rows = {m: _by_compound(dataset, m, fold, adducts, min_peaks) for m in names}
     run = {m: [dataset.record(m, int(r)) for some in rows[m].values() for r in some] for m in names}
