@@ -1,4 +1,4 @@
-"""`molvis data export` works with any writer, and `molvis predict` with any predictor."""
+"""`molvis data export` works with any writer, and `molvis predict` with any predictor, of numbers or of records."""
 
 from __future__ import annotations
 
@@ -12,13 +12,22 @@ import torch
 import toy
 from torch import Tensor
 
+from molvis_core import output
 from molvis_core.errors import ComponentError, ConfigError, DatasetError, ReadError
-from molvis_core.records import Measurement, Structure, Value
+from molvis_core.records import Measurement, PeakList, Structure, Value
 from molvis_core.testing import offer, toy_component
+from molvis_retrieval.commands.predict import predict
 from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.exporting import export_file
 from molvis_retrieval.importing import import_files, write
-from molvis_retrieval.predicting import predict_structures, write_predictions
+from molvis_retrieval.predicting import (
+    build_predictor,
+    predict_records,
+    predict_structures,
+    summary,
+    write_predictions,
+    write_records,
+)
 
 
 def write_names(path: Path, measurements: Iterable[Measurement]) -> None:
@@ -116,3 +125,55 @@ def test_a_prediction_that_cannot_be_made_says_why() -> None:
     Path("a.ccs.csv").write_text("smiles,adduct,ccs\n,[M+H]+,150\n")
     with pytest.raises(ReadError):
         predict_structures("toy-letters", ["a.ccs.csv"])
+
+
+class Spectra:
+    """Predicts the precursor, at each of the energies that it is made with."""
+
+    accepts = Structure
+    predicts = "msms"
+
+    def __init__(self, energy: str | float = "20", adduct: str = "[M+H]+") -> None:
+        self.energies, self.adduct = [float(one) for one in str(energy).split(",")], adduct
+
+    def records(self, structures: Sequence[Structure]) -> list[list[PeakList]]:
+        return [
+            [PeakList([s.exact_mass], [1.0], s.exact_mass, self.adduct, collision_energy=e) for e in self.energies]
+            for s in structures
+        ]
+
+
+def test_a_predictor_of_spectra_writes_them_with_whichever_writer_claims_the_file() -> None:
+    Path("a.smi").write_text("CCO ethanol\nCO methanol\n")
+    with offer(predictor={"toy-spectra": Spectra}):
+        made = build_predictor("toy-spectra", ["energy=10,40"])
+        found = predict_records(made, ["a.smi"])
+        write_records(Path("a.mgf"), found)
+        with pytest.raises(ConfigError, match="gives records of modality 'msms', not numbers"):
+            predict_structures("toy-spectra", ["C"])
+    assert [(m.name, m.record.collision_energy) for m in found] == [
+        ("ethanol", 10.0), ("ethanol", 40.0), ("methanol", 10.0), ("methanol", 40.0),
+    ]  # fmt: skip
+    assert import_files(["a.mgf"], "again").imported == {"msms": 4}
+    row = summary(found[0])
+    assert (row["structure"], row["collision_energy"], row["highest peaks"]) == ("ethanol", 10.0, "46.0419 (100%)")
+
+
+def test_the_command_hands_adduct_and_energy_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with offer(predictor={"toy-spectra": Spectra}):
+        predict("toy-spectra", ["CCO"], adduct="[M+Na]+", energy="10,40", out=Path("a.msp"))
+        assert "[M+Na]+" in capsys.readouterr().out
+        with output.asked(json=True):
+            predict("toy-spectra", ["CCO"])
+        assert json.loads(capsys.readouterr().out)[0]["peaks"] == [[46.04186, 1.0]]
+        with pytest.raises(ConfigError, match="instrument"):
+            predict("toy-spectra", ["CCO"], instrument="QTOF")
+        with pytest.raises(ConfigError, match="no columns"):
+            predict("toy-spectra", ["CCO"], columns=["one"])
+        predict("toy-spectra", ["CCO"], energy="20", report=Path("a.html"), measured=Path("a.msp"))
+    assert Path("a.msp").read_text().count("Num Peaks: 1") == 2
+    page = Path("a.html").read_text()
+    assert page.count("<svg") == 2
+    assert "not measured" in page  # the measured spectrum is of the sodium adduct
+    with pytest.raises(ConfigError, match="gives numbers, and the page is of spectra"):
+        predict("toy-letters", ["CCO"], report=Path("a.html"))

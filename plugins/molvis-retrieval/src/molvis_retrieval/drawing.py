@@ -59,6 +59,7 @@ def draw_record(
     *,
     modality: str = "",
     reference: Spectrum | None = None,
+    label: str = "reference spectrum of candidate 1",
 ) -> Picture | None:
     """A spectrum or a trace as an SVG whose colours the page chooses; None for records that are not drawn.
 
@@ -67,10 +68,11 @@ def draw_record(
         explained: for peaks: objects with `peak`, `formula`, `ppm` and `smiles`, such as a scorer's `explain` returns.
         modality: of a trace: it decides what the axis shows, and in which direction.
         reference: of peaks: drawn below them, upside down, with the pairs in one colour.
+        label: what the reference is.
     """
     if isinstance(record, PeakList | EiSpectrum) and len(record):
         below = None if reference is None else as_peaks(reference)
-        return _draw_peaks(as_peaks(record), explained, below, caption=_caption(record))
+        return _draw_peaks(as_peaks(record), explained, below, label, caption=_caption(record))
     if isinstance(record, Trace) and len(record):
         return _draw_trace(record, modality)
     return None
@@ -82,7 +84,7 @@ def as_peaks(record: Spectrum) -> PeakList:
 
 
 def _draw_peaks(
-    record: PeakList, explained: Sequence[Any] | None, reference: PeakList | None = None, *, caption: str
+    record: PeakList, explained: Sequence[Any] | None, reference: PeakList | None, label: str, *, caption: str
 ) -> Picture:
     height = _relative(record)
     known = {int(e.peak): e for e in explained or ()}
@@ -101,7 +103,7 @@ def _draw_peaks(
     mirrored = None
     if reference is not None:
         mirrored = match(record, reference)
-        parts += _mirror(reference, mirrored, x)
+        parts += _mirror(reference, mirrored, x, label)
     bottom = 0 if reference is None else _MIRROR
     return Picture(_svg(parts, "mass spectrum", bottom), caption, share, listed, mirrored)
 
@@ -176,7 +178,7 @@ def _caption(record: Spectrum) -> str:
     return " · ".join(escape(visible(t)) for t in known if t)
 
 
-def _mirror(reference: PeakList, mirrored: Match, x: Callable[[float], float]) -> list[str]:
+def _mirror(reference: PeakList, mirrored: Match, x: Callable[[float], float], label: str) -> list[str]:
     """Peaks of a reference spectrum, hanging below the axis and its numbers."""
     height = _relative(reference)
     top, paired = _HEIGHT, set(mirrored.pairs[:, 1].tolist())
@@ -188,7 +190,7 @@ def _mirror(reference: PeakList, mirrored: Match, x: Callable[[float], float]) -
             f'<line class="{"paired" if i in paired else "peak"}" x1="{at:.1f}" x2="{at:.1f}" y1="{top}" '
             f'y2="{top + height[i] * (_MIRROR - 24):.1f}"><title>{words}</title></line>'
         )
-    parts.append(f'<text x="{_LEFT}" y="{top + _MIRROR - 4}">reference spectrum of candidate 1</text>')
+    parts.append(f'<text x="{_LEFT}" y="{top + _MIRROR - 4}">{escape(visible(label))}</text>')
     return parts
 
 

@@ -13,13 +13,17 @@ from typing import Any
 from molvis_core import registry
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ConfigError, ReadError, StructureError, WriteError, did_you_mean
-from molvis_core.interfaces import NamesColumns
+from molvis_core.interfaces import NamesColumns, PredictsRecords
 from molvis_core.progress import Progress
+from molvis_core.records import Measurement, PeakList, Structure
 from molvis_core.text import in_cells
 from molvis_files.measurements import parse_settings, read_measurements
 from molvis_files.writing import write_text
 
-__all__ = ["Prediction", "predict_structures", "write_predictions"]
+__all__ = [
+    "Prediction", "build_predictor", "predict_records", "predict_structures", "summary", "write_predictions",
+    "write_records",
+]  # fmt: skip
 
 _BATCH = 256
 
@@ -54,7 +58,7 @@ def predict_structures(
     """Predictions of every value for every structure, in their order.
 
     Args:
-        name: of the predictor.
+        name: of the predictor, which gives numbers.
         structures: files, or SMILES.
         settings: arguments of the predictor, as `molvis_files.measurements.parse_settings` reads them.
         columns: only these of the predictor's values.
@@ -67,8 +71,9 @@ def predict_structures(
     """
     import torch
 
-    registry.component("predictor", name)
-    made: Any = registry.build("predictor", {"use": name, **parse_settings(settings)}, where="--set")
+    made = build_predictor(name, settings)
+    if isinstance(made, PredictsRecords):
+        raise ConfigError(f"predictor {name!r} gives records of modality {made.predicts!r}, not numbers")
     named = [one for text in structures for one in _records(text, made.accepts)]
     model: Any = made.eval() if isinstance(made, torch.nn.Module) else made
     out: list[Prediction] = []
@@ -83,6 +88,79 @@ def predict_structures(
         if progress:
             progress(min(start + _BATCH, len(named)), len(named))
     return tuple(out)
+
+
+def build_predictor(name: str, settings: Sequence[str] = ()) -> Any:
+    """A predictor with its arguments.
+
+    Args:
+        name: of the predictor.
+        settings: its arguments, as `molvis_files.measurements.parse_settings` reads them.
+
+    Raises:
+        ConfigError: an argument that the predictor does not have.
+        molvis_core.errors.ComponentError: no such predictor.
+    """
+    registry.component("predictor", name)
+    return registry.build("predictor", {"use": name, **parse_settings(settings)}, where="--set")
+
+
+def predict_records(
+    predictor: PredictsRecords, structures: Sequence[str], *, progress: Progress | None = None
+) -> tuple[Measurement, ...]:
+    """Predicted records of every structure under every setting, as measurements with their structures.
+
+    Args:
+        predictor: that `build_predictor` made, and that gives records.
+        structures: files, or SMILES.
+        progress: called with the number of structures that are done and the number in all.
+
+    Raises:
+        ConfigError: text that is no file and no SMILES.
+        molvis_core.errors.ReadError: a file cannot be read.
+    """
+    named = [one for text in structures for one in _records(text, predictor.accepts)]
+    out: list[Measurement] = []
+    for start in range(0, len(named), _BATCH):
+        some = named[start : start + _BATCH]
+        for (label, record), made in zip(some, predictor.records([record for _, record in some]), strict=True):
+            known = record if isinstance(record, Structure) else None
+            out += [Measurement(one, known, predictor.predicts, name=label, source="predicted") for one in made]
+        if progress:
+            progress(min(start + _BATCH, len(named)), len(named))
+    return tuple(out)
+
+
+_HIGHEST = 5
+
+
+def summary(found: Measurement) -> dict[str, Any]:
+    """A predicted record as plain values, for a table or for JSON: what it is of, and of a spectrum its peaks."""
+    record = found.record
+    row: dict[str, Any] = {
+        "structure": found.name, "smiles": found.structure.smiles if found.structure else None,
+    }  # fmt: skip
+    for name in (one.name for one in fields(record)):
+        value = getattr(record, name)
+        if isinstance(value, str | float | int):
+            row[name] = round(value, 6) if isinstance(value, float) else value
+    if isinstance(record, PeakList):
+        peaks = list(zip(record.mz.round(5).tolist(), record.intensity.tolist(), strict=True))
+        highest = sorted(peaks, key=lambda peak: -peak[1])[:_HIGHEST]
+        row["highest peaks"] = ", ".join(f"{mz:.4f} ({100 * height:.0f}%)" for mz, height in highest)
+        row["peaks"] = [[mz, round(height, 5)] for mz, height in peaks]
+    return row
+
+
+def write_records(path: Path, found: Sequence[Measurement]) -> None:
+    """Predicted records by the writer that claims the path's ending.
+
+    Raises:
+        molvis_core.errors.ComponentError: no writer of their modality claims the ending.
+        WriteError: the file cannot be written.
+    """
+    modality = found[0].modality if found else None
+    registry.load("writer", registry.for_suffix("writer", path, modality=modality).name)(path, found)
 
 
 def _records(text: str, accepts: type[Any]) -> Iterator[tuple[str, Any]]:
