@@ -7,14 +7,14 @@ from molvis_core import Component, hookimpl
 
 @hookimpl
 def molvis_components() -> list[Component]:
-    """The modality, its encoders, readers and writers, its scorers, and the commands of reference spectra."""
+    """The modality, its encoders, scorers and predictor, readers and writers, and the commands of reference spectra."""
     modality = Component(
         kind="modality",
         name="msms",
         target="molvis_msms.modality:MSMS",
         summary="Tandem mass spectra: peaks of an isolated ion's fragments.",
     )
-    return [modality, *_encoders(), *_scorers(), *_formats(), *_commands()]
+    return [modality, *_encoders(), *_scorers(), *_predictors(), *_formats(), *_commands()]
 
 
 def _encoders() -> list[Component]:
@@ -66,9 +66,28 @@ def _scorers() -> list[Component]:
         ),
         Component(
             kind="scorer",
+            name="predicted-spectrum",
+            target="molvis_msms.scorers.predicted_spectrum:PredictedSpectrum",
+            summary="Likelihood of the peaks under the spectrum predicted for the candidate; it learns to predict.",
+            cite="10.48550/arXiv.2404.02360",
+        ),
+        Component(
+            kind="scorer",
             name="mass-error",
             target="molvis_msms.scorers.mass_error:MassError",
             summary="Error of the precursor's mass, weighed by offset and width of the run's own errors.",
+        ),
+    ]
+
+
+def _predictors() -> list[Component]:
+    return [
+        Component(
+            kind="predictor",
+            name="msms",
+            target="molvis_msms.forward.predictor:SpectrumPredictor",
+            summary="Spectra of structures at an adduct, an energy and an instrument, from the parts they break into.",
+            cite="10.48550/arXiv.2404.02360",
         ),
     ]
 

@@ -198,6 +198,9 @@ class _Training:
                     }
                 )  # fmt: skip
         average.copy_to(network)
+        with torch.no_grad():  # as they are saved, so that a saved model is the same
+            for value in network.parameters():
+                value.copy_(value.half())
         figures = self.figures(network, strays)
         return ForwardModel(network, strays, Shape(recipe.width, recipe.layers, recipe.parts), figures)
 

@@ -28,6 +28,8 @@ _WEIGHTS, _ABOUT = "forward.safetensors", "forward.json"
 _FORMAT = 1
 _TOGETHER = 16
 """Spectra that are computed at a time."""
+_SORTED = 256
+"""Molecules that are sorted by size before they are computed."""
 LEAST = 0.02
 """Root intensity, relative to the highest peak, of peaks that a predicted spectrum holds."""
 
@@ -178,11 +180,16 @@ class ForwardModel:
             molvis_core.errors.StructureError: RDKit refuses a structure.
         """
         out: list[list[PeakList]] = [[] for _ in structures]
-        for some in _blocks([len(one) for one in settings]):
-            batch = self.collate([structures[i] for i in some], [settings[i] for i in some])
-            made = iter(self.peaks(batch))
-            for i in some:
-                out[i] = [_spectrum(*next(made), setting, least) for setting in settings[i]]
+        for start in range(0, len(structures), _SORTED):
+            places = range(start, min(start + _SORTED, len(structures)))
+            made = {i: pieces(structures[i].smiles, self.shape.parts) for i in places}
+            # Molecules with about as many parts come together: less is padded.
+            order = sorted(places, key=lambda i: len(made[i].parts.mass))
+            for some in _blocks(order, settings):
+                batch = collate([made[i] for i in some], [settings[i] for i in some], self.strays)
+                found = iter(self.peaks(batch))
+                for i in some:
+                    out[i] = [_spectrum(*next(found), setting, least) for setting in settings[i]]
         return out
 
     def collate(self, structures: Sequence[Structure], settings: Sequence[Sequence[Setting]]) -> Batch:
@@ -201,16 +208,16 @@ class ForwardModel:
             yield one, row[: len(one.peaks)]
 
 
-def _blocks(counts: Sequence[int]) -> Iterator[list[int]]:
+def _blocks(order: Sequence[int], settings: Sequence[Sequence[Setting]]) -> Iterator[list[int]]:
     """Molecules one after the other, so many at a time that there are not too many spectra."""
     block: list[int] = []
     number = 0
-    for place, count in enumerate(counts):
-        if block and number + count > _TOGETHER:
+    for place in order:
+        if block and number + len(settings[place]) > _TOGETHER:
             yield block
             block, number = [], 0
         block.append(place)
-        number += count
+        number += len(settings[place])
     if block:
         yield block
 

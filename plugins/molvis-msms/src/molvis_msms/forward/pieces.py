@@ -125,15 +125,19 @@ def _bits(sets: UInt64[np.ndarray, "s 2"], atoms: int) -> Float[np.ndarray, "s a
     return out
 
 
-def _one_hot(value: int, count: int) -> list[int]:
-    return [int(min(max(value, 0), count - 1) == k) for k in range(count)]
+def _one_hot(value: int, count: int) -> tuple[int, ...]:
+    return _ONE[count][min(max(value, 0), count - 1)]
+
+
+_ONE = {count: [tuple(int(k == one) for k in range(count)) for one in range(count)] for count in range(1, 16)}
+_ELEMENT = {symbol: place for place, symbol in enumerate(ELEMENTS)}
+_HYBRID = {Chem.HybridizationType.SP: 0, Chem.HybridizationType.SP2: 1}
 
 
 def _atom(atom: Chem.Atom) -> list[int]:
-    symbol = atom.GetSymbol()
-    element = ELEMENTS.index(symbol) if symbol in ELEMENTS else len(ELEMENTS)
-    hybrid = {Chem.HybridizationType.SP: 0, Chem.HybridizationType.SP2: 1}.get(atom.GetHybridization(), 2)
-    rings = [int(atom.IsInRingSize(size)) for size in _RINGS]
+    element = _ELEMENT.get(atom.GetSymbol(), len(ELEMENTS))
+    hybrid = _HYBRID.get(atom.GetHybridization(), 2)
+    rings = [int(atom.IsInRingSize(size)) for size in _RINGS] if atom.IsInRing() else [0] * len(_RINGS)
     charge = atom.GetFormalCharge()
     return [
         *_one_hot(element, len(ELEMENTS) + 1), *_one_hot(atom.GetDegree(), 5), *_one_hot(atom.GetTotalNumHs(), 5),

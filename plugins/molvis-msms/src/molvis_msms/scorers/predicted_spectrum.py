@@ -1,0 +1,155 @@
+"""`predicted-spectrum`: how like the spectrum predicted for a candidate is to the measured one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from molvis_core.errors import BundleError, ConfigError
+from molvis_core.progress import StageProgress
+from molvis_core.records import PeakList, RankedQuery, Structure
+from molvis_msms.forward.batches import peaks_of
+from molvis_msms.forward.ladder import Ladder, Tolerance, within
+from molvis_msms.forward.learning import Example, Recipe, by_compound, learn
+from molvis_msms.forward.model import ForwardModel, Shape
+from molvis_msms.forward.settings import Setting
+
+BACKGROUND = 0.002
+"""Share of root intensity that any peak has, whatever the candidate: what a peak is worth is measured against it."""
+_TOGETHER = 24
+
+
+class PredictedSpectrum:
+    """Likelihood of the measured peaks under the spectrum that a forward model predicts for a candidate.
+
+    Each peak below the precursor counts by its share of the root intensity: with the logarithm of how much more
+    probable the candidate makes it than a background does, and in a cosine of root intensities. A spectrum without such
+    peaks is no evidence, nor is any before the model has learned.
+
+    Args:
+        width: of the model's layers.
+        layers: of its graph network.
+        epochs: passes over the compounds that it learns from.
+        ppm: tolerance of m/z; it is not less than 3 mDa.
+    """
+
+    accepts = PeakList
+    features: tuple[str, ...] = ("likelihood", "cosine")
+
+    def __init__(self, width: int = 96, layers: int = 4, epochs: int = 10, ppm: float = 15.0) -> None:
+        for name, value in (("width", width), ("layers", layers), ("epochs", epochs), ("ppm", ppm)):
+            if not value > 0:
+                raise ConfigError(f"predicted-spectrum: {name} must be positive, got {value}")
+        self.recipe = Recipe(width=width, layers=layers, epochs=epochs)
+        self.tolerance = Tolerance(ppm, 0.003)
+        self.model: ForwardModel | None = None
+
+    def __call__(self, query: PeakList, candidates: Sequence[Structure]) -> Float[np.ndarray, "m f"]:
+        """A row for each candidate.
+
+        Raises:
+            molvis_core.errors.StructureError: RDKit refuses a candidate.
+        """
+        out = np.zeros((len(candidates), len(self.features)))
+        mz, share = informative(query)
+        if self.model is None or not len(mz):
+            return out
+        for row, (one, shares) in enumerate(predictions(self.model, Setting.of(query), candidates)):
+            out[row] = compare(mz, share, one, shares, self.tolerance)
+        return out
+
+    def learn(
+        self,
+        examples: Sequence[RankedQuery],
+        validation: Sequence[RankedQuery],
+        *,
+        seed: int = 0,
+        progress: StageProgress | None = None,
+        checkpoint: Path | None = None,
+    ) -> dict[str, float]:
+        """Train the forward model on the true structures of queries; returns how well it predicts.
+
+        Raises:
+            molvis_core.errors.TrainingError: there are no queries, or the checkpoint is of other settings.
+        """
+        self.model = learn(
+            _known(examples), _known(validation), self.recipe, seed=seed, progress=progress, folder=checkpoint
+        )
+        return dict(self.model.figures)
+
+    def save(self, folder: Path) -> None:
+        """Write what was learned.
+
+        Raises:
+            BundleError: nothing was learned.
+        """
+        if self.model is None:
+            raise BundleError("predicted-spectrum has learned nothing that could be saved")
+        self.model.save(folder)
+
+    def load(self, folder: Path) -> None:
+        """Take over what was saved.
+
+        Raises:
+            BundleError: a file is missing or damaged, or it is of another width or number of layers.
+        """
+        model = ForwardModel.load(folder)
+        wanted = Shape(self.recipe.width, self.recipe.layers, model.shape.parts)
+        if model.shape != wanted:
+            raise BundleError(
+                f"{folder}: a forward model of width {model.shape.width} and {model.shape.layers} layers; this scorer "
+                f"has width = {wanted.width} and layers = {wanted.layers}"
+            )
+        self.model = model
+
+
+def _known(queries: Sequence[RankedQuery]) -> list[Example]:
+    return by_compound([(one.candidates[one.truth], one.record) for one in queries])
+
+
+def informative(query: PeakList) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
+    """m/z of the peaks below the precursor, and their shares of the root intensity; that of the precursor is left out.
+
+    All candidates have the precursor's mass, and how much of it is left is known of few.
+    """
+    limit = np.inf if query.precursor_mz is None else query.precursor_mz - 0.5
+    mz, heights = peaks_of(query, -1.0)
+    roots = np.sqrt(heights[mz < limit])
+    return mz[mz < limit], roots / max(float(roots.sum()), 1e-12)
+
+
+def predictions(
+    model: ForwardModel, setting: Setting, candidates: Sequence[Structure]
+) -> Iterator[tuple[Ladder, Float[np.ndarray, " g"]]]:
+    """The ladder and the predicted shares of each candidate."""
+    for start in range(0, len(candidates), _TOGETHER):
+        some = candidates[start : start + _TOGETHER]
+        yield from model.peaks(model.collate(some, [[setting]] * len(some)))
+
+
+def compare(
+    mz: Float[np.ndarray, " p"],
+    share: Float[np.ndarray, " p"],
+    one: Ladder,
+    shares: Float[np.ndarray, " g"],
+    tolerance: Tolerance,
+) -> tuple[float, float]:
+    """Mean logarithm of how much more probable peaks are than the background's, and cosine of root intensities.
+
+    Args:
+        mz: of the measured peaks.
+        share: of each.
+        one: the ladder of the candidate.
+        shares: of its peaks.
+        tolerance: of m/z.
+    """
+    below = one.peaks < one.precursor_mz - 0.5
+    peaks, mine = one.peaks[below], shares[below].astype(np.float64)
+    peak, group = within(peaks, mz, tolerance)
+    found = np.bincount(peak, mine[group], minlength=len(mz))
+    likelihood = float(share @ np.log1p(found / BACKGROUND))
+    norm = float(np.sqrt((share @ share) * (mine @ mine)))
+    return likelihood, float(share @ found) / norm if norm > 0 else 0.0
