@@ -15,6 +15,8 @@ import molvis_retrieval
 from molvis_core.chemistry.adducts import neutral_mass
 from molvis_core.records import Measurement
 from molvis_core.testing import PluginContract, synthetic_peaks, synthetic_structures
+from molvis_msms.translation.settings import Settings
+from molvis_msms.translation.translator import Request, Translator
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.calibration.presence import random_peaks
 from molvis_retrieval.config import config_from, fill, read_config
@@ -208,3 +210,17 @@ def test_a_bundle_that_names_components_as_they_were_called_before_loads_without
     assert 'use = "joined"' in (bundle.path / "bundle.toml").read_text(encoding="utf-8")
     assert bundle.config.encoders["msms"]["use"] == "concatenated"
     assert "called" not in caplog.text
+
+
+def test_the_shipped_translation_leaves_less_of_the_ion_the_more_energy_there_is(spectra: list[Measurement]) -> None:
+    translator = Translator.open(molvis_core.load("translation", "massbank"))
+    assert translator.about["fold"] == "train"
+    energies = (10.0, 30.0, 60.0)
+    left: list[list[float]] = []
+    for one in spectra:
+        asked = [Request(one.record, Settings(energy, "QTOF")) for energy in energies]
+        made = translator.translate(asked)
+        near = [np.abs(s.mz - one.record.precursor_mz) < 0.01 for s in made]
+        left.append([float(s.intensity[n].sum() / s.intensity.sum()) for s, n in zip(made, near, strict=True)])
+    mean = np.mean(left, axis=0)
+    assert mean[0] > 0.3 > mean[1] > mean[2]

@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("translation")
     write_mgf(place / "train.mgf", measurements(range(UNSEEN)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "Recipe", lambda epochs: Recipe(epochs=epochs, rate=6e-3))
+        patch.setattr(training, "Recipe", lambda epochs, stop: Recipe(epochs=epochs, stop=stop, rate=6e-3))
         commands.train([place / "train.mgf"], place / "made", fold="train", epochs=30, min_compounds=3)
     return place / "made"
 

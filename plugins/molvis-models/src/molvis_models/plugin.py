@@ -7,7 +7,7 @@ from molvis_core import Component, hookimpl
 
 @hookimpl
 def molvis_components() -> list[Component]:
-    """Presets, the shipped bundle, and the demo's data."""
+    """Presets, the shipped bundle and translation, and the demo's data."""
     return [
         Component(
             kind="preset",
@@ -38,6 +38,12 @@ def molvis_components() -> list[Component]:
             name="massbank",
             target="molvis_models:MASSBANK",
             summary="MS/MS to structure, trained on the openly licensed part of MassBank 2025.05.1.",
+        ),
+        Component(
+            kind="translation",
+            name="massbank",
+            target="molvis_models:TRANSLATION",
+            summary="MS/MS between energies and instruments, trained on open spectra of MassBank 2025.05.1.",
         ),
         Component(
             kind="example",

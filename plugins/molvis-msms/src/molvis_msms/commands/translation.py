@@ -21,6 +21,9 @@ def train(
     ] = None,
     fold: Annotated[str | None, typer.Option(help="Only spectra of this fold, where the files name folds.")] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Each sees every compound once.")] = 60,
+    stop: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many epochs; the learning rate falls over all of them.")
+    ] = None,
     min_compounds: Annotated[
         int, typer.Option(min=1, help="Fragments and losses of fewer compounds are left out.")
     ] = 6,
@@ -37,7 +40,7 @@ def train(
 
     with output.progress("training") as show:
         report = run(
-            spectra, out, reader=reader, fold=fold, epochs=epochs, min_compounds=min_compounds, seed=seed,
+            spectra, out, reader=reader, fold=fold, epochs=epochs, stop=stop, min_compounds=min_compounds, seed=seed,
             resume=resume, progress=show,
         )  # fmt: skip
     if output.as_json(report):

@@ -31,7 +31,8 @@ class Recipe:
     """What is drawn and altered in training.
 
     Attributes:
-        epochs: each sees every compound once.
+        epochs: each sees every compound once; the learning rate falls to zero over them.
+        stop: after so many of them, where that is earlier.
         top_peaks: of a spectrum that are used.
         elsewhere: share of the targets that may be of another laboratory or instrument.
         formula: share of the spectra whose formula is known.
@@ -42,6 +43,7 @@ class Recipe:
     """
 
     epochs: int = 50
+    stop: int = 10**9
     top_peaks: int = 60
     elsewhere: float = 0.3
     formula: float = 0.5
@@ -194,9 +196,10 @@ def learn(
             network.load_state_dict(content["network"])
             optimizer.load_state_dict(content["optimizer"])
             average.state, first = content["average"], content["epoch"]
-    for epoch in range(first, recipe.epochs):
+    last = min(recipe.epochs, recipe.stop)
+    for epoch in range(first, last):
         value = _epoch(network, optimizer, average, lesson, recipe, seed, epoch)
-        if checkpoint and (checkpoint.due(60) or epoch + 1 == recipe.epochs):
+        if checkpoint and (checkpoint.due(60) or epoch + 1 == last):
             checkpoint.write(
                 {"network": on_cpu(network.state_dict()), "optimizer": optimizer.state_dict(),
                  "average": average.state, "epoch": epoch + 1}

@@ -53,7 +53,8 @@ def train(
     *,
     reader: str | None = None,
     fold: str | None = None,
-    epochs: int = 30,
+    epochs: int = 60,
+    stop: int | None = None,
     min_compounds: int = MIN_COMPOUNDS,
     seed: int = 0,
     resume: bool = True,
@@ -66,7 +67,8 @@ def train(
         out: the folder; it must not exist. A checkpoint stands beside it until the training is done.
         reader: name of the reader, instead of choosing one by a file's ending.
         fold: take only spectra of this fold, where the files name folds.
-        epochs: each sees every compound once.
+        epochs: each sees every compound once; the learning rate falls to zero over them.
+        stop: after so many of them, where that is earlier.
         min_compounds: fragments and losses of fewer compounds are left out.
         seed: of everything drawn.
         resume: go on from the checkpoint of an interrupted training, if there is one.
@@ -80,8 +82,10 @@ def train(
     """
     out = Path(out)
     say = progress or (lambda done, total, what: None)
-    if epochs < 1 or min_compounds < 1:
-        raise TrainingError(f"epochs and min_compounds must be positive, got {epochs} and {min_compounds}")
+    if min(epochs, min_compounds, stop or 1) < 1:
+        raise TrainingError(
+            f"epochs, stop and min_compounds must be positive, got {epochs}, {stop} and {min_compounds}"
+        )
     with sole_writer(out):
         recover(out)
         if out.exists():
@@ -98,7 +102,7 @@ def train(
             )
         vocabulary = vocabulary_of(ions, min_compounds, lambda done, total: say(done, total, "formulas of peaks"))
         torch.manual_seed(seed)
-        recipe = Recipe(epochs=epochs)
+        recipe = Recipe(epochs=epochs, stop=stop or epochs)
         translator = Translator.untrained(vocabulary, top_peaks=recipe.top_peaks)
         signature = f"{recipe}\nseed {seed}\ncompounds {len(compounds)}\nformulas {len(vocabulary)}"
         checkpoint = Checkpoint(out.with_name(f"{out.name}.checkpoint"), signature)
@@ -113,15 +117,21 @@ def train(
             sum(isinstance(item, ReadError) for item in items), round(value, 4),
             dict(Counter(m.licence or "not stated" for m in read).most_common()),
         )  # fmt: skip
-        translator.save(out, about=_about(report, paths, fold, epochs, seed))
+        translator.save(out, about=_about(report, paths, fold, recipe, seed))
         checkpoint.path.unlink(missing_ok=True)
     return report
 
 
 def _about(
-    report: TrainReport, paths: Sequence[Path | str], fold: str | None, epochs: int, seed: int
+    report: TrainReport, paths: Sequence[Path | str], fold: str | None, recipe: Recipe, seed: int
 ) -> dict[str, object]:
     return {
-        "sources": [Path(path).name for path in paths], "fold": fold or "", "epochs": epochs, "seed": seed,
-        "compounds": report.compounds, "spectra": report.spectra, "licences": report.licences,
-    }  # fmt: skip
+        "sources": [Path(path).name for path in paths],
+        "fold": fold or "",
+        "epochs": recipe.epochs,
+        "stop": recipe.stop,
+        "seed": seed,
+        "compounds": report.compounds,
+        "spectra": report.spectra,
+        "licences": report.licences,
+    }
