@@ -181,10 +181,10 @@ def baseline(known: Sequence[Example], seconds: float, work: Path | None) -> Bas
 
 
 def speed(predict: Callable[[Sequence[Structure]], object], some: Sequence[Structure]) -> float:
-    """Structures in a second, each seen for the first time, of wall-clock time in one process."""
-    began = time.perf_counter()
+    """Structures in a second of processor time, on one core, each seen for the first time."""
+    began = time.process_time()
     predict(some)
-    return len(some) / (time.perf_counter() - began)
+    return len(some) / (time.process_time() - began)
 
 
 def main() -> None:
@@ -214,7 +214,9 @@ def main() -> None:
     found: dict[str, Any] = {"fold": given.fold, "training_compounds": len(known), "methods": {}}
     fresh = list({case.structure.smiles: case.structure for case in some}.values())[:100]
     setting = Setting("[M+H]+", 20.0, "LC-ESI-QTOF")
-    found["structures_a_second"] = round(speed(lambda s: model.spectra(s, [[setting]] * len(s)), fresh), 1)
+    found["structures_a_second_of_processor_time"] = round(
+        speed(lambda s: model.spectra(s, [[setting]] * len(s)), fresh), 1
+    )
     for name, predict in predictors.items():
         began = time.process_time()
         predicted = [

@@ -13,7 +13,7 @@ from molvis_core.records import Measurement, PeakList
 from molvis_files.drawing import draw_structure
 from molvis_files.writing import write_text
 from molvis_retrieval.drawing import draw_record
-from molvis_retrieval.references import Reference
+from molvis_retrieval.references import Reference, Spectrum
 
 __all__ = ["render_predicted", "write_predicted"]
 
@@ -61,7 +61,7 @@ def render_predicted(
     )
 
 
-def _label(measured: PeakList | None) -> str:
+def _label(measured: Spectrum | None) -> str:
     """What is drawn below: its energy may be another than was predicted for."""
-    energy = None if measured is None else measured.collision_energy
+    energy = measured.collision_energy if isinstance(measured, PeakList) else None
     return "measured" if energy is None else f"measured at {energy:.3g} eV"
