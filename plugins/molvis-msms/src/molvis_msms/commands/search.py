@@ -44,7 +44,7 @@ def search(
         bool,
         typer.Option(
             "--translate",
-            help="Also compare each query as it would look at the energy and instrument of each reference.",
+            help="Experimental: also compare each query as it would look at the settings of each reference.",
         ),
     ] = False,
     translation: Annotated[
