@@ -284,6 +284,15 @@ def test_harder_candidates_come_from_the_library_and_never_are_the_truth(
     assert sum(extra for _, extra in seen) > 0
 
 
+def test_without_a_library_encoders_are_trained_without_harder_negatives(
+    config: RunConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = prepare(replace(config, pairs=(replace(config.pairs[0], negatives=2),)))
+    assert "trained without harder negatives" in caplog.text
+    assert run.library is None
+    assert len(Batches(run)[0].owner) == 0
+
+
 def test_a_batch_holds_distinct_compounds(config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[tuple[int, int]] = []
     made = Batches.__getitem__

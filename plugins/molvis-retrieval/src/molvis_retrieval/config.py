@@ -51,7 +51,8 @@ class PairConfig:
         loss: a component of kind `loss`.
         target: a component of kind `target`: which pairs match, and how well.
         weight: how often batches of this pairing come, relative to the others.
-        negatives: harder candidates for each query, from the library of `[negatives]`. 0 for none.
+        negatives: harder candidates for each query, from the library of `[negatives]`; none, with a warning, where it
+            names no library.
         own_negatives: weight of a second term of the loss in which a query sees only its own structure and its own
             harder candidates: what a search in a mass window will ask of it.
         measured: of a fusion as query: leave out compounds with fewer of its modalities.
@@ -375,10 +376,6 @@ def _check_pair(config: RunConfig, number: int, pair: PairConfig, where: Source)
         raise ConfigError(
             f"{where.at('pairs', number, 'reference')}: pair {number + 1}: a fusion is a query; write "
             f"query = {pair.reference!r}, reference = {pair.query!r}"
-        )
-    if pair.negatives and not config.negatives.path:
-        raise ConfigError(
-            f"{where.at('pairs', number, 'negatives')}: negatives = {pair.negatives} needs [negatives] path"
         )
     if pair.negatives and pair.reference != "structure":
         raise ConfigError(

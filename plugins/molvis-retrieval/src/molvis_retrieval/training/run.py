@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from molvis_retrieval.library import Library
 
 Report = Callable[[TrainingProgress], None]
+
+log = logging.getLogger("molvis")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +101,11 @@ def prepare(config: RunConfig, *, progress: Report | None = None) -> Run:
     losses = tuple(registry.build("loss", p.loss, where="pairs.loss") for p in config.pairs)
     targets = tuple(registry.build("target", p.target, where="pairs.target") for p in config.pairs)
     library, pools, validation_pools = None, {}, {}
+    if not negatives.path and any(pair.negatives for pair in config.pairs):
+        log.warning(
+            "no library is named: encoders are trained without harder negatives of equal mass. Name one with "
+            "--negatives, or as [negatives] path"
+        )
     if negatives.path:
         if progress:
             progress(TrainingProgress(0, 0, 0, settings.epochs, message=f"reading {negatives.path}"))
