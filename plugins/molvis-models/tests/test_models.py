@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from molvis_core.records import Measurement
 from molvis_core.testing import PluginContract, synthetic_peaks, synthetic_structures
 from molvis_msms.translation.settings import Settings
 from molvis_msms.translation.translator import Request, Translator
-from molvis_retrieval.bundle import Bundle
+from molvis_retrieval.bundle import Bundle, verify_bundle
 from molvis_retrieval.calibration.presence import random_peaks
 from molvis_retrieval.config import config_from, fill, read_config
 from molvis_retrieval.index import build_index
@@ -32,9 +33,9 @@ class TestPlugin(PluginContract):
 
 
 SCORES = [
-    [0.396551, 0.381900, 0.202704, 0.051323],
-    [0.065888, -0.021334, 0.039357, -0.031651],
-    [-0.216201, 0.001985, -0.166057, -0.293184],
+    [-0.059510, -0.126501, 0.041799, 0.273393],
+    [-0.196353, -0.153454, 0.200178, 0.179826],
+    [-0.207577, 0.164100, -0.209452, 0.338938],
 ]
 """Of three synthetic spectra and four synthetic structures."""
 
@@ -139,13 +140,6 @@ def test_the_bundle_opens_and_gives_unit_vectors(bundle: Bundle, spectra: list[M
     np.testing.assert_allclose(np.linalg.norm(predicted, axis=1), 1, atol=1e-5)
 
 
-def test_the_bundle_loads_under_the_names_of_its_time_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    found = molvis_retrieval.load_bundle("massbank")
-    assert 'use = "peak-bag"' in (found.path / "bundle.toml").read_text(encoding="utf-8")
-    assert found.config.encoders["msms"]["of"][0]["use"] == "peak-sum"
-    assert caplog.messages == []
-
-
 def test_scores_of_the_bundle_are_those_of_the_day_it_was_made(bundle: Bundle) -> None:
     """Layers may move and be named anew, but the numbers stay: computed before they last did."""
     spectra, structures = synthetic_peaks(sizes=(5, 20, 60)), synthetic_structures(4)
@@ -163,7 +157,10 @@ def test_the_bundle_finds_most_of_the_demo_compounds_among_each_other(
 
 
 def test_the_bundle_is_calibrated_and_says_on_what(bundle: Bundle) -> None:
-    assert bundle.calibration.weights["msms"] > 0
+    weights = bundle.calibration.weights
+    assert weights["msms.alone"] > 0
+    assert weights["msms"] == 0
+    assert {"fragments.logit", "fingerprint.match", "references.nearest"} <= {k for k, v in weights.items() if v > 0}
     assert bundle.calibration.fitted_on
 
 
@@ -202,14 +199,20 @@ def test_nothing_that_ships_names_a_folder_of_the_machine_that_made_it() -> None
 
 
 def test_a_bundle_that_names_components_as_they_were_called_before_loads_without_a_warning(
-    caplog: pytest.LogCaptureFixture,
+    bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from molvis_retrieval import load_bundle
-
-    bundle = load_bundle("massbank")
-    assert 'use = "joined"' in (bundle.path / "bundle.toml").read_text(encoding="utf-8")
-    assert bundle.config.encoders["msms"]["use"] == "concatenated"
-    assert "called" not in caplog.text
+    old = tmp_path / "old"
+    shutil.copytree(bundle.path, old)
+    text = (old / "bundle.toml").read_text(encoding="utf-8")
+    for now, before in (("concatenated", "joined"), ("peak-sum", "peak-bag")):
+        assert f'use = "{now}"' in text
+        text = text.replace(f'use = "{now}"', f'use = "{before}"')
+    (old / "bundle.toml").write_text(text, encoding="utf-8")
+    verify_bundle(old, accept=True)
+    found = molvis_retrieval.load_bundle(old)
+    assert found.config.encoders["msms"]["use"] == "concatenated"
+    assert found.config.encoders["msms"]["of"][0]["use"] == "peak-sum"
+    assert caplog.messages == []
 
 
 def test_the_shipped_translation_leaves_less_of_the_ion_the_more_energy_there_is(spectra: list[Measurement]) -> None:
