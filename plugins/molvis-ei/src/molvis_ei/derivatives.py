@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +18,10 @@ from rdkit import Chem
 from rdkit.Chem import rdChemReactions
 
 from molvis_core.chemistry.structures import parse_smiles
-from molvis_core.records import Structure
+from molvis_core.records import EiSpectrum
 
 SILYL = {"TMS": "[Si](C)(C)C", "TBDMS": "[Si](C)(C)C(C)(C)C"}
 """Groups by name, as the SMILES of what takes the place of a hydrogen."""
-LOST_RADICAL = {"TMS": 15, "TBDMS": 57}
-"""What the molecular ion of such a derivative loses first, in Da: CH3 or C4H9."""
 MOST_GROUPS = 12
 """Silyl groups of one molecule: eleven are known of sugars."""
 _MOST_FORMS = 10
@@ -215,23 +213,55 @@ def nominal_mass(smiles: str) -> int:
     return total
 
 
-def underivatised(form: Form, candidate: Structure) -> tuple[Structure, str]:
-    """The compound that an answer names, and the derivative that was measured."""
-    return candidate, form.name or ("as drawn" if "[Si]" in candidate.smiles else "")
+def readings(spectrum: EiSpectrum, unit: Float[np.ndarray, " mass"]) -> tuple[Stated | None, ...]:
+    """What a spectrum may be of: what its source states, or else the compound as it is, and silylated where it has the
+    ions of silyl groups.
+
+    Args:
+        spectrum: whose source may state a derivative.
+        unit: its heights at unit masses.
+    """
+    if spectrum.derivative is not None:
+        return (parse_derivative(spectrum.derivative),)
+    return (None, Stated("TMS", None, None)) if is_silylated(unit) else (None,)
 
 
-def is_silylated(unit: Float[np.ndarray, " mass"]) -> str:
-    """`TMS` or `TBDMS` where a spectrum has the ions of such groups; else empty.
+def forms_of(smiles: str, possible: Sequence[Stated | None]) -> tuple[Form, ...]:
+    """The forms of a molecule under any of several readings, each once.
 
-    m/z 73 is Si(CH3)3+, 147 is (CH3)2Si=O-Si(CH3)3+ of two TMS groups, 75 is HO=Si(CH3)2+ of one. TBDMS has 73 and 75,
-    and above the half of the mass range a large [M-57]+.
+    Raises:
+        molvis_core.errors.StructureError: RDKit refuses the SMILES.
+    """
+    found = {form.smiles: form for stated in possible for form in forms(smiles, stated)}
+    return tuple(found.values())
+
+
+def likely_form(found: Sequence[Form], unit: Float[np.ndarray, " mass"]) -> Form:
+    """Of several forms the one whose molecular ion, or what that loses first, is highest; else that of most groups.
+
+    Args:
+        found: at least one.
+        unit: heights at unit masses.
+    """
+
+    def height(mass: int) -> float:
+        return float(unit[mass]) if 0 < mass < len(unit) else 0.0
+
+    scores = [height(form.mass) + height(form.mass - 15) + 1e-3 * place for place, form in enumerate(found)]
+    return found[int(np.argmax(scores))]
+
+
+def is_silylated(unit: Float[np.ndarray, " mass"]) -> bool:
+    """Whether a spectrum has the ions of trimethylsilyl groups.
+
+    m/z 73 is Si(CH3)3+, 147 is (CH3)2Si=O-Si(CH3)3+ of two groups, 75 is HO=Si(CH3)2+ of one. m/z 73 has a tenth of its
+    height beside it, by the isotopes of silicon and carbon. In spectra that begin above it, 147 has to do.
 
     Args:
         unit: heights at unit masses from 0, the largest 1.
     """
-    ions = {mass: float(unit[mass]) if mass < len(unit) else 0.0 for mass in (73, 74, 75, 115, 147)}
-    # The isotopes of silicon, 5.1% of 29Si and carbon's, put a tenth of m/z 73 beside it.
-    paired = ions[74] > 0.04 * ions[73]
-    if ions[147] > 0.05 or (ions[73] > 0.2 and paired) or ions[75] > 0.5:
-        return "TMS"
-    return ""
+    ions = {mass: float(unit[mass]) if mass < len(unit) else 0.0 for mass in (73, 74, 75, 147, 148)}
+    if not unit[:80].any():
+        return ions[147] > 0.1 and ions[148] > 0.08 * ions[147]
+    isotopes = 0.04 * ions[73] < ions[74] < 0.25 * ions[73]
+    return (ions[73] > 0.2 and isotopes) or (ions[147] > 0.05 and ions[73] > 0.05) or ions[75] > 0.7

@@ -7,7 +7,7 @@ from molvis_core import Component, hookimpl
 
 @hookimpl
 def molvis_components() -> list[Component]:
-    """The modality, its readers and its encoder."""
+    """The modality, its readers, encoder and predictor, and its scorers."""
     return [
         Component(
             kind="modality",
@@ -21,6 +21,30 @@ def molvis_components() -> list[Component]:
             target="molvis_ei.encoder:EiUnit",
             summary="Heights at unit masses through a residual network.",
         ),
+        Component(
+            kind="predictor",
+            name="ei-spectrum",
+            target="molvis_ei.predictor:EiSpectrumPredictor",
+            summary="Electron ionization spectra of structures and of their derivatives.",
+            cite="10.1021/acscentsci.9b00085",
+        ),
+        _scorer(
+            "ei-forward", "forward:EiForward", "Similarity to the spectrum that a network predicts for the candidate.",
+            cite="10.1021/acscentsci.9b00085",
+        ),
+        _scorer(
+            "ei-fragments", "fragments:EiFragments",
+            "Shares of the intensity that parts of the candidate explain at unit masses.",
+        ),
+        _scorer(
+            "ei-neighbours", "neighbours:EiNeighbours",
+            "Known spectra of the candidate, and votes of the known spectra that are most like the query.",
+            cite="10.1016/1044-0305(94)87009-8",
+        ),
+        _scorer(
+            "retention-index", "retention:RetentionIndex",
+            "Likelihood of the retention index under the one predicted for the candidate.",
+        ),
         _reader("ei-msp", "msp:read_msp", "MSP libraries of EI spectra.", "msp:is_ei_msp", ".msp"),
         _reader("ei-massbank", "massbank:read_massbank", "MassBank records of EI.", "massbank:is_ei_massbank", ".txt"),
         _reader(
@@ -31,6 +55,10 @@ def molvis_components() -> list[Component]:
             "ei-parquet", "parquet:read_parquet", "Tables of EI spectra.", "parquet:is_ei_table", ".parquet"
         ),
     ]  # fmt: skip
+
+
+def _scorer(name: str, target: str, summary: str, cite: str = "") -> Component:
+    return Component("scorer", name, f"molvis_ei.scorers.{target}", summary, modality="ei", cite=cite)
 
 
 def _reader(name: str, target: str, summary: str, recognises: str, *suffixes: str, cite: str = "") -> Component:

@@ -7,8 +7,8 @@ from jaxtyping import Float, Int64
 
 from molvis_core.records import EiSpectrum
 
-MASSES = 800
-"""Unit masses from 0: what is heavier is left out. Of 12,110 records of MassBank one in 200 has a higher peak."""
+MASSES = 700
+"""Unit masses from 0: what is heavier is left out."""
 BELOW = 0.3
 """How far below a whole number, in Da, the m/z of an ion of that mass number is at most; above it up to 0.7.
 

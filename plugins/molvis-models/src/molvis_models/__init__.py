@@ -9,6 +9,7 @@ from molvis_core.lazy import lazy_names
 _HERE = Path(__file__).parent
 
 DEFAULT = _HERE / "presets" / "default.toml"
+EI = _HERE / "presets" / "ei.toml"
 IR = _HERE / "presets" / "ir.toml"
 JOINT = _HERE / "presets" / "joint.toml"
 PNNL_2024 = _HERE / "presets" / "pnnl-2024.toml"

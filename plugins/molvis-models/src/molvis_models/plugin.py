@@ -23,6 +23,12 @@ def molvis_components() -> list[Component]:
         ),
         Component(
             kind="preset",
+            name="ei",
+            target="molvis_models:EI",
+            summary="Electron ionization spectra against structures, with retention indices; preliminary.",
+        ),
+        Component(
+            kind="preset",
             name="joint",
             target="molvis_models:JOINT",
             summary="Infrared and MS/MS spectra against structures and each other, cross sections by likelihood.",

@@ -1,0 +1,1 @@
+"""A network from a structure to its electron ionization spectrum."""

@@ -1,0 +1,1 @@
+"""Evidence for candidates from electron ionization spectra, one scorer a module."""
