@@ -28,7 +28,7 @@ class EiSpectrumPredictor:
     accepts = Structure
     predicts = "ei"
 
-    def __init__(self, weights: str, derivative: str = "", width: int = 384, blocks: int = 1) -> None:
+    def __init__(self, weights: str, derivative: str = "", width: int = 256, blocks: int = 1) -> None:
         stated = parse_derivative(derivative)
         if derivative and stated is None:
             raise ConfigError(f"ei-spectrum: derivative {derivative!r} is none that is known; write 2 TMS or 1 MeOX")

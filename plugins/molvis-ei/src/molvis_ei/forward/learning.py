@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from molvis_core.errors import TrainingError
 from molvis_core.records import RankedQuery
 from molvis_ei.derivatives import Form, forms_of, likely_form, readings
-from molvis_ei.forward.network import FormBatch, ForwardNetwork, collate
+from molvis_ei.forward.network import ForwardNetwork, collate
 from molvis_ei.preparation import unit_spectrum, weighed
 from molvis_nn.loop import decay_groups, descend, on_cpu, seed_step, set_rate, warmup_cosine
 
@@ -119,7 +119,7 @@ def learn(
 def _loss(network: ForwardNetwork, lesson: Lesson, rows: np.ndarray) -> Tensor:
     """One minus the cosine of what is predicted and what was measured, substructures left out at random."""
     batch = collate([lesson.forms[i] for i in rows.tolist()])
-    kept = FormBatch(batch.mass, batch.counts * (torch.rand_like(batch.counts) > 0.1))
+    kept = replace(batch, counts=batch.counts * (torch.rand_like(batch.counts) > 0.1))
     cosine = (network(kept) * lesson.spectra[rows]).sum(dim=1)
     share = lesson.share[rows]
     return ((1 - cosine) * share).sum() / share.sum()

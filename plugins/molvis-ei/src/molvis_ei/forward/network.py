@@ -31,11 +31,15 @@ class FormBatch(TensorBatch):
 
     Attributes:
         mass: nominal mass of each.
-        counts: log(1 + count) of its substructures.
+        places: of the substructures of all, one structure after another.
+        counts: log(1 + count) of each.
+        start: where the substructures of each structure begin.
     """
 
     mass: Int64[Tensor, " n"]
-    counts: Float[Tensor, "n bits"]
+    places: Int64[Tensor, " k"]
+    counts: Float[Tensor, " k"]
+    start: Int64[Tensor, " n"]
 
 
 def collate(forms: Sequence[Form]) -> FormBatch:
@@ -44,12 +48,12 @@ def collate(forms: Sequence[Form]) -> FormBatch:
     Raises:
         molvis_core.errors.StructureError: RDKit refuses one of them.
     """
-    counts = np.zeros((len(forms), BITS), dtype=np.float32)
-    for row, form in zip(counts, forms, strict=True):
-        places, values = substructures(form.smiles)
-        row[places] = values
+    found = [substructures(form.smiles) for form in forms]
+    places = np.concatenate([np.empty(0, dtype=np.int64), *(p for p, _ in found)])
+    counts = np.concatenate([np.empty(0), *(c for _, c in found)]).astype(np.float32)
+    start = np.cumsum([0, *(len(p) for p, _ in found)])[: len(forms)]
     masses = np.array([form.mass for form in forms], dtype=np.int64).reshape(-1)
-    return FormBatch(torch.from_numpy(masses), torch.from_numpy(counts))
+    return FormBatch(*(torch.from_numpy(one) for one in (masses, places, counts, start)))
 
 
 class ForwardNetwork(nn.Module):
@@ -63,13 +67,14 @@ class ForwardNetwork(nn.Module):
 
     def __init__(self, width: int, blocks: int, dropout: float) -> None:
         super().__init__()
-        self.enter, self.dropout = nn.Linear(BITS, width), nn.Dropout(dropout)
+        self.enter, self.dropout = nn.EmbeddingBag(BITS, width, mode="sum"), nn.Dropout(dropout)
+        nn.init.normal_(self.enter.weight, std=0.1)
         self.blocks = residual_blocks(width, blocks, dropout)
         self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, 3 * MASSES)
 
     def forward(self, batch: FormBatch) -> Float[Tensor, "n mass"]:
         """What would be measured, as `molvis_ei.preparation.weighed` makes it."""
-        hidden = self.dropout(torch.relu(self.enter(batch.counts)))
+        hidden = self.dropout(torch.relu(self.enter(batch.places, batch.start, batch.counts)))
         up, down, gate = self.out(self.norm(self.blocks(hidden))).chunk(3, dim=1)
         lost = batch.mass[:, None] + _ABOVE - torch.arange(MASSES, device=batch.mass.device)
         inside = (lost >= 0) & (lost < MASSES)

@@ -43,7 +43,7 @@ class EiForward:
     any_mass = True
     features: tuple[str, ...] = ("similarity", "standing")
 
-    def __init__(self, width: int = 384, blocks: int = 1, epochs: int = 24, dropout: float = 0.25) -> None:
+    def __init__(self, width: int = 256, blocks: int = 1, epochs: int = 16, dropout: float = 0.25) -> None:
         for name, value in (("width", width), ("epochs", epochs)):
             if value < 1:
                 raise ConfigError(f"ei-forward: {name} must be a positive whole number, got {value}")
