@@ -2,7 +2,7 @@
 
     python benchmarks/ei.py ei.parquet [ei_noncommercial.parquet] --candidates BOTH... --work WORK --fold val
 
-Trains the preset `ei` on the fold `train` of the tables, calibrates it on `val` among candidates of any mass, and ranks
+Trains the preset `ei` on the fold `train` of the tables, calibrates it on `val` among candidates of nearly its mass, and ranks
 the compounds of a fold in the library of all compounds of `--candidates`. A bundle is trained once in WORK.
 """
 
@@ -33,8 +33,8 @@ from molvis_retrieval.importing import import_files
 from molvis_retrieval.index import Index, build_index
 from molvis_retrieval.library import Library
 
-ANY_MASS = 1e6
-"""Half width in ppm of a window around a mass M that reaches from 0 to 2 M."""
+NEAR = 20_000.0
+"""Half width in ppm of the window that weights are fitted in: some hundred candidates, so that none is left out."""
 
 
 def main() -> None:
@@ -43,18 +43,21 @@ def main() -> None:
     parser.add_argument("--candidates", type=Path, nargs="+", required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--fold", default="val")
+    parser.add_argument("--only", help="Rank spectra of this one of the candidates' tables alone.")
     parser.add_argument("--most", type=int, default=400, help="Spectra of each table that are ranked, drawn by seed 0.")
     parser.add_argument("--calibrated", type=int, default=250, help="Spectra of the validation fold to calibrate on.")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     bundle, index = prepared(options)
     out: dict[str, object] = {"bundle": [p.name for p in options.tables], "candidates": len(index.library)}
-    for table in options.candidates:
+    for table in (t for t in options.candidates if options.only in (None, t.stem)):
         queries = drawn(spectra(table, options.fold), options.most)
         if queries:
             out[table.stem] = ranked(bundle, index, queries)
             print(json.dumps({table.stem: out[table.stem]}, indent=1), flush=True)
-    (options.work / f"{options.fold}.json").write_text(json.dumps(out, indent=1), encoding="utf-8")
+    (options.work / f"{options.fold}-{options.only or 'all'}.json").write_text(
+        json.dumps(out, indent=1), encoding="utf-8"
+    )
 
 
 def prepared(options: argparse.Namespace) -> tuple[Bundle, Index]:
@@ -78,7 +81,7 @@ def prepared(options: argparse.Namespace) -> tuple[Bundle, Index]:
     index = build_index(bundle, library, options.work / f"index-{bundle.encoders_digest[:12]}")
     if not bundle.calibration.weights:
         known = drawn([one for table in options.tables for one in spectra(table, "val")], options.calibrated)
-        found = calibrate(bundle, known, index, ppm=ANY_MASS, fitted_on="fold val, candidates of any mass")
+        found = calibrate(bundle, known, index, ppm=NEAR, fitted_on="fold val, candidates within 2% of the mass")
         bundle = write_calibration(bundle, found)
         print(f"{time.monotonic() - began:.0f} s calibrated: {found.weights}", flush=True)
     return bundle, index
@@ -124,7 +127,6 @@ def ranked(bundle: Bundle, index: Index, queries: Sequence[Measurement]) -> dict
         "embedding alone": found(silent, candidates="all", rerank=False),
         "forward network alone": forward_alone(bundle, index, silent),
         "votes of nearest spectra alone": votes_alone(bundle, index, silent),
-        "nearest spectrum's neighbours, no votes": votes_alone(bundle, index, silent, column=1),
         "decoy: peaks of the compound nearest in mass": found(decoys(silent), candidates="all"),
         "of one formula": found(queries, candidates="formula"),
         "of one formula, without retention index": found(silent, candidates="formula"),
@@ -194,11 +196,11 @@ def forward_alone(bundle: Bundle, index: Index, queries: Sequence[Measurement]) 
     return out.tolist()
 
 
-def votes_alone(bundle: Bundle, index: Index, queries: Sequence[Measurement], column: int = 0) -> list[float]:
+def votes_alone(bundle: Bundle, index: Index, queries: Sequence[Measurement]) -> list[float]:
     """Ranks by what the nearest training spectra vote, among all candidates."""
     scorer = bundle.scorers["references"]
     structures = index.library.structures(np.arange(len(index.library)))
-    return [rank_of(scorer(one.record, structures)[:, column], index, one) for one in queries]
+    return [rank_of(scorer(one.record, structures)[:, 0], index, one) for one in queries]
 
 
 def rank_of(scores: np.ndarray, index: Index, one: Measurement) -> float:

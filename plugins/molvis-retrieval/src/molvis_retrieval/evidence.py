@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from molvis_retrieval.index import Index
 
 
+_WIDER = 2
 START_WEIGHT = 20.0
 """Weight of a cosine in a bundle that was never calibrated: a temperature of 0.05, as training starts with."""
 
@@ -73,8 +74,12 @@ class Weigher:
         return out
 
     def at_any_mass(self, records: Mapping[str, Sequence[Any]]) -> Weigher:
-        """The same without scorers of some records whose evidence holds among candidates of equal mass alone."""
+        """The same without scorers of some records whose evidence holds among candidates of equal mass alone.
+
+        In a whole library, more candidates are alike to an embedding than in a mass window: scorers look at more.
+        """
         out = copy.copy(self)
+        out.calibration = replace(self.calibration, shortlist=_WIDER * self.calibration.shortlist)
         out.scorers = {
             key: one
             for key, one in self.scorers.items()
