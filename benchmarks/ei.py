@@ -43,6 +43,9 @@ def main() -> None:
     parser.add_argument("--candidates", type=Path, nargs="+", required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--fold", default="val")
+    parser.add_argument(
+        "--quick", action="store_true", help="Only what takes a minute: no scorers on the whole library."
+    )
     parser.add_argument("--only", help="Rank spectra of this one of the candidates' tables alone.")
     parser.add_argument("--most", type=int, default=400, help="Spectra of each table that are ranked, drawn by seed 0.")
     parser.add_argument("--calibrated", type=int, default=250, help="Spectra of the validation fold to calibrate on.")
@@ -53,7 +56,7 @@ def main() -> None:
     for table in (t for t in options.candidates if options.only in (None, t.stem)):
         queries = drawn(spectra(table, options.fold), options.most)
         if queries:
-            out[table.stem] = ranked(bundle, index, queries)
+            out[table.stem] = ranked(bundle, index, queries, quick=options.quick)
             print(json.dumps({table.stem: out[table.stem]}, indent=1), flush=True)
     (options.work / f"{options.fold}-{options.only or 'all'}.json").write_text(
         json.dumps(out, indent=1), encoding="utf-8"
@@ -112,7 +115,7 @@ def drawn(items: Sequence[Measurement], most: int) -> list[Measurement]:
     return [items[i] for i in chosen]
 
 
-def ranked(bundle: Bundle, index: Index, queries: Sequence[Measurement]) -> dict[str, object]:
+def ranked(bundle: Bundle, index: Index, queries: Sequence[Measurement], *, quick: bool) -> dict[str, object]:
     """Shares of the compounds that are first and among the first ten, with 95% intervals, by method."""
     silent = [replace(one, record=replace(one.record, retention_index=None)) for one in queries]
     unstated = [replace(one, record=replace(one.record, derivative=None)) for one in queries]
@@ -121,17 +124,23 @@ def ranked(bundle: Bundle, index: Index, queries: Sequence[Measurement]) -> dict
         return [place(one.truth_rank) for one in identify(bundle, some, index, **how)]  # pyright: ignore[reportArgumentType]
 
     ranks = {
-        "all evidence": found(queries, candidates="all"),
-        "all evidence, derivative not stated": found(unstated, candidates="all"),
-        "without retention index": found(silent, candidates="all"),
         "embedding alone": found(silent, candidates="all", rerank=False),
-        "forward network alone": forward_alone(bundle, index, silent),
-        "votes of nearest spectra alone": votes_alone(bundle, index, silent),
-        "decoy: peaks of the compound nearest in mass": found(decoys(silent), candidates="all"),
         "of one formula": found(queries, candidates="formula"),
+        "of one formula, derivative not stated": found(unstated, candidates="formula"),
         "of one formula, without retention index": found(silent, candidates="formula"),
-        "within 10 ppm": within(bundle, index, queries),
+        "of one formula, embedding alone": found(silent, candidates="formula", rerank=False),
+        "of one formula, decoy": found(decoys(silent), candidates="formula"),
     }
+    if not quick:
+        ranks |= {
+            "all evidence": found(queries, candidates="all"),
+            "all evidence, derivative not stated": found(unstated, candidates="all"),
+            "without retention index": found(silent, candidates="all"),
+            "forward network alone": forward_alone(bundle, index, silent),
+            "votes of nearest spectra alone": votes_alone(bundle, index, silent),
+            "decoy: peaks of the compound nearest in mass": found(decoys(silent), candidates="all"),
+            "within 10 ppm": within(bundle, index, queries),
+        }
     owners = [one.structure.inchikey14 for one in queries if one.structure]
     with_index = [one.record.retention_index is not None for one in queries]
     formulas = [len(index.library.of_formula(one.structure.formula)) for one in queries if one.structure]
@@ -145,8 +154,7 @@ def ranked(bundle: Bundle, index: Index, queries: Sequence[Measurement]) -> dict
                 [r for r, w in zip(ranks[name], with_index, strict=True) if w],
                 [o for o, w in zip(owners, with_index, strict=True) if w],
             )
-            for name in ("all evidence", "without retention index", "of one formula",
-                         "of one formula, without retention index")
+            for name in ranks
         } if any(with_index) else {},
     }  # fmt: skip
 
