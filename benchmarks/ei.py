@@ -2,8 +2,8 @@
 
     python benchmarks/ei.py ei.parquet [ei_noncommercial.parquet] --candidates BOTH... --work WORK --fold val
 
-Trains the preset `ei` on the fold `train` of the tables, calibrates it on `val` among candidates of nearly its mass, and
-ranks the compounds of a fold in the library of all compounds of `--candidates`. A bundle is trained once in WORK.
+Trains the preset `ei` on the fold `train` of the tables, calibrates it on `val` among candidates of nearly its mass,
+and ranks the compounds of a fold in the library of all compounds of `--candidates`. A bundle is trained once in WORK.
 """
 
 from __future__ import annotations

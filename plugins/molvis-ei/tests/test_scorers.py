@@ -95,6 +95,7 @@ def test_a_derivative_is_compared_as_one_and_a_molecule_that_has_none_scores_not
     query = made(3, derivative="1 TMS")
     alcohol, ether = forward(query, [ALCOHOLS[3], structure("CCOCC")])[:, 0]
     assert (alcohol > 0, ether) == (True, 0)
+    assert not forward(query, [structure("CCOCC"), structure("CCOCCC")]).any()
     forms = forms_of(ALCOHOLS[3].smiles, [None])
     assert forward.predict(forms).shape == (1, 700)
     assert not forward.predict([Form("", "CCO", 46)])[0, 60:].any()  # nothing is heavier than the molecule

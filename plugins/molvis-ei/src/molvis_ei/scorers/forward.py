@@ -19,7 +19,7 @@ from molvis_core.records import EiSpectrum, RankedQuery, Structure
 from molvis_ei.derivatives import Form
 from molvis_ei.forward.learning import Lesson, learn
 from molvis_ei.forward.network import ForwardNetwork, collate
-from molvis_ei.preparation import weighed
+from molvis_ei.preparation import MASSES, weighed
 from molvis_ei.scorers.candidates import best_of, possible_forms
 
 _FILE, _SETTINGS = "network.safetensors", "network.json"
@@ -87,7 +87,7 @@ class EiForward:
         rows = np.array([self._known[form.smiles] for form in forms], dtype=np.float32)
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
-        return rows.reshape(len(forms), -1)
+        return rows.reshape(len(forms), MASSES)
 
     def learn(
         self,
