@@ -8,7 +8,7 @@ import numpy as np
 from molvis_fragmentation.cutting import count_bits, lowest, without_lowest
 
 BEST = 4
-"""Sets that are kept of those that fit a peak: the cheapest."""
+"""Sets that are kept of those that fit a peak, unless told otherwise: the cheapest."""
 LARGEST_SHIFT = 4
 """Hydrogens that a set may gain or lose besides those that its charge needs."""
 _SHIFT_COST = 30
@@ -25,22 +25,23 @@ COLUMNS = (
 
 
 @numba.njit(cache=True)
-def fits(mz, mass, hydrogens, paid, forms, ppm, absolute, hydrogen):  # pragma: no cover - compiled
+def fits(mz, mass, hydrogens, paid, forms, ppm, absolute, hydrogen, most=BEST):  # pragma: no cover - compiled
     """The cheapest sets whose mass fits each peak.
 
     `mass`, `hydrogens` and `paid` are of the sets, by ascending mass. `forms` has a row for each form that an ion can
     have: the number of charges, what is added to charges times m/z to get the mass of the set, the hydrogens that its
     charge needs, and a code. The tolerance is the larger of `ppm` and `absolute` (Da). `hydrogen` is its mass.
+    `most` sets are kept.
 
-    Returns for each peak and each of `BEST` places the set (-1 for none), the form, the hydrogens beyond what the
+    Returns for each peak and each of `most` places the set (-1 for none), the form, the hydrogens beyond what the
     charge needs, and the error in tolerances.
     """
     number = len(mz)
-    found = np.full((number, BEST), -1, np.int64)
-    form = np.zeros((number, BEST), np.int64)
-    shift = np.zeros((number, BEST), np.int64)
-    error = np.zeros((number, BEST))
-    price = np.full((number, BEST), np.iinfo(np.int64).max, np.int64)
+    found = np.full((number, most), -1, np.int64)
+    form = np.zeros((number, most), np.int64)
+    shift = np.zeros((number, most), np.int64)
+    error = np.zeros((number, most))
+    price = np.full((number, most), np.iinfo(np.int64).max, np.int64)
     for p in range(number):
         for v in range(len(forms)):
             tolerance = max(mz[p] * ppm * 1e-6, absolute) * forms[v, 0]
@@ -50,8 +51,8 @@ def fits(mz, mass, hydrogens, paid, forms, ppm, absolute, hydrogen):  # pragma: 
                 j = np.searchsorted(mass, wanted - tolerance)
                 while j < len(mass) and mass[j] <= wanted + tolerance:
                     asked = paid[j] + _SHIFT_COST * abs(beyond)
-                    if hydrogens[j] + gained >= 0 and asked < price[p, BEST - 1]:
-                        place = BEST - 1
+                    if hydrogens[j] + gained >= 0 and asked < price[p, most - 1]:
+                        place = most - 1
                         while place > 0 and price[p, place - 1] > asked:
                             found[p, place], form[p, place] = found[p, place - 1], form[p, place - 1]
                             shift[p, place], error[p, place] = shift[p, place - 1], error[p, place - 1]
@@ -81,7 +82,7 @@ def describe(
     peak = np.zeros(len(rows), np.int64)
     r = 0
     for p in range(len(found)):
-        for place in range(BEST):
+        for place in range(found.shape[1]):
             j = found[p, place]
             if j < 0:
                 break
@@ -102,7 +103,7 @@ def describe(
             row[CROSSED + 5] = hydrogens[j] + gained > room
             row[CROSSED + 6] = np.uint8(np.round(127.5 + 127.0 * error[p, place]))
             row[CROSSED + 7] = np.int64(forms[v, 3])
-            row[CROSSED + 8] = place
+            row[CROSSED + 8] = min(place, 255)
             for k, (site, lost) in enumerate(
                 ((3, 0), (3, 1), (4, 0), (5, 0), (5, 1), (6, 0), (7, 0), (8, 0), (8, 1), (9, 0))
             ):
