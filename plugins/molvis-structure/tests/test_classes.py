@@ -75,3 +75,24 @@ class TestStructuralClasses(ClassifierContract):
     @pytest.fixture
     def classifier(self) -> StructuralClasses:
         return ALL
+
+
+def test_a_class_is_located_at_its_atoms() -> None:
+    found = StructuralClasses().locate(structure("COc1ccc(CC(=O)O)cc1"))
+    places = {(one.name, one.atoms) for one in found}
+    assert ("methoxyarene", (0, 1, 2)) in places
+    assert next(one.group for one in found if one.name == "carboxylic acid") == "functional group"
+    glycoside = structure("OCC1OC(Oc2cc(O)c3c(c2)OC(c2ccc(O)cc2)CC3=O)C(O)C(O)C1O")
+    named = {one.name: one.atoms for one in StructuralClasses().locate(glycoside)}
+    assert set(named["flavonoid"]) | set(named["glycoside"]) <= set(named["flavonoid glycoside"])
+    assert {one.name for one in StructuralClasses(groups=["ring"]).locate(glycoside)} <= set(
+        StructuralClasses(groups=["ring"]).names
+    )
+
+
+def test_every_class_that_a_structure_is_in_has_a_place() -> None:
+    for one in table():
+        if not one.examples:
+            continue
+        example = structure(one.examples[0])
+        assert one.name in {found.name for found in StructuralClasses().locate(example)}, one.name

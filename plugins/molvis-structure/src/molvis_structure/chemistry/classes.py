@@ -22,6 +22,7 @@ from rdkit.Chem.rdchem import Mol
 from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.errors import ConfigError
 from molvis_core.records import Structure
+from molvis_files.substructures import Occurrence
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,19 @@ class StructuralClasses:
             row[list(_members(structure.smiles))] = True
         return found[:, self._kept]
 
+    def locate(self, structure: Structure) -> list[Occurrence]:
+        """Where each class is: the atoms of its first pattern, or those of the classes that it is made of.
+
+        Raises:
+            molvis_core.errors.StructureError: RDKit refuses the structure.
+        """
+        found = _places(structure.smiles)
+        return [
+            Occurrence(table()[i].name, table()[i].group, atoms)
+            for i in self._kept
+            for atoms in found.get(table()[i].name, ())
+        ]
+
 
 @functools.lru_cache(maxsize=16384)
 def _members(smiles: str) -> tuple[int, ...]:
@@ -106,6 +120,29 @@ def _belongs(mol: Mol, one: StructuralClass, inside: Mapping[str, bool]) -> bool
     return all(mol.HasSubstructMatch(_pattern(s)) for s in one.smarts) and not any(
         mol.HasSubstructMatch(_pattern(s)) for s in one.without
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _places(smiles: str) -> dict[str, tuple[tuple[int, ...], ...]]:
+    """Atoms of each place of each class that a structure is in."""
+    mol = parse_smiles(smiles)
+    inside = {table()[i].name for i in _members(smiles)}
+    found: dict[str, tuple[tuple[int, ...], ...]] = {}
+    for one in table():
+        if one.name not in inside:
+            continue
+        parts = [atoms for name in one.any or one.all for atoms in found.get(name, ())]
+        if one.all:  # of all of these at once: one place that spans them
+            parts = [tuple(sorted({a for name in one.all for atoms in found.get(name, ())[:1] for a in atoms}))]
+        elif one.smarts:
+            parts = [tuple(sorted(hit)) for hit in mol.GetSubstructMatches(_pattern(one.smarts[0]), maxMatches=_PLACES)]
+        if places := tuple(dict.fromkeys(p for p in parts if p)):
+            found[one.name] = places
+    return found
+
+
+_PLACES = 200
+"""Of one class in a structure that are looked for."""
 
 
 @functools.lru_cache(maxsize=1024)
