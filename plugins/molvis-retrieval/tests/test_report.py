@@ -191,6 +191,29 @@ def test_peaks_that_the_best_candidate_explains_are_labelled_and_listed(
     assert 'class="explained" x1' not in plain
 
 
+def test_peaks_show_their_atoms_and_what_separates_the_first_two_candidates(
+    bundle: Bundle, index: Index, found: list[Identification], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = found[0].candidates[0].structure
+
+    def explain(self: object, query: PeakList, candidate: Structure) -> list[SimpleNamespace]:
+        sure = 0.9 if candidate == first else 0.2
+        known = {"formula": "C2H5O+", "smiles": "C[CH]O", "ppm": 1.25, "classes": (), "probability": sure}
+        return [SimpleNamespace(peak=peak, atoms=(0, 1), **known) for peak in (0, 3)]
+
+    monkeypatch.setattr(barcode.Favours, "explain", explain)
+    html = render_report(found[:1], bundle=bundle, index=index)
+    page = Page(html)
+    assert not page.open
+    assert "script" not in page.tags
+    assert "query-1-spectrum-1" in page.anchors
+    assert html.count('<g class="halo h3">') == 1
+    assert "#query-1-spectrum-1:has(.p3:is(:hover, :focus)) .h3 { opacity: 1; }" in html
+    assert html.count('class="known p3" tabindex="0"') == 2  # the peak, and its row
+    assert "2 peaks that candidates 1 and 2 explain unlike" in page.text
+    assert "0.90 0.20" in page.text
+
+
 def test_what_a_file_calls_itself_is_text_and_not_markup(bundle: Bundle, index: Index) -> None:
     evil = '<script>alert("1")</script>'
     query = measurement(STRUCTURES[0])

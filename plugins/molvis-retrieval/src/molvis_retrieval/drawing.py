@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
@@ -14,23 +12,26 @@ from jaxtyping import Float
 
 from molvis_core import registry
 from molvis_core.modality import Modality
-from molvis_core.records import EiSpectrum, PeakList, Trace
+from molvis_core.records import EiSpectrum, PeakList, Structure, Trace
 from molvis_core.text import visible
+from molvis_files.drawing import draw_with_halos
+from molvis_files.spectrum_drawing import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    PeakLabel,
+    axes,
+    draw_spectrum,
+    highlight_rules,
+    relative,
+    scale,
+    svg,
+)
+from molvis_files.substructures import Substructure
 from molvis_retrieval.references import Match, Spectrum, match
-
-_WIDTH, _HEIGHT = 860, 270
-
-
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 18, 34, 40
-
-
-_MOST_LABELS = 14
-
-
-_MIRROR = 180
-
-
-_PRECURSOR = 118
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Picture:
             None where nothing can explain this record.
         peaks: m/z, relative intensity in percent, formula, error in ppm and substructure of each explained peak.
         mirrored: how its peaks pair with those of the reference spectrum below it, where there is one.
+        figure: `id` of the part of the page that holds it.
+        structure: the best candidate with the atoms of each explained peak behind it; empty where they are not known.
+        rules: that show these while the peak is pointed at.
+        details: number, m/z and substructure of each explained peak whose atoms are known.
+        separating: peaks that one of the first two candidates explains better than the other.
     """
 
     svg: str
@@ -51,6 +57,29 @@ class Picture:
     explained: float | None = None
     peaks: tuple[tuple[float, float, str, float, str], ...] = ()
     mirrored: Match | None = None
+    figure: str = ""
+    structure: str = ""
+    rules: str = ""
+    details: tuple[tuple[int, float, Substructure], ...] = ()
+    separating: tuple[Separating, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Separating:
+    """A peak that one of two candidates explains better than the other.
+
+    Attributes:
+        peak: its number.
+        mz: measured.
+        height: in percent of the highest peak.
+        first, second: probabilities of its substructure of each candidate; 0 where there is none.
+    """
+
+    peak: int
+    mz: float
+    height: float
+    first: float
+    second: float
 
 
 def draw_record(
@@ -86,74 +115,70 @@ def as_peaks(record: Spectrum) -> PeakList:
 def _draw_peaks(
     record: PeakList, explained: Sequence[Any] | None, reference: PeakList | None, label: str, *, caption: str
 ) -> Picture:
-    height = _relative(record)
+    height = relative(record)
     known = {int(e.peak): e for e in explained or ()}
-    low, high = _range(record, reference)
-    x = _scale(low, high, _LEFT, _WIDTH - _RIGHT)
-    y = _scale(0.0, 1.0, _HEIGHT - _BOTTOM, _TOP)
-    parts = _axes(x, y, low, high, "m/z", "relative intensity")
-    parts += _precursor(record, x, y)
-    parts += _peaks(record, height, known, x, y)
-    parts += _labels(record, height, known, x, y)
+    labels = {i: PeakLabel(str(e.formula), f"{e.formula}, {e.ppm:+.1f} ppm, {e.smiles}") for i, e in known.items()}
+    mirrored = None if reference is None else match(record, reference)
+    pairs = None if mirrored is None else mirrored.pairs
+    drawn = draw_spectrum(record, labels, below=reference, pairs=pairs, below_name=label)
     share = None if explained is None else _explained_share(record, height, known)
     listed = tuple(
         (float(record.mz[i]), 100 * float(height[i]), str(e.formula), float(e.ppm), str(e.smiles))
         for i, e in sorted(known.items())
     )
-    mirrored = None
-    if reference is not None:
-        mirrored = match(record, reference)
-        parts += _mirror(reference, mirrored, x, label)
-    bottom = 0 if reference is None else _MIRROR
-    return Picture(_svg(parts, "mass spectrum", bottom), caption, share, listed, mirrored)
+    return Picture(drawn, caption, share, listed, mirrored)
 
 
-def _relative(record: PeakList) -> Float[np.ndarray, " n"]:
-    """Intensities as shares of the highest."""
-    height = np.asarray(record.intensity, dtype=np.float64)
-    return height / (height.max() or 1.0)
-
-
-def _range(record: PeakList, reference: PeakList | None) -> tuple[float, float]:
-    """From which m/z to which the axis runs, so that all peaks and the precursor lie between."""
-    shown = [record] if reference is None else [record, reference]
-    end = max(float(s.mz[-1]) for s in shown)
-    return max(0.0, min(float(s.mz[0]) for s in shown) * 0.9), max(end, record.precursor_mz or 0.0) * 1.04
-
-
-def _precursor(record: PeakList, x: Callable[[float], float], y: Callable[[float], float]) -> list[str]:
-    """The precursor as a named line, where it is known."""
-    if record.precursor_mz is None:
-        return []
-    at = x(record.precursor_mz)
-    return [
-        f'<line class="precursor" x1="{at:.1f}" x2="{at:.1f}" y1="{y(0):.1f}" y2="{_TOP - 6}"/>',
-        (
-            f'<text class="precursor" x="{max(at, _LEFT + _PRECURSOR):.1f}" y="{_TOP - 12}" text-anchor="end">'
-            f"precursor {record.precursor_mz:.4f}</text>"
-        ),
-    ]
-
-
-def _peaks(
+def with_substructures(
+    picture: Picture,
+    figure: str,
     record: PeakList,
-    height: Float[np.ndarray, " n"],
-    known: Mapping[int, Any],
-    x: Callable[[float], float],
-    y: Callable[[float], float],
-) -> list[str]:
-    """The peaks as lines that show their numbers under the pointer."""
-    parts: list[str] = []
-    for i in sorted(range(len(record)), key=lambda i: (i in known, height[i])):  # explained peaks on top
-        at, what = x(float(record.mz[i])), known.get(i)
-        words = f"m/z {record.mz[i]:.4f}, {100 * height[i]:.1f}%"
-        if what is not None:
-            words += f": {what.formula}, {what.ppm:+.1f} ppm, {what.smiles}"
-        parts.append(
-            f'<line class="{"explained" if what else "peak"}" x1="{at:.1f}" x2="{at:.1f}" y1="{y(0):.1f}" '
-            f'y2="{y(height[i]):.1f}"><title>{escape(visible(words))}</title></line>'
+    structure: Structure,
+    explained: Sequence[Any],
+    rival: Sequence[Any] = (),
+) -> Picture:
+    """A picture whose peaks show their atoms, as far as what explains them knows atoms and probabilities.
+
+    Args:
+        picture: of the spectrum.
+        figure: `id` of the part of the page that will hold it.
+        record: the spectrum.
+        structure: that explains it.
+        explained: substructures of peaks.
+        rival: those of the second candidate.
+    """
+    first = {int(e.peak): e for e in explained if isinstance(e, Substructure)}
+    if not first:
+        return picture
+    second = {int(e.peak): e for e in rival if isinstance(e, Substructure)}
+    return replace(
+        picture,
+        figure=figure,
+        structure=draw_with_halos(structure.smiles, {f"h{n}": e.atoms for n, e in first.items()}),
+        rules=highlight_rules(figure, sorted(first)),
+        details=tuple((n, float(record.mz[n]), e) for n, e in sorted(first.items())),
+        separating=_separating(record, first, second) if rival else (),
+    )
+
+
+def _separating(
+    record: PeakList, first: Mapping[int, Substructure], second: Mapping[int, Substructure]
+) -> tuple[Separating, ...]:
+    """The peaks whose probabilities differ by a tenth or more, by falling difference times root height."""
+    height = relative(record)
+    found = [
+        Separating(
+            n, float(record.mz[n]), 100 * float(height[n]),
+            float(first[n].probability) if n in first else 0.0,
+            float(second[n].probability) if n in second else 0.0,
         )
-    return parts
+        for n in sorted({*first, *second})
+    ]  # fmt: skip
+    apart = [one for one in found if abs(one.first - one.second) >= _APART]
+    return tuple(sorted(apart, key=lambda one: -abs(one.first - one.second) * one.height**0.5)[:_MOST_SEPARATING])
+
+
+_APART, _MOST_SEPARATING = 0.1, 12
 
 
 def _explained_share(record: PeakList, height: Float[np.ndarray, " n"], known: Mapping[int, Any]) -> float | None:
@@ -178,147 +203,21 @@ def _caption(record: Spectrum) -> str:
     return " · ".join(escape(visible(t)) for t in known if t)
 
 
-def _mirror(reference: PeakList, mirrored: Match, x: Callable[[float], float], label: str) -> list[str]:
-    """Peaks of a reference spectrum, hanging below the axis and its numbers."""
-    height = _relative(reference)
-    top, paired = _HEIGHT, set(mirrored.pairs[:, 1].tolist())
-    parts = [f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{top}" y2="{top}"/>']
-    for i in sorted(range(len(reference)), key=lambda i: (i in paired, height[i])):
-        at = x(float(reference.mz[i]))
-        words = f"reference: m/z {reference.mz[i]:.4f}, {100 * height[i]:.1f}%"
-        parts.append(
-            f'<line class="{"paired" if i in paired else "peak"}" x1="{at:.1f}" x2="{at:.1f}" y1="{top}" '
-            f'y2="{top + height[i] * (_MIRROR - 24):.1f}"><title>{words}</title></line>'
-        )
-    parts.append(f'<text x="{_LEFT}" y="{top + _MIRROR - 4}">{escape(visible(label))}</text>')
-    return parts
-
-
-def _labels(
-    record: PeakList,
-    height: Float[np.ndarray, " n"],
-    known: Mapping[int, Any],
-    x: Callable[[float], float],
-    y: Callable[[float], float],
-) -> list[str]:
-    """The highest peaks by formula, or by m/z where nothing explains them, as far as labels do not overlap."""
-    parts: list[str] = []
-    taken: list[_Box] = []
-    if record.precursor_mz is not None:
-        at = max(x(record.precursor_mz), _LEFT + _PRECURSOR)
-        taken += [(at - _PRECURSOR, 0, at, _TOP - 8), (x(record.precursor_mz) - 1, 0, x(record.precursor_mz) + 1, y(0))]
-    for i in sorted(range(len(record)), key=lambda i: -height[i])[: 4 * _MOST_LABELS]:
-        if len(parts) == _MOST_LABELS or height[i] < 0.01:
-            break
-        formula = str(known[i].formula) if i in known else None
-        width = 6.6 * len(f"{record.mz[i]:.4f}") if formula is None else _formula_width(formula)
-        at = min(max(x(float(record.mz[i])), _LEFT + width / 2), _WIDTH - _RIGHT - width / 2)
-        across = [j for j in range(len(record)) if j != i and abs(x(float(record.mz[j])) - at) < width / 2 + 1]
-        highest = min((y(float(height[j])) for j in across), default=math.inf)
-        room = _room(at, y(float(height[i])), width, formula is not None, taken, highest)
-        if room is None:
-            continue
-        top, box = room
-        taken.append(box)
-        kind, text = ("peak", f"{record.mz[i]:.4f}") if formula is None else ("explained", _subscript(formula))
-        parts.append(f'<text class="{kind}" x="{at:.1f}" y="{top:.1f}" text-anchor="middle">{text}</text>')
-    return parts
-
-
-_Box = tuple[float, float, float, float]
-
-
-def _formula_width(formula: str) -> float:
-    """In pixels, as browsers set 11 px; counts in formulas are smaller."""
-    return sum(5.2 if c.isdigit() else 8.8 for c in formula)
-
-
-def _room(
-    at: float, peak: float, width: float, formula: bool, taken: Sequence[_Box], highest: float
-) -> tuple[float, _Box] | None:
-    """The line that a label stands on and its box, clear of other labels and of the highest peak beside; or None."""
-    # Where the place above the peak is taken, the one above that may do. Counts hang below the line, charges stand
-    # above it.
-    gap, over, under = (8, 13, 5) if formula else (5, 10, 2)
-    for lift in (0, 15):
-        top = peak - gap - lift
-        box = (at - width / 2 - 1, top - over, at + width / 2 + 1, top + under)
-        if not any(_overlap(box, other) for other in taken) and highest > box[3]:
-            return top, box
-    return None
-
-
-def _overlap(one: _Box, other: _Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
 def _draw_trace(record: Trace, name: str) -> Picture:
     known = {c.name for c in registry.components("modality")}
     modality: Modality = registry.load("modality", name) if name in known else Modality(name or "trace", Trace)
     low, high = float(record.x[0]), float(record.x[-1])
     bottom, top = min(0.0, float(record.y.min())), float(record.y.max())
-    ends = (_WIDTH - _RIGHT, _LEFT) if modality.descending else (_LEFT, _WIDTH - _RIGHT)
-    x = _scale(low, high if high > low else low + 1, *ends)
-    y = _scale(bottom, top if top > bottom else bottom + 1, _HEIGHT - _BOTTOM, _TOP)
+    ends = (WIDTH - RIGHT, LEFT) if modality.descending else (LEFT, WIDTH - RIGHT)
+    x = scale(low, high if high > low else low + 1, *ends)
+    y = scale(bottom, top if top > bottom else bottom + 1, HEIGHT - BOTTOM, TOP)
     # More points than pixels only make the file larger.
-    step = max(1, len(record) // (2 * _WIDTH))
+    step = max(1, len(record) // (2 * WIDTH))
     points = " ".join(
         f"{x(float(a)):.1f},{y(float(b)):.1f}" for a, b in zip(record.x[::step], record.y[::step], strict=True)
     )
     unit = modality.axis_unit.replace("cm^-1", "cm⁻¹")
     across = f"{modality.axis}, {unit}" if unit else modality.axis
-    parts = [*_axes(x, y, low, high, across, ""), f'<polyline class="trace" points="{points}"/>']
+    parts = [*axes(x, y, low, high, across, ""), f'<polyline class="trace" points="{points}"/>']
     words = [modality.signal or modality.name, f"{low:g} to {high:g} {unit}".strip(), f"{len(record)} points"]
-    return Picture(_svg(parts, f"{modality.name} spectrum"), " · ".join(escape(visible(w)) for w in words))
-
-
-def _axes(
-    x: Callable[[float], float], y: Callable[[float], float], low: float, high: float, across: str, up: str
-) -> list[str]:
-    base = _HEIGHT - _BOTTOM
-    parts = [f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{base}" y2="{base}"/>']
-    for tick in _ticks(low, high):
-        at = x(tick)
-        parts.append(f'<line class="axis" x1="{at:.1f}" x2="{at:.1f}" y1="{base}" y2="{base + 4}"/>')
-        parts.append(f'<text x="{at:.1f}" y="{base + 17}" text-anchor="middle">{tick:g}</text>')
-    if up:
-        for share in (0.0, 0.5, 1.0):
-            at = y(share)
-            parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-            parts.append(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{share:.0%}</text>')
-    if across:
-        parts.append(
-            f'<text class="axis-name" x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 6}" text-anchor="end">{across}</text>'
-        )
-    return parts
-
-
-def _ticks(low: float, high: float, most: int = 9) -> list[float]:
-    """Round numbers between two bounds."""
-    span = max(high - low, 1e-9)
-    raw = span / most
-    size = 10.0 ** np.floor(np.log10(raw))
-    step = next(s * size for s in (1, 2, 2.5, 5, 10) if s * size >= raw)
-    return [float(t) for t in np.arange(np.ceil(low / step) * step, high, step)]
-
-
-def _scale(low: float, high: float, first: float, last: float) -> Callable[[float], float]:
-    return lambda value: first + (value - low) / (high - low) * (last - first)
-
-
-def _svg(parts: Sequence[str], label: str, more: int = 0) -> str:
-    size = f"0 0 {_WIDTH} {_HEIGHT + more}"
-    return f'<svg class="spectrum" viewBox="{size}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
-
-
-def _subscript(formula: str) -> str:
-    """A formula as SVG text: counts below the line, the charge above it."""
-    out: list[str] = []
-    shift = 0
-    for part in re.findall(r"\d+|[+-]+|[^\d+-]+", formula):
-        level = 3 if part.isdigit() else -4 if part[0] in "+-" else 0
-        move = f' dy="{level - shift}"' if level != shift else ""
-        size = ' font-size="8.5"' if level else ""
-        out.append(f"<tspan{move}{size}>{escape(part)}</tspan>")
-        shift = level
-    return "".join(out)
+    return Picture(svg(parts, f"{modality.name} spectrum"), " · ".join(escape(visible(w)) for w in words))

@@ -20,7 +20,8 @@ from molvis_core.interfaces import Explains, UsesReferences
 from molvis_core.progress import Progress
 from molvis_core.records import EiSpectrum, PeakList, Structure, Value
 from molvis_files.drawing import draw_structure, formula_html
-from molvis_retrieval.drawing import Picture, draw_record
+from molvis_files.spectrum_drawing import spectrum_style
+from molvis_retrieval.drawing import Picture, draw_record, with_substructures
 from molvis_retrieval.presence import UNLIKELY, words
 from molvis_retrieval.references import Reference, Spectrum, confidence
 from molvis_retrieval.results import Candidate, Identification, summary, write_file
@@ -158,7 +159,7 @@ def render_report(
     reference = reference or _known_references(bundle)
     sections: list[Section] = []
     for number, one in enumerate(found, start=1):
-        sections.append(_section(one, explainers, shown, reference))
+        sections.append(_section(one, explainers, shown, reference, number))
         if progress:
             progress(number, len(found))
     template = resources.files("molvis_retrieval").joinpath("templates", "report.html").read_text(encoding="utf-8")
@@ -166,6 +167,7 @@ def render_report(
         template,
         title=title,
         filters={"formula": formula_html},
+        spectrum_style=spectrum_style(),
         sections=sections,
         counts=summary(found),
         unlikely=UNLIKELY,
@@ -199,17 +201,28 @@ def _facts(bundle: Bundle | None, index: Index | None, settings: Mapping[str, ob
     return facts + [(name, str(value), "") for name, value in settings.items()]
 
 
-def _section(one: Identification, explainers: Sequence[Any], shown: int, reference: Reference | None) -> Section:
-    return Section(one, _pictures(one, explainers, reference), _candidate_rows(one, shown), _numbers(one))
+def _section(
+    one: Identification, explainers: Sequence[Any], shown: int, reference: Reference | None, number: int
+) -> Section:
+    pictures = _pictures(one, explainers, reference, f"query-{number}")
+    return Section(one, pictures, _candidate_rows(one, shown), _numbers(one))
 
 
-def _pictures(one: Identification, explainers: Sequence[Any], reference: Reference | None) -> tuple[Picture, ...]:
+def _pictures(
+    one: Identification, explainers: Sequence[Any], reference: Reference | None, figure: str
+) -> tuple[Picture, ...]:
     """The records that can be drawn, above the spectrum of the best candidate where there is one."""
-    best = one.candidates[0] if one.candidates else None
+    best, second = (*one.candidates[:2], None, None)[:2]
     pictures: list[Picture] = []
-    for record, modality in _drawn(one):
+    for number, (record, modality) in enumerate(_drawn(one), start=1):
         below = reference(best.structure, record) if reference and best and _has_peaks(record) else None
-        picture = draw_record(record, _explain(record, best, explainers), modality=modality, reference=below)
+        explained = _explain(record, best, explainers)
+        picture = draw_record(record, explained, modality=modality, reference=below)
+        if picture is not None and best and explained and isinstance(record, PeakList):
+            rival = _explain(record, second, explainers) or ()
+            picture = with_substructures(
+                picture, f"{figure}-spectrum-{number}", record, best.structure, explained, rival
+            )
         if picture is not None:
             pictures.append(picture)
     return tuple(pictures)
