@@ -143,6 +143,12 @@ def _commands() -> list[Component]:
         ),
         Component(
             kind="command",
+            name="explain",
+            target="molvis_msms.commands.explain:explain",
+            summary="Say of each peak which substructures of a molecule it can be.",
+        ),
+        Component(
+            kind="command",
             name="references-build",
             target="molvis_msms.commands.references:build",
             summary="Index files of spectra of known compounds as references.",

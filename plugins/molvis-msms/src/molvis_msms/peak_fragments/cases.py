@@ -193,12 +193,13 @@ def _settings(spectrum: PeakList, mz: np.ndarray) -> list[float]:
         precursor,
         float(polarity(spectrum)),
         float(energy) if known and energy is not None else UNKNOWN,
-        float(_adduct_class(spectrum.adduct)),
-        float(_instrument_class(spectrum.instrument_type or "")),
+        float(adduct_class(spectrum.adduct)),
+        float(instrument_class(spectrum.instrument_type or "")),
     ]
 
 
-def _adduct_class(name: str | None) -> int:
+def adduct_class(name: str | None) -> int:
+    """Place in `ADDUCTS` of an adduct; one that cannot be read is of the last."""
     adduct = adduct_of(name)
     if adduct is None:
         return ADDUCTS.index("other")
@@ -214,7 +215,8 @@ def _adduct_class(name: str | None) -> int:
     return ADDUCTS.index("loss" if "-" in inside else "other")
 
 
-def _instrument_class(name: str) -> int:
+def instrument_class(name: str) -> int:
+    """Place in `INSTRUMENTS` of an instrument as MassBank spells it."""
     kind = name.upper()
     if "TOF" in kind:
         return 1

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from molvis_core.errors import BundleError, ConfigError
 from molvis_core.progress import StageProgress
 from molvis_core.records import PeakList, RankedQuery, Structure
-from molvis_fragmentation.explanation import PeakExplanation, explain
+from molvis_files.substructures import locating_classifiers, occurrences
+from molvis_msms.explanation.peaks import Substructure, explain
 from molvis_msms.peak_fragments.cases import case
 from molvis_msms.peak_fragments.ensemble import Ensemble
 from molvis_msms.peak_fragments.learning import Fitted, Recipe, learn
@@ -125,13 +126,14 @@ class LearnedFragments:
                 f"{str(error).splitlines()[-1].strip()}"
             ) from error
 
-    def explain(self, query: PeakList, structure: Structure) -> list[PeakExplanation]:
-        """Which peaks, and by which substructures: for reports.
+    def explain(self, query: PeakList, structure: Structure) -> list[Substructure]:
+        """Which peaks, and by which substructures, as the shipped model of fragments has it: for reports.
 
         Raises:
             molvis_core.errors.StructureError: RDKit refuses the structure.
         """
-        return explain(query, structure, ppm=self.recipe.ppm)
+        classes = occurrences(structure, locating_classifiers())
+        return explain(query, structure, ppm=self.recipe.ppm, classes=classes).best
 
     def _take(self, fitted: Fitted) -> None:
         self._fitted, self._ensemble = fitted, Ensemble(fitted.networks, self.recipe.width)

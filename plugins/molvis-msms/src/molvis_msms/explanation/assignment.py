@@ -1,0 +1,142 @@
+"""Which matches a peak has, and the probability of each: what explanations and measurements of them are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from molvis_core.records import PeakList, Structure
+from molvis_fragmentation.parts import Parts, parts
+from molvis_msms.explanation.composition import Composition, composition, element_counts, members
+from molvis_msms.explanation.features import match_numbers, peak_numbers
+from molvis_msms.explanation.matching import Matches, match_peaks
+from molvis_msms.explanation.model import FragmentModel, MassErrors, estimate_errors, probabilities, shipped_model
+
+ISOTOPES = {
+    "13C": ("C", 1.00335484, 0.0108),
+    "37Cl": ("Cl", 1.99705, 0.3200),
+    "81Br": ("Br", 1.9979535, 0.9728),
+    "34S": ("S", 1.9957959, 0.0447),
+}
+"""Element, Da above the most abundant isotope, and abundance relative to it. NIST, 2012 mass evaluation."""
+_ODDS = 20.0
+"""Of being an isotope rather than unexplained, for a peak of fitting distance and height above a sure ion."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeavyIsotope:
+    """A peak that can be a lower peak's ion with one heavier atom.
+
+    Attributes:
+        peak: its number.
+        match: the most probable match of the lower peak.
+        name: such as `13C`.
+        shift: Da between the two, of one charge.
+        probability: that it is.
+    """
+
+    peak: int
+    match: int
+    name: str
+    shift: float
+    probability: float
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Assignment:
+    """Peaks of a spectrum with the probabilities of what they can be.
+
+    Attributes:
+        spectrum: whose they are.
+        made: parts of the molecule, and `of` its elements.
+        matches: of the peaks.
+        probability: of each match.
+        isotopes: peaks that are probably isotopes, each once.
+        unexplained: probability of each peak of being nothing of this.
+        evidence: of each peak for the structure, as `molvis_msms.explanation.model.Probabilities` has it.
+        errors: of the masses, estimated from the spectrum.
+        share: of the peaks that are the molecule's, estimated from the spectrum.
+    """
+
+    spectrum: PeakList
+    made: Parts
+    of: Composition
+    matches: Matches
+    probability: Float[np.ndarray, " m"]
+    isotopes: tuple[HeavyIsotope, ...]
+    unexplained: Float[np.ndarray, " p"]
+    evidence: Float[np.ndarray, " p"]
+    errors: MassErrors
+    share: float
+
+
+def assign(
+    spectrum: PeakList, structure: Structure, *, ppm: float = 10.0, model: FragmentModel | None = None
+) -> Assignment:
+    """What each peak of a spectrum can be, given a structure; see `molvis_msms.explanation.peaks.explain`.
+
+    Raises:
+        molvis_core.errors.StructureError: RDKit refuses the structure.
+    """
+    model = model or shipped_model()
+    made, of = parts(structure.smiles), composition(structure.smiles)
+    matches = match_peaks(spectrum, structure.exact_mass, made, ppm)
+    inside = members(made.sets[matches.part], len(of.of))
+    per_peak = np.bincount(matches.peak, minlength=len(spectrum)).astype(np.float64)
+    own, none = model.logits(
+        matches,
+        match_numbers(matches.rows, inside.sum(axis=1).astype(np.float64), len(of.of)),
+        peak_numbers(spectrum, per_peak, len(made.sets), len(of.of)),
+    )
+    errors = estimate_errors(matches, len(spectrum))
+    found = probabilities(matches, own, none, errors)
+    probability, unexplained = found.match, found.unexplained
+    heavy = _isotopes(spectrum, matches, probability, unexplained, element_counts(of, inside), of)
+    for one in heavy:
+        left = 1 - one.probability
+        probability[matches.peak == one.peak] *= left
+        unexplained[one.peak] *= left
+    return Assignment(
+        spectrum, made, of, matches, probability, tuple(heavy), unexplained, found.evidence, errors, found.share
+    )  # fmt: skip
+
+
+def _isotopes(
+    spectrum: PeakList,
+    matches: Matches,
+    probability: Float[np.ndarray, " m"],
+    unexplained: Float[np.ndarray, " p"],
+    counts: Int64[np.ndarray, "m e"],
+    of: Composition,
+) -> list[HeavyIsotope]:
+    """The most probable isotope that each peak can be; with a height of up to twice what its atoms give."""
+    best: dict[int, HeavyIsotope] = {}
+    sure = _most_probable(matches.peak, probability, len(spectrum))
+    for name, (element, shift, abundance) in ISOTOPES.items():
+        column = of.elements.index(element) if element in of.elements else None
+        for light in np.flatnonzero(sure >= 0) if column is not None else ():
+            k = int(sure[light])
+            charges = float(matches.forms[matches.form[k], 0])
+            wanted = spectrum.mz[light] + shift / charges
+            expected = abundance * counts[k, column] * spectrum.intensity[light]
+            first, last = np.searchsorted(
+                spectrum.mz, [wanted - matches.tolerance[light], wanted + matches.tolerance[light]]
+            )
+            for peak in range(int(first), int(last)):
+                if not 0 < spectrum.intensity[peak] <= 2 * expected:
+                    continue
+                odds = float(unexplained[peak]) * _ODDS * float(1 - unexplained[light])
+                found = HeavyIsotope(peak, k, name, shift, odds / (1 + odds))
+                if peak not in best or found.probability > best[peak].probability:
+                    best[peak] = found
+    return [best[peak] for peak in sorted(best)]
+
+
+def _most_probable(peak: Int64[np.ndarray, " m"], probability: Float[np.ndarray, " m"], count: int) -> np.ndarray:
+    """The match of the highest probability of each peak; -1 where it has none."""
+    out = np.full(count, -1, dtype=np.int64)
+    order = np.argsort(probability, kind="stable")
+    out[peak[order]] = order
+    return out
