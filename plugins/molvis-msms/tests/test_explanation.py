@@ -190,8 +190,12 @@ MGF = """BEGIN IONS
 TITLE=metoxuron
 PEPMASS=229.07383
 ADDUCT=[M+H]+
+IONMODE=positive
+COLLISION_ENERGY=20 eV
+INSTRUMENT_TYPE=ESI-QTOF
 SMILES=COc1ccc(NC(=O)N(C)C)cc1Cl
 LICENSE=CC BY
+46.0651245 46
 72.044387 100
 156.021072 5
 END IONS
@@ -244,11 +248,11 @@ def test_a_collection_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(collection, "explain", counted)
     summary = explain_collection(source, target)
     assert len(made) == 1
-    assert (summary.spectra, summary.compounds, summary.peaks, summary.licences) == (3, 1, 6, {"CC BY": 3})
+    assert (summary.spectra, summary.compounds, summary.peaks, summary.licences) == (3, 1, 9, {"CC BY": 3})
     table = pq.read_table(target).to_pylist()
     assert len(table) == summary.rows
     first = next(row for row in table if row["mz"] == pytest.approx(72.044387) and row["rank"] == 1)
-    assert (first["formula"], first["licence"], first["path_peaks"][-1]) == ("C3H6NO+", "CC BY", 0)
+    assert (first["formula"], first["licence"], first["path_peaks"][-1]) == ("C3H6NO+", "CC BY", 1)
     assert first["path"][-1].endswith(">C3H6NO+")
     assert [p.name for p in tmp_path.iterdir() if "pieces" in p.name] == []
     card = target.with_suffix(".md").read_text(encoding="utf-8")
