@@ -150,7 +150,7 @@ class _Network(nn.Module):
     def __init__(self, dropout: float) -> None:
         super().__init__()
         for name, shape in SHAPES.items():
-            fan = shape[0] if len(shape) > 1 or name.endswith("out") else 0
+            fan = 0 if "bias" in name else next(iter(shape))
             start = torch.randn(shape) / fan**0.5 if fan else torch.zeros(shape)
             self.register_parameter(name, nn.Parameter(0.1 * torch.randn(shape) if name == "bonds" else start))
         self.dropout = nn.Dropout(dropout)
