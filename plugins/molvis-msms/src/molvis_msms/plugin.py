@@ -163,7 +163,7 @@ def _commands() -> list[Component]:
             kind="command",
             name="translate",
             target="molvis_msms.commands.translate:translate",
-            summary="Translate spectra to another collision energy or class of instruments.",
+            summary="Translate spectra to other energies or instruments.",
         ),
         Component(
             kind="command",

@@ -42,7 +42,7 @@ def translate(
     json_file: Annotated[Path | None, typer.Option(help="Write JSON; --json prints it.")] = None,
     report: Annotated[Path | None, typer.Option("--report", "--html", help="Write a page of mirror plots.")] = None,
 ) -> None:
-    """Translate spectra to another collision energy or class of instruments.
+    """Translate spectra to other energies or instruments.
 
     What a compound's spectrum would look like there: measured peaks become higher, lower or vanish, and fragments and
     losses that are common appear. A formula, given or named by the file, keeps out peaks that are no part of it. Where
