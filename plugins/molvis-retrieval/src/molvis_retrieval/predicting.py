@@ -15,7 +15,7 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ConfigError, ReadError, StructureError, WriteError, did_you_mean
 from molvis_core.interfaces import NamesColumns, PredictsRecords
 from molvis_core.progress import Progress
-from molvis_core.records import Measurement, PeakList, Structure
+from molvis_core.records import EiSpectrum, Measurement, PeakList, Structure
 from molvis_core.text import in_cells
 from molvis_files.measurements import parse_settings, read_measurements
 from molvis_files.writing import write_text
@@ -144,7 +144,7 @@ def summary(found: Measurement) -> dict[str, Any]:
         value = getattr(record, name)
         if isinstance(value, str | float | int):
             row[name] = round(value, 6) if isinstance(value, float) else value
-    if isinstance(record, PeakList):
+    if isinstance(record, PeakList | EiSpectrum):
         peaks = list(zip(record.mz.round(5).tolist(), record.intensity.tolist(), strict=True))
         highest = sorted(peaks, key=lambda peak: -peak[1])[:_HIGHEST]
         row["highest peaks"] = ", ".join(f"{mz:.4f} ({100 * height:.0f}%)" for mz, height in highest)
