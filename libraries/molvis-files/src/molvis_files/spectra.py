@@ -5,6 +5,8 @@ What the fields mean is the reader's business: that of tandem spectra or that of
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import itertools
 import math
 import re
@@ -12,10 +14,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ReadError
+from molvis_core.records import Structure
 from molvis_files.opening import lines
 
-__all__ = ["SpectrumText", "is_electron_ionization", "is_massbank", "massbank_records", "msp_records", "peak"]
+__all__ = [
+    "SpectrumText",
+    "is_electron_ionization",
+    "is_massbank",
+    "known_structure",
+    "massbank_records",
+    "msp_records",
+    "peak",
+    "stated_structure",
+]
 
 _COUNT = re.compile(r"num\s*peaks\s*:", re.IGNORECASE)
 _EI_INSTRUMENT = re.compile(r"(^|[-\s])EI([-\s]|$)", re.IGNORECASE)
@@ -201,3 +214,25 @@ def is_massbank(path: Path, *, ei: bool = False) -> bool:
     except ReadError:
         return False
     return begun and not ei
+
+
+def stated_structure(smiles: str | None, inchi: str | None, name: str | None) -> Structure | None:
+    """The structure that a record states, by its SMILES or else by its InChI, with or without the prefix.
+
+    Raises:
+        StructureError: RDKit refuses it.
+    """
+    text = smiles
+    if text is None and (text := inchi) is not None and re.match(r"1S?/", text):
+        text = f"InChI={text}"
+    return dataclasses.replace(known_structure(text), name=name) if text else None
+
+
+@functools.lru_cache(maxsize=10_000)
+def known_structure(text: str) -> Structure:
+    """A structure from a SMILES or an InChI; libraries repeat each compound in many spectra.
+
+    Raises:
+        StructureError: RDKit refuses it.
+    """
+    return structure(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from molvis_core.chemistry.adducts import ion_mz, parse_adduct, unknown_charge
-from molvis_core.chemistry.structures import structure
 from molvis_core.errors import AdductError, LeftOutError, ReadError, RecordError, StructureError
 from molvis_core.records import Measurement, Origin, PeakList, Structure
+from molvis_files.spectra import stated_structure
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "name": ("name", "title", "compound_name", "compoundname", "compound", "ch$name"),
@@ -132,7 +131,7 @@ def measurement(
     record = find(fields, "identifier") or find(fields, "name") or number
     level = _level(find(fields, "ms_level") or "")
     try:
-        known = _structure(fields)
+        known = stated_structure(find(fields, "smiles"), find(fields, "inchi"), find(fields, "name"))
         if level == 1:
             reason = "a survey spectrum (MS1); molvis identifies MS/MS spectra, so leave it out"
             return LeftOutError(path, reason, line=line, record=record)
@@ -257,20 +256,3 @@ def _level(text: str) -> int | None:
     if found:
         return int(found.group())
     return 1 if text.strip().upper() == "MS" else None
-
-
-def _structure(fields: Mapping[str, str]) -> Structure | None:
-    text = find(fields, "smiles")
-    if text is None and (text := find(fields, "inchi")) is not None and re.match(r"1S?/", text):
-        text = f"InChI={text}"
-    return dataclasses.replace(known_structure(text), name=find(fields, "name")) if text else None
-
-
-@functools.lru_cache(maxsize=10_000)
-def known_structure(text: str) -> Structure:
-    """A structure from a SMILES or an InChI; libraries repeat each compound in many spectra.
-
-    Raises:
-        StructureError: RDKit refuses it.
-    """
-    return structure(text)

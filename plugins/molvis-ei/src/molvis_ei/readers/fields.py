@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ReadError, RecordError, StructureError
 from molvis_core.records import EiSpectrum, Measurement, Origin, Structure
+from molvis_files.spectra import stated_structure
 
 Items = Iterator[Measurement | ReadError]
 """What a reader yields: measurements, and records that cannot be read as a `ReadError` with its line and reason."""
@@ -78,7 +76,7 @@ def measurement(
     """
     record = find(fields, "identifier") or find(fields, "name") or number
     try:
-        known = known or _structure(fields)
+        known = known or stated_structure(find(fields, "smiles"), find(fields, "inchi"), find(fields, "name"))
         spectrum = _spectrum(fields, peaks)
     except (RecordError, StructureError) as error:
         return ReadError(path, str(error), line=line, record=record)
@@ -164,20 +162,3 @@ def _number(text: str | None) -> float | None:
     found = re.search(_NUMBER, text[:100]) if text else None
     value = float(found.group()) if found else 0.0
     return value if 0 < value < np.inf else None
-
-
-def _structure(fields: Mapping[str, str]) -> Structure | None:
-    text = find(fields, "smiles")
-    if text is None and (text := find(fields, "inchi")) is not None and re.match(r"1S?/", text):
-        text = f"InChI={text}"
-    return dataclasses.replace(known_structure(text), name=find(fields, "name")) if text else None
-
-
-@functools.lru_cache(maxsize=10_000)
-def known_structure(text: str) -> Structure:
-    """A structure from a SMILES or an InChI; libraries repeat each compound in many spectra.
-
-    Raises:
-        StructureError: RDKit refuses it.
-    """
-    return structure(text)

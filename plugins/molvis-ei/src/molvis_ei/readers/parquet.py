@@ -11,8 +11,9 @@ import numpy as np
 
 from molvis_core.errors import LeftOutError, ReadError, RecordError, StructureError
 from molvis_core.records import Measurement
-from molvis_ei.readers.fields import Items, known_structure, one_form, spectrum_of
+from molvis_ei.readers.fields import Items, one_form, spectrum_of
 from molvis_files.parquet import Kind, parquet_columns, read_batches
+from molvis_files.spectra import known_structure
 
 _KINDS: dict[str, Kind] = {
     "identifier": "label", "name": "text", "smiles": "text", "ionization_energy": "text", "ms_type": "text",

@@ -14,7 +14,7 @@ from molvis_core.chemistry.adducts import parse_adduct
 from molvis_core.errors import AdductError, LeftOutError, ReadError, RecordError, StructureError
 from molvis_core.records import Measurement, PeakList, Structure
 from molvis_files.parquet import Kind, parquet_columns, read_batches
-from molvis_msms.fields import known_structure
+from molvis_files.spectra import known_structure
 from molvis_msms.readers.items import Items
 
 
