@@ -10,6 +10,10 @@ import pytest
 
 from molvis_cli import app
 from molvis_core.errors import MolvisError
+from molvis_core.testing import offer, toy_component
+
+OWN = "completion"
+"""A command that is there whichever plugins are installed; others stand in for it."""
 
 
 def run(*arguments: str) -> int:
@@ -56,28 +60,28 @@ def test_the_version_names_all_parts(capsys: pytest.CaptureFixture[str]) -> None
 def test_an_error_of_molvis_is_one_line_and_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(app.COMMANDS, "demo", raises(MolvisError("spectra.mgf:3: no precursor\nwrite PEPMASS")))
-    assert run("demo") == 1
+    monkeypatch.setitem(app.COMMANDS, OWN, raises(MolvisError("spectra.mgf:3: no precursor\nwrite PEPMASS")))
+    assert run(OWN) == 1
     caught = capsys.readouterr()
     assert (caught.out, caught.err) == ("", "error: spectra.mgf:3: no precursor write PEPMASS\n")
 
 
 def test_a_full_disk_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setitem(app.COMMANDS, "demo", raises(OSError(28, "No space left on device", "index")))
-    assert run("demo") == 1
+    monkeypatch.setitem(app.COMMANDS, OWN, raises(OSError(28, "No space left on device", "index")))
+    assert run(OWN) == 1
     assert capsys.readouterr().err == "error: [Errno 28] No space left on device: 'index'\n"
 
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(app.COMMANDS, "demo", raises(MolvisError("no precursor")))
+    monkeypatch.setitem(app.COMMANDS, OWN, raises(MolvisError("no precursor")))
     with pytest.raises(MolvisError, match="no precursor"):
-        app.main(["--debug", "demo"])
+        app.main(["--debug", OWN])
 
 
 def test_a_mistake_of_our_own_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(app.COMMANDS, "demo", raises(ZeroDivisionError("ours")))
+    monkeypatch.setitem(app.COMMANDS, OWN, raises(ZeroDivisionError("ours")))
     with pytest.raises(ZeroDivisionError):
-        app.main(["demo"])
+        app.main([OWN])
 
 
 def test_a_deprecation_in_somebody_elses_library_is_shown_only_when_debugging(
@@ -88,27 +92,27 @@ def test_a_deprecation_in_somebody_elses_library_is_shown_only_when_debugging(
         warnings.warn("torch.jit is going away", FutureWarning, stacklevel=1)
 
     monkeypatch.setitem(globals(), "deprecated", deprecated)
-    monkeypatch.setitem(app.COMMANDS, "demo", app.Command(f"{__name__}:deprecated", "Warn."))
-    assert run("demo") == 0
+    monkeypatch.setitem(app.COMMANDS, OWN, app.Command(f"{__name__}:deprecated", "Warn."))
+    assert run(OWN) == 0
     assert capsys.readouterr().err == ""
     with pytest.warns(FutureWarning, match="going away"):
-        run("--debug", "demo")
+        run("--debug", OWN)
 
 
 def test_an_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(app.COMMANDS, "demo", raises(KeyboardInterrupt()))
-    assert run("demo") == 130
+    monkeypatch.setitem(app.COMMANDS, OWN, raises(KeyboardInterrupt()))
+    assert run(OWN) == 130
 
 
 def test_a_command_whose_module_is_missing_fails_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(app.COMMANDS, "demo", app.Command("molvis_cli.nowhere:demo", "Gone."))
+    monkeypatch.setitem(app.COMMANDS, OWN, app.Command("molvis_cli.nowhere:gone", "Gone."))
     assert run("--help") == 0
     assert run("plugins") == 0
     capsys.readouterr()
-    assert run("demo") == 1
-    assert "molvis demo cannot be loaded from molvis_cli.nowhere:demo" in capsys.readouterr().err
+    assert run(OWN) == 1
+    assert f"molvis {OWN} cannot be loaded from molvis_cli.nowhere:gone" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -130,12 +134,13 @@ def test_a_mistake_on_the_command_line_exits_with_2(
 
 
 def test_list_prints_components_for_people_and_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("list", "targets") == 0
-    assert re.search(r"^target +same-compound +Pairs of equal InChIKey", capsys.readouterr().out, re.MULTILINE)
-    assert run("list", "target", "--json") == 0
-    assert "same-compound" in [c["name"] for c in json.loads(capsys.readouterr().out)]
-    assert run("list", "encodr") == 1
-    assert "Did you mean 'encoder'?" in capsys.readouterr().err
+    with offer(toy_component("target", "toy-pairs", run, summary="Pairs of a toy.")):
+        assert run("list", "targets") == 0
+        assert re.search(r"^target +toy-pairs +Pairs of a toy\.", capsys.readouterr().out, re.MULTILINE)
+        assert run("list", "target", "--json") == 0
+        assert "toy-pairs" in [c["name"] for c in json.loads(capsys.readouterr().out)]
+        assert run("list", "targt") == 1
+        assert "Did you mean 'target'?" in capsys.readouterr().err
 
 
 def test_plugins_says_where_each_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
