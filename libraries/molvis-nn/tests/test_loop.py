@@ -13,6 +13,7 @@ from molvis_core.errors import TrainingError
 from molvis_nn import loop
 from molvis_nn.loop import (
     Checkpoint,
+    TrainingState,
     WeightAverage,
     decay_groups,
     descend,
@@ -187,3 +188,33 @@ def test_metrics_have_every_column_of_every_row(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [row["hit1"] for row in rows] == ["", "0.25"]
     assert float(rows[0]["loss"]) == 0.5
+
+
+@pytest.mark.parametrize(("lower", "kept"), [(False, 3.0), (True, 1.0)])
+def test_a_state_keeps_the_weights_judged_best_and_goes_on_from_a_checkpoint(
+    lower: bool, kept: float, tmp_path: Path
+) -> None:
+    def fresh() -> TrainingState:
+        network = nn.Linear(1, 1, bias=False)
+        optimizer = torch.optim.AdamW(network.parameters())
+        return TrainingState(network, optimizer, WeightAverage(network, 0.5), lower=lower)
+
+    state, checkpoint = fresh(), Checkpoint(tmp_path / "a.pt", "settings")
+    assert "kept" not in state.content()
+    for weight in (2.0, 3.0, 1.0):
+        nn.init.constant_(state.network.weight, weight)
+        state.average.update(state.epoch)
+        state.judged(weight)
+        state.epoch += 1
+    assert float(state.kept["weight"]) == kept
+    checkpoint.write(state.content())
+    again = fresh()
+    with checkpoint.reading() as content:
+        again.restore(content)
+    assert (again.epoch, again.best, float(again.kept["weight"])) == (3, kept, kept)
+    assert again.network.weight.item() == 1.0
+    assert torch.equal(again.average.state["weight"], state.average.state["weight"])
+    old = {"net" if name == "network" else name: value for name, value in state.content().items()}
+    before = fresh()
+    before.restore(old)
+    assert before.network.weight.item() == 1.0

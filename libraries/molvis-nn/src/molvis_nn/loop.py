@@ -197,6 +197,59 @@ def on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().cpu().clone() for name, value in state.items()}
 
 
+class TrainingState:
+    """A network in training, as a checkpoint keeps it: weights, optimizer, average, epochs done, and the best so far.
+
+    Args:
+        network: that is trained.
+        optimizer: of its parameters.
+        average: of its weights, where there is one.
+        lower: whether the lower of two judgements is the better one.
+
+    Attributes:
+        epoch: how many are done.
+        best: the best judgement; infinite before the first.
+        kept: the weights that were judged best; empty before.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        average: WeightAverage | None = None,
+        *,
+        lower: bool = False,
+    ) -> None:
+        self.network, self.optimizer, self.average, self.lower = network, optimizer, average, lower
+        self.epoch = 0
+        self.best = math.inf if lower else -math.inf
+        self.kept: dict[str, Tensor] = {}
+
+    def judged(self, value: float) -> None:
+        """Keep the network's weights as they are now, if none before were judged as good."""
+        if value < self.best if self.lower else value > self.best:
+            self.best, self.kept = value, on_cpu(self.network.state_dict())
+
+    def content(self) -> dict[str, Any]:
+        """What `restore` needs, for a checkpoint."""
+        content = {
+            "network": on_cpu(self.network.state_dict()), "optimizer": self.optimizer.state_dict(), "epoch": self.epoch,
+        }  # fmt: skip
+        if self.average:
+            content["average"] = on_cpu(self.average.state)
+        return {**content, "best": self.best, "kept": self.kept} if self.kept else content
+
+    def restore(self, content: Mapping[str, Any]) -> None:
+        """Go on from what `content` returned. Within `Checkpoint.reading`, whatever is raised means a damaged file."""
+        # Checkpoints of before have the weights under a shorter name.
+        self.network.load_state_dict(content["network"] if "network" in content else content["net"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        if self.average:
+            self.average.state = dict(content["average"])
+        self.epoch = content["epoch"]
+        self.best, self.kept = content.get("best", self.best), dict(content.get("kept", {}))
+
+
 class Checkpoint:
     """What a run goes on from after an interruption: a file with tensors and plain values, and no code.
 

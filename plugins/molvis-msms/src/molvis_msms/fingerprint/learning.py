@@ -21,7 +21,7 @@ from torch.nn import functional
 from molvis_msms.fingerprint.bits import unpacked
 from molvis_msms.fingerprint.corpus import Corpus
 from molvis_msms.fingerprint.network import Bag, FingerprintNetwork
-from molvis_nn.loop import Checkpoint, descend, on_cpu, seed_step, warmup_cosine
+from molvis_nn.loop import Checkpoint, TrainingState, descend, seed_step, warmup_cosine
 
 _BATCH = 192
 _STEPS = 8
@@ -226,28 +226,22 @@ def learn(
         {"params": [network.table.weight], "weight_decay": 0.0, "base": _TABLE_RATE},
     ]
     optimizer = torch.optim.AdamW(groups, lr=_RATE, foreach=True)
-    first, best, kept = 0, -np.inf, on_cpu(network.state_dict())
+    training = TrainingState(network, optimizer)
     if checkpoint and checkpoint.exists:
         with checkpoint.reading() as content:
-            network.load_state_dict(content["network"])
-            optimizer.load_state_dict(content["optimizer"])
-            first, best, kept = content["epoch"], content["best"], content["kept"]
-    for epoch in range(first, recipe.epochs):
+            training.restore(content)
+    for epoch in range(training.epoch, recipe.epochs):
         _epoch(network, optimizer, lesson, recipe, seed, epoch)
         if (epoch + 1) % 4 == 0 or epoch + 1 == recipe.epochs:
-            value = judge(network)
-            if value > best:
-                best, kept = value, on_cpu(network.state_dict())
+            training.judged(judge(network))
+        training.epoch = epoch + 1
         if checkpoint and (checkpoint.due(60) or epoch + 1 == recipe.epochs):
-            checkpoint.write(
-                {"network": on_cpu(network.state_dict()), "optimizer": optimizer.state_dict(), "epoch": epoch + 1,
-                 "best": best, "kept": kept}
-            )  # fmt: skip
+            checkpoint.write(training.content())
         if progress:
             progress(epoch + 1)
-    network.load_state_dict(kept)
+    network.load_state_dict(training.kept)
     network.eval()
-    return float(best)
+    return float(training.best)
 
 
 def _epoch(

@@ -27,10 +27,10 @@ from molvis_msms.forward.settings import Setting
 from molvis_msms.forward.strays import find_strays, unexplained
 from molvis_nn.loop import (
     Checkpoint,
+    TrainingState,
     WeightAverage,
     decay_groups,
     descend,
-    on_cpu,
     seed_step,
     set_rate,
     warmup_cosine,
@@ -180,23 +180,18 @@ class _Training:
         network = ForwardNetwork(recipe.width, recipe.layers, len(strays), recipe.dropout)
         optimizer = torch.optim.AdamW(decay_groups([network], recipe.weight_decay), lr=recipe.learning_rate)
         average = WeightAverage(network, recipe.average)
+        training = TrainingState(network, optimizer, average)
         if state:
-            network.load_state_dict(state["net"])
-            optimizer.load_state_dict(state["optimizer"])
-            average.state = dict(state["average"])
-        for epoch in range(state.get("epoch", 0), recipe.epochs):
+            training.restore(state)
+        for epoch in range(training.epoch, recipe.epochs):
             self.epoch(network, optimizer, average, strays, epoch)
             with average.applied():
                 figures = self.figures(network, strays)
             log.info("epoch %d: %s", epoch + 1, ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+            training.epoch = epoch + 1
             if checkpoint:
                 kept = {name: torch.from_numpy(getattr(strays, name)) for name in ("mz", "loss", "sign")}
-                checkpoint.write(
-                    {
-                        "net": on_cpu(network.state_dict()), "optimizer": optimizer.state_dict(),
-                        "average": average.state, "epoch": epoch + 1, **kept,
-                    }
-                )  # fmt: skip
+                checkpoint.write(training.content() | kept)
         average.copy_to(network)
         with torch.no_grad():  # as they are saved, so that a saved model is the same
             for value in network.parameters():

@@ -25,7 +25,16 @@ from molvis_msms.peak_fragments.cases import NOISE, Cases, case, informative_pea
 from molvis_msms.peak_fragments.ensemble import Ensemble, Weights
 from molvis_msms.peak_fragments.network import PeakFragmentNetwork
 from molvis_msms.ranks import hit_rate, loss, mean_over_compounds
-from molvis_nn.loop import Checkpoint, WeightAverage, decay_groups, descend, on_cpu, seed_step, set_rate, warmup_cosine
+from molvis_nn.loop import (
+    Checkpoint,
+    TrainingState,
+    WeightAverage,
+    decay_groups,
+    descend,
+    seed_step,
+    set_rate,
+    warmup_cosine,
+)
 
 log = logging.getLogger("molvis")
 
@@ -211,26 +220,20 @@ class _Training:
         seed_step(self.seed, number)
         net = PeakFragmentNetwork(recipe.width, recipe.dropout)
         optimizer = torch.optim.AdamW(decay_groups([net], recipe.weight_decay), lr=recipe.learning_rate)
-        if state:
-            net.load_state_dict(state["net"])
-            optimizer.load_state_dict(state["optimizer"])
         average = WeightAverage(net, recipe.ema_decay)
-        average.state |= state.get("average", {})
-        best, kept = state.get("best", np.inf), state.get("kept", on_cpu(net.state_dict()))
-        for epoch in range(state.get("epoch", 0), recipe.epochs):
+        training = TrainingState(net, optimizer, average, lower=True)
+        if state:
+            training.restore(state)
+        for epoch in range(training.epoch, recipe.epochs):
             self._epoch(net, optimizer, average, number, epoch)
             with average.applied():
                 cost = self._validate(net)
                 log.info("network %d, epoch %d: validation loss %.4f", number + 1, epoch + 1, cost)
-                if cost < best:
-                    best, kept = cost, on_cpu(net.state_dict())
+                training.judged(cost)
+            training.epoch = epoch + 1
             if checkpoint:
-                now = {
-                    "net": net.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch + 1,
-                    "best": best, "kept": kept, "average": on_cpu(average.state),
-                }  # fmt: skip
-                checkpoint.write({"done": list(done), "state": now})
-        return kept
+                checkpoint.write({"done": list(done), "state": training.content()})
+        return training.kept
 
     def _epoch(
         self, net: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage, number: int, epoch: int

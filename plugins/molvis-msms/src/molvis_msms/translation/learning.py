@@ -16,7 +16,7 @@ from molvis_msms.translation.network import Batch, TranslationNetwork, root_cosi
 from molvis_msms.translation.settings import Settings, ion_numbers
 from molvis_msms.translation.tokens import Choices, Tokens, tokens
 from molvis_msms.translation.vocabulary import Vocabulary
-from molvis_nn.loop import Checkpoint, WeightAverage, descend, on_cpu, seed_step, set_rate, warmup_cosine
+from molvis_nn.loop import Checkpoint, TrainingState, WeightAverage, descend, seed_step, set_rate, warmup_cosine
 
 _BATCH = 24
 _WARMUP = 200
@@ -190,20 +190,17 @@ def learn(
     optimizer = torch.optim.AdamW(
         [{"params": others, "weight_decay": 1e-2}, {"params": tables, "weight_decay": 1e-2}], lr=recipe.rate
     )
-    average, first, value = WeightAverage(network, 0.998), 0, float("nan")
+    average, value = WeightAverage(network, 0.998), float("nan")
+    training = TrainingState(network, optimizer, average)
     if checkpoint and checkpoint.exists:
         with checkpoint.reading() as content:
-            network.load_state_dict(content["network"])
-            optimizer.load_state_dict(content["optimizer"])
-            average.state, first = content["average"], content["epoch"]
+            training.restore(content)
     last = min(recipe.epochs, recipe.stop)
-    for epoch in range(first, last):
+    for epoch in range(training.epoch, last):
         value = _epoch(network, optimizer, average, lesson, recipe, seed, epoch)
+        training.epoch = epoch + 1
         if checkpoint and (checkpoint.due(60) or epoch + 1 == last):
-            checkpoint.write(
-                {"network": on_cpu(network.state_dict()), "optimizer": optimizer.state_dict(),
-                 "average": average.state, "epoch": epoch + 1}
-            )  # fmt: skip
+            checkpoint.write(training.content())
         if progress:
             progress(epoch + 1, value)
     average.copy_to(network)
