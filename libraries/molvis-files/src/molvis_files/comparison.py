@@ -16,6 +16,7 @@ from jaxtyping import Float
 from molvis_core.modality import Modality
 from molvis_core.records import Distribution, PeakList, Record, Trace
 from molvis_core.text import visible
+from molvis_files.spectrum_drawing import ticks
 
 __all__ = ["Comparison", "compare"]
 
@@ -198,7 +199,7 @@ def _axes(frame: _Frame, x: np.ndarray, name: str, *, labels: Sequence[str] | No
             at = float(frame.residual(np.array([value]))[0])
             parts.append(f'<text x="{frame.left - 6:g}" y="{at + 4:.1f}" text-anchor="end">{value:.2g}</text>')
     if labels is None:
-        marks = [(tick, f"{tick:g}") for tick in _ticks(float(x[0]), float(x[-1]))]
+        marks = [(tick, f"{tick:g}") for tick in ticks(float(x[0]), float(x[-1]))]
     else:
         step = -(-len(labels) // 7)
         marks = [(float(x[i]), labels[i]) for i in range(0, len(labels), step)]
@@ -209,17 +210,6 @@ def _axes(frame: _Frame, x: np.ndarray, name: str, *, labels: Sequence[str] | No
     if name:
         parts.append(f'<text x="{right:g}" y="{height - 3:g}" text-anchor="end">{escape(visible(name))}</text>')
     return parts
-
-
-def _ticks(low: float, high: float, most: int = 9) -> list[float]:
-    """Round numbers between two bounds."""
-    span = high - low
-    if not span > 0:
-        return [low]
-    size = 10.0 ** np.floor(np.log10(span / most))
-    step = next(s * size for s in (1, 2, 2.5, 5, 10) if s * size >= span / most)
-    first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
-    return [float(np.round(k * step, 12)) for k in np.arange(first, last + 1)]
 
 
 def _lines(frame: _Frame, x: np.ndarray, y: np.ndarray, model: np.ndarray | None, sd: np.ndarray | None) -> list[str]:

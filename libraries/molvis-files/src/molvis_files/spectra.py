@@ -10,17 +10,18 @@ import functools
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ReadError
-from molvis_core.records import Structure
+from molvis_core.records import Measurement, Structure
 from molvis_files.opening import lines
 
 __all__ = [
     "SpectrumText",
+    "interpreted",
     "is_electron_ionization",
     "is_massbank",
     "known_structure",
@@ -71,6 +72,24 @@ def peak(text: str) -> tuple[float, float]:
     if not (math.isfinite(height) and height >= 0):
         raise ValueError(f"the intensity {height} of {text.strip()!r} is negative or not finite")
     return mz, height
+
+
+def interpreted(
+    path: Path, records: Iterable[SpectrumText | ReadError], measurement: Callable[..., Measurement | ReadError]
+) -> Iterator[Measurement | ReadError]:
+    """Records as measurements; one that could not be taken apart is passed on as the error that it is.
+
+    Args:
+        path: the file, for messages.
+        records: of the file.
+        measurement: what the fields of a record mean: it is called with the path, fields and peaks, and with `line` and
+            `number` by name.
+    """
+    for one in records:
+        if isinstance(one, ReadError):
+            yield one
+        else:
+            yield measurement(path, one.fields, one.peaks, line=one.line, number=one.number)
 
 
 def msp_records(path: Path) -> Iterator[SpectrumText | ReadError]:

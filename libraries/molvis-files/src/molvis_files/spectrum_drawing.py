@@ -66,9 +66,10 @@ def draw_spectrum(
     x = scale(low, high, LEFT, WIDTH - RIGHT)
     y = scale(0.0, 1.0, HEIGHT - BOTTOM, TOP)
     parts = axes(x, y, low, high, "m/z", "relative intensity")
-    parts += _precursor(record, x, y)
-    parts += _peaks(record, height, labels, x, y)
-    parts += _labels(record, height, labels, x, y)
+    drawn = _Drawn(record, height, labels, x, y)
+    parts += _precursor(drawn)
+    parts += _peaks(drawn)
+    parts += _labels(drawn)
     if below is not None:
         parts += _mirror(below, {int(j) for _, j in pairs} if pairs is not None else set(), x, below_name)
     return svg(parts, "mass spectrum", 0 if below is None else _MIRROR)
@@ -107,28 +108,42 @@ def _range(record: PeakList, reference: PeakList | None) -> tuple[float, float]:
     return max(0.0, min(float(s.mz[0]) for s in shown) * 0.9), max(end, record.precursor_mz or 0.0) * 1.04
 
 
-def _precursor(record: PeakList, x: Callable[[float], float], y: Callable[[float], float]) -> list[str]:
+@dataclass(frozen=True, eq=False, slots=True)
+class _Drawn:
+    """A spectrum and where it is drawn.
+
+    Attributes:
+        record: the spectrum.
+        height: of its peaks, as shares of the highest.
+        labels: of peaks, by number.
+        x, y: from m/z and from shares to places.
+    """
+
+    record: PeakList
+    height: Float[np.ndarray, " n"]
+    labels: Mapping[int, PeakLabel]
+    x: Callable[[float], float]
+    y: Callable[[float], float]
+
+
+def _precursor(drawn: _Drawn) -> list[str]:
     """The precursor as a named line, where it is known."""
-    if record.precursor_mz is None:
+    mz = drawn.record.precursor_mz
+    if mz is None:
         return []
-    at = x(record.precursor_mz)
+    at = drawn.x(mz)
     return [
-        f'<line class="precursor" x1="{at:.1f}" x2="{at:.1f}" y1="{y(0):.1f}" y2="{TOP - 6}"/>',
+        f'<line class="precursor" x1="{at:.1f}" x2="{at:.1f}" y1="{drawn.y(0):.1f}" y2="{TOP - 6}"/>',
         (
             f'<text class="precursor" x="{max(at, LEFT + _PRECURSOR):.1f}" y="{TOP - 12}" text-anchor="end">'
-            f"precursor {record.precursor_mz:.4f}</text>"
+            f"precursor {mz:.4f}</text>"
         ),
     ]
 
 
-def _peaks(
-    record: PeakList,
-    height: Float[np.ndarray, " n"],
-    labels: Mapping[int, PeakLabel],
-    x: Callable[[float], float],
-    y: Callable[[float], float],
-) -> list[str]:
+def _peaks(drawn: _Drawn) -> list[str]:
     """The peaks as lines that show their numbers under the pointer."""
+    record, height, labels, x, y = drawn.record, drawn.height, drawn.labels, drawn.x, drawn.y
     parts: list[str] = []
     for i in sorted(range(len(record)), key=lambda i: (i in labels, height[i])):  # explained peaks on top
         at, known = x(float(record.mz[i])), labels.get(i)
@@ -161,14 +176,9 @@ def _mirror(reference: PeakList, paired: set[int], x: Callable[[float], float], 
     return parts
 
 
-def _labels(
-    record: PeakList,
-    height: Float[np.ndarray, " n"],
-    labels: Mapping[int, PeakLabel],
-    x: Callable[[float], float],
-    y: Callable[[float], float],
-) -> list[str]:
+def _labels(drawn: _Drawn) -> list[str]:
     """The highest peaks by formula, or by m/z where nothing explains them, as far as labels do not overlap."""
+    record, height, labels, x, y = drawn.record, drawn.height, drawn.labels, drawn.x, drawn.y
     parts: list[str] = []
     taken: list[_Box] = []
     if record.precursor_mz is not None:
@@ -225,7 +235,7 @@ def axes(
     """Axes, ticks and their numbers."""
     base = HEIGHT - BOTTOM
     parts = [f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>']
-    for tick in _ticks(low, high):
+    for tick in ticks(low, high):
         at = x(tick)
         parts.append(f'<line class="axis" x1="{at:.1f}" x2="{at:.1f}" y1="{base}" y2="{base + 4}"/>')
         parts.append(f'<text x="{at:.1f}" y="{base + 17}" text-anchor="middle">{tick:g}</text>')
@@ -239,13 +249,15 @@ def axes(
     return parts
 
 
-def _ticks(low: float, high: float, most: int = 9) -> list[float]:
-    """Round numbers between two bounds."""
-    span = max(high - low, 1e-9)
-    raw = span / most
-    size = 10.0 ** np.floor(np.log10(raw))
-    step = next(s * size for s in (1, 2, 2.5, 5, 10) if s * size >= raw)
-    return [float(t) for t in np.arange(np.ceil(low / step) * step, high, step)]
+def ticks(low: float, high: float, most: int = 9) -> list[float]:
+    """Round numbers between two bounds, about so many."""
+    span = high - low
+    if not span > 0:
+        return [low]
+    size = 10.0 ** np.floor(np.log10(span / most))
+    step = next(s * size for s in (1, 2, 2.5, 5, 10) if s * size >= span / most)
+    first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
+    return [float(np.round(k * step, 12)) for k in np.arange(first, last + 1)]
 
 
 def scale(low: float, high: float, first: float, last: float) -> Callable[[float], float]:

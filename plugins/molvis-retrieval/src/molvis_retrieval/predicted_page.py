@@ -11,6 +11,7 @@ from molvis_core.errors import ConfigError
 from molvis_core.html import render_page
 from molvis_core.records import Measurement, PeakList
 from molvis_files.drawing import draw_structure
+from molvis_files.spectrum_drawing import spectrum_style
 from molvis_files.writing import write_text
 from molvis_retrieval.drawing import draw_record
 from molvis_retrieval.references import Reference, Spectrum
@@ -55,6 +56,7 @@ def render_predicted(
     return render_page(
         template.read_text(encoding="utf-8"),
         title="Predicted spectra",
+        spectrum_style=spectrum_style(),
         sections=sections,
         mirrored=measured is not None,
         date=(date or dt.datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M"),

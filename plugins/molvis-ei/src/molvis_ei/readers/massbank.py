@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from molvis_core.errors import LeftOutError, ReadError
+from molvis_core.records import Measurement
 from molvis_ei.readers.fields import Items, find, measurement
 from molvis_files import spectra
 
@@ -17,20 +19,20 @@ def read_massbank(path: Path) -> Items:
     Raises:
         ReadError: the file cannot be read, or holds no record.
     """
-    for one in spectra.massbank_records(path):
-        if isinstance(one, ReadError):
-            yield one
-            continue
-        kind = one.fields.get("ac$instrument_type", "")
-        record = find(one.fields, "identifier") or one.number
-        if not spectra.is_electron_ionization(kind):
-            yield LeftOutError(
-                path, f"a record of {kind or 'no instrument type'}, not of EI", line=one.line, record=record
-            )
-        elif one.fields.get("ac$mass_spectrometry:ms_type", "MS").upper() != "MS":
-            yield LeftOutError(path, "a spectrum of fragments of an isolated ion (MS2)", line=one.line, record=record)
-        else:
-            yield measurement(path, one.fields, one.peaks, line=one.line, number=one.number)
+    return spectra.interpreted(path, spectra.massbank_records(path), _ionized)
+
+
+def _ionized(
+    path: Path, fields: Mapping[str, str], peaks: Sequence[tuple[float, float]], *, line: int, number: int
+) -> Measurement | ReadError:
+    """A record as a measurement, or why it is left out or cannot be read."""
+    kind = fields.get("ac$instrument_type", "")
+    record = find(fields, "identifier") or number
+    if not spectra.is_electron_ionization(kind):
+        return LeftOutError(path, f"a record of {kind or 'no instrument type'}, not of EI", line=line, record=record)
+    if fields.get("ac$mass_spectrometry:ms_type", "MS").upper() != "MS":
+        return LeftOutError(path, "a spectrum of fragments of an isolated ion (MS2)", line=line, record=record)
+    return measurement(path, fields, peaks, line=line, number=number)
 
 
 def is_ei_massbank(path: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from molvis_core.errors import ReadError
 from molvis_ei.readers.fields import Items, measurement
-from molvis_files.spectra import msp_records
+from molvis_files.spectra import interpreted, msp_records
 
 _ION = {"precursormz", "precursor_mz", "pepmass", "precursor_m/z", "adduct", "precursortype", "precursor_type"}
 _TELLS = ("ionization", "ionisation", "instrument_type", "instrumenttype", "ionmode", "ion_mode", "spectrum_type")
@@ -24,12 +24,7 @@ def read_msp(path: Path) -> Items:
     Raises:
         ReadError: the file cannot be read, or is empty.
     """
-    for one in msp_records(path):
-        yield (
-            one
-            if isinstance(one, ReadError)
-            else measurement(path, one.fields, one.peaks, line=one.line, number=one.number)
-        )
+    return interpreted(path, msp_records(path), measurement)
 
 
 def is_ei_msp(path: Path) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from molvis_core.errors import ReadError
 from molvis_files import spectra
 from molvis_msms.fields import measurement
 from molvis_msms.readers.items import Items
@@ -16,12 +15,7 @@ def read_massbank(path: Path) -> Items:
     Raises:
         ReadError: the file cannot be read, or holds no record.
     """
-    for one in spectra.massbank_records(path):
-        yield (
-            one
-            if isinstance(one, ReadError)
-            else measurement(path, one.fields, one.peaks, line=one.line, number=one.number)
-        )
+    return spectra.interpreted(path, spectra.massbank_records(path), measurement)
 
 
 def is_massbank(path: Path) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from molvis_core.errors import ReadError
-from molvis_files.spectra import msp_records
+from molvis_files.spectra import interpreted, msp_records
 from molvis_msms.fields import measurement
 from molvis_msms.readers.items import Items
 
@@ -16,9 +15,4 @@ def read_msp(path: Path) -> Items:
     Raises:
         ReadError: the file cannot be read, or is empty.
     """
-    for one in msp_records(path):
-        yield (
-            one
-            if isinstance(one, ReadError)
-            else measurement(path, one.fields, one.peaks, line=one.line, number=one.number)
-        )
+    return interpreted(path, msp_records(path), measurement)

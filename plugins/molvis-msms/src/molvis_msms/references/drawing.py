@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from html import escape
 
 import numpy as np
@@ -10,6 +9,7 @@ from jaxtyping import Float, Int64
 
 from molvis_core.records import PeakList
 from molvis_core.text import visible
+from molvis_files.spectrum_drawing import ticks
 
 _WIDTH, _HALF = 860, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 18, 22, 46
@@ -58,18 +58,11 @@ def _axes(low: float, high: float) -> list[str]:
     for share, y in ((1.0, _TOP), (0.5, _TOP + _HALF / 2), (0.5, _AXIS + _HALF / 2), (1.0, bottom)):
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end">{share:.0%}</text>')
-    step = _step((high - low) / 9)
-    for k in range(math.ceil(low / step), math.floor(high / step) + 1):
-        x = _LEFT + (k * step - low) / (high - low) * (right - _LEFT)
+    for tick in ticks(low, high):
+        x = _LEFT + (tick - low) / (high - low) * (right - _LEFT)
         parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 4}"/>')
-        parts.append(f'<text x="{x:.1f}" y="{bottom + 27}" text-anchor="middle">{k * step:g}</text>')
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 27}" text-anchor="middle">{tick:g}</text>')
     return [*parts, f'<text class="axis-name" x="{right}" y="{bottom + 42}" text-anchor="end">m/z</text>']
-
-
-def _step(least: float) -> float:
-    """The first of 1, 2, 5, 10, ... that is no smaller."""
-    size = 10.0 ** math.floor(math.log10(least))
-    return next(size * s for s in (1, 2, 5, 10) if size * s >= least * (1 - 1e-9))
 
 
 def _peaks(

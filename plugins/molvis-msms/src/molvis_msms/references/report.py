@@ -10,6 +10,7 @@ from pathlib import Path
 
 from molvis_core.html import render_page
 from molvis_files.drawing import draw_structure, formula_html
+from molvis_files.spectrum_drawing import spectrum_style
 from molvis_files.writing import write_text
 from molvis_msms.references.drawing import mirror_plot
 from molvis_msms.references.index import References
@@ -76,6 +77,7 @@ def render_report(
     return render_page(
         template.read_text(encoding="utf-8"),
         title="Library search",
+        spectrum_style=spectrum_style(),
         filters={"formula": formula_html},
         facts=[*facts, ("file", file)] if file else facts,
         sections=[(one, [_row(one, hit) for hit in one.hits]) for one in found],

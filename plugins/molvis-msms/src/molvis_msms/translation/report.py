@@ -10,6 +10,7 @@ from pathlib import Path
 
 from molvis_core.html import render_page
 from molvis_core.records import PeakList
+from molvis_files.spectrum_drawing import spectrum_style
 from molvis_files.writing import write_text
 from molvis_msms.references.drawing import mirror_plot
 from molvis_msms.references.similarity import Similarity
@@ -67,6 +68,7 @@ def render_report(
     return render_page(
         template.read_text(encoding="utf-8"),
         title="Translated spectra",
+        spectrum_style=spectrum_style(),
         facts=facts,
         rows=[_row(one) for one in found],
         date=(date or dt.datetime.now().astimezone()).strftime("%Y-%m-%d %H:%M"),
