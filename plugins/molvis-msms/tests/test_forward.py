@@ -161,24 +161,35 @@ def test_a_saved_model_predicts_the_same_and_a_damaged_one_is_refused(model: For
 
 
 def test_an_interrupted_training_ends_as_an_undisturbed_one(examples: list[Example], tmp_path: Path) -> None:
-    recipe = Recipe(width=8, layers=1, parts=40, strays=5, epochs=2, batch=2)
-    whole = learn(examples, examples, recipe, folder=tmp_path / "a") if (tmp_path / "a").mkdir() is None else None
+    recipe = Recipe(networks=2, width=8, layers=1, parts=40, strays=5, epochs=2, batch=2)
+    whole = learn(examples, examples, recipe)
 
     class Stop(Exception):
         pass
 
-    def stop(done: int, total: int, what: str = "") -> None:
-        if what == "training the network" and done == 2:
-            raise Stop
+    for network in (1, 2):  # in the second epoch of each
 
-    (tmp_path / "b").mkdir()
-    with pytest.raises(Stop):
-        learn(examples, examples, recipe, folder=tmp_path / "b", progress=stop)
-    resumed = learn(examples, examples, recipe, folder=tmp_path / "b")
-    assert whole is not None
+        def stop(done: int, total: int, what: str = "", network: int = network) -> None:
+            if what == f"training network {network}" and done == 2:
+                raise Stop
+
+        with pytest.raises(Stop):
+            learn(examples, examples, recipe, folder=tmp_path, progress=stop)
+    resumed = learn(examples, examples, recipe, folder=tmp_path)
     assert resumed.figures == pytest.approx(whole.figures, rel=1e-5)
     with pytest.raises(TrainingError, match="checkpoint is of other settings"):
-        learn(examples, examples, Recipe(width=8, layers=1), folder=tmp_path / "b")
+        learn(examples, examples, Recipe(width=8, layers=1), folder=tmp_path)
+
+
+def test_networks_of_a_model_differ_and_their_probabilities_are_averaged(examples: list[Example]) -> None:
+    both = learn(examples, examples, Recipe(networks=2, width=8, layers=1, parts=40, strays=0, epochs=2, batch=2))
+    setting = [Setting(energy=20.0)]
+    known = structure(PARACETAMOL)
+    every = [ForwardModel([one], both.strays, both.shape).fragments(known, setting)[0] for one in both.networks]
+    assert abs(every[0].elsewhere - every[1].elsewhere) > 1e-3
+    mean = both.fragments(known, setting)[0]
+    assert mean.precursor == pytest.approx((every[0].precursor + every[1].precursor) / 2, rel=1e-5)
+    np.testing.assert_allclose(mean.probability, (every[0].probability + every[1].probability) / 2, atol=1e-6)
 
 
 def test_nothing_to_learn_from_is_an_error() -> None:
@@ -224,7 +235,7 @@ def test_settings_that_cannot_be_are_refused(arguments: dict[str, object], messa
 def test_an_atom_alone_and_a_large_molecule_have_their_precursor_at_least() -> None:
     torch.manual_seed(0)
     nothing = Strays(np.zeros(0), np.zeros(0, dtype=bool), np.zeros(0, dtype=np.int64))
-    model = ForwardModel(ForwardNetwork(8, 1), nothing, Shape(8, 1, 50))
+    model = ForwardModel([ForwardNetwork(8, 1)], nothing, Shape(8, 1, 50))
     large: Structure = structure("C" * 140)
     for spectra in model.spectra([structure("C"), large], [[Setting()], [Setting()]]):
         assert len(spectra[0]) >= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from molvis_nn.loop import (
     WeightAverage,
     decay_groups,
     descend,
+    on_cpu,
     seed_step,
     set_rate,
     warmup_cosine,
@@ -49,6 +50,7 @@ class Recipe:
     """How a forward model is trained.
 
     Attributes:
+        networks: how many are trained, each from other initial weights; their probabilities are averaged.
         width: of the layers.
         layers: of the graph network.
         parts: of a molecule that are kept.
@@ -65,19 +67,20 @@ class Recipe:
         ppm, absolute: tolerance of m/z, and its least width in Da.
     """
 
-    width: int = 96
-    layers: int = 4
+    networks: int = 1
+    width: int = 128
+    layers: int = 5
     parts: int = MOST_PARTS
     strays: int = 1000
-    dropout: float = 0.1
-    epochs: int = 10
+    dropout: float = 0.2
+    epochs: int = 20
     batch: int = 8
     spectra: int = 4
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     cosine: float = 1.0
     unknown: float = 0.08
-    average: float = 0.995
+    average: float = 0.998
     ppm: float = 20.0
     absolute: float = 0.005
 
@@ -152,7 +155,7 @@ def unlike(spectra: Sequence[PeakList], count: int, rng: np.random.Generator) ->
 
 
 class _Training:
-    """Trains one network."""
+    """Trains the networks of a model, one after the other."""
 
     def __init__(
         self, examples: Sequence[Example], validation: Sequence[Example], recipe: Recipe, seed: int, say: StageProgress
@@ -169,35 +172,65 @@ class _Training:
     def run(self, checkpoint: Checkpoint | None) -> ForwardModel:
         """The trained model."""
         recipe = self.recipe
+        done: list[dict[str, Tensor]] = []
         state: dict[str, Any] = {}
         if checkpoint and checkpoint.exists:
             with checkpoint.reading() as content:
-                state = content
-                strays = Strays(*(state[name].numpy() for name in ("mz", "loss", "sign")))
+                done, state = list(content["done"]), dict(content["state"])
+                strays = Strays(*(content[name].numpy() for name in ("mz", "loss", "sign")))
         else:
             strays = self.strays()
-        seed_step(self.seed, 0)
-        network = ForwardNetwork(recipe.width, recipe.layers, len(strays), recipe.dropout)
+        while len(done) < recipe.networks:
+            done.append(self.network(len(done), state, strays, checkpoint, done))
+            state = {}
+            if checkpoint:
+                checkpoint.write({"done": done, "state": state} | _tensors(strays))
+        shape = Shape(recipe.width, recipe.layers, recipe.parts)
+        model = ForwardModel([_loaded(self.new(strays), weights) for weights in done], strays, shape)
+        model.figures = self.figures(model, strays)
+        return model
+
+    def new(self, strays: Strays) -> ForwardNetwork:
+        """A network that has learned nothing."""
+        return ForwardNetwork(self.recipe.width, self.recipe.layers, len(strays), self.recipe.dropout)
+
+    def network(
+        self,
+        number: int,
+        state: Mapping[str, Any],
+        strays: Strays,
+        checkpoint: Checkpoint | None,
+        done: Sequence[dict[str, Tensor]],
+    ) -> dict[str, Tensor]:
+        """Weights of one of the networks.
+
+        Args:
+            number: which, counted from 0.
+            state: that it goes on from; empty at its start.
+            strays: of all networks.
+            checkpoint: where the state is kept.
+            done: the networks before.
+        """
+        recipe = self.recipe
+        seed_step(self.seed + number, 0)
+        network = self.new(strays)
         optimizer = torch.optim.AdamW(decay_groups([network], recipe.weight_decay), lr=recipe.learning_rate)
         average = WeightAverage(network, recipe.average)
         training = TrainingState(network, optimizer, average)
         if state:
             training.restore(state)
         for epoch in range(training.epoch, recipe.epochs):
-            self.epoch(network, optimizer, average, strays, epoch)
+            self.epoch(training, strays, number)
             with average.applied():
                 figures = self.figures(network, strays)
-            log.info("epoch %d: %s", epoch + 1, ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+            said = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+            log.info("network %d, epoch %d: %s", number + 1, epoch + 1, said)
             training.epoch = epoch + 1
             if checkpoint:
-                kept = {name: torch.from_numpy(getattr(strays, name)) for name in ("mz", "loss", "sign")}
-                checkpoint.write(training.content() | kept)
+                checkpoint.write({"done": list(done), "state": training.content()} | _tensors(strays))
         average.copy_to(network)
-        with torch.no_grad():  # as they are saved, so that a saved model is the same
-            for value in network.parameters():
-                value.copy_(value.half())
-        figures = self.figures(network, strays)
-        return ForwardModel(network, strays, Shape(recipe.width, recipe.layers, recipe.parts), figures)
+        # Rounded as they are saved, so that a saved model is the same.
+        return {name: value.half().float() for name, value in on_cpu(network.state_dict()).items()}
 
     def strays(self) -> Strays:
         """Look for strays in what the examples' parts do not explain."""
@@ -209,17 +242,11 @@ class _Training:
             self.say(place + 1, len(self.examples), "breaking molecules")
         return find_strays(found, self.recipe.strays, max(3, len(self.examples) // 500))
 
-    def epoch(
-        self,
-        network: ForwardNetwork,
-        optimizer: torch.optim.Optimizer,
-        average: WeightAverage,
-        strays: Strays,
-        epoch: int,
-    ) -> None:
-        """One pass over the compounds."""
+    def epoch(self, training: TrainingState, strays: Strays, number: int) -> None:
+        """One pass of one of the networks over the compounds."""
         recipe, count = self.recipe, len(self.examples)
-        rng = np.random.default_rng([self.seed, 19, epoch])
+        epoch, seed, network, optimizer = training.epoch, self.seed + number, training.network, training.optimizer
+        rng = np.random.default_rng([seed, 19, epoch])
         # Molecules with about as many parts come together: less is padded.
         size = [len(self.pieces_of(one.structure).parts.mass) for one in self.examples]
         batches = np.array_split(np.argsort(np.array(size) + rng.uniform(0, 60, count)), max(1, count // recipe.batch))
@@ -228,7 +255,7 @@ class _Training:
         for place, which in enumerate(rng.permutation(len(batches)).tolist()):
             step = epoch * len(batches) + place
             set_rate(optimizer, recipe.learning_rate * warmup_cosine(step, steps, 0.03 * steps))
-            seed_step(self.seed, step)
+            seed_step(seed, step)
             some = [self.examples[i] for i in batches[which].tolist()]
             chosen = [unlike(one.spectra, recipe.spectra, rng) for one in some]
             settings = [[self.blurred(Setting.of(s), rng) for s in spectra] for spectra in chosen]
@@ -237,12 +264,13 @@ class _Training:
             weight = torch.tensor([len(spectra) ** -0.5 for spectra in chosen for _ in spectra])
             loss = ((entropy - recipe.cosine * cosine) * weight).sum() / weight.sum()
             descend(loss, optimizer, clip=2.0, where=f"step {step}")
-            average.update(step)
-            self.say(step + 1, steps, "training the network")
+            if training.average:
+                training.average.update(step)
+            self.say(step + 1, steps, f"training network {number + 1}")
 
     def agreement(
         self,
-        network: ForwardNetwork,
+        network: Callable[[Batch], Tensor],
         some: Sequence[Example],
         spectra: Sequence[Sequence[PeakList]],
         settings: Sequence[Sequence[Setting]],
@@ -260,11 +288,12 @@ class _Training:
             setting = dataclasses.replace(setting, energy=None)
         return dataclasses.replace(setting, instrument=None) if instrument else setting
 
-    def figures(self, network: ForwardNetwork, strays: Strays) -> dict[str, float]:
-        """Means over the validation compounds."""
+    def figures(self, network: ForwardNetwork | ForwardModel, strays: Strays) -> dict[str, float]:
+        """Means over the validation compounds, of a network or of the average of several."""
         rng = np.random.default_rng([self.seed, 23])
         rows: list[tuple[float, float]] = []
-        network.eval()
+        if isinstance(network, ForwardNetwork):
+            network.eval()
         with torch.inference_mode():
             for some in _slices(self.validation, self.recipe.batch):
                 chosen = [unlike(one.spectra, self.recipe.spectra, rng) for one in some]
@@ -275,6 +304,15 @@ class _Training:
                 rows += [(float(e.mean()), float(c.mean())) for e, c in pairs]
         entropy, cosine = np.mean(rows, axis=0).tolist()
         return {"val_cross_entropy": entropy, "val_cosine": cosine}
+
+
+def _tensors(strays: Strays) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(getattr(strays, name)) for name in ("mz", "loss", "sign")}
+
+
+def _loaded(network: ForwardNetwork, weights: Mapping[str, Tensor]) -> ForwardNetwork:
+    network.load_state_dict(weights)
+    return network
 
 
 def _slices(every: Sequence[Example], size: int) -> Iterator[Sequence[Example]]:

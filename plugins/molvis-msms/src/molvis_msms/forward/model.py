@@ -1,8 +1,9 @@
-"""`ForwardModel`: a trained network with its strays, from structures and settings to fragments and spectra."""
+"""`ForwardModel`: trained networks with their strays, from structures and settings to fragments and spectra."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from molvis_core.errors import BundleError
 from molvis_core.records import PeakList, Structure
@@ -25,7 +27,7 @@ from molvis_msms.forward.pieces import MOST_PARTS, pieces
 from molvis_msms.forward.settings import Setting
 
 _WEIGHTS, _ABOUT = "forward.safetensors", "forward.json"
-_FORMAT = 1
+_FORMAT = 2
 _TOGETHER = 16
 """Spectra that are computed at a time."""
 _SORTED = 256
@@ -44,8 +46,8 @@ class Shape:
         parts: that are kept of a molecule, the cheapest.
     """
 
-    width: int = 96
-    layers: int = 4
+    width: int = 128
+    layers: int = 5
     parts: int = MOST_PARTS
 
 
@@ -82,17 +84,17 @@ class ForwardModel:
     """Fragments and spectra of molecules under settings.
 
     Args:
-        network: in evaluation.
-        strays: that it knows.
-        shape: of the network.
+        networks: of one shape; their probabilities are averaged.
+        strays: that they know.
+        shape: of the networks.
         figures: of how well it predicts, by name.
     """
 
     def __init__(
-        self, network: ForwardNetwork, strays: Strays, shape: Shape, figures: dict[str, float] | None = None
+        self, networks: Sequence[ForwardNetwork], strays: Strays, shape: Shape, figures: dict[str, float] | None = None
     ) -> None:
-        self.network, self.strays, self.shape = network.eval().requires_grad_(False), strays, shape
-        self.figures = dict(figures or {})
+        self.networks = tuple(network.eval().requires_grad_(False) for network in networks)
+        self.strays, self.shape, self.figures = strays, shape, dict(figures or {})
 
     @classmethod
     def load(cls, folder: Path | str) -> ForwardModel:
@@ -104,15 +106,20 @@ class ForwardModel:
         folder = Path(folder)
         try:
             about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-            if about["format"] > _FORMAT:
-                raise BundleError(f"{folder / _ABOUT}: format {about['format']}; this molvis-msms reads {_FORMAT}")
+            if about["format"] != _FORMAT:
+                raise BundleError(
+                    f"{folder / _ABOUT}: format {about['format']}; this molvis-msms reads {_FORMAT}: "
+                    + ("train the model anew" if about["format"] < _FORMAT else "install a newer one")
+                )
             tensors = load_file(folder / _WEIGHTS)
             stray = {name: tensors.pop(f"stray.{name}").numpy() for name in ("mz", "loss", "sign")}
             strays = Strays(stray["mz"], stray["loss"].astype(bool), stray["sign"].astype(np.int64))
             shape = Shape(**about["shape"])
-            network = ForwardNetwork(shape.width, shape.layers, len(strays))
-            network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-            return cls(network, strays, shape, dict(about["figures"]))
+            networks = [ForwardNetwork(shape.width, shape.layers, len(strays)) for _ in range(int(about["networks"]))]
+            for number, network in enumerate(networks):
+                mine = {name: tensor.float() for name, tensor in tensors.items() if name.startswith(f"{number}.")}
+                network.load_state_dict({name.partition(".")[2]: tensor for name, tensor in mine.items()})
+            return cls(networks, strays, shape, dict(about["figures"]))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             if isinstance(error, BundleError):
                 raise
@@ -122,7 +129,11 @@ class ForwardModel:
         """Write the weights in half precision, and what they were made with, into a folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {name: tensor.half().contiguous() for name, tensor in self.network.state_dict().items()}
+        tensors = {
+            f"{number}.{name}": tensor.half().contiguous()
+            for number, network in enumerate(self.networks)
+            for name, tensor in network.state_dict().items()
+        }
         strays = self.strays
         tensors |= {
             "stray.mz": torch.from_numpy(strays.mz.astype(np.float64)),
@@ -131,9 +142,16 @@ class ForwardModel:
         }
         with replacing(folder / _WEIGHTS) as fresh:
             save_file(tensors, fresh)
-        about = {"format": _FORMAT, "shape": asdict(self.shape), "figures": self.figures}
+        about = {
+            "format": _FORMAT, "networks": len(self.networks), "shape": asdict(self.shape), "figures": self.figures,
+        }  # fmt: skip
         with replacing(folder / _ABOUT) as fresh:
             fresh.write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+    def __call__(self, batch: Batch) -> Float[Tensor, "n e"]:
+        """Logarithms of the mean of the networks' probabilities; what an entry is, `ForwardNetwork` says."""
+        every = [network(batch) for network in self.networks]
+        return torch.stack(every).logsumexp(0) - math.log(len(every)) if len(every) > 1 else every[0]
 
     def fragments(self, structure: Structure, settings: Sequence[Setting]) -> list[Fragments]:
         """Probabilities of the fragments of one molecule under each setting.
@@ -144,7 +162,7 @@ class ForwardModel:
         made = pieces(structure.smiles, self.shape.parts)
         batch = collate([made], [settings], self.strays)
         with torch.inference_mode():
-            every = self.network(batch).exp().double().numpy()
+            every = self(batch).exp().double().numpy()
         deep, stop = batch.form.shape[1], len(self.strays) + 2
         out: list[Fragments] = []
         for row, one in zip(every, batch.ladders, strict=True):
@@ -192,18 +210,26 @@ class ForwardModel:
                     out[i] = [_spectrum(*next(found), setting, least) for setting in settings[i]]
         return out
 
-    def collate(self, structures: Sequence[Structure], settings: Sequence[Sequence[Setting]]) -> Batch:
+    def collate(
+        self, structures: Sequence[Structure], settings: Sequence[Sequence[Setting]], parts: int | None = None
+    ) -> Batch:
         """Molecules and the settings of each as a batch.
+
+        Args:
+            structures: the molecules.
+            settings: of each molecule.
+            parts: that are kept of a molecule; as many as were learned from where none are named.
 
         Raises:
             molvis_core.errors.StructureError: RDKit refuses a structure.
         """
-        return collate([pieces(one.smiles, self.shape.parts) for one in structures], settings, self.strays)
+        made = [pieces(one.smiles, parts or self.shape.parts) for one in structures]
+        return collate(made, settings, self.strays)
 
     def peaks(self, batch: Batch) -> Iterator[tuple[Ladder, Float[np.ndarray, " g"]]]:
         """For each spectrum of a batch its ladder, and the shares of root intensity of the ladder's peaks."""
         with torch.inference_mode():
-            shares = grouped(self.network(batch), batch).numpy()
+            shares = grouped(self(batch), batch).numpy()
         for one, row in zip(batch.ladders, shares, strict=True):
             yield one, row[: len(one.peaks)]
 

@@ -15,6 +15,7 @@ from molvis_msms.forward.batches import peaks_of
 from molvis_msms.forward.ladder import Ladder, Tolerance, within
 from molvis_msms.forward.learning import Example, Recipe, by_compound, learn
 from molvis_msms.forward.model import ForwardModel, Shape
+from molvis_msms.forward.pieces import MOST_PARTS
 from molvis_msms.forward.settings import Setting
 
 BACKGROUND = 0.002
@@ -30,21 +31,35 @@ class PredictedSpectrum:
     peaks is no evidence, nor is any before the model has learned.
 
     Args:
-        width: of the model's layers.
-        layers: of its graph network.
-        epochs: passes over the compounds that it learns from.
+        networks: how many are trained, each from other initial weights; their probabilities are averaged.
+        width: of their layers.
+        layers: of their graph networks.
+        epochs: passes over the compounds that they learn from.
         ppm: tolerance of m/z; it is not less than 3 mDa.
+        parts: of a candidate that are looked at, the cheapest: half as many as are learned from take half of the time,
+            and rank as well.
     """
 
     accepts = PeakList
     features: tuple[str, ...] = ("likelihood", "cosine")
 
-    def __init__(self, width: int = 96, layers: int = 4, epochs: int = 10, ppm: float = 15.0) -> None:
-        for name, value in (("width", width), ("layers", layers), ("epochs", epochs), ("ppm", ppm)):
+    def __init__(
+        self,
+        networks: int = 1,
+        width: int = 128,
+        layers: int = 5,
+        epochs: int = 20,
+        ppm: float = 15.0,
+        parts: int = MOST_PARTS // 2,
+    ) -> None:
+        numbers = {
+            "networks": networks, "width": width, "layers": layers, "epochs": epochs, "ppm": ppm, "parts": parts,
+        }  # fmt: skip
+        for name, value in numbers.items():
             if not value > 0:
                 raise ConfigError(f"predicted-spectrum: {name} must be positive, got {value}")
-        self.recipe = Recipe(width=width, layers=layers, epochs=epochs)
-        self.tolerance = Tolerance(ppm, 0.003)
+        self.recipe = Recipe(networks=networks, width=width, layers=layers, epochs=epochs)
+        self.tolerance, self.parts = Tolerance(ppm, 0.003), parts
         self.model: ForwardModel | None = None
 
     def __call__(self, query: PeakList, candidates: Sequence[Structure]) -> Float[np.ndarray, "m f"]:
@@ -57,7 +72,7 @@ class PredictedSpectrum:
         mz, share = informative(query)
         if self.model is None or not len(mz):
             return out
-        for row, (one, shares) in enumerate(predictions(self.model, Setting.of(query), candidates)):
+        for row, (one, shares) in enumerate(predictions(self.model, Setting.of(query), candidates, self.parts)):
             out[row] = compare(mz, share, one, shares, self.tolerance)
         return out
 
@@ -122,12 +137,12 @@ def informative(query: PeakList) -> tuple[Float[np.ndarray, " p"], Float[np.ndar
 
 
 def predictions(
-    model: ForwardModel, setting: Setting, candidates: Sequence[Structure]
+    model: ForwardModel, setting: Setting, candidates: Sequence[Structure], parts: int
 ) -> Iterator[tuple[Ladder, Float[np.ndarray, " g"]]]:
-    """The ladder and the predicted shares of each candidate."""
+    """The ladder and the predicted shares of each candidate, of which so many parts are looked at."""
     for start in range(0, len(candidates), _TOGETHER):
         some = candidates[start : start + _TOGETHER]
-        yield from model.peaks(model.collate(some, [[setting]] * len(some)))
+        yield from model.peaks(model.collate(some, [[setting]] * len(some), parts))
 
 
 def compare(
