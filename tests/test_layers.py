@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
 import tomllib
@@ -66,3 +67,30 @@ def test_listing_what_there_is_imports_nothing_heavy(arguments: list[str]) -> No
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "heavy: []"
+
+
+def _needed(package: Path) -> tuple[str, set[str]]:
+    """A package's import name, and those of ours that it and its tests require themselves."""
+    project = tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    required = [*project.get("dependencies", []), *project.get("optional-dependencies", {}).get("test", [])]
+    names = {re.split(r"[^\w-]", one)[0].replace("-", "_") for one in required}
+    return project["name"].replace("-", "_"), names & import_packages()
+
+
+def test_the_tests_of_a_package_import_what_it_requires_and_no_other_package() -> None:
+    """So that they run where it is installed alone. What one test needs of another plugin is imported within it."""
+    packages = [ROOT / "core", ROOT / "molvis_cli", *ROOT.glob("libraries/molvis*"), *ROOT.glob("plugins/molvis*")]
+    needed = dict(_needed(package) for package in packages)
+    strangers = []
+    for package in packages:
+        name, there = _needed(package)[0], set[str]()
+        ahead = [name]
+        while ahead:
+            if (one := ahead.pop()) not in there:
+                there.add(one)
+                ahead += needed[one]
+        for path in (package / "tests").glob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            found = set(re.findall(r"^(?:from|import) (molvis_\w+)", text, re.MULTILINE)) & import_packages()
+            strangers += [f"{path.relative_to(ROOT)}: {one}" for one in sorted(found - there)]
+    assert strangers == []

@@ -11,8 +11,6 @@ from molvis_ccs.readers.parquet import is_ccs_table, read_parquet
 from molvis_core.errors import ReadError
 from molvis_core.records import Measurement, Value
 from molvis_core.registry import for_suffix
-from molvis_retrieval.dataset import Dataset
-from molvis_retrieval.importing import import_files
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "ccs"
 with_tables = pytest.mark.skipif(not DATA.is_dir(), reason=f"no tables of cross sections in {DATA}: set MOLVIS_DATA")
@@ -180,6 +178,10 @@ def test_a_file_is_told_by_its_header(tmp_path: Path) -> None:
 
 
 def test_a_table_becomes_a_dataset(tmp_path: Path) -> None:
+    pytest.importorskip("molvis_retrieval", reason="molvis-retrieval is not installed")
+    from molvis_retrieval.dataset import Dataset
+    from molvis_retrieval.importing import import_files
+
     table = _write(tmp_path / "a.csv", f"smiles,adduct,CCS,fold\n{CAFFEINE},[M+H]+,138.2,test\nCCO,[M+H]+,0,test\n")
     report = import_files([table], tmp_path / "dataset", reader="ccs-csv")
     assert (report.imported, report.skipped) == ({"ccs": 1}, 1)

@@ -20,8 +20,6 @@ from molvis_ei.readers.jcamp import read_jcamp
 from molvis_ei.readers.massbank import read_massbank
 from molvis_ei.readers.msp import read_msp
 from molvis_ei.readers.parquet import read_parquet
-from molvis_retrieval.dataset import Dataset
-from molvis_retrieval.importing import import_files
 
 
 def write(path: Path, text: str) -> Path:
@@ -115,6 +113,10 @@ def test_files_that_share_an_ending_are_told_by_what_is_in_them(tmp_path: Path) 
 
 
 def test_a_dataset_keeps_every_field(tmp_path: Path) -> None:
+    pytest.importorskip("molvis_retrieval", reason="molvis-retrieval is not installed")
+    from molvis_retrieval.dataset import Dataset
+    from molvis_retrieval.importing import import_files
+
     report = import_files([table(tmp_path / "a.parquet", {})], tmp_path / "data")
     assert report.imported == {"ei": 1}
     record = Dataset.open(tmp_path / "data").record("ei", 0)

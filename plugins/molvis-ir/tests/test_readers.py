@@ -11,8 +11,6 @@ from ir_samples import ROWS, jcamp_text, table_file, write_file
 from molvis_core.registry import for_suffix
 from molvis_ir.readers.parquet import is_ir_table
 from molvis_ir.readers.xy import is_xy
-from molvis_retrieval.dataset import Dataset
-from molvis_retrieval.importing import import_files
 
 
 @pytest.mark.parametrize(
@@ -44,6 +42,10 @@ def test_files_that_share_an_ending_are_told_by_what_is_in_them(tmp_path: Path) 
 
 
 def test_a_spectrum_is_imported_without_naming_its_reader(tmp_path: Path) -> None:
+    pytest.importorskip("molvis_retrieval", reason="molvis-retrieval is not installed")
+    from molvis_retrieval.dataset import Dataset
+    from molvis_retrieval.importing import import_files
+
     files = [
         write_file(tmp_path / "a.jdx", jcamp_text(ROWS)),
         write_file(tmp_path / "b.txt", "1000 1\n1001 2\n"),

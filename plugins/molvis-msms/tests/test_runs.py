@@ -19,7 +19,6 @@ from molvis_core.testing import ReaderContract
 from molvis_msms.readers.mzml import read_mzml
 from molvis_msms.readers.mzxml import read_mzxml
 from molvis_msms.readers.runs import is_profile
-from molvis_retrieval.queries import read_queries
 
 
 def write(path: Path, text: str) -> Path:
@@ -127,6 +126,9 @@ def test_a_run_that_is_cut_off_keeps_the_scans_before_the_cut(tmp_path: Path, pa
 def test_queries_of_a_run_come_without_complaints_and_what_is_left_out_is_told_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    pytest.importorskip("molvis_retrieval", reason="molvis-retrieval is not installed")
+    from molvis_retrieval.queries import read_queries
+
     text = mzxml_text(*(mzxml_scan(n, centroided="0") for n in range(5)), mzxml_scan(6))
     with caplog.at_level(logging.WARNING, logger="molvis"):
         queries, problems = read_queries(write(tmp_path / "a.mzXML", text[: text.index("</msRun>")]))
@@ -168,6 +170,9 @@ def test_a_run_without_a_single_ms_ms_scan_says_so(tmp_path: Path) -> None:
 
 
 def test_survey_spectra_of_sirius_mgf_are_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("molvis_retrieval", reason="molvis-retrieval is not installed")
+    from molvis_retrieval.queries import read_queries
+
     blocks = [
         f"BEGIN IONS\nFEATURE_ID={n}\nPEPMASS=195.0877\nRTINSECONDS=90\nSPECTYPE=CORRELATED MS\nMSLEVEL=1\n"
         f"CHARGE=1+\n195.0877 100\n196.091 9\nEND IONS\n"

@@ -45,7 +45,6 @@ from molvis_nmr.formats.varian import read_varian
 from molvis_nmr.formats.writers import write_jcamp, write_spectrum, write_text_spectrum
 from molvis_nmr.processing import Fid
 from molvis_nmr.workflows.convert import convert, process_file
-from molvis_retrieval.queries import read_queries
 
 # Every format
 
@@ -279,7 +278,7 @@ def test_writers_refuse_what_they_cannot_write(tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
+_FILES = pytest.mark.parametrize(
     ("make", "name"),
     [
         (lambda p: jcamp_fid(p / "a.dx"), "nmr-jcamp"),
@@ -290,10 +289,20 @@ def test_writers_refuse_what_they_cannot_write(tmp_path: Path):
         (lambda p: text(p / "a.csv"), "nmr-text"),
     ],
 )
+
+
+@_FILES
 def test_files_find_their_reader(tmp_path: Path, make: Callable[[Path], Path], name: str):
     path = make(tmp_path)
     assert for_suffix("reader", path, modality="nmr").name == name
-    good, bad = read_queries(path, modality="nmr")
+
+
+@_FILES
+def test_files_are_read_as_queries(tmp_path: Path, make: Callable[[Path], Path], name: str):
+    pytest.importorskip("molvis_retrieval", reason="molvis-retrieval is not installed")
+    from molvis_retrieval.queries import read_queries
+
+    good, bad = read_queries(make(tmp_path), modality="nmr")
     assert (len(good), bad) == (1, [])
     assert isinstance(good[0].record, Trace)
 

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from molvis_core.errors import BundleError
 from molvis_core.testing import offer
 from molvis_files.documents import write_toml
-from molvis_nn.sizes import build_within, read_shapes
+from molvis_nn.sizes import read_shapes
 from molvis_retrieval.bundle import Bundle, load_bundle, save_bundle, verify_bundle
 from molvis_retrieval.config import parse_config
 
@@ -70,38 +69,6 @@ def test_an_encoder_far_larger_than_its_weights_is_not_made(saved: Bundle, dim: 
 def test_an_encoder_of_its_weights_size_is_made_as_before(saved: Bundle) -> None:
     assert load_bundle(saved.path).encoder("structure").dim == 8
     assert sum(len(s) for s in read_shapes(saved.path / "structure.safetensors").values()) == 6
-
-
-class _Deep(nn.Module):
-    def __init__(self, layers: int, asks: bool = False) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(1, 1) for _ in range(layers))
-        if asks:
-            torch.zeros(1).item()  # which the meta device cannot answer
-
-
-@pytest.mark.parametrize("asks", [False, True])
-def test_very_many_small_layers_are_given_up_early(saved: Bundle, asks: bool) -> None:
-    made: list[int] = []
-
-    def build() -> nn.Module:
-        made.append(0)
-        return _Deep(900_000, asks)
-
-    file = saved.path / "structure.safetensors"
-    with pytest.raises(BundleError, match="requires more parameters than its weights have"):
-        build_within(file, {"layers": 900_000}, build, "here")
-    assert len(made) == 1
-    assert isinstance(build_within(file, {"layers": 4}, lambda: _Deep(4, asks), "here"), _Deep)
-    assert len(_Deep(2000).layers) == 2000  # afterwards nobody is watched
-
-
-def test_weights_without_a_sound_header_are_damaged(tmp_path: Path) -> None:
-    file = tmp_path / "a.safetensors"
-    for raw in (b"", (1 << 62).to_bytes(8, "little") + b"{}", b"\x02" + b"\0" * 7 + b"[]" * 4):
-        file.write_bytes(raw)
-        with pytest.raises(BundleError, match="damaged"):
-            read_shapes(file)
 
 
 def test_names_from_a_bundle_stand_in_a_command_only_where_they_are_names(saved: Bundle) -> None:

@@ -17,7 +17,6 @@ from molvis_core.chemistry.formula import ELECTRON_MASS
 from molvis_core.errors import ReadError
 from molvis_core.records import Measurement
 from molvis_core.registry import for_suffix
-from molvis_retrieval.library import Library
 from molvis_structure.readers.sdf import read_sdf
 from molvis_structure.readers.smiles import is_smiles_file, read_smiles
 from molvis_structure.readers.synonyms import resolve_synonyms
@@ -203,6 +202,9 @@ def _parquet(folder: Path, columns: dict[str, list[Any]]) -> Path:
 
 
 def test_a_library_keeps_good_structures_and_tells_the_bad_ones(tmp_path: Path) -> None:
+    pytest.importorskip("molvis_retrieval", reason="molvis-retrieval is not installed")
+    from molvis_retrieval.library import Library
+
     library = Library.read(_write(tmp_path / "a.smi", "CCO\nOCC again\nC1CC\nc1ccccc1\n"))
     assert [s.inchikey for s in library.structures([0, 1])] == [ETHANOL, BENZENE]
     assert [p.line for p in library.problems] == [3]
@@ -294,7 +296,7 @@ def test_a_column_of_inchi_is_known_beside_one_of_inchikeys(tmp_path: Path, head
     assert (_keys([found]), found.name) == ([ETHANOL], "x1")
 
 
-@pytest.mark.parametrize(
+_WITHOUT_HEADINGS = pytest.mark.parametrize(
     ("name", "text", "names"),
     [
         ("a.csv", "CCO,ethanol\nc1ccccc1,benzene\n", ["ethanol", "benzene"]),
@@ -309,6 +311,9 @@ def test_a_column_of_inchi_is_known_beside_one_of_inchikeys(tmp_path: Path, head
         ("a.txt", "InChI=1S/C2H6O/c1-2-3/h3H,2H2,1H3 ethanol\nc1ccccc1 benzene\n", ["ethanol", "benzene"]),
     ],
 )
+
+
+@_WITHOUT_HEADINGS
 def test_structures_without_a_heading_are_read(tmp_path: Path, name: str, text: str, names: list[str | None]) -> None:
     path = _write(tmp_path / name, text)
     reader = for_suffix("reader", path, modality="structure").name
@@ -316,7 +321,18 @@ def test_structures_without_a_heading_are_read(tmp_path: Path, name: str, text: 
     assert not errors
     assert _keys(found) == [ETHANOL, BENZENE]
     assert [m.name for m in found] == names
-    assert Library.read(path).table["inchikey"].to_pylist() == [ETHANOL, BENZENE]
+
+
+@_WITHOUT_HEADINGS
+def test_structures_without_a_heading_become_a_library(
+    tmp_path: Path, name: str, text: str, names: list[str | None]
+) -> None:
+    pytest.importorskip("molvis_retrieval", reason="molvis-retrieval is not installed")
+    from molvis_retrieval.library import Library
+
+    library = Library.read(_write(tmp_path / name, text))
+    assert library.table["inchikey"].to_pylist() == [ETHANOL, BENZENE]
+    assert library.table["name"].to_pylist() == names
 
 
 def test_a_table_without_structures_lists_the_headings_that_it_has(tmp_path: Path) -> None:
