@@ -63,6 +63,16 @@ def test_the_list_of_kinds_has_a_row_for_each_with_a_type_and_a_caller_that_exis
         assert {path.replace("molvis", "").strip() for path in named} <= {*commands(), ""}
 
 
+def test_the_page_on_plugins_names_every_kind_and_shows_those_that_are_code() -> None:
+    page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    table = page.partition("| kind | what it is |")[2].partition("\n\n")[0]
+    first = "".join(row.split("|")[1] for row in table.splitlines()[1:] if row.startswith("|"))
+    assert sorted(re.findall(r"`([\w-]+)`", first)) == sorted(KINDS)
+    shown = set(re.findall(r"^## (?:A |An |The )(\w+)", page, re.MULTILINE))
+    paths = {"preset", "bundle", "translation", "example", "command-group", "contract"}
+    assert set(KINDS) - paths <= shown
+
+
 @pytest.mark.parametrize("section", reference.SECTIONS)
 def test_every_configuration_key_is_documented(section: str) -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")

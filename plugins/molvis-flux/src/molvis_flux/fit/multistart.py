@@ -14,7 +14,7 @@ from molvis_core.progress import Progress
 from molvis_core.records import Distribution
 from molvis_core.ties import ascending
 from molvis_flux.errors import FitError
-from molvis_flux.fit import identifiability as verdicts
+from molvis_flux.fit import identifiability
 from molvis_flux.fit import intervals as statistics
 from molvis_flux.fit.defaults import LEVEL, LIMIT, SAMPLES, STARTS
 from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
@@ -82,7 +82,7 @@ class FluxResult:
     ranges: Float[np.ndarray, "v 2"]
     level: float
     intervals: Float[np.ndarray, "v 2"]
-    verdicts: tuple[verdicts.Verdict, ...]
+    verdicts: tuple[identifiability.Verdict, ...]
     samples: Float[np.ndarray, "s v"] | None
     goodness: statistics.Goodness
     residuals: tuple[Residual, ...]
@@ -220,9 +220,9 @@ def result(
         bounds = statistics.covariance_intervals(values, covariance, ranges, level)
     else:
         bounds = ranges
-    judged = verdicts.judge(problem, values, bounds if intervals != "none" else
+    judged = identifiability.judge(problem, values, bounds if intervals != "none" else
                             statistics.covariance_intervals(values, covariance, ranges, level), ranges)  # fmt: skip
-    unseen = any(verdict.kind == verdicts.UNSEEN for verdict in judged)
+    unseen = any(verdict.kind == identifiability.UNSEEN for verdict in judged)
     if draws is None and samples is None and unseen and intervals != "none":
         draws = posterior(problem, y, n=SAMPLES, seed=seed, progress=progress).samples
     return FluxResult(
@@ -233,7 +233,7 @@ def result(
         ranges=ranges,
         level=level,
         intervals=bounds,
-        verdicts=verdicts.report(judged, draws, level),
+        verdicts=identifiability.report(judged, draws, level),
         samples=draws,
         goodness=statistics.goodness(problem, float(found.ssr[0]), slope),
         residuals=_residuals(problem, y),

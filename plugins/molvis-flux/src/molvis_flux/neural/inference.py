@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from molvis_core.progress import Progress
 from molvis_flux.errors import EstimatorError
-from molvis_flux.fit import identifiability as verdicts
+from molvis_flux.fit import identifiability
 from molvis_flux.fit.intervals import unexplained
 from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
 from molvis_flux.fit.multistart import FluxResult, in_order, result
@@ -58,7 +58,7 @@ class Estimate:
     method: str
     effective: float
     best: FluxResult | None
-    verdicts: tuple[verdicts.Verdict, ...]
+    verdicts: tuple[identifiability.Verdict, ...]
     notes: tuple[str, ...] = ()
     problem: str = ""
 
@@ -167,15 +167,15 @@ def _judged(
     intervals: Float[np.ndarray, "v 2"],
     samples: Float[np.ndarray, "s v"],
     level: float,
-) -> tuple[verdicts.Verdict, ...]:
+) -> tuple[identifiability.Verdict, ...]:
     """What may be said of each flux; weights and pools, which no estimator has, are those of the fit."""
     count = len(values)
     pad = best.values[count:]
-    judged = verdicts.judge(
+    judged = identifiability.judge(
         problem, np.concatenate([values, pad]), np.vstack([intervals, best.intervals[count:]]), best.ranges
     )
     wide = np.concatenate([samples, np.tile(pad, (len(samples), 1))], axis=1)
-    return verdicts.report(judged, wide, level)
+    return identifiability.report(judged, wide, level)
 
 
 def least_squares(problem: FluxProblem, values: Float[np.ndarray, "n v"]) -> Minimum:
