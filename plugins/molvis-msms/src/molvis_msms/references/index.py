@@ -182,6 +182,7 @@ class References:
         matched: int = 1,
         without: Collection[str] = (),
         known: bool = False,
+        prepared: Prepared | None = None,
     ) -> Found:
         """The references most like a query; exact.
 
@@ -194,6 +195,7 @@ class References:
             matched: pairs of peaks that each has at least.
             without: compounds that are left out, by first blocks of InChIKeys.
             known: only references whose structure is known.
+            prepared: the query as `similarity` prepares it, where it is at hand.
 
         Raises:
             ConfigError: `top` or `matched` is below 1, or `precursor` is given and the query's is not known.
@@ -201,7 +203,7 @@ class References:
         """
         if top < 1 or matched < 1:
             raise ConfigError(f"top and matched must be positive, got {top} and {matched}")
-        prepared = similarity.prepare(query)
+        prepared = prepared or similarity.prepare(query)
         allowed = self.allowed(query.ionmode, without, known)
         if precursor is not None:
             if query.precursor_mz is None:
@@ -213,13 +215,19 @@ class References:
         open_rows = np.flatnonzero(allowed & (bound > 0) & (bound >= least - _SLACK) & (pairs >= matched))
         return self._descend(prepared, similarity, open_rows, bound[open_rows], (top, least, matched))
 
-    def compare(self, query: PeakList, similarity: Similarity, rows: Int64[np.ndarray, " k"]) -> Found:
+    def compare(self, query: PeakList | Prepared, similarity: Similarity, rows: Int64[np.ndarray, " k"]) -> Found:
         """The similarities of a query with some references, in their order.
+
+        Args:
+            query: a spectrum, or what `similarity` prepared of one.
+            similarity: by which they are compared.
+            rows: of the references.
 
         Raises:
             molvis_core.errors.RecordError: the query has no precursor, and the similarity compares losses alone.
         """
-        return Found(rows, *self._compared(similarity.prepare(query), similarity, rows))
+        prepared = query if isinstance(query, Prepared) else similarity.prepare(query)
+        return Found(rows, *self._compared(prepared, similarity, rows))
 
     def _descend(
         self,

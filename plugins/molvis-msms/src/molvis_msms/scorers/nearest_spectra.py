@@ -19,7 +19,7 @@ from molvis_core.progress import StageProgress
 from molvis_core.records import Measurement, PeakList, RankedQuery, Structure
 from molvis_msms.references.folder import FOLDER, TABLE
 from molvis_msms.references.index import References
-from molvis_msms.references.similarity import Similarity, Tolerance
+from molvis_msms.references.similarity import Prepared, Similarity, Tolerance
 
 _NEAR = Tolerance(20, "ppm")
 """How near in precursor the compounds are that a candidate's own spectra are told from, in learning."""
@@ -109,20 +109,22 @@ class NearestSpectra:
         out = np.zeros((len(candidates), len(self.features)))
         if not len(query) or not len(candidates):
             return out
-        voters = self._voters(query)
+        prepared = self._similarity.prepare(query)
+        voters = self._voters(query, prepared)
         if voters:
             scores = np.array([score for score, _ in voters])
             alike = tanimoto([smiles for _, smiles in voters], [candidate.smiles for candidate in candidates])
             out[:, 0] = (scores[:, None] * alike**2).sum(axis=0) / self.neighbours
             out[:, 1] = (scores[:, None] * alike).max(axis=0)
-        for row, best in zip(out, self._best(query, [candidate.inchikey14 for candidate in candidates]), strict=True):
+        compounds = [candidate.inchikey14 for candidate in candidates]
+        for row, best in zip(out, self._best(query, prepared, compounds), strict=True):
             if best is not None:
                 row[2] = self._logit(best.score, best.matched)
         return out
 
     def reference(self, candidate: Structure, like: PeakList) -> PeakList | None:
         """The known spectrum of a candidate that is most like a query, where it supports the candidate; else None."""
-        (best,) = self._best(like, [candidate.inchikey14])
+        (best,) = self._best(like, self._similarity.prepare(like), [candidate.inchikey14])
         if best is None or self._logit(best.score, best.matched) <= 0:
             return None
         return best.index.spectrum(best.row)
@@ -185,16 +187,18 @@ class NearestSpectra:
             raise BundleError(f"{folder / _STATE}: learned with a tolerance of {tolerance} Da, not {self.tolerance}")
         self._support = support
 
-    def _voters(self, query: PeakList) -> list[tuple[float, str]]:
+    def _voters(self, query: PeakList, prepared: Prepared) -> list[tuple[float, str]]:
         """Similarity and SMILES of the nearest references of all indexes."""
         found: list[tuple[float, str]] = []
         for index in self.indexes:
-            near = index.search(query, self._similarity, top=self.neighbours, without=self._without, known=True)
+            near = index.search(
+                query, self._similarity, top=self.neighbours, without=self._without, known=True, prepared=prepared
+            )
             smiles = (str(index.table["smiles"][int(row)].as_py()) for row in near.rows)
             found += zip(near.scores.tolist(), smiles, strict=True)
         return sorted(found, key=lambda one: -one[0])[: self.neighbours]
 
-    def _best(self, query: PeakList, compounds: Sequence[str]) -> list[_Best | None]:
+    def _best(self, query: PeakList, prepared: Prepared, compounds: Sequence[str]) -> list[_Best | None]:
         """The most similar reference of each compound; None where there is none of the query's polarity."""
         best: list[_Best | None] = [None] * len(compounds)
         for index in self.indexes:
@@ -203,7 +207,7 @@ class NearestSpectra:
             held = [(place, fit) for place, rows in known.items() if len(fit := rows[allowed[rows]])]
             if not held:
                 continue
-            found = index.compare(query, self._similarity, np.concatenate([rows for _, rows in held]))
+            found = index.compare(prepared, self._similarity, np.concatenate([rows for _, rows in held]))
             start = 0
             for place, rows in held:
                 top = start + int(found.scores[start : start + len(rows)].argmax())
