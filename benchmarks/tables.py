@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from msms_peers_table import peers
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 NAMES = {"mass": "within 10 ppm", "formula": "same formula", "all": "whole library"}
@@ -459,6 +461,7 @@ TABLES = {
     "speed": speed,
     "library-search": library_search,
     "reference-votes": reference_votes,
+    "peers": peers,
     "nmr-table4": nmr_table4,
     "nmr-proline": nmr_proline,
     "nmr-modes": nmr_modes,
