@@ -55,10 +55,11 @@ def peers() -> list[str]:
     ]
     for peer, found in test.get("peers", {}).items():
         seconds = found.get("training", {}).get("cpu_seconds")
-        took = f"{seconds / 60:.0f} min" if seconds else "none"
+        took = f"{seconds / 60:.1f} min" if seconds else "none"
         for name, by in found["methods"].items():
             one = by["spectrum"]
-            cells = [took, *(_span(one[k]) for k in CUTOFFS), f"{one['mrr'][0]:.3f}", _span(by["decoy"]["hit1"])]
+            decoy = _span(by["decoy"]["hit1"]) if "decoy" in by else ""
+            cells = [took, *(_span(one[k]) for k in CUTOFFS), f"{one['mrr'][0]:.3f}", decoy]
             before = val.get("peers", {}).get(peer, {}).get("methods", {}).get(name)
             cells.append(f"{100 * before['spectrum']['hit1'][0]:.1f}%" if before else "")
             lines.append(f"| {TITLES[name]} | {' | '.join(cells)} |")
