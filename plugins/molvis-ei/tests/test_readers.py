@@ -97,6 +97,7 @@ def test_a_derivative_has_one_form(text: str, form: str | None) -> None:
 
 
 def test_files_that_share_an_ending_are_told_by_what_is_in_them(tmp_path: Path) -> None:
+    pytest.importorskip("molvis_msms", reason="molvis-msms is not installed, whose readers claim the same endings")
     ion = "Name: x\nPrecursorMZ: 100.1\nPrecursor_type: [M+H]+\nNum Peaks: 1\n50 1\n"
     files = {
         "ei-msp": write(tmp_path / "a.msp", NIST_MSP),

@@ -14,7 +14,6 @@ from molvis_core.fitting import Fixed, Normal, Uniform
 from molvis_core.records import Trace
 from molvis_core.testing import FitterContract
 from molvis_nmr.fitting import agreement as metrics
-from molvis_nmr.fitting.gradient import fit_gradient
 from molvis_nmr.fitting.lorentzians import Shape, Window, basis, jacobian
 from molvis_nmr.fitting.spin_system import fit
 from molvis_nmr.spins.derivatives import lines_and_derivatives
@@ -348,6 +347,9 @@ def test_what_does_not_fit_together_is_refused() -> None:
 
 @pytest.mark.full
 def test_gradient_descent_comes_near_the_same_answer() -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed, which gradient descent needs")
+    from molvis_nmr.fitting.gradient import fit_gradient
+
     pair = system([3.80, 3.97], {(0, 1): 7.0})
     axis = np.arange(3.65, 4.15, 0.001)
     with warnings.catch_warnings():

@@ -4,13 +4,14 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
-from molvis_core.errors import RecordError
-from molvis_nmr.spins.autograd import StableEigh, lines_torch, simulate_torch
-from molvis_nmr.spins.simulation import simulate
-from molvis_nmr.spins.system import SpinSystem
+torch = pytest.importorskip("torch", reason="PyTorch is not installed, which these derivatives need")
+from torch import Tensor  # noqa: E402 - not before the skip
+
+from molvis_core.errors import RecordError  # noqa: E402
+from molvis_nmr.spins.autograd import StableEigh, lines_torch, simulate_torch  # noqa: E402
+from molvis_nmr.spins.simulation import simulate  # noqa: E402
+from molvis_nmr.spins.system import SpinSystem  # noqa: E402
 
 AXIS = np.linspace(0.5, 2.5, 1500)
 
