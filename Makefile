@@ -117,10 +117,11 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# A package must not lean on what another one happens to install.
+# A package must not lean on what another one happens to install. With PYTHON=..., under that one.
+test-alone: ALONE = $(if $(filter command line environment,$(origin PYTHON)),$(PYTHON),$(BIN)/python)
 test-alone: $(BIN)/uv
 	@test -f "$(PACKAGE)/pyproject.toml" || { echo "error: name a package's folder, such as PACKAGE=core or PACKAGE=plugins/molvis-losses"; exit 1; }
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/alone/$(PACKAGE)
+	$(BIN)/uv venv --quiet --clear --python "$(ALONE)" build/alone/$(PACKAGE)
 	@$(PICK_TORCH); echo "installing $(PACKAGE) into build/alone"; \
 	$(INSTALL) --python build/alone/$(PACKAGE)/bin/python $$flag --editable "./$(PACKAGE)[test]"
 	OMP_NUM_THREADS=1 build/alone/$(PACKAGE)/bin/python -m pytest $(PACKAGE)/tests
