@@ -51,3 +51,52 @@ def test_a_function_without_arrays_is_returned_itself():
         return name
 
     assert checked(function) is function
+
+
+def test_a_result_is_checked_with_the_arguments():
+    @checked
+    def column(values: Float[np.ndarray, "n m"], place: int = 0) -> Float[np.ndarray, " n"]:
+        return values[:, place] if place >= 0 else values[0]
+
+    assert len(column(np.zeros((3, 4)), place=1)) == 3
+    with pytest.raises(jaxtyping.TypeCheckError, match=r"column\(\) return.*dimension n is 4"):
+        column(np.zeros((3, 4)), -1)
+
+
+def test_sizes_of_one_call_say_nothing_of_the_next_or_of_a_call_within():
+    @checked
+    def total(values: Float[np.ndarray, " n"], depth: int) -> float:
+        return values.sum() + (total(values[1:], depth - 1) if depth else 0)
+
+    assert total(np.ones(4), 3) == 10
+    assert total(np.ones(2), 0) == 2
+
+
+def test_an_axis_may_be_named_by_an_argument():
+    def ones(size):
+        return np.ones(abs(size))
+
+    ones.__annotations__ = {"return": Float[np.ndarray, "{size}"]}
+    ones = checked(ones)
+    assert len(ones(3)) == 3
+    with pytest.raises(jaxtyping.TypeCheckError, match="return"):
+        ones(-3)
+
+
+def test_arguments_of_a_generator_are_checked():
+    @checked
+    def rows(values: Matrix):
+        yield from values
+
+    assert len(list(rows(np.ones((2, 3))))) == 2
+    with pytest.raises(jaxtyping.TypeCheckError, match="values"):
+        rows(np.ones(3))
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_a_test_may_switch_the_check_off():
+    @checked
+    def size(values: Matrix) -> int:
+        return values.size
+
+    assert size(np.ones(3)) == 3
