@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -78,6 +79,12 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     uv = [str(Path(sys.executable).parent / "uv"), "pip", "install", "--quiet", "--offline", "--no-index", "--no-deps"]
     wheels = [str(p) for p in sorted((built / "wheels").glob("*.whl"))]
     subprocess.run([*uv, "--python", str(home / "bin" / "python"), *wheels], check=True)
+    # What Numba compiled for the checkout: it goes by the content of the sources, and compiles anew where that differs.
+    for source in ROOT.glob("*/*/src"):
+        for compiled in source.rglob("__pycache__/*.nb[ic]"):
+            beside = there / compiled.relative_to(source)
+            beside.parent.mkdir(exist_ok=True)
+            shutil.copy(compiled, beside)
     return home
 
 
