@@ -1,6 +1,7 @@
 """Explanations of peaks: coverage, formulas, contrast, calibration, faithfulness and decoys, beside the older engine.
 
     python benchmarks/explanation.py [--data ../shared/data] [--fold val] [--per-compound 3] [--model FILE]
+        [--forward FOLDER]
 
 Spectra of open MassBank whose records annotate their peaks with formulas, a few of each compound of one fold. Coverage
 and formulas: annotated peaks below the precursor. Contrast: the right structure against others within 10 ppm of its
@@ -34,6 +35,7 @@ from molvis_fragmentation.explanation import explain as older
 from molvis_msms.explanation.learning import with_foreign
 from molvis_msms.explanation.model import FragmentModel, load_model
 from molvis_msms.explanation.peaks import Explanation, Substructure, explain
+from molvis_msms.forward.predictor import loaded
 from molvis_msms.readers.parquet import read_parquet
 
 RESULTS = Path(__file__).parent / "results" / "explanation.json"
@@ -447,6 +449,7 @@ def main() -> None:
     parser.add_argument("--per-compound", type=int, default=3)
     parser.add_argument("--compounds", type=int, default=150, help="of contrast and deletion, which take longest")
     parser.add_argument("--model", type=Path, help="weights of a model; the shipped one, if none is named")
+    parser.add_argument("--forward", default="", help="folder of a forward model; the shipped one, if none is named")
     parser.add_argument("--bundle", default="massbank", help="bundle, or folder of weights, of the judge of deletions")
     parser.add_argument(
         "--only", nargs="*", default=["coverage", "curated", "calibration", "contrast", "decoys", "deletion"]
@@ -454,11 +457,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
     model: FragmentModel | None = load_model(given.model) if given.model else None
+    forward = loaded(given.forward)
     known = annotated(given.data, given.fold)
     items, drawn, every = spectra(given.data, given.fold, known, given.per_compound)
 
     def run(q: PeakList, structure: Structure) -> Explanation:
-        return explain(q, structure, model=model)
+        return explain(q, structure, model=model, forward=forward)
 
     found: dict[str, Any] = {"fold": given.fold, "spectra": len(items)}
     parts: dict[str, Callable[[], Any]] = {

@@ -51,6 +51,7 @@ def draw_spectrum(
     below: PeakList | None = None,
     pairs: Int64[np.ndarray, "k 2"] | None = None,
     below_name: str = "reference spectrum of candidate 1",
+    below_labels: Mapping[int, PeakLabel] | None = None,
 ) -> str:
     """A spectrum as SVG; the peaks that something is known of can have the focus, and have the class `p` and number.
 
@@ -60,6 +61,7 @@ def draw_spectrum(
         below: a spectrum that hangs below, upside down.
         pairs: places of the peaks that belong together, in the spectrum and in that below.
         below_name: what is written under that.
+        below_labels: of peaks of that below, by number; in their class the number goes on after those of the spectrum.
     """
     height = relative(record)
     low, high = _range(record, below)
@@ -71,7 +73,8 @@ def draw_spectrum(
     parts += _peaks(drawn)
     parts += _labels(drawn)
     if below is not None:
-        parts += _mirror(below, {int(j) for _, j in pairs} if pairs is not None else set(), x, below_name)
+        paired = {int(j) for _, j in pairs} if pairs is not None else set()
+        parts += _mirror(below, paired, x, below_name, below_labels or {}, len(record))
     return svg(parts, "mass spectrum", 0 if below is None else _MIRROR)
 
 
@@ -151,29 +154,40 @@ def _peaks(drawn: _Drawn) -> list[str]:
         ends = f'x1="{at:.1f}" x2="{at:.1f}" y1="{y(0):.1f}" y2="{y(height[i]):.1f}"'
         said = escape(visible(words))
         line = f'<line class="{"explained" if known else "peak"}" {ends}><title>{said}</title></line>'
-        if known:
-            # A line that is not seen, wide and high enough for a finger.
-            tip = y(max(height[i], 0.12))
-            reach = f'<line class="reach" x1="{at:.1f}" x2="{at:.1f}" y1="{y(0):.1f}" y2="{tip:.1f}"/>'
-            line = f'<g class="known p{i}" tabindex="0" role="img" aria-label="{said}">{reach}{line}</g>'
-        parts.append(line)
+        parts.append(_known(line, i, said, at, y(0), y(max(height[i], 0.12))) if known else line)
     return parts
 
 
-def _mirror(reference: PeakList, paired: set[int], x: Callable[[float], float], name: str) -> list[str]:
-    """Peaks of a reference spectrum, hanging below the axis and its numbers."""
+def _mirror(
+    reference: PeakList,
+    paired: set[int],
+    x: Callable[[float], float],
+    name: str,
+    labels: Mapping[int, PeakLabel],
+    first: int,
+) -> list[str]:
+    """Peaks of another spectrum, hanging below the axis and its numbers; those that are known are counted from one."""
     height = relative(reference)
-    top = HEIGHT
+    top, deep = HEIGHT, _MIRROR - 24
     parts = [f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{top}" y2="{top}"/>']
     for i in sorted(range(len(reference)), key=lambda i: (i in paired, height[i])):
-        at = x(float(reference.mz[i]))
-        words = f"reference: m/z {reference.mz[i]:.4f}, {100 * height[i]:.1f}%"
-        parts.append(
+        at, known = x(float(reference.mz[i])), labels.get(i)
+        words = f"m/z {reference.mz[i]:.4f}, {100 * height[i]:.1f}%"
+        words = f"{words}: {known.words}" if known else f"reference: {words}"
+        said = escape(visible(words))
+        line = (
             f'<line class="{"paired" if i in paired else "peak"}" x1="{at:.1f}" x2="{at:.1f}" y1="{top}" '
-            f'y2="{top + height[i] * (_MIRROR - 24):.1f}"><title>{words}</title></line>'
+            f'y2="{top + height[i] * deep:.1f}"><title>{said}</title></line>'
         )
+        parts.append(_known(line, first + i, said, at, top, top + max(height[i], 0.12) * deep) if known else line)
     parts.append(f'<text x="{LEFT}" y="{top + _MIRROR - 4}">{escape(visible(name))}</text>')
     return parts
+
+
+def _known(line: str, number: int, said: str, at: float, base: float, tip: float) -> str:
+    """A peak that can have the focus, within a line that is not seen, wide and high enough for a finger."""
+    reach = f'<line class="reach" x1="{at:.1f}" x2="{at:.1f}" y1="{base:.1f}" y2="{tip:.1f}"/>'
+    return f'<g class="known p{number}" tabindex="0" role="img" aria-label="{said}">{reach}{line}</g>'
 
 
 def _labels(drawn: _Drawn) -> list[str]:

@@ -13,6 +13,8 @@ from molvis_msms.explanation.composition import Composition, composition, elemen
 from molvis_msms.explanation.features import match_numbers, peak_numbers
 from molvis_msms.explanation.matching import Matches, match_peaks
 from molvis_msms.explanation.model import FragmentModel, MassErrors, estimate_errors, probabilities, shipped_model
+from molvis_msms.explanation.prediction import predict
+from molvis_msms.forward.model import ForwardModel, Fragments
 
 ISOTOPES = {
     "13C": ("C", 1.00335484, 0.0108),
@@ -58,6 +60,7 @@ class Assignment:
         evidence: of each peak for the structure, as `molvis_msms.explanation.model.Probabilities` has it.
         errors: of the masses, estimated from the spectrum.
         share: of the peaks that are the molecule's, estimated from the spectrum.
+        fragments: what is predicted for the molecule under the settings of the spectrum.
     """
 
     spectrum: PeakList
@@ -70,10 +73,16 @@ class Assignment:
     evidence: Float[np.ndarray, " p"]
     errors: MassErrors
     share: float
+    fragments: Fragments
 
 
 def assign(
-    spectrum: PeakList, structure: Structure, *, ppm: float = 10.0, model: FragmentModel | None = None
+    spectrum: PeakList,
+    structure: Structure,
+    *,
+    ppm: float = 10.0,
+    model: FragmentModel | None = None,
+    forward: ForwardModel | None = None,
 ) -> Assignment:
     """What each peak of a spectrum can be, given a structure; see `molvis_msms.explanation.peaks.explain`.
 
@@ -90,6 +99,7 @@ def assign(
         match_numbers(matches.rows, inside.sum(axis=1).astype(np.float64), len(of.of)),
         peak_numbers(spectrum, per_peak, len(made.sets), len(of.of)),
     )
+    predicted = predict(spectrum, structure, made, matches, forward)
     errors = estimate_errors(matches, len(spectrum))
     found = probabilities(matches, own, none, errors)
     probability, unexplained = found.match, found.unexplained
@@ -99,7 +109,8 @@ def assign(
         probability[matches.peak == one.peak] *= left
         unexplained[one.peak] *= left
     return Assignment(
-        spectrum, made, of, matches, probability, tuple(heavy), unexplained, found.evidence, errors, found.share
+        spectrum, made, of, matches, probability, tuple(heavy), unexplained, found.evidence, errors, found.share,
+        predicted.fragments,
     )  # fmt: skip
 
 

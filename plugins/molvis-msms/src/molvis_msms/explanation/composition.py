@@ -105,3 +105,9 @@ def hill(counts: Counts) -> str:
     first = ["C", "H"] if counts.get("C") else []
     names = [*(e for e in first if counts.get(e)), *sorted(e for e in counts if e not in first and counts[e])]
     return "".join(f"{e}{counts[e] if counts[e] > 1 else ''}" for e in names)
+
+
+def charged(charge: int) -> str:
+    """A charge as it stands behind a formula: `+`, `-`, `2+`."""
+    sign = "+" if charge > 0 else "-"
+    return sign if abs(charge) == 1 else f"{abs(charge)}{sign}"

@@ -15,9 +15,10 @@ from molvis_core.records import PeakList, Structure
 from molvis_files.substructures import Occurrence
 from molvis_fragmentation.ions import adduct_of, polarity
 from molvis_msms.explanation.assignment import Assignment, HeavyIsotope, assign
-from molvis_msms.explanation.composition import element_counts, hill, ion_counts, members
+from molvis_msms.explanation.composition import charged, element_counts, hill, ion_counts, members
 from molvis_msms.explanation.model import FragmentModel
 from molvis_msms.explanation.paths import Paths
+from molvis_msms.forward.model import ForwardModel, Fragments
 
 LEAST = 0.001
 """Probability below which a substructure is not listed."""
@@ -83,7 +84,7 @@ class Substructure:
     @property
     def elements(self) -> str:
         """The formula without its charge."""
-        return self.formula[: -len(_charge(self.charge))]
+        return self.formula[: -len(charged(self.charge))]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -99,6 +100,7 @@ class Explanation:
             another compound.
         offset, width: mean and standard deviation of the mass errors in ppm, estimated from this spectrum.
         share: of the peaks that are this structure's, estimated from this spectrum.
+        fragments: what is predicted for the structure under the settings of the spectrum.
     """
 
     spectrum: PeakList
@@ -109,6 +111,7 @@ class Explanation:
     offset: float
     width: float
     share: float
+    fragments: Fragments = field(repr=False)
 
     @property
     def explained(self) -> float | None:
@@ -131,6 +134,7 @@ def explain(
     most: int = 3,
     classes: Sequence[Occurrence] = (),
     model: FragmentModel | None = None,
+    forward: ForwardModel | None = None,
 ) -> Explanation:
     """For every peak the substructures that it can be.
 
@@ -144,17 +148,18 @@ def explain(
         most: substructures that are listed of each peak.
         classes: where classes of the molecule are, as `molvis_files.substructures.LocatesClasses` finds them.
         model: that gives probabilities; the one that comes with molvis-msms, if none is given.
+        forward: that predicts the fragments of the structure; the one that comes with molvis-msms, if none is given.
 
     Raises:
         molvis_core.errors.StructureError: RDKit refuses the structure.
     """
-    found = assign(spectrum, structure, ppm=ppm, model=model)
+    found = assign(spectrum, structure, ppm=ppm, model=model, forward=forward)
     listing = _Listing(found, structure, classes)
     peaks = tuple(tuple(listing.of_peak(peak, most)) for peak in range(len(spectrum)))
     scale = 1e6 * float(np.median(found.matches.tolerance / spectrum.mz)) if len(spectrum) else ppm
     return Explanation(
         spectrum, structure, peaks, found.unexplained, found.evidence, found.errors.offset * scale,
-        found.errors.width * scale, found.share,
+        found.errors.width * scale, found.share, found.fragments,
     )  # fmt: skip
 
 
@@ -224,7 +229,7 @@ class _Listing:
         found = self.found
         for k in np.flatnonzero(found.matches.peak == peak).tolist():
             if found.made.depth[found.matches.part[k]] == 0:
-                return hill(self._ion(k)) + _charge(self.sign * int(found.matches.forms[found.matches.form[k], 0]))
+                return hill(self._ion(k)) + charged(self.sign * int(found.matches.forms[found.matches.form[k], 0]))
         ion = adduct_of(found.spectrum.adduct)
         return ion.name.replace("M", self.structure.formula, 1) if ion else self.structure.formula
 
@@ -239,7 +244,7 @@ class _Listing:
             mz=mz,
             atoms=atoms,
             smiles=Chem.MolFragmentToSmiles(found.of.mol, list(atoms)),
-            formula=hill(self._ion(k)) + _charge(charge),
+            formula=hill(self._ion(k)) + charged(charge),
             hydrogens=int(found.matches.gained[k]),
             charge=charge,
             ppm=(mz - calculated) / calculated * 1e6,
@@ -288,7 +293,7 @@ class _Listing:
             charge = self.sign * int(form[0] if seen is None else found.matches.forms[found.matches.form[seen], 0])
             lost = {e: before.get(e, 0) - ion.get(e, 0) for e in {**before, **ion}} if number else {}
             atoms = tuple(np.flatnonzero(inside[number]).tolist())
-            steps.append(Step(atoms, hill(ion) + _charge(charge), _loss(lost), peak))
+            steps.append(Step(atoms, hill(ion) + charged(charge), _loss(lost), peak))
             before = ion
         return tuple(steps)
 
@@ -296,11 +301,6 @@ class _Listing:
         """Whether atoms with the hydrogens that they carry have an odd number of electrons."""
         atoms = [self.found.of.mol.GetAtomWithIdx(int(i)) for i in np.flatnonzero(lost)]
         return sum(a.GetAtomicNum() + a.GetTotalNumHs() for a in atoms) % 2 == 1
-
-
-def _charge(charge: int) -> str:
-    sign = "+" if charge > 0 else "-"
-    return sign if abs(charge) == 1 else f"{abs(charge)}{sign}"
 
 
 def _loss(lost: dict[str, int]) -> str:

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
+
 from molvis_core.html import render_page
+from molvis_core.records import PeakList
 from molvis_files.drawing import draw_with_halos, formula_html
 from molvis_files.spectrum_drawing import PeakLabel, draw_spectrum, highlight_rules, spectrum_style
 from molvis_files.writing import write_text
 from molvis_msms.explanation.annotations import Explained, separating
 from molvis_msms.explanation.peaks import Explanation, Substructure
+from molvis_msms.explanation.prediction import PredictedPeak, predicted_peaks
+from molvis_msms.references.similarity import Similarity
 
 _MOST = 25
 """Peaks that are listed as separating two structures."""
@@ -50,6 +55,8 @@ class Section:
         structure: the drawn molecule, with the atoms of each peak behind it.
         rules: that show these.
         peaks: by falling m/z.
+        predicted: peaks of the predicted spectrum, each with the number that the page knows it by.
+        likeness: of the measured and the predicted spectrum, from 0 to 1.
         against: the other structure, where it is the first of several.
         separating: peaks that speak for it against the other or the other way round.
     """
@@ -61,6 +68,8 @@ class Section:
     structure: str
     rules: str
     peaks: tuple[Peak, ...]
+    predicted: tuple[tuple[int, PredictedPeak], ...]
+    likeness: float
     against: str = ""
     separating: tuple[Mapping[str, float], ...] = ()
 
@@ -76,6 +85,7 @@ class Section:
             f"{len(q)} peaks, {len(self.found.best)} of them explained",
             "" if self.found.explained is None else f"{self.found.explained:.0%} of the intensity below the precursor",
             f"mass errors {self.found.offset:+.1f} ± {self.found.width:.1f} ppm",
+            f"root cosine with the predicted spectrum {self.likeness:.2f}" if self.predicted else "",
         ]
         return [text for text in known if text]
 
@@ -132,17 +142,35 @@ def _section(figure: str, title: str, found: Explanation, rival: Explanation | N
     shown = [p for p in peaks if p.some and p.unexplained < 0.5]
     labels = {p.number: PeakLabel(p.some[0].formula, _words(p.some[0])) for p in shown}
     halos = {f"h{p.number}": p.some[0].atoms for p in shown}
+    predicted = predicted_peaks(found.fragments, found.structure, found.spectrum)
+    below = PeakList(np.array([one.mz for one in predicted]), np.array([one.height for one in predicted]))
+    same = Similarity()(found.spectrum, below)
+    first = len(peaks)
+    halos |= {f"h{first + n}": one.atoms for n, one in enumerate(predicted)}
     return Section(
         figure=figure,
         title=title,
         found=found,
-        svg=draw_spectrum(found.spectrum, labels),
+        svg=draw_spectrum(
+            found.spectrum,
+            labels,
+            below=below,
+            pairs=same.pairs,
+            below_name="predicted for the structure",
+            below_labels={n: PeakLabel(one.formula, _predicted_words(one)) for n, one in enumerate(predicted)},
+        ),
         structure=draw_with_halos(found.structure.smiles, halos),
-        rules=highlight_rules(figure, [p.number for p in shown]),
+        rules=highlight_rules(figure, [*(p.number for p in shown), *range(first, first + len(predicted))]),
         peaks=tuple(reversed(peaks)),
+        predicted=tuple(enumerate(predicted, start=first)),
+        likeness=same.score,
         against=rival.structure.smiles if rival else "",
         separating=tuple(separating(found, rival)[:_MOST]) if rival else (),
     )
+
+
+def _predicted_words(one: PredictedPeak) -> str:
+    return f"predicted, {one.formula}, {one.smiles}" if one.atoms else "predicted, formed anew"
 
 
 def _words(one: Substructure) -> str:
