@@ -32,7 +32,7 @@ def explain(
         list[str] | None,
         typer.Option(help="SMILES to explain by; several: the first against the others. Else those that files name."),
     ] = None,
-    ppm: Annotated[float, typer.Option(min=0.1, max=100.0, help="Tolerance of peaks, 0.8 mDa at least.")] = 10.0,
+    ppm: Annotated[float, typer.Option(min=0.1, max=100.0, help="Tolerance of peaks, 0.8 mDa at least.")] = 15.0,
     top: Annotated[int, typer.Option(min=1, help="Number of substructures of a peak.")] = 3,
     reader: Annotated[
         str | None,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 
 from molvis_core.records import PeakList, Structure
 from molvis_fragmentation.parts import Parts, parts
 from molvis_msms.explanation.composition import Composition, composition, element_counts, members
-from molvis_msms.explanation.features import match_numbers, peak_numbers
-from molvis_msms.explanation.matching import Matches, match_peaks
+from molvis_msms.explanation.features import match_numbers, peak_numbers, predicted_numbers, stray_numbers
+from molvis_msms.explanation.matching import PPM, Matches, match_peaks
 from molvis_msms.explanation.model import FragmentModel, MassErrors, estimate_errors, probabilities, shipped_model
 from molvis_msms.explanation.prediction import predict
 from molvis_msms.forward.model import ForwardModel, Fragments
@@ -76,11 +76,69 @@ class Assignment:
     fragments: Fragments
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Looked:
+    """What is known of the matches of a spectrum before they are compared.
+
+    Attributes:
+        made: parts of the molecule, and `of` its elements.
+        matches: of the peaks.
+        inside: atoms of each match.
+        own, none: logits of the matches with the evidence of their errors, and of each peak being none of them.
+        predicted, stray: numbers of what was predicted of both, as `molvis_msms.explanation.features` makes them.
+        errors: of the masses, estimated from the spectrum.
+        fragments: all that was predicted.
+    """
+
+    made: Parts
+    of: Composition
+    matches: Matches
+    inside: Bool[np.ndarray, "m a"]
+    own: Float[np.ndarray, " m"]
+    none: Float[np.ndarray, " p"]
+    predicted: Float[np.ndarray, "m f"]
+    stray: Float[np.ndarray, "p g"]
+    errors: MassErrors
+    fragments: Fragments
+
+
+def look(
+    spectrum: PeakList,
+    structure: Structure,
+    *,
+    ppm: float = PPM,
+    model: FragmentModel | None = None,
+    forward: ForwardModel | None = None,
+) -> Looked:
+    """What of a molecule fits the peaks of a spectrum, and what speaks for each.
+
+    Raises:
+        molvis_core.errors.StructureError: RDKit refuses the structure.
+    """
+    made, of = parts(structure.smiles), composition(structure.smiles)
+    matches = match_peaks(spectrum, structure.exact_mass, made, ppm)
+    inside = members(made.sets[matches.part], len(of.of))
+    per_peak = np.bincount(matches.peak, minlength=len(spectrum)).astype(np.float64)
+    own, none = (model or shipped_model()).logits(
+        matches,
+        match_numbers(matches.rows, inside.sum(axis=1).astype(np.float64), len(of.of)),
+        peak_numbers(spectrum, per_peak, len(made.sets), len(of.of)),
+    )
+    errors = estimate_errors(matches, len(spectrum))
+    predicted = predict(spectrum, structure, made, matches, forward)
+    height = spectrum.intensity.astype(np.float64)
+    return Looked(
+        made, of, matches, inside, own + errors.evidence(matches.error), none,
+        predicted_numbers(predicted.match, matches.peak, height), stray_numbers(predicted.stray), errors,
+        predicted.fragments,
+    )  # fmt: skip
+
+
 def assign(
     spectrum: PeakList,
     structure: Structure,
     *,
-    ppm: float = 10.0,
+    ppm: float = PPM,
     model: FragmentModel | None = None,
     forward: ForwardModel | None = None,
 ) -> Assignment:
@@ -90,27 +148,18 @@ def assign(
         molvis_core.errors.StructureError: RDKit refuses the structure.
     """
     model = model or shipped_model()
-    made, of = parts(structure.smiles), composition(structure.smiles)
-    matches = match_peaks(spectrum, structure.exact_mass, made, ppm)
-    inside = members(made.sets[matches.part], len(of.of))
-    per_peak = np.bincount(matches.peak, minlength=len(spectrum)).astype(np.float64)
-    own, none = model.logits(
-        matches,
-        match_numbers(matches.rows, inside.sum(axis=1).astype(np.float64), len(of.of)),
-        peak_numbers(spectrum, per_peak, len(made.sets), len(of.of)),
-    )
-    predicted = predict(spectrum, structure, made, matches, forward)
-    errors = estimate_errors(matches, len(spectrum))
-    found = probabilities(matches, own, none, errors)
+    seen = look(spectrum, structure, ppm=ppm, model=model, forward=forward)
+    matches = seen.matches
+    found = probabilities(matches, *model.with_predicted(seen.own, seen.none, seen.predicted, seen.stray))
     probability, unexplained = found.match, found.unexplained
-    heavy = _isotopes(spectrum, matches, probability, unexplained, element_counts(of, inside), of)
+    heavy = _isotopes(spectrum, matches, probability, unexplained, element_counts(seen.of, seen.inside), seen.of)
     for one in heavy:
         left = 1 - one.probability
         probability[matches.peak == one.peak] *= left
         unexplained[one.peak] *= left
     return Assignment(
-        spectrum, made, of, matches, probability, tuple(heavy), unexplained, found.evidence, errors, found.share,
-        predicted.fragments,
+        spectrum, seen.made, seen.of, matches, probability, tuple(heavy), unexplained, found.evidence, seen.errors,
+        found.share, seen.fragments,
     )  # fmt: skip
 
 

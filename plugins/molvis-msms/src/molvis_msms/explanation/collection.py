@@ -22,6 +22,7 @@ from molvis_files.locking import sole_writer
 from molvis_files.substructures import LocatesClasses, locating_classifiers, occurrences
 from molvis_files.writing import replacing, write_text
 from molvis_msms.explanation.annotations import peak_annotation
+from molvis_msms.explanation.matching import PPM
 from molvis_msms.explanation.peaks import explain
 from molvis_msms.references.search import read_spectra
 
@@ -45,7 +46,7 @@ class Choice:
 
     fold: str | None = None
     limit: int | None = None
-    ppm: float = 10.0
+    ppm: float = PPM
     most: int = 3
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 
 from molvis_core.records import PeakList
 from molvis_fragmentation.ions import polarity
@@ -20,6 +20,11 @@ MATCH_NUMBERS = _CUTS + _SHIFTS + _FORMS + len(_SCALES) + 2 * (len(COLUMNS) - _P
 ENERGY, INSTRUMENT = slice(11, 14), slice(15 + len(ADDUCTS), 15 + len(ADDUCTS) + len(INSTRUMENTS))
 """Columns of the numbers of a peak."""
 PEAK_NUMBERS = 11 + 4 + len(ADDUCTS) + len(INSTRUMENTS) + 4
+
+_SCALES_OF_PREDICTED = np.array([1e-6, 1e-4, 1e-3, 1e-2, 1e-1])
+_SCALES_OF_STRAYS = np.array([1e-4, 1e-2])
+PREDICTED_NUMBERS = len(_SCALES_OF_PREDICTED) + 4
+STRAY_NUMBERS = len(_SCALES_OF_STRAYS) + 1
 
 
 def match_numbers(
@@ -90,3 +95,29 @@ def peak_numbers(
     out[:, -2] = np.log1p(matches) / 3
     out[:, -1] = math.log(parts) / 10 - math.log(size + 1) / 5
     return out
+
+
+def predicted_numbers(
+    predicted: Float[np.ndarray, " m"], peak: Int64[np.ndarray, " m"], height: Float[np.ndarray, " p"]
+) -> Float[np.ndarray, "m f"]:
+    """Predicted probabilities of matches as `PREDICTED_NUMBERS` numbers: logarithms above several levels.
+
+    Args:
+        predicted: probability of each match; 0 where it was not looked at.
+        peak: that each match is of.
+        height: intensities of the peaks.
+    """
+    levels = np.log1p(predicted[:, None] / _SCALES_OF_PREDICTED)
+    roots = np.sqrt(height)
+    tall = np.minimum(np.sqrt(roots / max(float(roots.mean()) if len(roots) else 0.0, 1e-12)), 3.0)[peak]
+    rest = [predicted <= 0, tall * levels[:, 1], tall * levels[:, 3], tall]
+    return np.concatenate([levels, np.stack(rest, axis=1)], axis=1)
+
+
+def stray_numbers(stray: Float[np.ndarray, " p"]) -> Float[np.ndarray, "p f"]:
+    """Predicted probabilities of peaks of being fragments that formed anew, as `STRAY_NUMBERS` numbers.
+
+    Args:
+        stray: of each peak.
+    """
+    return np.concatenate([np.log1p(stray[:, None] / _SCALES_OF_STRAYS), np.ones((len(stray), 1))], axis=1)

@@ -17,10 +17,10 @@ from molvis_core.records import PeakList, Structure
 from molvis_fragmentation.matching import CROSSED, NO_BOND
 from molvis_fragmentation.molecule import BOND_CLASSES
 from molvis_fragmentation.parts import parts as parts_of
-from molvis_msms.explanation.composition import composition, element_counts, ion_counts, members
+from molvis_msms.explanation.composition import Composition, composition, element_counts, ion_counts, members
 from molvis_msms.explanation.features import ENERGY, INSTRUMENT, match_numbers, peak_numbers
-from molvis_msms.explanation.matching import match_peaks
-from molvis_msms.explanation.model import SHAPES, FragmentModel, estimate_errors
+from molvis_msms.explanation.matching import PPM, Matches, match_peaks
+from molvis_msms.explanation.model import NETWORK, FragmentModel, estimate_errors, without_prediction
 
 FOREIGN, KNOWN, UNKNOWN = range(3)
 """What is known of a peak: it is of another compound; its formula; only that it is of this compound."""
@@ -51,7 +51,7 @@ class Example:
 
 
 def with_foreign(
-    spectrum: PeakList, others: Sequence[PeakList], count: int, rng: np.random.Generator, *, ppm: float = 10.0
+    spectrum: PeakList, others: Sequence[PeakList], count: int, rng: np.random.Generator, *, ppm: float = PPM
 ) -> tuple[PeakList, Bool[np.ndarray, " p"]]:
     """A spectrum with peaks of other compounds' spectra among its own, and which they are.
 
@@ -84,7 +84,7 @@ def make_example(
     formulas: Mapping[float, str],
     foreign: Bool[np.ndarray, " p"],
     *,
-    ppm: float = 10.0,
+    ppm: float = PPM,
     weight: float = 1.0,
 ) -> Example:
     """A spectrum as arrays.
@@ -103,14 +103,8 @@ def make_example(
     made, of = parts_of(structure.smiles), composition(structure.smiles)
     found = match_peaks(spectrum, structure.exact_mass, made, ppm)
     inside = members(made.sets[found.part], len(of.of))
-    counts = element_counts(of, inside)
-    wanted = _wanted(spectrum, formulas, foreign)
-    right = np.zeros(len(found), dtype=bool)
-    for k in range(len(found)):
-        target = wanted[int(found.peak[k])]
-        if target:
-            form = tuple(found.forms[found.form[k]].tolist())
-            right[k] = ion_counts(of, counts[k], int(found.gained[k]), form, spectrum.adduct) == target
+    wanted = formulas_of_peaks(spectrum, formulas, foreign)
+    right = right_matches(found, of, inside, wanted, spectrum.adduct)
     kind = np.where(foreign, FOREIGN, np.where([bool(w) for w in wanted], KNOWN, UNKNOWN)).astype(np.int64)
     matched = np.bincount(found.peak, minlength=len(spectrum))
     codes = found.rows[:, :CROSSED].astype(np.int64)
@@ -126,7 +120,7 @@ def make_example(
     )
 
 
-def _wanted(
+def formulas_of_peaks(
     spectrum: PeakList, formulas: Mapping[float, str], foreign: Bool[np.ndarray, " p"]
 ) -> list[dict[str, int] | None]:
     """Elements of the ion that each peak is, where they are known."""
@@ -144,12 +138,37 @@ def _wanted(
     return out
 
 
+def right_matches(
+    matches: Matches,
+    of: Composition,
+    inside: Bool[np.ndarray, "m a"],
+    wanted: Sequence[Mapping[str, int] | None],
+    adduct: str | None,
+) -> Bool[np.ndarray, " m"]:
+    """Whether each match has the formula of its peak.
+
+    Args:
+        matches: of a spectrum.
+        of: elements of the molecule.
+        inside: atoms of each match.
+        wanted: as `formulas_of_peaks` finds them.
+        adduct: of the spectrum.
+    """
+    counts = element_counts(of, inside)
+    right = np.zeros(len(matches), dtype=bool)
+    for k in range(len(matches)):
+        if target := wanted[int(matches.peak[k])]:
+            form = tuple(matches.forms[matches.form[k]].tolist())
+            right[k] = ion_counts(of, counts[k], int(matches.gained[k]), form, adduct) == target
+    return right
+
+
 class _Network(nn.Module):
     """What `FragmentModel` computes, for training."""
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
-        for name, shape in SHAPES.items():
+        for name, shape in NETWORK.items():
             fan = 0 if "bias" in name else next(iter(shape))
             start = torch.randn(shape) / fan**0.5 if fan else torch.zeros(shape)
             self.register_parameter(name, nn.Parameter(0.1 * torch.randn(shape) if name == "bonds" else start))
@@ -172,19 +191,25 @@ class _Network(nn.Module):
 def _loss(own: Tensor, none: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
     """Minus the logarithm of the probability of what is known of each peak, weighed."""
     count, peak, kind = len(none), batch["peak"], batch["kind"]
-    low = torch.full((count,), -30.0)
-    every = torch.logaddexp(none, _log_sum(own, peak, count, low))
-    right = _log_sum(torch.where(batch["right"], own, torch.full_like(own, -30.0)), peak, count, low)
+    every = torch.logaddexp(none, log_sum(own, peak, count))
+    right = log_sum(torch.where(batch["right"], own, torch.full_like(own, -30.0)), peak, count)
     some = torch.zeros(count, dtype=torch.bool).index_put((peak[batch["right"]],), torch.tensor(True))
     matched = torch.zeros(count, dtype=torch.bool).index_put((peak,), torch.tensor(True))
-    fitting = _log_sum(own, peak, count, low)
+    fitting = log_sum(own, peak, count)
     target = torch.where((kind == KNOWN) & some, right, torch.where((kind == UNKNOWN) & matched, fitting, none))
     weight = batch["weight"] * torch.where(kind == UNKNOWN, 0.3, 1.0)
     return (weight * (every - target)).sum() / weight.sum()
 
 
-def _log_sum(values: Tensor, group: Tensor, count: int, low: Tensor) -> Tensor:
-    """Logarithm of the sum of exponentials by group; `low` where a group has none."""
+def log_sum(values: Float[Tensor, " m"], group: Int64[Tensor, " m"], count: int) -> Float[Tensor, " p"]:
+    """Logarithm of the sum of exponentials by group; -30 where a group has none.
+
+    Args:
+        values: of which the sums are.
+        group: of each value.
+        count: how many groups there are.
+    """
+    low = torch.full((count,), -30.0)
     top = low.scatter_reduce(0, group, values.detach(), "amax")
     total = torch.zeros(count).index_add(0, group, (values - top[group]).exp())
     return torch.where(total > 0, total.clamp_min(1e-30).log() + top, low)
@@ -271,4 +296,4 @@ def learn(
         if losses[-1] < best:
             best = losses[-1]
             kept = {name: p.detach().double().numpy().copy() for name, p in net.named_parameters()}
-    return FragmentModel(kept), losses
+    return FragmentModel(kept | without_prediction()), losses

@@ -14,6 +14,9 @@ from molvis_fragmentation.matching import describe, fits
 from molvis_fragmentation.parts import Parts
 from molvis_msms.peak_fragments.cases import ABSOLUTE
 
+PPM = 15.0
+"""Tolerance of m/z unless another is given. It is wider than most instruments need: the errors of a spectrum are
+estimated, and count as evidence within it."""
 MOST = 24
 """Matches of a peak that are looked at: the cheapest."""
 

@@ -2,12 +2,13 @@ r"""How probable it is that a peak is a given substructure, or none: a small net
 
 For a peak with matches $k$ and the share $s$ of the spectrum's peaks that are the structure's,
 
-$$P(k) \propto \frac{s}{s_0}\, e^{f_k}\, 2 N(e_k; \mu, \sigma), \qquad
-P(\text{unexplained}) \propto \frac{1 - s}{1 - s_0}\, e^{g},$$
+$$P(k) \propto \frac{s}{s_0}\, \bigl(e^{f_k}\, 2 N(e_k; \mu, \sigma)\bigr)^a\, \phi(p_k), \qquad
+P(\text{unexplained}) \propto \frac{1 - s}{1 - s_0}\, e^{b g}\, \psi(q),$$
 
 where $f$ and $g$ are the network's, which learned with as many foreign peaks as own ones, and $e_k$ is the mass error
 in tolerances: normal where the match is right, uniform where it fits by chance. $\mu$, $\sigma$ and $s$ are estimated
-from the spectrum.
+from the spectrum. $p_k$ is the probability that the forward model gives the match before any peak is seen, $q$ that of
+a fragment of this m/z that formed anew; $a$, $b$, $\phi$ and $\psi$ are a dozen numbers, learned after the rest.
 """
 
 from __future__ import annotations
@@ -24,16 +25,21 @@ from jaxtyping import Float
 from molvis_core.errors import BundleError
 from molvis_fragmentation.matching import CROSSED, NO_BOND
 from molvis_fragmentation.molecule import BOND_CLASSES
-from molvis_msms.explanation.features import MATCH_NUMBERS, PEAK_NUMBERS
+from molvis_msms.explanation.features import MATCH_NUMBERS, PEAK_NUMBERS, PREDICTED_NUMBERS, STRAY_NUMBERS
 from molvis_msms.explanation.matching import Matches
 
 Weights = Mapping[str, np.ndarray]
-SHAPES: Mapping[str, tuple[int, ...]] = {
+NETWORK: Mapping[str, tuple[int, ...]] = {
     "bonds": (BOND_CLASSES, 64), "match": (MATCH_NUMBERS, 64), "peak": (PEAK_NUMBERS, 64), "bias": (64,),
     "inner": (64, 48), "inner_bias": (48,), "out": (48,), "out_bias": (1,),
     "none": (PEAK_NUMBERS, 32), "none_bias": (32,), "none_out": (32,), "none_out_bias": (1,),
 }  # fmt: skip
 """Arrays of the network: of a match by its broken bonds, its numbers and its peak's, and of a peak without any."""
+PREDICTION: Mapping[str, tuple[int, ...]] = {
+    "predicted": (PREDICTED_NUMBERS,), "stray": (STRAY_NUMBERS,), "scales": (2,),
+}  # fmt: skip
+"""Arrays by which what was predicted counts, and how much the network's logits do beside it."""
+SHAPES: Mapping[str, tuple[int, ...]] = {**NETWORK, **PREDICTION}
 _STATE = "fragments.safetensors"
 
 
@@ -47,7 +53,7 @@ class MassErrors:
     """
 
     offset: float = 0.0
-    width: float = 0.3
+    width: float = 0.2
 
     def evidence(self, error: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
         """Logarithm of how much likelier each error is for a right explanation than for one by chance."""
@@ -86,11 +92,34 @@ class FragmentModel:
         none = _silu(peak_numbers.astype(np.float64) @ w["none"] + w["none_bias"]) @ w["none_out"]
         return own, none + w["none_out_bias"][0]
 
+    def with_predicted(
+        self,
+        own: Float[np.ndarray, " m"],
+        none: Float[np.ndarray, " p"],
+        predicted: Float[np.ndarray, "m f"],
+        stray: Float[np.ndarray, "p g"],
+    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " p"]]:
+        """Logits with what was predicted.
+
+        Args:
+            own: of the matches, the evidence of their mass errors included.
+            none: of each peak being none of them.
+            predicted: as `molvis_msms.explanation.features.predicted_numbers` makes them.
+            stray: as `molvis_msms.explanation.features.stray_numbers` makes them.
+        """
+        w = self.weights
+        return w["scales"][0] * own + predicted @ w["predicted"], w["scales"][1] * none + stray @ w["stray"]
+
     def save(self, path: Path) -> None:
         """Write the arrays."""
         from safetensors.numpy import save_file
 
         save_file({name: np.asarray(self.weights[name], dtype=np.float32) for name in SHAPES}, path)
+
+
+def without_prediction() -> dict[str, np.ndarray]:
+    """Arrays with which what was predicted does not count."""
+    return {name: np.ones(shape) if name == "scales" else np.zeros(shape) for name, shape in PREDICTION.items()}
 
 
 def load_model(path: Path) -> FragmentModel:
@@ -124,7 +153,7 @@ def estimate_errors(matches: Matches, count: int) -> MassErrors:
     """Offset and width of the mass errors of a spectrum, from the cheapest match of each peak.
 
     What fits by chance has uniform errors: a mixture with the normal distribution of what fits rightly is estimated,
-    with a prior worth six peaks of a width of 0.3 tolerances and no offset.
+    with a prior worth six peaks of a width of 0.2 tolerances and no offset.
 
     Args:
         matches: of the spectrum, cheapest first.
@@ -133,19 +162,19 @@ def estimate_errors(matches: Matches, count: int) -> MassErrors:
     first = np.full(count, -1, dtype=np.int64)
     first[matches.peak[::-1]] = np.arange(len(matches))[::-1]
     error = matches.error[first[first >= 0]]
-    offset, width, share = 0.0, 0.3, 0.7
+    offset, width, share = 0.0, _WIDTH, 0.7
     for _ in range(30):
         own = share * np.exp(MassErrors(offset, width).evidence(error))
         r = own / (own + 1 - share)
         total = float(r.sum())
         offset = float((r * error).sum()) / (total + _PRIOR)
         spread = float((r * (error - offset) ** 2).sum())
-        width = float(np.sqrt(np.clip((spread + _PRIOR * 0.3**2) / (total + _PRIOR), 0.04**2, 0.6**2)))
+        width = float(np.sqrt(np.clip((spread + _PRIOR * _WIDTH**2) / (total + _PRIOR), 0.027**2, 0.6**2)))
         share = (total + 3.5) / (len(error) + 5)
     return MassErrors(offset, width)
 
 
-_PRIOR = 6.0
+_PRIOR, _WIDTH = 6.0, 0.2
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -166,21 +195,14 @@ class Probabilities:
     share: float
 
 
-def probabilities(
-    matches: Matches,
-    own: Float[np.ndarray, " m"],
-    none: Float[np.ndarray, " p"],
-    errors: MassErrors,
-) -> Probabilities:
+def probabilities(matches: Matches, level: Float[np.ndarray, " m"], none: Float[np.ndarray, " p"]) -> Probabilities:
     """Probabilities from logits.
 
     Args:
         matches: of the spectrum.
-        own: logits of the matches, as `FragmentModel.logits` returns them.
+        level: logits of the matches, as `FragmentModel.with_predicted` returns them.
         none: those of the peaks.
-        errors: of the masses of this spectrum.
     """
-    level = own + errors.evidence(matches.error)
     top = none.copy()
     np.maximum.at(top, matches.peak, level)
     mass = np.exp(level - top[matches.peak])

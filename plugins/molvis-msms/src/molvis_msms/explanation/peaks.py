@@ -16,11 +16,12 @@ from molvis_files.substructures import Occurrence
 from molvis_fragmentation.ions import adduct_of, polarity
 from molvis_msms.explanation.assignment import Assignment, HeavyIsotope, assign
 from molvis_msms.explanation.composition import charged, element_counts, hill, ion_counts, members
+from molvis_msms.explanation.matching import PPM
 from molvis_msms.explanation.model import FragmentModel
 from molvis_msms.explanation.paths import Paths
 from molvis_msms.forward.model import ForwardModel, Fragments
 
-LEAST = 0.001
+LEAST = 0.01
 """Probability below which a substructure is not listed."""
 _SEEN = 0.1
 """Probability from which on a substructure of a peak is a step that is seen."""
@@ -130,7 +131,7 @@ def explain(
     spectrum: PeakList,
     structure: Structure,
     *,
-    ppm: float = 10.0,
+    ppm: float = PPM,
     most: int = 3,
     classes: Sequence[Occurrence] = (),
     model: FragmentModel | None = None,

@@ -11,6 +11,7 @@ from molvis_core.progress import Progress
 from molvis_core.records import Measurement, PeakList, Structure
 from molvis_files.substructures import LocatesClasses, locating_classifiers, occurrences
 from molvis_msms.explanation.annotations import Explained
+from molvis_msms.explanation.matching import PPM
 from molvis_msms.explanation.peaks import Explanation, explain
 
 
@@ -33,7 +34,7 @@ def explain_all(
     items: Sequence[Measurement | ReadError],
     structures: Sequence[Structure],
     *,
-    ppm: float = 10.0,
+    ppm: float = PPM,
     most: int = 3,
     progress: Progress | None = None,
 ) -> tuple[list[Explained], list[str]]:
