@@ -188,7 +188,6 @@ def coverage(items: Sequence[Measurement], known: Mapping[str, Any], run: Explai
 def curated(items: Sequence[Measurement], known: Mapping[str, Any], run: Explain) -> dict[str, Any]:
     """Peaks whose ion a curator drew: whether its skeleton of heavy atoms is that of a substructure that is listed."""
     rows: dict[str, list[Row]] = {name: [] for name in ("covered", "first", "among_three", "by_chance")}
-    sure: list[tuple[float, bool, str]] = []
     for item in items:
         found = run(item.record, truth_of(item))
         for peak, some in enumerate(found.peaks):
@@ -202,10 +201,8 @@ def curated(items: Sequence[Measurement], known: Mapping[str, Any], run: Explain
                 rows["first"].append((key_of(item), right[0], 1.0))
                 rows["among_three"].append((key_of(item), any(right), 1.0))
                 rows["by_chance"].append((key_of(item), float(np.mean(right)), 1.0))
-                sure.append((some[0].probability, right[0], key_of(item)))
-    if not sure:
-        return {}
-    return {name: mean(some) for name, some in rows.items()} | {"peaks": len(sure), "spectra": len(items)}
+    counts = {"peaks": len(rows["first"]), "spectra": len(items)}
+    return {name: mean(some) for name, some in rows.items()} | counts if rows["first"] else {}
 
 
 def part_of(structure: Structure, one: Substructure) -> Chem.Mol:
