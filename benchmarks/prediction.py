@@ -176,6 +176,7 @@ def baseline(known: Sequence[Example], seconds: float, work: Path | None) -> Bas
         return pickle.loads(file.read_bytes())
     made = train(known, seconds=seconds)
     if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(pickle.dumps(made))
     return made
 

@@ -58,7 +58,7 @@ def test_what_it_learned_is_read_again_by_a_scorer_of_the_same_size(learned: Pre
     again.load(tmp_path)
     one = query(3, 6)
     np.testing.assert_allclose(again(one.record, one.candidates), learned(one.record, one.candidates))
-    with pytest.raises(BundleError, match="width 16 and 1 layers; this scorer has width = 128"):
+    with pytest.raises(BundleError, match="width 16 and 1 layers; this scorer has width = 96"):
         PredictedSpectrum().load(tmp_path)
     with pytest.raises(BundleError, match="has learned nothing"):
         PredictedSpectrum().save(tmp_path)

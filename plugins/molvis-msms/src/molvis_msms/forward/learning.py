@@ -68,19 +68,19 @@ class Recipe:
     """
 
     networks: int = 1
-    width: int = 128
-    layers: int = 5
+    width: int = 96
+    layers: int = 4
     parts: int = MOST_PARTS
     strays: int = 1000
-    dropout: float = 0.2
-    epochs: int = 20
+    dropout: float = 0.1
+    epochs: int = 12
     batch: int = 8
     spectra: int = 4
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     cosine: float = 1.0
     unknown: float = 0.08
-    average: float = 0.998
+    average: float = 0.995
     ppm: float = 20.0
     absolute: float = 0.005
 

@@ -46,8 +46,8 @@ class Shape:
         parts: that are kept of a molecule, the cheapest.
     """
 
-    width: int = 128
-    layers: int = 5
+    width: int = 96
+    layers: int = 4
     parts: int = MOST_PARTS
 
 

@@ -46,9 +46,9 @@ class PredictedSpectrum:
     def __init__(
         self,
         networks: int = 1,
-        width: int = 128,
-        layers: int = 5,
-        epochs: int = 20,
+        width: int = 96,
+        layers: int = 4,
+        epochs: int = 12,
         ppm: float = 15.0,
         parts: int = MOST_PARTS // 2,
     ) -> None:
