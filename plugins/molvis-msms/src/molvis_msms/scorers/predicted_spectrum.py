@@ -15,7 +15,6 @@ from molvis_msms.forward.batches import peaks_of
 from molvis_msms.forward.ladder import Ladder, Tolerance, within
 from molvis_msms.forward.learning import Example, Recipe, by_compound, learn
 from molvis_msms.forward.model import ForwardModel, Shape
-from molvis_msms.forward.pieces import MOST_PARTS
 from molvis_msms.forward.settings import Setting
 
 BACKGROUND = 0.002
@@ -50,7 +49,7 @@ class PredictedSpectrum:
         layers: int = 4,
         epochs: int = 12,
         ppm: float = 15.0,
-        parts: int = MOST_PARTS // 2,
+        parts: int = 300,
     ) -> None:
         numbers = {
             "networks": networks, "width": width, "layers": layers, "epochs": epochs, "ppm": ppm, "parts": parts,
