@@ -45,9 +45,9 @@ def mirror_plot(
         matched = set(pairs[:, side].tolist())
         parts += _peaks(spectrum, at, height, matched, side, name)
         parts += _labels(spectrum, at, height, side)
-    parts.append(f'<text class="side" x="{_WIDTH - _RIGHT}" y="{_TOP - 8}" text-anchor="end">{sides[0]}</text>')
-    base = _AXIS + _HALF + 13
-    parts.append(f'<text class="side" x="{_WIDTH - _RIGHT}" y="{base}" text-anchor="end">{sides[1]}</text>')
+    # Where no peak has its label: at the right the precursor's often is, since it is the highest.
+    for name, y in ((sides[0], _TOP - 8), (sides[1], _AXIS + _HALF + 42)):
+        parts.append(f'<text class="side" x="0" y="{y}">{name}</text>')
     size = f"0 0 {_WIDTH} {_TOP + 2 * _HALF + _BOTTOM}"
     return f'<svg class="mirror" viewBox="{size}" role="img" aria-label="mirror plot">{"".join(parts)}</svg>'
 
