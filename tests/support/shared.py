@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import os
 import shutil
 import subprocess
@@ -48,29 +50,63 @@ def made(name: str, make: Callable[[Path], object]) -> Path:
 
 
 READ = """
-import sys
+import importlib.metadata, json, sys
+from pathlib import Path
 import molvis_core
+from molvis_files.digests import file_sha256
 from molvis_retrieval import load_bundle
 from molvis_retrieval.candidates import open_candidates
 
-folder, *names = sys.argv[1:]
-for name in names:
-    open_candidates(molvis_core.load("example", name), load_bundle("massbank"), keep=folder)
+root, folder, *names = sys.argv[1:]
+files = [Path(molvis_core.load("example", name)) for name in names]
+bundle = load_bundle("massbank")
+for file in files:
+    open_candidates(file, bundle, keep=folder)
+files += [file for file in bundle.path.rglob("*") if file.is_file()]
+files += [Path(module.__file__) for module in list(sys.modules.values()) if getattr(module, "__file__", None)]
+ours = sorted({str(file) for file in files if file.is_relative_to(root) and ".venv" not in file.parts})
+versions = {name: importlib.metadata.version(name) for name in ("rdkit", "numpy", "pyarrow")}
+Path(folder + ".json").write_text(json.dumps([{file: file_sha256(Path(file)) for file in ours}, versions, sys.version]))
 """
+KEPT = Path(__file__).parents[2] / "build" / "tests" / "libraries"
+"""What the last run read, with every file that it came from: sources of ours, libraries and the bundle."""
 
 
 def libraries() -> Path:
     """Where `open_candidates(..., keep=folder)` finds the libraries that ship, as they are read for the shipped bundle.
 
     A process of its own reads them: there, shapes are not checked at every call, which takes longer than the reading.
+    What it has read serves later runs until a source that it imported changes, or a file that it read.
     """
+    from filelock import FileLock
 
     def make(folder: Path) -> None:
-        command = [sys.executable, "-c", READ, str(folder), "demo-library", "massbank-structures"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        KEPT.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{KEPT}.lock"):
+            if not still_holds():
+                Path(f"{KEPT}.json").unlink(missing_ok=True)
+                shutil.rmtree(KEPT, ignore_errors=True)
+                KEPT.mkdir()
+                root = Path(__file__).parents[2]
+                command = [sys.executable, "-c", READ, str(root), str(KEPT), "demo-library", "massbank-structures"]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                assert done.returncode == 0, done.stderr
+            shutil.copytree(KEPT, folder, dirs_exist_ok=True)
 
     return made("libraries", make)
+
+
+def still_holds() -> bool:
+    """Whether nothing has changed of what the kept libraries were read from and with."""
+    from molvis_files.digests import file_sha256
+
+    try:
+        files, versions, python = json.loads(Path(f"{KEPT}.json").read_text(encoding="utf-8"))
+        same = all(file_sha256(Path(file)) == digest for file, digest in files.items())
+    except (OSError, ValueError):
+        return False
+    installed = {name: importlib.metadata.version(name) for name in versions}
+    return same and KEPT.is_dir() and (versions, python) == (installed, sys.version)
 
 
 def read_library(path: Path) -> Library:
