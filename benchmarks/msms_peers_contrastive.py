@@ -11,6 +11,7 @@ looks; instead the compounds of every second epoch's batches are near in mass.
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -22,9 +23,10 @@ import numpy as np
 import torch
 from msms_peers_exchange import Spectra
 from msms_peers_task import Question, as_spectra
-from msms_peers_votes import BITS, fingerprints
+from rdkit.Chem import rdFingerprintGenerator
 from torch import Tensor, nn
 
+from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.records import PeakList
 
 LOW, HIGH, WIDTH = 10.0, 1500.0, 0.1
@@ -35,6 +37,26 @@ DROPPED = 0.3
 """Of the peaks, and of the units, while training."""
 PATIENCE = 10
 """Epochs without a lower loss on the compounds that training stops by."""
+RADIUS, BITS = 2, 2048
+
+
+@functools.cache
+def _generator() -> object:
+    return rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _bits(smiles: str) -> np.ndarray:
+    return np.packbits(_generator().GetFingerprintAsNumPy(parse_smiles(smiles)))  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def fingerprints(smiles: Sequence[str]) -> np.ndarray:
+    """A row of bits for each structure.
+
+    Raises:
+        StructureError: RDKit refuses one.
+    """
+    return np.unpackbits(np.stack([_bits(one) for one in smiles]), axis=1).astype(np.float32)
 
 
 class Encoders(nn.Module):

@@ -10,43 +10,14 @@ Structures are compared by Tanimoto's coefficient of Morgan fingerprints, radius
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from msms_peers_exchange import Hits, Spectra
 from msms_peers_task import Question
-from rdkit.Chem import rdFingerprintGenerator
 
-from molvis_core.chemistry.structures import parse_smiles
-
-RADIUS, BITS = 2, 2048
-
-
-@functools.cache
-def _generator() -> object:
-    return rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)
-
-
-@functools.lru_cache(maxsize=100_000)
-def _bits(smiles: str) -> np.ndarray:
-    return np.packbits(_generator().GetFingerprintAsNumPy(parse_smiles(smiles)))  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def fingerprints(smiles: Sequence[str]) -> np.ndarray:
-    """A row of bits for each structure.
-
-    Raises:
-        StructureError: RDKit refuses one.
-    """
-    return np.unpackbits(np.stack([_bits(one) for one in smiles]), axis=1).astype(np.float32)
-
-
-def tanimoto(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of each row of the one with each of the other."""
-    shared = a @ b.T
-    return shared / np.maximum(a.sum(axis=1)[:, None] + b.sum(axis=1)[None] - shared, 1.0)
+from molvis_msms.scorers.nearest_spectra import tanimoto
 
 
 @dataclass(frozen=True)
@@ -86,16 +57,14 @@ class Voter:
         named = np.unique(found[found >= 0])
         if not len(named):
             return [[np.zeros(len(question.candidates)) for _ in question.queries] for _ in votes]
-        alike = tanimoto(
-            fingerprints([one.smiles for one in question.candidates]),
-            fingerprints([str(self.references.smiles[i]) for i in named.tolist()]),
-        )
+        known = [str(self.references.smiles[i]) for i in named.tolist()]
+        alike = tanimoto([one.smiles for one in question.candidates], known)
         out: list[list[np.ndarray]] = [[] for _ in votes]
         for row, heights in zip(found, of_spectra, strict=True):
-            known = row >= 0
-            mine = alike[:, np.searchsorted(named, row[known])]
+            hit = row >= 0
+            mine = alike[:, np.searchsorted(named, row[hit])]
             for number, vote in enumerate(votes):
-                out[number].append(_counted(mine, np.clip(heights[known], 0, None), vote))
+                out[number].append(_counted(mine, np.clip(heights[hit], 0, None), vote))
         return out
 
 
