@@ -22,15 +22,13 @@ from molvis_msms.explanation.composition import (
     members,
 )
 from molvis_msms.explanation.matching import Matches
-from molvis_msms.forward.ladder import LOWEST
+from molvis_msms.forward.ladder import LOWEST, by_mz
 from molvis_msms.forward.model import ForwardModel, Fragments
 from molvis_msms.forward.predictor import loaded
 from molvis_msms.forward.settings import Setting
 
 _SHOWN = 0.1
 """Root intensity, relative to the highest peak's, of the lowest predicted peak that is shown."""
-_SAME = 2e-4
-"""Da. Fragments that are nearer are one peak."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -106,14 +104,12 @@ def predicted_peaks(found: Fragments, structure: Structure, spectrum: PeakList) 
     own = np.flatnonzero(found.probability.ravel() > 0)
     mz = np.concatenate([found.mz.ravel()[own], found.stray_mz, [found.precursor_mz]])
     share = np.concatenate([found.probability.ravel()[own], found.stray_probability, [found.precursor]])
-    order = np.flatnonzero((share > 0) & (mz > LOWEST))
-    order = order[np.argsort(mz[order], kind="stable")]
-    group = np.cumsum(np.diff(mz[order], prepend=-np.inf) > _SAME) - 1
-    total = np.bincount(group, share[order])
+    group, peaks = by_mz(mz, (share > 0) & (mz > LOWEST))
+    total = np.bincount(group, share, minlength=len(peaks))[: len(peaks)]
     out: list[PredictedPeak] = []
     of = composition(structure.smiles)
     for one in np.flatnonzero(total >= _SHOWN * total.max(initial=0.0)).tolist():
-        inside = order[group == one]
+        inside = np.flatnonzero(group == one)
         first = int(inside[np.argmax(share[inside])])
         formula, atoms = "", ()
         if first == len(mz) - 1:

@@ -105,16 +105,26 @@ def ladder(made: Pieces, setting: Setting, strays: Strays = NO_STRAYS) -> Ladder
     can = (strays.sign == setting.sign) & (stray > LOWEST) & (stray < precursor - _BESIDE)
     every = np.concatenate([mz.ravel(), stray, [precursor]])
     allowed = np.concatenate([possible.ravel(), can, [True]])
-    group, peaks = _grouped(every, allowed)
+    group, peaks = by_mz(every, allowed)
     return Ladder((len(made.parts.mass), len(forms), SHIFTS), forms, every, allowed, group, peaks, precursor)
 
 
-def _grouped(mz: np.ndarray, possible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Entries of one m/z are one peak."""
+def by_mz(
+    mz: Float[np.ndarray, " e"], possible: Bool[np.ndarray, " e"]
+) -> tuple[Int64[np.ndarray, " e"], Float[np.ndarray, " g"]]:
+    """Entries of one m/z are one peak.
+
+    Args:
+        mz: of the entries.
+        possible: which of them there can be.
+
+    Returns:
+        Which peak each entry adds to, one more than there are where it cannot be; and the m/z of the peaks, ascending.
+    """
     places = np.flatnonzero(possible)
     places = places[np.argsort(mz[places], kind="stable")]
     sorted_mz = mz[places]
-    new = np.concatenate([[True], np.diff(sorted_mz) > _SAME])
+    new = np.diff(sorted_mz, prepend=-np.inf) > _SAME
     peaks = sorted_mz[new]
     group = np.full(len(mz), len(peaks), dtype=np.int64)
     group[places] = np.cumsum(new) - 1
