@@ -18,6 +18,7 @@ import importlib.resources
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -107,14 +108,19 @@ class FragmentModel:
             predicted: as `molvis_msms.explanation.features.predicted_numbers` makes them.
             stray: as `molvis_msms.explanation.features.stray_numbers` makes them.
         """
-        w = self.weights
-        return w["scales"][0] * own + predicted @ w["predicted"], w["scales"][1] * none + stray @ w["stray"]
+        return with_predicted(self.weights, own, none, predicted, stray)
 
     def save(self, path: Path) -> None:
         """Write the arrays."""
         from safetensors.numpy import save_file
 
         save_file({name: np.asarray(self.weights[name], dtype=np.float32) for name in SHAPES}, path)
+
+
+def with_predicted(weights: Mapping[str, Any], own: Any, none: Any, predicted: Any, stray: Any) -> tuple[Any, Any]:
+    """As `FragmentModel.with_predicted`, of arrays or, where the weights are learned, of tensors."""
+    level = weights["scales"][0] * own + predicted @ weights["predicted"]
+    return level, weights["scales"][1] * none + stray @ weights["stray"]
 
 
 def without_prediction() -> dict[str, np.ndarray]:

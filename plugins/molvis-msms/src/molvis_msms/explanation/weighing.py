@@ -14,10 +14,12 @@ from molvis_core.errors import TrainingError
 from molvis_core.records import PeakList
 from molvis_msms.explanation.assignment import Looked
 from molvis_msms.explanation.learning import formulas_of_peaks, log_sum, right_matches
-from molvis_msms.explanation.model import FragmentModel, without_prediction
+from molvis_msms.explanation.model import FragmentModel, with_predicted, without_prediction
 
 _SOFT = 0.5
 """Difference of evidence at which a right structure counts as told from a wrong one."""
+_LOGITS = ("own", "none", "predicted", "stray")
+"""Of `Looked`: what the logits are made of."""
 _PENALTY = 1e-3
 """On the squares of how far what is learned is from counting nothing."""
 
@@ -125,7 +127,7 @@ def weigh(model: FragmentModel, judged: Sequence[Judged], contrasts: Sequence[Co
 def _joined(seen: Sequence[Looked]) -> dict[str, Tensor]:
     """What is known of the matches and the peaks of several spectra, one after the other."""
     start = np.cumsum([0, *(len(one.none) for one in seen[:-1])]).tolist()
-    arrays = {n: np.concatenate([getattr(one, n) for one in seen]) for n in ("own", "none", "predicted", "stray")}
+    arrays = {n: np.concatenate([getattr(one, n) for one in seen]) for n in _LOGITS}
     out = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
     out["peak"] = torch.from_numpy(np.concatenate([o.matches.peak + s for o, s in zip(seen, start, strict=True)]))
     out["spectrum"] = torch.repeat_interleave(torch.tensor([len(one.none) for one in seen]))
@@ -133,9 +135,7 @@ def _joined(seen: Sequence[Looked]) -> dict[str, Tensor]:
 
 
 def _logits(batch: Mapping[str, Tensor], free: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """As `FragmentModel.with_predicted`."""
-    own = free["scales"][0] * batch["own"] + batch["predicted"] @ free["predicted"]
-    return own, free["scales"][1] * batch["none"] + batch["stray"] @ free["stray"]
+    return with_predicted(free, *(batch[name] for name in _LOGITS))
 
 
 def _pairs(contrasts: Sequence[Contrast]) -> tuple[Tensor, Tensor, Tensor]:
