@@ -16,9 +16,9 @@ from msms_samples import HEIGHT, MZ, mzxml_scan, mzxml_text
 from molvis_core.errors import LeftOutError, ReadError
 from molvis_core.records import Measurement, Origin, PeakList
 from molvis_core.testing import ReaderContract
+from molvis_lcms.elements import is_profile
 from molvis_msms.readers.mzml import read_mzml
 from molvis_msms.readers.mzxml import read_mzxml
-from molvis_msms.readers.runs import is_profile
 
 
 def write(path: Path, text: str) -> Path:

@@ -20,6 +20,7 @@ def test_it_requires_every_distribution_of_the_project_and_nothing_else() -> Non
         "molvis-flux",
         "molvis-fragmentation",
         "molvis-ir",
+        "molvis-lcms",
         "molvis-losses",
         "molvis-models",
         "molvis-msms",

@@ -10,8 +10,9 @@ from typing import Any
 from molvis_core.errors import ReadError
 from molvis_core.records import Measurement
 from molvis_core.text import is_count
+from molvis_lcms.elements import decoded, is_profile, read_run
 from molvis_msms.fields import measurement
-from molvis_msms.readers.runs import decoded, is_profile, pairs, profile, read_run
+from molvis_msms.readers.runs import pairs, profile
 
 
 def read_mzxml(path: Path) -> Iterator[Measurement | ReadError]:
