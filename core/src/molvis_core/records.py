@@ -254,6 +254,7 @@ class Structure:
             too many is part of its adduct, `[M]+` or `[M]-`.
         charge: net formal charge.
         name: for people.
+        identifiers: in databases, as compact identifiers (CURIEs) such as `hmdb:HMDB0000122`.
     """
 
     smiles: str
@@ -262,6 +263,7 @@ class Structure:
     exact_mass: float
     charge: int = 0
     name: str | None = None
+    identifiers: tuple[str, ...] = ()
 
     @property
     def inchikey14(self) -> str:
@@ -313,9 +315,7 @@ class RankedQuery:
 
     def __post_init__(self) -> None:
         if not 0 <= self.truth < len(self.candidates):
-            raise RecordError(
-                f"RankedQuery.truth is {self.truth}; it must be a place among {len(self.candidates)} candidates"
-            )
+            raise RecordError(f"RankedQuery.truth is {self.truth}, no place among {len(self.candidates)} candidates")
 
     @property
     def compound(self) -> str:

@@ -241,7 +241,7 @@ def test_a_copied_bundle_keeps_what_its_scorers_learned(saved: Bundle, tmp_path:
 
 
 def test_a_ranked_query_without_its_truth_is_refused() -> None:
-    with pytest.raises(RecordError, match=r"RankedQuery\.truth is 1; it must be a place among 1 candidates"):
+    with pytest.raises(RecordError, match=r"RankedQuery\.truth is 1, no place among 1 candidates"):
         RankedQuery(None, (structure("CCO"),), 1)
 
 

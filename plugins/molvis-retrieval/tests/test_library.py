@@ -93,7 +93,10 @@ def test_merging_keeps_the_first_entry(library: Library) -> None:
     both = library.merge(other)
     assert len(both) == len(library) + 1
     assert (np.diff(both.mass) >= 0).all()
-    assert both.structure(int(both.rows_of(structure("CCO").inchikey)[0])).name is None
+    row = int(both.rows_of(structure("CCO").inchikey)[0])
+    assert both.structure(row).name == "theirs"  # where the first entry has none
+    again = both.merge(Library.from_structures([structure("CCO", name="of a third")]))
+    assert again.structure(int(again.rows_of(structure("CCO").inchikey)[0])).name == "theirs"
 
 
 def test_a_library_of_a_dataset_holds_its_compounds(tmp_path: Path) -> None:

@@ -50,12 +50,12 @@ class Hashed:
 @pytest.fixture(scope="module")
 def library() -> Library:
     rows = [f"{n:014d}-UHFFFAOYSA-N" for n in range(ROWS)]
-    text = pa.array(["C"] * ROWS, pa.large_string())
+    text, none = pa.array(["C"] * ROWS, pa.large_string()), pa.nulls(ROWS, pa.list_(pa.large_string()))
     return Library(
         pa.table({
             "inchikey": pa.array(rows, pa.large_string()), "smiles": text, "formula": text,
             "exact_mass": pa.array(np.arange(ROWS, dtype=float)), "charge": pa.array([0] * ROWS, pa.int64()),
-            "name": text, "source": text,
+            "name": text, "source": text, **dict.fromkeys(("aliases", "sources", "identifiers"), none),
         })
     )  # fmt: skip
 

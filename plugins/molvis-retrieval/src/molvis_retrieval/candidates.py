@@ -122,8 +122,8 @@ def _places(path: Path, bundle: Bundle, keep: Path | None) -> list[Path]:
     return [folder / own for folder in ([keep] if keep else [path.parent, cache])]
 
 
-_MADE = "parents"
-"""What a kept index holds of a file. Those of an older molvis, without this, hold ions and salts as they are drawn."""
+_MADE = "identifiers"
+"""What a kept index holds of a file: the parents of its structures, and since then their numbers in databases."""
 
 
 def _kept(

@@ -164,8 +164,8 @@ class Dataset:
 
     def record(self, modality: str, row: int) -> Any:
         """The record of one row."""
-        record = self._type(modality)
-        return _record(record, self._row(modality, row, field_names(record)))
+        record, known = self._type(modality), self.table(modality).column_names
+        return _record(record, self._row(modality, row, [n for n in field_names(record) if n in known]))
 
     def structure(self, modality: str, row: int) -> Structure:
         """The compound of one row.
@@ -277,6 +277,8 @@ def schema_of(record: type[Any]) -> pa.Schema:
         if "ndarray" in str(f.type):
             # Heights need no more than seven digits; positions do.
             columns[f.name] = pa.large_list(pa.float32() if f.name == "intensity" else pa.float64())
+        elif str(f.type) == "tuple[str, ...]":
+            columns[f.name] = pa.list_(pa.large_string())
         else:
             found = next((kind for name, kind in simple.items() if name in str(f.type)), None)
             if found is None:
@@ -296,11 +298,15 @@ def schema_of(record: type[Any]) -> pa.Schema:
 def _record(record: type[Any], cells: Mapping[str, Any]) -> Any:
     values: dict[str, Any] = {}
     for name in field_names(record):
+        if name not in cells:
+            continue  # of a dataset that an older molvis wrote
         cell = cells[name]
-        if hasattr(cell, "values"):
-            values[name] = None if cell.values is None else cell.values.to_numpy(zero_copy_only=False)
-        else:
+        if getattr(cell, "values", None) is None:
             values[name] = cell.as_py()
+        elif str(cell.values.type) == "large_string":
+            values[name] = tuple(cell.as_py())
+        else:
+            values[name] = cell.values.to_numpy(zero_copy_only=False)
     return record(**values)
 
 

@@ -294,7 +294,8 @@ def _ranked(
         evidence = one.evidence(int(place - start[owner[place]]))
         adduct = one.unknown.adduct
         probability = math.exp(score - norm)
-        candidates.append(Candidate(rank, structure, score, probability, evidence, adduct, one.unknown.mass))
+        sources = index.library.sources(int(places[place]))
+        candidates.append(Candidate(rank, structure, score, probability, evidence, adduct, one.unknown.mass, sources))
     unknown = found[owner[best[0]]].unknown
     truth_rank = None
     if unknown.truth is not None:

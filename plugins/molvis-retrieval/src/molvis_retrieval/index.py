@@ -23,8 +23,8 @@ from molvis_files.folders import FolderFormat
 from molvis_files.locking import sole_writer
 from molvis_files.writing import recover, replacing, replacing_folder
 from molvis_retrieval import metrics
-from molvis_retrieval.library import Library
-from molvis_retrieval.vectors import LazyVectors, StoredVectors
+from molvis_retrieval.library import Library, join
+from molvis_retrieval.vectors import JoinedVectors, LazyVectors, StoredVectors
 
 if TYPE_CHECKING:
     from molvis_retrieval.bundle import Bundle
@@ -62,7 +62,7 @@ class Index:
 
     path: Path
     library: Library
-    vectors: Float[np.ndarray, "N dim"] | LazyVectors | StoredVectors = field(repr=False)
+    vectors: Float[np.ndarray, "N dim"] | LazyVectors | StoredVectors | JoinedVectors = field(repr=False)
     bundle_digest: str
     bundle_name: str = ""
 
@@ -167,6 +167,27 @@ class Index:
             best = np.array([metrics.in_order(row, k) for row in scores], dtype=np.int64).reshape(len(scores), -1)
             scores, places = np.take_along_axis(scores, best, 1), np.take_along_axis(places, best, 1)
         return scores, places
+
+
+def join_indexes(indexes: Sequence[Index]) -> Index:
+    """Several indexes by one bundle as one, by priority: a compound that several hold is the first one's.
+
+    Raises:
+        IndexFileError: bundles with other encoders made them.
+    """
+    first, *others = indexes
+    if not others:
+        return first
+    for one in others:
+        if one.bundle_digest != first.bundle_digest:
+            raise IndexFileError(
+                f"{one.path}: made by bundle {one.bundle_name!r}, but {first.path} by {first.bundle_name!r}. Build one "
+                "of them again: vectors of two models do not compare."
+            )
+    joined = join([one.library for one in indexes])
+    vectors = JoinedVectors([one.vectors for one in indexes], joined.part, joined.row)
+    path = Path(" + ".join(one.name for one in indexes))
+    return Index(path, joined.library, vectors, first.bundle_digest, first.bundle_name)
 
 
 def build_index(
@@ -368,7 +389,7 @@ def describe_index(index: Index) -> dict[str, Any]:
         "bytes": int(index.vectors.size * 2),
         "mass_range": [float(mass[0]), float(mass[-1])] if len(mass) else [],
         "formulas": len(np.unique(index.library._formulas)),
-        "sources": _counts(index.library.table["source"].to_pylist()),
+        "sources": _counts([s for row in index.library.table["sources"].to_pylist() for s in row or [None]]),
     }
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 _COLUMNS = ("inchikey", "smiles", "formula", "exact_mass", "charge", "name", "source")
-_ALIASES = "aliases"
+_LISTS = ("aliases", "sources", "identifiers")
 _SHOWN_ALIASES = 20
 """Most names and keys of merged structures that one candidate keeps."""
 
@@ -42,8 +42,9 @@ class Library:
     molvis wrote may hold other forms.
 
     Attributes:
-        table: Arrow columns inchikey, smiles, formula, exact_mass (Da), charge, name, source, and aliases: names and
-            InChIKeys of the structures that were merged into this one.
+        table: Arrow columns inchikey, smiles, formula, exact_mass (Da), charge, name, source, and three of lists:
+            aliases, names and InChIKeys of the structures that were merged into this one; sources, every file or
+            database that holds it; identifiers in databases, as `hmdb:HMDB0000122`.
         problems: structures that were refused when it was read, and why.
         parents: what was neutralised, stripped and merged when it was read.
     """
@@ -59,7 +60,7 @@ class Library:
         """Read structures from files: SMILES, SDF, CSV, Parquet, or whatever installed readers claim.
 
         Args:
-            paths: a file or several; a structure that comes twice is kept once.
+            paths: a file or several, by priority; a structure that comes twice is kept once, as the first has it.
             reader: name of the reader, instead of choosing one by the file's ending.
             progress: called with the structures done and 0, as their number is not known before the end.
 
@@ -117,8 +118,12 @@ class Library:
         columns: dict[str, list[Any]] = {
             name: [getattr(row.structure, name) for row in rows] for name in _COLUMNS if name != "source"
         }
-        columns |= {"source": [row.source for row in rows], _ALIASES: [row.aliases for row in rows]}
-        types = {"exact_mass": pa.float64(), "charge": pa.int64(), _ALIASES: pa.list_(pa.large_string())}
+        columns["source"] = [row.source for row in rows]
+        columns["aliases"] = [row.aliases for row in rows]
+        columns["sources"] = [row.sources for row in rows]
+        columns["identifiers"] = [row.structure.identifiers for row in rows]
+        types: dict[str, pa.DataType] = {"exact_mass": pa.float64(), "charge": pa.int64()}
+        types |= dict.fromkeys(_LISTS, pa.list_(pa.large_string()))
         arrays = {name: pa.array(values, type=types.get(name, pa.large_string())) for name, values in columns.items()}
         order = np.argsort(np.asarray(columns["exact_mass"], dtype=np.float64), kind="stable")
         return cls(pa.table(arrays).take(order).combine_chunks(), parents=counts)
@@ -151,21 +156,13 @@ class Library:
                 table = pa.ipc.open_file(source).read_all()
             # Arrow trusts the lengths that a file states, and reads beyond its end.
             table.validate(full=True)
-            return cls(_with_aliases(table).combine_chunks())
+            return cls(_with_lists(table).combine_chunks())
         except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
             raise IndexFileError(f"{file}: damaged or missing: {error}. Build the index again.") from error
 
     def merge(self, other: Library) -> Library:
-        """Both libraries; where both hold a compound, this one's entry is kept."""
-        import pyarrow as pa
-
-        known = set(self._keys.tolist())
-        fresh = np.flatnonzero([key not in known for key in other._keys.tolist()])
-        table = pa.concat_tables([self.table, other.table.take(fresh)])
-        order = np.argsort(table["exact_mass"].to_numpy(), kind="stable")
-        counts = self.parents + other.parents
-        counts.duplicates += len(other) - len(fresh)
-        return Library(table.take(order).combine_chunks(), (*self.problems, *other.problems), counts)
+        """Both libraries; where both hold a compound, this one's entry is kept, and says that the other has it too."""
+        return join([self, other]).library
 
     def __len__(self) -> int:
         return len(self.table)
@@ -208,15 +205,21 @@ class Library:
 
     def structures(self, rows: Sequence[int] | np.ndarray) -> list[Structure]:
         """Several structures, in the order asked for."""
-        found = self.table.select(_COLUMNS[:-1]).take(np.asarray(rows, dtype=np.int64))
-        cells = zip(*(found[name].to_pylist() for name in _COLUMNS[:-1]), strict=True)
+        wanted = (*_COLUMNS[:-1], "identifiers")
+        found = self.table.select(wanted).take(np.asarray(rows, dtype=np.int64))
+        cells = zip(*(found[name].to_pylist() for name in wanted), strict=True)
         return [
-            Structure(smiles, key, formula, mass, charge, name) for key, smiles, formula, mass, charge, name in cells
+            Structure(smiles, key, formula, mass, charge, name, tuple(identifiers or ()))
+            for key, smiles, formula, mass, charge, name, identifiers in cells
         ]
 
     def aliases(self, row: int) -> tuple[str, ...]:
         """Names and InChIKeys of the structures that were merged into one, such as its salts."""
-        return tuple(self.table[_ALIASES][int(row)].as_py() or ())
+        return tuple(self.table["aliases"][int(row)].as_py() or ())
+
+    def sources(self, row: int) -> tuple[str, ...]:
+        """The files and databases that hold a structure, in the order in which they were read."""
+        return tuple(self.table["sources"][int(row)].as_py() or ())
 
     def within_ppm(self, mass: float, ppm: float) -> Int64[np.ndarray, " m"]:
         """Rows whose exact mass is within `ppm` parts per million of `mass` (Da)."""
@@ -253,12 +256,17 @@ class _Entry:
         source: where it is from.
         as_drawn: whether the structure was drawn as the parent.
         aliases: names and keys of what was merged into it.
+        sources: of all that were merged.
     """
 
     structure: Structure
     source: str | None
     as_drawn: bool
     aliases: list[str] = field(default_factory=list)
+    sources: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.sources = (self.source,) if self.source else ()
 
     def alias(self, name: str | None) -> None:
         """Keep a name or a key beside those of the structure."""
@@ -269,18 +277,84 @@ class _Entry:
     def merged(self, other: _Entry) -> _Entry:
         """The entry of both; the other one gives way, unless it alone was drawn as the parent."""
         kept, rest = (other, self) if other.as_drawn and not self.as_drawn else (self, other)
-        if kept.structure.name is None and rest.structure.name is not None:
-            kept.structure = replace(kept.structure, name=rest.structure.name)
+        kept.sources = _union(self.sources, other.sources)
+        identifiers = _union(kept.structure.identifiers, rest.structure.identifiers)
+        if (kept.structure.name is None and rest.structure.name) or identifiers != kept.structure.identifiers:
+            name = kept.structure.name or rest.structure.name
+            kept.structure = replace(kept.structure, name=name, identifiers=identifiers)
         for name in (rest.structure.name, rest.structure.inchikey, *rest.aliases):
             kept.alias(name)
         return kept
 
 
-def _with_aliases(table: pa.Table) -> pa.Table:
-    """The columns of a library; an older molvis wrote no aliases."""
+def _union(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
+
+
+def _with_lists(table: pa.Table) -> pa.Table:
+    """The columns of a library; an older molvis wrote no aliases, and one source of each structure."""
     import pyarrow as pa
 
-    if _ALIASES in table.column_names:
-        return table.select([*_COLUMNS, _ALIASES])
-    empty = pa.nulls(len(table), type=pa.list_(pa.large_string()))
-    return table.select(_COLUMNS).append_column(_ALIASES, empty)
+    kind = pa.list_(pa.large_string())
+    made = {
+        "aliases": lambda: pa.nulls(len(table), type=kind),
+        "sources": lambda: pa.array([[s] if s else [] for s in table["source"].to_pylist()], type=kind),
+        "identifiers": lambda: pa.nulls(len(table), type=kind),
+    }
+    out = table.select(_COLUMNS)
+    for name in _LISTS:
+        out = out.append_column(name, table[name] if name in table.column_names else made[name]())
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Several libraries as one.
+
+    Attributes:
+        library: a compound that several hold once, as the first has it.
+        part: which of the libraries each row is from.
+        row: its number there.
+    """
+
+    library: Library
+    part: Int64[np.ndarray, " N"]
+    row: Int64[np.ndarray, " N"]
+
+
+def join(libraries: Sequence[Library]) -> Joined:
+    """Several libraries as one, by priority: where more than one holds a compound, the first one's entry is kept.
+
+    Names that an entry lacks, sources and identifiers come from all of them.
+    """
+    import pyarrow as pa
+
+    keys = np.concatenate([one._keys for one in libraries])
+    part = np.repeat(np.arange(len(libraries)), [len(one) for one in libraries])
+    row = np.concatenate([np.arange(len(one)) for one in libraries])
+    table = pa.concat_tables([one.table for one in libraries]).combine_chunks()
+    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+    kept = np.sort(first)
+    again = np.flatnonzero(first[place] != np.arange(len(keys)))
+    if len(again):
+        table = _with_all_of(table, again, first[place[again]])
+    counts = sum((one.parents for one in libraries), ParentCounts())
+    counts.duplicates += len(again)
+    order = kept[np.argsort(table["exact_mass"].to_numpy()[kept], kind="stable")]
+    problems = tuple(p for one in libraries for p in one.problems)
+    return Joined(Library(table.take(order).combine_chunks(), problems, counts), part[order], row[order])
+
+
+def _with_all_of(table: pa.Table, again: np.ndarray, kept: np.ndarray) -> pa.Table:
+    """A table whose kept rows have the names, sources and identifiers of the rows of the same compound, too."""
+    import pyarrow as pa
+
+    for name in ("name", *_LISTS):
+        values, kind = table[name].to_pylist(), table.schema.field(name).type
+        for there, here in zip(again.tolist(), kept.tolist(), strict=True):
+            if name == "name":
+                values[here] = values[here] or values[there]
+            else:
+                values[here] = _union(values[here] or (), values[there] or ())
+        table = table.set_column(table.column_names.index(name), name, pa.array(values, type=kind))
+    return table

@@ -57,7 +57,7 @@ _NITRO = re.compile(r"O=\[N\+\]\(\[O-\]\)(?!\[)|\[N\+\]\(=O\)\[O-\](?!\[)|\[N\+\
 
 
 def parent_of(structure: Structure) -> Parent:
-    """The parent of a structure, with the name of the structure.
+    """The parent of a structure, with the name and the identifiers of the structure.
 
     Raises:
         molvis_core.errors.StructureError: RDKit refuses the structure.
@@ -68,7 +68,7 @@ def parent_of(structure: Structure) -> Parent:
     if found.mol is None:
         return Parent(_with_electrons(structure), found.changes)
     made = _with_known_key(found, structure) or structure_of(found.mol, name=structure.name)
-    return Parent(made, found.changes, found.removed)
+    return Parent(replace(made, identifiers=structure.identifiers), found.changes, found.removed)
 
 
 def _with_electrons(ion: Structure) -> Structure:

@@ -16,6 +16,7 @@ from molvis_core.errors import (
 )
 from molvis_core.records import NO_ORIGIN, Origin, Record, Structure
 from molvis_core.text import in_cell
+from molvis_files.identifiers import link_of
 from molvis_files.writing import replacing
 from molvis_retrieval.classes import ClassProbability
 
@@ -35,6 +36,7 @@ class Candidate:
         evidence: what each piece adds to the score.
         adduct: as which ion it was taken; None where no ion was measured.
         mass: measured neutral mass in Da under that adduct.
+        sources: files and databases that hold it, by the priority of the libraries that were searched.
     """
 
     rank: int
@@ -44,6 +46,13 @@ class Candidate:
     evidence: dict[str, float] = field(default_factory=dict)
     adduct: str | None = None
     mass: float | None = None
+    sources: tuple[str, ...] = ()
+
+    @property
+    def links(self) -> dict[str, str]:
+        """Where its identifiers lead, by identifier; without those of databases that are not known here."""
+        links = {identifier: link_of(identifier) for identifier in self.structure.identifiers}
+        return {identifier: link for identifier, link in links.items() if link}
 
     @property
     def mass_error(self) -> float | None:
@@ -131,7 +140,7 @@ class Identification:
 COLUMNS: tuple[str, ...] = (
     "query", "feature_id", "scans", "rt_min", "source_file", "precursor_mz", "adduct", "mass", "n_candidates",
     "probability_among", "rank", "inchikey", "smiles", "name", "formula", "mass_error_ppm", "score", "probability",
-    "probability_joint", "margin", "evidence", "problem",
+    "probability_joint", "margin", "evidence", "problem", "identifiers", "sources",
 )  # fmt: skip
 """Of every table of identifications, in this order, whatever was found."""
 
@@ -209,6 +218,8 @@ def _cells(one: Identification, c: Candidate) -> dict[str, Any]:
         "probability": c.probability,
         "probability_joint": one.joint(c),
         "evidence": "; ".join(f"{name} {value:.4g}" for name, value in c.evidence.items()),
+        "identifiers": "; ".join(c.structure.identifiers),
+        "sources": "; ".join(c.sources),
     }
 
 
@@ -230,6 +241,9 @@ def to_json(found: Sequence[Identification]) -> list[dict[str, Any]]:
                 "probability": c.probability,
                 "probability_joint": one.joint(c),
                 "evidence": c.evidence,
+                "identifiers": list(c.structure.identifiers),
+                "links": c.links,
+                "sources": list(c.sources),
             }
             for c in one.candidates
         ]

@@ -119,3 +119,36 @@ class StoredVectors:
             if block_digest(content[number * BLOCK : (number + 1) * BLOCK]) != wanted_digest:
                 raise IndexFileError(f"{self._file}: damaged: {in_block(number)}. Copy it again, or build it again.")
             self._unseen[number] = False
+
+
+class JoinedVectors:
+    """The vectors of several indexes as those of the library that their libraries make together."""
+
+    def __init__(self, parts: Sequence[Any], part: np.ndarray, row: np.ndarray) -> None:
+        """`parts` are vectors of the indexes; `part` and `row` say which of them, and which row of it, each row is."""
+        self._parts, self._part, self._row = parts, part, row
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Structures, and numbers for each."""
+        return len(self._row), int(self._parts[0].shape[1])
+
+    @property
+    def size(self) -> int:
+        """Numbers in all."""
+        return self.shape[0] * self.shape[1]
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> Float16[np.ndarray, "m dim"]:
+        part, row = self._part[rows], self._row[rows]
+        out = np.empty((len(row), self.shape[1]), dtype=np.float16)
+        for number, vectors in enumerate(self._parts):
+            own = part == number
+            if own.any():
+                out[own] = vectors[row[own]]
+        return out
+
+    def __array__(self, dtype: np.dtype | None = None, *, copy: bool | None = None) -> np.ndarray:
+        return np.array(self[:], dtype=dtype or np.float16, copy=bool(copy) or None)

@@ -18,6 +18,7 @@ from molvis_retrieval.commands.options import (
     BundleName,
     Candidates,
     Device,
+    Libraries,
     Library,
     Ppm,
     Reader,
@@ -38,7 +39,7 @@ def identify(
         typer.Argument(metavar="[FILE]...", help="Spectra: MGF, MSP, mzML, JCAMP-DX, ... Each is an unknown."),
     ] = None,
     *,
-    library: Library,
+    library: Libraries,
     msms: Annotated[list[Path] | None, typer.Option(help="File of MS/MS spectra of one unknown; several.")] = None,
     ir: Annotated[list[Path] | None, typer.Option(help="Infrared spectrum of the same unknown.")] = None,
     ccs: Annotated[
@@ -97,7 +98,7 @@ def identify(
     opened = _open_bundle(bundle, references or ())
     queries, problems = _read_all(files, modality, reader) if files else _read_one(parts, ccs or (), adduct)
     everywhere = looks_everywhere(queries, candidates=candidates, ppm=ppm, known=bool(mass or formula))
-    index = open_library(library, opened, everywhere, device)
+    index = open_libraries(library, opened, everywhere, device)
     with output.progress("identifying") as show:
         ranked = search(
             opened, queries, index, candidates=candidates, ppm=ppm, mass=mass, formula=formula, adduct=adduct,
@@ -120,7 +121,7 @@ NOTHING_SEARCHED = 3
 def _check_paths(
     files: Sequence[Path],
     parts: Sequence[Path],
-    library: Path,
+    library: Sequence[Path],
     reference: Path | None,
     written: Sequence[Path | None],
 ) -> None:
@@ -128,7 +129,7 @@ def _check_paths(
     if output.settings.json and any(str(f) == "-" or f.suffix == ".json" for f in files):
         raise ConfigError("--json takes no value: it prints JSON; --json-file FILE writes it")
     existing(*files, *parts, what="a file of spectra")
-    existing(library, what="a file of structures or an index")
+    existing(*library, what="a file of structures or an index")
     existing(reference, what="a file of spectra of known structures")
     writable(*written)
 
@@ -245,6 +246,13 @@ def open_library(path: Path, bundle: Bundle, whole: bool = True, device: str | N
 
     with output.progress("opening the library") as show:
         return open_candidates(path, bundle, whole=whole, device=device, progress=show)
+
+
+def open_libraries(paths: Sequence[Path], bundle: Bundle, whole: bool = True, device: str | None = None) -> Index:
+    """What `--library` names once or several times: one index, in which what is named first has priority."""
+    from molvis_retrieval.index import join_indexes
+
+    return join_indexes([open_library(path, bundle, whole, device) for path in paths])
 
 
 def calibrate(

@@ -12,6 +12,10 @@ from molvis_core.completion import names
 Library = Annotated[
     Path, typer.Option("--library", "-l", help="Structures (SMILES, SDF, CSV, Parquet), or an index made of some.")
 ]
+Libraries = Annotated[
+    list[Path],
+    typer.Option("--library", "-l", help="Structures (SMILES, SDF, CSV, Parquet) or an index; several, by priority."),
+]
 Ppm = Annotated[float, typer.Option(help="Half width of the mass window in ppm.")]
 Device = Annotated[str | None, typer.Option(help="PyTorch device, such as cpu or cuda:0.")]
 BundleName = Annotated[

@@ -14,10 +14,17 @@ STRUCTURE = (
 )  # fmt: skip
 NAME = (
     "name", "title", "compoundname", "compound", "preferredname", "commonname", "chemicalname", "cmpdname",
-    "metabolitename", "iupacname", "id", "identifier", "compoundid", "cid", "dtxsid", "cas",
+    "metabolitename", "genericname", "structurenametraditional", "iupacname", "structurenameiupac", "id", "identifier",
+    "compoundid", "cid", "dtxsid", "cas",
 )  # fmt: skip
 SOURCE = ("sources", "source", "database")
 IDENTITY = ("inchikey", "inchikey14", "formula", "exactmass", "charge")
+_ALSO = {
+    "inchikey": ("standardinchikey", "stdinchikey", "structureinchikey"),
+    "formula": ("molecularformula", "structuremolecularformula"),
+    "exactmass": ("monoisotopicmass", "monoisomass", "exactmolecularweight", "structureexactmass"),
+}
+"""Other headings of the same columns, as PubChemLite, COCONUT, LOTUS and NORMAN SusDat have them."""
 DELIMITERS = "\t,;|"
 """Of tables: commas, tabs, and the semicolons of spreadsheets where the comma is decimal."""
 
@@ -28,8 +35,11 @@ def plain(heading: str) -> str:
 
 
 def recognised(headings: Sequence[str]) -> list[str]:
-    """Headings as `plain` has them; the column of structures under one of the names of `STRUCTURE`, if there is one."""
+    """Headings as `plain` has them; the columns of structures and of what identifies them under the names used here."""
     found = [plain(h) for h in headings]
+    for name, others in _ALSO.items():
+        if name not in found and (other := next((o for o in others if o in found), None)):
+            found[found.index(other)] = name
     if any(h in STRUCTURE for h in found):
         return found
     # SMILES (QSAR-ready), SMILES_std, InChI string: whatever else is in the heading.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,13 @@ from molvis_core.chemistry.formula import parse_formula
 from molvis_core.chemistry.structures import parse_smiles, structure
 from molvis_core.errors import ReadError, StructureError
 from molvis_core.records import Measurement, Structure
-from molvis_structure.readers.headings import (
-    NAME,
-    SOURCE,
-    STRUCTURE,
-)
+from molvis_files.identifiers import identifiers_of
+from molvis_structure.readers.headings import NAME, SOURCE, STRUCTURE
 
 _EVERY = 1000
 _KEY = re.compile(r"[A-Z]{14}(-[A-Z]{10}-[A-Z])?")
+_CHARGED = re.compile(r"\[[^\]]*[+-]\d*(:\d+)?\]")
+"""An atom of a SMILES that has a charge."""
 
 
 def read_rows(
@@ -32,11 +32,11 @@ def read_rows(
 
 def read_one(
     path: Path, text: str, name: str | None, *, line: int | None = None, record: int | None = None,
-    source: str | None = None,
+    source: str | None = None, identifiers: tuple[str, ...] = (),
 ) -> Measurement | ReadError:  # fmt: skip
     """A measurement of one SMILES or InChI, or the reason why it cannot be read."""
     try:
-        found = structure(text, name=name)
+        found = replace(structure(text, name=name), identifiers=identifiers)
     except StructureError as error:
         return ReadError(path, str(error), line=line, record=record)
     return Measurement(found, found, "structure", name=name, source=source)
@@ -61,8 +61,9 @@ def _read_row(path: Path, place: Mapping[str, int], row: Mapping[str, Any], *, c
         mass, charge = float(row.get("exactmass") or math.nan), int(row.get("charge") or 0)
     except (ValueError, OverflowError) as error:
         return ReadError(path, f"exact_mass or charge is not a number: {error}", **place)
-    if not (key and formula and math.isfinite(mass)) or text.startswith("InChI="):
-        return read_one(path, text, name, source=source, **place)
+    identifiers = identifiers_of(row)
+    if not (key and formula and math.isfinite(mass)) or not _tells_charge(row, text):
+        return read_one(path, text, name, source=source, identifiers=identifiers, **place)
     if not _KEY.fullmatch(str(key)) or mass <= 0:
         return ReadError(path, f"inchikey {key!r} or exact_mass {mass} cannot be", **place)
     try:
@@ -71,10 +72,15 @@ def _read_row(path: Path, place: Mapping[str, int], row: Mapping[str, Any], *, c
         parse_smiles(text)
     except ValueError as error:
         return ReadError(path, str(error), **place)
-    given = Structure(text, str(key), formula, mass, charge, name)
+    given = Structure(text, str(key), formula, mass, charge, name, identifiers)
     if check and (problem := _contradiction(given)):
         return ReadError(path, problem, **place)
     return Measurement(given, given, "structure", name=name, source=source)
+
+
+def _tells_charge(row: Mapping[str, Any], text: str) -> bool:
+    """Whether a row says which ion it is: else nobody knows whether its mass has all the electrons of the atoms."""
+    return not text.startswith("InChI=") and ("charge" in row or not _CHARGED.search(text))
 
 
 def _contradiction(given: Structure) -> str:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from molvis_core.chemistry.structures import parse_molfile, structure_of
 from molvis_core.errors import ReadError, StructureError
 from molvis_core.records import Measurement
+from molvis_files.identifiers import identifiers_of, is_number
 from molvis_files.opening import lines
-from molvis_structure.readers.headings import (
-    NAME,
-    plain,
-)
+from molvis_structure.readers.headings import NAME, plain
+from molvis_structure.readers.rows import value_of
 
 
 def read_sdf(path: Path) -> Iterator[Measurement | ReadError]:
-    """The molecules of an SDF file, one at a time. Its name is the title line, or else a data item called so.
+    """The molecules of an SDF file, one at a time.
+
+    The name is the title line, or a data item called so where the title is empty or the number of a database. Such
+    numbers, also in data items such as HMDB's `DATABASE_ID`, become identifiers.
 
     Raises:
         ReadError: the file cannot be read; a molecule that cannot is yielded as one, with its number and line.
@@ -40,16 +43,20 @@ def _read_molfile(path: Path, block: Sequence[str], line: int, record: int) -> M
     text = "".join(block)
     if "M  END" not in text:
         return ReadError(path, "the molecule is cut off: 'M  END' is missing", line=line, record=record)
+    items, title = _data_items(block), block[0].strip()
+    name = value_of(items, NAME) if not title or is_number(title) else title
     try:
-        found = structure_of(parse_molfile(text), name=block[0].strip() or _data_item(block, NAME))
+        found = structure_of(parse_molfile(text), name=name or title or None)
     except StructureError as error:
         return ReadError(path, str(error), line=line, record=record)
+    found = replace(found, identifiers=identifiers_of({"id": title} | items))
     return Measurement(found, found, "structure", name=found.name)
 
 
-def _data_item(block: Sequence[str], names: Sequence[str]) -> str | None:
-    """The value of the first data item of an SDF record that is called by one of these names."""
+def _data_items(block: Sequence[str]) -> dict[str, str]:
+    """The first line of each data item of an SDF record, by its name without case, spaces and signs."""
+    out: dict[str, str] = {}
     for head, value in itertools.pairwise(block):
-        if (match := re.match(r">.*<([^>]+)>", head)) and plain(match.group(1)) in names and value.strip():
-            return value.strip()
-    return None
+        if (match := re.match(r">.*<([^>]+)>", head)) and value.strip():
+            out.setdefault(plain(match.group(1)), value.strip())
+    return out

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from molvis_core.errors import ReadError
 from molvis_core.records import Measurement
+from molvis_files.identifiers import identifiers_of
 from molvis_files.opening import lines
 from molvis_structure.readers.headings import (
     STRUCTURE,
@@ -42,7 +43,7 @@ def read_smiles(path: Path) -> Iterator[Measurement | ReadError]:
         text, name = _split(line.strip())
         if not text or text.startswith("#") or (number == 1 and plain(text) in STRUCTURE):
             continue
-        yield read_one(path, text, name or None, line=number)
+        yield read_one(path, text, name or None, line=number, identifiers=identifiers_of({"id": name}))
 
 
 def _split(line: str) -> tuple[str, str]:

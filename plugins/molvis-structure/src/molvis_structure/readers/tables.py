@@ -10,6 +10,7 @@ from typing import Any
 
 from molvis_core.errors import ReadError
 from molvis_core.records import Measurement
+from molvis_files.identifiers import is_identifier_heading
 from molvis_files.opening import lines
 from molvis_files.parquet import Kind, column_names, read_batches
 from molvis_structure.readers.headings import (
@@ -83,7 +84,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if not has_structures(headings.values()):
         raise refused(path, names)
     wanted = {*STRUCTURE, *NAME, *SOURCE, *IDENTITY}
-    kinds: dict[str, Kind] = {h: "label" for h, low in headings.items() if low in wanted}
+    kinds: dict[str, Kind] = {h: "label" for h, low in headings.items() if low in wanted or is_identifier_heading(low)}
     number = 0
     for batch in read_batches(path, kinds, size=20_000):
         heads = [headings[n] for n in batch.schema.names]
