@@ -102,7 +102,7 @@ def parse_adduct(text: str) -> Adduct:
             "Write it like [M+H]+, [M-H]-, [2M+Na]+ or [M+H-H2O]+."
         )
     molecules, changes, before, sign, after = match.groups()
-    added, carried = _changes(text, changes)
+    added, carried = added_atoms(text, changes)
     if sign:
         charge = int(before or after or 1) * (1 if sign == "+" else -1)
     elif carried:
@@ -129,7 +129,7 @@ def _written(text: str) -> str:
     return name
 
 
-def _changes(text: str, changes: str) -> tuple[Counter[str], int]:
+def added_atoms(text: str, changes: str) -> tuple[Counter[str], int]:
     """Atoms that are added to the molecules, and the charge that what is added usually carries."""
     added: Counter[str] = Counter()
     carried = position = 0
@@ -167,7 +167,7 @@ def _common() -> dict[tuple[int, int, frozenset[tuple[str, int]]], str]:
         assert match is not None
         molecules, changes, before, sign, _ = match.groups()
         charge = int(before or 1) * (1 if sign == "+" else -1)
-        found[int(molecules or 1), charge, _key(_changes(name, changes)[0])] = name
+        found[int(molecules or 1), charge, _key(added_atoms(name, changes)[0])] = name
     return found
 
 
