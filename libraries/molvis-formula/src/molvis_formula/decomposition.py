@@ -108,7 +108,7 @@ def formulas_within(
     order = np.array([e for e in np.argsort(-MASSES).tolist() if e > 1 and most[e]], dtype=np.int64)
     found, number = decompose(
         window.low, window.high, MASSES, least, most, order, rules.ratios(), rules.numbers(any_shell=any_shell),
-        rules.kinds, VALENCES, MOST_VALENCES, MOST,
+        rules.together(), rules.kinds, VALENCES, MOST_VALENCES, MOST,
     )  # fmt: skip
     if number > MOST:
         raise FormulaError(

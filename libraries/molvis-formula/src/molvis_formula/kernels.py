@@ -7,7 +7,7 @@ import numpy as np
 
 
 @numba.njit(cache=True)
-def _allowed(counts, rules, ratios, valences, most_valences):  # pragma: no cover - compiled
+def _allowed(counts, rules, ratios, combinations, valences, most_valences):  # pragma: no cover - compiled
     """Whether a formula keeps the rules, which are described at `decompose`."""
     carbon = counts[0]
     doubled, total, largest, atoms = 2, 0, 0, 0
@@ -20,36 +20,39 @@ def _allowed(counts, rules, ratios, valences, most_valences):  # pragma: no cove
         total += count * most_valences[e]
         largest = max(largest, most_valences[e])
         atoms += count
-        if ratios[e, 1]:
-            free = count - (3 * (counts[4] + counts[5]) if e == 3 else 0)  # phosphates and sulphates bring their own
-            if free * ratios[e, 1] > ratios[e, 0] * carbon:
-                return False
+        if ratios[e, 1] and _free(e, counts) * ratios[e, 1] > ratios[e, 0] * carbon:
+            return False
     if single * rules[1] < rules[0] * carbon or (rules[3] and single * rules[3] > rules[2] * carbon):
         return False
     if doubled < rules[4] or doubled > rules[5] or (rules[6] < 2 and doubled % 2 != rules[6]):
         return False
     if rules[7] and (total < 2 * (atoms - 1) or total < 2 * largest):
         return False
-    return not rules[8] or _combine(counts[2], counts[3], counts[4], counts[5])
+    return _combine(counts, combinations)
 
 
 @numba.njit(cache=True)
-def _combine(n, o, p, s):  # pragma: no cover - compiled
-    """Whether these numbers of N, O, P and S may be in one formula: `molvis_formula.rules.COMBINATIONS`."""
-    if min(n, o, p, s) > 1 and not (n < 10 and o < 20 and p < 4 and s < 3):
-        return False
-    if min(n, o, p) > 3 and not (n < 11 and o < 22 and p < 6):
-        return False
-    if min(o, p, s) > 1 and not (o < 14 and p < 3 and s < 3):
-        return False
-    if min(p, s, n) > 1 and not (p < 3 and s < 3 and n < 4):
-        return False
-    return min(n, o, s) <= 6 or (n < 19 and o < 14 and s < 8)
+def _free(e, counts):  # pragma: no cover - compiled
+    """Atoms of an element that count in its ratio to carbon: of oxygen, phosphates and sulphates bring their own."""
+    return max(counts[e] - 3 * (counts[4] + counts[5]), 0) if e == 3 else counts[e]
+
+
+@numba.njit(cache=True)
+def _combine(counts, combinations):  # pragma: no cover - compiled
+    """Whether these numbers of N, O, P and S may be in one formula; they follow carbon and hydrogen."""
+    for row in range(combinations.shape[1]):
+        many = few = True
+        for k in range(4):
+            many &= counts[2 + k] > combinations[0, row, k]
+            few &= counts[2 + k] < combinations[1, row, k]
+        if many and not few:
+            return False
+    return True
 
 
 @numba.njit(cache=True)
 def _solve(
-    left, first, width, counts, masses, least, most, rules, ratios, valences, most_valences, found, number
+    left, first, width, counts, masses, least, most, rules, ratios, combinations, valences, most_valences, found, number
 ):  # pragma: no cover - compiled
     """Add the formulas whose other elements are given.
 
@@ -72,7 +75,7 @@ def _solve(
         if remainder <= width:
             atoms = left // hydrogen
             counts[0], counts[1] = count, atoms
-            if least[1] <= atoms <= most[1] and _allowed(counts, rules, ratios, valences, most_valences):
+            if least[1] <= atoms <= most[1] and _allowed(counts, rules, ratios, combinations, valences, most_valences):
                 for e in range(len(counts)):
                     found[number, e] = counts[e]
                 number += 1
@@ -100,14 +103,15 @@ def _carbons(high, size, masses, order, ratios):  # pragma: no cover - compiled
 
 @numba.njit(cache=True)
 def decompose(
-    low, high, masses, least, most, order, ratios, rules, kinds, valences, most_valences, limit
+    low, high, masses, least, most, order, ratios, rules, combinations, kinds, valences, most_valences, limit
 ):  # pragma: no cover - compiled
     """All counts whose mass is from `low` to `high`, both included; masses are whole numbers.
 
     Elements but carbon and hydrogen are counted through in `order`, the heaviest first; for the rest of the mass, the
     number of carbon atoms decides that of hydrogen. `rules` holds the fewest and the most hydrogen and halogen atoms
     for each carbon atom as two fractions, the least and the most of twice the rings and double bonds, their parity (2
-    for either), and whether Senior's and the combinations' rules hold.
+    for either), and whether Senior's rules hold; `combinations` the numbers of N, O, P and S above which those of each
+    must be below others.
 
     Returns:
         Counts, the first `limit` of them at most, and how many there are, more than `limit` for any larger number.
@@ -132,13 +136,8 @@ def decompose(
             counts[e] += 1
             left = rest[level] - counts[e] * masses[e]
             some = varied[level] + (e > 3 and counts[e] > 0)
-            if left < 0 or counts[e] > most[e] or some > kinds:
-                counts[e] = 0
-                level -= 1
-                continue
-            free = counts[e] - (3 * (counts[4] + counts[5]) if e == 3 else 0)
-            carbons = max(needed[level], bound[e, max(free, 0)])
-            if left < carbons * carbon:
+            carbons = max(needed[level], bound[e, min(_free(e, counts), bound.shape[1] - 1)])
+            if left < carbons * carbon or counts[e] > most[e] or some > kinds:
                 counts[e] = 0
                 level -= 1
                 continue
@@ -166,6 +165,7 @@ def decompose(
             most,
             rules,
             ratios,
+            combinations,
             valences,
             most_valences,
             found,

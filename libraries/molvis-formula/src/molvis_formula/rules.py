@@ -81,14 +81,21 @@ class Rules:
             rows[ELEMENTS.index(name)] = _fraction(most)
         return rows
 
-    def numbers(self, *, any_shell: bool = False) -> Int[np.ndarray, " 9"]:
+    def numbers(self, *, any_shell: bool = False) -> Int[np.ndarray, " 8"]:
         """The other rules, as `molvis_formula.kernels.decompose` takes them."""
         least, most = (_fraction(h) for h in self.hydrogen) if self.hydrogen else ((0, 1), (0, 0))
         rings = [round(2 * bound) for bound in self.rings]
         # A saturated cation, such as choline, has one hydrogen atom more than a molecule.
         rings[0] -= any_shell
         parity = 0 if self.closed_shell and not any_shell else 2
-        return np.array([*least, *most, *rings, parity, self.senior, self.combinations], dtype=np.int64)
+        return np.array([*least, *most, *rings, parity, self.senior], dtype=np.int64)
+
+    def together(self) -> Int[np.ndarray, "2 r 4"]:
+        """Of each combination, the numbers of N, O, P and S above which it counts, and below which they must be."""
+        rows = COMBINATIONS if self.combinations else ()
+        above = [[over.get(name, -1) for name in "NOPS"] for over, _ in rows]
+        below = [[under.get(name, 10_000) for name in "NOPS"] for _, under in rows]
+        return np.array([above, below], dtype=np.int64).reshape(2, -1, 4)
 
 
 def _fraction(value: float) -> tuple[int, int]:
