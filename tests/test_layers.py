@@ -49,7 +49,8 @@ def test_the_layers_hold() -> None:
 def test_every_package_of_the_repository_has_its_place_in_the_layers() -> None:
     contract = SETTINGS["contracts"][0]
     above, *below = (layer.split(" | ") for layer in contract["layers"])
-    assert below == [["molvis_formula", "molvis_fragmentation", "molvis_lcms", "molvis_nn"], ["molvis_files"], ["molvis_core"]]
+    libraries = ["molvis_formula", "molvis_fragmentation", "molvis_lcms", "molvis_nn"]
+    assert below == [libraries, ["molvis_files"], ["molvis_core"]]
     assert {*above, *itertools.chain(*below)} == import_packages() == set(SETTINGS["root_packages"])
 
 
