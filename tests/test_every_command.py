@@ -49,6 +49,7 @@ RESULTS = [
     "references build known.mgf --out refs",
     "references describe refs",
     "search known.mgf --references refs",
+    "network known.mgf --out joined.graphml",
 ]
 WRONG = [
     "data import nowhere --out a", "data describe nowhere", "data split nowhere", "train nowhere.toml --out a",
@@ -61,7 +62,7 @@ WRONG = [
     "nmr process nowhere --out a.csv", "nmr simulate --system nowhere", "flux check nowhere", "flux simulate nowhere",
     "flux fit nowhere", "flux design nowhere", "flux sample nowhere", "flux compose nowhere --out a",
     "flux train nowhere --out a", "flux estimate nowhere nowhere", "references build nowhere --out a",
-    "references describe nowhere", "search nowhere --references nowhere",
+    "references describe nowhere", "search nowhere --references nowhere", "network nowhere",
 ]  # fmt: skip
 
 

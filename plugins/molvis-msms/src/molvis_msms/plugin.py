@@ -143,6 +143,12 @@ def _commands() -> list[Component]:
         ),
         Component(
             kind="command",
+            name="network",
+            target="molvis_msms.commands.network:network",
+            summary="Join spectra that are alike into a molecular network.",
+        ),
+        Component(
+            kind="command",
             name="explain",
             target="molvis_msms.commands.explain:explain",
             summary="Say of each peak which substructures of a molecule it can be.",
