@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -30,6 +32,13 @@ def make(shifts, couplings=(), **fields) -> SpinSystem:
     for k, m, hertz in couplings:
         j[k, m] = j[m, k] = hertz
     return SpinSystem(tuple(f"H{k}" for k in range(1, size + 1)), np.array(shifts, dtype=float), j, **fields)
+
+
+@pytest.mark.full
+def test_a_star_brings_all_public_names_and_not_pytorch() -> None:
+    script = "import sys; from molvis_nmr import *; print(simulate.__module__, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("molvis_nmr.spins.simulation False\n", "")
 
 
 def strong(size: int, seed: int = 0, **fields) -> SpinSystem:

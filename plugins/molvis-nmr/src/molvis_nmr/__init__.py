@@ -1,7 +1,7 @@
 """Spin systems from 1D NMR spectra, for molvis.
 
 Public names are imported when first used: `import molvis_nmr` costs no SciPy and no torch. The function `lines`
-is in `molvis_nmr.spins.transitions`.
+is in `molvis_nmr.spins.transitions`. `lines_torch` and `simulate_torch` need PyTorch, which `import *` must not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from molvis_nmr.processing import Fid, Processed, process
     from molvis_nmr.report.figures import draw_fit
     from molvis_nmr.report.page import write_fit, write_quantification
-    from molvis_nmr.spins.autograd import lines_torch, simulate_torch
+    from molvis_nmr.spins.autograd import lines_torch as lines_torch
+    from molvis_nmr.spins.autograd import simulate_torch as simulate_torch
     from molvis_nmr.spins.derivatives import LineDerivatives, lines_and_derivatives
     from molvis_nmr.spins.simulation import simulate
     from molvis_nmr.spins.system import SpinSystem
@@ -76,7 +77,6 @@ __all__ = [
     "fit",
     "from_smiles",
     "lines_and_derivatives",
-    "lines_torch",
     "process",
     "quantify",
     "read_fid",
@@ -85,7 +85,6 @@ __all__ = [
     "read_system",
     "read_systems",
     "simulate",
-    "simulate_torch",
     "write_fit",
     "write_quantification",
     "write_spectrum",
