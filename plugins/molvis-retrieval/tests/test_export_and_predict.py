@@ -127,6 +127,15 @@ def test_a_prediction_that_cannot_be_made_says_why() -> None:
         predict_structures("toy-letters", ["a.ccs.csv"])
 
 
+def test_an_option_that_the_predictor_does_not_take_is_called_by_its_own_name() -> None:
+    with pytest.raises(ConfigError) as caught:
+        predict("toy-letters", ["C"], adduct="[M+H]+")
+    assert str(caught.value) == (
+        "--adduct: predictor 'toy-letters' has no argument 'adduct'. It takes: sd. Values that it predicts are chosen "
+        "with --column."
+    )
+
+
 class Spectra:
     """Predicts the precursor, at each of the energies that it is made with."""
 

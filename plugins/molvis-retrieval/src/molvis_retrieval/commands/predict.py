@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,8 +56,10 @@ def predict(
     from molvis_core.interfaces import PredictsRecords
     from molvis_retrieval.predicting import build_predictor, predict_structures, write_predictions
 
-    named = {"adduct": adduct, "energy": energy, "instrument": instrument}
-    given = [*(settings or []), *(f"{key}={value}" for key, value in named.items() if value is not None)]
+    options = {"adduct": adduct, "energy": energy, "instrument": instrument}
+    named = {key: value for key, value in options.items() if value is not None}
+    _check_options(predictor, named)
+    given = [*(settings or []), *(f"{key}={value}" for key, value in named.items())]
     made = build_predictor(predictor, given)
     if isinstance(made, PredictsRecords):
         _records(made, structures, columns, out, (report, measured))
@@ -71,6 +73,18 @@ def predict(
     if not output.as_json(found):
         rows = [(p.structure, p.column or None, f"{p.mean:.6g}", f"{p.sd:.3g}") for p in found]
         output.print_table(("structure", "of", "mean", "sd"), rows, title=predictor)
+
+
+def _check_options(predictor: str, named: Collection[str]) -> None:
+    """Raise `ConfigError` where the predictor has no argument of an option's name."""
+    from molvis_core import registry
+
+    known = registry.parameters("predictor", predictor)
+    for key in named:
+        if key not in known:
+            hint = " Values that it predicts are chosen with --column." if key == "adduct" else ""
+            takes = ", ".join(known) or "none"
+            raise ConfigError(f"--{key}: predictor {predictor!r} has no argument {key!r}. It takes: {takes}.{hint}")
 
 
 def _records(
