@@ -43,7 +43,7 @@ def test_a_flux_that_is_not_seen_has_no_estimate_in_any_table(blind: FluxResult)
     columns, rows = tables.fluxes(blind)
     [row] = [row for row in rows if row[:2] == ["exchange", "v2"]]
     found = dict(zip(columns, row, strict=True))
-    assert found["verdict"] == UNSEEN
+    assert found["identifiability"] == UNSEEN
     assert found["estimate"] is None
     assert found["sd"] is None
     assert found["posterior mean"] is not None

@@ -53,7 +53,7 @@ def _commands() -> list[Component]:
             kind="command",
             name="flux-fit",
             target="molvis_flux.commands.fit:fit",
-            summary="Fluxes from labelling data, with intervals and a verdict on each.",
+            summary="Fluxes from labelling data, with intervals and their identifiability.",
         ),
         Component(
             kind="command",

@@ -44,10 +44,10 @@ def estimate(
         write_fluxes(out, estimator.space, found.samples)
     lines = report(found)
     if not output.as_json(lines):
-        columns = ("flux", "median", "low", "high", "least squares", "verdict")
+        columns = ("flux", "median", "low", "high", "least squares", "identifiability")
         output.print_table(columns, [
             (f.name, *(f"{x:.4g}" for x in (f.median, f.low, f.high)), None if f.best is None else f"{f.best:.4g}",
-             f.verdict or None) for f in lines.fluxes
+             f.identifiability or None) for f in lines.fluxes
         ])  # fmt: skip
         for note in lines.notes:
             output.note(note)

@@ -1,4 +1,4 @@
-"""A verdict on each flux: whether the data determine it, bound it, or do neither."""
+"""The identifiability of each flux: whether the data determine it, bound it, or do neither."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def judge(
 
 
 def report(judged: tuple[Verdict, ...], samples: Float[np.ndarray, "s v"] | None, level: float) -> tuple[Verdict, ...]:
-    """The same verdicts, where the data see nothing with the posterior's mean and interval."""
+    """The same, and where a value is not identifiable the posterior's mean and interval."""
     if samples is None:
         return judged
     bounds = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0)

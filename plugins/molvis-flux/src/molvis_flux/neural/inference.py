@@ -193,7 +193,7 @@ class FluxLine:
         name: its path, such as `net/pgi`.
         median, low, high: of the posterior.
         best: of the least-squares fit, or None.
-        verdict: identifiable, bounded, not identifiable or fixed; empty where no fit was made.
+        identifiability: identifiable, bounded, not identifiable or fixed; empty where no fit was made.
     """
 
     name: str
@@ -201,7 +201,7 @@ class FluxLine:
     low: float
     high: float
     best: float | None
-    verdict: str
+    identifiability: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def figures(result: FluxResult) -> dict[str, str]:
 
 
 def network(result: FluxResult) -> str:
-    """The network from its sources down; the width of an arrow is its net flux, its colour the verdict on it.
+    """The network from its sources down; the width of an arrow is its net flux, its colour the flux's identifiability.
 
     Arrows follow traced atoms. Broken ones are not identifiable and are drawn at the posterior's mean.
     """

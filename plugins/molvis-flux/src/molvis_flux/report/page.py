@@ -13,7 +13,7 @@ from molvis_flux.report import figures
 
 _STYLES = {IDENTIFIABLE: "identifiable", BOUNDED: "bounded", UNSEEN: "unseen", FIXED: "fixed"}
 _NETWORK = (
-    "Width: net flux; colour: verdict; ±: reversible. Broken arrows are not identifiable; their widths are the "
+    "Width: net flux; colour: identifiability; ±: reversible. Broken arrows are not identifiable; their widths are the "
     "posterior's means. Large networks leave out pools of one traced atom."
 )
 _CAPTIONS = {
@@ -28,7 +28,7 @@ _CAPTIONS = {
 
 
 def report(result: FluxResult, *, title: str = "") -> str:
-    """Fluxes, verdicts, intervals, residuals and figures of a fit, as HTML.
+    """Fluxes, their identifiability, intervals, residuals and figures of a fit, as HTML.
 
     Args:
         result: of `fit`.
@@ -66,7 +66,7 @@ def report(result: FluxResult, *, title: str = "") -> str:
                 "sd": _number(None if v.kind == UNSEEN else float(np.sqrt(result.covariance[i, i]))),
                 "low": _number(v.low),
                 "high": _number(v.high),
-                "verdict": v.kind,
+                "identifiability": v.kind,
                 "style": _STYLES[v.kind],
                 "mean": _number(v.mean),
             }

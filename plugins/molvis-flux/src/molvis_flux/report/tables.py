@@ -18,14 +18,14 @@ Table = tuple[tuple[str, ...], list[list[object]]]
 
 
 def fluxes(result: FluxResult) -> Table:
-    """A row for each value: its estimate, interval and verdict. What is not identifiable has no estimate."""
+    """A row for each value: its estimate, interval and identifiability. What is not identifiable has no estimate."""
     rows: list[list[object]] = []
     for i, verdict in enumerate(result.verdicts):
         kind, name = verdict.name
         sd = None if verdict.kind == UNSEEN else float(np.sqrt(result.covariance[i, i]))
         rows.append([kind, name, verdict.value, sd, verdict.low, verdict.high, verdict.kind, verdict.mean])
     level = f"{result.level:.0%}"
-    return ("kind", "name", "estimate", "sd", f"{level} from", f"{level} to", "verdict", "posterior mean"), rows
+    return ("kind", "name", "estimate", "sd", f"{level} from", f"{level} to", "identifiability", "posterior mean"), rows
 
 
 def residuals(result: FluxResult) -> Table:
