@@ -6,6 +6,7 @@ from molvis_core import Component, hookimpl
 
 _COMMANDS = (
     ("identify", "identify:identify", "Rank candidate structures for unknown spectra."),
+    ("features", "features:features", "Find the features of LC-MS/MS runs."),
     ("data-import", "data:import_", "Turn files of spectra into a dataset."),
     ("data-describe", "data:describe", "Describe what is in a dataset."),
     ("data-verify", "data:verify", "Check a dataset against its digests."),

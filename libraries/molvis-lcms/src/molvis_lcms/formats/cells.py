@@ -1,4 +1,4 @@
-"""What the formats share: numbers, charges, ion modes and spectra as text, and tables with columns by name."""
+"""What the formats share: numbers, ions and spectra as text, and tables with columns by name."""
 
 from __future__ import annotations
 
@@ -6,16 +6,30 @@ import csv
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from molvis_core.chemistry.adducts import parse_adduct, unknown_charge
 from molvis_core.errors import AdductError, ReadError, RecordError
 from molvis_core.records import PeakList
 from molvis_files.opening import lines
 
-__all__ = ["adduct_of", "charge_of", "mode_of", "number", "spectrum_of", "table_rows"]
+__all__ = [
+    "Ion",
+    "adduct_of",
+    "arrays_of",
+    "charge_of",
+    "first",
+    "ion_of",
+    "mode_of",
+    "number",
+    "seconds",
+    "spectrum_of",
+    "table_rows",
+]
 
 _EMPTY = {"", "n/a", "na", "nan", "none", "null", "unknown", "-", "?", "0"}
 
@@ -25,6 +39,45 @@ def number(text: str | None) -> float | None:
     found = re.match(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", text or "")
     value = float(found.group()) if found else math.nan
     return value if math.isfinite(value) else None
+
+
+def seconds(minutes: str | None) -> float | None:
+    """A time in minutes as one in seconds."""
+    value = number(minutes)
+    return None if value is None else 60 * value
+
+
+def first(cells: Mapping[str, str], *names: str) -> str | None:
+    """The first of several fields that holds something."""
+    return next((cells[name] for name in names if cells.get(name)), None)
+
+
+def arrays_of(peaks: Iterable[tuple[float, float]]) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
+    """m/z and heights of peaks, in order, without those that have no height."""
+    pairs = np.array(sorted(p for p in peaks if p[1] > 0), dtype=np.float64).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Ion:
+    """What a record states of its ion; None where it does not."""
+
+    adduct: str | None
+    charge: int | None
+    ionmode: str | None
+
+
+def ion_of(adduct: str | None, charge: str | None, mode: str | None) -> Ion:
+    """The ion, from what a record states of adduct, charge and ion mode: an adduct decides on the others."""
+    named = adduct_of(adduct)
+    if named is not None:
+        parsed = parse_adduct(named)
+        return Ion(named, parsed.charge, parsed.ionmode)
+    ionmode = mode_of(mode) or {"+": "positive", "-": "negative"}.get((adduct or "").strip()[-1:])
+    size = charge_of(charge, ionmode)
+    if ionmode is None and size is not None:
+        ionmode = "negative" if size < 0 else "positive"
+    return Ion(None, size, ionmode)
 
 
 def charge_of(text: str | None, ionmode: str | None = None) -> int | None:
@@ -56,26 +109,22 @@ def adduct_of(text: str | None) -> str | None:
 
 
 def spectrum_of(
-    peaks: Sequence[tuple[float, float]],
-    precursor_mz: float,
-    charge: int | None,
-    mode: str | None,
-    energy: float | None,
+    peaks: Sequence[tuple[float, float]], precursor_mz: float, ion: Ion, energy: float | None = None
 ) -> PeakList | None:
     """A spectrum with its ion; None where it has no peak with a height.
 
     Raises:
         RecordError: a peak that cannot be.
     """
-    pairs = np.array([p for p in peaks if p[1] > 0], dtype=np.float64).reshape(-1, 2)
-    if not len(pairs):
+    mz, tall = arrays_of(peaks)
+    if not len(mz):
         return None
     with np.errstate(over="ignore"):
-        heights = pairs[:, 1].astype(np.float32)
+        heights = tall.astype(np.float32)
     if not np.isfinite(heights).all():
         raise RecordError("a peak is too high for a number of 32 bits")
     return PeakList(
-        pairs[:, 0], heights, precursor_mz, charge=charge, ionmode=mode, collision_energy=energy, ms_level=2
+        mz, heights, precursor_mz, charge=ion.charge, ionmode=ion.ionmode, collision_energy=energy, ms_level=2
     )
 
 

@@ -15,15 +15,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from molvis_core.errors import ReadError, RecordError
 from molvis_core.records import PeakList
 from molvis_core.text import in_cell
 from molvis_files.mgf import mgf_records
 from molvis_files.spectra import SpectrumText
 from molvis_files.writing import write_text
-from molvis_lcms.formats.cells import adduct_of, charge_of, mode_of, number, spectrum_of, table_rows
+from molvis_lcms.formats.cells import adduct_of, arrays_of, first, ion_of, number, seconds, spectrum_of, table_rows
 from molvis_lcms.merging import merge_energies
 from molvis_lcms.records import Feature, FeatureTable
 
@@ -66,25 +64,20 @@ def read_mgf_features(path: Path, quantities: Path | None = None) -> FeatureTabl
 
 def _feature(item: SpectrumText) -> Feature:
     fields = item.fields
-    mz = number(fields.get("pepmass") or fields.get("precursor_mz"))
+    mz = number(first(fields, "pepmass", "precursor_mz"))
     if mz is None or mz <= 0:
         raise RecordError("no precursor m/z (PEPMASS); add it")
-    identifier = fields.get("feature_id") or fields.get("scans") or str(item.number)
+    identifier = first(fields, "feature_id", "scans") or str(item.number)
     time = number(fields.get("rtinseconds"))
-    if time is None and (minutes := number(fields.get("rtinminutes"))) is not None:
-        time = 60 * minutes
-    adduct = adduct_of(fields.get("adduct") or fields.get("ion"))
-    mode = mode_of(fields.get("ionmode") or fields.get("polarity"))
-    charge = charge_of(fields.get("charge"), mode)
-    mode = mode or ("negative" if charge and charge < 0 else "positive" if charge else None)
-    energy = number(fields.get("collision_energy"))
-    basic = Feature(identifier, mz, time, ionmode=mode, charge=charge, adduct=adduct, name=fields.get("name") or None)
-    if (fields.get("mslevel") or fields.get("ms_level") or "2").strip() == "1":
-        peaks = [p for p in item.peaks if p[1] > 0]
-        return replace(
-            basic, isotope_mz=np.array([m for m, _ in peaks]), isotope_intensity=np.array([h for _, h in peaks])
-        )
-    spectrum = spectrum_of(item.peaks, mz, charge, mode, energy)
+    time = seconds(fields.get("rtinminutes")) if time is None else time
+    ion = ion_of(first(fields, "adduct", "ion"), fields.get("charge"), first(fields, "ionmode", "polarity"))
+    basic = Feature(
+        identifier, mz, time, ionmode=ion.ionmode, charge=ion.charge, adduct=ion.adduct, name=first(fields, "name")
+    )
+    if (first(fields, "mslevel", "ms_level") or "2").strip() == "1":
+        isotopes = arrays_of(item.peaks)
+        return replace(basic, isotope_mz=isotopes[0], isotope_intensity=isotopes[1])
+    spectrum = spectrum_of(item.peaks, mz, ion, number(fields.get("collision_energy")))
     scans = tuple(filter(None, [fields.get("scans")]))
     return replace(basic, spectra=(spectrum,) if spectrum else (), scans=scans)
 
@@ -135,8 +128,7 @@ def _with_areas(table: FeatureTable, path: Path) -> FeatureTable:
     for one in table.features:
         cells, areas = rows.get(one.identifier, ({}, {}))
         files |= dict.fromkeys(areas)
-        minutes = number(cells.get("row retention time"))
-        time = one.time if one.time is not None else 60 * minutes if minutes is not None else None
+        time = one.time if one.time is not None else seconds(cells.get("row retention time"))
         adduct = one.adduct or adduct_of(cells.get("best ion"))
         group = number(cells.get("annotation network number"))
         features.append(

@@ -9,16 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from molvis_core.chemistry.adducts import parse_adduct
 from molvis_core.errors import ReadError, RecordError
-from molvis_lcms.formats.cells import adduct_of, number, spectrum_of, table_rows
+from molvis_lcms.formats.cells import arrays_of, first, ion_of, number, seconds, spectrum_of, table_rows
 from molvis_lcms.records import Feature, FeatureTable
 
 __all__ = ["read_msdial_features"]
 
-_LISTS = {"alignment id": "alignment id", "peakid": "peakid", "peak id": "peak id"}
+_LISTS = ("alignment id", "peakid", "peak id")
 """First columns of MS-DIAL's tables."""
 _LAST_COLUMN = "MS/MS spectrum"
 """Of an alignment result: columns behind it are files, or statistics over classes."""
@@ -30,24 +27,24 @@ def read_msdial_features(path: Path) -> FeatureTable:
     Raises:
         ReadError: the file cannot be read, or is no such table.
     """
-    for first in _LISTS:
+    for column in _LISTS:
         try:
-            rows = [(line, cells, exact) for line, cells, exact in table_rows(path, first, "\t")]
+            rows = [(line, cells, exact) for line, cells, exact in table_rows(path, column, "\t")]
         except ReadError:
             continue
-        return _table(path, first, rows)
+        return _table(path, column, rows)
     raise ReadError(path, "no line of columns that begins with 'Alignment ID' or 'PeakID'; is it a table of MS-DIAL?")
 
 
-def _table(path: Path, first: str, rows: list[tuple[int, Mapping[str, str], Mapping[str, str]]]) -> FeatureTable:
+def _table(path: Path, row: str, rows: list[tuple[int, Mapping[str, str], Mapping[str, str]]]) -> FeatureTable:
     features: dict[str, Feature] = {}
     notes: list[str] = []
     files: dict[str, None] = {}
     for line, cells, exact in rows:
         try:
-            one = _feature(cells, first)
+            one = _feature(cells, row)
         except (RecordError, ValueError) as error:
-            notes.append(str(ReadError(path, str(error), line=line, record=cells.get(first))))
+            notes.append(str(ReadError(path, str(error), line=line, record=cells.get(row))))
             continue
         columns = list(exact)
         own = columns[columns.index(_LAST_COLUMN) + 1 :] if _LAST_COLUMN in columns else []
@@ -59,32 +56,26 @@ def _table(path: Path, first: str, rows: list[tuple[int, Mapping[str, str], Mapp
     return FeatureTable(tuple(features.values()), tuple(files), tuple(notes))
 
 
-def _feature(cells: Mapping[str, str], first: str) -> Feature:
-    mz = number(cells.get("average mz") or cells.get("precursor m/z"))
+def _feature(cells: Mapping[str, str], row: str) -> Feature:
+    mz = number(first(cells, "average mz", "precursor m/z"))
     if mz is None or mz <= 0:
         raise RecordError("no m/z in the row")
-    minutes = number(cells.get("average rt(min)") or cells.get("rt (min)") or cells.get("rt(min)"))
-    adduct = adduct_of(cells.get("adduct type") or cells.get("adduct"))
-    ion = parse_adduct(adduct) if adduct else None
-    mode = ion.ionmode if ion else None
-    spectrum = spectrum_of(
-        _peaks(cells.get("ms/ms spectrum") or cells.get("msms spectrum")), mz, ion.charge if ion else None, mode, None
-    )
-    survey = sorted(_peaks(cells.get("ms1 isotopic spectrum") or cells.get("ms1 isotopes")))
-    name = cells.get("metabolite name") or cells.get("name") or cells.get("title") or ""
-    start, end = number(cells.get("rt left(min)")), number(cells.get("rt right (min)"))
+    ion = ion_of(first(cells, "adduct type", "adduct"), None, None)
+    spectrum = spectrum_of(_peaks(first(cells, "ms/ms spectrum", "msms spectrum")), mz, ion)
+    isotopes = arrays_of(_peaks(first(cells, "ms1 isotopic spectrum", "ms1 isotopes")))
+    name = first(cells, "metabolite name", "name", "title") or ""
     return Feature(
-        cells[first],
+        cells[row],
         mz,
-        60 * minutes if minutes is not None else None,
-        60 * start if start is not None else None,
-        60 * end if end is not None else None,
-        ionmode=mode,
-        charge=ion.charge if ion else None,
-        adduct=adduct,
+        seconds(first(cells, "average rt(min)", "rt (min)", "rt(min)")),
+        seconds(cells.get("rt left(min)")),
+        seconds(cells.get("rt right (min)")),
+        ionmode=ion.ionmode,
+        charge=ion.charge,
+        adduct=ion.adduct,
         name=None if name.lower() in ("", "unknown", "null") else name,
-        isotope_mz=np.array([m for m, _ in survey]),
-        isotope_intensity=np.array([h for _, h in survey]),
+        isotope_mz=isotopes[0],
+        isotope_intensity=isotopes[1],
         spectra=(spectrum,) if spectrum else (),
         merged=spectrum,
     )

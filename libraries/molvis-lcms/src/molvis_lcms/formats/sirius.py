@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from molvis_core.errors import ReadError, RecordError
 from molvis_files.opening import lines
 from molvis_files.spectra import peak
-from molvis_lcms.formats.cells import adduct_of, charge_of, mode_of, number, spectrum_of
+from molvis_lcms.formats.cells import arrays_of, first, ion_of, number, spectrum_of
 from molvis_lcms.merging import merge_energies
 from molvis_lcms.records import Feature, FeatureTable
 
@@ -23,13 +21,38 @@ _ISOTOPES = 8.0
 """m/z above the precursor within which peaks of the survey spectrum may be its isotopes."""
 
 
+_SURVEY = re.compile(r"ms1(merged|peaks)?")
+_MSMS = re.compile(r"ms2(merged|peaks)?|collision")
+
+
 @dataclass
 class _Compound:
+    """A compound as far as it has been read."""
+
     line: int
     fields: dict[str, str] = field(default_factory=dict)
     survey: list[tuple[float, float]] = field(default_factory=list)
     msms: list[tuple[float | None, list[tuple[float, float]]]] = field(default_factory=list)
     problem: str = ""
+    peaks: list[tuple[float, float]] = field(default_factory=list)
+
+    def add(self, line: str, line_number: int) -> None:
+        """Take a field, the beginning of a spectrum, or a peak."""
+        if line[0] not in ">#":
+            try:
+                self.peaks.append(peak(line))
+            except ValueError as error:
+                self.problem = self.problem or f"line {line_number}: {error}"
+            return
+        key, _, value = line[1:].strip().partition(" ")
+        key = key.lower()
+        if line[0] == ">" and _SURVEY.fullmatch(key):
+            self.peaks = self.survey
+        elif line[0] == ">" and _MSMS.fullmatch(key):
+            self.peaks = []
+            self.msms.append((number(value), self.peaks))
+        else:
+            self.fields.setdefault(key, value.strip())
 
 
 def read_sirius_features(path: Path) -> FeatureTable:
@@ -63,30 +86,14 @@ def read_sirius_features(path: Path) -> FeatureTable:
 
 def _compounds(path: Path) -> Iterator[_Compound]:
     compound: _Compound | None = None
-    peaks: list[tuple[float, float]] | None = None
     for line_number, raw in lines(path):
         line = raw.strip()
-        if line[:1] in (">", "#"):
-            key, _, value = line[1:].strip().partition(" ")
-            key = key.lower()
-            if line[0] == ">" and key == "compound":
-                if compound is not None:
-                    yield compound
-                compound = _Compound(line_number)
-            if compound is None:
-                continue
-            if line[0] == ">" and re.fullmatch(r"ms1(merged|peaks)?", key):
-                peaks = compound.survey
-            elif line[0] == ">" and (re.fullmatch(r"ms2(merged|peaks)?", key) or key == "collision"):
-                peaks = []
-                compound.msms.append((number(value), peaks))
-            else:
-                compound.fields.setdefault(key, value.strip())
-        elif line and compound is not None and peaks is not None:
-            try:
-                peaks.append(peak(line))
-            except ValueError as error:
-                compound.problem = compound.problem or f"line {line_number}: {error}"
+        if re.match(r">\s*compound\b", line, re.IGNORECASE):
+            if compound is not None:
+                yield compound
+            compound = _Compound(line_number)
+        if compound is not None and line:
+            compound.add(line, line_number)
     if compound is not None:
         yield compound
 
@@ -98,26 +105,20 @@ def _feature(compound: _Compound, count: int) -> Feature:
     mz = number(fields.get("parentmass"))
     if mz is None or mz <= 0:
         raise RecordError("no '>parentmass'; add the precursor's m/z")
-    adduct = adduct_of(fields.get("ionization") or fields.get("adduct"))
-    ion = fields.get("ionization", "").strip()
-    mode = mode_of(fields.get("ionmode")) or (
-        "negative" if ion.endswith("-") else "positive" if "+" in ion[-2:] else None
-    )
-    charge = charge_of(fields.get("charge"), mode)
-    mode = mode or ("negative" if charge and charge < 0 else "positive" if charge else None)
-    spectra = [spectrum_of(peaks, mz, charge, mode, energy) for energy, peaks in compound.msms]
+    ion = ion_of(first(fields, "ionization", "adduct"), fields.get("charge"), fields.get("ionmode"))
+    spectra = [spectrum_of(peaks, mz, ion, energy) for energy, peaks in compound.msms]
     kept = tuple(s for s in spectra if s is not None)
-    survey = sorted(p for p in compound.survey if p[1] > 0 and -0.01 <= p[0] - mz <= _ISOTOPES)
+    isotopes = arrays_of(p for p in compound.survey if -0.01 <= p[0] - mz <= _ISOTOPES)
     return Feature(
-        fields.get("feature_id") or fields.get("compound") or str(count),
+        first(fields, "feature_id", "compound") or str(count),
         mz,
         number(fields.get("rt")),
-        ionmode=mode,
-        charge=charge,
-        adduct=adduct,
-        formula=fields.get("formula") or None,
-        isotope_mz=np.array([m for m, _ in survey]),
-        isotope_intensity=np.array([h for _, h in survey]),
+        ionmode=ion.ionmode,
+        charge=ion.charge,
+        adduct=ion.adduct,
+        formula=first(fields, "formula"),
+        isotope_mz=isotopes[0],
+        isotope_intensity=isotopes[1],
         spectra=kept,
         merged=merge_energies(kept, _PPM),
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from molvis_core.chemistry.adducts import ion_mz, parse_adduct
+from molvis_core.chemistry.adducts import ion_mz
 from molvis_core.chemistry.formula import formula_mass, parse_formula
 from molvis_core.errors import MolvisError, ReadError
 from molvis_lcms.finding import Target
-from molvis_lcms.formats.cells import number, table_rows
+from molvis_lcms.formats.cells import first, ion_of, number, seconds, table_rows
 
 __all__ = ["read_targets"]
 
@@ -38,20 +38,21 @@ def read_targets(path: Path) -> list[Target]:
 
 
 def _target(cells: Mapping[str, str]) -> Target:
-    mz, formula = number(cells.get("mz")), cells.get("formula") or None
-    ion = parse_adduct(cells.get("adduct") or "[M+H]+") if formula or cells.get("adduct") else None
-    if mz is None and formula is not None and ion is not None:
-        mz = ion_mz(formula_mass(parse_formula(formula)), ion)
+    formula = first(cells, "formula")
+    ion = ion_of(first(cells, "adduct") or ("[M+H]+" if formula else None), None, cells.get("ionmode"))
+    mz = number(cells.get("mz"))
+    if mz is None and formula is not None:
+        mz = ion_mz(formula_mass(parse_formula(formula)), ion.adduct or "[M+H]+")
     if mz is None or mz <= 0:
         raise ValueError("names no ion: give mz, or formula and adduct")
-    seconds, minutes = number(cells.get("rt_s")), number(cells.get("rt_min"))
+    time = number(cells.get("rt_s"))
     return Target(
         mz,
-        ion.ionmode if ion else cells.get("ionmode") or None,
-        seconds if seconds is not None else 60 * minutes if minutes is not None else None,
+        ion.ionmode,
+        seconds(cells.get("rt_min")) if time is None else time,
         number(cells.get("within_s")) or _WITHIN,
-        ion.charge if ion else None,
-        cells.get("name") or None,
-        ion.name if ion else None,
+        ion.charge,
+        first(cells, "name"),
+        ion.adduct,
         formula,
     )
