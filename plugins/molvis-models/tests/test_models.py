@@ -16,6 +16,8 @@ import molvis_retrieval
 from molvis_core.chemistry.adducts import neutral_mass
 from molvis_core.records import Measurement
 from molvis_core.testing import PluginContract, synthetic_peaks, synthetic_structures
+from molvis_msms.references.index import References
+from molvis_msms.references.similarity import Similarity, Tolerance
 from molvis_msms.translation.settings import Settings
 from molvis_msms.translation.translator import Request, Translator
 from molvis_retrieval.bundle import Bundle, verify_bundle
@@ -227,3 +229,16 @@ def test_the_shipped_translation_leaves_less_of_the_ion_the_more_energy_there_is
         left.append([float(s.intensity[n].sum() / s.intensity.sum()) for s, n in zip(made, near, strict=True)])
     mean = np.mean(left, axis=0)
     assert mean[0] > 0.3 > mean[1] > mean[2]
+
+
+def test_the_shipped_references_name_their_terms_and_find_a_compound() -> None:
+    found = References.open(molvis_core.load("references", "massbank"))
+    assert len(found) == 58_063
+    assert len({c for c in found.compounds if c}) == 4_851
+    for column in ("licence", "contributor", "authors", "identifier"):
+        assert all(found.table[column].to_pylist()), column
+    assert set(found.table["licence"].unique().to_pylist()) == {"CC0", "CC BY", "CC BY-SA", "dl-de/by-2-0"}
+    row = found.compounds.index("RYYVLZVUVIJVGH")
+    hit = found.search(found.spectrum(row), Similarity(), precursor=Tolerance(10, "ppm"), top=1)
+    assert found.compounds[hit.rows[0]] == "RYYVLZVUVIJVGH"
+    assert hit.scores[0] == pytest.approx(1.0)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from barcode import STRUCTURES, make_bundle, make_index, measurement
 
-from molvis_core.errors import BundleError, ReadError
+from molvis_core.errors import BundleError, ConfigError
 from molvis_core.interfaces import UsesReferences
 from molvis_core.plugins import Component, Plugin
 from molvis_core.records import PeakList, Structure
@@ -136,7 +136,7 @@ def test_the_command_takes_references(
     options = {"library": [tmp_path / "index"], "bundle": str(bundle.path), "html": tmp_path / "a.html"}
     command([tmp_path / "a.codes"], **options, references=[folder])  # pyright: ignore[reportArgumentType]
     assert "reference spectrum of candidate 1" in (tmp_path / "a.html").read_text(encoding="utf-8")
-    with pytest.raises(ReadError, match="no such file"):
+    with pytest.raises(ConfigError, match="no such folder"):
         command([tmp_path / "a.codes"], **options, references=[tmp_path / "no"])  # pyright: ignore[reportArgumentType]
     assert load_bundle(bundle.path).scorers["liking"].compounds == frozenset()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from molvis_core.errors import ConfigError, ReadError
+from molvis_core import registry
+from molvis_core.errors import ConfigError, ReadError, did_you_mean
 from molvis_files.writing import recover
 
 
@@ -25,6 +26,29 @@ def existing(*paths: Path | str | None, what: str = "") -> None:
         if Path(path).exists() or Path(str(path).rpartition("#")[0] or "?").exists():
             continue
         raise ReadError(Path(path), f"no such file or folder{f'; give {what}' if what else ''}")
+
+
+def folder_of(kind: str, name: Path | str, *, make: str) -> Path:
+    """What a name or a path means where a command takes the folder of something that plugins ship, too.
+
+    Args:
+        kind: of the component, such as `translation`. Where a folder has its name as well, the component is meant.
+        name: of the component, or a path.
+        make: how one makes such a folder, for the error.
+
+    Raises:
+        ConfigError: neither is there.
+    """
+    shipped = [c.name for c in registry.components(kind)]
+    if str(name) in shipped:
+        return Path(registry.load(kind, str(name)))
+    recover(Path(name))
+    if Path(name).exists():
+        return Path(name)
+    raise ConfigError(
+        f"no {kind} {str(name)!r}: no such folder.{did_you_mean(str(name), shipped)} Shipped: "
+        f"{', '.join(shipped) or 'none'}. {make}"
+    )
 
 
 def writable(*paths: Path | None) -> None:

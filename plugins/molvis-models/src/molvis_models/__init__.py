@@ -1,4 +1,4 @@
-"""Presets, a bundle of open weights, and the demo's data. Everything here is a path to a file or a folder."""
+"""Presets, open weights and reference spectra, and the demo's data. Everything here is a path to a file or a folder."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ JOINT = _HERE / "presets" / "joint.toml"
 PNNL_2024 = _HERE / "presets" / "pnnl-2024.toml"
 MASSBANK = _HERE / "massbank"
 TRANSLATION = _HERE / "translation"
+REFERENCES = _HERE / "references"
 DEMO_SPECTRA = _HERE / "demo" / "spectra.mgf"
 DEMO_ABSENT = _HERE / "demo" / "absent.mgf"
 DEMO_LIBRARY = _HERE / "demo" / "library.parquet"

@@ -7,7 +7,7 @@ from molvis_core import Component, hookimpl
 
 @hookimpl
 def molvis_components() -> list[Component]:
-    """Presets, the shipped bundle and translation, and the demo's data."""
+    """Presets, the shipped bundle, translation and reference spectra, and the demo's data."""
     return [
         Component(
             kind="preset",
@@ -50,6 +50,12 @@ def molvis_components() -> list[Component]:
             name="massbank",
             target="molvis_models:TRANSLATION",
             summary="MS/MS between energies and instruments, trained on open spectra of MassBank 2025.05.1.",
+        ),
+        Component(
+            kind="references",
+            name="massbank",
+            target="molvis_models:REFERENCES",
+            summary="58,063 spectra of 4,851 compounds: the openly licensed part of MassBank 2025.05.1.",
         ),
         Component(
             kind="example",

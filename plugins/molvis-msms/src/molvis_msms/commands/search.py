@@ -10,7 +10,7 @@ import typer
 
 from molvis_core import output
 from molvis_core.completion import names
-from molvis_files.arguments import existing, writable
+from molvis_files.arguments import existing, folder_of, writable
 
 if TYPE_CHECKING:
     from molvis_msms.references.search import Find, Searched, Settings
@@ -23,7 +23,15 @@ FEW = 10
 
 def search(
     spectra: Annotated[list[Path], typer.Argument(help="Spectra: MGF, MSP, mzML, ... Each is a query.")],
-    references: Annotated[Path, typer.Option("--references", "-r", help="Index that molvis references build made.")],
+    references: Annotated[
+        str,
+        typer.Option(
+            "--references",
+            "-r",
+            autocompletion=names("references"),
+            help="Index that molvis references build made, or massbank.",
+        ),
+    ],
     similarity: Annotated[
         Literal["cosine", "entropy", "hybrid", "neutral-loss", "peaks-and-losses"],
         typer.Option(help="Measure by which spectra are compared; hybrid is the modified cosine."),
@@ -67,7 +75,7 @@ def search(
     Exit status 0: at least one query was searched. 3: none was.
     """
     existing(*spectra, what="a file of spectra")
-    existing(references, what="an index of reference spectra")
+    folder = folder_of("references", references, make="Make one with: molvis references build SPECTRA --out FOLDER")
     writable(csv, json_file, report)
     from molvis_msms.references.index import References
     from molvis_msms.references.search import Settings, find, read_spectra
@@ -80,7 +88,7 @@ def search(
     precursor = None if wanted.strip().lower() == "none" else Tolerance.parse(wanted)
     settings = Settings(named(similarity, tolerance, power, matching), precursor, top, min_score, min_peaks)
     queries = [item for path in spectra for item in read_spectra(path, reader)]
-    index = References.open(references)
+    index = References.open(folder)
     finding = _translating(translation) if translate else find
     with output.progress("searching") as show:
         found = run(index, queries, settings, finding=finding, progress=show)

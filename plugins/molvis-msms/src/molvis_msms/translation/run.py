@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from molvis_core import registry
-from molvis_core.errors import ConfigError, MolvisError, ReadError, did_you_mean
+from molvis_core.errors import ConfigError, MolvisError, ReadError
 from molvis_core.records import Measurement, PeakList
+from molvis_files.arguments import folder_of
 from molvis_files.writing import write_text
 from molvis_msms.references.similarity import Similarity
 from molvis_msms.translation.settings import Settings, energy_in_ev, instrument_class, named_instrument
@@ -52,15 +53,7 @@ def find_translation(name: Path | str) -> Path:
     Raises:
         ConfigError: neither is there.
     """
-    shipped = [c.name for c in registry.components("translation")]
-    if str(name) in shipped:
-        return Path(registry.load("translation", str(name)))
-    if Path(name).exists():
-        return Path(name)
-    raise ConfigError(
-        f"no translation {str(name)!r}.{did_you_mean(str(name), shipped)} Shipped: {', '.join(shipped) or 'none'}. "
-        "Train one with: molvis translation train SPECTRA --out FOLDER"
-    )
+    return folder_of("translation", name, make="Train one with: molvis translation train SPECTRA --out FOLDER")
 
 
 def translate(

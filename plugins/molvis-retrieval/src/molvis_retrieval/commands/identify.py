@@ -11,7 +11,7 @@ import typer
 from molvis_core import output
 from molvis_core.completion import names
 from molvis_core.errors import ConfigError
-from molvis_files.arguments import existing, writable
+from molvis_files.arguments import existing, folder_of, writable
 from molvis_retrieval.commands.found import show_found
 from molvis_retrieval.commands.options import (
     Adducts,
@@ -85,7 +85,8 @@ def identify(
     Exit status 0: at least one query was searched. 3: none was, for want of spectra, of their masses or of candidates.
     """
     _check_paths(files or (), [*(msms or ()), *(ir or ())], library, reference, (csv, html, json_file))
-    existing(*(references or ()), what="an index of reference spectra")
+    make = "Make one with: molvis references build SPECTRA --out FOLDER"
+    spectra = [folder_of("references", name, make=make) for name in references or ()]
     from molvis_retrieval.candidates import looks_everywhere
     from molvis_retrieval.identification import identify as search
 
@@ -95,7 +96,7 @@ def identify(
             "name either files of many unknowns (molvis identify a.mgf), or the measurements of one unknown "
             "(molvis identify --msms a.mgf --ir b.jdx --ccs 145.2)"
         )
-    opened = _open_bundle(bundle, references or ())
+    opened = _open_bundle(bundle, spectra)
     queries, problems = _read_all(files, modality, reader) if files else _read_one(parts, ccs or (), adduct)
     everywhere = looks_everywhere(queries, candidates=candidates, ppm=ppm, known=bool(mass or formula))
     index = open_libraries(library, opened, everywhere, device)

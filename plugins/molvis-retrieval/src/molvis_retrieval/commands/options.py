@@ -42,7 +42,8 @@ Reference = Annotated[
 References = Annotated[
     list[Path] | None,
     typer.Option(
-        help="Index of spectra of known compounds (molvis references build) as evidence, for a bundle with a scorer "
-        "that uses some; several."
+        autocompletion=names("references"),
+        help="Spectra of known compounds as evidence: an index that molvis references build made, or massbank. "
+        "Several; for a bundle with a scorer that uses some.",
     ),
 ]
