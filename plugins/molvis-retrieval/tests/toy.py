@@ -111,6 +111,58 @@ class Plain:
         return -(scores.log_softmax(1) * (target > 0.5)).sum(1).mean()
 
 
+class Places(nn.Module):
+    """What the oxygens of the training compounds were where a spectrum has its only peak: it counts them."""
+
+    accepts = PeakList
+
+    def __init__(self, dim: int = 16, spectra: int = 4, candidates: int = 8) -> None:
+        super().__init__()
+        self.dim, self.spectra, self.candidates = dim, spectra, candidates
+        self.register_buffer("seen", torch.zeros(dim, dim))
+
+    def collate(self, records: Sequence[PeakList]) -> Features:
+        return Features(torch.tensor([[int(record.mz[0]) % 20] for record in records]))
+
+    def forward(self, batch: Features) -> Tensor:
+        return nn.functional.normalize(self.get_buffer("seen")[batch.values[:, 0]] + 1e-3, dim=-1)
+
+    def learn(
+        self,
+        reference: nn.Module,
+        examples: Sequence[RankedQuery],
+        validation: Sequence[RankedQuery],
+        *,
+        seed: int = 0,
+        progress: StageProgress | None = None,
+        checkpoint: Path | None = None,
+    ) -> dict[str, float]:
+        assert isinstance(reference, Oxygens)
+        assert checkpoint is not None
+        (checkpoint / "begun").touch()
+        if progress:
+            progress(0, len(examples), "places of oxygens")
+        seen = self.get_buffer("seen")
+        seen.zero_()
+        for one in examples:
+            seen[int(one.record.mz[0]) % 20, one.candidates[one.truth].smiles.find("O")] += 1
+        return {"examples": len(examples)}
+
+
+class Oxygens(nn.Module):
+    accepts = Structure
+
+    def __init__(self, dim: int = 16) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def collate(self, records: Sequence[Structure]) -> Features:
+        return Features(torch.tensor([record.smiles.find("O") for record in records]))
+
+    def forward(self, batch: Features) -> Tensor:
+        return nn.functional.one_hot(batch.values, self.dim).float()
+
+
 class Oxygen:
     """Where the oxygen stands in the chain, as its only peak says: learns how much that is worth."""
 
@@ -165,6 +217,8 @@ class Oxygen:
 COMPONENTS = (
     Component("encoder", "toy-peaks", "toy:Peaks", "Peaks."),
     Component("encoder", "toy-letters", "toy:Letters", "Letters."),
+    Component("encoder", "toy-places", "toy:Places", "Places of peaks; learns apart."),
+    Component("encoder", "toy-oxygens", "toy:Oxygens", "Places of oxygens."),
     Component("encoder", "toy-waves", "toy:Waves", "Traces."),
     Component("encoder", "toy-numbers", "toy:Numbers", "Values."),
     Component("scorer", "toy-oxygen", "toy:Oxygen", "A scorer that learns.", modality="msms"),

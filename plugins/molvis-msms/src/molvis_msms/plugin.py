@@ -29,6 +29,19 @@ def _encoders() -> list[Component]:
         ),
         Component(
             kind="encoder",
+            name="read-fingerprint",
+            target="molvis_msms.encoders.read_fingerprint:ReadFingerprint",
+            summary="What networks read of a fingerprint from the peaks; learns apart, with `fingerprint-map`.",
+            cite="10.1073/pnas.1509788112",
+        ),
+        Component(
+            kind="encoder",
+            name="fingerprint-map",
+            target="molvis_msms.encoders.read_fingerprint:FingerprintMap",
+            summary="Linear map of a structure's fingerprint; learns with `read-fingerprint`.",
+        ),
+        Component(
+            kind="encoder",
             name="clerms",
             target="molvis_msms.encoders.clerms:Clerms",
             summary="Transformer over peaks, with the metadata attending to them (CLERMS).",

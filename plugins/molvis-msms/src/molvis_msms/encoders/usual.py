@@ -52,12 +52,29 @@ class UsualVector(nn.Module):
         weight = (_near(place[:, None] - place[None, :]) * other).to(vectors.dtype)
         return vectors - weight @ vectors / weight.sum(1, keepdim=True).clamp_min(1e-3)
 
+    def take(self, vectors: Float[Tensor, "n d"], mass: Float[Tensor, " n"], negative: Bool[Tensor, " n"]) -> None:
+        """Take off the mean of these spectra from now on, whatever was seen before.
+
+        Args:
+            vectors: of spectra.
+            mass: of their compounds in Da, 0 where it is not known.
+            negative: whether their ions are.
+        """
+        share = self._share(mass.clamp(_LOW, _HIGH).log().float(), negative)
+        self.total.copy_(torch.einsum("snc,nd->scd", share, vectors))
+        self.count.copy_(share.sum(1))
+
     def _see(self, vectors: Tensor, place: Tensor, negative: Tensor) -> None:
-        grid = torch.linspace(math.log(_LOW), math.log(_HIGH), _CELLS, device=place.device)
-        near = _near(place[:, None] - grid) / len(place)
-        share = torch.stack([near * (~negative)[:, None], near * negative[:, None]])
+        share = self._share(place, negative)
         self.total.lerp_(torch.einsum("snc,nd->scd", share, vectors), 1 - _DECAY)
         self.count.lerp_(share.sum(1), 1 - _DECAY)
+
+    @staticmethod
+    def _share(place: Tensor, negative: Tensor) -> Tensor:
+        """How much each spectrum counts in each cell of each ion mode."""
+        grid = torch.linspace(math.log(_LOW), math.log(_HIGH), _CELLS, device=place.device)
+        near = _near(place[:, None] - grid) / max(1, len(place))
+        return torch.stack([near * (~negative)[:, None], near * negative[:, None]])
 
     def _seen(self, place: Tensor, negative: Tensor) -> Tensor:
         mean = self.total.float() / self.count.float().clamp_min(1e-6)[..., None]

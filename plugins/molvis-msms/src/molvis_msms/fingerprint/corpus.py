@@ -62,19 +62,20 @@ def frequencies(packed: UInt8[np.ndarray, "c bytes"]) -> tuple[Int64[np.ndarray,
     return chosen, share[chosen]
 
 
-def corpus_of(queries: Sequence[RankedQuery], top_peaks: int) -> Corpus:
+def corpus_of(queries: Sequence[RankedQuery], top_peaks: int, name: str = "learned-fingerprint") -> Corpus:
     """Prepare queries; those of one compound may stand anywhere.
 
     Args:
         queries: with candidates of equal mass.
         top_peaks: so many of the highest peaks of a spectrum are used.
+        name: of the component that learns, for messages.
 
     Raises:
         TrainingError: there is no query.
         molvis_core.errors.StructureError: RDKit refuses a candidate.
     """
     if not queries:
-        raise TrainingError("learned-fingerprint: there are no spectra to learn from")
+        raise TrainingError(f"{name}: there are no spectra to learn from")
     groups = _by_compound(queries)
     number = {key: i for i, key in enumerate(groups)}
     compound = np.array([number[q.compound] for q in queries])

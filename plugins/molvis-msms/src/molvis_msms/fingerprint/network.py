@@ -49,18 +49,23 @@ class Vocabulary:
     keys: Int64[np.ndarray, " v"]
 
     @classmethod
-    def of(cls, keys: Sequence[np.ndarray], compound: np.ndarray, min_compounds: int) -> Vocabulary:
+    def of(cls, keys: Sequence[np.ndarray], compound: np.ndarray, min_compounds: int, most: int = 0) -> Vocabulary:
         """Those that are in spectra of so many compounds at least.
 
         Args:
             keys: of the tokens of each spectrum.
             compound: which compound each spectrum is of.
             min_compounds: so many.
+            most: of more tokens, those of most compounds are kept; 0 keeps all.
         """
         number = int(compound.max(initial=0)) + 1
         pairs = [np.unique(mine) * number + c for mine, c in zip(keys, compound, strict=True)]
         found, counts = np.unique(np.unique(np.concatenate(pairs)) // number, return_counts=True)
-        return cls(found[counts >= min_compounds])
+        known = counts >= min_compounds
+        found, counts = found[known], counts[known]
+        if most and len(found) > most:
+            found = np.sort(found[np.argsort(-counts, kind="stable")[:most]])
+        return cls(found)
 
     def places(
         self, key: Int64[np.ndarray, " k"], weight: Float[np.ndarray, " k"]
@@ -107,10 +112,14 @@ class FingerprintNetwork(nn.Module):
 
     def forward(self, bag: Bag) -> tuple[Float[Tensor, "n bits"], Float[Tensor, "n bits"]]:
         """Logits of the bits, and their weights in a match."""
+        inner = self.inner(bag)
+        return self.bits(inner), self.match(inner)
+
+    def inner(self, bag: Bag) -> Float[Tensor, "n hidden"]:
+        """What both heads read."""
         total = self.table(bag.place, bag.start, per_sample_weights=bag.weight) + self.described(bag.described)
         inner = self.dropout(functional.gelu(self.norm(total)))
-        inner = self.dropout(functional.gelu(self.hidden(inner)))
-        return self.bits(inner), self.match(inner)
+        return self.dropout(functional.gelu(self.hidden(inner)))
 
     @torch.inference_mode()
     def weights(self, bag: Bag) -> Float[np.ndarray, "n bits"]:

@@ -27,6 +27,7 @@ from molvis_files.locking import sole_writer
 from molvis_nn.loop import TrainingProgress, on_cpu, set_rate, write_metrics, write_safely
 from molvis_retrieval.bundle import Bundle, load_bundle, save_bundle
 from molvis_retrieval.config import RunConfig, check, fill
+from molvis_retrieval.training.apart import learns_apart, train_apart
 from molvis_retrieval.training.batches import Batches, PairBatch
 from molvis_retrieval.training.checkpoint import State, checkpoint_of, load, save
 from molvis_retrieval.training.collapse import collapses
@@ -113,9 +114,53 @@ def train(
         if problem := fabric.broadcast(problem):
             raise problem
         report = progress if progress and fabric.is_global_zero else None
-        training = _Training(prepare(config, progress=report), folder, fabric, resume=resume, report=report)
+        run = prepare(config, progress=report)
+        ending = _Ending(run, folder, fabric, resume=resume, report=report, metadata=metadata or {}, half=half)
+        if learns_apart(run):
+            return ending.reached(_apart(ending), "done")
+        training = _Training(run, folder, fabric, resume=resume, report=report)
         stopped = training.steps_to_end()
-        return training.finish(stopped, metadata or {}, half=half)
+        return ending.reached(training.state, stopped)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ending:
+    """What comes after the encoders: the scorers learn, and the bundle is written."""
+
+    run: Run
+    folder: Path
+    fabric: Fabric
+    resume: bool
+    report: Report | None
+    metadata: Mapping[str, Any]
+    half: bool
+
+    def reached(self, state: State, stopped: str) -> TrainResult:
+        """Let the scorers learn that can, and write the bundle of the best epoch."""
+        run = self.run
+        metrics = dict(state.best_metrics)
+        if self.fabric.is_global_zero:
+            learned = learn_scorers(run, self.folder, resume=self.resume, report=self.report)
+            metrics |= learned.metrics
+            about = bundle_metadata(run, state, {"metrics": _rounded(metrics), **self.metadata})
+            save_bundle(
+                self.folder / "bundle", learned.config, state.best_weights, scorers=learned.scorers, metadata=about,
+                half=self.half,
+            )  # fmt: skip
+        self.fabric.barrier()
+        found = tuple(collapses(state.best_metrics))
+        return TrainResult(self.folder, state.best_epoch, metrics, stopped, found)
+
+
+def _apart(ending: _Ending) -> State:
+    """Encoders that learn apart, in the first process alone."""
+    run, state = ending.run, State()
+    if ending.fabric.is_global_zero:
+        ending.folder.mkdir(parents=True, exist_ok=True)
+        write_safely(ending.folder / "config.toml", write_toml(fill(run.config)).encode())
+        state = train_apart(run, ending.folder, resume=ending.resume, report=ending.report)
+    ending.fabric.barrier()
+    return state
 
 
 class _Training:
@@ -136,6 +181,13 @@ class _Training:
 
     def steps_to_end(self) -> str:
         """Take the steps that are left; returns why the run ended."""
+        try:
+            return self._steps()
+        finally:
+            if self.board:
+                self.board.close()
+
+    def _steps(self) -> str:
         state, settings = self.state, self.settings
         steps, per_epoch = len(self.batches), len(self.batches.plan)
         if state.step >= steps or self._is_out_of_patience():
@@ -159,24 +211,6 @@ class _Training:
             elif self.fabric.broadcast(self.checkpoint.due(settings.checkpoint_every)):
                 self._save()
         return "done"
-
-    def finish(self, stopped: str, metadata: Mapping[str, Any], *, half: bool) -> TrainResult:
-        """Let the scorers learn that can, and write the bundle of the best epoch."""
-        run, state = self.run, self.state
-        if self.board:
-            self.board.close()
-        metrics = dict(state.best_metrics)
-        if self.fabric.is_global_zero:
-            learned = learn_scorers(run, self.folder, resume=self.resume, report=self.report)
-            metrics |= learned.metrics
-            about = bundle_metadata(run, state, {"metrics": _rounded(metrics), **metadata})
-            save_bundle(
-                self.folder / "bundle", learned.config, state.best_weights, scorers=learned.scorers, metadata=about,
-                half=half,
-            )  # fmt: skip
-        self.fabric.barrier()
-        found = tuple(collapses(state.best_metrics))
-        return TrainResult(self.folder, state.best_epoch, metrics, stopped, found)
 
     def _is_out_of_patience(self) -> bool:
         return bool(self.settings.patience) and self.state.since_best >= self.settings.patience

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from molvis_retrieval.training.pairings import (
     structures_of,
     validation_pairings,
 )
+from molvis_retrieval.training.windows import Windows
 
 if TYPE_CHECKING:
     from molvis_retrieval.dataset import Dataset
@@ -69,6 +70,18 @@ class Run:
     def trained(self) -> dict[str, Any]:
         """The encoders whose weights change."""
         return {key: encoder for key, encoder in self.encoders.items() if key not in self.config.train.freeze}
+
+    def windows(self, **settings: int) -> Windows:
+        """Windows from the library, or else from the structures of the dataset.
+
+        Args:
+            settings: of the windows, in place of those of the configuration.
+        """
+        from molvis_retrieval.library import Library
+
+        config = self.config
+        library = self.library if self.library is not None else Library.from_dataset(self.dataset)
+        return Windows(self.dataset, library, config.data, replace(config.windows, **settings), config.train.seed)
 
 
 def prepare(config: RunConfig, *, progress: Report | None = None) -> Run:

@@ -65,7 +65,7 @@ def learn_scorers(run: Run, folder: Path, *, resume: bool = True, report: Report
             continue
         mine = folder / "scorers" / key
         if not (mine / "learned").is_dir():
-            windows = windows or _windows(run)
+            windows = windows or run.windows()
             examples, validation = _queries(run, windows, scorer, registry.component("scorer", spec["use"]).modality)
             if not examples or not validation:
                 log.warning(
@@ -82,14 +82,6 @@ def learn_scorers(run: Run, folder: Path, *, resume: bool = True, report: Report
         metrics |= {f"{name}/{key}": float(value) for name, value in figures.items()}
     kept = {key: spec for key, spec in config.scorers.items() if key not in dropped}
     return Learned(replace(config, scorers=kept), scorers, metrics)
-
-
-def _windows(run: Run) -> Windows:
-    from molvis_retrieval.library import Library
-
-    config = run.config
-    library = run.library if run.library is not None else Library.from_dataset(run.dataset)
-    return Windows(run.dataset, library, config.data, config.windows, config.train.seed)
 
 
 def _queries(run: Run, windows: Windows, scorer: Any, modality: str) -> tuple[list[RankedQuery], list[RankedQuery]]:
