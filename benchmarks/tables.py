@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from massbank_tables import TABLES as MASSBANK
 from msms_peers_table import peers
 
 ROOT = Path(__file__).parents[1]
@@ -219,31 +220,6 @@ def area(value: dict[str, float]) -> str:
     return f"{value['value']:.3f} ({value['low']:.3f}-{value['high']:.3f})"
 
 
-def speed() -> list[str]:
-    found = json.loads((RESULTS / "speed.json").read_text(encoding="utf-8"))
-    lines = ["| what | ours | plain PyTorch | ratio |", "| --- | --- | --- | --- |"]
-    for label, key, unit in (
-        ("training, preset `default`", "train", "compounds/s"),
-        ("embedding spectra", "embed_spectra", "spectra/s"),
-        ("embedding structures, features prepared", "embed_structures_cached", "structures/s"),
-    ):
-        row = found[key]
-        lines.append(
-            f"| {label} | {row['ours_per_s']:.0f} {unit} | {row['peer_per_s']:.0f} {unit} | {row['ratio']:.2f} |"
-        )
-    one = found["identify"]
-    lines += [
-        f"| embedding structures from SMILES | {found['embed_structures_new_per_s']:.0f} structures/s | | |",
-        f"| identify a spectrum, mass window, {one['library']:,} structures | {one['mass_window_s']:.3f} s | | |",
-        f"| the same, whole library | {one['whole_library_s']:.2f} s | | |",
-        f"| the same by a new process: start, load and identify | {one['with_start_and_load_s']:.1f} s | | |",
-        f"| peak memory of that process | {one['peak_memory_MiB']:.0f} MiB | | |",
-        f"| `molvis --help` | {found['start']['help_s']:.2f} s | | |",
-        f"| `molvis plugins` | {found['start']['plugins_s']:.2f} s | | |",
-    ]
-    return lines
-
-
 def library_search() -> list[str]:
     found = json.loads((RESULTS / "references.json").read_text(encoding="utf-8"))
     lines = [
@@ -447,6 +423,7 @@ def nmr_simulated_mixtures() -> list[str]:
 
 
 TABLES = {
+    **MASSBANK,
     "retrieval": retrieval,
     "checks": checks,
     "groups": groups,
@@ -458,7 +435,6 @@ TABLES = {
     "presence-reliability": presence_reliability,
     "presence-distribution": presence_distribution,
     "presence-areas": presence_areas,
-    "speed": speed,
     "library-search": library_search,
     "reference-votes": reference_votes,
     "peers": peers,
