@@ -24,9 +24,10 @@ from molvis_formula.evidence import explain_peaks
 from molvis_formula.features import candidate_features, peak_features
 from molvis_formula.ions import ion_atoms
 from molvis_formula.ranking import deviations
+from molvis_formula.score import load_score
 
 PPM = 10.0
-EXPLAINED, RANDOM, KEPT = 600, 200, 48
+EXPLAINED, RANDOM, KEPT = 600, 100, 64
 
 
 def queries(table: pd.DataFrame, spectra: int, seed: int, merged: float) -> list[pd.DataFrame]:
@@ -70,7 +71,7 @@ def with_noise(
     return np.concatenate([mz, added]), np.concatenate([height, 10 ** rng.uniform(-2.3, -0.7, number)])
 
 
-def main() -> None:
+def main() -> None:  # noqa: PLR0915 - a script from top to bottom
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("massbank", type=Path)
     parser.add_argument("out", type=Path)
@@ -80,6 +81,7 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", default="0/1")
+    parser.add_argument("--score", type=Path, help="an earlier score, to find the formulas that it takes for the truth")
     arguments = parser.parse_args()
     if arguments.fold == "test":
         parser.error("the test fold is for benchmarks/formula.py")
@@ -88,6 +90,7 @@ def main() -> None:
     rng = np.random.default_rng(arguments.seed + 1)
     some = table.sample(min(len(table), 3000), random_state=0)
     others = np.concatenate([np.asarray(m) for m in some.mzs])
+    score = load_score(arguments.score) if arguments.score else None
     place, parts = (int(n) for n in arguments.part.split("/"))
     asked = queries(table, arguments.spectra, arguments.seed, arguments.merged)[place::parts]
     rows: dict[str, list[np.ndarray]] = {"candidate": [], "peak": [], "counts": [], "number": []}
@@ -111,19 +114,24 @@ def main() -> None:
             continue
         z = deviations(counts, mz, ion, PPM)
         prior = -0.5 * z**2 - 0.8 * (counts[:, 4:] > 0).sum(axis=1)
+        if score:
+            prior = score.prior(candidate_features(counts, z, ion))
         prior[place] = np.inf
         order = np.argsort(-prior, kind="stable")
         rest = order[EXPLAINED:]
         chosen = np.concatenate([order[:EXPLAINED], rng.choice(rest, min(len(rest), RANDOM), replace=False)])
         counts, z, prior = counts[chosen], z[chosen], prior[chosen]
         found = explain_peaks(PeakList(*peaks), counts, ion, PPM)
+        features = candidate_features(counts, z, ion), peak_features(found, ion, masses_of(counts))
         surprise = np.minimum(-np.log(-np.expm1(-found.chance) + 1e-4), 6) - 2.25 * found.error**2
-        score = ((0.2 + np.sqrt(found.share)) * np.where(found.found, surprise, -1.5)).sum(axis=1) + prior
-        order = np.argsort(-score, kind="stable")  # the truth first: its prior is infinite
+        ranking = ((0.2 + np.sqrt(found.share)) * np.where(found.found, surprise, -1.5)).sum(axis=1) + prior
+        if score:
+            ranking = prior + score.joint(*features)
+        order = np.argsort(-ranking, kind="stable")  # the truth first: its prior is infinite
         rest = order[KEPT * 2 // 3 :]
         kept = np.concatenate([order[: KEPT * 2 // 3], rng.choice(rest, min(len(rest), KEPT // 3), replace=False)])
-        peak = peak_features(found, ion, masses_of(counts))[kept]
-        rows["candidate"].append(candidate_features(counts, z, ion)[kept].astype(np.float32))
+        peak = features[1][kept]
+        rows["candidate"].append(features[0][kept].astype(np.float32))
         rows["peak"].append(peak.astype(np.float16).reshape(-1, peak.shape[-1]))
         rows["counts"].append(counts[kept])
         rows["number"].append(np.array([len(kept), peak.shape[1], len(chosen)]))

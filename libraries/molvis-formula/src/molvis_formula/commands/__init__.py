@@ -1,0 +1,1 @@
+"""Commands of molvis-formula."""
