@@ -56,7 +56,7 @@ WRONG = [
     "data export nowhere --out a.mgf", "fit flux-fit nowhere",
     "train default --data nowhere --out a", "pretrain nowhere --out a", "library build massbank nowhere",
     "library build massbank --dataset nowhere", "library describe nowhere", "identify nowhere --library nowhere",
-    "features nowhere --out a",
+    "features nowhere --out a", "annotate nowhere --library nowhere --out a",
     "identify --msms nowhere --library nowhere", "calibrate massbank nowhere --library nowhere",
     "evaluate massbank nowhere --library nowhere", "config fill nowhere", "nmr fit nowhere --smiles CCO",
     "nmr fit nowhere#1 --smiles CCO", "nmr quantify nowhere --library nowhere", "nmr convert nowhere a.csv",

@@ -47,6 +47,7 @@ def identify(
     formula: str | None = None,
     adduct: str | None = None,
     adducts: Sequence[str] = (),
+    ions: Sequence[Mapping[str, float]] = (),
     top: int = 20,
     rerank: bool = True,
     consensus: bool = False,
@@ -73,6 +74,9 @@ def identify(
         adduct: taken for ions that name none.
         adducts: tried for ions that name none, and ranked together; without any, the likely ones of the ion's polarity
             (`molvis_core.chemistry.adducts.ADDUCT_SHARES`). `positive` and `negative` stand for those.
+        ions: for each query, adducts that its ions without one may be, with the logarithm of how much more probable
+            what was seen beside them is for each: the other ions of a molecule that a run shows. It adds to the score.
+            They take the place of the likely ones; `adducts` goes before them.
         top: candidates that come back for each query.
         rerank: use the bundle's scorers. With `all` only those that tell candidates of unlike masses apart, such as
             those of electron ionization: weights of the others are calibrated among candidates of equal mass, and among
@@ -92,7 +96,8 @@ def identify(
         raise ConfigError(f"top must be positive, got {top}")
     search = Search(candidates, ppm, mass, formula, adduct, tuple(adducts))
     index.require(bundle)
-    groups = _embedded(bundle, search, unknowns_of(bundle, queries, adduct, consensus, modality, mass), device)
+    unknowns = _with_ions(unknowns_of(bundle, queries, adduct, consensus, modality, mass), ions, consensus)
+    groups = _embedded(bundle, search, unknowns, device)
     good = [number for number, some in enumerate(groups) if not all(one.unknown.problem for one in some)]
     weighers = _weighers(bundle, index, search, rerank, [one.unknown for some in groups for one in some])
     ranker = _Ranker(index, search, top, rerank, weighers, installed_classifiers() if classes else [])
@@ -106,6 +111,15 @@ def identify(
         found.get(number) or _identification(some[0].unknown, problem=some[0].unknown.problem)
         for number, some in enumerate(groups)
     )
+
+
+def _with_ions(unknowns: Sequence[Unknown], ions: Sequence[Mapping[str, float]], consensus: bool) -> Sequence[Unknown]:
+    """Unknowns with the adducts that each may be, where they are given."""
+    if not ions:
+        return unknowns
+    if consensus or len(ions) != len(unknowns):
+        raise ConfigError(f"ions must be given for each of the {len(unknowns)} queries, without consensus")
+    return [replace(one, ions=own) for one, own in zip(unknowns, ions, strict=True)]
 
 
 def _embedded(bundle: Bundle, search: Search, unknowns: Sequence[Unknown], device: str | None) -> list[list[Embedded]]:
@@ -207,6 +221,7 @@ class _Ranker:
                 rows = betaines(index.library, rows)
             if unknown.share < 1 and rows is not None:
                 rows, prior = fitting_ion(index.library, rows, str(unknown.adduct), unknown.share)
+                prior = prior + unknown.support
             cosine = cosine or {m: cosines(v, index, rows) for m, v in one.vectors.items()}
             places = np.arange(len(index.library)) if rows is None else rows
             scored = _scored(unknown, cosine, index, places, weigh)
@@ -226,7 +241,7 @@ class _Weighed:
         places: of the candidates in the library.
         cosine: of the records with them, before weighing.
         scored: their evidence.
-        prior: logarithm of how often each forms the ion; None where the ion is known.
+        prior: logarithm of how often each forms the ion, and what was seen beside it; None where the ion is known.
     """
 
     unknown: Unknown

@@ -6,6 +6,7 @@ from molvis_core import Component, hookimpl
 
 _COMMANDS = (
     ("identify", "identify:identify", "Rank candidate structures for unknown spectra."),
+    ("annotate", "annotate:annotate", "Annotate the features of LC-MS/MS runs."),
     ("features", "features:features", "Find the features of LC-MS/MS runs."),
     ("data-import", "data:import_", "Turn files of spectra into a dataset."),
     ("data-describe", "data:describe", "Describe what is in a dataset."),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,9 @@ class Unknown:
         origin: where in which file it was found.
         share: how often neutral molecules form its ion; 1 where the ion is known.
         betaine: whether it is looked for among betaines alone, see `as_betaine`.
+        ions: adducts that an ion without one may be, instead of the likely ones of its polarity, each with how much
+            what was seen beside it speaks for it, as the logarithm of a likelihood ratio.
+        support: that of its adduct, where it is one of `ions`.
     """
 
     name: str
@@ -50,6 +53,8 @@ class Unknown:
     origin: Origin = NO_ORIGIN
     share: float = 1.0
     betaine: bool = False
+    ions: Mapping[str, float] = field(default_factory=dict)
+    support: float = 0.0
 
     @property
     def records(self) -> tuple[Any, ...]:
@@ -237,10 +242,15 @@ def as_likely_ions(unknown: Unknown, names: Sequence[str] = ()) -> list[Unknown]
     charges = {r.charge for r in nameless if r.charge is not None}
     if len(modes) > 1 or len(charges) > 1:
         raise AdductError("its ions name no adduct and differ in polarity or charge; name their adducts")
-    likely = likely_adducts(modes.pop() if modes else None, charges.pop() if charges else None, names)
+    likely = likely_adducts(_only(modes), _only(charges), names or tuple(unknown.ions))
     found = [_as_ion(unknown, name, share) for name, share in likely.items()]
     # The lightest ions cannot be all of them.
     return [u for u in found if not u.problem] or found[:1]
+
+
+def _only(values: set[Any]) -> Any:
+    """The one that there is, or None."""
+    return next(iter(values), None)
 
 
 def as_betaine(unknown: Unknown) -> Unknown | None:
@@ -275,4 +285,11 @@ def _as_ion(unknown: Unknown, adduct: str, share: float) -> Unknown:
             masses += [mass] if mass is not None else []
         measured[modality] = tuple(checked)
     mass, differ = common_mass(masses)
-    return dataclasses.replace(unknown, measured=measured, mass=mass, problem=problem or differ, share=share)
+    return dataclasses.replace(
+        unknown,
+        measured=measured,
+        mass=mass,
+        problem=problem or differ,
+        share=share,
+        support=unknown.ions.get(adduct, 0.0),
+    )

@@ -96,7 +96,7 @@ def identify(
             "name either files of many unknowns (molvis identify a.mgf), or the measurements of one unknown "
             "(molvis identify --msms a.mgf --ir b.jdx --ccs 145.2)"
         )
-    opened = _open_bundle(bundle, spectra)
+    opened = open_bundle(bundle, spectra)
     queries, problems = _read_all(files, modality, reader) if files else _read_one(parts, ccs or (), adduct)
     everywhere = looks_everywhere(queries, candidates=candidates, ppm=ppm, known=bool(mass or formula))
     index = open_libraries(library, opened, everywhere, device)
@@ -135,7 +135,7 @@ def _check_paths(
     writable(*written)
 
 
-def _open_bundle(name: str, references: Sequence[Path]) -> Bundle:
+def open_bundle(name: str, references: Sequence[Path]) -> Bundle:
     """The bundle, with the user's reference spectra beside its own."""
     from molvis_retrieval import load_bundle
 

@@ -1,0 +1,169 @@
+"""`molvis annotate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from molvis_core import output
+from molvis_core.errors import ConfigError
+from molvis_files.arguments import existing, folder_of
+from molvis_retrieval.commands.features import BlankRatio, Blanks, Seconds, SurveyPpm, find, write_lists
+from molvis_retrieval.commands.options import Adducts, BundleName, Device, Libraries, Ppm, References
+
+if TYPE_CHECKING:
+    from molvis_lcms.records import FeatureTable
+
+
+def annotate(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Runs (mzML), or a feature list: .json, .mgf with CSV, .ms, .txt."),
+    ],
+    *,
+    library: Libraries,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results; the same again goes on in it.")],
+    bundle: BundleName = "massbank",
+    blank: Blanks = None,
+    blank_ratio: BlankRatio = 3.0,
+    ms1_ppm: SurveyPpm = 10.0,
+    seconds: Seconds = 6.0,
+    ppm: Ppm = 10.0,
+    adducts: Adducts = None,
+    top: Annotated[int, typer.Option(help="Number of candidates kept for each feature.")] = 10,
+    rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers, such as explained peaks.")] = True,
+    references: References = None,
+    device: Device = None,
+) -> None:
+    """Annotate LC-MS/MS runs: find their features, and rank candidate structures for each.
+
+    Which ion a feature is follows from what elutes beside it, and every hypothesis is ranked together. The folder holds
+    annotations.csv, annotations.json, annotations.mztab, report.html, and the features as features.mgf,
+    features_quant.csv and features.json. A feature list of another program keeps its ids.
+
+    Interrupted or killed, the same command goes on where it was, with the same result.
+
+    Exit status 0: at least one feature was searched. 3: none was.
+    """
+    existing(*files, *(blank or ()), what="a run or a feature list")
+    existing(*library, what="a file of structures or an index")
+    make = "Make one with: molvis references build SPECTRA --out FOLDER"
+    spectra = [folder_of("references", name, make=make) for name in references or ()]
+    output.resumes()
+    from molvis_files.locking import sole_writer
+    from molvis_retrieval.annotation import annotate as search
+    from molvis_retrieval.annotation import annotated, begin
+    from molvis_retrieval.commands.identify import NOTHING_SEARCHED, open_bundle, open_libraries
+
+    options = {
+        "ppm": ppm,
+        "adducts": [a for a in (adducts or "").split(",") if a.strip()],
+        "top": top,
+        "rerank": rerank,
+    }
+    opened = open_bundle(bundle, spectra)
+    finding = {"blank_ratio": blank_ratio, "ms1_ppm": ms1_ppm, "seconds": seconds}
+    settings = _settings(files, blank or (), library, spectra, opened.path, finding | options)
+    with sole_writer(out):
+        begin(out, settings)
+        table = _features(out, files, blank or (), ms1_ppm, seconds, blank_ratio)
+        index = open_libraries(library, opened, len(table) > 250, device)
+        with output.progress("annotating") as show:
+            search(opened, index, table, out, options=options | {"device": device}, progress=show)
+        _write(out, table, settings, files)
+    for line in table.notes:
+        output.note(line)
+    counts = _counts(annotated(out, table))
+    if not output.as_json({"folder": str(out), "features": len(table), **counts}):
+        rows = [(name, str(count)) for name, count in counts["levels"].items()]
+        output.print_table(["level", "features"], rows, title=str(out))
+    if not counts["searched"]:
+        raise typer.Exit(NOTHING_SEARCHED)
+
+
+def _settings(
+    files: Sequence[Path],
+    blanks: Sequence[Path],
+    library: Sequence[Path],
+    references: Sequence[Path],
+    bundle: Path,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What the result follows from: digests of all that is read, and the options."""
+    import molvis_retrieval
+    from molvis_files.digests import file_sha256, files_sha256
+
+    def digest(path: Path) -> str:
+        if path.is_file():
+            return file_sha256(path)
+        return files_sha256(sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")))
+
+    return {
+        "format": 1,
+        "version": molvis_retrieval.__version__,
+        "files": {p.name: digest(p) for p in files},
+        "blanks": {p.name: digest(p) for p in blanks},
+        "library": {p.name: digest(p) for p in library},
+        "references": {p.name: digest(p) for p in references},
+        "bundle": {bundle.name: digest(bundle)},
+        **options,
+    }
+
+
+def _features(
+    out: Path, files: Sequence[Path], blanks: Sequence[Path], ppm: float, seconds: float, blank_ratio: float
+) -> FeatureTable:
+    """The features, as they are kept in the folder: found or read now, or by the command that was interrupted."""
+    from molvis_lcms.formats.documents import read_json_features
+    from molvis_lcms.formats.reading import is_run, read_features
+
+    kept = out / "features.json"
+    if not kept.is_file():
+        runs = [f for f in files if is_run(f)]
+        quantities = [f for f in files if f.suffix.lower() == ".csv"]
+        lists = [f for f in files if f not in runs and f not in quantities]
+        if bool(runs) == bool(lists) or len(lists) > 1 or (quantities and not lists):
+            raise ConfigError("name either runs (.mzML), or one feature list, for an MGF file with its table of areas")
+        if lists:
+            table = read_features(lists[0], quantities)
+        else:
+            with output.progress("finding features") as show:
+                table = find(runs, blanks, (), ppm, seconds, blank_ratio, show)
+        write_lists(out, table)
+    # As it will be read by whoever goes on: numbers are rounded there.
+    return read_json_features(kept)
+
+
+def _write(out: Path, table: FeatureTable, settings: Mapping[str, Any], files: Sequence[Path]) -> None:
+    """The tables and the page, from what is kept of each chunk."""
+    import molvis_retrieval
+    from molvis_lcms.mztab_writing import write_mztab
+    from molvis_retrieval.annotation import annotated
+    from molvis_retrieval.annotation_page import write_annotation_page
+    from molvis_retrieval.annotation_tables import annotation_of, write_annotation_csv, write_annotation_json
+
+    write_annotation_csv(out / "annotations.csv", annotated(out, table))
+    write_annotation_json(out / "annotations.json", annotated(out, table), settings)
+    write_mztab(
+        out / "annotations.mztab",
+        table,
+        [annotation_of(f, one) for f, one in annotated(out, table)],
+        version=molvis_retrieval.__version__,
+        locations={f.name: f for f in files},
+    )
+    facts = {"library": ", ".join(settings["library"]), "bundle": ", ".join(settings["bundle"])}
+    facts |= {"candidates within": f"{settings['ppm']:g} ppm", "molvis": settings["version"]}
+    write_annotation_page(out / "report.html", annotated(out, table), files=table.files, notes=table.notes, facts=facts)
+
+
+def _counts(found: Any) -> dict[str, Any]:
+    levels: dict[str, int] = {}
+    searched = 0
+    for _, one in found:
+        level = one["level"] if one else "5"
+        levels[level] = levels.get(level, 0) + 1
+        searched += one is not None and not one["problem"]
+    return {"searched": searched, "levels": dict(sorted(levels.items()))}

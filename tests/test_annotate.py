@@ -1,0 +1,105 @@
+"""`molvis annotate`: a run, its features, their candidates; interrupted and resumed."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from lcms_samples import Eluting, made_run, write_run
+
+from molvis_cli.app import main
+from molvis_core.chemistry.structures import structure
+from molvis_lcms.mztab import problems_of, read_mztab
+from molvis_retrieval import annotation
+
+pytestmark = pytest.mark.full
+
+CAFFEINE, THEOPHYLLINE, PROLINE = "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "Cn1c(=O)c2[nH]cnc2n(C)c1=O", "OC(=O)C1CCCN1"
+OUTPUTS = ("annotations.csv", "annotations.mztab", "report.html", "features.mgf", "features_quant.csv")
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main([str(a) for a in arguments])
+    return int(caught.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("annotate")
+    molecules = [
+        # Peaks of caffeine as MassBank has them; of the others whatever is at hand.
+        Eluting(
+            structure(CAFFEINE).exact_mass, 60.0, ((110.0713, 0.3), (138.0662, 1.0)), {"[M+H]+": 0.5, "[M+Na]+": 1.0},
+            selected=("[M+Na]+", "[M+H]+"),
+        ),
+        Eluting(structure(PROLINE).exact_mass, 30.0, ((70.0651, 1.0),)),
+    ]  # fmt: skip
+    write_run(folder / "run.mzML", made_run(molecules, length=90.0))
+    text = f"name,smiles\ncaffeine,{CAFFEINE}\ntheophylline,{THEOPHYLLINE}\nproline,{PROLINE}\n"
+    (folder / "library.csv").write_text(text, encoding="utf-8")
+    files = (folder / "run.mzML", "--library", folder / "library.csv", "--out", folder / "whole")
+    assert run("annotate", *files, "--quiet") == 0
+    return folder
+
+
+def test_each_feature_has_its_candidates_with_the_adduct_that_the_run_tells(workplace: Path) -> None:
+    with (workplace / "whole" / "annotations.csv").open(encoding="utf-8") as file:
+        rows = {(r["feature_id"], r["rank"]): r for r in csv.DictReader(file)}
+    assert [rows[str(k), "1"]["name"] for k in (1, 2, 3)] == ["proline", "caffeine", "caffeine"]
+    assert [rows[str(k), "1"]["adduct"] for k in (1, 2, 3)] == ["[M+H]+", "[M+H]+", "[M+Na]+"]
+    assert rows["3", "1"]["adduct_evidence"].startswith("[M+H]+ at 195.08")
+    assert rows["2", "1"]["group"] == rows["3", "1"]["group"] == "1"
+    told = json.loads((workplace / "whole" / "annotations.json").read_text(encoding="utf-8"))
+    assert "ion" in " ".join(told["features"][2]["candidates"][0]["evidence"]) or told["features"][2]["adducts"]
+    assert problems_of(read_mztab(workplace / "whole" / "annotations.mztab")) == []
+    assert "caffeine" in (workplace / "whole" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_that_is_interrupted_goes_on_and_gives_the_same(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(annotation, "CHUNK", 1)
+    command = ("annotate", workplace / "run.mzML", "--library", workplace / "library.csv", "--quiet", "--out")
+    assert run(*command, workplace / "straight") == 0
+    identify, calls = annotation.identify, []
+
+    def stopped(*arguments: object, **options: object) -> object:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return identify(*arguments, **options)
+
+    monkeypatch.setattr(annotation, "identify", stopped)
+    assert run(*command, workplace / "resumed") == 130
+    assert [p.name for p in (workplace / "resumed" / "parts").iterdir()] == ["00001.json"]
+    assert run(*command, workplace / "resumed") == 0
+    assert len(calls) == 4  # one before, one stopped, and the two that were left
+    for name in OUTPUTS:
+        straight, resumed = ((workplace / f / name).read_bytes() for f in ("straight", "resumed"))
+        assert resumed.replace(b"resumed", b"straight") == straight, name
+
+
+def test_other_settings_do_not_mix_with_what_is_there(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("annotate", workplace / "run.mzML", "--library", workplace / "library.csv", "--out", workplace / "whole")
+    assert run(*command, "--ppm", "5") == 1
+    assert "other settings (ppm differ)" in capsys.readouterr().err
+
+
+def test_a_feature_list_of_another_program_keeps_its_ids(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "BEGIN IONS\nFEATURE_ID=F42\nPEPMASS=195.0877\nCHARGE=1+\nRTINSECONDS=60\n138.0662 9\n110.0713 3\nEND IONS\n"
+    (workplace / "theirs.mgf").write_text(text, encoding="utf-8")
+    (workplace / "areas.csv").write_text("row ID,row m/z,a.mzML Peak area\nF42,195.0877,1234.5\n", encoding="utf-8")
+    files = (workplace / "theirs.mgf", workplace / "areas.csv")
+    assert run("annotate", *files, "--library", workplace / "library.csv", "--out", workplace / "theirs", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["searched"] == 1
+    with (workplace / "theirs" / "annotations.csv").open(encoding="utf-8") as file:
+        row = next(csv.DictReader(file))
+    assert (row["feature_id"], row["areas"], row["name"]) == ("F42", "a.mzML=1234.5", "caffeine")
+
+
+def test_a_run_and_a_list_together_are_refused(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (workplace / "list.mgf").write_text("BEGIN IONS\nEND IONS\n", encoding="utf-8")
+    files = (workplace / "run.mzML", workplace / "list.mgf")
+    assert run("annotate", *files, "--library", workplace / "library.csv", "--out", workplace / "both") == 1
+    assert "either runs (.mzML), or one feature list" in capsys.readouterr().err
