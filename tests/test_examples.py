@@ -57,6 +57,16 @@ def test_the_fit_of_a_spectrum_leaves_a_report(tmp_path: Path) -> None:
     assert (tmp_path / "fit" / "report.html").exists()
 
 
+def test_the_made_run_has_the_features_that_it_was_made_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from molvis_lcms.finding import find_features
+
+    monkeypatch.chdir(tmp_path)
+    pages.run(f"python {EXAMPLES / 'made_run.py'}")
+    found = find_features(Path("run.mzML")).features
+    assert [round(f.mz, 2) for f in found] == [116.07, 181.07, 195.09, 217.07, 267.17]
+    assert len(find_features(Path("blank.mzML"))) == 1
+
+
 def test_every_example_is_run_by_a_test() -> None:
     tested = Path(__file__).read_text(encoding="utf-8")
     started = (EXAMPLES / "getting_started.py").read_text(encoding="utf-8")
