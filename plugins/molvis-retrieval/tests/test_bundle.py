@@ -26,21 +26,6 @@ from molvis_retrieval.config import RunConfig, parse_config
 sys.path.insert(0, str(Path(__file__).parent))
 import toy
 
-CONFIG = """
-name = "tiny"
-[data]
-path = "somewhere"
-[encoders.msms]
-use = "toy-peaks"
-[encoders.structure]
-use = "toy-letters"
-dim = 8
-[[pairs]]
-query = "msms"
-reference = "structure"
-loss = "toy-softmax"
-"""
-
 
 @pytest.fixture(autouse=True)
 def toys() -> Iterator[None]:
@@ -50,7 +35,7 @@ def toys() -> Iterator[None]:
 
 @pytest.fixture
 def config() -> RunConfig:
-    return parse_config(CONFIG)
+    return parse_config(toy.CONFIG)
 
 
 @pytest.fixture

@@ -32,24 +32,7 @@ from molvis_retrieval.training.loop import train
 sys.path.insert(0, str(Path(__file__).parent))
 import barcode
 
-CONFIG = """
-name = "tiny"
-[data]
-path = "dataset"
-[encoders.msms]
-use = "ENCODER"
-[encoders.structure]
-use = "toy-letters"
-[[pairs]]
-query = "msms"
-reference = "structure"
-loss = "toy-softmax"
-[train]
-epochs = 2
-batch = 8
-accelerator = "cpu"
-devices = 1
-"""
+CONFIG = toy.CONFIG + toy.TRAIN + "epochs = 2\n"
 
 
 class Flat(toy.Peaks):
@@ -88,7 +71,7 @@ def config(tmp_path: Path, encoder: str) -> RunConfig:
         mz = np.array([20.0 + ord(c) % 64 for c in known.smiles])
         items.append(Measurement(PeakList(mz, np.ones(len(mz))), known, "msms", fold="train" if number % 3 else "val"))
     write(items, tmp_path / "dataset")
-    made = parse_config(CONFIG.replace("ENCODER", encoder))
+    made = parse_config(CONFIG.replace("toy-peaks", encoder))
     return replace(made, data=replace(made.data, path=str(tmp_path / "dataset")))
 
 

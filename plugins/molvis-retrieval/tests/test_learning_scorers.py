@@ -25,28 +25,13 @@ from molvis_retrieval.library import Library
 from molvis_retrieval.training.loop import load_trained, train
 from molvis_retrieval.training.windows import Windows
 
-CONFIG = """
-name = "tiny"
-[data]
-path = "dataset"
-[encoders.msms]
-use = "toy-peaks"
-[encoders.structure]
-use = "toy-letters"
-[[pairs]]
-query = "msms"
-reference = "structure"
-loss = "toy-softmax"
+SCORER = """
 [scorers.oxygen]
 use = "toy-oxygen"
 [windows]
 candidates = 4
-[train]
-epochs = 1
-batch = 8
-accelerator = "cpu"
-devices = 1
 """
+CONFIG = toy.CONFIG + SCORER + toy.TRAIN + "epochs = 1\n"
 
 
 @pytest.fixture(autouse=True)

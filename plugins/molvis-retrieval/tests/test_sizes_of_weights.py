@@ -21,20 +21,6 @@ from molvis_retrieval.config import parse_config
 sys.path.insert(0, str(Path(__file__).parent))
 import toy
 
-CONFIG = """
-[data]
-path = "somewhere"
-[encoders.msms]
-use = "toy-peaks"
-[encoders.structure]
-use = "toy-letters"
-dim = 8
-[[pairs]]
-query = "msms"
-reference = "structure"
-loss = "toy-softmax"
-"""
-
 
 def _states() -> dict[str, dict[str, torch.Tensor]]:
     return {"msms": toy.Peaks().state_dict(), "structure": toy.Letters().state_dict()}
@@ -43,7 +29,7 @@ def _states() -> dict[str, dict[str, torch.Tensor]]:
 @pytest.fixture
 def saved(tmp_path: Path) -> Iterator[Bundle]:
     with offer(toy.PLUGIN):
-        yield save_bundle(tmp_path / "tiny", parse_config(CONFIG), _states())
+        yield save_bundle(tmp_path / "tiny", parse_config(toy.CONFIG), _states())
 
 
 def _edited(bundle: Bundle, **changes: object) -> None:

@@ -32,20 +32,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 import toy
 import toy_pretrainer
 
-CONFIG = """
-[data]
-path = "data"
-[encoders.msms]
-use = "toy-peaks"
-[encoders.structure]
-use = "toy-letters"
-[[pairs]]
-query = "msms"
-reference = "structure"
-loss = "toy-softmax"
-target = "same-compound"
-"""
-
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -61,7 +47,7 @@ def fill() -> None:
     record = PeakList(np.array([50.0]), np.array([1.0]))
     write([Measurement(record, structure("C" * n + "O"), "msms", "train") for n in range(2, 9)], "data")
     states = {"msms": toy.Peaks().state_dict(), "structure": toy.Letters().state_dict()}
-    save_bundle("bundle", parse_config(CONFIG), states)  # pyright: ignore[reportArgumentType]
+    save_bundle("bundle", parse_config(toy.CONFIG), states)  # pyright: ignore[reportArgumentType]
     Path("a.smi").write_text("CCO\n")
 
 
@@ -77,13 +63,13 @@ WRITERS: dict[str, tuple[str, Callable[[], object]]] = {
     "split": ("data", lambda: split(Dataset.open("data"))),
     "save_bundle": (
         "bundle",
-        lambda: save_bundle("bundle", parse_config(CONFIG), {"msms": {}, "structure": {}}),
+        lambda: save_bundle("bundle", parse_config(toy.CONFIG), {"msms": {}, "structure": {}}),
     ),
     "calibration": ("bundle", lambda: write_calibration(load_bundle("bundle"), Calibration())),
     "accept": ("bundle", lambda: verify_bundle("bundle", accept=True)),
     "begin_index": ("index", lambda: begin_index("index", _hashed(), LIBRARY)),
     "build_index": ("index", lambda: build_index(_hashed(), LIBRARY, "index")),
-    "train": ("run", lambda: train(parse_config(CONFIG), "run")),
+    "train": ("run", lambda: train(parse_config(toy.CONFIG.replace("dataset", "data")), "run")),
     "pretrain": ("run", lambda: pretrain("a.smi", "toy-letters", "run", method="toy")),
 }
 

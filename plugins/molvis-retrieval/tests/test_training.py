@@ -30,25 +30,7 @@ from molvis_retrieval.training.loop import load_trained, train
 from molvis_retrieval.training.run import prepare
 from molvis_retrieval.training.validation import validate
 
-CONFIG = """
-name = "tiny"
-[data]
-path = "dataset"
-[encoders.msms]
-use = "toy-peaks"
-[encoders.structure]
-use = "toy-letters"
-[[pairs]]
-query = "msms"
-reference = "structure"
-loss = "toy-softmax"
-[train]
-epochs = 6
-batch = 8
-learning_rate = 0.02
-accelerator = "cpu"
-devices = 1
-"""
+CONFIG = toy.CONFIG + toy.TRAIN + "epochs = 6\nlearning_rate = 0.02\n"
 
 
 @pytest.fixture(autouse=True)

@@ -228,3 +228,24 @@ COMPONENTS = (
     Component("loss", "toy-broken", "toy:Broken", "NaN."),
 )
 PLUGIN = Plugin("toy", "molvis-toy", "1.0", "toy", COMPONENTS)
+
+CONFIG = """
+name = "tiny"
+[data]
+path = "dataset"
+[encoders.msms]
+use = "toy-peaks"
+[encoders.structure]
+use = "toy-letters"
+[[pairs]]
+query = "msms"
+reference = "structure"
+loss = "toy-softmax"
+"""
+"""The smallest configuration of these toys. Tests of training add `TRAIN`, and what else they are about."""
+TRAIN = """
+[train]
+batch = 8
+accelerator = "cpu"
+devices = 1
+"""
