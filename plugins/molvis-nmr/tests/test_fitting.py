@@ -21,7 +21,6 @@ from molvis_nmr.spins.simulation import simulate
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import lines
 from molvis_nmr.workflows.fitter import NmrSpinSystem
-from molvis_nmr.workflows.gradient_fitter import NmrGradient
 
 FIELD = 400.0
 
@@ -363,6 +362,9 @@ def test_gradient_descent_comes_near_the_same_answer() -> None:
 
 
 def test_gradient_descent_is_a_fitter() -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed, which gradient descent needs")
+    from molvis_nmr.workflows.gradient_fitter import NmrGradient
+
     pair = system([3.80, 3.97], {(0, 1): 7.0})
     fitter = NmrGradient(pair, epochs=3)
     records = [measured(pair)]
