@@ -6,14 +6,16 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from rdkit.Chem import rdFingerprintGenerator
 
 from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.records import Structure
 
-LENGTH = 4096
-"""Bits of a fingerprint: 2048 of circles, then 2048 of paths."""
+CIRCLES = 2048
+"""Bits of the circles of a fingerprint."""
+LENGTH = 2 * CIRCLES
+"""Bits of a fingerprint: those of circles, then as many of paths."""
 
 
 def fingerprints(structures: Sequence[Structure]) -> Bool[np.ndarray, "m bits"]:
@@ -43,17 +45,27 @@ def unpacked(packed: UInt8[np.ndarray, "m bytes"]) -> Bool[np.ndarray, "m bits"]
     return np.unpackbits(packed, axis=1).astype(bool)
 
 
+@functools.lru_cache(maxsize=100_000)
+def circles(smiles: str) -> Int64[np.ndarray, " set"]:
+    """Places of the bits of the circles alone that are set, ascending: the ECFP4 fingerprint of a structure.
+
+    Raises:
+        molvis_core.errors.StructureError: RDKit refuses it.
+    """
+    made, _ = _generators()
+    return np.array(made.GetFingerprint(parse_smiles(smiles)).GetOnBits(), dtype=np.int64)
+
+
 @functools.lru_cache(maxsize=65536)
 def _packed(smiles: str) -> bytes:
     mol = parse_smiles(smiles)
-    circles, paths = _generators()
-    return np.packbits(np.r_[circles.GetFingerprintAsNumPy(mol), paths.GetFingerprintAsNumPy(mol)]).tobytes()
+    of_circles, of_paths = _generators()
+    return np.packbits(np.r_[of_circles.GetFingerprintAsNumPy(mol), of_paths.GetFingerprintAsNumPy(mol)]).tobytes()
 
 
 @functools.lru_cache(maxsize=1)
 def _generators() -> tuple[rdFingerprintGenerator.FingerprintGenerator64, ...]:
-    half = LENGTH // 2
     return (
-        rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=half),
-        rdFingerprintGenerator.GetRDKitFPGenerator(minPath=1, maxPath=5, fpSize=half, numBitsPerFeature=1),
+        rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=CIRCLES),
+        rdFingerprintGenerator.GetRDKitFPGenerator(minPath=1, maxPath=5, fpSize=LENGTH - CIRCLES, numBitsPerFeature=1),
     )

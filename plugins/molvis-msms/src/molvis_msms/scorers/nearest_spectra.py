@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import json
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
@@ -11,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 
-from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.errors import BundleError, ConfigError, IndexFileError, MolvisError, TrainingError
 from molvis_core.progress import StageProgress
 from molvis_core.records import Measurement, PeakList, RankedQuery, Structure
@@ -283,15 +281,6 @@ def fit_support(cases: Float[np.ndarray, "n 3"], penalty: float = 1.0) -> tuple[
     return tuple(np.round(weights, 6).tolist())
 
 
-@functools.lru_cache(maxsize=100_000)
-def _fingerprint(smiles: str) -> Int64[np.ndarray, " bits"]:
-    """Places of the bits of an ECFP4 fingerprint that are set, ascending."""
-    from rdkit.Chem import rdFingerprintGenerator
-
-    made = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
-    return np.array(made.GetFingerprint(parse_smiles(smiles)).GetOnBits(), dtype=np.int64)
-
-
 def tanimoto(one: Sequence[str], other: Sequence[str]) -> Float[np.ndarray, "n m"]:
     """Tanimoto similarities of ECFP4 fingerprints, of 2,048 bits.
 
@@ -302,10 +291,12 @@ def tanimoto(one: Sequence[str], other: Sequence[str]) -> Float[np.ndarray, "n m
     Raises:
         molvis_core.errors.StructureError: RDKit refuses one of them.
     """
-    a, b = (np.zeros((len(some), 2048), dtype=np.float32) for some in (one, other))
+    from molvis_msms.fingerprint.bits import CIRCLES, circles
+
+    a, b = (np.zeros((len(some), CIRCLES), dtype=np.float32) for some in (one, other))
     for bits, some in ((a, one), (b, other)):
         for row, smiles in zip(bits, some, strict=True):
-            row[_fingerprint(smiles)] = 1
+            row[circles(smiles)] = 1
     shared = (a @ b.T).astype(np.float64)
     either = a.sum(axis=1, dtype=np.float64)[:, None] + b.sum(axis=1, dtype=np.float64) - shared
     return shared / np.maximum(either, 1)
