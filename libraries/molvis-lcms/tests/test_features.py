@@ -214,6 +214,19 @@ def test_targets_are_found_without_msms_and_missing_ones_have_no_area(tmp_path: 
     assert elsewhere.area == nowhere.area == 0
 
 
+def test_targets_are_found_whatever_the_order_of_scans_and_in_runs_of_both_polarities(tmp_path: Path) -> None:
+    negative = [replace(s, time=s.time + 0.4) for s in made_run([], ionmode="negative")]
+    run = [s for s in [*made_run([GLUCOSE]), *negative] if s.level == 1]
+    run.sort(key=lambda s: s.time)
+    target = Target(ion_mz(180.0634, "[M+H]+"), None, 60.0)
+    (straight,) = find_targets(write_run(tmp_path / "a.mzML", run), [target]).features
+    assert (straight.ionmode, straight.area) == ("positive", pytest.approx(1e6 * 3.0 * np.sqrt(2 * np.pi), rel=0.05))
+    order = np.random.default_rng(0).permutation(len(run))
+    mixed = find_targets(write_run(tmp_path / "b.mzML", [run[k] for k in order]), [target])
+    assert mixed.features[0].area == straight.area
+    assert "not in the order of time" in mixed.notes[0]
+
+
 def test_the_peaks_of_a_chromatogram_part_at_valleys() -> None:
     time = np.arange(60.0)
     one = np.exp(-0.5 * ((time - 20) / 3) ** 2)

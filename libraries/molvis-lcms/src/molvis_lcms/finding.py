@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from molvis_core.errors import ConfigError
 from molvis_core.progress import Progress
 from molvis_files.opening import open_bytes
 from molvis_lcms.chromatograms import Chromatogram, Peak, extract, find_peaks
@@ -23,61 +22,9 @@ from molvis_lcms.isotopes import charge_of, heavier_of, isotope_pattern
 from molvis_lcms.merging import merge_energies, merge_repeats
 from molvis_lcms.records import Feature, FeatureTable, Scan
 from molvis_lcms.runs import Problems, read_scans
+from molvis_lcms.settings import STANDARD, Settings, Target
 
 __all__ = ["STANDARD", "Settings", "Target", "find_features", "find_targets", "measure_areas", "numbered"]
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How features are found.
-
-    Attributes:
-        ppm: tolerance of m/z in survey scans, half width.
-        fragment_ppm: within which peaks of repeated MS/MS scans are one, half a millidalton in ten at least.
-        reach: seconds before the first and after the last MS/MS scan of an ion in which its chromatogram is looked at.
-        widest: m/z of an isolation window, at most: wider ones isolate many ions at once, and are passed over.
-
-    Raises:
-        ConfigError: a number that makes no sense.
-    """
-
-    ppm: float = 10.0
-    fragment_ppm: float = 20.0
-    reach: float = 60.0
-    widest: float = 6.0
-
-    def __post_init__(self) -> None:
-        for name in ("ppm", "fragment_ppm", "reach", "widest"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} must be positive, got {getattr(self, name):g}")
-
-
-STANDARD = Settings()
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """An ion to look for.
-
-    Attributes:
-        mz: of it.
-        ionmode: `positive` or `negative`; None for either.
-        time: of its apex, in s; None for the highest peak of the run.
-        within: seconds by which the apex may be off.
-        charge: signed, where it is known.
-        name, adduct, formula: of the molecule and the ion, where they are known.
-        identifier: of the feature; without it the target's place in the list.
-    """
-
-    mz: float
-    ionmode: str | None = None
-    time: float | None = None
-    within: float = 30.0
-    charge: int | None = None
-    name: str | None = None
-    adduct: str | None = None
-    formula: str | None = None
-    identifier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +96,9 @@ def find_targets(
     problems = Problems(path)
     found: dict[int, Feature] = {}
     for seed, scans in _target_windows(path, targets, settings, problems, progress):
-        found[seed.place] = _targeted(seed, targets[seed.place], scans, settings)
+        one, kept = _targeted(seed, targets[seed.place], scans, settings), found.get(seed.place)
+        if kept is None or (one.height or 0.0) > (kept.height or 0.0):
+            found[seed.place] = one
     features = [
         replace(_finished(_Grown(found[k], ()), path.name, settings), identifier=t.identifier or str(k + 1))
         for k, t in enumerate(targets)
@@ -170,31 +119,56 @@ def measure_areas(
         chromatogram = extract(scans, target.mz, settings.ppm)
         if peak := _highest(chromatogram, target):
             part = slice(peak.start, peak.end + 1)
-            found[seed.place] = float(np.trapezoid(chromatogram.intensity[part], chromatogram.time[part]))
+            area = float(np.trapezoid(chromatogram.intensity[part], chromatogram.time[part]))
+            found[seed.place] = max(found[seed.place], area)
     return found
+
+
+class _OutOfOrder(Exception):  # noqa: N818 - it starts another way of reading, and nothing is wrong
+    """A survey scan came before one of an earlier time."""
 
 
 def _target_windows(
     path: Path, targets: Sequence[Target], settings: Settings, problems: Problems, progress: Progress | None
 ) -> Iterator[tuple[_Seed, list[Scan]]]:
+    """Each target with the survey scans around its time; one without polarity once for each.
+
+    Of a run whose scans are not in the order of time they come once more, from scans that were sorted.
+    """
     counted = _Counted(path, progress, passes=1)
     seeds = [
-        _Seed(t.mz, t.ionmode, -np.inf, np.inf, place=k)
+        _Seed(t.mz, mode, -np.inf, np.inf, place=k)
         if t.time is None
-        else _Seed(t.mz, t.ionmode, t.time - t.within, t.time + t.within, place=k)
+        else _Seed(t.mz, mode, t.time - t.within, t.time + t.within, place=k)
         for k, t in enumerate(targets)
+        for mode in ([t.ionmode] if t.ionmode else ["positive", "negative"])
     ]
-    survey = (s for s in counted(problems.sound(read_scans(path))) if s.level == 1)
-    return _windows(_in_order(survey), seeds, settings)
+
+    def survey(told: Problems) -> Iterator[Scan]:
+        return (s for s in counted(told.sound(read_scans(path))) if s.level == 1)
+
+    try:
+        yield from _windows(_in_order(survey(problems)), seeds, settings)
+    except _OutOfOrder:
+        problems.add(_UNORDERED)
+        yield from _windows(survey(Problems(path)), seeds, settings, ordered=False)
+
+
+_UNORDERED = "its scans are not in the order of time; they are sorted, all held at once"
 
 
 def _in_order(survey: Iterable[Scan]) -> Iterator[Scan]:
-    """Scans as they come; one of an earlier time than the last is passed over, since its window has gone."""
+    """Scans as they come, as long as they come in the order of time.
+
+    Raises:
+        _OutOfOrder: they do not.
+    """
     last = -np.inf
     for scan in survey:
-        if scan.time >= last:
-            last = scan.time
-            yield scan
+        if scan.time < last:
+            raise _OutOfOrder
+        last = scan.time
+        yield scan
 
 
 class _Counted:
@@ -231,7 +205,7 @@ def _collected(scans: Iterable[Scan], settings: Settings, problems: Problems) ->
         if scan.level == 1:
             if scan.time < last and ordered:
                 ordered = False
-                problems.add("its scans are not in the order of time; they are sorted, all held at once", scan.line)
+                problems.add(_UNORDERED, scan.line)
             last = scan.time
         elif scan.isolation and scan.isolation[1] - scan.isolation[0] > settings.widest:
             problems.add(f"an MS/MS scan isolates more than {settings.widest:g} m/z at once (DIA); passed over")

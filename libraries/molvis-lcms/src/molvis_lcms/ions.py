@@ -10,6 +10,7 @@ Idea of ion identity networks: R. Schmid et al., Nat. Commun. 12 (2021) 3832, do
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -155,12 +156,24 @@ def group_ions(features: Sequence[Feature], ppm: float) -> list[Feature]:
 def _pairs(features: Sequence[Feature], ppm: float) -> Iterator[tuple[float, int, int, str, str]]:
     """Pairs of features that may be of one molecule: the logarithm of their weight, their places and their adducts."""
     timed = sorted((i for i, f in enumerate(features) if f.time is not None), key=lambda i: features[i].time or 0.0)
+    masses = [_masses(f) for f in features]
     for place, i in enumerate(timed):
         for j in timed[place + 1 :]:
             if (features[j].time or 0.0) - (features[i].time or 0.0) > _apart(features[i]):
                 break
-            if best := _pair(features[i], features[j], ppm):
+            width = ppm * 1e-6 * max(features[i].mz, features[j].mz)
+            alike = features[i].ionmode == features[j].ionmode
+            if best := _pair(masses[i], masses[j], width, alike):
                 yield best[0], i, j, best[1], best[2]
+
+
+def _masses(feature: Feature) -> list[tuple[float, AdductHypothesis]]:
+    """The neutral mass under each hypothesis that leaves one."""
+    found: list[tuple[float, AdductHypothesis]] = []
+    for one in feature.adducts:
+        with contextlib.suppress(AdductError):
+            found.append((neutral_mass(feature.mz, one.adduct), one))
+    return found
 
 
 def _apart(feature: Feature) -> float:
@@ -168,18 +181,20 @@ def _apart(feature: Feature) -> float:
     return max(_APEX, length / 4)
 
 
-def _pair(one: Feature, other: Feature, ppm: float) -> tuple[float, str, str] | None:
-    """The best hypotheses under which two features are of one molecule, with the logarithm of their weight."""
+def _pair(
+    one: Sequence[tuple[float, AdductHypothesis]],
+    other: Sequence[tuple[float, AdductHypothesis]],
+    width: float,
+    alike: bool,
+) -> tuple[float, str, str] | None:
+    """The best hypotheses under which two features are of one molecule, with the logarithm of their weight.
+
+    Of one polarity each has to have a partner that speaks for it.
+    """
     best: tuple[float, str, str] | None = None
-    for a in one.adducts:
-        for b in other.adducts:
-            if a.adduct == b.adduct or (one.ionmode == other.ionmode and not (a.reasons and b.reasons)):
-                continue
-            try:
-                first, second = neutral_mass(one.mz, a.adduct), neutral_mass(other.mz, b.adduct)
-            except AdductError:
-                continue
-            if abs(first - second) > ppm * 1e-6 * max(one.mz, other.mz):
+    for first, a in one:
+        for second, b in other:
+            if abs(first - second) > width or a.adduct == b.adduct or (alike and not (a.reasons and b.reasons)):
                 continue
             weight = math.log(a.weight) + math.log(b.weight)
             if best is None or weight > best[0]:
