@@ -122,7 +122,8 @@ def export(
     with output.progress("exporting") as show:
         report = export_file(source, out, modality=modality, fold=fold, reader=reader, writer=writer, progress=show)
     if not output.as_json(report):
-        output.note(f"wrote {report.measurements:,} measurements of {report.modality} to {out} ({report.writer})")
+        some = "measurement" if report.measurements == 1 else "measurements"
+        output.note(f"wrote {report.measurements:,} {some} of {report.modality} to {out} ({report.writer})")
 
 
 def split(
