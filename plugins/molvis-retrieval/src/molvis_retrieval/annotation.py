@@ -20,11 +20,13 @@ from molvis_files.documents import load_json
 from molvis_files.opening import read_text
 from molvis_files.writing import write_text
 from molvis_lcms.records import Feature, FeatureTable
+from molvis_lcms.retention import Retention
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.identification import identify
 from molvis_retrieval.index import Index
 from molvis_retrieval.levels import confidence_level
 from molvis_retrieval.results import Identification, to_json
+from molvis_retrieval.retention import with_retention
 
 __all__ = ["CHUNK", "annotate", "annotated", "as_query", "begin"]
 
@@ -82,6 +84,7 @@ def annotate(
     folder: Path,
     *,
     options: Mapping[str, Any],
+    retention: Retention | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Identify every feature with MS/MS, and keep what was found in the folder, see `annotated`.
@@ -92,6 +95,7 @@ def annotate(
         table: the features.
         folder: that `begin` was called with.
         options: further arguments of `molvis_retrieval.identification.identify`.
+        retention: times of the column, learned from standards, as evidence.
         progress: called with the features done and in all.
     """
     parts = folder / _PARTS
@@ -102,6 +106,7 @@ def annotate(
         if not file.is_file():
             made = [as_query(f) for f in chunk]
             found = identify(bundle, [q for q, _ in made], index, ions=[i for _, i in made], **options)
+            found = with_retention(found, retention)
             write_text(file, json.dumps([_kept(f, one) for f, one in zip(chunk, found, strict=True)]) + "\n")
         if progress:
             progress(min(start + CHUNK, len(some)), len(some))

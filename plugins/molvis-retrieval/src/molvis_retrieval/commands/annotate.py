@@ -10,9 +10,9 @@ import typer
 
 from molvis_core import output
 from molvis_core.errors import ConfigError
-from molvis_files.arguments import existing, folder_of
+from molvis_files.arguments import existing
 from molvis_retrieval.commands.features import BlankRatio, Blanks, Seconds, SurveyPpm, find, write_lists
-from molvis_retrieval.commands.options import Adducts, BundleName, Device, Libraries, Ppm, References
+from molvis_retrieval.commands.options import Adducts, BundleName, Device, Libraries, Ppm, References, Standards
 
 if TYPE_CHECKING:
     from molvis_lcms.records import FeatureTable
@@ -36,6 +36,7 @@ def annotate(
     top: Annotated[int, typer.Option(help="Number of candidates kept for each feature.")] = 10,
     rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers, such as explained peaks.")] = True,
     references: References = None,
+    standards: Standards = None,
     device: Device = None,
 ) -> None:
     """Annotate LC-MS/MS runs: find their features, and rank candidate structures for each.
@@ -50,13 +51,18 @@ def annotate(
     """
     existing(*files, *(blank or ()), what="a run or a feature list")
     existing(*library, what="a file of structures or an index")
-    make = "Make one with: molvis references build SPECTRA --out FOLDER"
-    spectra = [folder_of("references", name, make=make) for name in references or ()]
+    existing(standards, what="a table of standards: name, smiles, rt_min")
     output.resumes()
     from molvis_files.locking import sole_writer
     from molvis_retrieval.annotation import annotate as search
     from molvis_retrieval.annotation import annotated, begin
-    from molvis_retrieval.commands.identify import NOTHING_SEARCHED, open_bundle, open_libraries
+    from molvis_retrieval.commands.identify import (
+        NOTHING_SEARCHED,
+        open_bundle,
+        open_libraries,
+        read_retention,
+        reference_folders,
+    )
 
     options = {
         "ppm": ppm,
@@ -64,15 +70,18 @@ def annotate(
         "top": top,
         "rerank": rerank,
     }
+    spectra = reference_folders(references)
     opened = open_bundle(bundle, spectra)
     finding = {"blank_ratio": blank_ratio, "ms1_ppm": ms1_ppm, "seconds": seconds}
-    settings = _settings(files, blank or (), library, spectra, opened.path, finding | options)
+    read = [*spectra, *([standards] if standards else [])]
+    settings = _settings(files, blank or (), library, read, opened.path, finding | options)
+    retention = read_retention(standards)
     with sole_writer(out):
         begin(out, settings)
         table = _features(out, files, blank or (), ms1_ppm, seconds, blank_ratio)
         index = open_libraries(library, opened, len(table) > 250, device)
         with output.progress("annotating") as show:
-            search(opened, index, table, out, options=options | {"device": device}, progress=show)
+            search(opened, index, table, out, options=options | {"device": device}, retention=retention, progress=show)
         _write(out, table, settings, files)
     for line in table.notes:
         output.note(line)

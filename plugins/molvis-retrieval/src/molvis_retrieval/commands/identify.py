@@ -24,10 +24,12 @@ from molvis_retrieval.commands.options import (
     Reader,
     Reference,
     References,
+    Standards,
 )
 
 if TYPE_CHECKING:
     from molvis_core.records import Measurement
+    from molvis_lcms.retention import Retention
     from molvis_retrieval.bundle import Bundle, Calibration
     from molvis_retrieval.index import Index
     from molvis_retrieval.results import Identification
@@ -71,6 +73,7 @@ def identify(
     html: Annotated[Path | None, typer.Option(help="Write a report as an HTML page.")] = None,
     reference: Reference = None,
     references: References = None,
+    standards: Standards = None,
     full: Annotated[bool, typer.Option("--full", help="Print all candidates, however many queries there are.")] = False,
     device: Device = None,
 ) -> None:
@@ -84,11 +87,10 @@ def identify(
 
     Exit status 0: at least one query was searched. 3: none was, for want of spectra, of their masses or of candidates.
     """
-    _check_paths(files or (), [*(msms or ()), *(ir or ())], library, reference, (csv, html, json_file))
-    make = "Make one with: molvis references build SPECTRA --out FOLDER"
-    spectra = [folder_of("references", name, make=make) for name in references or ()]
+    _check_paths(files or (), [*(msms or ()), *(ir or ())], library, reference, standards, (csv, html, json_file))
     from molvis_retrieval.candidates import looks_everywhere
     from molvis_retrieval.identification import identify as search
+    from molvis_retrieval.retention import with_retention
 
     parts = _measurement_files(msms or (), ir or (), also or ())
     if bool(files) == bool(parts or ccs):
@@ -96,7 +98,7 @@ def identify(
             "name either files of many unknowns (molvis identify a.mgf), or the measurements of one unknown "
             "(molvis identify --msms a.mgf --ir b.jdx --ccs 145.2)"
         )
-    opened = open_bundle(bundle, spectra)
+    opened = open_bundle(bundle, reference_folders(references))
     queries, problems = _read_all(files, modality, reader) if files else _read_one(parts, ccs or (), adduct)
     everywhere = looks_everywhere(queries, candidates=candidates, ppm=ppm, known=bool(mass or formula))
     index = open_libraries(library, opened, everywhere, device)
@@ -106,7 +108,7 @@ def identify(
             adducts=_listed(adducts), top=top, rerank=rerank, consensus=consensus, classes=classes, device=device,
             progress=show,
         )  # fmt: skip
-    found = [*ranked, *problems]
+    found = [*with_retention(ranked, read_retention(standards)), *problems]
     _write_tables(found, csv, json_file)
     if html:
         scope = _scope_words(candidates, ppm, mass, formula)
@@ -124,6 +126,7 @@ def _check_paths(
     parts: Sequence[Path],
     library: Sequence[Path],
     reference: Path | None,
+    standards: Path | None,
     written: Sequence[Path | None],
 ) -> None:
     """Raise an error for what is not there, cannot be written, or was taken for the value of --json."""
@@ -132,6 +135,7 @@ def _check_paths(
     existing(*files, *parts, what="a file of spectra")
     existing(*library, what="a file of structures or an index")
     existing(reference, what="a file of spectra of known structures")
+    existing(standards, what="a table of standards: name, smiles, rt_min")
     writable(*written)
 
 
@@ -239,6 +243,23 @@ def _show(found: Sequence[Identification], full: bool) -> None:
         show_found(found, full=full)
     if all(one.problem for one in found):
         raise typer.Exit(NOTHING_SEARCHED)
+
+
+def reference_folders(names: Sequence[Path] | None) -> list[Path]:
+    """The folders of reference spectra that paths or names of what ships mean."""
+    make = "Make one with: molvis references build SPECTRA --out FOLDER"
+    return [folder_of("references", name, make=make) for name in names or ()]
+
+
+def read_retention(standards: Path | None) -> Retention | None:
+    """Times of a column, learned from a table of standards; None where there is none."""
+    if standards is None:
+        return None
+    from molvis_lcms.retention import Retention, read_standards
+
+    known = Retention.of(read_standards(standards))
+    output.note(f"retention: {len(known.standards)} standards, each predicted from the others to {known.error:.2f} min")
+    return known
 
 
 def open_library(path: Path, bundle: Bundle, whole: bool = True, device: str | None = None) -> Index:

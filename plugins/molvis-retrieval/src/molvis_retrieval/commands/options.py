@@ -47,3 +47,7 @@ References = Annotated[
         "Several; for a bundle with a scorer that uses some.",
     ),
 ]
+Standards = Annotated[
+    Path | None,
+    typer.Option(help="Table of standards (name, smiles, rt_min): retention times become evidence, learned from them."),
+]
