@@ -17,6 +17,9 @@ compound whose formula is not among those listed counts as missed. Conditions:
 - `adduct unknown`: only the polarity is given; formula and adduct must both be right.
 - `known`: as `fragments`, with the formulas of a library of 402,502 structures made likelier.
 
+With `--peer`, the Python of an environment that has TidyMS, that program ranks formulas by the same simulated
+isotope patterns: of compounds of C, H, N, O, P and S alone, (de)protonated, under 500 Da, which both programs are told.
+
 `noise`, `decoy` and `adduct unknown` are tried on a part of the compounds.
 """
 
@@ -25,6 +28,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -40,7 +45,7 @@ from molvis_core.records import PeakList
 from molvis_formula.elements import MASSES, UNIT, counts_of, hill
 from molvis_formula.ions import ion_atoms
 from molvis_formula.isotopes import isotope_patterns
-from molvis_formula.ranking import KNOWN_WEIGHT, FormulaCandidate, formulas
+from molvis_formula.ranking import KNOWN_WEIGHT, FormulaCandidate, FormulaSettings, formulas
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("MOLVIS_DATA", ROOT.parent / "shared" / "data"))
@@ -189,16 +194,64 @@ def row_of(query: Query, found: list[FormulaCandidate], weight: Mapping[str, flo
     }
 
 
+def against(python: Path, queries: list[Query], seed: int, most: int = 120) -> dict[str, Any]:
+    """TidyMS and molvis on the same isotope patterns, without fragments."""
+    rng = np.random.default_rng(seed)
+    plain = [
+        query
+        for query in queries
+        if query.counts is not None and not query.counts[6:].any() and query.mass < 500
+        and query.spectrum.adduct in ("[M+H]+", "[M-H]-")
+    ]  # fmt: skip
+    chosen = [plain[int(i)] for i in rng.permutation(len(plain))[:most]]
+    patterns = [pattern(query, rng) for query in chosen]
+    asked = []
+    for query, peaks in zip(chosen, patterns, strict=True):
+        assert peaks is not None
+        mass = peaks.mz - parse_adduct(query.spectrum.adduct or "").shift
+        height = peaks.intensity.astype(float)
+        asked.append({"mass": mass.tolist(), "share": (height / height.sum()).tolist(), "ppm": 10.0})
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = Path(folder) / "queries.json", Path(folder) / "answers.json"
+        source.write_text(json.dumps(asked), encoding="utf-8")
+        subprocess.run([python, Path(__file__).with_name("formula_peer.py"), source, out], check=True)
+        theirs = json.loads(out.read_text(encoding="utf-8"))
+    began, ours = time.process_time(), []
+    for query, peaks in zip(chosen, patterns, strict=True):
+        own = query.spectrum
+        empty = replace(own, mz=np.zeros(0), intensity=np.zeros(0))
+        found = formulas(empty, isotope_pattern=peaks, settings=FormulaSettings(elements="CHNOPS"))
+        ours.append(row_of(query, found)["rank"])
+    seconds = time.process_time() - began
+    their_ranks = []
+    for query, answer in zip(chosen, theirs["answers"], strict=True):
+        names = [hill(counts_of({e: n for e, n in row.items() if n})) for row in answer["formulas"]]
+        their_ranks.append(names.index(query.formula) + 1 if query.formula in names else 0)
+    mine, other = np.array(ours), np.array(their_ranks)
+    return {
+        "molvis": {"first": share(mine == 1), "three": share((mine > 0) & (mine < 4)), "cpu_seconds": seconds},
+        "TidyMS": {
+            "first": share(other == 1), "three": share((other > 0) & (other < 4)), "cpu_seconds": theirs["seconds"],
+        },
+    }  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fold", choices=("val", "test"), default="val")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", default=None, help="conditions; all by default")
+    parser.add_argument("--peer", type=Path, help="Python of an environment with TidyMS: compare, and nothing else")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "formula.json")
     arguments = parser.parse_args()
     queries = draw(arguments.fold, arguments.seed)
     names = arguments.only or ["fragments", "isotopes", "isotopes alone", "mass alone", *FEW]
     done: dict[str, Any] = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
+    if arguments.peer:
+        done["peer"] = against(arguments.peer, queries, arguments.seed)
+        arguments.out.write_text(json.dumps(done, indent=1) + "\n", encoding="utf-8")
+        print(json.dumps(done["peer"]))
+        return
     library = set(pd.read_parquet(DATA / "structures.parquet", columns=["formula"]).formula)
     weight = dict.fromkeys(library, KNOWN_WEIGHT)
     for name in names:

@@ -1,4 +1,4 @@
-"""Write the tables of docs (results, losses, choosing, nmr-results) from benchmarks/results.
+"""Write the tables of docs (results, losses, choosing, formula, nmr-results) from benchmarks/results.
 
     python benchmarks/tables.py
 
@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from formula_table import formula, formula_groups
 from massbank_tables import TABLES as MASSBANK
 from msms_peers_table import peers
 
@@ -438,6 +439,8 @@ TABLES = {
     "library-search": library_search,
     "reference-votes": reference_votes,
     "peers": peers,
+    "formula": formula,
+    "formula-groups": formula_groups,
     "nmr-table4": nmr_table4,
     "nmr-proline": nmr_proline,
     "nmr-modes": nmr_modes,
@@ -454,7 +457,7 @@ TABLES = {
 
 
 def main() -> None:
-    for page in ("results.md", "losses.md", "choosing.md", "nmr/results.md"):
+    for page in ("results.md", "losses.md", "choosing.md", "formula.md", "nmr/results.md"):
         file = ROOT / "docs" / page
         text = file.read_text(encoding="utf-8")
         for name, make in TABLES.items():

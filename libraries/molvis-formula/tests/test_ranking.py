@@ -11,10 +11,12 @@ from molvis_core.chemistry.adducts import ion_mz, parse_adduct
 from molvis_core.chemistry.formula import ELECTRON_MASS, formula_mass, parse_formula
 from molvis_core.errors import AdductError, ConfigError, ReadError
 from molvis_core.records import PeakList
+from molvis_formula.decomposition import FormulaError
 from molvis_formula.elements import counts_of, hill
 from molvis_formula.ions import ion_atoms
 from molvis_formula.isotopes import isotope_patterns
 from molvis_formula.ranking import FormulaSettings, formulas
+from molvis_formula.rules import VALENCE
 from molvis_formula.score import load_score
 
 MASS = formula_mass("C15H10O6")
@@ -65,6 +67,14 @@ def test_adducts_can_be_given_with_their_probabilities() -> None:
         return sum(c.probability for c in found if c.adduct == "[M+NH4]+")
 
     assert share(100.0) > share(1.0) > share(0.01)
+
+
+def test_of_several_adducts_one_that_is_heavier_than_the_ion_is_left_out() -> None:
+    water = ion_mz(formula_mass("H2O"), "[M+H]+")
+    found = formulas(precursor_mz=water, adduct={"[M+H]+": 1.0, "[M+K]+": 1.0}, settings=FormulaSettings(rules=VALENCE))
+    assert {c.adduct for c in found} == {"[M+H]+"}
+    with pytest.raises(FormulaError, match="too small"):
+        formulas(precursor_mz=water, adduct="[M+K]+")
 
 
 def test_an_isotope_pattern_tells_chlorine_from_none() -> None:

@@ -26,7 +26,7 @@ from molvis_formula.ions import ion_atoms
 from molvis_formula.kernels import decompose
 from molvis_formula.rules import COMMON, Rules
 
-MOST = 5_000_000
+MOST = 1_000_000
 """Formulas of one mass, beyond which there is no point in going on."""
 
 

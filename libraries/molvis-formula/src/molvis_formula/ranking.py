@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -20,6 +21,8 @@ from molvis_formula.ions import IonAtoms, ion_atoms
 from molvis_formula.isotopes import IsotopeErrors, isotope_evidence, isotope_patterns, measured_pattern
 from molvis_formula.rules import COMMON, Rules
 from molvis_formula.score import Score, load_score
+
+log = logging.getLogger("molvis")
 
 LOOKED_AT = 600
 """Candidates of an adduct whose peaks are looked at: the likeliest by mass, composition and isotope pattern. The others
@@ -114,6 +117,9 @@ def formulas(
         settings: tolerances, elements, rules and priors.
         score: learned weights; the shipped ones by default.
 
+    Of several adducts, one that no formulas can be listed for, as they are too many or the ion is too light, is left
+    out and logged.
+
     Raises:
         AdductError: an adduct cannot be read, or none fits the polarity.
         ConfigError: there is no precursor, or elements cannot be read.
@@ -132,8 +138,9 @@ def formulas(
         try:
             one = _listed(name, mz, spectrum, isotope_pattern, settings, score)
         except (AdductError, FormulaError) as error:
-            if len(shares) == 1 or "more than" in str(error):
+            if len(shares) == 1:
                 raise
+            log.info("%s at m/z %.4f is left out: %s", name, mz, error)
             refused.append(error)
             continue
         if len(one.counts):
