@@ -38,7 +38,7 @@ def retrieval() -> list[str]:
         "| candidates | method | averaged over | hit@1 | hit@5 | hit@20 | MRR |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for f in figures("massbank.json"):
+    for f in [*figures("massbank.json"), *figures("massbank-all.json")]:
         if f["group"]:
             continue
         cells = [estimate(f["estimates"][k]) for k in ("hit1", "hit5", "hit20")]
