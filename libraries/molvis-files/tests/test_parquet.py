@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from molvis_core.errors import ReadError
-from molvis_files.parquet import Kind, column_names, read_batches
+from molvis_files.parquet import Kind, column_names, parquet_columns, read_batches
 
 KINDS: dict[str, Kind] = {"t": "text", "l": "label", "n": "number", "f": "flag", "v": "numbers"}
 GOOD = {"t": ["a", None], "l": [1, None], "n": [0.5, None], "f": [True, None], "v": [[1.0, 2.0], None], "other": [1, 2]}
@@ -79,3 +80,14 @@ def test_text_that_is_no_utf_8_is_damage(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"abcdefgh", b"\xff" * 8))
     with pytest.raises(ReadError, match="damaged"):
         list(read_batches(path, KINDS))
+
+
+def test_whether_a_file_is_a_table_is_known_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, other = _write(tmp_path / "a.parquet"), tmp_path / "a.txt"
+    other.write_text("1 2\n", encoding="utf-8")
+    assert parquet_columns(table) == set(column_names(table))
+    for name in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert parquet_columns(other) == parquet_columns(tmp_path) == parquet_columns(tmp_path / "none") == set()
+    with pytest.raises(ReadError, match="pip install 'molvis-files"):
+        parquet_columns(table)

@@ -403,6 +403,7 @@ class TestTable(TestNmrml):
 
 
 def _table(path: Path, rows: list[np.ndarray]) -> Path:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed, which Parquet needs")
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -79,6 +79,7 @@ def test_a_fid_and_a_spectrum_of_one_sample_in_other_formats_agree():
 
 @with_data
 def test_varian_agrees_with_what_others_made_of_the_same_fid():
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed, which Parquet needs")
     ours = read_spectrum(RAW / "varian" / "Proline-Varian-MIPT-499.8MHz.fid")
     theirs = read_spectrum(DATA / "spectra.parquet", "mipt:Proline-Varian-MIPT-499.8MHz")
     where = (ours.x > 1.8) & (ours.x < 4.2)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from molvis_core.errors import ReadError
-from molvis_files.opening import DAMAGE, read_bytes
+from molvis_files.opening import DAMAGE, open_bytes, read_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +18,9 @@ _WORDS: dict[Kind, str] = {
     "text": "text", "label": "text or numbers", "number": "numbers", "flag": "true or false",
     "numbers": "lists of numbers",
 }  # fmt: skip
+
+
+_MAGIC = b"PAR1"
 
 
 def column_names(path: Path) -> list[str]:
@@ -97,10 +100,23 @@ def _fits(found: Any, kind: Kind) -> bool:
 
 
 def parquet_columns(path: Path) -> frozenset[str]:
-    """Names of the columns of a Parquet table, gzip or not; none where the file is no such table."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """Names of the columns of a Parquet table, gzip or not; none where the file is no such table.
 
+    Raises:
+        ReadError: it is one, and pyarrow is not installed.
+    """
+    # Every file that a reader of tables may claim comes by here: pyarrow is imported for a table alone.
+    try:
+        with open_bytes(path) as start:
+            if start.read(len(_MAGIC)) != _MAGIC:
+                return frozenset()
+    except (ReadError, *DAMAGE):
+        return frozenset()
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise ReadError(path, "Parquet is read with pyarrow: pip install 'molvis-files[parquet]'") from error
     try:
         with pq.ParquetFile(io.BytesIO(read_bytes(path)) if path.name.lower().endswith(".gz") else path) as file:
             return frozenset(file.schema_arrow.names)
