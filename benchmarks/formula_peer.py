@@ -31,7 +31,7 @@ def main() -> None:
         mass = np.array(query["mass"])
         scorer.score(mass, np.array(query["share"]), mass[0] * query["ppm"] * 1e-6)
         counts, elements, _ = scorer.get_top_results(None)
-        names = [getattr(e, "symbol", str(e)) for e in elements]
+        names = [str(e).lstrip("0123456789") for e in elements]
         ranked = [dict(zip(names, row, strict=True)) for row in counts[::-1].tolist()]
         answers.append({"formulas": ranked[:20], "listed": len(counts)})
     out.write_text(json.dumps({"seconds": time.process_time() - began, "answers": answers}), encoding="utf-8")

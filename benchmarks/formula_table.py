@@ -56,3 +56,12 @@ def formula_groups() -> list[str]:
                 cells = [span(found[name][kind][group]) for name in names]
                 lines.append(f"| {label.format(group)} | {first['n']} | {' | '.join(cells)} |")
     return lines
+
+
+def formula_peer() -> list[str]:
+    """molvis and TidyMS on the same isotope patterns."""
+    found = json.loads(RESULT.read_text(encoding="utf-8"))["peer"]
+    lines = ["| isotope pattern alone, by | compounds | first | in the first three |", "| --- | --- | --- | --- |"]
+    for name, one in found.items():
+        lines.append(f"| {name} | {one['first']['n']} | {span(one['first'])} | {span(one['three'])} |")
+    return lines

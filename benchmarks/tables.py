@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from formula_table import formula, formula_groups
+from formula_table import formula, formula_groups, formula_peer
 from massbank_tables import TABLES as MASSBANK
 from msms_peers_table import peers
 
@@ -441,6 +441,7 @@ TABLES = {
     "peers": peers,
     "formula": formula,
     "formula-groups": formula_groups,
+    "formula-peer": formula_peer,
     "nmr-table4": nmr_table4,
     "nmr-proline": nmr_proline,
     "nmr-modes": nmr_modes,

@@ -112,7 +112,7 @@ def formulas(
         precursor_mz: of the ion, instead of the spectrum's.
         adduct: of the ion; or several with how probable each is before anything is looked at. Without it the
             spectrum's, or else the usual adducts of its polarity (`molvis_core.chemistry.adducts.likely_adducts`): all
-            their formulas compete with each other.
+            their formulas are in one list, those of each adduct with its probability in all.
         isotope_pattern: peaks of an MS1 spectrum around the ion; others are left out.
         settings: tolerances, elements, rules and priors.
         score: learned weights; the shipped ones by default.
@@ -144,7 +144,9 @@ def formulas(
             refused.append(error)
             continue
         if len(one.counts):
-            one.logits[:] += np.log(share)
+            # The networks learned lists of one adduct each: nothing fixes the level of one adduct's logits against
+            # another's, so that each adduct's formulas share what the adduct had before.
+            one.logits[:] += np.log(share) - np.logaddexp.reduce(one.logits)
             listed.append(one)
     if refused and not listed and len(refused) == len(shares):
         raise refused[0]
