@@ -1,4 +1,4 @@
-"""Substructures that molecules break into, and the peaks that they explain."""
+"""Sum formulas of unknown ions: which a mass allows, and which the isotope pattern and the fragments speak for."""
 
 from __future__ import annotations
 
