@@ -53,7 +53,7 @@ def _commands() -> list[Component]:
             kind="command",
             name="flux-fit",
             target="molvis_flux.commands.fit:fit",
-            summary="Fluxes from labelling data, with intervals and their identifiability.",
+            summary="Fluxes from labelling data, with intervals and identifiability.",
         ),
         Component(
             kind="command",

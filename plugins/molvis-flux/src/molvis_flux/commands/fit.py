@@ -26,7 +26,7 @@ def fit(
     seed: Annotated[int, typer.Option(help="Seed of the starts and the draws.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for tables, figures and a report.")] = None,
 ) -> None:
-    """Fluxes of a network from its labelling data, with intervals and their identifiability."""
+    """Fluxes of a network from its labelling data, with intervals and identifiability."""
     existing(network, what="a network")
     from molvis_flux.fit.multistart import fit as run
     from molvis_flux.fit.parsimonious import parsimonious as least
