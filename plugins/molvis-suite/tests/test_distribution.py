@@ -18,6 +18,7 @@ def test_it_requires_every_distribution_of_the_project_and_nothing_else() -> Non
         "molvis-ei",
         "molvis-files",
         "molvis-flux",
+        "molvis-formula",
         "molvis-fragmentation",
         "molvis-ir",
         "molvis-lcms",
