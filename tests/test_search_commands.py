@@ -183,9 +183,12 @@ def test_what_cannot_be_is_one_clear_line(line: str, message: str, capsys: pytes
 def test_a_file_of_structures_is_a_library_for_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     Path("alcohols.smi").write_text("\n".join(s.smiles for s in barcode.STRUCTURES), encoding="utf-8")
     assert run("identify unknown.codes --bundle bundle --library alcohols.smi --json") == 0
-    by_file = [q["candidates"] for q in json.loads(capsys.readouterr().out)]
+    by_file = [c for q in json.loads(capsys.readouterr().out) for c in q["candidates"]]
+    assert {tuple(c.pop("sources")) for c in by_file} == {("alcohols.smi",)}
     assert run("identify unknown.codes --bundle bundle --library index --json") == 0
-    assert by_file == [q["candidates"] for q in json.loads(capsys.readouterr().out)]
+    by_index = [c for q in json.loads(capsys.readouterr().out) for c in q["candidates"]]
+    assert {tuple(c.pop("sources")) for c in by_index} == {()}  # made of structures of no file
+    assert by_file == by_index
     assert run("calibrate bundle data --library alcohols.smi --out copy") == 0
     assert run("evaluate bundle copy data --library alcohols.smi --scope mass") == 0
     assert len(list(Path("alcohols.smi.index").iterdir())) == 1  # the copy embeds as the bundle does
