@@ -261,9 +261,3 @@ def _problems_of_scan(document: MzTab, row: Row, reference: str) -> Iterator[str
     form = re.search(r"MS:\d+", document.metadata.get(f"{run}-id_format", ""))
     if form and (pattern := _SCANS.get(form.group())) and not pattern.fullmatch(scan):
         yield f"line {row.line}: spectra_ref is {reference!r}, but scans of {run} are called as {form.group()} has it"
-
-
-def sections(document: MzTab) -> Sequence[tuple[str, Section]]:
-    """The sections that there are, by the letters that begin their rows."""
-    named = zip(_ROWS, (document.small_molecules, document.features, document.evidence), strict=True)
-    return [(letters, section) for letters, section in named if section is not None]
