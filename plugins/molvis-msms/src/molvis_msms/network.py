@@ -180,19 +180,16 @@ def _edges(spectra: Sequence[PeakList], linking: Linking, progress: Progress | N
         return ()
     index = _in_memory(spectra)
     near: list[dict[int, tuple[float, int]]] = []
-    for done, spectrum in enumerate(spectra, start=1):
+    for place, spectrum in enumerate(spectra):
         # One more, for a spectrum is most like itself.
         found = index.search(
             spectrum, linking.similarity, top=linking.top + 1, least=linking.least, matched=linking.matched
         )
-        rows = [
-            (int(row), float(score), int(count))
-            for row, score, count in zip(found.rows, found.scores, found.matched, strict=True)
-            if row != done - 1
-        ]
-        near.append({row: (score, count) for row, score, count in rows[: linking.top]})
+        values = zip(found.rows.tolist(), found.scores.tolist(), found.matched.tolist(), strict=True)
+        others = [(row, score, count) for row, score, count in values if row != place]
+        near.append({row: (score, count) for row, score, count in others[: linking.top]})
         if progress:
-            progress(done, len(spectra))
+            progress(place + 1, len(spectra))
     return tuple(
         Edge(here, there, *found[there])
         for here, found in enumerate(near)
