@@ -16,6 +16,8 @@ from molvis_retrieval import annotation
 
 pytestmark = pytest.mark.full
 
+CAFFEINE_PEAKS = ((69.0447, 0.1), (83.0604, 0.1), (110.0713, 0.3), (123.0427, 0.1), (138.0662, 1.0), (163.0614, 0.1))
+"""Of these m/z; the intensities are made up."""
 CAFFEINE, THEOPHYLLINE, PROLINE = "Cn1c(=O)c2c(ncn2C)n(C)c1=O", "Cn1c(=O)c2[nH]cnc2n(C)c1=O", "OC(=O)C1CCCN1"
 OUTPUTS = ("annotations.csv", "annotations.mztab", "report.html", "features.mgf", "features_quant.csv")
 
@@ -30,9 +32,9 @@ def run(*arguments: object) -> int:
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("annotate")
     molecules = [
-        # Peaks of caffeine as MassBank has them; of the others whatever is at hand.
+        # Peaks of caffeine are at the m/z of MassBank's; of the others whatever is at hand.
         Eluting(
-            structure(CAFFEINE).exact_mass, 60.0, ((110.0713, 0.3), (138.0662, 1.0)), {"[M+H]+": 0.5, "[M+Na]+": 1.0},
+            structure(CAFFEINE).exact_mass, 60.0, CAFFEINE_PEAKS, {"[M+H]+": 0.5, "[M+Na]+": 1.0},
             selected=("[M+Na]+", "[M+H]+"),
         ),
         Eluting(structure(PROLINE).exact_mass, 30.0, ((70.0651, 1.0),)),
@@ -40,8 +42,13 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(folder / "run.mzML", made_run(molecules, length=90.0))
     text = f"name,smiles\ncaffeine,{CAFFEINE}\ntheophylline,{THEOPHYLLINE}\nproline,{PROLINE}\n"
     (folder / "library.csv").write_text(text, encoding="utf-8")
+    peaks = "\n".join(f"{mz} {height}" for mz, height in CAFFEINE_PEAKS)
+    (folder / "standards.mgf").write_text(
+        f"BEGIN IONS\nPEPMASS=195.0877\nADDUCT=[M+H]+\nSMILES={CAFFEINE}\nRTINSECONDS=63\n{peaks}\nEND IONS\n",
+        encoding="utf-8",
+    )
     files = (folder / "run.mzML", "--library", folder / "library.csv", "--out", folder / "whole")
-    assert run("annotate", *files, "--quiet") == 0
+    assert run("annotate", *files, "--standard-spectra", folder / "standards.mgf", "--quiet") == 0
     return folder
 
 
@@ -51,6 +58,11 @@ def test_each_feature_has_its_candidates_with_the_adduct_that_the_run_tells(work
     assert [rows[str(k), "1"]["name"] for k in (1, 2, 3)] == ["proline", "caffeine", "caffeine"]
     assert [rows[str(k), "1"]["adduct"] for k in (1, 2, 3)] == ["[M+H]+", "[M+H]+", "[M+Na]+"]
     assert rows["3", "1"]["adduct_evidence"].startswith("[M+H]+ at 195.08")
+    assert rows["2", "1"]["level"] == "1"
+    assert rows["2", "1"]["level_evidence"].startswith("your standard: cosine 0.9")
+    assert rows["2", "1"]["level_evidence"].endswith("6 peaks, retention time -0.05 min")
+    assert rows["3", "1"]["level"] not in ("1", "2a")  # the standard is another ion of it
+    assert rows["2", "1"]["sources"] == "library.csv"
     assert rows["2", "1"]["group"] == rows["3", "1"]["group"] == "1"
     told = json.loads((workplace / "whole" / "annotations.json").read_text(encoding="utf-8"))
     assert "ion" in " ".join(told["features"][2]["candidates"][0]["evidence"]) or told["features"][2]["adducts"]
@@ -81,8 +93,9 @@ def test_a_run_that_is_interrupted_goes_on_and_gives_the_same(workplace: Path, m
 
 
 def test_other_settings_do_not_mix_with_what_is_there(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    standards = ("--standard-spectra", workplace / "standards.mgf")
     command = ("annotate", workplace / "run.mzML", "--library", workplace / "library.csv", "--out", workplace / "whole")
-    assert run(*command, "--ppm", "5") == 1
+    assert run(*command, *standards, "--ppm", "5") == 1
     assert "other settings (ppm differ)" in capsys.readouterr().err
 
 

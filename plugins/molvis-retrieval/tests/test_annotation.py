@@ -48,26 +48,9 @@ def found(*shares: float, among: float | None = 1.0, formulas: tuple[str, ...] =
     return Identification("x", candidates=candidates, n_candidates=len(shares), probability_among=among)
 
 
-@pytest.mark.parametrize(
-    ("one", "level"),
-    [
-        (found(0.95, 0.05), "2b"),
-        (found(0.6, 0.4), "3"),
-        (found(0.95, 0.05, among=0.7), "3"),
-        (found(0.95, 0.05, among=None), "3"),
-        (found(0.6, 0.4, among=0.4), "5"),
-        (found(among=None), "5"),
-        (Identification("x", problem="no peaks"), "5"),
-    ],
-)
-def test_a_level_follows_from_probabilities(one: Identification, level: str) -> None:
-    assert confidence_level(one, has_spectrum=True)[0] == level
-    assert confidence_level(one, has_spectrum=False) == ("5", "no MS/MS")
-
-
 def kept(one: Identification) -> dict[str, Any]:
     (told,) = to_json([one])
-    level, evidence = confidence_level(one, has_spectrum=True)
+    level, evidence = confidence_level(one)
     return {"feature": "7", "level": level, "level_evidence": evidence, **told}
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from molvis_core.chemistry.structures import structure
-from molvis_core.errors import ReadError
-from molvis_core.records import Measurement, PeakList
-from molvis_retrieval.references import Match, confidence, from_measurements, match, read_references
+from molvis_core.errors import ConfigError, ReadError
+from molvis_core.records import Measurement, Origin, PeakList
+from molvis_retrieval.levels import Known, best_known, confidence_level
+from molvis_retrieval.references import Match, from_measurements, match, read_own_standards, read_references
 from molvis_retrieval.results import Candidate, Identification
 
 ETHANOL = structure("CCO")
@@ -64,15 +65,49 @@ def test_references_are_read_from_a_file_that_names_structures(tmp_path: Path, m
         read_references(tmp_path)
 
 
-def test_the_level_of_confidence_follows_from_what_is_known() -> None:
-    found = Identification("q", mass=46.0, candidates=(Candidate(1, ETHANOL, 1.0, 0.9),))
-    agrees = Match(np.zeros((6, 2), dtype=np.int64), 0.9)
-    assert confidence(found)[0] == "3"
-    assert confidence(found, agrees)[0] == "2a"
-    assert confidence(Identification("q", mass=46.0, problem="no candidate"))[0] == "5"
-    assert confidence(Identification("q", problem="no mass"))[0] == "-"
-    unlikely = Identification("q", mass=46.0, candidates=found.candidates, probability_among=0.2)
-    assert confidence(unlikely)[0] == "5"
-    assert confidence(unlikely, agrees)[0] == "2a"
-    # Below even odds, and yet not called unlikely: what the report says beside it and the level agree.
-    assert confidence(replace(unlikely, probability_among=0.42))[0] == "3"
+AGREES = Match(np.zeros((6, 2), dtype=np.int64), 0.9)
+FOUND = Identification("q", mass=46.0, candidates=(Candidate(1, ETHANOL, 1.0, 0.9),), probability_among=0.6)
+
+
+@pytest.mark.parametrize(
+    ("one", "known", "level"),
+    [
+        (FOUND, None, "3"),
+        (FOUND, Known(AGREES), "2a"),
+        (replace(FOUND, probability_among=0.2), Known(AGREES), "2a"),
+        (FOUND, Known(Match(np.zeros((5, 2), dtype=np.int64), 0.9)), "3"),
+        (FOUND, Known(AGREES, 0.1, 0.2), "1"),
+        (FOUND, Known(AGREES, -0.3, 0.2), "2a"),  # the standard leaves the column at another time
+        (replace(FOUND, probability_among=0.995, candidates=(Candidate(1, ETHANOL, 1.0, 0.99),)), None, "2b"),
+        (replace(FOUND, probability_among=None), None, "3"),
+        (replace(FOUND, probability_among=0.4), None, "5"),
+        (replace(FOUND, probability_among=0.4, formulas={"C2H6O": 0.95}), None, "4"),
+        (Identification("q", problem="no candidate", precursor_mz=47.0, formulas={"C2H6O": 0.95}), None, "4"),
+        (Identification("q", problem="no candidate", mass=46.0), Known(AGREES), "5"),
+        (Identification("q", problem="no mass"), None, "-"),
+    ],
+)
+def test_the_level_of_confidence_follows_from_what_is_known(
+    one: Identification, known: Known | None, level: str
+) -> None:
+    assert confidence_level(one, known)[0] == level
+
+
+def test_a_standard_of_ones_own_goes_before_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    peaks = [50.0, 55.0, 60.0, 65.0, 70.0, 75.0]
+    asked = replace(FOUND, records=(spectrum(peaks, energy=20),), origin=Origin(rt_min=3.1))
+    mine = Measurement(spectrum(peaks, energy=40), ETHANOL, "msms", origin=Origin(rt_min=3.0))
+    monkeypatch.setattr("molvis_retrieval.queries.read_queries", lambda path: ([mine], []))
+    standards = read_own_standards(tmp_path)
+    library = from_measurements([mine])
+    assert confidence_level(asked, best_known(asked, [library]))[0] == "2a"
+    level, why = confidence_level(asked, best_known(asked, [library], standards))
+    assert (level, why) == ("1", "your standard: cosine 1.00, 6 peaks, retention time +0.10 min")
+    other = replace(asked, records=(spectrum(peaks, "[M+Na]+"),))
+    assert best_known(other, [library], standards) is None
+    assert best_known(replace(asked, candidates=()), [library], standards) is None
+    monkeypatch.setattr("molvis_retrieval.queries.read_queries", lambda path: ([replace(mine, origin=Origin())], []))
+    with pytest.raises(ReadError, match="its adduct and its retention time"):
+        read_own_standards(tmp_path)
+    with pytest.raises(ConfigError, match="must be positive, got 0 min"):
+        read_own_standards(tmp_path, 0)

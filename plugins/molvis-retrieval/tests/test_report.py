@@ -157,8 +157,9 @@ def test_a_reference_spectrum_of_the_first_candidate_hangs_below(bundle: Bundle,
     assert html.count('class="paired" x1') == len(query.record)
     text = Page(html).text
     assert f"cosine 1.00 over {len(query.record)}" in text
-    assert "Confidence level 2a , probable structure, by a library spectrum" in text
-    assert "Confidence level 3 , tentative candidates" in text
+    assert "Confidence level 2a , probable structure, by a spectrum of it: library spectrum: cosine 1.00" in text
+    assert "Confidence level 3 , tentative candidates: " in text
+    assert "candidates; whether the truth is among them is not calibrated" in text
 
 
 def test_a_candidate_of_another_mass_differs_by_daltons(bundle: Bundle, index: Index) -> None:

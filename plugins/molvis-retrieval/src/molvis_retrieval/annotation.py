@@ -24,7 +24,8 @@ from molvis_lcms.retention import Retention
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.identification import identify
 from molvis_retrieval.index import Index
-from molvis_retrieval.levels import confidence_level
+from molvis_retrieval.levels import best_known, confidence_level
+from molvis_retrieval.references import OwnStandards, known_references
 from molvis_retrieval.results import Identification, to_json
 from molvis_retrieval.retention import with_retention
 
@@ -85,6 +86,7 @@ def annotate(
     *,
     options: Mapping[str, Any],
     retention: Retention | None = None,
+    standards: OwnStandards | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Identify every feature with MS/MS, and keep what was found in the folder, see `annotated`.
@@ -96,27 +98,30 @@ def annotate(
         folder: that `begin` was called with.
         options: further arguments of `molvis_retrieval.identification.identify`.
         retention: times of the column, learned from standards, as evidence.
+        standards: what the user measured of known compounds, for confidence levels.
         progress: called with the features done and in all.
     """
     parts = folder / _PARTS
     parts.mkdir(exist_ok=True)
     some = [f for f in table.features if f.spectra]
+    reference = known_references(bundle)
     for start in range(0, len(some), CHUNK):
         chunk, file = some[start : start + CHUNK], parts / f"{start // CHUNK + 1:05d}.json"
         if not file.is_file():
             made = [as_query(f) for f in chunk]
             found = identify(bundle, [q for q, _ in made], index, ions=[i for _, i in made], **options)
             found = with_retention(found, retention)
-            write_text(file, json.dumps([_kept(f, one) for f, one in zip(chunk, found, strict=True)]) + "\n")
+            levels = [confidence_level(x, best_known(x, [reference] if reference else (), standards)) for x in found]
+            kept = [_kept(f, x, level) for f, x, level in zip(chunk, found, levels, strict=True)]
+            write_text(file, json.dumps(kept) + "\n")
         if progress:
             progress(min(start + CHUNK, len(some)), len(some))
 
 
-def _kept(feature: Feature, one: Identification) -> dict[str, Any]:
+def _kept(feature: Feature, one: Identification, level: tuple[str, str]) -> dict[str, Any]:
     """An identification as plain values, with its feature and its confidence level."""
     (told,) = to_json([one])
-    level, evidence = confidence_level(one, has_spectrum=True)
-    return {"feature": feature.identifier, "level": level, "level_evidence": evidence, **told}
+    return {"feature": feature.identifier, "level": level[0], "level_evidence": level[1], **told}
 
 
 def annotated(folder: Path, table: FeatureTable) -> Iterator[tuple[Feature, dict[str, Any] | None]]:

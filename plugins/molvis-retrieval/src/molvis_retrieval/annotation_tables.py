@@ -22,7 +22,7 @@ COLUMNS: tuple[str, ...] = (
     "feature_id", "mz", "time_s", "start_s", "end_s", "ionmode", "charge", "group", "areas", "spectra", "level",
     "level_evidence", "probability_among", "none_of_these", "n_candidates", "rank", "adduct", "adduct_evidence",
     "formula", "name", "smiles", "inchikey14", "inchikey", "probability", "probability_joint", "mass_error_ppm",
-    "identifiers", "notes", "problem",
+    "identifiers", "notes", "problem", "sources",
 )  # fmt: skip
 """Of the table of annotations, in this order, whatever was found. A new one is added at the end."""
 
@@ -75,6 +75,7 @@ def _candidate(c: Mapping[str, Any], reasons: Mapping[str, str]) -> dict[str, An
         "probability_joint": c["probability_joint"],
         "mass_error_ppm": c["mass_error_ppm"],
         "identifiers": "; ".join(c.get("identifiers") or ()),
+        "sources": "; ".join(c.get("sources") or ()),
     }
 
 
@@ -118,7 +119,7 @@ def write_annotation_json(path: Path, found: Iterable[Found], settings: Mapping[
 
 _OF_CANDIDATES = (
     "rank", "adduct", "adduct_evidence", "formula", "name", "smiles", "inchikey14", "inchikey", "probability",
-    "probability_joint", "mass_error_ppm", "identifiers",
+    "probability_joint", "mass_error_ppm", "identifiers", "sources",
 )  # fmt: skip
 
 

@@ -1,21 +1,21 @@
-"""Reference spectra of known structures, to hold beside an unknown's, and how sure an identification then is."""
+"""Spectra of known structures to hold beside an unknown's: of a library, of a bundle, or of one's own standards."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int64
 
-from molvis_core.errors import ReadError
+from molvis_core.errors import ConfigError, ReadError
+from molvis_core.interfaces import UsesReferences
 from molvis_core.records import EiSpectrum, Measurement, PeakList, Structure
-from molvis_retrieval.presence import UNLIKELY
 
 if TYPE_CHECKING:
-    from molvis_retrieval.results import Identification
+    from molvis_retrieval.bundle import Bundle
 
 Spectrum = PeakList | EiSpectrum
 Reference = Callable[[Structure, Spectrum], Spectrum | None]
@@ -43,7 +43,7 @@ class Match:
         return self.cosine >= 0.7 and len(self.pairs) >= 6
 
 
-def match(one: PeakList, other: PeakList, *, ppm: float = 10.0, least: float = 0.005) -> Match:
+def match(one: Spectrum, other: Spectrum, *, ppm: float = 10.0, least: float = 0.005) -> Match:
     """Pair the peaks of two spectra, each at most once, highest products first.
 
     Args:
@@ -104,21 +104,60 @@ def read_references(path: Path | str) -> Reference:
     return from_measurements(good)
 
 
-def confidence(one: Identification, best: Match | None = None) -> tuple[str, str]:
-    """Level of an identification after Schymanski et al., and what it means.
+OWN_MINUTES = 0.2
+"""Retention times of a compound and of its standard, by one method, differ by less."""
 
-    Levels 1 and 2b want a standard or further experiments, level 4 a formula that nothing else fits: none is given
-    here.
 
-    Args:
-        one: the identification.
-        best: of its spectrum with a reference spectrum of the first candidate.
+@dataclass(frozen=True, eq=False, slots=True)
+class OwnStandards:
+    """Spectra of known compounds that the user measured, each with its retention time.
 
-    Reference: Environmental Science & Technology 48 (2014) 2097, doi:10.1021/es5002105
+    Attributes:
+        spectra: with retention times in minutes, by the first block of the compound's InChIKey.
+        minutes: that the times of a compound may differ.
     """
-    # A spectrum that agrees with that of a known structure is stronger evidence than the shape of the ranking.
-    if one.candidates and best is not None and best.agrees:
-        return "2a", "probable structure, by a library spectrum"
-    if not one.candidates or (one.probability_among is not None and one.probability_among < UNLIKELY):
-        return ("5", "exact mass of interest") if one.mass else ("-", "no mass is known")
-    return "3", "tentative candidates"
+
+    spectra: Mapping[str, Sequence[tuple[PeakList, float]]]
+    minutes: float = OWN_MINUTES
+
+    def of(self, structure: Structure, like: PeakList) -> list[tuple[PeakList, float]]:
+        """Spectra of a compound as the ion of another spectrum, with their times in minutes."""
+        return [
+            (spectrum, time)
+            for spectrum, time in self.spectra.get(structure.inchikey14, ())
+            if spectrum.adduct is not None and spectrum.adduct == like.adduct
+        ]
+
+
+def read_own_standards(path: Path | str, minutes: float = OWN_MINUTES) -> OwnStandards:
+    """Standards from a file of spectra that name structure, adduct and retention time.
+
+    Raises:
+        ConfigError: the tolerance is not positive.
+        ReadError: it cannot be read, or no spectrum in it names all three.
+    """
+    from molvis_retrieval.queries import read_queries
+
+    if not minutes > 0:
+        raise ConfigError(f"the tolerance of retention times must be positive, got {minutes:g} min")
+    known: dict[str, list[tuple[PeakList, float]]] = {}
+    for item in read_queries(path)[0]:
+        record, time = item.record, item.origin.rt_min
+        if item.structure is not None and isinstance(record, PeakList) and record.adduct and time is not None:
+            known.setdefault(item.structure.inchikey14, []).append((record, time))
+    if not known:
+        raise ReadError(Path(path), "no spectrum in it names its structure, its adduct and its retention time")
+    return OwnStandards(known, minutes)
+
+
+def known_references(bundle: Bundle | None) -> Reference | None:
+    """Spectra that a bundle's scorers know of a structure, where they support it; the first scorer's that knows one."""
+    using: list[Any] = [s for s in bundle.scorers.values() if isinstance(s, UsesReferences)] if bundle else []
+    if not using:
+        return None
+
+    def reference(structure: Structure, like: Spectrum) -> Spectrum | None:
+        known = (s.reference(structure, like) for s in using if isinstance(like, s.accepts))
+        return next((spectrum for spectrum in known if spectrum is not None), None)
+
+    return reference

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from molvis_core.errors import MolvisError
 from molvis_core.html import render_page
-from molvis_core.interfaces import Explains, UsesReferences
+from molvis_core.interfaces import Explains
 from molvis_core.progress import Progress
 from molvis_core.records import EiSpectrum, PeakList, Structure, Value
 from molvis_files.drawing import draw_structure, formula_html
 from molvis_files.spectrum_drawing import spectrum_style
 from molvis_retrieval.drawing import Picture, draw_record, with_substructures
+from molvis_retrieval.levels import MEANINGS, Known, best_known, confidence_level
 from molvis_retrieval.presence import UNLIKELY, words
-from molvis_retrieval.references import Reference, Spectrum, confidence
+from molvis_retrieval.references import OwnStandards, Reference, Spectrum, known_references
 from molvis_retrieval.results import Candidate, Identification, summary, write_file
 
 if TYPE_CHECKING:
@@ -62,12 +63,14 @@ class Section:
         pictures: of its spectra.
         rows: its best candidates.
         numbers: measured values that are no spectrum, in words.
+        known: what a spectrum of its first candidate says.
     """
 
     found: Identification
     pictures: tuple[Picture, ...] = field(default=(), repr=False)
     rows: tuple[Row, ...] = field(default=(), repr=False)
     numbers: tuple[str, ...] = ()
+    known: Known | None = None
 
     @property
     def words(self) -> list[str]:
@@ -95,8 +98,9 @@ class Section:
 
     @property
     def confidence(self) -> tuple[str, str]:
-        """Level and its meaning; see `molvis_retrieval.references.confidence`."""
-        return confidence(self.found, next((p.mirrored for p in self.pictures if p.mirrored is not None), None))
+        """Level and why; see `molvis_retrieval.levels.confidence_level`."""
+        level, why = confidence_level(self.found, self.known)
+        return level, f"{MEANINGS[level]}: {why}"
 
     @property
     def undrawn(self) -> int:
@@ -114,6 +118,7 @@ def write_report(
     title: str = "Identification report",
     shown: int = 10,
     reference: Reference | None = None,
+    standards: OwnStandards | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Write `render_report`, whole or not at all.
@@ -123,7 +128,7 @@ def write_report(
     """
     text = render_report(
         found, bundle=bundle, index=index, settings=settings, title=title, shown=shown, reference=reference,
-        progress=progress,
+        standards=standards, progress=progress,
     )  # fmt: skip
     write_file(path, text)
 
@@ -138,6 +143,7 @@ def render_report(
     shown: int = 10,
     date: dt.datetime | None = None,
     reference: Reference | None = None,
+    standards: OwnStandards | None = None,
     progress: Progress | None = None,
 ) -> str:
     """Identifications as one HTML page that loads nothing.
@@ -153,13 +159,14 @@ def render_report(
         reference: spectra of structures, such as `molvis_retrieval.references.read_references` reads or a model
             predicts: that of the first candidate is drawn below the unknown's, upside down. Without it, what the
             bundle's scorers know where it supports the candidate.
+        standards: what the user measured of known compounds, for level 1.
         progress: called with the queries done and in all.
     """
     explainers = [s for s in bundle.scorers.values() if isinstance(s, Explains)] if bundle else []
-    reference = reference or _known_references(bundle)
+    reference = reference or known_references(bundle)
     sections: list[Section] = []
     for number, one in enumerate(found, start=1):
-        sections.append(_section(one, explainers, shown, reference, number))
+        sections.append(_section(one, explainers, shown, reference, number, standards))
         if progress:
             progress(number, len(found))
     template = resources.files("molvis_retrieval").joinpath("templates", "report.html").read_text(encoding="utf-8")
@@ -178,19 +185,6 @@ def render_report(
     )
 
 
-def _known_references(bundle: Bundle | None) -> Reference | None:
-    """Spectra that scorers know of a structure, where they support it; the first scorer's that knows one."""
-    using: list[Any] = [s for s in bundle.scorers.values() if isinstance(s, UsesReferences)] if bundle else []
-    if not using:
-        return None
-
-    def reference(structure: Structure, like: Spectrum) -> Spectrum | None:
-        known = (s.reference(structure, like) for s in using if isinstance(like, s.accepts))
-        return next((spectrum for spectrum in known if spectrum is not None), None)
-
-    return reference
-
-
 def _facts(bundle: Bundle | None, index: Index | None, settings: Mapping[str, object]) -> list[tuple[str, str, str]]:
     """Name, value and detail of what the head lists."""
     facts: list[tuple[str, str, str]] = []
@@ -202,10 +196,30 @@ def _facts(bundle: Bundle | None, index: Index | None, settings: Mapping[str, ob
 
 
 def _section(
-    one: Identification, explainers: Sequence[Any], shown: int, reference: Reference | None, number: int
+    one: Identification,
+    explainers: Sequence[Any],
+    shown: int,
+    reference: Reference | None,
+    number: int,
+    standards: OwnStandards | None,
 ) -> Section:
-    pictures = _pictures(one, explainers, reference, f"query-{number}")
-    return Section(one, pictures, _candidate_rows(one, shown), _numbers(one))
+    asked_once = _asked_once(reference) if reference else None
+    pictures = _pictures(one, explainers, asked_once, f"query-{number}")
+    known = best_known(one, [asked_once] if asked_once else (), standards)
+    return Section(one, pictures, _candidate_rows(one, shown), _numbers(one), known)
+
+
+def _asked_once(reference: Reference) -> Reference:
+    """A reference that answers the same question from memory: a search or a prediction takes its time."""
+    answers: dict[tuple[str, int], Spectrum | None] = {}
+
+    def answer(structure: Structure, like: Spectrum) -> Spectrum | None:
+        question = structure.inchikey, id(like)
+        if question not in answers:
+            answers[question] = reference(structure, like)
+        return answers[question]
+
+    return answer
 
 
 def _pictures(

@@ -111,6 +111,8 @@ class Identification:
         origin: where in which file it was found.
         searched: among what candidates were looked for; None where nothing could be searched.
         classes: that it probably belongs to, the likeliest first; empty where they were not asked for.
+        adducts, formulas: how probable each adduct and each formula is, whichever structure is behind it, one that
+            the library lacks counted in; empty where that was not looked at.
     """
 
     query: str
@@ -131,6 +133,8 @@ class Identification:
     searched: Searched | None = None
     probability_among: float | None = None
     classes: tuple[ClassProbability, ...] = ()
+    adducts: Mapping[str, float] = field(default_factory=dict)
+    formulas: Mapping[str, float] = field(default_factory=dict)
 
     def joint(self, candidate: Candidate) -> float | None:
         """Joint probability of a candidate: that the truth is among the candidates and that it is this one."""
@@ -268,6 +272,8 @@ def to_json(found: Sequence[Identification]) -> list[dict[str, Any]]:
                 "notes": list(one.notes),
                 "searched": asdict(one.searched) if one.searched else None,
                 "classes": [asdict(c) for c in one.classes],
+                "adducts": dict(one.adducts),
+                "formulas": dict(one.formulas),
                 "candidates": candidates,
             }
         )

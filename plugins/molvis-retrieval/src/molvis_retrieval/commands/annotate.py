@@ -12,7 +12,18 @@ from molvis_core import output
 from molvis_core.errors import ConfigError
 from molvis_files.arguments import existing
 from molvis_retrieval.commands.features import BlankRatio, Blanks, Seconds, SurveyPpm, find, write_lists
-from molvis_retrieval.commands.options import Adducts, BundleName, Device, Libraries, Ppm, References, Standards
+from molvis_retrieval.commands.options import (
+    Adducts,
+    BundleName,
+    Device,
+    Libraries,
+    Ppm,
+    References,
+    StandardMinutes,
+    Standards,
+    StandardSpectra,
+    check_standards,
+)
 
 if TYPE_CHECKING:
     from molvis_lcms.records import FeatureTable
@@ -37,6 +48,8 @@ def annotate(
     rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers, such as explained peaks.")] = True,
     references: References = None,
     standards: Standards = None,
+    standard_spectra: StandardSpectra = None,
+    standard_minutes: StandardMinutes = 0.2,
     device: Device = None,
 ) -> None:
     """Annotate LC-MS/MS runs: find their features, and rank candidate structures for each.
@@ -51,7 +64,7 @@ def annotate(
     """
     existing(*files, *(blank or ()), what="a run or a feature list")
     existing(*library, what="a file of structures or an index")
-    existing(standards, what="a table of standards: name, smiles, rt_min")
+    check_standards(standards, standard_spectra)
     output.resumes()
     from molvis_files.locking import sole_writer
     from molvis_retrieval.annotation import annotate as search
@@ -63,6 +76,7 @@ def annotate(
         read_retention,
         reference_folders,
     )
+    from molvis_retrieval.references import read_own_standards
 
     options = {
         "ppm": ppm,
@@ -72,16 +86,19 @@ def annotate(
     }
     spectra = reference_folders(references)
     opened = open_bundle(bundle, spectra)
-    finding = {"blank_ratio": blank_ratio, "ms1_ppm": ms1_ppm, "seconds": seconds}
-    read = [*spectra, *([standards] if standards else [])]
+    finding = {"blank_ratio": blank_ratio, "ms1_ppm": ms1_ppm, "seconds": seconds, "standard_minutes": standard_minutes}
+    read = [*spectra, *(p for p in (standards, standard_spectra) if p)]
     settings = _settings(files, blank or (), library, read, opened.path, finding | options)
-    retention = read_retention(standards)
+    known = {
+        "retention": read_retention(standards),
+        "standards": read_own_standards(standard_spectra, standard_minutes) if standard_spectra else None,
+    }
     with sole_writer(out):
         begin(out, settings)
         table = _features(out, files, blank or (), ms1_ppm, seconds, blank_ratio)
         index = open_libraries(library, opened, len(table) > 250, device)
         with output.progress("annotating") as show:
-            search(opened, index, table, out, options=options | {"device": device}, retention=retention, progress=show)
+            search(opened, index, table, out, options=options | {"device": device}, **known, progress=show)
         _write(out, table, settings, files)
     for line in table.notes:
         output.note(line)

@@ -24,7 +24,10 @@ from molvis_retrieval.commands.options import (
     Reader,
     Reference,
     References,
+    StandardMinutes,
     Standards,
+    StandardSpectra,
+    check_standards,
 )
 
 if TYPE_CHECKING:
@@ -74,6 +77,8 @@ def identify(
     reference: Reference = None,
     references: References = None,
     standards: Standards = None,
+    standard_spectra: StandardSpectra = None,
+    standard_minutes: StandardMinutes = 0.2,
     full: Annotated[bool, typer.Option("--full", help="Print all candidates, however many queries there are.")] = False,
     device: Device = None,
 ) -> None:
@@ -87,17 +92,14 @@ def identify(
 
     Exit status 0: at least one query was searched. 3: none was, for want of spectra, of their masses or of candidates.
     """
-    _check_paths(files or (), [*(msms or ()), *(ir or ())], library, reference, standards, (csv, html, json_file))
+    _check_paths(files or (), [*(msms or ()), *(ir or ())], library, reference, (csv, html, json_file))
+    check_standards(standards, standard_spectra)
     from molvis_retrieval.candidates import looks_everywhere
     from molvis_retrieval.identification import identify as search
     from molvis_retrieval.retention import with_retention
 
     parts = _measurement_files(msms or (), ir or (), also or ())
-    if bool(files) == bool(parts or ccs):
-        raise ConfigError(
-            "name either files of many unknowns (molvis identify a.mgf), or the measurements of one unknown "
-            "(molvis identify --msms a.mgf --ir b.jdx --ccs 145.2)"
-        )
+    _one_or_many(bool(files), bool(parts or ccs))
     opened = open_bundle(bundle, reference_folders(references))
     queries, problems = _read_all(files, modality, reader) if files else _read_one(parts, ccs or (), adduct)
     everywhere = looks_everywhere(queries, candidates=candidates, ppm=ppm, known=bool(mass or formula))
@@ -113,7 +115,7 @@ def identify(
     if html:
         scope = _scope_words(candidates, ppm, mass, formula)
         settings = _report_settings(scope, files, parts, ccs)
-        _write_report(html, found, opened, index, settings, reference)
+        _write_report(html, found, opened, index, settings, reference, standard_spectra, standard_minutes)
     _show(found, full)
 
 
@@ -126,7 +128,6 @@ def _check_paths(
     parts: Sequence[Path],
     library: Sequence[Path],
     reference: Path | None,
-    standards: Path | None,
     written: Sequence[Path | None],
 ) -> None:
     """Raise an error for what is not there, cannot be written, or was taken for the value of --json."""
@@ -135,8 +136,16 @@ def _check_paths(
     existing(*files, *parts, what="a file of spectra")
     existing(*library, what="a file of structures or an index")
     existing(reference, what="a file of spectra of known structures")
-    existing(standards, what="a table of standards: name, smiles, rt_min")
     writable(*written)
+
+
+def _one_or_many(many: bool, one: bool) -> None:
+    """Raise an error unless either files of many unknowns are named, or measurements of one."""
+    if many == one:
+        raise ConfigError(
+            "name either files of many unknowns (molvis identify a.mgf), or the measurements of one unknown "
+            "(molvis identify --msms a.mgf --ir b.jdx --ccs 145.2)"
+        )
 
 
 def open_bundle(name: str, references: Sequence[Path]) -> Bundle:
@@ -211,13 +220,16 @@ def _write_report(
     index: Index,
     settings: Mapping[str, str],
     reference: Path | None,
+    own: Path | None,
+    minutes: float,
 ) -> None:
     """Write the report, with the spectra of known structures beside where a file of them is given."""
-    from molvis_retrieval.references import read_references
+    from molvis_retrieval.references import read_own_standards, read_references
     from molvis_retrieval.report import write_report
 
     beside = read_references(reference) if reference else None
-    write_report(path, found, bundle=bundle, index=index, settings=settings, reference=beside)
+    standards = read_own_standards(own, minutes) if own else None
+    write_report(path, found, bundle=bundle, index=index, settings=settings, reference=beside, standards=standards)
 
 
 def _listed(adducts: str | None) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from molvis_core.completion import names
+from molvis_files.arguments import existing
 
 Library = Annotated[
     Path, typer.Option("--library", "-l", help="Structures (SMILES, SDF, CSV, Parquet), or an index made of some.")
@@ -51,3 +52,17 @@ Standards = Annotated[
     Path | None,
     typer.Option(help="Table of standards (name, smiles, rt_min): retention times become evidence, learned from them."),
 ]
+StandardSpectra = Annotated[
+    Path | None,
+    typer.Option(
+        help="Spectra of your own standards (MGF, MSP) with structure, adduct and retention time: what agrees with "
+        "one in m/z, MS/MS and time is at level 1."
+    ),
+]
+StandardMinutes = Annotated[float, typer.Option(help="Minutes that times of a compound and its standard may differ.")]
+
+
+def check_standards(times: Path | None, spectra: Path | None) -> None:
+    """Raise an error where the files of `--standards` and `--standard-spectra` are not there."""
+    existing(times, what="a table of standards: name, smiles, rt_min")
+    existing(spectra, what="a file of spectra of your standards")
