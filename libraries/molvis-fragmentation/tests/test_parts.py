@@ -14,6 +14,7 @@ from molvis_core.errors import StructureError
 from molvis_core.records import PeakList
 from molvis_fragmentation.atoms import SURROUNDINGS, surroundings
 from molvis_fragmentation.cutting import find_halves, intersect
+from molvis_fragmentation.graph import graph
 from molvis_fragmentation.ions import DIMER, DOUBLE, KEPT, PLAIN, forms_of
 from molvis_fragmentation.matching import BEST, COLUMNS, CROSSED, LARGEST_SHIFT, NO_BOND, describe, ends_of_bonds, fits
 from molvis_fragmentation.molecule import BOND_CLASSES, molecule
@@ -225,8 +226,20 @@ def test_the_ends_of_broken_bonds_are_an_atom_that_is_kept_and_its_neighbour_tha
 def test_surroundings_follow_the_atoms_and_reach_three_bonds_far() -> None:
     mol = parse_smiles(SMALL[7])
     order = np.random.default_rng(2).permutation(mol.GetNumAtoms()).tolist()
-    np.testing.assert_array_equal(surroundings(Chem.RenumberAtoms(mol, order)), surroundings(mol)[order])
+    other = Chem.RenumberAtoms(mol, order)
+    np.testing.assert_array_equal(surroundings(other, graph(other)), surroundings(mol, graph(mol))[order])
     near, far = molecule("CCCCCCO").surroundings, molecule("CCCCCCN").surroundings
     assert near.shape == (7, SURROUNDINGS)
     np.testing.assert_array_equal(near[:3], far[:3])
     assert (near[3:] != far[3:]).any(axis=1).all()
+
+
+def test_a_graph_holds_what_rdkit_says() -> None:
+    mol = parse_smiles("C[N+]1=CC(=O)c2ccccc2C1C#N")
+    made = graph(mol)
+    assert made.symbols == [a.GetSymbol() for a in mol.GetAtoms()]
+    assert made.ring_sizes == [{n for n in (3, 4, 5, 6) if a.IsInRingSize(n)} for a in mol.GetAtoms()]
+    assert made.rings == [mol.GetRingInfo().NumBondRings(b.GetIdx()) for b in mol.GetBonds()]
+    bound = [{(b.GetOtherAtomIdx(a.GetIdx()), b.GetBondTypeAsDouble()) for b in a.GetBonds()} for a in mol.GetAtoms()]
+    assert [set(some) for some in made.neighbours] == bound
+    assert (made.charges[1], made.hybrid[-1], made.hydrogens[0], made.ring_count) == (1, 0, 3, 2)

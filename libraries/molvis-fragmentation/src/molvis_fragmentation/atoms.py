@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from rdkit import Chem
 from rdkit.Chem import rdmolops
+
+from molvis_fragmentation.graph import Graph
 
 _ELEMENTS = {6: 0, 7: 1, 8: 2, 16: 3, 15: 4, 9: 5, 17: 6, 35: 7, 53: 8}
 _OTHER = 9
@@ -17,32 +19,38 @@ SURROUNDINGS = _OWN * (REACH + 1)
 """Numbers of an atom: its own, then the sums of those that are one, two and three bonds away."""
 
 
-def surroundings(mol: Chem.Mol) -> UInt8[np.ndarray, "a s"]:
+def surroundings(mol: Chem.Mol, made: Graph) -> UInt8[np.ndarray, "a s"]:
     """Element, hydrogens, neighbours, rings, charge and saturation of each atom, and how often near it there are such.
 
     They tell nothing of what is farther away than three bonds.
+
+    Args:
+        mol: the molecule.
+        made: its atoms and bonds.
     """
-    own = np.array([_own(atom) for atom in mol.GetAtoms()], dtype=np.int64).reshape(-1, _OWN)
+    own = _own(made)
     distance = rdmolops.GetDistanceMatrix(mol)
-    rings = [own, *((distance == far).astype(np.int64) @ own for far in range(1, REACH + 1))]
+    # Products of small whole numbers: exact in single precision, where they are several times faster.
+    rings = [own, *((distance == far).astype(np.float32) @ own for far in range(1, REACH + 1))]
     return np.minimum(np.concatenate(rings, axis=1), 255).astype(np.uint8)
 
 
-def _own(atom: Chem.Atom) -> list[int]:
-    out = [0] * _OWN
-    out[_ELEMENTS.get(atom.GetAtomicNum(), _OTHER)] = 1
+def _own(made: Graph) -> Float[np.ndarray, "a f"]:
+    out = np.zeros((len(made.numbers), _OWN), dtype=np.float32)
+    every = np.arange(len(out))
+    out[every, [_ELEMENTS.get(number, _OTHER) for number in made.numbers]] = 1
     start = _OTHER + 1
-    out[start + min(atom.GetTotalNumHs(), _HYDROGENS - 1)] = 1
+    out[every, start + np.minimum(made.hydrogens, _HYDROGENS - 1)] = 1
     start += _HYDROGENS
-    out[start + min(max(atom.GetDegree(), 1), _DEGREES) - 1] = 1
+    degrees = [len(some) for some in made.neighbours]
+    out[every, start + np.clip(degrees, 1, _DEGREES) - 1] = 1
     start += _DEGREES
-    for place, size in enumerate(_RINGS):
-        out[start + place] = int(atom.IsInRingSize(size))
-    start += len(_RINGS)
-    orders = [b.GetBondTypeAsDouble() for b in atom.GetBonds()]
-    charge = atom.GetFormalCharge()
-    out[start:] = [
-        int(charge > 0), int(charge < 0), int(atom.GetIsAromatic()), int(2 in orders), int(3 in orders),
-        int(atom.IsInRing()),
+    orders = [{order for _, order in some} for some in made.neighbours]
+    out[:, start:] = [
+        (
+            *(size in sizes for size in _RINGS),
+            charge > 0, charge < 0, aromatic, 2 in bound, 3 in bound, bool(sizes),
+        )
+        for sizes, charge, aromatic, bound in zip(made.ring_sizes, made.charges, made.aromatic, orders, strict=True)
     ]  # fmt: skip
     return out

@@ -16,7 +16,8 @@ from jaxtyping import Float, Int64, UInt64
 
 from molvis_core.chemistry.formula import ISOTOPE_MASS
 from molvis_core.chemistry.structures import parse_smiles
-from molvis_fragmentation.costs import bond_cost
+from molvis_fragmentation.costs import bond_costs
+from molvis_fragmentation.graph import graph
 from molvis_fragmentation.kernels import break_bonds
 
 MAX_ATOMS = 63
@@ -57,18 +58,17 @@ def fragments(smiles: str) -> Fragments:
     Raises:
         StructureError: RDKit refuses the SMILES.
     """
-    mol = parse_smiles(smiles)
-    symbols = [a.GetSymbol() for a in mol.GetAtoms()]
-    carried = [a.GetTotalNumHs() for a in mol.GetAtoms()]
-    masses = np.array([ISOTOPE_MASS.get(s, 0.0) + h * HYDROGEN for s, h in zip(symbols, carried, strict=True)])
-    counts = np.array([symbols.count(e) for e in _ELEMENTS], dtype=np.int64)
-    size = mol.GetNumAtoms()
-    bonds = np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in mol.GetBonds()], dtype=np.int64).reshape(-1, 2)
+    made = graph(parse_smiles(smiles))
+    carried = made.hydrogens
+    masses = np.array([ISOTOPE_MASS.get(e, 0.0) + h * HYDROGEN for e, h in zip(made.symbols, carried, strict=True)])
+    counts = np.array([made.symbols.count(e) for e in _ELEMENTS], dtype=np.int64)
+    size = len(made.symbols)
+    bonds = np.array(made.ends, dtype=np.int64).reshape(-1, 2)
     if size > MAX_ATOMS or not len(bonds):
         whole = np.array([(1 << min(size, MAX_ATOMS)) - 1], dtype=np.uint64)
         return Fragments(masses.sum(keepdims=True), np.zeros(1), whole, counts, sum(carried), size)
-    costs = np.array([bond_cost(b) for b in mol.GetBonds()])
-    in_ring = np.array([b.IsInRing() for b in mol.GetBonds()])
+    costs = np.array(bond_costs(made))
+    in_ring = np.array(made.rings) > 0
     mass, cost, atoms = break_bonds(size, masses, bonds, costs, in_ring, MAX_FRAGMENTS)
     order = np.argsort(mass, kind="stable")
     return Fragments(mass[order], cost[order], atoms[order], counts, sum(carried), size)

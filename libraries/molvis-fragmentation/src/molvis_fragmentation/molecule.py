@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,8 @@ from rdkit import Chem
 from molvis_core.chemistry.formula import ISOTOPE_MASS
 from molvis_core.chemistry.structures import parse_smiles
 from molvis_fragmentation.atoms import surroundings
-from molvis_fragmentation.costs import bond_cost
+from molvis_fragmentation.costs import bond_costs
+from molvis_fragmentation.graph import Graph, graph
 
 MAX_ATOMS = 128
 """Heavy atoms of a molecule that can be broken: one bit each in two words."""
@@ -57,6 +58,7 @@ class Molecule:
         classes: of the bond between two atoms where the first is kept.
         sites: the atoms of each of `SITES`, as sets; then those with an odd number of protons, hydrogens included.
         surroundings: what stands around each atom.
+        graph: atoms and bonds that all this is made of; of one that does not break, too.
     """
 
     mass: Float[np.ndarray, " a"]
@@ -69,6 +71,7 @@ class Molecule:
     classes: UInt8[np.ndarray, "w w"]
     sites: UInt64[np.ndarray, "s 2"]
     surroundings: UInt8[np.ndarray, "a f"]
+    graph: Graph
 
 
 def molecule(smiles: str) -> Molecule:
@@ -78,37 +81,35 @@ def molecule(smiles: str) -> Molecule:
         StructureError: RDKit refuses the SMILES.
     """
     mol = parse_smiles(smiles)
-    atoms = list(mol.GetAtoms())
-    size = len(atoms)
-    bonds = list(mol.GetBonds()) if size <= MAX_ATOMS else []
-    carried = np.array([a.GetTotalNumHs() for a in atoms], dtype=np.int64)
-    masses = np.array([ISOTOPE_MASS.get(a.GetSymbol(), 0.0) for a in atoms]) + carried * HYDROGEN
-    rings = mol.GetRingInfo()
-    wide = size if bonds else 0
+    made = graph(mol)
+    size = len(made.numbers)
+    breaks = size <= MAX_ATOMS and bool(made.ends)
+    carried = np.array(made.hydrogens, dtype=np.int64)
+    masses = np.array([ISOTOPE_MASS.get(symbol, 0.0) for symbol in made.symbols]) + carried * HYDROGEN
+    wide = size if breaks else 0
     neighbours = np.zeros((size, 2), dtype=np.uint64)
     cost = np.zeros((wide, wide), dtype=np.int64)
     classes = np.zeros((wide, wide), dtype=np.uint8)
-    ends = np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in bonds], dtype=np.int64).reshape(-1, 2)
-    for bond, (i, j) in zip(bonds, ends.tolist(), strict=True):
-        neighbours[i] |= _bits([j])
-        neighbours[j] |= _bits([i])
-        cost[i, j] = cost[j, i] = round(100 * bond_cost(bond))
-        classes[i, j] = _directed(bond, atoms[i], atoms[j])
-        classes[j, i] = _directed(bond, atoms[j], atoms[i])
-    odd = [a.GetIdx() for a, h in zip(atoms, carried.tolist(), strict=True) if (a.GetAtomicNum() + h) % 2]
-    found = [[hit[0] for hit in mol.GetSubstructMatches(p, maxMatches=MAX_ATOMS)] for p in _patterns()] if bonds else []
-    found = found or [[] for _ in SITES]
+    ends = np.array(made.ends if breaks else [], dtype=np.int64).reshape(-1, 2)
+    rings = np.array(made.rings if breaks else [], dtype=np.int64)
+    if breaks:
+        first, second = ends.T
+        neighbours[:] = [_words(place for place, _ in some) for some in made.neighbours]
+        cost[first, second] = cost[second, first] = [round(100 * one) for one in bond_costs(made)]
+        acyl = [_is_acyl(made, place) for place in range(size)]
+        classes[first, second], classes[second, first] = zip(*_directed(made, acyl), strict=True)
     return Molecule(
         mass=masses,
         hydrogens=carried,
         bonds=ends,
-        ring=np.array([b.IsInRing() for b in bonds], dtype=bool),
-        fused=np.array([rings.NumBondRings(b.GetIdx()) > 1 for b in bonds], dtype=bool),
+        ring=rings > 0,
+        fused=rings > 1,
         neighbours=neighbours,
         cost=cost,
         classes=classes,
-        sites=np.array([_bits(some) for some in [*found, odd if bonds else []]]),
-        surroundings=surroundings(mol),
+        sites=_sites(mol, made) if breaks else np.zeros((len(SITES) + 1, 2), dtype=np.uint64),
+        surroundings=surroundings(mol, made),
+        graph=made,
     )
 
 
@@ -117,51 +118,65 @@ def _patterns() -> list[Chem.Mol]:
     return [Chem.MolFromSmarts(text) for text in SITES.values()]
 
 
-def _bits(places: Sequence[int]) -> UInt64[np.ndarray, " 2"]:
-    value = sum(1 << place for place in set(places))
-    return np.array([value & (2**64 - 1), value >> 64], dtype=np.uint64)
+def _sites(mol: Chem.Mol, made: Graph) -> UInt64[np.ndarray, "s 2"]:
+    """The atoms of each of `SITES`, then those with an odd number of protons."""
+    found = [[hit[0] for hit in mol.GetSubstructMatches(one, maxMatches=MAX_ATOMS)] for one in _patterns()]
+    odd = [place for place, protons in enumerate(zip(made.numbers, made.hydrogens, strict=True)) if sum(protons) % 2]
+    return np.array([_words(some) for some in [*found, odd]], dtype=np.uint64)
 
 
-def _directed(bond: Chem.Bond, kept: Chem.Atom, lost: Chem.Atom) -> int:
-    """Class of a broken bond by its order, its ring, and what stands at the end that is kept and at the other."""
-    order = bond.GetBondTypeAsDouble()
-    if bond.GetIsAromatic():
-        return _AROMATIC + 2 * (kept.GetAtomicNum() != 6) + (lost.GetAtomicNum() != 6)
-    if order > 1.5:
-        return _MULTIPLE + 4 * _element(kept) + _element(lost)
-    here, there = _kind(kept, lost), _kind(lost, kept)
-    if bond.IsInRing():
-        return _RING + _RING_KINDS * _IN_RING[here] + _IN_RING[there]
-    return _SINGLE + _KINDS * here + there
+def _words(places: Iterable[int]) -> tuple[int, int]:
+    """A set of atoms as two words."""
+    value = 0
+    for place in places:
+        value |= 1 << place
+    return value & (2**64 - 1), value >> 64
 
 
-def _element(atom: Chem.Atom) -> int:
-    return {6: 0, 7: 1, 8: 2}.get(atom.GetAtomicNum(), 3)
+def _directed(made: Graph, acyl: Sequence[bool]) -> Iterator[tuple[int, int]]:
+    """Classes of each bond when broken, where its first atom is kept and where its second is.
+
+    A class follows from the bond's order, its ring, and what stands at the end that is kept and at the other.
+    """
+    for (i, j), order, aromatic, rings in zip(made.ends, made.orders, made.aromatic_bonds, made.rings, strict=True):
+        if aromatic:
+            start, wide = _AROMATIC, 2
+            here, there = int(made.numbers[i] != 6), int(made.numbers[j] != 6)
+        elif order > 1.5:
+            start, wide = _MULTIPLE, 4
+            here, there = _ELEMENT.get(made.numbers[i], 3), _ELEMENT.get(made.numbers[j], 3)
+        else:
+            start, wide = _SINGLE, _KINDS
+            here, there = _kind(made, acyl, i, j), _kind(made, acyl, j, i)
+            if rings:
+                start, wide, here, there = _RING, _RING_KINDS, _IN_RING[here], _IN_RING[there]
+        yield start + wide * here + there, start + wide * there + here
 
 
+_ELEMENT = {6: 0, 7: 1, 8: 2}
 _IN_RING = (0, 0, 0, 1, 2, 3, 3, 4, 4, 5, 5)
 _HETERO = (7, 8, 15, 16)
 
 
-def _kind(atom: Chem.Atom, partner: Chem.Atom) -> int:
+def _kind(made: Graph, acyl: Sequence[bool], atom: int, partner: int) -> int:
     """What an atom at the end of a single bond is: element, saturation, and what else it is bound to."""
-    number = atom.GetAtomicNum()
-    others = [b for b in atom.GetBonds() if b.GetOtherAtomIdx(atom.GetIdx()) != partner.GetIdx()]
+    number = made.numbers[atom]
     if number == 6:
-        if atom.GetIsAromatic():
+        if made.aromatic[atom]:
             return 0
-        double = [b.GetOtherAtom(atom).GetAtomicNum() for b in others if b.GetBondTypeAsDouble() > 1]
+        others = [(made.numbers[place], order) for place, order in made.neighbours[atom] if place != partner]
+        double = [other for other, order in others if order > 1]
         if double:
             return 1 if 8 in double or 16 in double else 2
-        return 3 if any(b.GetOtherAtom(atom).GetAtomicNum() in _HETERO for b in others) else 4
+        return 3 if any(other in _HETERO for other, _ in others) else 4
     if number in (7, 8):
-        acyl = any(_is_acyl(b.GetOtherAtom(atom)) for b in atom.GetBonds())
-        return (5 if acyl else 6) if number == 7 else (7 if acyl else 8)
+        bound = any(acyl[place] for place, _ in made.neighbours[atom])
+        return (5 if bound else 6) if number == 7 else (7 if bound else 8)
     return 10 if number in (9, 17, 35, 53) else 9
 
 
-def _is_acyl(atom: Chem.Atom) -> bool:
+def _is_acyl(made: Graph, atom: int) -> bool:
     """Whether an atom has a double bond to oxygen or sulfur, as that of a carbonyl, sulfonyl or phosphoryl group."""
-    if atom.GetAtomicNum() not in (6, 15, 16):
+    if made.numbers[atom] not in (6, 15, 16):
         return False
-    return any(b.GetBondTypeAsDouble() == 2 and b.GetOtherAtom(atom).GetAtomicNum() in (8, 16) for b in atom.GetBonds())
+    return any(order == 2 and made.numbers[place] in (8, 16) for place, order in made.neighbours[atom])

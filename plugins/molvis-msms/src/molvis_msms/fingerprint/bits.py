@@ -58,9 +58,11 @@ def circles(smiles: str) -> Int64[np.ndarray, " set"]:
 
 @functools.lru_cache(maxsize=65536)
 def _packed(smiles: str) -> bytes:
-    mol = parse_smiles(smiles)
-    of_circles, of_paths = _generators()
-    return np.packbits(np.r_[of_circles.GetFingerprintAsNumPy(mol), of_paths.GetFingerprintAsNumPy(mol)]).tobytes()
+    _, of_paths = _generators()
+    bits = np.zeros(LENGTH, dtype=np.uint8)
+    bits[circles(smiles)] = 1
+    bits[CIRCLES:] = of_paths.GetFingerprintAsNumPy(parse_smiles(smiles))
+    return np.packbits(bits).tobytes()
 
 
 @functools.lru_cache(maxsize=1)

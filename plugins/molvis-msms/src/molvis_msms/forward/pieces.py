@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64, UInt64
-from rdkit import Chem
 
-from molvis_core.chemistry.structures import parse_smiles
+from molvis_fragmentation.graph import Graph
 from molvis_fragmentation.molecule import MAX_ATOMS, SITES
 from molvis_fragmentation.parts import Parts, parts
 
@@ -92,19 +92,17 @@ def pieces(smiles: str, most: int = MOST_PARTS) -> Pieces:
     Raises:
         StructureError: RDKit refuses the SMILES.
     """
-    every = parts(smiles)
-    mol = parse_smiles(smiles)
-    made = _cheapest(every, most)
+    made = _cheapest(parts(smiles), most)
     molecule = made.molecule
-    numbers = np.array([_atom(a) for a in mol.GetAtoms()], dtype=np.float32)
+    graph = molecule.graph
+    numbers = np.array(_atoms(graph), dtype=np.float32)
     atoms = np.concatenate([numbers, _bits(molecule.sites, len(numbers)).T], axis=1)
     ends = np.concatenate([molecule.bonds, molecule.bonds[:, ::-1]])
-    bonds = [mol.GetBondBetweenAtoms(i, j) for i, j in molecule.bonds.tolist()]
-    numbers = np.array([_bond(b, bool(f)) for b, f in zip(bonds, molecule.fused, strict=True)], dtype=np.float32)
-    numbers = numbers.reshape(-1, BOND_NUMBERS)
+    # One that does not break has no bonds here, whatever its graph has.
+    bonds = np.array(_bonds(graph) if len(ends) else [], dtype=np.float32).reshape(-1, BOND_NUMBERS)
     classes = molecule.classes[ends[:, 0], ends[:, 1]].astype(np.int64) if len(ends) else np.zeros(0, dtype=np.int64)
     mass = float(molecule.mass.sum())
-    return Pieces(made, mass, atoms, _counts(mol, mass), ends, np.concatenate([numbers, numbers]), classes)
+    return Pieces(made, mass, atoms, _counts(graph, mass), ends, np.concatenate([bonds, bonds]), classes)
 
 
 def _cheapest(every: Parts, most: int) -> Parts:
@@ -131,36 +129,33 @@ def _one_hot(value: int, count: int) -> tuple[int, ...]:
 
 _ONE = {count: [tuple(int(k == one) for k in range(count)) for one in range(count)] for count in range(1, 16)}
 _ELEMENT = {symbol: place for place, symbol in enumerate(ELEMENTS)}
-_HYBRID = {Chem.HybridizationType.SP: 0, Chem.HybridizationType.SP2: 1}
 
 
-def _atom(atom: Chem.Atom) -> list[int]:
-    element = _ELEMENT.get(atom.GetSymbol(), len(ELEMENTS))
-    hybrid = _HYBRID.get(atom.GetHybridization(), 2)
-    rings = [int(atom.IsInRingSize(size)) for size in _RINGS] if atom.IsInRing() else [0] * len(_RINGS)
-    charge = atom.GetFormalCharge()
+def _atoms(graph: Graph) -> list[list[int]]:
     return [
-        *_one_hot(element, len(ELEMENTS) + 1), *_one_hot(atom.GetDegree(), 5), *_one_hot(atom.GetTotalNumHs(), 5),
-        *_one_hot(hybrid, 3), int(charge > 0), int(charge < 0), int(atom.GetIsAromatic()), *rings,
+        [
+            *_one_hot(_ELEMENT.get(symbol, len(ELEMENTS)), len(ELEMENTS) + 1), *_one_hot(len(bound), 5),
+            *_one_hot(carried, 5), *_one_hot(hybrid, 3), int(charge > 0), int(charge < 0), int(aromatic),
+            *(int(size in sizes) for size in _RINGS),
+        ]
+        for symbol, bound, carried, hybrid, charge, aromatic, sizes in zip(
+            graph.symbols, graph.neighbours, graph.hydrogens, graph.hybrid, graph.charges, graph.aromatic,
+            graph.ring_sizes, strict=True,
+        )
     ]  # fmt: skip
 
 
-def _bond(bond: Chem.Bond, fused: bool) -> list[int]:
-    order = {1.0: 0, 1.5: 1, 2.0: 2}.get(bond.GetBondTypeAsDouble(), 3)
-    return [*_one_hot(order, 4), int(bond.IsInRing()), int(fused), int(bond.GetIsConjugated())]
+def _bonds(graph: Graph) -> list[list[int]]:
+    place = {1.0: 0, 1.5: 1, 2.0: 2}
+    return [
+        [*_one_hot(place.get(order, 3), 4), int(rings > 0), int(rings > 1), int(conjugated)]
+        for order, rings, conjugated in zip(graph.orders, graph.rings, graph.conjugated, strict=True)
+    ]
 
 
-def _elements(mol: Chem.Mol) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for atom in mol.GetAtoms():
-        found[atom.GetSymbol()] = found.get(atom.GetSymbol(), 0) + 1
-        if carried := atom.GetTotalNumHs():
-            found["H"] = found.get("H", 0) + carried
-    return found
-
-
-def _counts(mol: Chem.Mol, mass: float) -> Float[np.ndarray, " c"]:
-    found = _elements(mol)
-    heavy = [min(found.get(e, 0) / (10 if e == "C" else 3), 3.0) for e in ELEMENTS]
-    rings = mol.GetRingInfo().NumRings()
-    return np.array([*heavy, found.get("H", 0) / 20, rings / 4, mol.GetNumAtoms() / 20, mass / 300], dtype=np.float32)
+def _counts(graph: Graph, mass: float) -> Float[np.ndarray, " c"]:
+    found = collections.Counter(graph.symbols)
+    hydrogens = found["H"] + sum(graph.hydrogens)
+    heavy = [min(found[e] / (10 if e == "C" else 3), 3.0) for e in ELEMENTS]
+    size = len(graph.symbols)
+    return np.array([*heavy, hydrogens / 20, graph.ring_count / 4, size / 20, mass / 300], dtype=np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -47,7 +48,7 @@ class Setting:
     @property
     def sign(self) -> int:
         """1 for positive ions, -1 for negative ones."""
-        return polarity(self._bare())
+        return polarity(_bare(self.adduct, self.ionmode))
 
     def precursor_mz(self, exact_mass: float) -> float:
         """m/z of the precursor; with a proton more or less where there is no adduct that can be read.
@@ -60,7 +61,7 @@ class Setting:
 
     def forms(self, exact_mass: float) -> Float[np.ndarray, "v 4"]:
         """Forms that a fragment can have, as `molvis_fragmentation.ions.forms_of` gives them."""
-        return forms_of(self._bare(), exact_mass)
+        return forms_of(_bare(self.adduct, self.ionmode), exact_mass)
 
     def numbers(self, exact_mass: float, atoms: int) -> Float[np.ndarray, " s"]:
         """The settings as `NUMBERS` numbers near 1.
@@ -83,8 +84,11 @@ class Setting:
             out[start + 8 :] = np.exp(-(((place - _ENERGIES) / 0.35) ** 2))
         return out
 
-    def _bare(self) -> PeakList:
-        return PeakList(np.empty(0), np.empty(0), adduct=self.adduct, ionmode=self.ionmode)
+
+@functools.lru_cache(maxsize=256)
+def _bare(adduct: str | None, ionmode: str | None) -> PeakList:
+    """A spectrum without peaks: what else there is to know of an ion."""
+    return PeakList(np.empty(0), np.empty(0), adduct=adduct, ionmode=ionmode)
 
 
 def _kind(name: str | None) -> int:
