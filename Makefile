@@ -75,7 +75,7 @@ $(STAMP): $(BIN)/uv $(PROJECTS) constraints.txt molvis_cli/hatch_build.py
 lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/basedpyright
+	$(BIN)/ty check --quiet
 	$(BIN)/lint-imports
 
 test: lint

@@ -121,7 +121,7 @@ def ranked(bundle: Bundle, index: Index, queries: Sequence[Measurement], *, quic
     unstated = [replace(one, record=replace(one.record, derivative=None)) for one in queries]
 
     def found(some: Sequence[Measurement], **how: object) -> list[float]:
-        return [place(one.truth_rank) for one in identify(bundle, some, index, **how)]  # pyright: ignore[reportArgumentType]
+        return [place(one.truth_rank) for one in identify(bundle, some, index, **how)]
 
     ranks = {
         "embedding alone": found(silent, candidates="all", rerank=False),

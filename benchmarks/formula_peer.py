@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from tidyms.chem import EnvelopeScorer, get_chnops_bounds  # pyright: ignore[reportMissingImports]
+from tidyms.chem import EnvelopeScorer, get_chnops_bounds
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ def _generator() -> object:
 
 @functools.lru_cache(maxsize=100_000)
 def _bits(smiles: str) -> np.ndarray:
-    return np.packbits(_generator().GetFingerprintAsNumPy(parse_smiles(smiles)))  # pyright: ignore[reportAttributeAccessIssue]
+    return np.packbits(_generator().GetFingerprintAsNumPy(parse_smiles(smiles)))
 
 
 def fingerprints(smiles: Sequence[str]) -> np.ndarray:

@@ -137,4 +137,4 @@ def searched(
                 done += len(chosen)
                 say(done, len(queries))
 
-    return best(references, queries, blocks())  # pyright: ignore[reportArgumentType] - arrays are sequences of numbers
+    return best(references, queries, blocks())

@@ -16,10 +16,10 @@ import contextlib
 import io
 from pathlib import Path
 
-import matchms  # pyright: ignore[reportMissingImports] - it is in an environment of its own
+import matchms
 import numpy as np
-from matchms import Spectrum  # pyright: ignore[reportMissingImports]
-from matchms.similarity import FlashSimilarity  # pyright: ignore[reportMissingImports]
+from matchms import Spectrum
+from matchms.similarity import FlashSimilarity
 from msms_peers_exchange import Spectra, searched
 
 TOLERANCE = 0.01

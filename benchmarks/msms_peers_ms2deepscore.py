@@ -21,18 +21,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import ms2deepscore  # pyright: ignore[reportMissingImports] - it is in an environment of its own
+import ms2deepscore
 import numpy as np
 import torch
-from matchms import Spectrum  # pyright: ignore[reportMissingImports]
-from ms2deepscore import MS2DeepScore, SettingsMS2Deepscore  # pyright: ignore[reportMissingImports]
-from ms2deepscore.models import SiameseSpectralModel, load_model  # pyright: ignore[reportMissingImports]
-from ms2deepscore.models.SiameseSpectralModel import train  # pyright: ignore[reportMissingImports]
-from ms2deepscore.train_new_model import (  # pyright: ignore[reportMissingImports]
+from matchms import Spectrum
+from ms2deepscore import MS2DeepScore, SettingsMS2Deepscore
+from ms2deepscore.models import SiameseSpectralModel, load_model
+from ms2deepscore.models.SiameseSpectralModel import train
+from ms2deepscore.train_new_model import (
     TrainingBatchGenerator,
     create_spectrum_pair_generator,
 )
-from ms2deepscore.validation_loss_calculation.ValidationLossCalculator import (  # pyright: ignore[reportMissingImports]
+from ms2deepscore.validation_loss_calculation.ValidationLossCalculator import (
     ValidationLossCalculator,
 )
 from msms_peers_exchange import Spectra, save, searched

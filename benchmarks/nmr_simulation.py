@@ -73,7 +73,7 @@ def distance(one: np.ndarray, other: np.ndarray) -> dict[str, float]:
 def against_nmrsim(largest: int) -> dict[str, Any] | None:
     """Line lists of 5 to `largest` spins, ours and theirs."""
     try:
-        from nmrsim import qm  # pyright: ignore[reportMissingImports]
+        from nmrsim import qm
     except ImportError:
         print("nmrsim is not installed: the comparison is left out")
         return None

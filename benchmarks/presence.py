@@ -26,7 +26,7 @@ from molvis_retrieval.presence import UNLIKELY
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "plugins" / "molvis-models" / "tools"))
-from make_presence import measurements  # noqa: E402  # pyright: ignore[reportMissingImports] - a tool, no package
+from make_presence import measurements  # noqa: E402
 
 SIZES = (("1", 1, 1), ("2 to 5", 2, 5), ("6 to 20", 6, 20), ("more than 20", 21, 10**9))
 DRAWS = 1000

@@ -67,7 +67,7 @@ def speed(refs: References) -> dict[str, Any]:
     million = take(refs, np.sort(rng.choice(copied, MILLION)), noise=5.0)
     found: dict[str, Any] = {"spectra": len(million), "peaks": len(million.mz), "queries": len(queries)}
     for kind in KINDS:
-        compare = Similarity(kind)  # pyright: ignore[reportArgumentType]
+        compare = Similarity(kind)
         began = time.perf_counter()
         million.search(refs.spectrum(int(queries[0])), compare)
         built = time.perf_counter() - began
@@ -103,7 +103,7 @@ def peers(refs: References, python: str) -> dict[str, Any]:
         subprocess.run([python, str(PEER), folder], check=True)
         theirs = json.loads((Path(folder) / "found.json").read_text())
     for kind, peer in theirs.items():
-        compare = Similarity(kind, power=peer["power"])  # pyright: ignore[reportArgumentType]
+        compare = Similarity(kind, power=peer["power"])
         refs.compare(refs.spectrum(int(queries[0])), compare, others[:10])
         began = time.process_time()
         scores = np.array([refs.compare(refs.spectrum(int(q)), compare, others).scores for q in queries])

@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-import ms_entropy  # pyright: ignore[reportMissingImports] - it is in an environment of its own
+import ms_entropy
 import numpy as np
-from matchms import Spectrum  # pyright: ignore[reportMissingImports]
-from matchms.similarity import CosineGreedy, ModifiedCosineGreedy, NeutralLossesCosine  # pyright: ignore[reportMissingImports]
+from matchms import Spectrum
+from matchms.similarity import CosineGreedy, ModifiedCosineGreedy, NeutralLossesCosine
 
 
 def main(folder: Path) -> None:

@@ -16,7 +16,7 @@ def fit(**changes: object) -> Fit:
         "samples": None,
         "simulated": (),
     }
-    return Fit(**{**fields, **changes})  # pyright: ignore[reportArgumentType]
+    return Fit(**{**fields, **changes})
 
 
 def test_an_interval_of_a_normal_posterior_is_the_textbooks() -> None:

@@ -71,16 +71,16 @@ def test_changing_the_callers_array_later_does_not_change_the_record() -> None:
 )
 def test_a_peak_list_that_cannot_be_is_refused_by_field(fields: dict[str, object], message: str) -> None:
     with pytest.raises(RecordError, match=message):
-        PeakList(**fields)  # pyright: ignore[reportArgumentType]
+        PeakList(**fields)
 
 
 def test_a_record_error_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="negative"):
-        PeakList(mz=[1.0], intensity=[-1.0])  # pyright: ignore[reportArgumentType]
+        PeakList(mz=[1.0], intensity=[-1.0])
 
 
 def test_a_spectrum_without_peaks_is_a_spectrum() -> None:
-    assert len(PeakList(mz=[], intensity=[])) == 0  # pyright: ignore[reportArgumentType]
+    assert len(PeakList(mz=[], intensity=[])) == 0
 
 
 @given(
@@ -89,14 +89,14 @@ def test_a_spectrum_without_peaks_is_a_spectrum() -> None:
 )
 def test_every_order_of_the_same_peaks_is_the_same_spectrum(mz: np.ndarray, random: object) -> None:
     intensity = np.arange(len(mz), dtype=np.float32)
-    order = sorted(range(len(mz)), key=lambda _: random.random())  # pyright: ignore[reportAttributeAccessIssue]
+    order = sorted(range(len(mz)), key=lambda _: random.random())
     one, two = PeakList(mz=mz, intensity=intensity), PeakList(mz=mz[order], intensity=intensity[order])
     assert one.mz.tolist() == two.mz.tolist() == sorted(mz.tolist())
     assert sorted(zip(one.mz, one.intensity, strict=True)) == sorted(zip(two.mz, two.intensity, strict=True))
 
 
 def test_a_trace_may_come_in_either_direction() -> None:
-    trace = Trace(x=[3.0, 2.0, 1.0], y=[30.0, 20.0, 10.0])  # pyright: ignore[reportArgumentType]
+    trace = Trace(x=[3.0, 2.0, 1.0], y=[30.0, 20.0, 10.0])
     assert (trace.x.tolist(), trace.y.tolist()) == ([1, 2, 3], [10, 20, 30])
     assert not trace.x.flags.writeable
 
@@ -104,7 +104,7 @@ def test_a_trace_may_come_in_either_direction() -> None:
 @pytest.mark.parametrize("x", [[1.0, 2.0, 2.0], [1.0, 3.0, 2.0]])
 def test_an_axis_that_turns_round_or_repeats_is_refused(x: list[float]) -> None:
     with pytest.raises(RecordError, match="turns round or repeats at point 2"):
-        Trace(x=x, y=[0.0, 0.0, 0.0])  # pyright: ignore[reportArgumentType]
+        Trace(x=x, y=[0.0, 0.0, 0.0])
 
 
 @pytest.mark.parametrize("size", [0, 1])

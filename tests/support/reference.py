@@ -80,7 +80,7 @@ def config_table(section: str) -> str:
     cls = SECTIONS[section]
     meaning = _TOP_LEVEL if not section else attributes(cls)
     rows = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
-    for f in dataclasses.fields(cls):  # pyright: ignore[reportArgumentType]
+    for f in dataclasses.fields(cls):
         rows.append(f"| `{f.name}` | {_in_words(str(f.type))} | {_default(f)} | {meaning[f.name]} |")
     return "\n".join(rows)
 

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,7 @@ settings = Settings()
 
 
 @contextlib.contextmanager
-def asked(**options: bool) -> Iterator[None]:
+def asked(**options: bool) -> Generator[None]:
     """What `--json` and `--quiet` do on the command line, for the tests of a command."""
     before = dataclasses.asdict(settings)
     vars(settings).update(options)
@@ -183,7 +183,7 @@ def _print_records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Non
 
 
 @contextlib.contextmanager
-def progress(description: str, *, quiet: bool = False) -> Iterator[StageProgress]:
+def progress(description: str, *, quiet: bool = False) -> Generator[StageProgress]:
     """A bar on standard error, from the first call of the function that it yields.
 
     Without a terminal there is no bar, so that logs stay readable, but a line every half minute.
@@ -211,7 +211,7 @@ LOG_EVERY = 30.0
 
 
 @contextlib.contextmanager
-def _log_lines(description: str) -> Iterator[StageProgress]:
+def _log_lines(description: str) -> Generator[StageProgress]:
     state, ended, began = (0, 0, ""), threading.Event(), time.monotonic()
 
     def advance(done: int, total: int, what: str = "") -> None:

@@ -87,7 +87,7 @@ class HookSpec:
     """The hooks that a plugin may implement."""
 
     @hookspec
-    def molvis_components(self) -> list[Component]:  # pyright: ignore[reportReturnType]
+    def molvis_components(self) -> list[Component]:  # ty: ignore[invalid-implicit-return-in-function-with-stub-body]
         """Everything this plugin offers. Data only: nothing heavy is imported here."""
 
 

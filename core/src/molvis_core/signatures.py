@@ -118,8 +118,8 @@ def _plain(module: str, base: ast.expr) -> None:
 def _arguments(module: str, given: ast.arguments) -> _Parameters:
     listed = [*given.posonlyargs, *given.args]
     defaults = [*[None] * (len(listed) - len(given.defaults)), *given.defaults, *given.kw_defaults]
-    kinds = [inspect.Parameter.POSITIONAL_OR_KEYWORD] * len(listed)
-    kinds += [inspect.Parameter.KEYWORD_ONLY] * len(given.kwonlyargs)
+    either, by_name = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    kinds = [*[either] * len(listed), *[by_name] * len(given.kwonlyargs)]
     return {
         a.arg: _parameter(module, a.arg, kind, default)
         for a, kind, default in zip([*listed, *given.kwonlyargs], kinds, defaults, strict=True)

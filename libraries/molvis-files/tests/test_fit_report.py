@@ -28,7 +28,7 @@ def fit_of(*simulated: Record, problem: str = "") -> Fit:
 
 def page(record: object, simulated: object, **more: object) -> str:
     measurement = Measurement(record, None, "")
-    return render_fit(fit_of(simulated), [measurement], PRIOR, title="toy", **more)  # pyright: ignore[reportArgumentType]
+    return render_fit(fit_of(simulated), [measurement], PRIOR, title="toy", **more)
 
 
 def numbers(svg: str, kind: str) -> np.ndarray:

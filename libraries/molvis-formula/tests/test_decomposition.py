@@ -25,7 +25,7 @@ def window_of(formula: str) -> Window:
 
 
 def names(window: Window, **options: object) -> set[str]:
-    return {hill(row) for row in formulas_within(window, **options)}  # pyright: ignore[reportArgumentType]
+    return {hill(row) for row in formulas_within(window, **options)}
 
 
 def test_a_mass_in_units_is_the_mass_in_da_exactly() -> None:

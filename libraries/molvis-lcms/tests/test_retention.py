@@ -17,7 +17,7 @@ CHAINS = ["C" * n + tail for n in range(2, 12) for tail in ("O", "N", "C(=O)O", 
 
 def lipophilic(smiles: str) -> float:
     """A column that keeps molecules by their lipophilicity alone, in minutes."""
-    return 6.0 + 1.5 * float(Crippen.MolLogP(Chem.MolFromSmiles(smiles)))  # pyright: ignore[reportAttributeAccessIssue]
+    return 6.0 + 1.5 * float(Crippen.MolLogP(Chem.MolFromSmiles(smiles)))
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_nothing_is_predicted_of_nothing(retention: Retention) -> None:
 )
 def test_standards_that_say_nothing_are_refused(change: object, message: str, standards: list[Standard]) -> None:
     with pytest.raises(ConfigError, match=message):
-        Retention.of(change(standards))  # pyright: ignore[reportCallIssue]
+        Retention.of(change(standards))
 
 
 def test_a_structure_that_cannot_be_is_refused(retention: Retention) -> None:

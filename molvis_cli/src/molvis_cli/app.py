@@ -181,7 +181,7 @@ def _with_shared_options(callback: Any) -> Any:
         for name, option in own.items()
     ]
     parameters = [*signature.parameters.values(), *added]
-    run.__signature__ = signature.replace(parameters=parameters)  # pyright: ignore[reportFunctionMemberAccess]
+    setattr(run, "__signature__", signature.replace(parameters=parameters))  # noqa: B010 - unknown to a function's type
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     run.__doc__ = callback.__doc__
     return run
@@ -269,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command line and exit: 0 done, 1 an error, 2 a mistake on the command line, 130 interrupted."""
     output.settings.reset()
     if "_MOLVIS_COMPLETE" in os.environ:
-        from typer.completion import completion_init  # pyright: ignore[reportPrivateImportUsage]
+        from typer.completion import completion_init
 
         completion_init()
     try:

@@ -18,7 +18,7 @@ def completion(
 
     fish: molvis completion fish > ~/.config/fish/completions/molvis.fish
     """
-    from typer.completion import get_completion_script  # pyright: ignore[reportPrivateImportUsage]
+    from typer.completion import get_completion_script
 
     print(get_completion_script(prog_name="molvis", complete_var="_MOLVIS_COMPLETE", shell=shell))
 

@@ -33,7 +33,7 @@ def _chains() -> list[Structure]:
 
 def _measurement(of: Structure, value: float, fold: str = "train", **record: str) -> Measurement:
     ion = {"adduct": "[M+H]+", "instrument_type": "DT", "gas": "N2", **record}
-    return Measurement(Value(value, **ion), of, "ccs", fold=fold)  # pyright: ignore[reportArgumentType]
+    return Measurement(Value(value, **ion), of, "ccs", fold=fold)
 
 
 def _truth(of: Structure) -> float:
@@ -220,7 +220,7 @@ class _Told:
 
 def _scorer(mean: Sequence[float], sd: float) -> tuple[CcsLikelihood, _Told]:
     scorer, told = CcsLikelihood(), _Told(mean, sd)
-    scorer._model = told  # pyright: ignore[reportAttributeAccessIssue]
+    scorer._model = told
     return scorer, told
 
 

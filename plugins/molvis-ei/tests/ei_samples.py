@@ -71,4 +71,4 @@ ROW: dict[str, Any] = {
 
 
 def spectrum(peaks: dict[float, float], **known: object) -> EiSpectrum:
-    return EiSpectrum(np.array(list(peaks)), np.array(list(peaks.values())), **known)  # pyright: ignore[reportArgumentType]
+    return EiSpectrum(np.array(list(peaks)), np.array(list(peaks.values())), **known)

@@ -483,7 +483,7 @@ def test_the_fitter_takes_a_narrower_prior_and_says_what_it_cannot(folder: Path)
     record = Distribution(np.array([0.2, 0.6, 0.1, 0.1]), np.full(4, 10.0), "middle/F")
     prior = fitter.prior([record])
     name = next(n for n in prior if n.startswith("net/"))
-    middle = (prior[name].low + prior[name].high) / 2  # pyright: ignore[reportAttributeAccessIssue]
+    middle = (prior[name].low + prior[name].high) / 2
     fit = fitter.fit([record], prior | {name: Normal(middle, 0.01)})
     assert fit.problem == ""
     i = fit.names.index(name)

@@ -100,8 +100,8 @@ def test_a_study_is_fitted_as_its_distributions_are(model: Path, mids: tuple[Dat
     assert other.samples is not None
     np.testing.assert_array_equal(one.samples, other.samples)
     (simulated,) = one.simulated
-    for datum, distribution in zip(simulated.experiments[0].data, other.simulated, strict=True):  # pyright: ignore[reportAttributeAccessIssue]
-        np.testing.assert_array_equal(datum.values, distribution.fractions)  # pyright: ignore[reportAttributeAccessIssue]
+    for datum, distribution in zip(simulated.experiments[0].data, other.simulated, strict=True):
+        np.testing.assert_array_equal(datum.values, distribution.fractions)
 
 
 def test_measured_fluxes_of_its_study_count_beside_the_records(
@@ -117,7 +117,7 @@ def test_measured_fluxes_of_its_study_count_beside_the_records(
     expected = alone.fit([whole], alone.prior([whole]), seed=1)
     np.testing.assert_array_equal(found.samples, expected.samples)
     (simulated,) = expected.simulated
-    flux = simulated.experiments[0].data[-1]  # pyright: ignore[reportAttributeAccessIssue]
+    flux = simulated.experiments[0].data[-1]
     assert (flux.target, flux.kind, flux.sd) == ("straight", "net", (0.05,))
     assert 0.4 < flux.values[0] < 1.0
 

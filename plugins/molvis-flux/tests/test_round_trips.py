@@ -116,7 +116,7 @@ def test_what_a_fit_simulated_is_written_and_read(tmp_path: Path) -> None:
     study = antoniewicz()
     fitter = FluxFit(starts=2)
     prior = fitter.prior([study])
-    values = np.array([study.fluxes[tuple(name.split("/"))] for name in prior])  # pyright: ignore[reportArgumentType]
+    values = np.array([study.fluxes[tuple(name.split("/"))] for name in prior])
     simulated = fitter.simulate(values, [study])
     registry.load("writer", "flux-toml")(tmp_path / "s.toml", [Measurement(r, None, "flux-study") for r in simulated])
     (read,) = registry.load("reader", "flux-toml")(tmp_path / "s.toml")

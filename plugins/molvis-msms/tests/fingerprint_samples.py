@@ -16,7 +16,7 @@ def spectrum(mz: list[float], precursor: float | None = 300.0, **about: object) 
     """Peaks of falling heights."""
     about = {"ionmode": "positive", "adduct": "[M+H]+", **about}
     heights = np.linspace(1, 0.5, len(mz))
-    return PeakList(np.array(mz), heights, precursor_mz=precursor, **about)  # pyright: ignore[reportArgumentType]
+    return PeakList(np.array(mz), heights, precursor_mz=precursor, **about)
 
 
 def queries(*, held_out: bool) -> list[RankedQuery]:

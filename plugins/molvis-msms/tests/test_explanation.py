@@ -262,7 +262,7 @@ def test_a_collection_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pyte
 
     def counted(spectrum: PeakList, *arguments: object, **options: object) -> Explanation:
         made.append(spectrum.identifier)
-        return explained(spectrum, *arguments, **options)  # pyright: ignore[reportArgumentType]
+        return explained(spectrum, *arguments, **options)
 
     monkeypatch.setattr(collection, "explain", counted)
     summary = explain_collection(source, target)

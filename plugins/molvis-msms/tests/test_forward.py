@@ -229,7 +229,7 @@ class TestPredictor(RecordPredictorContract):
 )
 def test_settings_that_cannot_be_are_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        SpectrumPredictor(**arguments)  # pyright: ignore[reportArgumentType]
+        SpectrumPredictor(**arguments)
 
 
 def test_an_atom_alone_and_a_large_molecule_have_their_precursor_at_least() -> None:

@@ -169,7 +169,7 @@ def test_nothing_to_learn_from_is_an_error() -> None:
 @pytest.mark.parametrize(("name", "value"), [("dim", 0), ("networks", 0), ("dropout", 1.0), ("top_peaks", -1)])
 def test_settings_that_cannot_be_are_refused(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=name):
-        LearnedFingerprint(**{name: value})  # pyright: ignore[reportArgumentType]
+        LearnedFingerprint(**{name: value})
 
 
 class TestLearnedFingerprint(ScorerContract):

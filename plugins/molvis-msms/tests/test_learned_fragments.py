@@ -131,7 +131,7 @@ def test_weights_of_another_width_and_damaged_files_are_refused(learned: Learned
 @pytest.mark.parametrize("arguments", [{"networks": 0}, {"width": -1}, {"epochs": 0}, {"ppm": 0.0}, {"dropout": 1.0}])
 def test_settings_that_cannot_be_are_refused(arguments: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=f"learned-fragments: {next(iter(arguments))} must be"):
-        LearnedFragments(**arguments)  # pyright: ignore[reportArgumentType]
+        LearnedFragments(**arguments)
 
 
 def test_a_query_scores_the_same_alone_and_in_a_batch_of_larger_ones() -> None:
@@ -141,7 +141,7 @@ def test_a_query_scores_the_same_alone_and_in_a_batch_of_larger_ones() -> None:
     together = join(made)
 
     def logits(cases: object, which: Sequence[int]) -> torch.Tensor:
-        batch = collate(cases, which)  # pyright: ignore[reportArgumentType]
+        batch = collate(cases, which)
         with torch.inference_mode():
             return network(batch.double())
 

@@ -159,7 +159,7 @@ def test_losses_need_a_precursor() -> None:
 )
 def test_settings_that_make_no_sense_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Linking(**options)  # pyright: ignore[reportArgumentType]
+        Linking(**options)
 
 
 def test_answers_are_the_first_candidates_of_a_table(tmp_path: Path) -> None:

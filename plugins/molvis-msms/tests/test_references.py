@@ -102,7 +102,7 @@ def test_the_search_of_everything_finds_what_comparing_everything_finds(
     refs: References, kind: str, tolerance: Tolerance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_BLOCK", 32)
-    compare = Similarity(kind, tolerance)  # pyright: ignore[reportArgumentType]
+    compare = Similarity(kind, tolerance)
     opened = References.open(refs.path)
     for seed in (100, 101):
         query = measurement("theobromine", seed, adduct=("[M+H]+", "[M-H]-")[seed % 2]).record
@@ -158,7 +158,7 @@ def test_a_query_without_polarity_finds_both(refs: References) -> None:
 @given(st.integers(0, 10_000), st.sampled_from(["cosine", "entropy", "hybrid", "peaks-and-losses"]))
 def test_a_reference_finds_itself_first(refs: References, seed: int, kind: str) -> None:
     row = seed % len(refs)
-    found = refs.search(refs.spectrum(row), Similarity(kind), top=2)  # pyright: ignore[reportArgumentType]
+    found = refs.search(refs.spectrum(row), Similarity(kind), top=2)
     assert found.rows[0] == row
     assert found.scores[0] == pytest.approx(1.0)
 

@@ -105,7 +105,7 @@ def test_a_rich_spectrum_keeps_its_intensities_in_the_entropy_similarity() -> No
 def test_the_order_of_two_spectra_does_not_matter_and_scores_are_between_0_and_1(
     one: PeakList, other: PeakList, kind: str, tolerance: Tolerance, matching: str
 ) -> None:
-    compare = Similarity(kind, tolerance, matching=matching)  # pyright: ignore[reportArgumentType]
+    compare = Similarity(kind, tolerance, matching=matching)
     found, turned = compare(one, other), compare(other, one)
     assert 0 <= found.score <= 1
     assert found.score == pytest.approx(turned.score, abs=1e-12)
@@ -118,7 +118,7 @@ def test_the_order_of_two_spectra_does_not_matter_and_scores_are_between_0_and_1
 @given(spectra, kinds, tolerances, st.sampled_from(MATCHINGS))
 def test_a_spectrum_is_like_itself(one: PeakList, kind: str, tolerance: Tolerance, matching: str) -> None:
     if kind != "neutral-loss" or (one.mz < one.precursor_mz).any():
-        compare = Similarity(kind, tolerance, matching=matching)  # pyright: ignore[reportArgumentType]
+        compare = Similarity(kind, tolerance, matching=matching)
         assert compare(one, one).score == pytest.approx(1.0)
 
 
@@ -128,8 +128,8 @@ def test_the_order_of_peaks_and_the_unit_of_intensities_do_not_matter(
     some: list[tuple[float, float]], other: PeakList, kind: str, chance: object
 ) -> None:
     shuffled = [(mz, 1000 * height) for mz, height in some]
-    chance.shuffle(shuffled)  # pyright: ignore[reportAttributeAccessIssue]
-    compare = Similarity(kind, Tolerance(0.15))  # pyright: ignore[reportArgumentType]
+    chance.shuffle(shuffled)
+    compare = Similarity(kind, Tolerance(0.15))
     one, two = (spectrum(*p, precursor=73.0) for p in (some, shuffled))
     assert compare(one, other).score == pytest.approx(compare(two, other).score, abs=1e-6)
 
@@ -139,7 +139,7 @@ def test_the_order_of_peaks_and_the_unit_of_intensities_do_not_matter(
 def test_optimal_matching_is_never_below_greedy(
     one: PeakList, other: PeakList, kind: str, tolerance: Tolerance
 ) -> None:
-    greedy, optimal = (Similarity(kind, tolerance, matching=m) for m in MATCHINGS)  # pyright: ignore[reportArgumentType]
+    greedy, optimal = (Similarity(kind, tolerance, matching=m) for m in MATCHINGS)
     assert optimal(one, other).score >= greedy(one, other).score - 1e-12
 
 
@@ -150,7 +150,7 @@ def test_peaks_without_intensity_change_nothing(one: PeakList, other: PeakList, 
     more = spectrum(
         *zip([*one.mz, *empty.mz], [*one.intensity, *empty.intensity], strict=True), precursor=one.precursor_mz
     )
-    compare = Similarity(kind, Tolerance(0.15))  # pyright: ignore[reportArgumentType]
+    compare = Similarity(kind, Tolerance(0.15))
     assert compare(more, other).score == pytest.approx(compare(one, other).score, abs=1e-9)
     assert compare(empty, other).score == 0
 
@@ -158,7 +158,7 @@ def test_peaks_without_intensity_change_nothing(one: PeakList, other: PeakList, 
 def test_spectra_without_peaks_are_like_nothing() -> None:
     empty = PeakList(np.empty(0), np.empty(0), 200.0)
     for kind in KINDS:
-        found = Similarity(kind)(empty, spectrum((100.0, 1.0)))  # pyright: ignore[reportArgumentType]
+        found = Similarity(kind)(empty, spectrum((100.0, 1.0)))
         assert (found.score, len(found.pairs)) == (0, 0)
 
 

@@ -76,7 +76,7 @@ def test_an_ion_has_the_atoms_and_the_mass_of_its_adduct(adduct: str, formula: s
     atoms = ion_atoms("C6H6O", adduct)
     assert atoms is not None
     assert hill(atoms) == formula
-    expected = ion_mz(float(ion_atoms("C6H6O", "[M]+") @ MASSES), adduct)  # pyright: ignore[reportOptionalOperand]
+    expected = ion_mz(float(ion_atoms("C6H6O", "[M]+") @ MASSES), adduct)
     assert ion_mass(atoms[None], 1 if adduct.endswith("+") else -1)[0] == pytest.approx(expected, abs=1e-6)
 
 

@@ -75,7 +75,7 @@ def test_spectra_are_translated_and_written(
     assert [m.record.collision_energy for m in written] == 4 * [40.0, 60.0]
     assert written[0].source == "translated by molvis from 10 eV, QTOF"
     assert written[0].structure is not None
-    assert written[0].structure.smiles == next(measurements([UNSEEN])).structure.smiles  # pyright: ignore[reportOptionalMemberAccess]
+    assert written[0].structure.smiles == next(measurements([UNSEEN])).structure.smiles
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count('<svg class="mirror"') == 8 + 6, "a translation to where a query was measured itself has no check"
     assert "measured there" in page

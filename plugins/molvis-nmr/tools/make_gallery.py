@@ -34,9 +34,9 @@ def spectrum(folder: Path, name: str) -> Trace:
 
 
 def draw(name: str, title: str, trace: Trace, start: SpinSystem, **settings: object) -> None:
-    found = fit(trace, start, **settings)  # pyright: ignore[reportArgumentType]
+    found = fit(trace, start, **settings)
     excluded = settings.get("exclude", ())
-    figure = draw_fit(report.measured(found), report.fitted(found), report.parts(found), title=title, excluded=excluded)  # pyright: ignore[reportArgumentType]
+    figure = draw_fit(report.measured(found), report.fitted(found), report.parts(found), title=title, excluded=excluded)
     save(figure, IMAGES / f"{name}.png", dpi=DPI)
     print(name, {k: round(v, 4) for k, v in found.metrics.items()}, found.problem)
 

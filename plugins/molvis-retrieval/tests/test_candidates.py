@@ -69,11 +69,11 @@ def unfinished(path: Path) -> bool:
 
 def test_only_the_candidates_of_the_queries_are_embedded(bundle: Bundle, file: Path) -> None:
     index = open_candidates(file, bundle)
-    assert index.vectors.embedded == 0  # pyright: ignore[reportAttributeAccessIssue]
+    assert index.vectors.embedded == 0
     (found,) = identify(bundle, [barcode.measurement(structure("CCCCO"))], index)
     assert found.candidates[0].structure.smiles == "CCCCO"
     assert found.n_candidates == len(barcode.BUTANOLS)
-    assert index.vectors.embedded == len(barcode.BUTANOLS)  # pyright: ignore[reportAttributeAccessIssue]
+    assert index.vectors.embedded == len(barcode.BUTANOLS)
     assert index.name == "alcohols.smi"
 
 
@@ -135,7 +135,7 @@ def test_where_nothing_can_be_written_memory_serves(
     )
     index = open_candidates(file, bundle, whole=whole)
     assert "made in memory" in caplog.text
-    assert index.vectors.embedded == whole * len(index.library)  # pyright: ignore[reportAttributeAccessIssue]
+    assert index.vectors.embedded == whole * len(index.library)
     assert identify(bundle, [barcode.measurement(structure("CCO"))], index)[0].n_candidates == 1
 
 

@@ -174,7 +174,7 @@ def test_a_record_that_no_table_holds_is_refused_by_its_field(tmp_path: Path) ->
     class Nested:
         parts: tuple[object, ...]
 
-    odd = Measurement(Nested(()), None, "toy")  # pyright: ignore[reportArgumentType]
+    odd = Measurement(Nested(()), None, "toy")
     with pytest.raises(DatasetError, match=r"Nested\.parts is tuple.*a dataset holds records of arrays"):
         write([odd], tmp_path / "d")
     assert not (tmp_path / "d").exists()

@@ -49,7 +49,7 @@ def library() -> Library:
 
 @pytest.fixture
 def index(library: Library, tmp_path: Path) -> Index:
-    return build_index(Hashed(), library, tmp_path / "index", batch_size=3)  # pyright: ignore[reportArgumentType]
+    return build_index(Hashed(), library, tmp_path / "index", batch_size=3)
 
 
 def test_a_compound_is_kept_once_and_masses_ascend(library: Library) -> None:
@@ -153,13 +153,13 @@ def test_a_killed_build_goes_on_to_the_same_bytes(
 ) -> None:
     path = tmp_path / "killed"
     with pytest.raises(KeyboardInterrupt):
-        build_index(Hashed(killed_after), library, path, batch_size=3)  # pyright: ignore[reportArgumentType]
+        build_index(Hashed(killed_after), library, path, batch_size=3)
     with pytest.raises(IndexFileError, match="unfinished: .* Run the same molvis library build again"):
         Index.open(path)
     with (path / "vectors.f16").open("ab") as out:
         out.write(b"half a row")  # as a kill in the middle of writing leaves it
     bundle = Hashed()
-    build_index(bundle, library, path, batch_size=3)  # pyright: ignore[reportArgumentType]
+    build_index(bundle, library, path, batch_size=3)
     assert bundle.done == len(library) - killed_after // 3 * 3
     assert (path / "vectors.f16").read_bytes() == (index.path / "vectors.f16").read_bytes()
 
@@ -168,9 +168,9 @@ def test_another_bundle_or_library_is_refused(library: Library, index: Index) ->
     other = Hashed()
     other.encoders_digest = "e" * 64
     with pytest.raises(IndexFileError, match="made by bundle 'hashed'.*Build another"):
-        index.require(other)  # pyright: ignore[reportArgumentType]
+        index.require(other)
     with pytest.raises(IndexFileError, match="holds another index"):
-        build_index(other, library, index.path)  # pyright: ignore[reportArgumentType]
+        build_index(other, library, index.path)
 
 
 def _shorten(path: Path, count: int) -> None:
@@ -203,7 +203,7 @@ def test_a_damaged_index_says_what_is_wrong(index: Index, damage: Any, complaint
 def test_a_folder_of_something_else_is_left_alone(library: Library, tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("x")
     with pytest.raises(IndexFileError, match="not an index, and not empty"):
-        build_index(Hashed(), library, tmp_path)  # pyright: ignore[reportArgumentType]
+        build_index(Hashed(), library, tmp_path)
     assert (tmp_path / "precious.txt").exists()
 
 
@@ -218,9 +218,9 @@ def test_a_full_disk_keeps_what_is_embedded(library: Library, tmp_path: Path, mo
     with monkeypatch.context() as patch:
         patch.setattr(indexes, "_note", full)
         with pytest.raises(IndexFileError, match="the disk is full; free some space"):
-            build_index(Hashed(), library, tmp_path / "i", batch_size=3)  # pyright: ignore[reportArgumentType]
+            build_index(Hashed(), library, tmp_path / "i", batch_size=3)
     bundle = Hashed()
-    built = build_index(bundle, library, tmp_path / "i", batch_size=3)  # pyright: ignore[reportArgumentType]
+    built = build_index(bundle, library, tmp_path / "i", batch_size=3)
     assert bundle.done == len(library) - 3
     assert len(built.library) == len(library)
 

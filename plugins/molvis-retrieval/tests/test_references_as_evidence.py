@@ -134,10 +134,10 @@ def test_the_command_takes_references(
     make_index(bundle, tmp_path / "index")
     (tmp_path / "a.codes").write_text(STRUCTURES[0].smiles + "\n", encoding="utf-8")
     options = {"library": [tmp_path / "index"], "bundle": str(bundle.path), "html": tmp_path / "a.html"}
-    command([tmp_path / "a.codes"], **options, references=[folder])  # pyright: ignore[reportArgumentType]
+    command([tmp_path / "a.codes"], **options, references=[folder])
     assert "reference spectrum of candidate 1" in (tmp_path / "a.html").read_text(encoding="utf-8")
     with pytest.raises(ConfigError, match="no such folder"):
-        command([tmp_path / "a.codes"], **options, references=[tmp_path / "no"])  # pyright: ignore[reportArgumentType]
+        command([tmp_path / "a.codes"], **options, references=[tmp_path / "no"])
     assert load_bundle(bundle.path).scorers["liking"].compounds == frozenset()
 
 

@@ -47,7 +47,7 @@ def fill() -> None:
     record = PeakList(np.array([50.0]), np.array([1.0]))
     write([Measurement(record, structure("C" * n + "O"), "msms", "train") for n in range(2, 9)], "data")
     states = {"msms": toy.Peaks().state_dict(), "structure": toy.Letters().state_dict()}
-    save_bundle("bundle", parse_config(toy.CONFIG), states)  # pyright: ignore[reportArgumentType]
+    save_bundle("bundle", parse_config(toy.CONFIG), states)
     Path("a.smi").write_text("CCO\n")
 
 

@@ -62,7 +62,7 @@ def library() -> Library:
 
 @pytest.fixture
 def index(library: Library, tmp_path: Path) -> Path:
-    return build_index(Hashed(), library, tmp_path / "index").path  # pyright: ignore[reportArgumentType]
+    return build_index(Hashed(), library, tmp_path / "index").path
 
 
 @pytest.fixture
@@ -153,11 +153,11 @@ def test_a_resumed_build_embeds_again_what_was_damaged_meanwhile(
 ) -> None:
     path = tmp_path / "killed"
     with pytest.raises(KeyboardInterrupt):
-        build_index(Hashed(killed_at), library, path)  # pyright: ignore[reportArgumentType]
+        build_index(Hashed(killed_at), library, path)
     with (path / "vectors.f16").open("r+b") as content:
         content.seek(killed_at * DIM * 2 - 9)
         content.write(b"x")
-    build_index(Hashed(), library, path, batch_size=2048)  # pyright: ignore[reportArgumentType]
+    build_index(Hashed(), library, path, batch_size=2048)
     assert "is damaged from row" in caplog.text
     assert not verify_index(path).damaged
     assert (path / "vectors.f16").stat().st_size == (index / "vectors.f16").stat().st_size
@@ -217,7 +217,7 @@ def test_an_index_of_format_1_opens_with_a_hint_and_can_be_given_digests(
     assert "molvis library verify" in caplog.text
     with pytest.raises(IndexFileError, match="it has no digests. Give it some"):
         verify_index(index)
-    build_index(Hashed(0), library, index)  # pyright: ignore[reportArgumentType] - it goes on from there: nothing to do
+    build_index(Hashed(0), library, index)
     assert verify_index(index, add=True).blocks == {"library.arrow": 1, "vectors.f16": 3}
     assert not verify_index(index).damaged
 

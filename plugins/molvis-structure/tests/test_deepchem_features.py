@@ -59,9 +59,7 @@ def _hot(size: int, place: int | None) -> list[float]:
 
 
 def _bonding(atom: Atom) -> list[float]:
-    factory = ChemicalFeatures.BuildFeatureFactory(  # pyright: ignore[reportAttributeAccessIssue] - RDKit adds it
-        f"{RDConfig.RDDataDir}/BaseFeatures.fdef"
-    )
+    factory = ChemicalFeatures.BuildFeatureFactory(f"{RDConfig.RDDataDir}/BaseFeatures.fdef")
     said = {f.GetFamily() for f in factory.GetFeaturesForMol(atom.GetOwningMol()) if f.GetAtomIds()[0] == atom.GetIdx()}
     return [float("Donor" in said), float("Acceptor" in said)]
 

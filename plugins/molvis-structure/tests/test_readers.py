@@ -77,7 +77,7 @@ def test_smiles_with_a_heading_names_comments_and_blank_lines(tmp_path: Path) ->
 def test_inchi_is_read_where_smiles_are(tmp_path: Path) -> None:
     found, _ = _all(read_smiles, _write(tmp_path / "a.smi", "InChI=1S/C2H6O/c1-2-3/h3H,2H2,1H3 ethanol\n"))
     assert _keys(found) == [ETHANOL]
-    assert found[0].record.smiles == "CCO"  # pyright: ignore[reportAttributeAccessIssue]
+    assert found[0].record.smiles == "CCO"
 
 
 def test_a_refused_line_is_named_with_rdkits_reason_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -60,7 +60,8 @@ class Target:
     def load(self) -> Callable[[Path], Any]:
         """The function."""
         module, _, attribute = self.target.partition(":")
-        return functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+        found: Any = importlib.import_module(module)
+        return functools.reduce(getattr, attribute.split("."), found)
 
 
 def reader_targets() -> list[Target]:

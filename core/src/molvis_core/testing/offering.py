@@ -13,7 +13,7 @@ import operator
 import os
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -52,7 +52,8 @@ def toy_component(kind: str, name: str, thing: object, **fields: Any) -> Compone
     """
     if kind not in KINDS:
         raise PluginError(f"There is no kind {kind!r}.{did_you_mean(kind, KINDS)} Kinds: {', '.join(KINDS)}.")
-    return Component(kind, name, _importable(thing) or _kept(thing), **{"summary": "For tests.", **fields})
+    fields.setdefault("summary", "For tests.")
+    return Component(kind, name, _importable(thing) or _kept(thing), **fields)
 
 
 def _importable(thing: object) -> str:
@@ -82,7 +83,7 @@ def installed_folder(folder: Path, plugin: str, module: str, *, distribution: st
 
 
 @contextlib.contextmanager
-def offer(*given: Component | Plugin, hide: Collection[str] = (), **kinds: Mapping[str, object]) -> Iterator[None]:
+def offer(*given: Component | Plugin, hide: Collection[str] = (), **kinds: Mapping[str, object]) -> Generator[None]:
     """Make components findable by the registry until the block ends.
 
         with offer(encoder={"toy": Toy}, loss={"toy-softmax": Softmax}):

@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from molvis_core.errors import BusyError, WriteError
@@ -28,7 +28,7 @@ _held: set[tuple[int, int, str]] = set()
 
 
 @contextlib.contextmanager
-def sole_writer(path: Path | str) -> Iterator[None]:
+def sole_writer(path: Path | str) -> Generator[None]:
     """Be the only one that writes a folder or a file for the length of a block. The same thread may ask again.
 
     Args:

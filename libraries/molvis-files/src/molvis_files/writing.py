@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from molvis_core.errors import WriteError
@@ -52,7 +52,7 @@ def _real(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Generator[Path]:
     """A temporary name to write a file to; it takes the place of `path` when the block ends well.
 
     Raises:
@@ -72,7 +72,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path) -> Generator[Path]:
     """A new empty folder to write to; it takes the place of `path` when the block ends well.
 
     Raises:

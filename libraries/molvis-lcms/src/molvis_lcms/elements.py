@@ -40,7 +40,7 @@ def read_run(
     Raises:
         ReadError: the file is not of this format, or holds no scan.
     """
-    from lxml import etree  # pyright: ignore[reportAttributeAccessIssue] - lxml comes without stubs
+    from lxml import etree  # ty: ignore[missing-module-member] - lxml comes without stubs
 
     number = found = 0
     tags = [f"{{*}}{name}" for name in (scan_tag, *others)]
@@ -75,7 +75,7 @@ def read_run(
 
 def _let_go(element: Any, scan_tag: str) -> None:
     """Free what has been read: runs have gigabytes. Scans within scans wait for the outermost."""
-    from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
+    from lxml import etree  # ty: ignore[missing-module-member]
 
     element.clear()
     parent = element.getparent()

@@ -228,7 +228,7 @@ def _describe(smiles: str) -> tuple[tuple[float, ...], tuple[int, ...]]:
     from rdkit.Chem import Crippen, rdFingerprintGenerator, rdMolDescriptors
 
     mol = parse_smiles(smiles)
-    lipophilicity = Crippen.MolLogP(mol)  # pyright: ignore[reportAttributeAccessIssue]
+    lipophilicity = Crippen.MolLogP(mol)  # ty: ignore[missing-attribute]
     acid, base, strong = (len(mol.GetSubstructMatches(p)) for p in _patterns())
     halogens = sum(a.GetSymbol() in ("F", "Cl", "Br", "I") for a in mol.GetAtoms())
     values = (
@@ -244,7 +244,7 @@ def _describe(smiles: str) -> tuple[tuple[float, ...], tuple[int, ...]]:
         rdMolDescriptors.CalcNumRings(mol),
         rdMolDescriptors.CalcFractionCSP3(mol),
         rdMolDescriptors.CalcNumHeteroatoms(mol) / 5,
-        Crippen.MolMR(mol) / 30,  # pyright: ignore[reportAttributeAccessIssue]
+        Crippen.MolMR(mol) / 30,  # ty: ignore[missing-attribute]
         Chem.GetFormalCharge(mol),
         acid,
         base,

@@ -27,7 +27,7 @@ import io
 import math
 import pickle
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,7 +179,7 @@ class WeightAverage:
                 value.copy_(self.state[name])
 
     @contextlib.contextmanager
-    def applied(self) -> Iterator[None]:
+    def applied(self) -> Generator[None]:
         """The module with averaged parameters, for the length of a `with` block."""
         kept = on_cpu(dict(self.module.named_parameters())) if self.state else {}
         self.copy_to(self.module)
@@ -288,7 +288,7 @@ class Checkpoint:
         self._saved = time.monotonic()
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[dict[str, Any]]:
+    def reading(self) -> Generator[dict[str, Any]]:
         """What was written last, on the CPU, for a `with` block that puts it in its places.
 
         Raises:

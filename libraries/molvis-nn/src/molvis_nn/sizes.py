@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +113,7 @@ class _TooManyParameters(Exception):  # noqa: N818 - caught in this module alone
 
 
 @contextlib.contextmanager
-def _watched(tensors: int, elements: int, where: object) -> Iterator[None]:
+def _watched(tensors: int, elements: int, where: object) -> Generator[None]:
     """While it holds, modules that register more than so many parameters raise an error."""
     import torch
     from torch.nn.modules.module import register_module_parameter_registration_hook

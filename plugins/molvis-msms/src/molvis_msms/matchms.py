@@ -13,7 +13,7 @@ from molvis_core.records import Measurement, PeakList
 from molvis_msms.fields import measurement
 
 if TYPE_CHECKING:
-    from matchms import Spectrum  # pyright: ignore[reportMissingImports] - it is optional
+    from matchms import Spectrum
 
 
 def from_matchms(spectrum: Spectrum) -> Measurement:
@@ -45,7 +45,7 @@ def to_matchms(item: Measurement | PeakList) -> Spectrum:
         TypeError: the measurement is of another kind.
     """
     try:
-        from matchms import Spectrum  # pyright: ignore[reportMissingImports]
+        from matchms import Spectrum
     except ImportError as error:
         raise PluginError("matchms is not installed; install it with: pip install 'molvis-msms[matchms]'") from error
     whole = item if isinstance(item, Measurement) else Measurement(item, None, "msms")

@@ -91,7 +91,7 @@ def from_mapping(cls: type[T], raw: Mapping[str, Any], *, where: Source | None =
     """
     where = where or Source("<config>", "")
     hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # ty: ignore[invalid-argument-type]
     for key in raw:
         if key not in fields:
             section = f"[{dotted(keys)}]" if keys else "the top level"

@@ -25,7 +25,7 @@ def contract(anchor: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
             except ContractError as error:
                 raise ContractError(f"{error} (contract: {DOCUMENTATION}#{anchor})") from error
 
-        checked.anchor = anchor  # pyright: ignore[reportAttributeAccessIssue]
+        setattr(checked, "anchor", anchor)  # noqa: B010 - a function declares no such attribute
         return checked
 
     return decorate

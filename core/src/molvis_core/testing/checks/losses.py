@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import Any
 
 from molvis_core import interfaces
 from molvis_core.testing.checks._contract import contract, require
@@ -138,5 +138,5 @@ def loss_declares_what_training_asks(loss: Any) -> None:
 
         with torch.no_grad():
             value: Any = loss.temperature
-            found = float(cast("Any", value() if callable(value) else value))
+            found = float(value() if callable(value) else value)
         require(math.isfinite(found) and found > 0, f"the temperature must be positive, got {found}")

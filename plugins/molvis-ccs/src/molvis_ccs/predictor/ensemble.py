@@ -104,8 +104,8 @@ class CcsEnsemble(nn.Module):
         for name, value in (("dropout", dropout), ("feature_dropout", feature_dropout)):
             if not 0 <= value < 1:
                 raise ConfigError(f"ccs-ensemble: {name} must be a number from 0 to less than 1, got {value}")
-        self.arguments = {"members": members, "width": width, "rank": rank}
-        self.arguments |= {"dropout": dropout, "feature_dropout": feature_dropout}
+        counts: dict[str, float] = {"members": members, "width": width, "rank": rank}
+        self.arguments = counts | {"dropout": dropout, "feature_dropout": feature_dropout}
         self.networks = nn.ModuleList([_Network(rank, width, dropout, feature_dropout) for _ in range(members)])
         trends = [(0.0, b, math.log(a) - b * math.log(500)) for a, b in TRENDS.values()]
         self.register_buffer("trend", torch.tensor(trends, dtype=torch.float32))
@@ -164,7 +164,7 @@ class CcsEnsemble(nn.Module):
         variances: list[Tensor] = []
         components = self.components(features)
         for network in self.networks:
-            embedded = network.embed(components)[row]  # pyright: ignore[reportCallIssue]
+            embedded = network.embed(components)[row]  # ty: ignore[not-callable]
             for kind in kinds:
                 mean, spread = network(embedded, self.conditions(mz, adduct, kind))
                 means.append(mean)

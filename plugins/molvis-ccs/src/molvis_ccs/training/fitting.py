@@ -170,7 +170,7 @@ def _prepare(model: CcsEnsemble, data: _Data) -> _Data:
 
 
 def _loss(network: nn.Module, data: _Data, some: torch.Tensor) -> torch.Tensor:
-    embedded = network.embed(data.features[data.row[some]])  # pyright: ignore[reportCallIssue]
+    embedded = network.embed(data.features[data.row[some]])  # ty: ignore[not-callable]
     mean, spread = network(embedded, data.conditions[some])
     # The absolute value, rounded at its tip so that the gradient does not jump there.
     off = torch.sqrt((mean - data.target[some]) ** 2 + 1e-4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -112,7 +113,7 @@ def _spectrum(fields: Mapping[str, str], peaks: Sequence[tuple[float, float]]) -
     )
 
 
-def spectrum_of(peaks: Sequence[tuple[float, float]], **known: object) -> EiSpectrum:
+def spectrum_of(peaks: Sequence[tuple[float, float]], **known: Any) -> EiSpectrum:
     """A spectrum, where the peaks are one.
 
     Raises:
@@ -124,7 +125,7 @@ def spectrum_of(peaks: Sequence[tuple[float, float]], **known: object) -> EiSpec
     # What is too large for 32 bits becomes infinite there, and is refused as such.
     with np.errstate(over="ignore"):
         heights = pairs[:, 1].astype(np.float32)
-    spectrum = EiSpectrum(pairs[:, 0], heights, **known)  # pyright: ignore[reportArgumentType]
+    spectrum = EiSpectrum(pairs[:, 0], heights, **known)
     if not (spectrum.intensity > 0).any():
         raise RecordError("every peak has intensity 0")
     return spectrum

@@ -59,6 +59,7 @@ def read_inca(
         path = next(
             (p for name in ("reactions.csv", "model.json") if (p := path / name).is_file()), path / "reactions.csv"
         )
+    folder = path.parent
     draft = Draft(str(path), path.parent.name)
     if suffix(path) == ".json":
         _json(path, draft)
@@ -74,9 +75,7 @@ def read_inca(
 
     def beside(given: str | Path | None, kind: str) -> Path | None:
         return (
-            Path(given)
-            if given
-            else next((p for n in _SIBLINGS[kind] if (p := path.with_name(f"{n}.csv")).is_file()), None)
+            Path(given) if given else next((p for n in _SIBLINGS[kind] if (p := folder / f"{n}.csv").is_file()), None)
         )
 
     if file := beside(tracers, "tracers"):

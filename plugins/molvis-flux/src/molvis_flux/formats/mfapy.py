@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,10 +186,10 @@ class _Model:
         name, stoichiometry, mapping, atoms = cells[:4]
         sides = []
         for place in (0, 1):
-            balance: Counter[str] = Counter()
+            balance: defaultdict[str, float] = defaultdict(float)
             if stoichiometry != "nd":
                 for metabolite, times in self.side(self.halves(stoichiometry, number)[place], number):
-                    balance[metabolite] += times  # pyright: ignore[reportArgumentType]
+                    balance[metabolite] += times
             mapped: list[tuple[str, str]] = []
             if mapping != "nd" and atoms != "nd":
                 names = [m for m, _ in self.side(self.halves(mapping, number)[place], number)]

@@ -6,7 +6,7 @@ runs a program is in `backends.numba_kernels` and `backends.torch`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -178,7 +178,7 @@ class Builder:
                     needed[left] = needed[right] = True
         return needed
 
-    def _moved(self, late: Iterable[int]) -> Bool[np.ndarray, " r"]:
+    def _moved(self, late: Collection[int]) -> Bool[np.ndarray, " r"]:
         """Which rows depend on late inputs."""
         moved = np.zeros(self._count, dtype=bool)
         moved[list(late)] = True
@@ -186,7 +186,7 @@ class Builder:
             moved[row] = moved[init] or any(moved[left] or moved[right] for left, right in pairs)
         return moved
 
-    def finish(self, outputs: Sequence[int], late: Iterable[int] = ()) -> Program:
+    def finish(self, outputs: Sequence[int], late: Collection[int] = ()) -> Program:
         """The program that yields these rows; what depends on the rows of `late` inputs comes last."""
         needed, moved = self._needed(outputs), self._moved(late)
         constants = [row for row in self._value if needed[row]]

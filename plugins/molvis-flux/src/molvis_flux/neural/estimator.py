@@ -441,8 +441,9 @@ def load_estimator(folder: Path | str) -> Estimator:
             raise BundleError(f"{path / 'study.toml'}: its network is not the one the estimator was trained for")
         if about["format"] > 1 and file_sha256(path / "study.toml") != about["study"]:
             raise BundleError(f"{path / 'study.toml'}: damaged: its digest is not the one in estimator.toml")
-        given = _renamed(about["settings"])
-        settings = Settings(**{**given, "noise": tuple(given["noise"])})
+        given: dict[str, Any] = dict(_renamed(about["settings"]))
+        given["noise"] = tuple(given["noise"])
+        settings = Settings(**given)
         arrays = {name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith("model/")}
         copula = Copula(arrays["knots"], arrays["logs"], arrays["g"], arrays["h"])
         parts = measurements(study, compile_plan(study.network, study.experiments), settings.noise)

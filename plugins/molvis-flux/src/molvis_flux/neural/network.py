@@ -119,7 +119,7 @@ class SetEncoder(nn.Module):
         factor = out.new_zeros(n, m, k, k)
         # Bounded, so that no early step makes a component so narrow that it never recovers.
         factor[:, :, range(k), range(k)] = (8 * torch.tanh(rest[:, :, :k] / 8)).exp()
-        i, j = self.below  # pyright: ignore[reportGeneralTypeIssues]
+        i, j = self.get_buffer("below")
         # Relative to the diagonal: correlations are then numbers of the size of 1 however narrow the posterior is.
         factor[:, :, i, j] = rest[:, :, k:] * factor[:, :, i, i]
         return Mixture(weight.log_softmax(-1), mean.view(n, m, k), factor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,7 +81,7 @@ class Clerms(nn.Module):
         self.top_peaks, self.keep_precursor = top_peaks, keep_precursor
         # Intensity is joined to the embedding, and dense layers mix the two.
         self.dense = nn.Sequential(nn.Linear(width + 1, width), nn.ReLU(), nn.Linear(width, width))
-        shape = {
+        shape: dict[str, Any] = {
             "d_model": width,
             "nhead": heads,
             "dim_feedforward": 2 * width,

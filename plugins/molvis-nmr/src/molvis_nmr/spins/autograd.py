@@ -7,7 +7,7 @@ dE / (dE^2 + e^2), e = 1e-3 Hz, as in `molvis_nmr.spins.transitions`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from molvis_nmr.spins.rendering import REACH, SHARPNESS, SPACING, grid, kernel_t
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def _one_thread() -> Generator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

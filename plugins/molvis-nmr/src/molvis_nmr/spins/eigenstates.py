@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -19,7 +20,7 @@ log = logging.getLogger("molvis")
 
 
 @lru_cache(maxsize=1)
-def _threads() -> object:
+def _threads() -> Any:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
@@ -27,7 +28,7 @@ def _threads() -> object:
 
 def one_thread() -> AbstractContextManager[object]:
     """Within it, linear algebra keeps to one thread: on matrices this small, several threads are slower."""
-    return _threads().limit(limits=1, user_api="blas")  # pyright: ignore[reportAttributeAccessIssue]
+    return _threads().limit(limits=1, user_api="blas")
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -157,8 +158,8 @@ def _draw(path: Path, kind: str, done: Simulated) -> None:
     for name, nucleus, shift in zip(system.names, system.nuclei, system.shifts.tolist(), strict=True):
         if nucleus == done.nucleus and trace.x[0] < shift < trace.x[-1]:
             axes.axvline(shift, ymax=0.03, color="#d55e00", linewidth=1.2)
-            below = {"textcoords": "offset points", "ha": "center", "va": "top", "fontsize": 7, "rotation": 90}
-            axes.annotate(name, (shift, 0), (0, -4), color="#d55e00", **below)
+            style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 7, "rotation": 90, "color": "#d55e00"}
+            axes.annotate(name, (shift, 0), (0, -4), textcoords="offset points", **style)
     axes.set_ylim(-0.12 * trace.y.max(), 1.05 * trace.y.max())
     axes.set_xlim(trace.x[-1], trace.x[0])
     axes.set_yticks([])

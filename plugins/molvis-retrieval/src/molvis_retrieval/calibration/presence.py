@@ -380,8 +380,8 @@ def _features(
         low, high = np.quantile(known, _BOUNDS)
         inside = np.clip(known, low, high)
         if inside.std() > 1e-9:
-            numbers = (low, high, inside.mean(), inside.std())
-            features[name] = tuple(round(float(v), 6) for v in numbers)  # pyright: ignore[reportArgumentType]
+            low, high, mean, std = (round(float(v), 6) for v in (low, high, inside.mean(), inside.std()))
+            features[name] = (low, high, mean, std)
     return features, values[:, [names.index(n) for n in features]]
 
 

@@ -43,7 +43,8 @@ def _show_query(one: Identification, most: int) -> None:
     columns += ["adduct"] * tried + ["evidence"] * several
     rows = []
     for c in one.candidates[: max(most, FEW) if several else most]:
-        row = [f"{c.rank}{_mark(one, c)}", _share(one, c), c.structure.formula, c.structure.inchikey14, _label(c)]
+        row: list[object] = [f"{c.rank}{_mark(one, c)}", _share(one, c)]
+        row += [c.structure.formula, c.structure.inchikey14, _label(c)]
         row += [c.adduct] * tried
         row += [", ".join(f"{name} {value:.1f}" for name, value in c.evidence.items())] * several
         rows.append(row)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,7 +83,7 @@ def _lines(what: str) -> Callable[[TrainingProgress], None]:
 
 
 @contextlib.contextmanager
-def training_bar(what: str = "compounds") -> Iterator[Callable[[TrainingProgress], None]]:
+def training_bar(what: str = "compounds") -> Generator[Callable[[TrainingProgress], None]]:
     """Loss, speed and time left; without a terminal a line for each epoch and every half minute, for logs."""
     if output.settings.quiet:
         yield lambda state: None

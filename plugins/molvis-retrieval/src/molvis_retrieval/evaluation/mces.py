@@ -23,7 +23,7 @@ def require_mces() -> None:
         ConfigError: it is not.
     """
     try:
-        import myopic_mces.myopic_mces  # noqa: F401  # pyright: ignore[reportMissingImports]
+        import myopic_mces.myopic_mces  # noqa: F401
     except ImportError as error:
         raise ConfigError(
             "MCES distances need the package myopic-mces: pip install 'molvis-retrieval[mces]', or leave --mces out"
@@ -43,7 +43,7 @@ def mces(one: str, other: str, threshold: float = THRESHOLD) -> float:
         ConfigError: the package is not installed, or there is no solver.
     """
     require_mces()
-    from myopic_mces.myopic_mces import MCES  # pyright: ignore[reportMissingImports]
+    from myopic_mces.myopic_mces import MCES
 
     solver, options = _solver()
     found = MCES(one, other, threshold=threshold, solver=solver, solver_options=options, always_stronger_bound=True)
@@ -53,13 +53,13 @@ def mces(one: str, other: str, threshold: float = THRESHOLD) -> float:
 @functools.cache
 def _solver() -> tuple[str, dict[str, Any]]:
     """A solver of integer programs: CBC where it is found, else the first that there is."""
-    import pulp  # pyright: ignore[reportMissingImports]
+    import pulp
 
     found = pulp.listSolvers(onlyAvailable=True)
     options: dict[str, Any] = {"msg": 0}
     if "COIN_CMD" not in found and importlib.util.find_spec("cbcbox") is not None:
         # The package index has CBC as a package, which PuLP does not look for by itself.
-        import cbcbox  # pyright: ignore[reportMissingImports]
+        import cbcbox
 
         return "COIN_CMD", {**options, "path": cbcbox.cbc_bin_path()}
     if not found:

@@ -86,8 +86,8 @@ class Batches(torch.utils.data.Dataset[PairBatch]):
     def __len__(self) -> int:
         return len(self.plan) * self.run.config.train.epochs
 
-    def __getitem__(self, step: int) -> PairBatch:
-        epoch, within = divmod(step, len(self.plan))
+    def __getitem__(self, index: int) -> PairBatch:
+        epoch, within = divmod(index, len(self.plan))
         pair, number = self.plan[within]
         run, config = self.run, self.run.config
         pairing, options, target = run.pairings[pair], config.pairs[pair], run.targets[pair]
@@ -96,7 +96,7 @@ class Batches(torch.utils.data.Dataset[PairBatch]):
         start = (number * self.world + self.rank) * size
         # Passes over the compounds follow one another; a batch across the seam drops what it would hold twice.
         chosen = list(dict.fromkeys(pairing.compounds[i] for i in order[start : start + size]))
-        rng = np.random.default_rng([config.train.seed, step, self.rank])
+        rng = np.random.default_rng([config.train.seed, index, self.rank])
         if pairing.fused:
             unknowns = [self._unknown(pairing, key, options.records, rng) for key in chosen]
             query = collate_measured(run.encoders, pairing.parts, unknowns, self._one_of_each(pairing))

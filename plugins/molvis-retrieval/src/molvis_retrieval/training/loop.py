@@ -219,7 +219,7 @@ class _Training:
         return torch.utils.data.DataLoader(
             self.batches,
             batch_size=None,
-            sampler=steps,  # pyright: ignore[reportArgumentType] - a range is a sampler of known order
+            sampler=steps,
             num_workers=self.settings.workers,
             pin_memory=self.fabric.device.type == "cuda",
             prefetch_factor=4 if self.settings.workers else None,
@@ -301,7 +301,7 @@ def _temperatures(names: Sequence[str], losses: Sequence[Any]) -> dict[str, floa
         if isinstance(loss, HasTemperature) and loss.temperature is not None:
             with torch.no_grad():
                 value: Any = loss.temperature
-                found[f"temperature/{name}"] = float(cast("Any", value() if callable(value) else value))
+                found[f"temperature/{name}"] = float(value() if callable(value) else value)
     return found
 
 

@@ -29,7 +29,7 @@ EDGE_FEATURES = 11
 
 @functools.cache
 def _hydrogen_bonding() -> ChemicalFeatures.MolChemicalFeatureFactory:
-    return ChemicalFeatures.BuildFeatureFactory(  # pyright: ignore[reportAttributeAccessIssue] - RDKit adds it
+    return ChemicalFeatures.BuildFeatureFactory(  # ty: ignore[missing-attribute] - RDKit adds it
         f"{RDConfig.RDDataDir}/BaseFeatures.fdef"
     )
 

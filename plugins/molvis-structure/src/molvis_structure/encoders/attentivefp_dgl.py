@@ -71,8 +71,8 @@ def _renamed(state: Mapping[str, Tensor], modules: Sequence[tuple[str, str]], wh
 def _dgl() -> tuple[Any, Any]:
     os.environ.setdefault("DGLBACKEND", "pytorch")  # else the first import writes a file into the user's home
     try:
-        import dgl  # pyright: ignore[reportMissingImports] - an extra
-        from dgllife.model import AttentiveFPPredictor  # pyright: ignore[reportMissingImports] - the same
+        import dgl
+        from dgllife.model import AttentiveFPPredictor
     except ImportError as error:
         raise ConfigError(
             f"attentivefp-dgl needs DGL 1.1 and DGL-LifeSci on Python 3.11, and they cannot be imported ({error}): "

@@ -190,7 +190,7 @@ class _Run:
         loader = torch.utils.data.DataLoader(
             self.tasks,
             batch_size=None,
-            sampler=range(self.step, self.steps),  # pyright: ignore[reportArgumentType] - a sampler of known order
+            sampler=range(self.step, self.steps),
             num_workers=workers,
             prefetch_factor=4 if workers else None,
         )

@@ -62,11 +62,11 @@ class Tasks(torch.utils.data.Dataset[Task]):
         self.per_epoch = len(structures) // self.size
         self._cached: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
 
-    def __getitem__(self, step: int) -> Task:
-        epoch, within = divmod(step, self.per_epoch)
+    def __getitem__(self, index: int) -> Task:
+        epoch, within = divmod(index, self.per_epoch)
         if self._cached[0] != epoch:
             self._cached = epoch, np.random.default_rng([self.seed, epoch]).permutation(len(self.structures))
-        return self.task(self._cached[1][within * self.size : (within + 1) * self.size], step)
+        return self.task(self._cached[1][within * self.size : (within + 1) * self.size], index)
 
     def task(self, rows: np.ndarray, draw: int) -> Task:
         """The work on these structures, what is hidden being drawn by a number."""

@@ -105,9 +105,7 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, *grad_outputs: Tensor
-    ) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
         work, inputs = ctx.saved_tensors
         change = torch.zeros_like(work)
         change.index_add_(0, torch.as_tensor(ctx.program.outputs.astype(np.int64), device=work.device), grad_outputs[0])
