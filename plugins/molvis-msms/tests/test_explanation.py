@@ -150,7 +150,7 @@ def test_a_molecule_too_large_to_be_broken_and_no_peaks_at_all_are_no_error() ->
 def test_annotations_are_those_of_the_standards(found: Explanation) -> None:
     assert re.fullmatch(r"f\{C3H6NO\}/0\.\dppm\*0\.\d\d|f\{C3H6NO\}/-0\.\dppm\*[01]\.\d\d", mzpaf(found.peaks[1][0]))
     assert mzpaf(found.peaks[6][0]).startswith("p/")
-    assert "+i37Cl/" in mzpaf(next(one for one in found.peaks[4] if one.isotope))
+    assert "[37Cl]" in mzpaf(next(one for one in found.peaks[4] if one.isotope))
     assert peak_annotation(found, 5) == "?"
     lines = list(mzspeclib([Explained("one\nname", found, licence="CC BY")], "library"))
     assert lines[0] == "<mzSpecLib>"

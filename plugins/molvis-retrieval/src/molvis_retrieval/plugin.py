@@ -57,4 +57,10 @@ def molvis_components() -> list[Component]:
             target="molvis_retrieval.checks:check_bundle",
             summary="A bundle opens, and embeds synthetic records.",
         ),
+        Component(
+            kind="contract",
+            name="linker",
+            target="molvis_retrieval.checks:check_linker",
+            summary="A linker joins two equal spectra, and neither unlike ones nor one with itself.",
+        ),
     ]

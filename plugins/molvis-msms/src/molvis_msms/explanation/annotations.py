@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from molvis_core.errors import WriteError
-from molvis_core.text import in_json, visible
+from molvis_core.text import in_json
+from molvis_files.mzpaf import UNEXPLAINED, joined, mzpaf
+from molvis_files.mzspeclib import LibrarySpectrum, library_lines
 from molvis_files.writing import write_text
 from molvis_msms.explanation.peaks import Explanation, Substructure
 
-UNEXPLAINED = "?"
-"""What mzPAF writes for a peak that nothing is known of."""
+__all__ = ["UNEXPLAINED", "Explained", "mzpaf", "mzspeclib", "peak_annotation", "separating", "to_json", "write"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -41,21 +42,10 @@ class Explained:
     authors: str | None = None
 
 
-def mzpaf(one: Substructure) -> str:
-    """A substructure as mzPAF writes it: the formula of the ion, its charge, error and confidence."""
-    ion = "p" if one.precursor else f"f{{{one.elements}}}"
-    heavy = f"+i{one.isotope}" if one.isotope else ""
-    charge = f"^{abs(one.charge)}" if abs(one.charge) > 1 else ""
-    return f"{ion}{heavy}{charge}/{one.ppm:.1f}ppm*{min(one.formula_probability, 1.0):.2f}"
-
-
 def peak_annotation(found: Explanation, peak: int) -> str:
     """All formulas of a peak that are at least as probable as 0.05, by falling confidence; `?` where there is none."""
-    seen: dict[str, None] = {}
-    for one in found.peaks[peak]:
-        if one.formula_probability >= _LEAST and found.unexplained[peak] < _SURE:
-            seen.setdefault(mzpaf(one))
-    return ",".join(seen) or UNEXPLAINED
+    sure = [one for one in found.peaks[peak] if one.formula_probability >= _LEAST]
+    return joined(mzpaf(one) for one in sure if found.unexplained[peak] < _SURE)
 
 
 _LEAST, _SURE = 0.05, 0.95
@@ -144,39 +134,15 @@ def write(path: Path, found: Sequence[Explained]) -> None:
 
 def mzspeclib(found: Sequence[Explained], name: str) -> Iterable[str]:
     """Lines of an mzSpecLib text library; each peak has its mzPAF annotation in the third column."""
-    yield "<mzSpecLib>"
-    yield "MS:1003186|library format version=1.0"
-    yield f"MS:1003188|library name={visible(name)}"
-    for number, one in enumerate(found, start=1):
-        spectrum, structure = one.found.spectrum, one.found.structure
-        yield f"<Spectrum={number}>"
-        yield f"MS:1003061|library spectrum name={visible(one.name)}"
-        yield f"MS:1003237|library spectrum key={number}"
-        yield "MS:1000511|ms level=2"
-        if spectrum.precursor_mz is not None:
-            yield f"MS:1003208|experimental precursor monoisotopic m/z={spectrum.precursor_mz:.6f}"
-        if spectrum.ionmode:
-            sign = "MS:1000130|positive scan" if spectrum.ionmode == "positive" else "MS:1000129|negative scan"
-            yield f"MS:1000465|scan polarity={sign}"
-        if spectrum.collision_energy is not None:
-            yield f"[1]MS:1000045|collision energy={spectrum.collision_energy:g}"
-            yield "[1]UO:0000000|unit=UO:0000266|electronvolt"
-        yield f"MS:1003059|number of peaks={len(spectrum)}"
-        terms = (("license", one.licence), ("contributor", one.contributor), ("authors", one.authors))
-        for group, (term, value) in enumerate(terms, start=2):
-            if value:
-                yield f"[{group}]MS:1003275|other attribute name={term}"
-                yield f"[{group}]MS:1003276|other attribute value={visible(value)}"
-        yield "<Analyte=1>"
-        yield f"MS:1000866|molecular formula={structure.formula}"
-        yield f"MS:1000868|SMILES formula={structure.smiles}"
-        yield f"MS:1002894|InChIKey={structure.inchikey}"
-        if spectrum.adduct:
-            yield f"MS:1002813|adduct ion formula={spectrum.adduct}"
-        if spectrum.charge is not None:
-            yield f"MS:1000041|charge state={abs(spectrum.charge)}"
-        yield "<Peaks>"
-        for peak in range(len(spectrum)):
-            mz, height = float(spectrum.mz[peak]), float(spectrum.intensity[peak])
-            yield f"{mz:.6f}\t{height:.6g}\t{peak_annotation(one.found, peak)}"
-        yield ""
+    return library_lines((_library_spectrum(one) for one in found), name)
+
+
+def _library_spectrum(one: Explained) -> LibrarySpectrum:
+    terms = (("license", one.licence), ("contributor", one.contributor), ("authors", one.authors))
+    return LibrarySpectrum(
+        one.name,
+        one.found.spectrum,
+        one.found.structure,
+        [peak_annotation(one.found, peak) for peak in range(len(one.found.spectrum))],
+        others=[(term, value) for term, value in terms if value],
+    )

@@ -77,6 +77,7 @@ def annotate(
         reference_folders,
     )
     from molvis_retrieval.references import read_own_standards
+    from molvis_retrieval.run_details import work_out
 
     options = {
         "ppm": ppm,
@@ -99,6 +100,8 @@ def annotate(
         index = open_libraries(library, opened, len(table) > 250, device)
         with output.progress("annotating") as show:
             search(opened, index, table, out, options=options | {"device": device}, **known, progress=show)
+        with output.progress("explaining") as show:
+            work_out(opened, annotated(out, table), len(table), out, show)
         _write(out, table, settings, files)
     for line in table.notes:
         output.note(line)
@@ -168,8 +171,10 @@ def _write(out: Path, table: FeatureTable, settings: Mapping[str, Any], files: S
     import molvis_retrieval
     from molvis_lcms.mztab_writing import write_mztab
     from molvis_retrieval.annotation import annotated
-    from molvis_retrieval.annotation_page import write_annotation_page
     from molvis_retrieval.annotation_tables import annotation_of, write_annotation_csv, write_annotation_json
+    from molvis_retrieval.run_outputs.details import detailed
+    from molvis_retrieval.run_outputs.neighbours import neighbours_of
+    from molvis_retrieval.run_outputs.page import RunFacts, write_run_page
 
     write_annotation_csv(out / "annotations.csv", annotated(out, table))
     write_annotation_json(out / "annotations.json", annotated(out, table), settings)
@@ -182,7 +187,8 @@ def _write(out: Path, table: FeatureTable, settings: Mapping[str, Any], files: S
     )
     facts = {"library": ", ".join(settings["library"]), "bundle": ", ".join(settings["bundle"])}
     facts |= {"candidates within": f"{settings['ppm']:g} ppm", "molvis": settings["version"]}
-    write_annotation_page(out / "report.html", annotated(out, table), files=table.files, notes=table.notes, facts=facts)
+    run = RunFacts(table.files, table.notes, facts)
+    write_run_page(out / "report.html", detailed(out, annotated(out, table)), run, neighbours_of(table))
 
 
 def _counts(found: Any) -> dict[str, Any]:
