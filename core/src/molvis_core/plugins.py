@@ -20,7 +20,8 @@ from molvis_core.errors import PluginError
 GROUP = "molvis"
 KINDS = (
     "modality", "encoder", "loss", "target", "predictor", "fitter", "scorer", "classifier", "reader", "writer",
-    "preset", "bundle", "translation", "references", "pretrainer", "command", "command-group", "contract", "example",
+    "linker", "preset", "bundle", "translation", "references", "pretrainer", "command", "command-group", "contract",
+    "example",
 )  # fmt: skip
 """The kinds of component. A new kind is a string here and a contract, not a new hook; `molvis check` refuses others."""
 

@@ -15,7 +15,7 @@ from molvis_core import output
 from molvis_core.errors import ConfigError, MolvisError, ReadError
 from molvis_core.records import Measurement, PeakList
 from molvis_msms.commands.network import network as command
-from molvis_msms.network import Answer, Linking, Network, link, read_answers, write_graphml
+from molvis_msms.network import Answer, Linking, Network, alike, link, read_answers, write_graphml
 from molvis_msms.references.similarity import Similarity
 from molvis_msms.writers import write_mgf
 
@@ -54,6 +54,12 @@ def test_relatives_are_joined_by_shifted_peaks_and_strangers_are_not() -> None:
     assert found.family == (1, 1, 1, 0)
     assert found.summary["families"] == 1
     assert found.summary["alone"] == 1
+
+
+def test_features_are_joined_without_names_and_families_of_any_size_stay() -> None:
+    spectra = [item.record for item in (*FAMILY, other("stranger"))]
+    assert [(e.first, e.second) for e in alike(spectra)] == [(0, 1), (0, 2), (1, 2)]
+    assert alike([]) == ()
 
 
 def test_without_shifts_the_relative_is_joined_by_what_it_shares_alone() -> None:

@@ -26,7 +26,7 @@ from molvis_msms.references.similarity import Similarity
 if TYPE_CHECKING:
     import networkx as nx
 
-__all__ = ["Answer", "Edge", "Linking", "Network", "link", "read_answers", "write_graphml"]
+__all__ = ["Answer", "Edge", "Linking", "Network", "alike", "link", "read_answers", "write_graphml"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +172,11 @@ def link(
     edges = _edges(spectra, linking, progress)
     edges, family = _families(len(spectra), edges, linking.largest)
     return Network(tuple(names), spectra, edges, family, dict(answers or {}), tuple(problems))
+
+
+def alike(spectra: Sequence[PeakList], /) -> tuple[Edge, ...]:
+    """Pairs of spectra that are joined as `Linking` joins by default, families of any size: the linker of features."""
+    return _edges(spectra, Linking(), None)
 
 
 def _edges(spectra: Sequence[PeakList], linking: Linking, progress: Progress | None) -> tuple[Edge, ...]:

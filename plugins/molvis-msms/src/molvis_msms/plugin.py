@@ -7,14 +7,21 @@ from molvis_core import Component, hookimpl
 
 @hookimpl
 def molvis_components() -> list[Component]:
-    """The modality, its encoders, scorers and predictor, readers and writers, and the commands of reference spectra."""
+    """The modality, its encoders, scorers, predictor, linker, readers and writers, and the commands of spectra."""
     modality = Component(
         kind="modality",
         name="msms",
         target="molvis_msms.modality:MSMS",
         summary="Tandem mass spectra: peaks of an isolated ion's fragments.",
     )
-    return [modality, *_encoders(), *_scorers(), *_predictors(), *_formats(), *_commands()]
+    linker = Component(
+        kind="linker",
+        name="modified-cosine",
+        target="molvis_msms.network:alike",
+        summary="Spectra that match peak by peak, or shifted by the difference of their precursors.",
+        cite="10.1038/nbt.3597",
+    )
+    return [modality, *_encoders(), *_scorers(), *_predictors(), linker, *_formats(), *_commands()]
 
 
 def _encoders() -> list[Component]:

@@ -1,4 +1,4 @@
-"""Features as JSON: everything that is known of them but their chromatograms, in a layout that stays."""
+"""Features as JSON: everything that is known of them, in a layout that stays."""
 
 from __future__ import annotations
 
@@ -54,6 +54,10 @@ def _feature(one: Feature) -> dict[str, Any]:
         "spectra": [_spectrum(s) for s in one.spectra],
         "merged": _spectrum(one.merged) if one.merged is not None else None,
         "scans": list(one.scans),
+        "trace": [
+            [round(t, 2), float(f"{h:.4g}")]
+            for t, h in zip(one.trace_time.tolist(), one.trace_intensity.tolist(), strict=True)
+        ],
         "notes": list(one.notes),
     }
 
@@ -120,6 +124,7 @@ def _read(one: Mapping[str, Any]) -> Feature:
         )
 
     isotopes = np.array(one["isotopes"], dtype=np.float64).reshape(-1, 2)
+    trace = np.array(one.get("trace", ()), dtype=np.float64).reshape(-1, 2)  # older files have none
     return Feature(
         str(one["feature_id"]),
         float(one["mz"]),
@@ -143,5 +148,7 @@ def _read(one: Mapping[str, Any]) -> Feature:
         one["adduct"],
         one["formula"],
         one["name"],
+        trace[:, 0],
+        trace[:, 1],
         notes=tuple(map(str, one["notes"])),
     )
