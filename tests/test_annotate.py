@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -67,7 +70,13 @@ def test_each_feature_has_its_candidates_with_the_adduct_that_the_run_tells(work
     told = json.loads((workplace / "whole" / "annotations.json").read_text(encoding="utf-8"))
     assert "ion" in " ".join(told["features"][2]["candidates"][0]["evidence"]) or told["features"][2]["adducts"]
     assert problems_of(read_mztab(workplace / "whole" / "annotations.mztab")) == []
-    assert "caffeine" in (workplace / "whole" / "report.html").read_text(encoding="utf-8")
+    page = (workplace / "whole" / "report.html").read_text(encoding="utf-8")
+    packed = re.findall(r'<script type="text/plain" id="([\w-]+)">([^<]+)</script>', page)
+    data = {name: json.loads(gzip.decompress(base64.b64decode(text))) for name, text in packed}
+    assert data["rows"]["name"] == ["proline", "caffeine", "caffeine"]
+    assert [e["formula"] for e in data["part-0"][1]["explained"]] == ["C5H8N3+", "C6H8N3O+", "C8H11N4O2+"]
+    assert [len(one["trace"]) > 5 for one in data["part-0"]] == [True] * 3
+    assert data["part-0"][1]["candidates"][0]["drawing"]["t"]["1"] == "N"
 
 
 def test_a_run_that_is_interrupted_goes_on_and_gives_the_same(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

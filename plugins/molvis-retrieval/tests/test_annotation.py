@@ -14,7 +14,6 @@ from molvis_core.errors import ConfigError
 from molvis_core.records import PeakList, Structure
 from molvis_lcms.records import AdductHypothesis, Feature
 from molvis_retrieval.annotation import as_query, begin
-from molvis_retrieval.annotation_page import write_annotation_page
 from molvis_retrieval.annotation_tables import COLUMNS, annotation_of, write_annotation_csv, write_annotation_json
 from molvis_retrieval.levels import confidence_level
 from molvis_retrieval.results import Candidate, Identification, to_json
@@ -77,10 +76,6 @@ def test_tables_have_their_columns_whatever_was_found(tmp_path: Path) -> None:
     assert (told["format"], told["settings"]) == (1, {"ppm": 10})
     assert [len(f["candidates"]) for f in told["features"]] == [2, 0]
     assert told["features"][0]["areas"] == {"a.mzML": 5e6}
-    write_annotation_page(tmp_path / "a.html", some, files=["a.mzML"], notes=["<b>"], facts={"library": "x"})
-    page = (tmp_path / "a.html").read_text(encoding="utf-8")
-    assert "<b>" not in page
-    assert page.count('<tr id="feature-') == 2
     assert annotation_of(*some[0]).candidates[0].joint == pytest.approx(0.48)
     assert annotation_of(*some[1]).level == "5"
 

@@ -24,7 +24,7 @@ from molvis_files.identifiers import DATABASES, link_of
 from molvis_files.writing import write_text
 from molvis_lcms.records import Feature
 from molvis_retrieval.annotation_tables import rows_of
-from molvis_retrieval.run_outputs.details import DRAWN, Detailed
+from molvis_retrieval.run_details import DRAWN, Detailed
 
 __all__ = ["LARGEST", "write_run_page"]
 

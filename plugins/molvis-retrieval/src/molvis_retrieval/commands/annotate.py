@@ -172,9 +172,9 @@ def _write(out: Path, table: FeatureTable, settings: Mapping[str, Any], files: S
     from molvis_lcms.mztab_writing import write_mztab
     from molvis_retrieval.annotation import annotated
     from molvis_retrieval.annotation_tables import annotation_of, write_annotation_csv, write_annotation_json
-    from molvis_retrieval.run_outputs.details import detailed
-    from molvis_retrieval.run_outputs.neighbours import neighbours_of
-    from molvis_retrieval.run_outputs.page import RunFacts, write_run_page
+    from molvis_retrieval.run_details import detailed
+    from molvis_retrieval.run_neighbours import neighbours_of
+    from molvis_retrieval.run_page import RunFacts, write_run_page
 
     write_annotation_csv(out / "annotations.csv", annotated(out, table))
     write_annotation_json(out / "annotations.json", annotated(out, table), settings)
