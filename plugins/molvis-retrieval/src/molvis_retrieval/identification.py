@@ -10,6 +10,7 @@ truth is among them. `molvis_retrieval.presence` estimates how probable that is.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,13 @@ from jaxtyping import Float, Int64
 from molvis_core.errors import ConfigError, MolvisError, ScoreError
 from molvis_core.interfaces import Classifier
 from molvis_core.progress import Progress
-from molvis_core.records import Structure
+from molvis_core.records import PeakList, Structure
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.classes import MOST, ClassProbability, class_probabilities, installed_classifiers
 from molvis_retrieval.evidence import Embedded, Scored, Weigher, cosines, describe, embed, whole_library
 from molvis_retrieval.ions import betaines, fitting_ion
+from molvis_retrieval.posterior import FORMULA_WEIGHT, STRUCTURE_WEIGHT, Hypotheses, kept, marginals, with_formula
 from molvis_retrieval.presence import Presence
 from molvis_retrieval.results import Candidate, Identification, Identifications, Searched
 from molvis_retrieval.runs import adapted, remarks
@@ -48,6 +50,8 @@ def identify(
     adduct: str | None = None,
     adducts: Sequence[str] = (),
     ions: Sequence[Mapping[str, float]] = (),
+    isotopes: Sequence[PeakList | None] = (),
+    formulas: bool | None = None,
     top: int = 20,
     rerank: bool = True,
     consensus: bool = False,
@@ -77,6 +81,8 @@ def identify(
         ions: for each query, adducts that its ions without one may be, with the logarithm of how much more probable
             what was seen beside them is for each: the other ions of a molecule that a run shows. It adds to the score.
             They take the place of the likely ones; `adducts` goes before them.
+        isotopes: for each query, peaks of a survey scan around its ion, or None.
+        formulas: rank formulas too (`molvis_retrieval.posterior`); by default those of ions that name no adduct.
         top: candidates that come back for each query.
         rerank: use the bundle's scorers. With `all` only those that tell candidates of unlike masses apart, such as
             those of electron ionization: weights of the others are calibrated among candidates of equal mass, and among
@@ -96,11 +102,12 @@ def identify(
         raise ConfigError(f"top must be positive, got {top}")
     search = Search(candidates, ppm, mass, formula, adduct, tuple(adducts))
     index.require(bundle)
-    unknowns = _with_ions(unknowns_of(bundle, queries, adduct, consensus, modality, mass), ions, consensus)
+    unknowns = unknowns_of(bundle, queries, adduct, consensus, modality, mass)
+    unknowns = _with_neighbours(unknowns, ions, isotopes, consensus)
     groups = _embedded(bundle, search, unknowns, device)
     good = [number for number, some in enumerate(groups) if not all(one.unknown.problem for one in some)]
     weighers = _weighers(bundle, index, search, rerank, [one.unknown for some in groups for one in some])
-    ranker = _Ranker(index, search, top, rerank, weighers, installed_classifiers() if classes else [])
+    ranker = _Ranker(index, search, top, rerank, weighers, classes, formulas)
     found: dict[int, Identification] = {}
     for together in _batches(good, groups, search):
         for number, one in zip(together, ranker.identify([groups[n] for n in together]), strict=True):
@@ -113,13 +120,18 @@ def identify(
     )
 
 
-def _with_ions(unknowns: Sequence[Unknown], ions: Sequence[Mapping[str, float]], consensus: bool) -> Sequence[Unknown]:
-    """Unknowns with the adducts that each may be, where they are given."""
-    if not ions:
-        return unknowns
-    if consensus or len(ions) != len(unknowns):
-        raise ConfigError(f"ions must be given for each of the {len(unknowns)} queries, without consensus")
-    return [replace(one, ions=own) for one, own in zip(unknowns, ions, strict=True)]
+def _with_neighbours(
+    unknowns: Sequence[Unknown],
+    ions: Sequence[Mapping[str, float]],
+    isotopes: Sequence[PeakList | None],
+    consensus: bool,
+) -> Sequence[Unknown]:
+    """Unknowns with the adducts that each may be and its isotopes, where they are given."""
+    for name, given in (("ions", ions), ("isotopes", isotopes)):
+        if given and (consensus or len(given) != len(unknowns)):
+            raise ConfigError(f"{name} must be given for each of the {len(unknowns)} queries, without consensus")
+    out = [replace(one, ions=own) for one, own in zip(unknowns, ions, strict=True)] if ions else unknowns
+    return [replace(one, isotopes=p) for one, p in zip(out, isotopes, strict=True)] if isotopes else out
 
 
 def _embedded(bundle: Bundle, search: Search, unknowns: Sequence[Unknown], device: str | None) -> list[list[Embedded]]:
@@ -183,11 +195,14 @@ class _Ranker:
         top: int,
         rerank: bool,
         weighers: Mapping[bool, Weigher],
-        classifiers: Sequence[Classifier],
+        classes: bool,
+        formulas: bool | None,
     ) -> None:
-        self.index, self.search, self.top, self.classifiers = index, search, top, classifiers
+        self.index, self.search, self.top = index, search, top
+        self.classifiers = installed_classifiers() if classes else []
         self.weighers = weighers
         self.rerank = rerank
+        self.formulas = formulas
 
     def identify(self, groups: Sequence[Sequence[Embedded]]) -> Iterator[Identification]:
         """Identifications of unknowns of one scope, each with its readings."""
@@ -203,15 +218,26 @@ class _Ranker:
             unknowns = [one.unknown for one in readings]
             if everything:
                 weigh = self.weighers[self.rerank].at_any_mass(unknowns[0].measured)
-            weighed = [self._weigh(one, cosine, weigh) for one in readings]
+            placed = [self._placed(one) for one in unknowns]
+            hypotheses = self._hypotheses(unknowns)
+            if hypotheses is not None:
+                placed = _likely(placed, hypotheses)
+            weighed = [self._weigh(one, at, cosine, weigh) for one, at in zip(readings, placed, strict=True)]
             searched = self.search.searched(self.index, unknowns)
-            found = _ranked(unknowns, weighed, searched, self.index, self.top, presence, self.classifiers)
+            found = _ranked(unknowns, weighed, searched, self.index, self.top, presence, self.classifiers, hypotheses)
             said = tuple(remarks(weigh, unknowns[0].measured))
             yield replace(found, notes=(*found.notes, *said)) if said else found
 
-    def _weigh(self, one: Embedded, cosine: Mapping[str, np.ndarray] | None, weigh: Weigher) -> _Weighed | str:
-        """The candidates of an unknown with their evidence, or why there is none."""
-        unknown, index = one.unknown, self.index
+    def _hypotheses(self, readings: Sequence[Unknown]) -> Hypotheses | None:
+        """What is known of the formulas of an unknown, where that is asked for."""
+        asked = self.formulas if self.formulas is not None else readings[0].share < 1
+        if not asked or self.search.scope(readings[0]) != "mass":
+            return None
+        return Hypotheses.of(readings, self.search.ppm)
+
+    def _placed(self, unknown: Unknown) -> _Placed | str:
+        """The candidates of an unknown, or why there are none."""
+        index = self.index
         if unknown.problem:
             return unknown.problem
         try:
@@ -222,6 +248,18 @@ class _Ranker:
             if unknown.share < 1 and rows is not None:
                 rows, prior = fitting_ion(index.library, rows, str(unknown.adduct), unknown.share)
                 prior = prior + unknown.support
+        except MolvisError as error:
+            return str(error)
+        return _Placed(unknown, rows, prior, [] if rows is None else index.library.formulas(rows))
+
+    def _weigh(
+        self, one: Embedded, placed: _Placed | str, cosine: Mapping[str, np.ndarray] | None, weigh: Weigher
+    ) -> _Weighed | str:
+        """The candidates of an unknown with their evidence, or why there is none."""
+        if isinstance(placed, str):
+            return placed
+        unknown, index, rows = one.unknown, self.index, placed.rows
+        try:
             cosine = cosine or {m: cosines(v, index, rows) for m, v in one.vectors.items()}
             places = np.arange(len(index.library)) if rows is None else rows
             scored = _scored(unknown, cosine, index, places, weigh)
@@ -229,7 +267,46 @@ class _Ranker:
             return str(error)
         if not np.isfinite(scored.logits).all():
             return f"query {unknown.name!r} has scores that are not finite"
-        return _Weighed(unknown, places, cosine, scored, prior)
+        return _Weighed(unknown, places, cosine, scored, placed.prior, placed.formula)
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """The candidates of an unknown, its ion taken for one adduct, before anything is weighed.
+
+    Attributes:
+        unknown: with that adduct.
+        rows: of the candidates in the library; None for all of it.
+        prior: logarithm of how often each forms the ion, and what was seen beside it; None where the ion is known.
+        formulas: of the candidates, for rows of the library.
+        formula: weighed logarithm of the probability of each candidate's formula; None where none were looked at.
+    """
+
+    unknown: Unknown
+    rows: Int64[np.ndarray, " m"] | None
+    prior: Float[np.ndarray, " m"] | None
+    formulas: Sequence[str]
+    formula: Float[np.ndarray, " m"] | None = None
+
+
+def _likely(placed: Sequence[_Placed | str], hypotheses: Hypotheses) -> list[_Placed | str]:
+    """Candidates whose adduct and formula are not far less probable than others', with their formulas' shares."""
+    some = [p for p in placed if not isinstance(p, str) and p.rows is not None]
+    logs = [hypotheses.values(p.unknown.adduct, p.formulas) for p in some]
+    keep = iter(kept([v if p.prior is None else v + p.prior for p, v in zip(some, logs, strict=True)]))
+    told = iter(logs)
+    out: list[_Placed | str] = []
+    for p in placed:
+        if isinstance(p, str) or p.rows is None:
+            out.append(p)
+            continue
+        good, values = next(keep), next(told)
+        fewer = _Placed(
+            p.unknown, p.rows[good], None if p.prior is None else p.prior[good],
+            [f for f, k in zip(p.formulas, good, strict=True) if k], FORMULA_WEIGHT * values[good],
+        )  # fmt: skip
+        out.append(fewer if good.any() else f"no candidate of a likely formula as {p.unknown.adduct}")
+    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +319,7 @@ class _Weighed:
         cosine: of the records with them, before weighing.
         scored: their evidence.
         prior: logarithm of how often each forms the ion, and what was seen beside it; None where the ion is known.
+        formula: what the probability of each one's formula adds; None where formulas were not looked at.
     """
 
     unknown: Unknown
@@ -249,19 +327,27 @@ class _Weighed:
     cosine: Mapping[str, Float[np.ndarray, "r m"]]
     scored: Scored
     prior: Float[np.ndarray, " m"] | None
+    formula: Float[np.ndarray, " m"] | None = None
+
+    @property
+    def weight(self) -> float:
+        """Of the structures' evidence."""
+        return 1.0 if self.formula is None else STRUCTURE_WEIGHT
 
     @property
     def logits(self) -> Float[np.ndarray, " m"]:
         """Of all candidates, with the prior."""
-        return self.scored.logits if self.prior is None else self.scored.logits + self.prior
+        told = self.scored.logits * self.weight
+        return told + sum((x for x in (self.prior, self.formula) if x is not None), np.zeros(1))
 
     def evidence(self, place: int) -> dict[str, float]:
         """What each piece adds to the logit of a candidate."""
-        out = {m: float(values[place]) for m, values in self.scored.cosines.items()}
+        out = {m: self.weight * float(values[place]) for m, values in self.scored.cosines.items()}
         where = np.flatnonzero(self.scored.near == place)
         for key, values in self.scored.scorers.items():
-            out[key] = float(values[where[0]]) if len(where) else float(values.min(initial=0.0))
-        return out if self.prior is None else out | {"adduct": float(self.prior[place])}
+            out[key] = self.weight * (float(values[where[0]]) if len(where) else float(values.min(initial=0.0)))
+        others = {"adduct": self.prior, "formula": self.formula}
+        return out | {name: float(values[place]) for name, values in others.items() if values is not None}
 
 
 def _scored(
@@ -290,11 +376,13 @@ def _ranked(
     top: int,
     presence: Presence | None,
     classifiers: Sequence[Classifier],
+    hypotheses: Hypotheses | None,
 ) -> Identification:
     """Candidates under all adducts in one order, with probabilities over all of them."""
     found = [w for w in weighed if not isinstance(w, str)]
     if not found:
-        return _not_found(readings, [w for w in weighed if isinstance(w, str)], searched)
+        nothing = _not_found(readings, [w for w in weighed if isinstance(w, str)], searched)
+        return _with_marginals(nothing, hypotheses, 0.0, {})
     total = np.concatenate([w.logits for w in found])
     places = np.concatenate([w.places for w in found])
     owner = np.repeat(np.arange(len(found)), [len(w.places) for w in found])
@@ -320,7 +408,9 @@ def _ranked(
             truth_rank = float(metrics.rank_of_truth(total[None], np.array([where])).rank[0])
     margin = candidates[0].probability - (candidates[1].probability if len(candidates) > 1 else 0.0)
     among = _among(found[owner[best[0]]], int(best[0] - start[owner[best[0]]]), candidates[0], len(total), presence)
-    return _identification(
+    if among is not None and hypotheses is not None:
+        among = with_formula(among, hypotheses, candidates[0].adduct, candidates[0].structure.formula)
+    one = _identification(
         unknown,
         searched=searched,
         probability_among=among,
@@ -330,6 +420,29 @@ def _ranked(
         truth_rank=truth_rank,
         classes=_classes(total, norm, places, index, classifiers),
     )
+    return _with_marginals(one, hypotheses, among, _shares(found, total - norm, index))
+
+
+def _shares(found: Sequence[_Weighed], logs: Float[np.ndarray, " m"], index: Index) -> dict[tuple[str, str], float]:
+    """Probability of each adduct with each formula, given that the truth is among the candidates."""
+    out: defaultdict[tuple[str, str], float] = defaultdict(float)
+    names = [(str(w.unknown.adduct), f) for w in found for f in index.library.formulas(w.places)]
+    for name, value in zip(names, np.exp(logs).tolist(), strict=True):
+        out[name] += value
+    return out
+
+
+def _with_marginals(
+    one: Identification,
+    hypotheses: Hypotheses | None,
+    among: float | None,
+    candidates: Mapping[tuple[str, str], float],
+) -> Identification:
+    """An identification with the probabilities of adducts and formulas, where these were looked at."""
+    if hypotheses is None or among is None:
+        return one
+    adducts, formulas = marginals(hypotheses, among, candidates)
+    return replace(one, adducts=adducts, formulas=formulas)
 
 
 def _classes(

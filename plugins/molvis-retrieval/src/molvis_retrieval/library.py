@@ -213,6 +213,10 @@ class Library:
             for key, smiles, formula, mass, charge, name, identifiers in cells
         ]
 
+    def formulas(self, rows: Sequence[int] | np.ndarray) -> list[str]:
+        """Formulas of several structures."""
+        return self._formulas[np.asarray(rows, dtype=np.int64)].tolist()
+
     def aliases(self, row: int) -> tuple[str, ...]:
         """Names and InChIKeys of the structures that were merged into one, such as its salts."""
         return tuple(self.table["aliases"][int(row)].as_py() or ())

@@ -17,7 +17,7 @@ from molvis_core.errors import (
     MolvisError,
     RecordError,
 )
-from molvis_core.records import NO_ORIGIN, Measurement, Origin, Record, Structure
+from molvis_core.records import NO_ORIGIN, Measurement, Origin, PeakList, Record, Structure
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.ions import check_ion, common_mass
 
@@ -42,6 +42,7 @@ class Unknown:
         ions: adducts that an ion without one may be, instead of the likely ones of its polarity, each with how much
             what was seen beside it speaks for it, as the logarithm of a likelihood ratio.
         support: that of its adduct, where it is one of `ions`.
+        isotopes: peaks of a survey scan around its ion; None where there are none.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Unknown:
     betaine: bool = False
     ions: Mapping[str, float] = field(default_factory=dict)
     support: float = 0.0
+    isotopes: PeakList | None = None
 
     @property
     def records(self) -> tuple[Any, ...]:
