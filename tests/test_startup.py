@@ -50,3 +50,14 @@ def test_naming_components_imports_none_of_them(arguments: tuple[str, ...], show
     assert shown in done.stdout
     code, heavy = json.loads(done.stderr.splitlines()[-1])
     assert (code, set(heavy) - {"pydantic"}) == (0, set())
+
+
+@pytest.mark.full
+def test_a_bundle_is_loaded_without_the_compiler_of_torch() -> None:
+    script = (
+        "import sys\nfrom molvis_retrieval import load_bundle\nbundle = load_bundle('massbank')\n"
+        "bundle.encoder('msms'), bundle.encoder('structure')\n"
+        "print([name for name in sys.modules if name.startswith('torch._dynamo')])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

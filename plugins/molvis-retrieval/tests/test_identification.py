@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ConfigError, DatasetError, IndexFileError, RecordError
 from molvis_core.records import PeakList, Structure
 from molvis_core.testing import offer
+from molvis_retrieval import identification
 from molvis_retrieval.bundle import Bundle, Calibration
 from molvis_retrieval.calibration.weights import calibrate
 from molvis_retrieval.evidence import START_WEIGHT
@@ -25,9 +27,8 @@ from molvis_retrieval.index import Index
 from molvis_retrieval.ions import check_ion, fitting_ion
 from molvis_retrieval.library import Library
 from molvis_retrieval.queries import read_queries
-from molvis_retrieval.results import (
-    to_rows,
-)
+from molvis_retrieval.results import to_rows
+from molvis_retrieval.vectors import LazyVectors
 
 pytestmark = pytest.mark.usefixtures("toys")
 
@@ -70,6 +71,36 @@ def test_a_record_is_prepared_once(bundle: Bundle, index: Index, monkeypatch: py
     queries = [measurement(s) for s in STRUCTURES[:5]]
     identify(bundle, queries, index)
     assert len(prepared) == 5
+
+
+def test_processes_side_by_side_find_the_same_in_the_same_order(
+    bundle: Bundle, index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = [measurement(s, noise=0.6, seed=7) for s in STRUCTURES]
+    alone = identify(bundle, queries, index)
+    sent: list[int] = []
+
+    def as_sent(work: Any, items: Sequence[Any], **_: Any) -> list[Any]:
+        # What another process is sent, and what it sends back; that there are any is tested where they are started.
+        there = pickle.loads(pickle.dumps(work))
+        sent.extend(len(pickle.dumps(item)) for item in items)
+        return [pickle.loads(pickle.dumps(there(pickle.loads(pickle.dumps(item))))) for item in items]
+
+    monkeypatch.setattr(identification, "in_parallel", as_sent)
+    several = identify(bundle, queries, index, processes=2)
+    assert to_rows(several) == to_rows(alone)
+    lazy = dataclasses.replace(index, vectors=LazyVectors(bundle, index.library))
+    assert to_rows(identify(bundle, queries, lazy, processes=2)) == to_rows(alone)
+    assert len(sent) == 2 * len(queries)
+    assert max(sent) < 20_000  # a measurement with its vectors; neither the bundle nor the library
+
+
+def test_a_library_that_is_mapped_is_sent_as_its_file(index: Index) -> None:
+    sent = pickle.dumps(index)
+    again = pickle.loads(sent)
+    assert len(sent) < 2000
+    assert again.library.digest == index.library.digest
+    np.testing.assert_array_equal(again.take(np.arange(5)), index.take(np.arange(5)))
 
 
 def test_what_ties_with_the_truth_counts_half_as_in_evaluation(tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def wavelengths(first: float, last: float, count: int) -> Float64[Tensor, " w"]:
     """
     if not (first > 0 and last > 0) or count < 2:
         raise ConfigError(f"wavelengths: the ends must be positive and count at least 2, got {first}, {last}, {count}")
-    return first * (last / first) ** (torch.arange(count, dtype=torch.float64) / (count - 1))
+    # In plain numbers: arithmetic on the meta device, where an encoder's size is tried, imports torch's compiler.
+    return torch.tensor([first * (last / first) ** (k / (count - 1)) for k in range(count)], dtype=torch.float64)
 
 
 def sinusoids(

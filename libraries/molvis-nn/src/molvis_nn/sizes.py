@@ -94,7 +94,7 @@ def build_within(
     refuse_absurd(spec, where, max(LARGEST, elements))
     with _watched(len(shapes) * _SLACK + _FEW, elements * _SLACK + _FEW**2, where):
         try:
-            with torch.device("meta"):
+            with torch.device("meta"), _unfilled():
                 build()
         except _TooManyParameters as error:
             raise BundleError(str(error)) from error
@@ -106,6 +106,25 @@ def build_within(
             raise BundleError(str(error)) from error
         except MemoryError as error:
             raise BundleError(f"{where}: is too large for the memory: {error}") from error
+
+
+def _unfilled() -> contextlib.AbstractContextManager[Any]:
+    """While it holds, tensors without memory are not filled with random numbers.
+
+    There is nothing to fill, and torch imports its compiler to find that out: seconds, at the first one.
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    fills = {torch.Tensor.normal_, torch.Tensor.uniform_, torch.nn.init.normal_, torch.nn.init.uniform_}
+
+    class Unfilled(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            named = kwargs or {}
+            tensor = args[0] if args else named.get("tensor")
+            return tensor if func in fills and tensor is not None and tensor.is_meta else func(*args, **named)
+
+    return Unfilled()
 
 
 class _TooManyParameters(Exception):  # noqa: N818 - caught in this module alone

@@ -22,6 +22,7 @@ from molvis_core.errors import ConfigError, MolvisError, ScoreError
 from molvis_core.interfaces import Classifier
 from molvis_core.progress import Progress
 from molvis_core.records import PeakList, Structure
+from molvis_files.parallel import in_parallel
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.classes import MOST, ClassProbability, class_probabilities, installed_classifiers
@@ -36,6 +37,11 @@ from molvis_retrieval.unknowns import Query, Unknown, unknowns_of
 
 if TYPE_CHECKING:
     from molvis_retrieval.index import Index
+
+
+_FEW = 128
+"""Unknowns from which on other processes rank some: each takes seconds to start."""
+_CHUNK = 8
 
 
 def identify(
@@ -58,6 +64,7 @@ def identify(
     modality: str | None = None,
     classes: bool = False,
     device: str | None = None,
+    processes: int | None = 1,
     progress: Progress | None = None,
 ) -> Identifications:
     """Rank candidate structures for each query.
@@ -91,6 +98,8 @@ def identify(
         modality: of bare records; without it their type decides.
         classes: also give the classes that each unknown probably belongs to; it costs some milliseconds a candidate.
         device: where to embed.
+        processes: how many rank the candidates of many unknowns side by side; None for all processors. Those that
+            search the whole library are ranked in this one.
         progress: called with the unknowns done and in all.
 
     Raises:
@@ -109,11 +118,10 @@ def identify(
     weighers = _weighers(bundle, index, search, rerank, [one.unknown for some in groups for one in some])
     ranker = _Ranker(index, search, top, rerank, weighers, classes, formulas)
     found: dict[int, Identification] = {}
-    for together in _batches(good, groups, search):
-        for number, one in zip(together, ranker.identify([groups[n] for n in together]), strict=True):
-            found[number] = one
-            if progress:
-                progress(len(found), len(good))
+    for number, one in _each(ranker, good, groups, search, processes):
+        found[number] = one
+        if progress:
+            progress(len(found), len(good))
     return Identifications(
         found.get(number) or _identification(some[0].unknown, problem=some[0].unknown.problem)
         for number, some in enumerate(groups)
@@ -141,25 +149,34 @@ def _embedded(bundle: Bundle, search: Search, unknowns: Sequence[Unknown], devic
     return [[next(vectors) for _ in some] for some in readings]
 
 
-def _batches(
-    good: Sequence[int], groups: Sequence[Sequence[Embedded]], search: Search, most: int = 32
-) -> Iterator[list[int]]:
-    """Unknowns one by one; those that search the whole library in groups of at most so many records, or of one."""
+def _each(
+    ranker: _Ranker, good: Sequence[int], groups: Sequence[list[Embedded]], search: Search, processes: int | None
+) -> Iterator[tuple[int, Identification]]:
+    """Identifications of the unknowns of these numbers, in the order in which they are made."""
+
+    def everywhere(number: int) -> bool:
+        return search.scope(groups[number][0].unknown) == "all"
+
+    # By mass: neighbours have candidates in common, and what is computed of a candidate is kept for a while.
+    near = sorted((n for n in good if not everywhere(n)), key=lambda n: (groups[n][0].unknown.mass or 0.0, n))
+    some = [groups[n] for n in near]
+    made = in_parallel(ranker.one, some, what="ranked candidates", processes=processes, few=_FEW, chunk=_CHUNK)
+    yield from zip(near, made, strict=True)
+    for together in _batches([n for n in good if everywhere(n)], groups):
+        yield from zip(together, ranker.identify([groups[n] for n in together]), strict=True)
+
+
+def _batches(numbers: Sequence[int], groups: Sequence[Sequence[Embedded]], most: int = 32) -> Iterator[list[int]]:
+    """Unknowns in groups of at most so many records, or of one."""
     batch: list[int] = []
     held = 0
-    for number in good:
-        unknown = groups[number][0].unknown
-        if search.scope(unknown) != "all":
-            if batch:
-                yield batch
-            batch, held = [], 0
-            yield [number]
-            continue
-        if batch and held + len(unknown.records) > most:
+    for number in numbers:
+        count = len(groups[number][0].unknown.records)
+        if batch and held + count > most:
             yield batch
             batch, held = [], 0
         batch.append(number)
-        held += len(unknown.records)
+        held += count
     if batch:
         yield batch
 
@@ -203,6 +220,11 @@ class _Ranker:
         self.weighers = weighers
         self.rerank = rerank
         self.formulas = formulas
+
+    def one(self, readings: Sequence[Embedded]) -> Identification:
+        """The identification of an unknown."""
+        (found,) = self.identify([readings])
+        return found
 
     def identify(self, groups: Sequence[Sequence[Embedded]]) -> Iterator[Identification]:
         """Identifications of unknowns of one scope, each with its readings."""

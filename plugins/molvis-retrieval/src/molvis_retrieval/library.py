@@ -52,6 +52,7 @@ class Library:
     table: pa.Table = field(repr=False)
     problems: tuple[ReadError, ...] = ()
     parents: ParentCounts = field(default_factory=ParentCounts, repr=False)
+    _file: Path | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def read(
@@ -156,9 +157,11 @@ class Library:
                 table = pa.ipc.open_file(source).read_all()
             # Arrow trusts the lengths that a file states, and reads beyond its end.
             table.validate(full=True)
-            return cls(_with_lists(table).combine_chunks())
+            found = cls(_with_lists(table).combine_chunks())
         except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
             raise IndexFileError(f"{file}: damaged or missing: {error}. Build the index again.") from error
+        object.__setattr__(found, "_file", Path(file).absolute())
+        return found
 
     def merge(self, other: Library) -> Library:
         """Both libraries; where both hold a compound, this one's entry is kept, and says that the other has it too."""
@@ -194,10 +197,13 @@ class Library:
 
     def __getstate__(self) -> dict[str, Any]:
         # The look-ups are made again where they are needed: they are larger than what they are made from.
+        if self._file is not None:
+            return {"file": self._file}
         return {"table": self.table, "problems": self.problems, "parents": self.parents}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        # Another process maps the file itself, and shares its pages in memory.
+        self.__dict__.update(vars(Library.open(state["file"])) if "file" in state else state)
 
     def structure(self, row: int) -> Structure:
         """One structure."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,10 @@ class LazyVectors:
         dim = int(bundle.encoder("structure").dim)
         self._values = np.empty((len(library), dim), dtype=np.float16)  # memory is taken page by page, as it is filled
         self._known = np.zeros(len(library), dtype=bool)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process embeds what it looks at: most of the values are empty, and as large as the library.
+        return functools.partial(LazyVectors, device=self._device), (self._bundle, self._library)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -82,6 +87,10 @@ class StoredVectors:
         values = np.memmap(file, dtype=np.float16, mode="r", shape=shape) if shape[0] else np.empty(shape, np.float16)
         self._values: Float16[np.ndarray, "N dim"] = values
         self._unseen = np.ones(-(-values.nbytes // BLOCK) if digests is not None else 0, dtype=bool)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process maps the file itself.
+        return StoredVectors, (self._file, self._values.shape, self._digests)
 
     @property
     def shape(self) -> tuple[int, ...]:

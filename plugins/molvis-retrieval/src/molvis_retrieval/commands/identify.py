@@ -21,6 +21,7 @@ from molvis_retrieval.commands.options import (
     Libraries,
     Library,
     Ppm,
+    Processes,
     Reader,
     Reference,
     References,
@@ -79,6 +80,7 @@ def identify(
     standards: Standards = None,
     standard_spectra: StandardSpectra = None,
     standard_minutes: StandardMinutes = 0.2,
+    processes: Processes = None,
     full: Annotated[bool, typer.Option("--full", help="Print all candidates, however many queries there are.")] = False,
     device: Device = None,
 ) -> None:
@@ -108,7 +110,7 @@ def identify(
         ranked = search(
             opened, queries, index, candidates=candidates, ppm=ppm, mass=mass, formula=formula, adduct=adduct,
             adducts=_listed(adducts), top=top, rerank=rerank, consensus=consensus, classes=classes, device=device,
-            progress=show,
+            processes=processes, progress=show,
         )  # fmt: skip
     found = [*with_retention(ranked, read_retention(standards)), *problems]
     _write_tables(found, csv, json_file)

@@ -19,6 +19,9 @@ Libraries = Annotated[
 ]
 Ppm = Annotated[float, typer.Option(help="Half width of the mass window in ppm.")]
 Device = Annotated[str | None, typer.Option(help="PyTorch device, such as cpu or cuda:0.")]
+Processes = Annotated[
+    int | None, typer.Option(min=1, help="Processes that rank many unknowns side by side; all processors by default.")
+]
 BundleName = Annotated[
     str, typer.Option("--bundle", "-b", autocompletion=names("bundle"), help="Name of a shipped bundle, or a folder.")
 ]

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from molvis_core.errors import StructureError
+from molvis_files import parallel as module
+from molvis_files.parallel import in_parallel
 from molvis_files.processes import Owner, this_process
-from molvis_structure.chemistry import parallel as module
-from molvis_structure.chemistry.parallel import in_parallel
 
 SMILES = ["C" * length for length in range(1, 13)]
 
@@ -25,30 +24,42 @@ def _process(smiles: str) -> tuple[str, int]:
 
 
 def _refuse(smiles: str) -> str:
-    raise StructureError(f"RDKit refuses the SMILES {smiles!r}")
+    raise ValueError(f"this is refused: {smiles!r}")
 
 
-def test_a_long_list_is_worked_on_by_several_processes_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FEW", 4)
-    monkeypatch.setattr(module, "_CHUNK", 2)
-    seen: list[tuple[int, int]] = []
-    found = in_parallel(_process, SMILES, processes=2, progress=lambda done, total: seen.append((done, total)))
+def test_a_long_list_is_worked_on_by_several_processes_in_order() -> None:
+    found = list(in_parallel(_process, SMILES, what="worked", processes=2, few=4, chunk=2))
     assert [smiles for smiles, _ in found] == SMILES
     assert os.getpid() not in {process for _, process in found}
-    assert seen == [(done, 12) for done in (2, 4, 6, 8, 10, 12)]
 
 
-def test_an_error_of_a_process_is_raised_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FEW", 1)
-    with pytest.raises(StructureError, match="'CC'"):
-        in_parallel(_refuse, ["CC", "CCC"], processes=2)
+def test_an_error_of_a_process_is_raised_here() -> None:
+    with pytest.raises(ValueError, match="'CC'"):
+        list(in_parallel(_refuse, ["CC", "CCC"], what="worked", processes=2))
 
 
-def test_a_short_list_is_worked_on_here_and_its_end_is_told() -> None:
-    seen: list[tuple[int, int]] = []
-    found = in_parallel(_process, SMILES, processes=2, progress=lambda done, total: seen.append((done, total)))
+def test_a_short_list_is_worked_on_here() -> None:
+    found = in_parallel(_process, SMILES, what="worked", processes=2, few=13)
     assert {process for _, process in found} == {os.getpid()}
-    assert seen == [(12, 12)]
+
+
+class _Counting:
+    """Work that knows how often it was pickled, and in how many threads it computes."""
+
+    pickled = 0
+
+    def __call__(self, smiles: str) -> str | None:
+        return os.environ.get("OMP_NUM_THREADS")
+
+    def __getstate__(self) -> dict[str, int]:
+        type(self).pickled += 1
+        return {"nothing": 0}
+
+
+def test_work_is_pickled_once_and_computes_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert set(in_parallel(_Counting(), SMILES, what="worked", processes=2)) == {"1"}
+    assert _Counting.pickled == 1
 
 
 # The standard library's own threads may complain of the pipe that the dead process left.
@@ -57,11 +68,9 @@ def test_a_short_list_is_worked_on_here_and_its_end_is_told() -> None:
 def test_what_a_dead_process_left_undone_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(module.log, "warning", lambda message, *values: said.append(message % values))
-    monkeypatch.setattr(module, "_FEW", 1)
-    monkeypatch.setattr(module, "_CHUNK", 1)
-    found = in_parallel(_Dying(os.getpid()), SMILES, processes=2)
+    found = list(in_parallel(_Dying(os.getpid()), SMILES, what="worked", processes=2))
     assert found == SMILES
-    assert said == ["a process that made fingerprints died after 0 of 12; going on with one"]
+    assert said == ["a process that worked died after 0 of 12; going on with one"]
 
 
 class _Dying:
@@ -79,22 +88,20 @@ class _Dying:
 def test_a_script_without_a_guard_is_not_run_again_by_other_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_FEW", 1)
     script = types.ModuleType("__main__")
     script.__file__ = str(tmp_path / "script.py")
     (tmp_path / "script.py").write_text("import molvis_core\n")
     monkeypatch.setitem(sys.modules, "__main__", script)
-    assert {process for _, process in in_parallel(_process, SMILES, processes=2)} == {os.getpid()}
+    assert {process for _, process in in_parallel(_process, SMILES, what="worked", processes=2)} == {os.getpid()}
 
 
 ENDLESS = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import test_parallel
-from molvis_structure.chemistry import parallel
+from molvis_files.parallel import in_parallel
 
-parallel._FEW, parallel._CHUNK = 1, 1
-parallel.in_parallel(test_parallel._tell, ["C"] * 100_000, processes=2)
+list(in_parallel(test_parallel._tell, ["C"] * 10_000, what="worked", processes=2))
 """
 
 

@@ -1,0 +1,94 @@
+"""Work on many items by several processes, in order."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import pickle
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any, TypeVar
+
+from molvis_files.processes import end_with_parent
+
+log = logging.getLogger("molvis")
+T = TypeVar("T")
+R = TypeVar("R")
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+_work: Callable[[Any], Any] | None = None
+"""What a worker does; each is told once, when it starts."""
+
+
+def in_parallel(
+    work: Callable[[T], R], items: Sequence[T], *, what: str, processes: int | None = None, few: int = 1, chunk: int = 1
+) -> Iterator[R]:
+    """`work(item)` for each item, in their order, by several processes; in this one where that is quicker or safer.
+
+    An error of `work` is raised here. What a process that dies leaves undone is done in this one.
+
+    Args:
+        work: a function, or an object that can be called, that pickles. Each process is sent it once, and computes in a
+            single thread.
+        items: what to work on.
+        what: is done, for a warning: a process that *made fingerprints* died.
+        processes: how many; all processors by default.
+        few: of fewer items than these the work is done in this process: others take a second or more to start.
+        chunk: items that are sent to a process at a time.
+    """
+    count = processes or processors()
+    done = 0
+    if count > 1 and len(items) >= max(few, 2) and may_spawn():
+        # Spawned rather than forked: a fork of a process in which threads have started may hang.
+        pool = ProcessPoolExecutor(
+            min(count, -(-len(items) // chunk)),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin,
+            initargs=(pickle.dumps(work),),
+        )
+        try:
+            for result in pool.map(_call, items, chunksize=chunk):
+                done += 1
+                yield result
+        except (BrokenProcessPool, BrokenPipeError):  # the second where it dies while work is handed to it
+            log.warning("a process that %s died after %d of %d; going on with one", what, done, len(items))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    for item in items[done:]:
+        yield work(item)
+
+
+def processors() -> int:
+    """How many this process may use."""
+    # A container may be given fewer than the machine has; macOS does not report it.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def may_spawn() -> bool:
+    """Whether processes may be started here.
+
+    A spawned process runs the user's script again: without a guard, all of it. Workers have no children at all.
+    """
+    if multiprocessing.current_process().daemon or _work is not None:
+        return False
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    try:
+        return file is None or "__name__" in Path(file).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
+def _begin(pickled: bytes) -> None:
+    global _work  # noqa: PLW0603 - a worker's only state, set before its first item
+    end_with_parent()
+    # Before the libraries that read them are imported, which unpickling does.
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    _work = pickle.loads(pickled)  # noqa: S301 - from the process that started this one
+
+
+def _call(item: Any) -> Any:
+    assert _work is not None
+    return _work(item)
