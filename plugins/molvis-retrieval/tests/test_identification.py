@@ -18,7 +18,7 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ConfigError, DatasetError, IndexFileError, RecordError
 from molvis_core.records import PeakList, Structure
 from molvis_core.testing import offer
-from molvis_retrieval import identification
+from molvis_retrieval import side_by_side
 from molvis_retrieval.bundle import Bundle, Calibration
 from molvis_retrieval.calibration.weights import calibrate
 from molvis_retrieval.evidence import START_WEIGHT
@@ -86,7 +86,7 @@ def test_processes_side_by_side_find_the_same_in_the_same_order(
         sent.extend(len(pickle.dumps(item)) for item in items)
         return [pickle.loads(pickle.dumps(there(pickle.loads(pickle.dumps(item))))) for item in items]
 
-    monkeypatch.setattr(identification, "in_parallel", as_sent)
+    monkeypatch.setattr(side_by_side, "in_parallel", as_sent)
     several = identify(bundle, queries, index, processes=2)
     assert to_rows(several) == to_rows(alone)
     lazy = dataclasses.replace(index, vectors=LazyVectors(bundle, index.library))

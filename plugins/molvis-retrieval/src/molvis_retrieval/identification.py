@@ -22,7 +22,6 @@ from molvis_core.errors import ConfigError, MolvisError, ScoreError
 from molvis_core.interfaces import Classifier
 from molvis_core.progress import Progress
 from molvis_core.records import PeakList, Structure
-from molvis_files.parallel import in_parallel
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.classes import MOST, ClassProbability, class_probabilities, installed_classifiers
@@ -33,15 +32,11 @@ from molvis_retrieval.presence import Presence
 from molvis_retrieval.results import Candidate, Identification, Identifications, Searched
 from molvis_retrieval.runs import adapted, remarks
 from molvis_retrieval.scope import Scope, Search
+from molvis_retrieval.side_by_side import each
 from molvis_retrieval.unknowns import Query, Unknown, unknowns_of
 
 if TYPE_CHECKING:
     from molvis_retrieval.index import Index
-
-
-_FEW = 128
-"""Unknowns from which on other processes rank some: each takes seconds to start."""
-_CHUNK = 8
 
 
 def identify(
@@ -69,8 +64,7 @@ def identify(
 ) -> Identifications:
     """Rank candidate structures for each query.
 
-    A query that cannot be searched gets a `problem`, a measurement of it that cannot be used a note, and the rest goes
-    on.
+    A query that cannot be searched gets a `problem`, a measurement that cannot be used a note, and the rest goes on.
 
     Args:
         bundle: whose encoders and weights.
@@ -98,8 +92,7 @@ def identify(
         modality: of bare records; without it their type decides.
         classes: also give the classes that each unknown probably belongs to; it costs some milliseconds a candidate.
         device: where to embed.
-        processes: how many rank the candidates of many unknowns side by side; None for all processors. Those that
-            search the whole library are ranked in this one.
+        processes: how many rank many unknowns side by side, where not in the whole library; None for all processors.
         progress: called with the unknowns done and in all.
 
     Raises:
@@ -116,9 +109,9 @@ def identify(
     groups = _embedded(bundle, search, unknowns, device)
     good = [number for number, some in enumerate(groups) if not all(one.unknown.problem for one in some)]
     weighers = _weighers(bundle, index, search, rerank, [one.unknown for some in groups for one in some])
-    ranker = _Ranker(index, search, top, rerank, weighers, classes, formulas)
+    ranker = Ranker(index, search, top, rerank, weighers, classes, formulas)
     found: dict[int, Identification] = {}
-    for number, one in _each(ranker, good, groups, search, processes):
+    for number, one in each(ranker, good, groups, search, processes):
         found[number] = one
         if progress:
             progress(len(found), len(good))
@@ -149,38 +142,6 @@ def _embedded(bundle: Bundle, search: Search, unknowns: Sequence[Unknown], devic
     return [[next(vectors) for _ in some] for some in readings]
 
 
-def _each(
-    ranker: _Ranker, good: Sequence[int], groups: Sequence[list[Embedded]], search: Search, processes: int | None
-) -> Iterator[tuple[int, Identification]]:
-    """Identifications of the unknowns of these numbers, in the order in which they are made."""
-
-    def everywhere(number: int) -> bool:
-        return search.scope(groups[number][0].unknown) == "all"
-
-    # By mass: neighbours have candidates in common, and what is computed of a candidate is kept for a while.
-    near = sorted((n for n in good if not everywhere(n)), key=lambda n: (groups[n][0].unknown.mass or 0.0, n))
-    some = [groups[n] for n in near]
-    made = in_parallel(ranker.one, some, what="ranked candidates", processes=processes, few=_FEW, chunk=_CHUNK)
-    yield from zip(near, made, strict=True)
-    for together in _batches([n for n in good if everywhere(n)], groups):
-        yield from zip(together, ranker.identify([groups[n] for n in together]), strict=True)
-
-
-def _batches(numbers: Sequence[int], groups: Sequence[Sequence[Embedded]], most: int = 32) -> Iterator[list[int]]:
-    """Unknowns in groups of at most so many records, or of one."""
-    batch: list[int] = []
-    held = 0
-    for number in numbers:
-        count = len(groups[number][0].unknown.records)
-        if batch and held + count > most:
-            yield batch
-            batch, held = [], 0
-        batch.append(number)
-        held += count
-    if batch:
-        yield batch
-
-
 def _named_ions(readings: Sequence[Unknown]) -> dict[str, list[Any]]:
     """What was measured of unknowns whose ion is known, by modality: from these follows how the run was measured."""
     out: dict[str, list[Any]] = {}
@@ -202,7 +163,7 @@ def _weighers(
     }
 
 
-class _Ranker:
+class Ranker:
     """Ranks the candidates of unknowns among those of one index."""
 
     def __init__(
