@@ -64,7 +64,14 @@ def test_each_feature_has_its_candidates_with_the_adduct_that_the_run_tells(work
     assert rows["2", "1"]["level"] == "1"
     assert rows["2", "1"]["level_evidence"].startswith("your standard: cosine 0.9")
     assert rows["2", "1"]["level_evidence"].endswith("6 peaks, retention time -0.05 min")
-    assert rows["3", "1"]["level"] not in ("1", "2a")  # the standard is another ion of it
+    # Two ions of one molecule have one answer, each as its own ion.
+    assert [rows[k, "1"]["together"] for k in "123"] == ["", "2; 3", "2; 3"]
+    assert [rows[k, "1"]["unknown"] for k in "123"] == ["1", "2", "2"]
+    assert rows["3", "1"]["level"] == "1"
+    assert rows["3", "1"]["probability_joint"] == rows["2", "1"]["probability_joint"]
+    assert rows["2", "1"]["best_formula"] == "C8H10N4O2"
+    assert float(rows["2", "1"]["best_formula_probability"]) == float(rows["2", "1"]["formula_probability"]) > 0.9
+    assert 0 < float(rows["2", "1"]["q_value"]) == float(rows["3", "1"]["q_value"]) < 1
     assert rows["2", "1"]["sources"] == "library.csv"
     assert rows["2", "1"]["group"] == rows["3", "1"]["group"] == "1"
     told = json.loads((workplace / "whole" / "annotations.json").read_text(encoding="utf-8"))
@@ -95,7 +102,7 @@ def test_a_run_that_is_interrupted_goes_on_and_gives_the_same(workplace: Path, m
     assert run(*command, workplace / "resumed") == 130
     assert [p.name for p in (workplace / "resumed" / "parts").iterdir()] == ["00001.json"]
     assert run(*command, workplace / "resumed") == 0
-    assert len(calls) == 4  # one before, one stopped, and the two that were left
+    assert len(calls) == 3  # one unknown before, one stopped, and again
     for name in OUTPUTS:
         straight, resumed = ((workplace / f / name).read_bytes() for f in ("straight", "resumed"))
         assert resumed.replace(b"resumed", b"straight") == straight, name
@@ -106,6 +113,18 @@ def test_other_settings_do_not_mix_with_what_is_there(workplace: Path, capsys: p
     command = ("annotate", workplace / "run.mzML", "--library", workplace / "library.csv", "--out", workplace / "whole")
     assert run(*command, *standards, "--ppm", "5") == 1
     assert "other settings (ppm differ)" in capsys.readouterr().err
+
+
+def test_what_is_above_the_false_discovery_rate_has_no_candidates(workplace: Path) -> None:
+    standards = ("--standard-spectra", workplace / "standards.mgf", "--quiet")
+    command = ("annotate", workplace / "run.mzML", "--library", workplace / "library.csv", "--out", workplace / "whole")
+    assert run(*command, *standards, "--fdr", "0.001") == 0
+    with (workplace / "whole" / "annotations.csv").open(encoding="utf-8") as file:
+        rows = {r["feature_id"]: r for r in csv.DictReader(file)}
+    assert [rows[k]["name"] for k in "123"] == ["", "caffeine", "caffeine"]  # a standard is evidence of its own
+    assert "above --fdr 0.001" in rows["1"]["problem"]
+    assert run(*command, *standards) == 0
+    assert "proline" in (workplace / "whole" / "annotations.csv").read_text(encoding="utf-8")
 
 
 def test_a_feature_list_of_another_program_keeps_its_ids(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import pytest
 from molvis_core.errors import ConfigError
 from molvis_core.records import PeakList, Structure
 from molvis_lcms.records import AdductHypothesis, Feature
-from molvis_retrieval.annotation import as_query, begin
+from molvis_retrieval.annotation import begin
 from molvis_retrieval.annotation_tables import COLUMNS, annotation_of, write_annotation_csv, write_annotation_json
+from molvis_retrieval.false_discoveries import believed, q_values, rates_of
 from molvis_retrieval.levels import confidence_level
 from molvis_retrieval.results import Candidate, Identification, to_json
+from molvis_retrieval.unknown_features import asked, ion_of, together
 
 KEYS = ("LFQSCWFLJHTTHZ-UHFFFAOYSA-N", "LCGLNKUTAGEVQW-UHFFFAOYSA-N")
 SPECTRUM = PeakList(np.array([50.0, 60.0]), np.array([1.0, 2.0], dtype="f4"), 181.0707)
@@ -50,7 +53,8 @@ def found(*shares: float, among: float | None = 1.0, formulas: tuple[str, ...] =
 def kept(one: Identification) -> dict[str, Any]:
     (told,) = to_json([one])
     level, evidence = confidence_level(one)
-    return {"feature": "7", "level": level, "level_evidence": evidence, **told}
+    own = {"feature": "7", "unknown": "7", "ions": {"7": None}}
+    return own | {"level": level, "level_evidence": evidence, **told}
 
 
 def test_tables_have_their_columns_whatever_was_found(tmp_path: Path) -> None:
@@ -81,13 +85,60 @@ def test_tables_have_their_columns_whatever_was_found(tmp_path: Path) -> None:
 
 
 def test_a_feature_is_asked_for_with_its_spectra_and_the_ions_that_it_may_be() -> None:
-    (one,), ions = as_query(FEATURE)
+    found = asked([FEATURE])
+    (one,) = found.measurements
     assert (one.origin.feature_id, one.origin.rt_min, one.record.adduct) == ("7", 1.0, None)
-    assert ions == {"[M+H]+": 3.0, "[M+Na]+": -1.0}
-    from dataclasses import replace
+    assert found.ions == {"[M+H]+": 3.0, "[M+Na]+": -1.0}
+    assert found.isotopes is None
+    named = asked(
+        [replace(FEATURE, adduct="[M+Na]+", isotope_mz=np.array([181.07, 182.07]), isotope_intensity=np.ones(2))]
+    )
+    assert (named.measurements[0].record.adduct, named.ions) == ("[M+Na]+", {})
+    assert named.isotopes is not None
 
-    (named,), none = as_query(replace(FEATURE, adduct="[M+Na]+"))
-    assert (named.record.adduct, none) == ("[M+Na]+", {})
+
+def test_ions_of_one_molecule_are_one_unknown_where_that_is_sure_enough() -> None:
+    sure = replace(FEATURE, group=1)
+    sodium = AdductHypothesis("[M+Na]+", 3.0, 0.8, ("[M+H]+",))
+    partner = replace(FEATURE, identifier="9", mz=203.0526, group=1, adducts=(sodium,), areas={"a.mzML": 9e6})
+    unsure = replace(partner, identifier="10", adducts=(replace(sodium, weight=0.4),))
+    elsewhere = replace(partner, identifier="11", mz=210.0)
+    alone = replace(FEATURE, identifier="8")
+    found = together([sure, alone, partner, unsure, elsewhere, replace(sure, identifier="12", spectra=())])
+    assert [[f.identifier for f in some] for some in found] == [["7", "9"], ["8"], ["10"], ["11"]]
+    both = asked(found[0])
+    assert [m.record.adduct for m in both.measurements] == ["[M+Na]+", "[M+H]+"]  # the largest first
+    assert both.ions == {}
+    assert [ion_of(f, found[0]) for f in found[0]] == ["[M+H]+", "[M+Na]+"]
+    assert ion_of(alone, [alone]) is None
+
+
+def test_q_values_are_mean_errors_of_what_is_as_probable_or_more() -> None:
+    rates = q_values(np.array([0.99, 0.5, 0.5, 0.01]))
+    assert rates[0] < rates[1] == rates[2] < rates[3] < 1
+    assert q_values(np.array([0.5])) == pytest.approx(1 / (1 + np.exp(-0.176)))
+    assert q_values(np.array([])).shape == (0,)
+
+
+def test_what_is_above_the_rate_loses_its_candidates_and_keeps_its_formula() -> None:
+    good, poor = (kept(found(0.95, 0.05, among=a)) for a in (0.99, 0.2))
+    poor |= {"unknown": "8", "ions": {"8": None}, "formulas": {"C2H6O": 0.95}}
+    other = replace(FEATURE, identifier="8")
+    both = [(FEATURE, good), (other, poor), (replace(FEATURE, identifier="9"), None)]
+    rates = rates_of(both)
+    assert rates["7"] < 0.2 < rates["8"]
+    one, two, three = (x for _, x in believed(both, rates, 0.2))
+    assert one is not None
+    assert two is not None
+    assert three is None
+    assert (len(one["candidates"]), one["q_value"]) == (2, rates["7"])
+    assert (two["candidates"], two["level"]) == ([], "4")
+    assert "above --fdr 0.2" in two["problem"]
+    assert [len(x["candidates"]) for _, x in believed(both, rates, None) if x] == [2, 2]
+    named = poor | {"level": "2a"}
+    assert [len(x["candidates"]) for _, x in believed([(other, named)], rates, 0.2) if x] == [2]
+    with pytest.raises(ConfigError, match="between 0 and 1, got 10"):
+        list(believed(both, rates, 10))
 
 
 def test_a_folder_belongs_to_its_settings(tmp_path: Path) -> None:

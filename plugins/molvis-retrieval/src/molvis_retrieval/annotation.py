@@ -7,14 +7,12 @@ settings, and so is the result, killed or not. Only one chunk is held in memory.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from molvis_core.errors import ConfigError
 from molvis_core.progress import Progress
-from molvis_core.records import Measurement, Origin
 from molvis_files.digests import checksum
 from molvis_files.documents import load_json
 from molvis_files.opening import read_text
@@ -28,27 +26,14 @@ from molvis_retrieval.levels import best_known, confidence_level
 from molvis_retrieval.references import OwnStandards, known_references
 from molvis_retrieval.results import Identification, to_json
 from molvis_retrieval.retention import with_retention
+from molvis_retrieval.unknown_features import asked, ion_of, together
 
-__all__ = ["CHUNK", "annotate", "annotated", "as_query", "begin"]
+__all__ = ["CHUNK", "annotate", "annotated", "begin"]
 
 CHUNK = 50
-"""Features of a chunk: some seconds of work, and one file."""
+"""Unknowns of a chunk: some seconds of work, and one file."""
 _SETTINGS = "settings.json"
 _PARTS = "parts"
-
-
-def as_query(feature: Feature) -> tuple[tuple[Measurement, ...], dict[str, float]]:
-    """What was measured of a feature, a measurement for each collision energy, and the adducts that it may be.
-
-    A feature whose adduct another program or a target names is that ion, and no other is tried.
-    """
-    minutes = feature.time / 60 if feature.time is not None else None
-    origin = Origin(feature.identifier, ", ".join(feature.scans[:20]) or None, minutes)
-    spectra = [replace(s, adduct=feature.adduct) for s in feature.spectra]
-    measurements = tuple(
-        Measurement(s, None, "msms", name=f"feature {feature.identifier}", origin=origin) for s in spectra
-    )
-    return measurements, {} if feature.adduct else {h.adduct: h.evidence for h in feature.adducts}
 
 
 def begin(folder: Path, settings: Mapping[str, Any]) -> bool:
@@ -103,38 +88,60 @@ def annotate(
     """
     parts = folder / _PARTS
     parts.mkdir(exist_ok=True)
-    some = [f for f in table.features if f.spectra]
+    some = together(table.features)
     reference = known_references(bundle)
     for start in range(0, len(some), CHUNK):
         chunk, file = some[start : start + CHUNK], parts / f"{start // CHUNK + 1:05d}.json"
         if not file.is_file():
-            made = [as_query(f) for f in chunk]
-            found = identify(bundle, [q for q, _ in made], index, ions=[i for _, i in made], **options)
+            queries = [asked(members) for members in chunk]
+            found = identify(
+                bundle, [q.measurements for q in queries], index, ions=[q.ions for q in queries],
+                isotopes=[q.isotopes for q in queries], formulas=True, **options,
+            )  # fmt: skip
             found = with_retention(found, retention)
             levels = [confidence_level(x, best_known(x, [reference] if reference else (), standards)) for x in found]
-            kept = [_kept(f, x, level) for f, x, level in zip(chunk, found, levels, strict=True)]
+            kept = [_kept(members, x, level) for members, x, level in zip(chunk, found, levels, strict=True)]
             write_text(file, json.dumps(kept) + "\n")
         if progress:
             progress(min(start + CHUNK, len(some)), len(some))
 
 
-def _kept(feature: Feature, one: Identification, level: tuple[str, str]) -> dict[str, Any]:
-    """An identification as plain values, with its feature and its confidence level."""
+def _kept(members: Sequence[Feature], one: Identification, level: tuple[str, str]) -> dict[str, Any]:
+    """An identification as plain values, with its features and its confidence level."""
     (told,) = to_json([one])
-    return {"feature": feature.identifier, "level": level[0], "level_evidence": level[1], **told}
+    ions = {f.identifier: ion_of(f, members) for f in members}
+    first = members[0].identifier
+    return {"feature": first, "unknown": first, "ions": ions, "level": level[0], "level_evidence": level[1], **told}
 
 
 def annotated(folder: Path, table: FeatureTable) -> Iterator[tuple[Feature, dict[str, Any] | None]]:
-    """Each feature of a table with what was kept of it; None where it has no MS/MS, and so nothing was searched."""
+    """Each feature of a table with what was kept of it; None where it has no MS/MS, and so nothing was searched.
+
+    Features that are ions of one unknown have one answer, each as its own ion.
+    """
     found = _parts(folder)
+    waiting: dict[str, dict[str, Any]] = {}
     for feature in table.features:
         if not feature.spectra:
             yield feature, None
             continue
-        kept = next(found, None)
-        if kept is None or kept.get("feature") != feature.identifier:
-            raise ConfigError(f"{folder} does not hold the results of these features; delete it, and run again")
-        yield feature, kept
+        kept = waiting.pop(feature.identifier, None)
+        if kept is None:
+            kept = next(found, None)
+            if kept is None or kept.get("feature") != feature.identifier:
+                raise ConfigError(f"{folder} does not hold the results of these features; delete it, and run again")
+            waiting |= {name: kept for name in kept["ions"] if name != feature.identifier}
+        yield feature, _as_ion(kept, feature)
+
+
+def _as_ion(kept: dict[str, Any], feature: Feature) -> dict[str, Any]:
+    """The answer to an unknown, for one of its ions."""
+    ion = kept["ions"][feature.identifier]
+    if ion is None:
+        return kept
+    candidates = [c | {"adduct": ion} for c in kept["candidates"]]
+    own = {"feature": feature.identifier, "adduct": ion, "precursor_mz": feature.mz, "candidates": candidates}
+    return kept | own | ({"adducts": {ion: 1.0}} if kept["adducts"] else {})
 
 
 def _parts(folder: Path) -> Iterator[dict[str, Any]]:

@@ -22,7 +22,8 @@ COLUMNS: tuple[str, ...] = (
     "feature_id", "mz", "time_s", "start_s", "end_s", "ionmode", "charge", "group", "areas", "spectra", "level",
     "level_evidence", "probability_among", "none_of_these", "n_candidates", "rank", "adduct", "adduct_evidence",
     "formula", "name", "smiles", "inchikey14", "inchikey", "probability", "probability_joint", "mass_error_ppm",
-    "identifiers", "notes", "problem", "sources",
+    "identifiers", "notes", "problem", "sources", "adduct_probability", "formula_probability",
+    "best_formula", "best_formula_probability", "q_value", "unknown", "together",
 )  # fmt: skip
 """Of the table of annotations, in this order, whatever was found. A new one is added at the end."""
 
@@ -57,8 +58,24 @@ def rows_of(feature: Feature, found: Mapping[str, Any] | None) -> list[dict[str,
         "none_of_these": None if among is None else 1 - among,
         "n_candidates": found["n_candidates"],
         "problem": found["problem"],
+        "unknown": found["unknown"],
+        "together": "; ".join(found["ions"]) if len(found["ions"]) > 1 else "",
     }
-    return [own | _candidate(c, reasons) for c in found["candidates"]] or [own]
+    formula, share = max(found["formulas"].items(), key=lambda item: item[1], default=("", None))
+    own |= {"best_formula": formula, "best_formula_probability": share}
+    rows = [own | _candidate(c, reasons) | _shares(c, found) for c in found["candidates"]] or [own]
+    rows[0]["q_value"] = found.get("q_value")
+    return rows
+
+
+def _shares(c: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """How probable a candidate's adduct and formula are, whichever structure is behind them."""
+    if not found["formulas"]:
+        return {}
+    return {
+        "adduct_probability": found["adducts"].get(c["adduct"], 0.0),
+        "formula_probability": found["formulas"].get(c["formula"].rstrip("+-"), 0.0),
+    }
 
 
 def _candidate(c: Mapping[str, Any], reasons: Mapping[str, str]) -> dict[str, Any]:
@@ -120,6 +137,7 @@ def write_annotation_json(path: Path, found: Iterable[Found], settings: Mapping[
 _OF_CANDIDATES = (
     "rank", "adduct", "adduct_evidence", "formula", "name", "smiles", "inchikey14", "inchikey", "probability",
     "probability_joint", "mass_error_ppm", "identifiers", "sources",
+    "adduct_probability", "formula_probability",
 )  # fmt: skip
 
 
@@ -132,7 +150,12 @@ def _nested(feature: Feature, found: Mapping[str, Any] | None) -> dict[str, Any]
         {k: row[k] for k in _OF_CANDIDATES} | {"evidence": told}
         for row, told in zip(rows if evidence else [], evidence, strict=True)
     ]
-    return own | {"areas": feature.areas, "notes": list(feature.notes), "adducts": adducts, "candidates": candidates}
+    shares = {"adduct_probabilities": found["adducts"], "formula_probabilities": found["formulas"]} if found else {}
+    return (
+        own
+        | shares
+        | {"areas": feature.areas, "notes": list(feature.notes), "adducts": adducts, "candidates": candidates}
+    )
 
 
 def annotation_of(feature: Feature, found: Mapping[str, Any] | None) -> Annotation:

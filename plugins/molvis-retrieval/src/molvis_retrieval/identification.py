@@ -26,8 +26,8 @@ from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.classes import MOST, ClassProbability, class_probabilities, installed_classifiers
 from molvis_retrieval.evidence import Embedded, Scored, Weigher, cosines, describe, embed, whole_library
-from molvis_retrieval.ions import betaines, fitting_ion
-from molvis_retrieval.posterior import FORMULA_WEIGHT, STRUCTURE_WEIGHT, Hypotheses, kept, marginals, with_formula
+from molvis_retrieval.placing import Placed, likely, place_candidates
+from molvis_retrieval.posterior import STRUCTURE_WEIGHT, Hypotheses, marginals, with_formula
 from molvis_retrieval.presence import Presence
 from molvis_retrieval.results import Candidate, Identification, Identifications, Searched
 from molvis_retrieval.runs import adapted, remarks
@@ -201,10 +201,10 @@ class Ranker:
             unknowns = [one.unknown for one in readings]
             if everything:
                 weigh = self.weighers[self.rerank].at_any_mass(unknowns[0].measured)
-            placed = [self._placed(one) for one in unknowns]
+            placed = [place_candidates(self.index, self.search, one) for one in unknowns]
             hypotheses = self._hypotheses(unknowns)
             if hypotheses is not None:
-                placed = _likely(placed, hypotheses)
+                placed = likely(placed, hypotheses)
             weighed = [self._weigh(one, at, cosine, weigh) for one, at in zip(readings, placed, strict=True)]
             searched = self.search.searched(self.index, unknowns)
             found = _ranked(unknowns, weighed, searched, self.index, self.top, presence, self.classifiers, hypotheses)
@@ -218,25 +218,8 @@ class Ranker:
             return None
         return Hypotheses.of(readings, self.search.ppm)
 
-    def _placed(self, unknown: Unknown) -> _Placed | str:
-        """The candidates of an unknown, or why there are none."""
-        index = self.index
-        if unknown.problem:
-            return unknown.problem
-        try:
-            rows = self.search.rows(index, unknown)
-            prior = None
-            if unknown.betaine and rows is not None:
-                rows = betaines(index.library, rows)
-            if unknown.share < 1 and rows is not None:
-                rows, prior = fitting_ion(index.library, rows, str(unknown.adduct), unknown.share)
-                prior = prior + unknown.support
-        except MolvisError as error:
-            return str(error)
-        return _Placed(unknown, rows, prior, [] if rows is None else index.library.formulas(rows))
-
     def _weigh(
-        self, one: Embedded, placed: _Placed | str, cosine: Mapping[str, np.ndarray] | None, weigh: Weigher
+        self, one: Embedded, placed: Placed | str, cosine: Mapping[str, np.ndarray] | None, weigh: Weigher
     ) -> _Weighed | str:
         """The candidates of an unknown with their evidence, or why there is none."""
         if isinstance(placed, str):
@@ -251,45 +234,6 @@ class Ranker:
         if not np.isfinite(scored.logits).all():
             return f"query {unknown.name!r} has scores that are not finite"
         return _Weighed(unknown, places, cosine, scored, placed.prior, placed.formula)
-
-
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """The candidates of an unknown, its ion taken for one adduct, before anything is weighed.
-
-    Attributes:
-        unknown: with that adduct.
-        rows: of the candidates in the library; None for all of it.
-        prior: logarithm of how often each forms the ion, and what was seen beside it; None where the ion is known.
-        formulas: of the candidates, for rows of the library.
-        formula: weighed logarithm of the probability of each candidate's formula; None where none were looked at.
-    """
-
-    unknown: Unknown
-    rows: Int64[np.ndarray, " m"] | None
-    prior: Float[np.ndarray, " m"] | None
-    formulas: Sequence[str]
-    formula: Float[np.ndarray, " m"] | None = None
-
-
-def _likely(placed: Sequence[_Placed | str], hypotheses: Hypotheses) -> list[_Placed | str]:
-    """Candidates whose adduct and formula are not far less probable than others', with their formulas' shares."""
-    some = [p for p in placed if not isinstance(p, str) and p.rows is not None]
-    logs = [hypotheses.values(p.unknown.adduct, p.formulas) for p in some]
-    keep = iter(kept([v if p.prior is None else v + p.prior for p, v in zip(some, logs, strict=True)]))
-    told = iter(logs)
-    out: list[_Placed | str] = []
-    for p in placed:
-        if isinstance(p, str) or p.rows is None:
-            out.append(p)
-            continue
-        good, values = next(keep), next(told)
-        fewer = _Placed(
-            p.unknown, p.rows[good], None if p.prior is None else p.prior[good],
-            [f for f, k in zip(p.formulas, good, strict=True) if k], FORMULA_WEIGHT * values[good],
-        )  # fmt: skip
-        out.append(fewer if good.any() else f"no candidate of a likely formula as {p.unknown.adduct}")
-    return out
 
 
 @dataclass(frozen=True, slots=True)

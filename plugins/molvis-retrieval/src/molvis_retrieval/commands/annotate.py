@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,6 +46,9 @@ def annotate(
     adducts: Adducts = None,
     top: Annotated[int, typer.Option(help="Number of candidates kept for each feature.")] = 10,
     rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers, such as explained peaks.")] = True,
+    fdr: Annotated[
+        float | None, typer.Option(help="Leave out candidates above this false-discovery rate, such as 0.1.")
+    ] = None,
     references: References = None,
     standards: Standards = None,
     standard_spectra: StandardSpectra = None,
@@ -73,27 +76,20 @@ def annotate(
         NOTHING_SEARCHED,
         open_bundle,
         open_libraries,
+        own_standards,
         read_retention,
         reference_folders,
     )
-    from molvis_retrieval.references import read_own_standards
     from molvis_retrieval.run_details import work_out
 
-    options = {
-        "ppm": ppm,
-        "adducts": [a for a in (adducts or "").split(",") if a.strip()],
-        "top": top,
-        "rerank": rerank,
-    }
+    tried = [a for a in (adducts or "").split(",") if a.strip()]
+    options = {"ppm": ppm, "adducts": tried, "top": top, "rerank": rerank}
     spectra = reference_folders(references)
     opened = open_bundle(bundle, spectra)
     finding = {"blank_ratio": blank_ratio, "ms1_ppm": ms1_ppm, "seconds": seconds, "standard_minutes": standard_minutes}
     read = [*spectra, *(p for p in (standards, standard_spectra) if p)]
     settings = _settings(files, blank or (), library, read, opened.path, finding | options)
-    known = {
-        "retention": read_retention(standards),
-        "standards": read_own_standards(standard_spectra, standard_minutes) if standard_spectra else None,
-    }
+    known = {"retention": read_retention(standards), "standards": own_standards(standard_spectra, standard_minutes)}
     with sole_writer(out):
         begin(out, settings)
         table = _features(out, files, blank or (), ms1_ppm, seconds, blank_ratio)
@@ -102,15 +98,24 @@ def annotate(
             search(opened, index, table, out, options=options | {"device": device}, **known, progress=show)
         with output.progress("explaining") as show:
             work_out(opened, annotated(out, table), len(table), out, show)
-        _write(out, table, settings, files)
+        _write(out, table, settings, files, fdr)
     for line in table.notes:
         output.note(line)
-    counts = _counts(annotated(out, table))
+    counts = _counts(_judged(out, table, fdr)())
     if not output.as_json({"folder": str(out), "features": len(table), **counts}):
         rows = [(name, str(count)) for name, count in counts["levels"].items()]
         output.print_table(["level", "features"], rows, title=str(out))
     if not counts["searched"]:
         raise typer.Exit(NOTHING_SEARCHED)
+
+
+def _judged(out: Path, table: FeatureTable, fdr: float | None) -> Callable[[], Iterator[Any]]:
+    """What was found, with q-values and without what is above a false-discovery rate, as often as it is asked for."""
+    from molvis_retrieval.annotation import annotated
+    from molvis_retrieval.false_discoveries import believed, rates_of
+
+    rates = rates_of(annotated(out, table))
+    return lambda: believed(annotated(out, table), rates, fdr)
 
 
 def _settings(
@@ -131,7 +136,7 @@ def _settings(
         return files_sha256(sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")))
 
     return {
-        "format": 1,
+        "format": 2,
         "version": molvis_retrieval.__version__,
         "files": {p.name: digest(p) for p in files},
         "blanks": {p.name: digest(p) for p in blanks},
@@ -166,29 +171,32 @@ def _features(
     return read_json_features(kept)
 
 
-def _write(out: Path, table: FeatureTable, settings: Mapping[str, Any], files: Sequence[Path]) -> None:
+def _write(
+    out: Path, table: FeatureTable, settings: Mapping[str, Any], files: Sequence[Path], fdr: float | None
+) -> None:
     """The tables and the page, from what is kept of each chunk."""
     import molvis_retrieval
     from molvis_lcms.mztab_writing import write_mztab
-    from molvis_retrieval.annotation import annotated
     from molvis_retrieval.annotation_tables import annotation_of, write_annotation_csv, write_annotation_json
     from molvis_retrieval.run_details import detailed
     from molvis_retrieval.run_neighbours import neighbours_of
     from molvis_retrieval.run_page import RunFacts, write_run_page
 
-    write_annotation_csv(out / "annotations.csv", annotated(out, table))
-    write_annotation_json(out / "annotations.json", annotated(out, table), settings)
+    found = _judged(out, table, fdr)
+    write_annotation_csv(out / "annotations.csv", found())
+    write_annotation_json(out / "annotations.json", found(), settings)
     write_mztab(
         out / "annotations.mztab",
         table,
-        [annotation_of(f, one) for f, one in annotated(out, table)],
+        [annotation_of(f, one) for f, one in found()],
         version=molvis_retrieval.__version__,
         locations={f.name: f for f in files},
     )
     facts = {"library": ", ".join(settings["library"]), "bundle": ", ".join(settings["bundle"])}
     facts |= {"candidates within": f"{settings['ppm']:g} ppm", "molvis": settings["version"]}
+    facts |= {} if fdr is None else {"false-discovery rate": f"{fdr:g} at most"}
     run = RunFacts(table.files, table.notes, facts)
-    write_run_page(out / "report.html", detailed(out, annotated(out, table)), run, neighbours_of(table))
+    write_run_page(out / "report.html", detailed(out, found()), run, neighbours_of(table))
 
 
 def _counts(found: Any) -> dict[str, Any]:

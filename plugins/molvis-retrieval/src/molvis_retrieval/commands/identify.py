@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from molvis_lcms.retention import Retention
     from molvis_retrieval.bundle import Bundle, Calibration
     from molvis_retrieval.index import Index
+    from molvis_retrieval.references import OwnStandards
     from molvis_retrieval.results import Identification
 
 
@@ -226,11 +227,11 @@ def _write_report(
     minutes: float,
 ) -> None:
     """Write the report, with the spectra of known structures beside where a file of them is given."""
-    from molvis_retrieval.references import read_own_standards, read_references
+    from molvis_retrieval.references import read_references
     from molvis_retrieval.report import write_report
 
     beside = read_references(reference) if reference else None
-    standards = read_own_standards(own, minutes) if own else None
+    standards = own_standards(own, minutes)
     write_report(path, found, bundle=bundle, index=index, settings=settings, reference=beside, standards=standards)
 
 
@@ -274,6 +275,13 @@ def read_retention(standards: Path | None) -> Retention | None:
     known = Retention.of(read_standards(standards))
     output.note(f"retention: {len(known.standards)} standards, each predicted from the others to {known.error:.2f} min")
     return known
+
+
+def own_standards(spectra: Path | None, minutes: float) -> OwnStandards | None:
+    """What the user measured of known compounds; None where that is not given."""
+    from molvis_retrieval.references import read_own_standards
+
+    return read_own_standards(spectra, minutes) if spectra else None
 
 
 def open_library(path: Path, bundle: Bundle, whole: bool = True, device: str | None = None) -> Index:
