@@ -1,4 +1,4 @@
-"""The page over a run: what is in it, and what a browser makes of it."""
+"""The page over a run, what a browser makes of it, and spectra with what their peaks are."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 
 from molvis_core import Component
-from molvis_core.errors import ConfigError
+from molvis_core.errors import ConfigError, WriteError
 from molvis_core.records import PeakList
 from molvis_files.sketch import sketch
 from molvis_lcms.records import AdductHypothesis, Feature, FeatureTable
 from molvis_retrieval import run_details, run_neighbours
 from molvis_retrieval.run_details import Detailed, detailed, isotopes, work_out
 from molvis_retrieval.run_page import RunFacts, write_run_page
+from molvis_retrieval.run_spectra import write_annotated_library, write_annotated_mgf
 
 CAFFEINE = "Cn1c(=O)c2c(ncn2C)n(C)c1=O"
 HOSTILE = "</script><b>bold</b>"
@@ -36,7 +37,7 @@ FEATURE = Feature(
 )  # fmt: skip
 FOUND: dict[str, Any] = {
     "level": "3", "level_evidence": "2 candidates", "probability_among": 0.8, "n_candidates": 2, "problem": "",
-    "adducts": {"[M+H]+": 0.97, "[M+Na]+": 0.03}, "formulas": {"C8H10N4O2": 0.99},
+    "ions": ["F7", "F8"], "unknown": "F7", "q_value": 0.04, "adducts": {"[M+H]+": 0.97, "[M+Na]+": 0.03}, "formulas": {"C8H10N4O2": 0.99},
     "candidates": [
         {
             "rank": 1, "smiles": CAFFEINE, "inchikey": "RYYVLZVUVIJVGH-UHFFFAOYSA-N", "formula": "C8H10N4O2",
@@ -48,7 +49,12 @@ FOUND: dict[str, Any] = {
 }  # fmt: skip
 DETAILS = {
     "sketches": {CAFFEINE: sketch(CAFFEINE)}, "isotopes": [[0.0, 1.0], [1.0028, 0.098]],
-    "peaks": [{"n": 1, "formula": "C6H8N3O+", "ppm": -0.1, "smiles": "CN", "p": 0.97, "atoms": "3", "mzpaf": "?"}],
+    "peaks": [
+        {
+            "n": 1, "formula": "C6H8N3O+", "ppm": -0.1, "smiles": "CN", "p": 0.97, "atoms": "3",
+            "mzpaf": "f{C6H8N3O}/-0.1ppm",
+        },
+    ],
     "below": {"label": "predicted", "peaks": [[138.066, 1.0]]},
 }  # fmt: skip
 BARE: Detailed = (Feature("F8", 300.1), None, None)
@@ -75,7 +81,9 @@ def test_the_page_holds_every_feature_and_loads_nothing(page: Path) -> None:
     data = unpacked(page)
     assert data["rows"]["id"] == ["F7", "F8"]
     assert data["rows"]["p"] == [0.72, None]
-    assert "q" not in data["rows"]  # a column of which nothing is known is not there
+    assert data["rows"]["q"] == [0.04, None]
+    assert "time" in data["rows"]
+    assert "problem" in data["rows"]
     first, bare = data["part-0"]
     assert (first["explained"], first["below"], first["near"]) == (DETAILS["peaks"], DETAILS["below"], [["F8", 0.9]])
     assert [one["label"] for one in first["spectra"]] == ["all energies", "30 eV", "60 eV"]
@@ -183,3 +191,41 @@ def test_features_that_are_alike_are_neighbours_of_each_other(monkeypatch: pytes
     found = run_neighbours.neighbours_of(FeatureTable(features))
     assert found == {"a": [("c", 0.8)], "c": [("d", 0.9), ("a", 0.8)], "d": [("c", 0.9)]}
     assert run_neighbours.neighbours_of(FeatureTable(features[1:2])) == {}
+
+
+KNOWN: Detailed = (replace(FEATURE, usis=("mzspec:MSV000084951:a:scan:17",)), FOUND, DETAILS)
+
+
+def test_spectra_are_written_with_what_their_peaks_are(tmp_path: Path) -> None:
+    told = [
+        (KNOWN[0], FOUND, {"peaks": [{"n": 1, "mzpaf": "f{C6H8N3O}/-0.1ppm*0.97"}]}),
+        (replace(FEATURE, identifier="F9"), None, None),
+        BARE,
+    ]
+    write_annotated_mgf(tmp_path / "a.mgf", told)
+    known, bare = (tmp_path / "a.mgf").read_text(encoding="utf-8").strip().split("\n\n")
+    for line in (
+        "FEATURE_ID=F7", "ADDUCT=[M+H]+", "USI=mzspec:MSV000084951:a:scan:17", f"SMILES={CAFFEINE}",
+        "PROBABILITY_JOINT=0.72", "PEAK_ANNOTATIONS=138.066200 f{C6H8N3O}/-0.1ppm*0.97", "138.066200 1",
+    ):  # fmt: skip
+        assert line in known.splitlines(), line
+    assert "SMILES" not in bare
+    write_annotated_library(tmp_path / "a.mzSpecLib.txt", told)
+    lines = (tmp_path / "a.mzSpecLib.txt").read_text(encoding="utf-8").splitlines()
+    assert lines[2] == "MS:1003188|library name=a"
+    assert "138.066200\t1\tf{C6H8N3O}/-0.1ppm*0.97" in lines
+    assert "110.071300\t0.3\t?" in lines
+    assert "110.071300\t0.3" in lines  # of the feature that has no candidate
+    (tmp_path / "dir").mkdir()
+    with pytest.raises(WriteError, match="cannot be written"):
+        write_annotated_mgf(tmp_path / "dir" / "none" / "a.mgf", told)
+
+
+@pytest.mark.full
+def test_the_validator_of_the_standard_takes_the_library(tmp_path: Path) -> None:
+    mzspeclib = pytest.importorskip("mzspeclib", reason="a peer: pip install mzspeclib")
+    from mzspeclib.validate import validator  # pyright: ignore[reportMissingImports]
+
+    write_annotated_library(tmp_path / "a.mzSpecLib.txt", [KNOWN])
+    rules = validator.ValidatorChain([validator.load_default_validator()])
+    assert rules.validate_library(mzspeclib.SpectrumLibrary(filename=str(tmp_path / "a.mzSpecLib.txt")))

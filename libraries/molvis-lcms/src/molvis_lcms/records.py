@@ -99,6 +99,7 @@ class Feature:
         name: of the molecule, that another program or a target names.
         trace_time, trace_intensity: the chromatogram between start and end.
         notes: what is odd about it, for people.
+        usis: universal spectrum identifiers of its MS/MS scans, where these are public.
     """
 
     identifier: str
@@ -123,6 +124,7 @@ class Feature:
     trace_time: Float[np.ndarray, " t"] = field(default_factory=lambda: _NONE, repr=False)
     trace_intensity: Float[np.ndarray, " t"] = field(default_factory=lambda: _NONE, repr=False)
     notes: tuple[str, ...] = ()
+    usis: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.mz) and self.mz > 0):

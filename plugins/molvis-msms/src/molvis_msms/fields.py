@@ -17,7 +17,7 @@ from molvis_files.spectra import stated_structure
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "name": ("name", "title", "compound_name", "compoundname", "compound", "ch$name"),
-    "identifier": ("spectrumid", "spectrum_id", "accession", "db#", "dbid", "id", "scans", "feature_id"),
+    "identifier": ("spectrumid", "spectrum_id", "accession", "db#", "dbid", "id", "usi", "scans", "feature_id"),
     "precursor_mz": (
         "pepmass", "precursor_mz", "precursormz", "precursor_m/z", "precursor", "ms$focused_ion:precursor_m/z",
     ),

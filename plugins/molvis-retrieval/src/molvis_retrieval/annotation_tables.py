@@ -23,7 +23,7 @@ COLUMNS: tuple[str, ...] = (
     "level_evidence", "probability_among", "none_of_these", "n_candidates", "rank", "adduct", "adduct_evidence",
     "formula", "name", "smiles", "inchikey14", "inchikey", "probability", "probability_joint", "mass_error_ppm",
     "identifiers", "notes", "problem", "sources", "adduct_probability", "formula_probability",
-    "best_formula", "best_formula_probability", "q_value", "unknown", "together",
+    "best_formula", "best_formula_probability", "q_value", "unknown", "together", "usis",
 )  # fmt: skip
 """Of the table of annotations, in this order, whatever was found. A new one is added at the end."""
 
@@ -44,6 +44,7 @@ def rows_of(feature: Feature, found: Mapping[str, Any] | None) -> list[dict[str,
         "spectra": len(feature.spectra),
         "adduct": feature.adduct,
         "notes": "; ".join(feature.notes),
+        "usis": "; ".join(feature.usis),
         "level": "5",
         "level_evidence": "no MS/MS",
         "problem": "no MS/MS",
@@ -151,11 +152,8 @@ def _nested(feature: Feature, found: Mapping[str, Any] | None) -> dict[str, Any]
         for row, told in zip(rows if evidence else [], evidence, strict=True)
     ]
     shares = {"adduct_probabilities": found["adducts"], "formula_probabilities": found["formulas"]} if found else {}
-    return (
-        own
-        | shares
-        | {"areas": feature.areas, "notes": list(feature.notes), "adducts": adducts, "candidates": candidates}
-    )
+    lists = {"areas": feature.areas, "notes": list(feature.notes), "usis": list(feature.usis)}
+    return own | shares | lists | {"adducts": adducts, "candidates": candidates}
 
 
 def annotation_of(feature: Feature, found: Mapping[str, Any] | None) -> Annotation:

@@ -170,14 +170,15 @@ class _Index:
             "mode": {"positive": "+", "negative": "-"}.get(feature.ionmode or "", ""),
             "level": row["level"],
             "name": row["name"] or "",
-            "formula": row["formula"] or "",
+            "formula": row["formula"] or row["best_formula"] or "",
+            "fp": _share(row["best_formula_probability"]),
             "key": row["inchikey14"] or "",
             "ion": row["adduct"] or "",
             "p": _share(row["probability_joint"]),
             "among": _share(row["probability_among"]),
             "first": _share(row["probability"]),
-            "q": _share(row.get("q_value")),
-            "unknown": row.get("unknown_id") or feature.group,
+            "q": _share(row["q_value"]),
+            "unknown": row["unknown"] or "",
             "candidates": row["n_candidates"] or 0,
             "problem": row["problem"] or "",
         }
@@ -198,6 +199,8 @@ def _panel(
     feature: Feature, one: Mapping[str, Any] | None, details: Mapping[str, Any], near: Sequence[tuple[str, float]]
 ) -> dict[str, Any]:
     """Everything that is shown of one feature, without what is not known."""
+    if not (one and one["candidates"]):
+        details = {}  # they were the first candidate's, which a false-discovery rate may have taken away
     spectra = [("all energies", feature.merged)] if feature.merged is not None and len(feature.spectra) > 1 else []
     spectra += [(_energy(s.collision_energy), s) for s in feature.spectra]
     told = {
@@ -213,7 +216,7 @@ def _panel(
         "below": details.get("below"),
         "adducts": [[h.adduct, round(h.weight, 4), list(h.reasons)] for h in feature.adducts],
         "scans": list(feature.scans[:20]),
-        "usis": list(getattr(feature, "usis", ())[:5]),
+        "usis": list(feature.usis[:5]),
         "notes": list(feature.notes),
         "near": [[name, round(similarity, 3)] for name, similarity in near],
     }
@@ -222,6 +225,7 @@ def _panel(
         told |= {
             "evidence": one["level_evidence"],
             "candidates": [_candidate(c, sketches.get(c["smiles"])) for c in one["candidates"]],
+            "together": one["ions"] if len(one["ions"]) > 1 else None,
             "formulas": _likeliest(one.get("formulas")),
             "ions": _likeliest(one.get("adducts")),
             "classes": [[c["name"], round(c["probability"], 3)] for c in one.get("classes", ())[:12]],

@@ -59,6 +59,7 @@ def _feature(one: Feature) -> dict[str, Any]:
             for t, h in zip(one.trace_time.tolist(), one.trace_intensity.tolist(), strict=True)
         ],
         "notes": list(one.notes),
+        "usis": list(one.usis),
     }
 
 
@@ -151,4 +152,5 @@ def _read(one: Mapping[str, Any]) -> Feature:
         trace[:, 0],
         trace[:, 1],
         notes=tuple(map(str, one["notes"])),
+        usis=tuple(map(str, one.get("usis", ()))),
     )

@@ -24,6 +24,7 @@ from molvis_files.writing import write_text
 from molvis_lcms.formats.cells import adduct_of, arrays_of, first, ion_of, number, seconds, spectrum_of, table_rows
 from molvis_lcms.merging import merge_energies
 from molvis_lcms.records import Feature, FeatureTable
+from molvis_lcms.usi import is_usi
 
 __all__ = ["quantities_beside", "read_mgf_features", "read_quantities", "write_mgf_features", "write_quantities"]
 
@@ -79,7 +80,8 @@ def _feature(item: SpectrumText) -> Feature:
         return replace(basic, isotope_mz=isotopes[0], isotope_intensity=isotopes[1])
     spectrum = spectrum_of(item.peaks, mz, ion, number(fields.get("collision_energy")))
     scans = tuple(filter(None, [fields.get("scans")]))
-    return replace(basic, spectra=(spectrum,) if spectrum else (), scans=scans)
+    usis = tuple(u.strip() for u in [fields.get("usi", "")] if is_usi(u))
+    return replace(basic, spectra=(spectrum,) if spectrum else (), scans=scans, usis=usis)
 
 
 def _both(one: Feature, other: Feature) -> Feature:
@@ -92,6 +94,7 @@ def _both(one: Feature, other: Feature) -> Feature:
         isotope_intensity=isotopes.isotope_intensity,
         adduct=one.adduct or other.adduct,
         scans=tuple(dict.fromkeys((*one.scans, *other.scans))),
+        usis=tuple(dict.fromkeys((*one.usis, *other.usis))),
     )
 
 
@@ -162,6 +165,7 @@ def _block(feature: Feature, spectrum: PeakList) -> str:
         "MSLEVEL": "2",
         "COLLISION_ENERGY": f"{spectrum.collision_energy:g}" if spectrum.collision_energy is not None else None,
         "ADDUCT": feature.adduct,
+        "USI": feature.usis[0] if feature.usis else None,
     }
     head = "".join(f"{k}={v}\n" for k, v in fields.items() if v is not None)
     peaks = "".join(

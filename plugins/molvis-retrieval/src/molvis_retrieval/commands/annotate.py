@@ -11,7 +11,7 @@ import typer
 from molvis_core import output
 from molvis_core.errors import ConfigError
 from molvis_files.arguments import existing
-from molvis_retrieval.commands.features import BlankRatio, Blanks, Seconds, SurveyPpm, find, write_lists
+from molvis_retrieval.commands.features import Accession, BlankRatio, Blanks, Seconds, SurveyPpm, find, write_lists
 from molvis_retrieval.commands.options import (
     Adducts,
     BundleName,
@@ -27,6 +27,7 @@ from molvis_retrieval.commands.options import (
 
 if TYPE_CHECKING:
     from molvis_lcms.records import FeatureTable
+    from molvis_retrieval.bundle import Bundle
 
 
 def annotate(
@@ -53,13 +54,15 @@ def annotate(
     standards: Standards = None,
     standard_spectra: StandardSpectra = None,
     standard_minutes: StandardMinutes = 0.2,
+    dataset: Accession = None,
     device: Device = None,
 ) -> None:
     """Annotate LC-MS/MS runs: find their features, and rank candidate structures for each.
 
     Which ion a feature is follows from what elutes beside it, and every hypothesis is ranked together. The folder holds
-    annotations.csv, annotations.json, annotations.mztab, report.html, and the features as features.mgf,
-    features_quant.csv and features.json. A feature list of another program keeps its ids.
+    annotations.csv, annotations.json, annotations.mztab, report.html, annotated spectra as annotations.mgf and
+    annotations.mzSpecLib.txt, and the features as features.mgf, features_quant.csv and features.json. A feature list of
+    another program keeps its ids.
 
     Interrupted or killed, the same command goes on where it was, with the same result.
 
@@ -71,7 +74,7 @@ def annotate(
     output.resumes()
     from molvis_files.locking import sole_writer
     from molvis_retrieval.annotation import annotate as search
-    from molvis_retrieval.annotation import annotated, begin
+    from molvis_retrieval.annotation import begin
     from molvis_retrieval.commands.identify import (
         NOTHING_SEARCHED,
         open_bundle,
@@ -80,7 +83,6 @@ def annotate(
         read_retention,
         reference_folders,
     )
-    from molvis_retrieval.run_details import work_out
 
     tried = [a for a in (adducts or "").split(",") if a.strip()]
     options = {"ppm": ppm, "adducts": tried, "top": top, "rerank": rerank}
@@ -88,17 +90,15 @@ def annotate(
     opened = open_bundle(bundle, spectra)
     finding = {"blank_ratio": blank_ratio, "ms1_ppm": ms1_ppm, "seconds": seconds, "standard_minutes": standard_minutes}
     read = [*spectra, *(p for p in (standards, standard_spectra) if p)]
-    settings = _settings(files, blank or (), library, read, opened.path, finding | options)
+    settings = _settings(files, blank or (), library, read, opened.path, dataset, finding | options)
     known = {"retention": read_retention(standards), "standards": own_standards(standard_spectra, standard_minutes)}
     with sole_writer(out):
         begin(out, settings)
-        table = _features(out, files, blank or (), ms1_ppm, seconds, blank_ratio)
+        table = _features(out, files, blank or (), ms1_ppm, seconds, blank_ratio, dataset)
         index = open_libraries(library, opened, len(table) > 250, device)
         with output.progress("annotating") as show:
             search(opened, index, table, out, options=options | {"device": device}, **known, progress=show)
-        with output.progress("explaining") as show:
-            work_out(opened, annotated(out, table), len(table), out, show)
-        _write(out, table, settings, files, fdr)
+        _write(out, table, settings, files, opened, fdr)
     for line in table.notes:
         output.note(line)
     counts = _counts(_judged(out, table, fdr)())
@@ -124,11 +124,13 @@ def _settings(
     library: Sequence[Path],
     references: Sequence[Path],
     bundle: Path,
+    dataset: str | None,
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What the result follows from: digests of all that is read, and the options."""
     import molvis_retrieval
     from molvis_files.digests import file_sha256, files_sha256
+    from molvis_lcms.usi import check_dataset
 
     def digest(path: Path) -> str:
         if path.is_file():
@@ -143,16 +145,24 @@ def _settings(
         "library": {p.name: digest(p) for p in library},
         "references": {p.name: digest(p) for p in references},
         "bundle": {bundle.name: digest(bundle)},
+        "dataset": dataset and check_dataset(dataset),
         **options,
     }
 
 
 def _features(
-    out: Path, files: Sequence[Path], blanks: Sequence[Path], ppm: float, seconds: float, blank_ratio: float
+    out: Path,
+    files: Sequence[Path],
+    blanks: Sequence[Path],
+    ppm: float,
+    seconds: float,
+    blank_ratio: float,
+    dataset: str | None,
 ) -> FeatureTable:
     """The features, as they are kept in the folder: found or read now, or by the command that was interrupted."""
     from molvis_lcms.formats.documents import read_json_features
     from molvis_lcms.formats.reading import is_run, read_features
+    from molvis_lcms.usi import with_usis
 
     kept = out / "features.json"
     if not kept.is_file():
@@ -161,28 +171,40 @@ def _features(
         lists = [f for f in files if f not in runs and f not in quantities]
         if bool(runs) == bool(lists) or len(lists) > 1 or (quantities and not lists):
             raise ConfigError("name either runs (.mzML), or one feature list, for an MGF file with its table of areas")
+        if lists and dataset:
+            raise ConfigError("--dataset is of runs (.mzML); scans of a feature list are kept where it has USIs")
         if lists:
             table = read_features(lists[0], quantities)
         else:
             with output.progress("finding features") as show:
                 table = find(runs, blanks, (), ppm, seconds, blank_ratio, show)
+            table = with_usis(table, dataset) if dataset else table
         write_lists(out, table)
     # As it will be read by whoever goes on: numbers are rounded there.
     return read_json_features(kept)
 
 
 def _write(
-    out: Path, table: FeatureTable, settings: Mapping[str, Any], files: Sequence[Path], fdr: float | None
+    out: Path,
+    table: FeatureTable,
+    settings: Mapping[str, Any],
+    files: Sequence[Path],
+    bundle: Bundle,
+    fdr: float | None,
 ) -> None:
-    """The tables and the page, from what is kept of each chunk."""
+    """The tables, the page and annotated spectra, from what is kept of each chunk and is worked out of it."""
     import molvis_retrieval
     from molvis_lcms.mztab_writing import write_mztab
+    from molvis_retrieval.annotation import annotated
     from molvis_retrieval.annotation_tables import annotation_of, write_annotation_csv, write_annotation_json
-    from molvis_retrieval.run_details import detailed
+    from molvis_retrieval.run_details import detailed, work_out
     from molvis_retrieval.run_neighbours import neighbours_of
     from molvis_retrieval.run_page import RunFacts, write_run_page
+    from molvis_retrieval.run_spectra import write_annotated_library, write_annotated_mgf
 
     found = _judged(out, table, fdr)
+    with output.progress("explaining") as show:
+        work_out(bundle, annotated(out, table), len(table), out, show)
     write_annotation_csv(out / "annotations.csv", found())
     write_annotation_json(out / "annotations.json", found(), settings)
     write_mztab(
@@ -192,6 +214,8 @@ def _write(
         version=molvis_retrieval.__version__,
         locations={f.name: f for f in files},
     )
+    write_annotated_mgf(out / "annotations.mgf", detailed(out, found()))
+    write_annotated_library(out / "annotations.mzSpecLib.txt", detailed(out, found()))
     facts = {"library": ", ".join(settings["library"]), "bundle": ", ".join(settings["bundle"])}
     facts |= {"candidates within": f"{settings['ppm']:g} ppm", "molvis": settings["version"]}
     facts |= {} if fdr is None else {"false-discovery rate": f"{fdr:g} at most"}

@@ -22,6 +22,10 @@ BlankRatio = Annotated[float, typer.Option(help="A feature stays whose area is s
 SurveyPpm = Annotated[float, typer.Option(help="Tolerance of m/z in survey scans, in ppm, half width.")]
 Seconds = Annotated[float, typer.Option(help="Tolerance of times between runs, in s, once they are aligned.")]
 
+Accession = Annotated[
+    str | None, typer.Option("--dataset", help="Accession of the public data set that the runs are of, for USIs.")
+]
+
 
 def features(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs of LC-MS/MS as mzML, .gz or not.")],
@@ -37,6 +41,7 @@ def features(
     ] = None,
     ms1_ppm: SurveyPpm = 10.0,
     seconds: Seconds = 6.0,
+    dataset: Accession = None,
 ) -> None:
     """Find the features of LC-MS/MS runs: ions with their MS/MS, isotopes, areas and adducts.
 
@@ -51,11 +56,15 @@ def features(
     from molvis_files.locking import sole_writer
     from molvis_lcms.formats.documents import to_json
     from molvis_lcms.formats.targets import read_targets
+    from molvis_lcms.usi import check_dataset, with_usis
 
+    if dataset:
+        check_dataset(dataset)
     wanted = read_targets(targets) if targets else []
     with sole_writer(out):
         with output.progress("finding features") as show:
             table = find(runs, blank or (), wanted, ms1_ppm, seconds, blank_ratio, show)
+        table = with_usis(table, dataset) if dataset else table
         write_lists(out, table)
     for line in table.notes:
         output.note(line)

@@ -58,7 +58,7 @@ const COLUMNS = [
   { key: "p", title: "probability", number: true, down: true, cell: share },
   { key: "q", title: "q-value", number: true, cell: (k) => (ROWS.q[k] === null ? "" : ROWS.q[k].toFixed(3)) },
   { key: "candidates", title: "candidates", number: true, cell: (k) => ROWS.candidates[k] || "" },
-  { key: "unknown", title: "unknown", number: true, cell: (k) => ROWS.unknown[k] ?? "" },
+  { key: "unknown", title: "unknown", long: "unknown, by its first ion", cell: (k) => ROWS.unknown[k] },
 ];
 const at = (key, k) => (ROWS[key] ? ROWS[key][k] : null);
 const probability = (k) => at("p", k) ?? at("first", k);
@@ -69,9 +69,10 @@ function title(k) {
 function named(k) {
   const line = [at("name", k) ? formula(at("formula", k) || "") : null, at("key", k) ? ` ${ROWS.key[k]}` : null];
   const phone = [`m/z ${ROWS.mz[k].toFixed(4)}`, at("time", k) !== null ? `${ROWS.time[k].toFixed(2)} min` : "", at("ion", k)];
+  const sum = !at("key", k) && at("formula", k);  // the likeliest formula of what no candidate is
   return [
-    at("key", k) ? h("b", {}, at("name", k) || formula(at("formula", k))) : h("span", { class: "soft" }, title(k)),
-    h("span", { class: "under" }, ...line),
+    at("key", k) ? h("b", {}, at("name", k) || formula(at("formula", k))) : h("span", { class: "soft" }, sum ? formula(sum) : title(k)),
+    h("span", { class: "under" }, sum ? `the likeliest formula, ${percent(at("fp", k))}` : line),
     h("span", { class: "under phone" }, phone.filter(Boolean).join(" · ")),
   ];
 }
@@ -101,7 +102,7 @@ function sortBy(key, down) {
 
 function order(key) {
   const value = key === "level" ? (k) => LEVELS.indexOf(ROWS.level[k]) : key === "p" ? probability : (k) => at(key, k);
-  const compare = key === "id" || key === "name" || key === "ion"
+  const compare = ["id", "name", "ion", "unknown"].includes(key)
     ? (a, b) => collator.compare(a, b) : (a, b) => a - b;
   const turn = sorting.down ? -1 : 1;
   return (i, j) => {
@@ -265,7 +266,6 @@ function panel(k, one) {
   const facts = [
     `m/z ${ROWS.mz[k].toFixed(4)}`, at("time", k) !== null ? `${ROWS.time[k].toFixed(2)} min` : "", at("ion", k),
     { "+": "positive", "-": "negative" }[at("mode", k)], at("area", k) ? `area ${ROWS.area[k].toExponential(2)}` : "",
-    at("unknown", k) !== null ? `unknown ${ROWS.unknown[k]}` : "",
   ];
   const step = (by, said, sign) => h("button", {
     type: "button", "aria-label": said, title: said, disabled: !(shown[active + by] >= 0),
@@ -286,6 +286,7 @@ function panel(k, one) {
     one.isotopes || one.trace ? shapes(one, k) : null,
     one.candidates ? candidates(one.candidates) : null,
     ions(one),
+    one.together ? section("Ions of the same unknown", near(one.together.filter((id) => id !== ROWS.id[k]).map((id) => [id, null]))) : null,
     one.near ? section("Similar spectra in this run", near(one.near)) : null,
     origin(one),
   ].filter(Boolean);
@@ -353,7 +354,7 @@ function near(some) {
   return h("div", { class: "near" }, ...some.map(([id, similarity]) => {
     const k = byId.get(id);
     return h("button", { type: "button", onclick: () => { active = shown.indexOf(k); look(k); } },
-      `${title(k)} `, h("span", { class: "soft" }, `${id}, m/z ${ROWS.mz[k].toFixed(4)}, ${similarity.toFixed(2)}`));
+      `${title(k)} `, h("span", { class: "soft" }, `${id}, m/z ${ROWS.mz[k].toFixed(4)}${similarity === null ? ` ${at("ion", k) ?? ""}` : `, ${similarity.toFixed(2)}`}`));
   }));
 }
 let byId = new Map();
