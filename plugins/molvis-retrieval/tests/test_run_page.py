@@ -37,7 +37,8 @@ FEATURE = Feature(
 )  # fmt: skip
 FOUND: dict[str, Any] = {
     "level": "3", "level_evidence": "2 candidates", "probability_among": 0.8, "n_candidates": 2, "problem": "",
-    "ions": ["F7", "F8"], "unknown": "F7", "q_value": 0.04, "adducts": {"[M+H]+": 0.97, "[M+Na]+": 0.03}, "formulas": {"C8H10N4O2": 0.99},
+    "ions": ["F7", "F8"], "unknown": "F7", "q_value": 0.04,
+    "adducts": {"[M+H]+": 0.97, "[M+Na]+": 0.03}, "formulas": {"C8H10N4O2": 0.99},
     "candidates": [
         {
             "rank": 1, "smiles": CAFFEINE, "inchikey": "RYYVLZVUVIJVGH-UHFFFAOYSA-N", "formula": "C8H10N4O2",

@@ -342,8 +342,8 @@ function shares(rows) {
     h("tr", {}, h("td", {}, name), h("td", { class: "number" }, bar(p), percent(p)), h("td", { class: "soft" }, said || "")))));
 }
 function ions(one) {
-  const found = [];
-  if (one.ions) found.push(h("div", {}, h("h3", {}, "Which ion"), shares(one.ions)));
+  const found = [], reasons = new Map((one.adducts || []).map(([name, , why]) => [name, why.join("; ")]));
+  if (one.ions) found.push(h("div", {}, h("h3", {}, "Which ion"), shares(one.ions.map(([name, p]) => [name, p, reasons.get(name)]))));
   else if (one.adducts) found.push(h("div", {}, h("h3", {}, "Which ion, by what elutes beside it"), shares(one.adducts.slice(0, 6).map(([name, p, why]) => [name, p, why.join("; ")]))));
   if (one.formulas) found.push(h("div", {}, h("h3", {}, "Which formula"), shares(one.formulas.map(([name, p, why]) => [h("span", {}, formula(name)), p, why]))));
   if (one.classes) found.push(h("div", {}, h("h3", {}, "Which classes"), shares(one.classes)));
