@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeGuard, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -30,6 +30,17 @@ if TYPE_CHECKING:
 
         def collate(self, records: Sequence[Any]) -> Batch: ...  # noqa: D102
         def __call__(self, batch: Any) -> Tensor: ...  # noqa: D102
+
+
+T = TypeVar("T")
+
+
+def declares(thing: object, protocol: type[T]) -> TypeGuard[T]:
+    """Whether an object has the attributes of a protocol, among them submodules and parameters of a PyTorch module.
+
+    Those are found by `__getattr__`, which `isinstance` does not ask since Python 3.12.
+    """
+    return all(hasattr(thing, name) for name in protocol.__annotations__)
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ from torch import Tensor
 from molvis_core.chemistry.adducts import ion_mz
 from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ConfigError
+from molvis_core.interfaces import Concatenation, HasTemperature, declares
 from molvis_core.records import PeakList
 from molvis_core.testing import offer
 from molvis_nn.concatenated import Concatenated, NeutralMass
@@ -84,6 +85,14 @@ class Half(torch.nn.Module):
 
     def forward(self, query: Tensor, reference: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         return (weight * (self.scale * query @ reference.T - target) ** 2).mean()
+
+
+def test_submodules_and_parameters_are_what_a_module_declares() -> None:
+    joined = Concatenated([{"use": "neutral-mass", "of": "structure", "dim": 8}] * 2)
+    assert declares(joined, Concatenation)
+    assert not declares(joined, HasTemperature)
+    joined.temperature = torch.nn.Parameter(torch.ones(()))
+    assert declares(joined, HasTemperature)
 
 
 def test_each_part_of_a_joined_vector_is_judged_as_if_it_stood_alone() -> None:

@@ -55,7 +55,7 @@ class Letters:
 def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     writer = toy_component("writer", "toy-names", write_names, modality="msms", suffixes=(".names",))
-    with offer(barcode.PLUGIN, writer, predictor={"toy-letters": Letters}):
+    with offer(barcode.PLUGIN, toy.PLUGIN, writer, predictor={"toy-letters": Letters}):
         yield
 
 
@@ -74,11 +74,13 @@ def test_a_third_partys_writer_is_found_by_the_ending_of_the_file() -> None:
 
 
 def test_what_is_exported_is_imported_again() -> None:
+    pytest.importorskip("molvis_msms", reason="MGF is read and written by molvis-msms")
     report = export_file(dataset(), "a.mgf")
     assert import_files([report.path], "again").imported == {"msms": 6}
 
 
 def test_a_file_is_converted_by_whichever_reader_and_writer_claim_it() -> None:
+    pytest.importorskip("molvis_msms", reason="MGF is read and written by molvis-msms")
     export_file(dataset(), "a.mgf", fold="test")
     report = export_file("a.mgf", "a.names")
     assert (report.modality, report.writer, report.measurements) == ("msms", "toy-names", 3)
@@ -104,8 +106,8 @@ def test_an_export_that_cannot_be_says_what_there_is() -> None:
 
 
 def test_a_third_partys_predictor_takes_smiles_and_files() -> None:
-    Path("a.smi").write_text("CCO ethanol\nCO methanol\n")
-    found = predict_structures("toy-letters", ["CCCC", "a.smi"], ["sd=0.5"], columns=["two"])
+    Path("a.structures").write_text("CCO ethanol\nCO methanol\n")
+    found = predict_structures("toy-letters", ["CCCC", "a.structures"], ["sd=0.5"], columns=["two"])
     assert [(p.structure, p.column, p.mean, p.sd) for p in found] == [
         ("CCCC", "two", 8.0, 0.5), ("ethanol", "two", 6.0, 0.5), ("methanol", "two", 4.0, 0.5),
     ]  # fmt: skip
@@ -122,6 +124,10 @@ def test_a_prediction_that_cannot_be_made_says_why() -> None:
         predict_structures("toy-letters", ["nowhere.smi"])
     with pytest.raises(ConfigError, match="no value of 'tow'. Did you mean 'two'"):
         predict_structures("toy-letters", ["C"], columns=["tow"])
+
+
+def test_a_file_whose_measurements_have_no_structure_cannot_be_predicted_for() -> None:
+    pytest.importorskip("molvis_ccs", reason="tables of cross sections are read by molvis-ccs")
     Path("a.ccs.csv").write_text("smiles,adduct,ccs\n,[M+H]+,150\n")
     with pytest.raises(ReadError):
         predict_structures("toy-letters", ["a.ccs.csv"])
@@ -153,10 +159,11 @@ class Spectra:
 
 
 def test_a_predictor_of_spectra_writes_them_with_whichever_writer_claims_the_file() -> None:
-    Path("a.smi").write_text("CCO ethanol\nCO methanol\n")
+    pytest.importorskip("molvis_msms", reason="MGF is read and written by molvis-msms")
+    Path("a.structures").write_text("CCO ethanol\nCO methanol\n")
     with offer(predictor={"toy-spectra": Spectra}):
         made = build_predictor("toy-spectra", ["energy=10,40"])
-        found = predict_records(made, ["a.smi"])
+        found = predict_records(made, ["a.structures"])
         write_records(Path("a.mgf"), found)
         with pytest.raises(ConfigError, match="gives records of modality 'msms', not numbers"):
             predict_structures("toy-spectra", ["C"])
@@ -169,6 +176,7 @@ def test_a_predictor_of_spectra_writes_them_with_whichever_writer_claims_the_fil
 
 
 def test_the_command_hands_adduct_and_energy_on(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("molvis_msms", reason="MSP is written and read by molvis-msms")
     with offer(predictor={"toy-spectra": Spectra}):
         predict("toy-spectra", ["CCO"], adduct="[M+Na]+", energy="10,40", out=Path("a.msp"))
         assert "[M+Na]+" in capsys.readouterr().out

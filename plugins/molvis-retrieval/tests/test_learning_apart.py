@@ -104,7 +104,7 @@ def test_beside_encoders_that_are_trained_in_steps_they_are_refused(apart: RunCo
 
 
 def test_without_structures_of_equal_mass_there_is_nothing_to_learn(apart: RunConfig, tmp_path: Path) -> None:
-    (tmp_path / "other.smi").write_text("c1ccccc1\n")
-    alone = replace(apart, negatives=replace(apart.negatives, path=str(tmp_path / "other.smi")))
+    (tmp_path / "other.structures").write_text("c1ccccc1\n")
+    alone = replace(apart, negatives=replace(apart.negatives, path=str(tmp_path / "other.structures")))
     with pytest.raises(TrainingError, match="Name a library of structures with --negatives"):
         train(alone, tmp_path / "run")

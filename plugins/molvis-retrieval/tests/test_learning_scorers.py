@@ -62,12 +62,12 @@ def config(tmp_path: Path) -> RunConfig:
     ]  # fmt: skip
     write(items, tmp_path / "dataset")
     isomers = {f"{'C' * before}O{'C' * (length - before)}" for length in range(4, 13) for before in range(length)}
-    (tmp_path / "library.smi").write_text("\n".join(sorted(isomers)))
+    (tmp_path / "library.structures").write_text("\n".join(sorted(isomers)))
     made = parse_config(CONFIG)
     return replace(
         made,
         data=replace(made.data, path=str(tmp_path / "dataset")),
-        negatives=replace(made.negatives, path=str(tmp_path / "library.smi")),
+        negatives=replace(made.negatives, path=str(tmp_path / "library.structures")),
     )
 
 
@@ -147,7 +147,7 @@ def test_learning_that_was_interrupted_goes_on_to_the_same_end(config: RunConfig
 def test_a_scorer_without_rivals_to_learn_from_is_left_out_and_the_log_tells_it(
     config: RunConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "library.smi").write_text("c1ccccc1")
+    (tmp_path / "library.structures").write_text("c1ccccc1")
     train(config, tmp_path / "run")
     assert "scorer 'oxygen' is left out" in caplog.text
     assert "--negatives" in caplog.text

@@ -125,6 +125,7 @@ def test_a_name_and_numbers_that_an_entry_lacks_come_from_the_next_library() -> 
 
 
 def test_files_read_together_keep_every_source(tmp_path: Path) -> None:
+    pytest.importorskip("molvis_structure", reason="lists and tables of structures are read by molvis-structure")
     for name, line in (("a.smi", "OCC mine"), ("b.csv", "CCO,ethanol,64-17-5")):
         (tmp_path / name).write_text(f"smiles,name,cas\n{line}\n" if name.endswith("csv") else f"{line}\n")
     found = Library.read([tmp_path / "a.smi", tmp_path / "b.csv"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from molvis_core.chemistry.structures import structure
 from molvis_core.plugins import Component, Plugin
 from molvis_core.progress import StageProgress
-from molvis_core.records import PeakList, RankedQuery, Structure, Trace, Value
+from molvis_core.records import Measurement, PeakList, RankedQuery, Structure, Trace, Value
 from molvis_nn.batches import TensorBatch
 
 
@@ -214,7 +215,23 @@ class Oxygen:
         self.weight = float(load_file(folder / "weight.safetensors")["weight"])
 
 
+def read_structures(path: Path) -> Iterator[Measurement]:
+    """A SMILES and a name on each line."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        smiles, _, name = line.partition(" ")
+        found = structure(smiles, name=name or None)
+        yield Measurement(found, found, "structure", name=name or None)
+
+
 COMPONENTS = (
+    Component(
+        "reader",
+        "toy-structures",
+        "toy:read_structures",
+        "A SMILES and a name on each line.",
+        modality="structure",
+        suffixes=(".structures",),
+    ),
     Component("encoder", "toy-peaks", "toy:Peaks", "Peaks."),
     Component("encoder", "toy-letters", "toy:Letters", "Letters."),
     Component("encoder", "toy-places", "toy:Places", "Places of peaks; learns apart."),

@@ -126,6 +126,6 @@ def encoder_featurises(encoder: Any, records: Sequence[Any]) -> None:
 def encoder_parts_add_up(encoder: Any) -> None:
     """Encoders side by side: their lengths add up to that of the whole."""
     length = encoder.dim
-    if isinstance(encoder, interfaces.Concatenation):
+    if interfaces.declares(encoder, interfaces.Concatenation):
         sizes = [part.dim for part in encoder.parts]
         require(sum(sizes) == length, f"parts of lengths {sizes} do not add up to dim = {length}")

@@ -133,7 +133,7 @@ def loss_declares_what_training_asks(loss: Any) -> None:
         require(
             isinstance(loss.every_positive, bool), f"every_positive must be True or False, got {loss.every_positive}"
         )
-    if isinstance(loss, interfaces.HasTemperature) and loss.temperature is not None:
+    if interfaces.declares(loss, interfaces.HasTemperature) and loss.temperature is not None:
         import torch
 
         with torch.no_grad():

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from molvis_core.errors import BundleError, ConfigError, TrainingError
-from molvis_core.interfaces import Concatenation
+from molvis_core.interfaces import Concatenation, declares
 from molvis_core.progress import StageProgress
 from molvis_files.writing import replacing
 from molvis_nn.apart import LearnsApart
@@ -47,7 +47,7 @@ def _sides(query: Any, reference: Any) -> Iterator[Sides]:
     """The encoders that learn apart, among them those that are parts of others."""
     if isinstance(query, LearnsApart):
         yield query, reference
-    elif isinstance(query, Concatenation) and isinstance(reference, Concatenation):
+    elif declares(query, Concatenation) and declares(reference, Concatenation):
         for mine, other in zip(query.parts, reference.parts, strict=True):
             yield from _sides(mine, other)
 

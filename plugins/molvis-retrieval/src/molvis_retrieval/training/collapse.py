@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from molvis_core.interfaces import Concatenation
+from molvis_core.interfaces import Concatenation, declares
 
 MOST_COSINE = 0.99
 """Mean cosine of different records beyond which an encoder no longer distinguishes them."""
@@ -61,7 +61,7 @@ def _parts(
     key: str, encoder: Any, vectors: Float[np.ndarray, "n dim"]
 ) -> Iterator[tuple[str, Float[np.ndarray, "n d"]]]:
     """The vectors that were learned, as unit vectors, and what to call them."""
-    if not isinstance(encoder, Concatenation):
+    if not declares(encoder, Concatenation):
         yield key, vectors
         return
     start = 0

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from molvis_core.errors import MolvisError
-from molvis_core.interfaces import HasTemperature
+from molvis_core.interfaces import HasTemperature, declares
 from molvis_files.documents import write_toml
 from molvis_files.locking import sole_writer
 from molvis_nn.loop import TrainingProgress, on_cpu, set_rate, write_metrics, write_safely
@@ -298,7 +298,7 @@ def _temperatures(names: Sequence[str], losses: Sequence[Any]) -> dict[str, floa
     """The temperature of every pairing's loss, where it has one."""
     found: dict[str, float] = {}
     for name, loss in zip(names, losses, strict=True):
-        if isinstance(loss, HasTemperature) and loss.temperature is not None:
+        if declares(loss, HasTemperature) and loss.temperature is not None:
             with torch.no_grad():
                 value: Any = loss.temperature
                 found[f"temperature/{name}"] = float(value() if callable(value) else value)
