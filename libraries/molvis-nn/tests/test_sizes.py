@@ -38,6 +38,24 @@ def test_very_many_small_layers_are_given_up_early(tmp_path: Path, asks: bool) -
     assert len(_Deep(2000).layers) == 2000  # afterwards nobody is watched
 
 
+def test_nothing_is_drawn_for_the_module_that_is_made_to_be_measured(tmp_path: Path) -> None:
+    made: list[nn.Embedding] = []
+
+    def build() -> nn.Module:
+        made.append(nn.Embedding(8, 3))
+        nn.init.uniform_(made[-1].weight)
+        return made[-1]
+
+    file = tmp_path / "weights.safetensors"
+    save_file({"weight": torch.zeros(8, 3)}, file)
+    torch.manual_seed(0)
+    assert build_within(file, {}, build, "here") is made[1]
+    torch.manual_seed(0)
+    build()
+    assert [m.weight.device.type for m in made] == ["meta", "cpu", "cpu"]
+    assert torch.equal(made[1].weight, made[2].weight)
+
+
 def test_the_shapes_of_weights_are_read_without_the_weights(tmp_path: Path) -> None:
     file = tmp_path / "weights.safetensors"
     save_file({"weight": torch.zeros(8, 3), "bias": torch.zeros(8)}, file)

@@ -56,6 +56,15 @@ def parse_smiles(smiles: str) -> Mol:
     return Mol(_parsed(smiles)) if len(smiles) <= _MAX_KEPT else _parse(smiles)
 
 
+def check_smiles(smiles: str) -> None:
+    """Whether `parse_smiles` takes a SMILES. The molecule is not kept: libraries of millions are read once.
+
+    Raises:
+        StructureError: it is too large (see `MAX_HEAVY_ATOMS`), or RDKit refuses it; the message states why.
+    """
+    _parse(smiles)
+
+
 def _parse(smiles: str) -> Mol:
     _refuse_long(smiles, MAX_LENGTH)
     _refuse_large(smiles, *_count_smiles(smiles))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from molvis_core.chemistry.formula import parse_formula
-from molvis_core.chemistry.structures import parse_smiles, structure
+from molvis_core.chemistry.structures import check_smiles, structure
 from molvis_core.errors import ReadError, StructureError
 from molvis_core.records import Measurement, Structure
 from molvis_files.identifiers import identifiers_of
@@ -69,7 +69,7 @@ def _read_row(path: Path, place: Mapping[str, int], row: Mapping[str, Any], *, c
     try:
         parse_formula(formula)
         # Whoever embeds the row meets its SMILES: one that cannot be read is passed over here, not an end there.
-        parse_smiles(text)
+        check_smiles(text)
     except ValueError as error:
         return ReadError(path, str(error), **place)
     given = Structure(text, str(key), formula, mass, charge, name, identifiers)
