@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -113,6 +114,30 @@ def array_element(values: np.ndarray, accession: str, packing: str = "zlib", dat
     how = {"zlib": "MS:1000574", "none": "MS:1000576"}.get(packing, packing)
     terms = "".join(f'<cvParam cvRef="MS" accession="{a}" value=""/>' for a in ("MS:1000523", how, accession))
     return f'<binaryDataArray encodedLength="{len(text)}">{terms}<binary>{text}</binary></binaryDataArray>'
+
+
+def half_bytes(value: int) -> list[int]:
+    """A whole number as MS-Numpress writes it: leading half bytes counted, the others from the lowest on."""
+    whole = value & 0xFFFFFFFF
+    digits = [(whole >> (4 * k)) & 15 for k in range(8)]
+    fill = 15 if value < 0 else 0
+    left_out = 0
+    while left_out < (7 if value < 0 else 8) and digits[7 - left_out] == fill:
+        left_out += 1
+    return [left_out + (8 if value < 0 and left_out else 0), *digits[: 8 - left_out]]
+
+
+def packed(values: list[int]) -> bytes:
+    halves = [h for value in values for h in half_bytes(value)]
+    halves += [0] * (len(halves) % 2)
+    return bytes(a << 4 | b for a, b in zip(halves[::2], halves[1::2], strict=True))
+
+
+def numpress_linear(values: np.ndarray, scale: float = 1e5) -> bytes:
+    """Numbers as MS-Numpress packs m/z: how far each is from the straight line through the two before it."""
+    scaled = np.round(values * scale).astype(np.int64).tolist()
+    misses = [scaled[k] - 2 * scaled[k - 1] + scaled[k - 2] for k in range(2, len(scaled))]
+    return struct.pack(">d", scale) + struct.pack(f"<{len(scaled[:2])}I", *scaled[:2]) + packed(misses)
 
 
 def term(accession: str, value: object = "", unit: str = "") -> str:

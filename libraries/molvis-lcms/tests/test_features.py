@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from lcms_samples import C13, Eluting, made_run, run_text, scan_text, write_run
+from lcms_samples import C13, Eluting, array_element, made_run, numpress_linear, run_text, scan_text, write_run
 
 from molvis_core.chemistry.adducts import ion_mz
 from molvis_core.errors import ConfigError, ReadError
@@ -327,3 +328,52 @@ def test_the_survey_scans_of_a_long_run_are_not_held(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
+
+
+def as_profile(scan: Scan) -> Scan:
+    """A scan whose peaks are Gaussians."""
+    points = scan.mz[:, None] + np.arange(-0.016, 0.016, 0.0015)
+    heights = scan.intensity[:, None] * np.exp(-0.5 * ((points - scan.mz[:, None]) / 0.004) ** 2)
+    order = np.argsort(points, axis=None)
+    return replace(scan, mz=points.ravel()[order], intensity=heights.ravel()[order].astype("f4"), centroid=False)
+
+
+LATE = 45.0
+"""Seconds from which on something is wrong with MS/MS scans."""
+WRONG: dict[str, tuple[Callable[[Scan], Scan], int, list[str]]] = {
+    "polarity": (
+        lambda s: replace(s, ionmode="negative"), 2,
+        ["an MS/MS scan is called negative, and every survey scan positive; taken for positive, 2 times"],
+    ),
+    "no polarity": (lambda s: replace(s, ionmode=None), 2, []),
+    "profile": (as_profile, 2, []),
+    "zeros": (lambda s: replace(s, intensity=s.intensity * 0), 1, ["an MS/MS scan has no peak; passed over, 2 times"]),
+    "no peaks": (
+        lambda s: replace(s, mz=s.mz[:0], intensity=s.intensity[:0]), 1,
+        ["an MS/MS scan has no peak; passed over, 2 times"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", list(WRONG))
+def test_what_is_wrong_with_some_msms_is_told_in_a_line_and_the_rest_is_found(what: str, tmp_path: Path) -> None:
+    change, count, lines = WRONG[what]
+    scans = made_run([Eluting(180.0634, 60.0), Eluting(150.0528, 30.0)], length=80.0)
+    changed = [change(s) if s.level == 2 and s.time > LATE else s for s in scans]
+    found = find_features(write_run(tmp_path / "run.mzML", changed))
+    assert [round(f.mz, 3) for f in found.features] == [151.060, 181.071][:count]
+    assert {f.ionmode for f in found.features if what != "no polarity"} <= {"positive"}
+    assert [line.partition(": ")[2].partition(" (first")[0] for line in found.notes] == lines
+
+
+def test_a_run_packed_by_numpress_has_the_features_of_a_plain_one(tmp_path: Path) -> None:
+    scans = made_run([Eluting(180.0634, 30.0)], length=60.0)
+    plain = find_features(write_run(tmp_path / "plain.mzML", scans))
+    texts = []
+    for number, scan in enumerate(scans, start=1):
+        mz = array_element(scan.mz, "MS:1000514", "MS:1002312", numpress_linear(scan.mz))
+        texts.append(scan_text(scan, number, arrays=mz + array_element(scan.intensity, "MS:1000515")))
+    (tmp_path / "packed.mzML").write_text(run_text(texts), encoding="utf-8")
+    packed = find_features(tmp_path / "packed.mzML")
+    assert [f.mz for f in packed.features] == pytest.approx([f.mz for f in plain.features], rel=1e-6)
+    assert [f.area for f in packed.features] == pytest.approx([f.area for f in plain.features], rel=1e-6)

@@ -200,9 +200,11 @@ def _stated_scans(path: Path) -> int:
 def _collected(scans: Iterable[Scan], settings: Settings, problems: Problems) -> tuple[list[Scan], bool]:
     """The MS/MS scans of single ions, and whether the survey scans come in the order of time."""
     msms: list[Scan] = []
+    modes: set[str | None] = set()
     ordered, last = True, -np.inf
     for scan in scans:
         if scan.level == 1:
+            modes.add(scan.ionmode)
             if scan.time < last and ordered:
                 ordered = False
                 problems.add(_UNORDERED, scan.line)
@@ -213,7 +215,24 @@ def _collected(scans: Iterable[Scan], settings: Settings, problems: Problems) ->
             problems.add("an MS/MS scan has no peak; passed over", scan.line)
         else:
             msms.append(scan)
-    return msms, ordered
+    return _of_survey_polarity(msms, modes, problems), ordered
+
+
+def _of_survey_polarity(msms: list[Scan], modes: set[str | None], problems: Problems) -> list[Scan]:
+    """MS/MS scans with the polarity of the survey scans, where all of these have one and they are called otherwise."""
+    if len(modes) != 1 or None in modes:
+        return msms
+    (mode,) = modes
+    out: list[Scan] = []
+    for scan in msms:
+        if scan.ionmode not in (None, mode):
+            problems.add(
+                f"an MS/MS scan is called {scan.ionmode}, and every survey scan {mode}; taken for {mode}", scan.line
+            )
+            charge = None if scan.charge is None else -scan.charge
+            scan = replace(scan, ionmode=mode, charge=charge)
+        out.append(scan)
+    return out
 
 
 def _seeds(msms: Sequence[Scan], settings: Settings) -> list[_Seed]:

@@ -32,6 +32,8 @@ __all__ = ["CHUNK", "annotate", "annotated", "begin"]
 
 CHUNK = 50
 """Unknowns of a chunk: some seconds of work, and one file."""
+LARGE_CHUNK = 256
+"""The same where there are at least twice as many unknowns: enough for several processes to share it."""
 _SETTINGS = "settings.json"
 _PARTS = "parts"
 
@@ -90,8 +92,9 @@ def annotate(
     parts.mkdir(exist_ok=True)
     some = together(table.features)
     reference = known_references(bundle)
-    for start in range(0, len(some), CHUNK):
-        chunk, file = some[start : start + CHUNK], parts / f"{start // CHUNK + 1:05d}.json"
+    size = CHUNK if len(some) < 2 * LARGE_CHUNK else LARGE_CHUNK
+    for start in range(0, len(some), size):
+        chunk, file = some[start : start + size], parts / f"{start // size + 1:05d}.json"
         if not file.is_file():
             queries = [asked(members) for members in chunk]
             found = identify(
@@ -103,7 +106,7 @@ def annotate(
             kept = [_kept(members, x, level) for members, x, level in zip(chunk, found, levels, strict=True)]
             write_text(file, json.dumps(kept) + "\n")
         if progress:
-            progress(min(start + CHUNK, len(some)), len(some))
+            progress(min(start + size, len(some)), len(some))
 
 
 def _kept(members: Sequence[Feature], one: Identification, level: tuple[str, str]) -> dict[str, Any]:

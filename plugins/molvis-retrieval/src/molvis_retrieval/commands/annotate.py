@@ -18,6 +18,7 @@ from molvis_retrieval.commands.options import (
     Device,
     Libraries,
     Ppm,
+    Processes,
     References,
     StandardMinutes,
     Standards,
@@ -55,6 +56,7 @@ def annotate(
     standard_spectra: StandardSpectra = None,
     standard_minutes: StandardMinutes = 0.2,
     dataset: Accession = None,
+    processes: Processes = None,
     device: Device = None,
 ) -> None:
     """Annotate LC-MS/MS runs: find their features, and rank candidate structures for each.
@@ -97,7 +99,8 @@ def annotate(
         table = _features(out, files, blank or (), ms1_ppm, seconds, blank_ratio, dataset)
         index = open_libraries(library, opened, len(table) > 250, device)
         with output.progress("annotating") as show:
-            search(opened, index, table, out, options=options | {"device": device}, **known, progress=show)
+            more = options | {"processes": processes, "device": device}
+            search(opened, index, table, out, options=more, **known, progress=show)
         _write(out, table, settings, files, opened, fdr)
     for line in table.notes:
         output.note(line)
