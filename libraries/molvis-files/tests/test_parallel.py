@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,18 +29,32 @@ def _refuse(smiles: str) -> str:
 
 
 def test_a_long_list_is_worked_on_by_several_processes_in_order() -> None:
-    found = list(in_parallel(_process, SMILES, what="worked", processes=2, few=4, chunk=2))
+    found = list(in_parallel(_process, SMILES, 12, what="worked", processes=2, few=4, chunk=2))
     assert [smiles for smiles, _ in found] == SMILES
     assert os.getpid() not in {process for _, process in found}
 
 
+def test_items_are_taken_as_they_are_needed() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[str]:
+        for number in range(100):
+            taken.append(number)
+            yield "C"
+
+    found = in_parallel(_process, items(), 100, what="worked", processes=2)
+    next(found)
+    assert len(taken) <= 7  # three for each process, and the one that came back
+    found.close()
+
+
 def test_an_error_of_a_process_is_raised_here() -> None:
     with pytest.raises(ValueError, match="'CC'"):
-        list(in_parallel(_refuse, ["CC", "CCC"], what="worked", processes=2))
+        list(in_parallel(_refuse, ["CC", "CCC"], 2, what="worked", processes=2))
 
 
 def test_a_short_list_is_worked_on_here() -> None:
-    found = in_parallel(_process, SMILES, what="worked", processes=2, few=13)
+    found = in_parallel(_process, SMILES, 12, what="worked", processes=2, few=13)
     assert {process for _, process in found} == {os.getpid()}
 
 
@@ -58,7 +73,7 @@ class _Counting:
 
 def test_work_is_pickled_once_and_computes_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert set(in_parallel(_Counting(), SMILES, what="worked", processes=2)) == {"1"}
+    assert set(in_parallel(_Counting(), SMILES, 12, what="worked", processes=2)) == {"1"}
     assert _Counting.pickled == 1
 
 
@@ -68,7 +83,7 @@ def test_work_is_pickled_once_and_computes_in_one_thread(monkeypatch: pytest.Mon
 def test_what_a_dead_process_left_undone_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(module.log, "warning", lambda message, *values: said.append(message % values))
-    found = list(in_parallel(_Dying(os.getpid()), SMILES, what="worked", processes=2))
+    found = list(in_parallel(_Dying(os.getpid()), SMILES, 12, what="worked", processes=2))
     assert found == SMILES
     assert said == ["a process that worked died after 0 of 12; going on with one"]
 
@@ -92,7 +107,7 @@ def test_a_script_without_a_guard_is_not_run_again_by_other_processes(
     script.__file__ = str(tmp_path / "script.py")
     (tmp_path / "script.py").write_text("import molvis_core\n")
     monkeypatch.setitem(sys.modules, "__main__", script)
-    assert {process for _, process in in_parallel(_process, SMILES, what="worked", processes=2)} == {os.getpid()}
+    assert {process for _, process in in_parallel(_process, SMILES, 12, what="worked", processes=2)} == {os.getpid()}
 
 
 ENDLESS = """
@@ -101,7 +116,7 @@ sys.path.insert(0, sys.argv[1])
 import test_parallel
 from molvis_files.parallel import in_parallel
 
-list(in_parallel(test_parallel._tell, ["C"] * 10_000, what="worked", processes=2))
+list(in_parallel(test_parallel._tell, ["C"] * 10_000, 10_000, what="worked", processes=2))
 """
 
 

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import csv
 import json
+import pickle
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from barcode import STRUCTURES, measurement
 
 from molvis_core.errors import ConfigError
 from molvis_core.records import PeakList, Structure
-from molvis_lcms.records import AdductHypothesis, Feature
-from molvis_retrieval.annotation import begin
+from molvis_lcms.records import AdductHypothesis, Feature, FeatureTable
+from molvis_retrieval import annotation, run_details
+from molvis_retrieval.annotation import annotate, annotated, begin
 from molvis_retrieval.annotation_tables import COLUMNS, annotation_of, write_annotation_csv, write_annotation_json
+from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.false_discoveries import believed, q_values, rates_of
+from molvis_retrieval.index import Index
 from molvis_retrieval.levels import confidence_level
 from molvis_retrieval.results import Candidate, Identification, to_json
+from molvis_retrieval.run_details import detailed, work_out
 from molvis_retrieval.unknown_features import asked, ion_of, together
 
 KEYS = ("LFQSCWFLJHTTHZ-UHFFFAOYSA-N", "LCGLNKUTAGEVQW-UHFFFAOYSA-N")
@@ -153,3 +160,44 @@ def test_a_folder_belongs_to_its_settings(tmp_path: Path) -> None:
     (tmp_path / "a" / "settings.json").write_text("{", encoding="utf-8")
     with pytest.raises(ConfigError, match="damaged"):
         begin(tmp_path / "a", {})
+
+
+def test_chunks_that_other_processes_search_and_explain_are_kept_alike(
+    bundle: Bundle, index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spelled(number: int, one: Structure) -> Feature:
+        spectrum = measurement(one, noise=0.5, seed=3).record
+        mz = float(spectrum.precursor_mz)
+        return replace(
+            FEATURE, identifier=str(number), mz=mz, spectra=(spectrum,), merged=spectrum, adduct="[M+H]+", adducts=()
+        )
+
+    features = [spelled(n, one) for n, one in enumerate(STRUCTURES)]
+    table = FeatureTable((*features, replace(features[0], identifier="silent", spectra=(), merged=None)), ("a.mzML",))
+    monkeypatch.setattr(annotation, "CHUNK", 5)
+    monkeypatch.setattr(run_details, "_CHUNK", 5)
+    workers: list[str] = []
+
+    def as_sent(work: Any, items: Iterable[Any], *_: Any, what: str, **__: Any) -> Iterator[Any]:
+        workers.append(what)
+        there = pickle.loads(pickle.dumps(work))
+        yield from (pickle.loads(pickle.dumps(there(pickle.loads(pickle.dumps(item))))) for item in items)
+
+    def results(folder: Path) -> list[Any]:
+        begin(folder, {"ppm": 10})
+        annotate(bundle, index, table, folder, options={"ppm": 10.0, "top": 3})
+        work_out(bundle, annotated(folder, table), len(table.features), folder)
+        (folder / "parts" / "00002.json").unlink()  # as if it had been killed
+        (folder / "details" / "00001.json").unlink()
+        annotate(bundle, index, table, folder, options={"ppm": 10.0, "top": 3})
+        work_out(bundle, annotated(folder, table), len(table.features), folder)
+        return list(detailed(folder, annotated(folder, table)))
+
+    alone = results(tmp_path / "alone")
+    monkeypatch.setattr(annotation, "in_parallel", as_sent)
+    monkeypatch.setattr(run_details, "in_parallel", as_sent)
+    assert repr(results(tmp_path / "several")) == repr(alone)
+    assert workers == ["annotated features", "explained features"] * 2
+    assert [feature.identifier for feature, _, _ in alone][-1] == "silent"
+    assert alone[0][1] is not None
+    assert len(alone[0][1]["candidates"]) == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +80,12 @@ def test_processes_side_by_side_find_the_same_in_the_same_order(
     alone = identify(bundle, queries, index)
     sent: list[int] = []
 
-    def as_sent(work: Any, items: Sequence[Any], **_: Any) -> list[Any]:
+    def as_sent(work: Any, items: Iterable[Any], *_: Any, **__: Any) -> list[Any]:
         # What another process is sent, and what it sends back; that there are any is tested where they are started.
         there = pickle.loads(pickle.dumps(work))
-        sent.extend(len(pickle.dumps(item)) for item in items)
-        return [pickle.loads(pickle.dumps(there(pickle.loads(pickle.dumps(item))))) for item in items]
+        pickled = [pickle.dumps(item) for item in items]
+        sent.extend(len(item) for item in pickled)
+        return [pickle.loads(pickle.dumps(there(pickle.loads(item)))) for item in pickled]
 
     monkeypatch.setattr(side_by_side, "in_parallel", as_sent)
     several = identify(bundle, queries, index, processes=2)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import multiprocessing
 import os
 import pickle
+import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,46 +22,68 @@ log = logging.getLogger("molvis")
 T = TypeVar("T")
 R = TypeVar("R")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+_AHEAD = 3
+"""Blocks that are handed out for each process, so that none waits for the next."""
 _work: Callable[[Any], Any] | None = None
 """What a worker does; each is told once, when it starts."""
 
 
 def in_parallel(
-    work: Callable[[T], R], items: Sequence[T], *, what: str, processes: int | None = None, few: int = 1, chunk: int = 1
+    work: Callable[[T], R],
+    items: Iterable[T],
+    count: int,
+    *,
+    what: str,
+    processes: int | None = None,
+    few: int = 1,
+    chunk: int = 1,
 ) -> Iterator[R]:
     """`work(item)` for each item, in their order, by several processes; in this one where that is quicker or safer.
 
-    An error of `work` is raised here. What a process that dies leaves undone is done in this one.
+    Items are taken as they are needed, some for each process ahead. An error of `work` is raised here. What a process
+    that dies leaves undone is done in this one.
 
     Args:
         work: a function, or an object that can be called, that pickles. Each process is sent it once, and computes in a
             single thread.
         items: what to work on.
+        count: of these.
         what: is done, for a warning: a process that *made fingerprints* died.
         processes: how many; all processors by default.
         few: of fewer items than these the work is done in this process: others take a second or more to start.
         chunk: items that are sent to a process at a time.
     """
-    count = processes or processors()
+    blocks = _blocks(iter(items), chunk)
+    most = min(processes or processors(), -(-count // chunk))
+    if most < 2 or count < few or not may_spawn():
+        yield from (work(item) for block in blocks for item in block)
+        return
     done = 0
-    if count > 1 and len(items) >= max(few, 2) and may_spawn():
-        # Spawned rather than forked: a fork of a process in which threads have started may hang.
-        pool = ProcessPoolExecutor(
-            min(count, -(-len(items) // chunk)),
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_begin,
-            initargs=(pickle.dumps(work),),
-        )
-        try:
-            for result in pool.map(_call, items, chunksize=chunk):
-                done += 1
-                yield result
-        except (BrokenProcessPool, BrokenPipeError):  # the second where it dies while work is handed to it
-            log.warning("a process that %s died after %d of %d; going on with one", what, done, len(items))
-        finally:
-            pool.shutdown(cancel_futures=True)
-    for item in items[done:]:
-        yield work(item)
+    # Spawned rather than forked: a fork of a process in which threads have started may hang.
+    spawning = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(most, mp_context=spawning, initializer=_begin, initargs=(pickle.dumps(work),))
+    sent: deque[tuple[list[T], Future[list[R]]]] = deque()
+    try:
+        while True:
+            for block in itertools.islice(blocks, _AHEAD * most - len(sent)):
+                sent.append((block, pool.submit(_call, block)))
+            if not sent:
+                return
+            made = sent[0][1].result()
+            sent.popleft()
+            yield from made
+            done += len(made)
+    except (BrokenProcessPool, BrokenPipeError):  # the second where it dies while work is handed to it
+        log.warning("a process that %s died after %d of %d; going on with one", what, done, count)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    for block in itertools.chain((block for block, _ in sent), blocks):
+        yield from (work(item) for item in block)
+
+
+def _blocks(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    while block := list(itertools.islice(items, size)):
+        yield block
 
 
 def processors() -> int:
@@ -84,11 +109,12 @@ def may_spawn() -> bool:
 def _begin(pickled: bytes) -> None:
     global _work  # noqa: PLW0603 - a worker's only state, set before its first item
     end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal interrupts all of them; the parent ends the others
     # Before the libraries that read them are imported, which unpickling does.
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     _work = pickle.loads(pickled)  # noqa: S301 - from the process that started this one
 
 
-def _call(item: Any) -> Any:
+def _call(block: list[Any]) -> list[Any]:
     assert _work is not None
-    return _work(item)
+    return [_work(item) for item in block]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from molvis_core.progress import Progress
 from molvis_files.digests import checksum
 from molvis_files.documents import load_json
 from molvis_files.opening import read_text
+from molvis_files.parallel import in_parallel
 from molvis_files.writing import write_text
 from molvis_lcms.records import Feature, FeatureTable
 from molvis_lcms.retention import Retention
@@ -32,8 +34,8 @@ __all__ = ["CHUNK", "annotate", "annotated", "begin"]
 
 CHUNK = 50
 """Unknowns of a chunk: some seconds of work, and one file."""
-LARGE_CHUNK = 256
-"""The same where there are at least twice as many unknowns: enough for several processes to share it."""
+_FEW = 4
+"""Chunks from which on other processes work on some: each takes seconds to start."""
 _SETTINGS = "settings.json"
 _PARTS = "parts"
 
@@ -74,6 +76,7 @@ def annotate(
     options: Mapping[str, Any],
     retention: Retention | None = None,
     standards: OwnStandards | None = None,
+    processes: int | None = 1,
     progress: Progress | None = None,
 ) -> None:
     """Identify every feature with MS/MS, and keep what was found in the folder, see `annotated`.
@@ -86,27 +89,46 @@ def annotate(
         options: further arguments of `molvis_retrieval.identification.identify`.
         retention: times of the column, learned from standards, as evidence.
         standards: what the user measured of known compounds, for confidence levels.
+        processes: how many work on chunks side by side; None for all processors.
         progress: called with the features done and in all.
     """
     parts = folder / _PARTS
     parts.mkdir(exist_ok=True)
     some = together(table.features)
-    reference = known_references(bundle)
-    size = CHUNK if len(some) < 2 * LARGE_CHUNK else LARGE_CHUNK
-    for start in range(0, len(some), size):
-        chunk, file = some[start : start + size], parts / f"{start // size + 1:05d}.json"
-        if not file.is_file():
-            queries = [asked(members) for members in chunk]
-            found = identify(
-                bundle, [q.measurements for q in queries], index, ions=[q.ions for q in queries],
-                isotopes=[q.isotopes for q in queries], formulas=True, **options,
-            )  # fmt: skip
-            found = with_retention(found, retention)
-            levels = [confidence_level(x, best_known(x, [reference] if reference else (), standards)) for x in found]
-            kept = [_kept(members, x, level) for members, x, level in zip(chunk, found, levels, strict=True)]
-            write_text(file, json.dumps(kept) + "\n")
+    files = {start: parts / f"{start // CHUNK + 1:05d}.json" for start in range(0, len(some), CHUNK)}
+    missing = [start for start, file in files.items() if not file.is_file()]
+    search = _Search(bundle, index, options, retention, standards)
+    done = len(some) - sum(len(some[start : start + CHUNK]) for start in missing)
+    chunks = (some[start : start + CHUNK] for start in missing)
+    found = in_parallel(search, chunks, len(missing), what="annotated features", processes=processes, few=_FEW)
+    for start, kept in zip(missing, found, strict=True):
+        write_text(files[start], json.dumps(kept) + "\n")
+        done += len(kept)
         if progress:
-            progress(min(start + size, len(some)), len(some))
+            progress(done, len(some))
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What is found of a chunk of unknowns; each process has one."""
+
+    bundle: Bundle
+    index: Index
+    options: Mapping[str, Any]
+    retention: Retention | None
+    standards: OwnStandards | None
+
+    def __call__(self, chunk: Sequence[Sequence[Feature]]) -> list[dict[str, Any]]:
+        queries = [asked(members) for members in chunk]
+        found = identify(
+            self.bundle, [q.measurements for q in queries], self.index, ions=[q.ions for q in queries],
+            isotopes=[q.isotopes for q in queries], formulas=True, **self.options,
+        )  # fmt: skip
+        found = with_retention(found, self.retention)
+        reference = known_references(self.bundle)
+        known = (reference,) if reference else ()
+        levels = [confidence_level(one, best_known(one, known, self.standards)) for one in found]
+        return [_kept(members, one, level) for members, one, level in zip(chunk, found, levels, strict=True)]
 
 
 def _kept(members: Sequence[Feature], one: Identification, level: tuple[str, str]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from molvis_core.records import PeakList, Structure
 from molvis_files.documents import load_json
 from molvis_files.mzpaf import mzpaf
 from molvis_files.opening import read_text
+from molvis_files.parallel import in_parallel
 from molvis_files.sketch import sketch
 from molvis_files.substructures import Substructure
 from molvis_files.writing import write_text
@@ -40,6 +41,8 @@ __all__ = ["DRAWN", "Detailed", "detailed", "isotopes", "work_out"]
 DRAWN = 5
 """Candidates of a feature that are drawn."""
 _CHUNK = 50
+_FEW = 8
+"""Chunks from which on other processes work on some: each takes seconds to start."""
 _DETAILS = "details"
 _LEAST = 0.005
 """Height of the lowest peak of a spectrum below that is kept, as a share of the highest."""
@@ -60,9 +63,19 @@ class _Knowing:
     explainers: tuple[Any, ...]
     references: tuple[Any, ...]
 
+    def __call__(self, chunk: Sequence[Found]) -> list[dict[str, Any]]:
+        """What is worked out of some features, each with its name."""
+        return [{"feature": feature.identifier} | _details(feature, one, self) for feature, one in chunk]
+
 
 def work_out(
-    bundle: Bundle, found: Iterable[Found], count: int, folder: Path, progress: Progress | None = None
+    bundle: Bundle,
+    found: Iterable[Found],
+    count: int,
+    folder: Path,
+    *,
+    processes: int | None = 1,
+    progress: Progress | None = None,
 ) -> None:
     """Explain every feature by its first candidate, and keep it in the folder, see `detailed`.
 
@@ -71,6 +84,7 @@ def work_out(
         found: features with what was kept of them.
         count: of these.
         folder: of the results.
+        processes: how many work on chunks side by side; None for all processors.
         progress: called with the features done and in all.
     """
     scorers = tuple(bundle.scorers.values())
@@ -79,14 +93,17 @@ def work_out(
     )
     home = folder / _DETAILS
     home.mkdir(exist_ok=True)
-    rest = iter(found)
-    for number in range(1, -(-count // _CHUNK) + 1):
-        chunk, file = list(islice(rest, _CHUNK)), home / f"{number:05d}.json"
-        if not file.is_file():
-            kept = [{"feature": f.identifier} | _details(f, one, knowing) for f, one in chunk]
-            write_text(file, json.dumps(kept, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
+    files = [home / f"{number:05d}.json" for number in range(1, -(-count // _CHUNK) + 1)]
+    missing = [file for file in files if not file.is_file()]
+    chunks = iter(found)
+    wanted = (some for file in files if (some := list(islice(chunks, _CHUNK))) and file in missing)
+    done = (len(files) - len(missing)) * _CHUNK
+    made = in_parallel(knowing, wanted, len(missing), what="explained features", processes=processes, few=_FEW)
+    for file, kept in zip(missing, made, strict=True):
+        write_text(file, json.dumps(kept, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
+        done += len(kept)
         if progress:
-            progress(min(number * _CHUNK, count), count)
+            progress(min(done, count), count)
 
 
 def detailed(folder: Path, found: Iterable[Found]) -> Iterator[Detailed]:

@@ -28,8 +28,15 @@ def each(
 
     # By mass: neighbours have candidates in common, and what is computed of a candidate is kept for a while.
     near = sorted((n for n in good if not everywhere(n)), key=lambda n: (groups[n][0].unknown.mass or 0.0, n))
-    some = [groups[n] for n in near]
-    made = in_parallel(ranker.one, some, what="ranked candidates", processes=processes, few=_FEW, chunk=_CHUNK)
+    made = in_parallel(
+        ranker.one,
+        (groups[n] for n in near),
+        len(near),
+        what="ranked candidates",
+        processes=processes,
+        few=_FEW,
+        chunk=_CHUNK,
+    )
     yield from zip(near, made, strict=True)
     for together in _batches([n for n in good if everywhere(n)], groups):
         yield from zip(together, ranker.identify([groups[n] for n in together]), strict=True)

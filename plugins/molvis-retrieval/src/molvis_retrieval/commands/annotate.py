@@ -99,9 +99,9 @@ def annotate(
         table = _features(out, files, blank or (), ms1_ppm, seconds, blank_ratio, dataset)
         index = open_libraries(library, opened, len(table) > 250, device)
         with output.progress("annotating") as show:
-            more = options | {"processes": processes, "device": device}
-            search(opened, index, table, out, options=more, **known, progress=show)
-        _write(out, table, settings, files, opened, fdr)
+            more = options | {"device": device}
+            search(opened, index, table, out, options=more, **known, processes=processes, progress=show)
+        _write(out, table, settings, files, opened, fdr, processes)
     for line in table.notes:
         output.note(line)
     counts = _counts(_judged(out, table, fdr)())
@@ -194,6 +194,7 @@ def _write(
     files: Sequence[Path],
     bundle: Bundle,
     fdr: float | None,
+    processes: int | None,
 ) -> None:
     """The tables, the page and annotated spectra, from what is kept of each chunk and is worked out of it."""
     import molvis_retrieval
@@ -207,7 +208,7 @@ def _write(
 
     found = _judged(out, table, fdr)
     with output.progress("explaining") as show:
-        work_out(bundle, annotated(out, table), len(table), out, show)
+        work_out(bundle, annotated(out, table), len(table), out, processes=processes, progress=show)
     write_annotation_csv(out / "annotations.csv", found())
     write_annotation_json(out / "annotations.json", found(), settings)
     write_mztab(

@@ -29,7 +29,9 @@ def in_parallel(
         progress: called with the items done and in all.
     """
     out: list[T] = []
-    made = parallel.in_parallel(work, items, what="made fingerprints", processes=processes, few=_FEW, chunk=_CHUNK)
+    made = parallel.in_parallel(
+        work, items, len(items), what="made fingerprints", processes=processes, few=_FEW, chunk=_CHUNK
+    )
     for result in made:
         out.append(result)
         if progress and (len(out) % _CHUNK == 0 or len(out) == len(items)):
