@@ -138,6 +138,70 @@ def test_a_sirius_file_gives_its_compounds(tmp_path: Path) -> None:
     assert "no '>parentmass'" in table.notes[0]
 
 
+MAT = """NAME: Unknown
+SCANNUMBER: 512
+RETENTIONTIME: 1.01
+PRECURSORMZ: 181.0707
+PRECURSORTYPE: [M+H]+
+IONMODE: Positive
+INTENSITY: 1200.5
+FORMULA:
+COLLISIONENERGY: 20
+COMMENT: |PEAKHEIGHT=1200|ID=37|
+MSTYPE: MS1
+Num Peaks: 3
+100.0\t7
+181.0707\t9
+182.0740\t1
+MSTYPE: MS2
+Num Peaks: 2
+85.0284\t10
+127.0390\t6
+
+NAME: a name
+ALIGNMENTID: 41
+PRECURSORMZ: 249.1133
+PRECURSORTYPE: [M-H]-
+MSTYPE: MS2
+Num Peaks: 1
+85.0\tx
+
+NAME: a name
+ALIGNMENTID: 37
+PRECURSORMZ: 249.1133
+IONMODE: Negative
+Num Peaks: 1
+85.0 1
+"""
+
+
+def test_files_of_ms_finder_give_their_features(tmp_path: Path) -> None:
+    table = read_features(put(tmp_path / "x.mat", MAT))
+    glucose, other = table.features
+    assert (glucose.identifier, glucose.time, glucose.adduct, glucose.name) == (
+        "37",
+        pytest.approx(60.6),
+        "[M+H]+",
+        None,
+    )
+    assert (glucose.formula, glucose.scans, glucose.area) == (None, ("512",), 1200.5)
+    assert glucose.isotope_mz.tolist() == [181.0707, 182.0740]
+    assert [s.collision_energy for s in glucose.spectra] == [20.0]
+    assert (other.identifier, other.ionmode, other.name, len(other.spectra)) == ("37-2", "negative", "a name", 1)
+    assert "line 27" in table.notes[0]
+    assert (table.files, glucose.areas) == (("x",), {"x": 1200.5})
+    folder = tmp_path / "export"
+    folder.mkdir()
+    put(folder / "Peak 9.mat", "NAME: x\nPRECURSORMZ: 100.5\nSCANNUMBER: 4\n")
+    put(folder / "AlignmentID 3.MAT", MAT.partition("COMMENT")[0] + "MSTYPE: MS2\n85.0284 10\n")
+    assert [f.identifier for f in read_features(folder).features] == ["AlignmentID 3", "Peak 9"]
+    assert read_features(folder).features[1].merged is None
+    (tmp_path / "none").mkdir()
+    for bad in (tmp_path / "none", put(tmp_path / "y.mat", "x")):
+        with pytest.raises(ReadError, match=r"\.mat file"):
+            read_features(bad)
+
+
 def test_a_table_of_ms_dial_gives_its_rows(tmp_path: Path) -> None:
     table = read_features(put(tmp_path / "x.txt", MSDIAL))
     first, second = table.features

@@ -9,6 +9,7 @@ from molvis_core.errors import ReadError
 from molvis_lcms.formats.documents import read_json_features
 from molvis_lcms.formats.fbmn import read_mgf_features
 from molvis_lcms.formats.msdial import read_msdial_features
+from molvis_lcms.formats.msfinder import ENDING, read_msfinder_features
 from molvis_lcms.formats.mztab import read_mztab_features
 from molvis_lcms.formats.sirius import read_sirius_features
 from molvis_lcms.records import FeatureTable
@@ -22,10 +23,10 @@ def is_run(path: Path) -> bool:
 
 
 def read_features(path: Path, quantities: Sequence[Path] = ()) -> FeatureTable:
-    """The features of a list, by its ending: `.json` of molvis, `.mgf`, `.ms`, `.mztab`, `.txt` or `.tsv` of MS-DIAL.
+    """The features of a list, by its ending: `.json` of molvis, `.mgf`, `.ms`, `.mztab`, `.mat`, `.txt` of MS-DIAL.
 
     Args:
-        path: the list.
+        path: the list, or a folder of `.mat` files.
         quantities: tables of areas (CSV) that were given with it; the only one belongs to an MGF file.
 
     Raises:
@@ -34,6 +35,8 @@ def read_features(path: Path, quantities: Sequence[Path] = ()) -> FeatureTable:
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(".json"):
         return read_json_features(path)
+    if name.endswith(ENDING) or path.is_dir():
+        return read_msfinder_features(path)
     if name.endswith(".mgf"):
         return read_mgf_features(path, quantities[0] if len(quantities) == 1 else None)
     if name.endswith(".ms"):
@@ -44,5 +47,5 @@ def read_features(path: Path, quantities: Sequence[Path] = ()) -> FeatureTable:
         return read_msdial_features(path)
     raise ReadError(
         path,
-        "is no run (.mzML) and no feature list that is read here (.json of molvis, .mgf, .ms, .mztab, .txt of MS-DIAL)",
+        "is no run (.mzML) and no feature list that is read here: .json of molvis, .mgf, .ms, .mztab, .mat, .txt",
     )

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 def annotate(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Runs (mzML), or a feature list: .json, .mgf with CSV, .ms, .txt."),
+        typer.Argument(
+            metavar="FILE...", help="Runs (mzML), or a feature list: .json, .mgf with CSV, .ms, .mat, .txt."
+        ),
     ],
     *,
     library: Libraries,
