@@ -6,6 +6,7 @@ kernel for this would bring thirty packages into everybody's environment. Warnin
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shutil
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 import shared
 
+import molvis_core
 from molvis_retrieval.library import Library
 
 pytestmark = pytest.mark.full
@@ -45,8 +47,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.chdir(tmp_path / "examples" / "notebooks")
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         monkeypatch.setattr(sys, "argv", [f"{name}.ipynb"])
-        # Those that ship, which take as long to read as the rest of a notebook.
-        monkeypatch.setattr(Library, "read", shared.read_library)
+        # That which ships takes as long to read as the rest of a notebook.
+        demo, read_other = molvis_core.load("example", "demo-library"), Library.read
+        monkeypatch.setattr(Library, "read", lambda path: (shared.read_library if path == demo else read_other)(path))
         plt.switch_backend("Agg")
         space: dict[str, Any] = {"__name__": "__main__"}
         pictures = 0
@@ -102,6 +105,42 @@ def test_a_spectrum_lies_near_its_own_structure_in_the_space_and_in_the_picture(
     assert 0.1 < found["share"].sum() < 1
     assert np.sort(np.linalg.norm(flat[:10] - flat[10:20], axis=1))[5] < flat[10:].std() / 4
     assert found["pictures"] == 3
+
+
+def test_a_run_ends_in_answers_and_a_page(run: Run) -> None:
+    found = run("05-run-to-answers")
+    answers = found["answers"]
+    assert answers[answers["rank"] == 1]["name"].tolist() == ["proline", "theophylline", "caffeine", "caffeine"]
+    assert answers["unknown"].nunique() == 3  # the two ions of caffeine are one
+    assert "C6H8N3O+" in {e["formula"] for e in found["explained"].values()}
+    assert "caffeine" not in found["page"].read_text(encoding="utf-8")  # its rows are packed
+    assert found["pictures"] == 2
+
+
+def test_a_list_of_another_program_becomes_a_network_with_hints(run: Run) -> None:
+    found = run("06-feature-list-and-network")
+    assert [f.identifier for f in found["features"].features][:2] == ["F1", "F2"]
+    assert list(found["areas"].columns) == ["case.mzML", "control.mzML", "fold change"]
+    assert 12 <= len(found["answers"]) < 24
+    assert found["network"].summary["edges"] > 12
+    assert set(found["hints"]) - set(found["answers"])
+    assert found["pictures"] == 1
+
+
+def test_matchms_pandas_and_rdkit_go_there_and_back(run: Run) -> None:
+    found = run("07-matchms-pandas-rdkit")
+    assert len(found["table"]) == 20
+    assert found["first"]["probability"].between(0, 1).all()
+    assert len(found["own"]) < len(found["molecules"])
+    assert found["has_matchms"] == (importlib.util.find_spec("matchms") is not None)
+
+
+def test_a_formula_leads_to_structures_of_several_libraries(run: Run) -> None:
+    found = run("08-formulas-and-libraries")
+    assert "C9H9N3O2S2" in [f.formula for f in found["ranked"][:3]]
+    first = found["found"].candidates[0]
+    assert (first.structure.name, first.sources) == ("our sulfa drug", ("suspects.csv", "download.csv"))
+    assert set(first.links) == {"cas:72-14-0", "hmdb:HMDB0015147"}
 
 
 def test_every_notebook_is_run() -> None:
