@@ -16,6 +16,7 @@ from molvis_retrieval.commands.options import (
     Adducts,
     BundleName,
     Device,
+    FalseDiscoveries,
     Libraries,
     Ppm,
     Processes,
@@ -50,9 +51,7 @@ def annotate(
     adducts: Adducts = None,
     top: Annotated[int, typer.Option(help="Number of candidates kept for each feature.")] = 10,
     rerank: Annotated[bool, typer.Option(help="Use the bundle's scorers, such as explained peaks.")] = True,
-    fdr: Annotated[
-        float | None, typer.Option(help="Leave out candidates above this false-discovery rate, such as 0.1.")
-    ] = None,
+    fdr: FalseDiscoveries = None,
     references: References = None,
     standards: Standards = None,
     standard_spectra: StandardSpectra = None,

@@ -55,6 +55,9 @@ Standards = Annotated[
     Path | None,
     typer.Option(help="Table of standards (name, smiles, rt_min): retention times become evidence, learned from them."),
 ]
+FalseDiscoveries = Annotated[
+    float | None, typer.Option(help="Leave out candidates above this false-discovery rate, such as 0.1.")
+]
 StandardSpectra = Annotated[
     Path | None,
     typer.Option(
