@@ -29,6 +29,7 @@ from molvis_msms.readers.parquet import read_parquet
         ("A.MGF.GZ", "mgf"),
         ("a.msp", "msp"),
         ("a.txt", "massbank"),
+        ("a.mzSpecLib.txt", "mzspeclib"),
         ("a.mzML", "mzml"),
         ("a.mzXML", "mzxml"),
         ("a.json", "msms-json"),

@@ -117,6 +117,9 @@ def _formats() -> list[Component]:
         _reader("mgf", "mgf", "read_mgf", "Mascot generic format.", ".mgf"),
         _reader("msp", "msp", "read_msp", "NIST, MoNA, RIKEN and MassBank libraries in MSP format.", ".msp"),
         _reader("massbank", "massbank", "read_massbank", "MassBank records.", ".txt", recognises="is_massbank"),
+        _reader(
+            "mzspeclib", "mzspeclib", "read_mzspeclib", "Libraries as mzSpecLib text.", ".mzspeclib.txt", ".mzlb.txt"
+        ),
         _reader("mzml", "mzml", "read_mzml", "MS/MS scans of mzML files.", ".mzml"),
         _reader("mzxml", "mzxml", "read_mzxml", "MS/MS scans of mzXML files.", ".mzxml"),
         _reader(
