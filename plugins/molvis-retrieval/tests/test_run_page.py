@@ -155,7 +155,7 @@ def test_what_is_worked_out_is_kept_and_not_worked_out_again(tmp_path: Path, mon
     monkeypatch.setattr(run_details, "_predicted", lambda *_: SPECTRUM)
     scorer, found = _Explaining(), [(FEATURE, FOUND), BARE[:2]]
     for _ in range(2):
-        work_out(_Bundle(scorer), found, 2, tmp_path)  # pyright: ignore[reportArgumentType]
+        work_out(_Bundle(scorer), found, 2, tmp_path)
     assert scorer.asked == ["[M+H]+"]
     (_, _, first), (_, _, bare) = detailed(tmp_path, found)
     assert first is not None
@@ -225,7 +225,7 @@ def test_spectra_are_written_with_what_their_peaks_are(tmp_path: Path) -> None:
 @pytest.mark.full
 def test_the_validator_of_the_standard_takes_the_library(tmp_path: Path) -> None:
     mzspeclib = pytest.importorskip("mzspeclib", reason="a peer: pip install mzspeclib")
-    from mzspeclib.validate import validator  # pyright: ignore[reportMissingImports]
+    from mzspeclib.validate import validator
 
     write_annotated_library(tmp_path / "a.mzSpecLib.txt", [KNOWN])
     rules = validator.ValidatorChain([validator.load_default_validator()])

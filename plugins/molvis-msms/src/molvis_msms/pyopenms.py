@@ -12,7 +12,7 @@ from molvis_core.records import Measurement
 from molvis_msms.fields import measurement
 
 if TYPE_CHECKING:
-    from pyopenms import MSSpectrum  # pyright: ignore[reportMissingImports] - it is optional
+    from pyopenms import MSSpectrum
 
 __all__ = ["from_pyopenms"]
 
