@@ -12,9 +12,11 @@ from barcode import BUTANOL, changed
 from molvis_core.chemistry.adducts import ion_mz
 from molvis_core.records import PeakList
 from molvis_retrieval.bundle import Bundle
+from molvis_retrieval.commands.found import show_found
 from molvis_retrieval.identification import identify
 from molvis_retrieval.index import Index
 from molvis_retrieval.posterior import Hypotheses, kept, marginals, with_formula
+from molvis_retrieval.results import to_rows
 from molvis_retrieval.unknowns import Unknown
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -99,6 +101,20 @@ def test_an_ion_without_adduct_gets_probabilities_of_adducts_and_formulas(bundle
     # The toy bundle is not calibrated for whether the truth is a candidate, so that there is no whole to share.
     assert found.probability_among is None
     assert found.formulas == {}
+
+
+def test_tables_and_output_tell_how_probable_adduct_and_formula_are(
+    bundle: Bundle, index: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (plain,) = identify(bundle, [changed(adduct="[M+H]+")], index)
+    told = replace(plain, adducts={"[M+H]+": 0.9, "[M+Na]+": 0.1}, formulas={"C4H10O": 0.8})
+    first, other = to_rows([plain])[0], to_rows([told])[0]
+    assert (first["adduct_probability"], first["formula_probability"]) == (None, None)
+    assert (other["adduct_probability"], other["formula_probability"]) == (0.9, 0.8)
+    show_found([told])
+    printed = capsys.readouterr().out
+    assert "adducts, whichever structure: [M+H]+ 0.90, [M+Na]+ 0.10" in printed
+    assert "formulas, whichever structure: C4H10O 0.80" in printed
 
 
 def test_where_no_candidate_is_found_formulas_are_told(bundle: Bundle, index: Index) -> None:

@@ -145,6 +145,7 @@ COLUMNS: tuple[str, ...] = (
     "query", "feature_id", "scans", "rt_min", "source_file", "precursor_mz", "adduct", "mass", "n_candidates",
     "probability_among", "rank", "inchikey", "smiles", "name", "formula", "mass_error_ppm", "score", "probability",
     "probability_joint", "margin", "evidence", "problem", "identifiers", "sources",
+    "adduct_probability", "formula_probability",
 )  # fmt: skip
 """Of every table of identifications, in this order, whatever was found."""
 
@@ -180,7 +181,7 @@ _COUNTS = ("n_candidates", "rank")
 
 _NUMBERS = (
     "rt_min", "precursor_mz", "mass", "mass_error_ppm", "score", "probability", "probability_among",
-    "probability_joint", "margin",
+    "probability_joint", "margin", "adduct_probability", "formula_probability",
 )  # fmt: skip
 
 
@@ -224,6 +225,8 @@ def _cells(one: Identification, c: Candidate) -> dict[str, Any]:
         "evidence": "; ".join(f"{name} {value:.4g}" for name, value in c.evidence.items()),
         "identifiers": "; ".join(c.structure.identifiers),
         "sources": "; ".join(c.sources),
+        "adduct_probability": one.adducts.get(c.adduct or "", 0.0) if one.adducts else None,
+        "formula_probability": one.formulas.get(c.structure.formula.rstrip("+-"), 0.0) if one.formulas else None,
     }
 
 

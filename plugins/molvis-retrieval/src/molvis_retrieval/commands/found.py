@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from molvis_retrieval.results import Candidate, Identification
 
 _MOST_CLASSES = 8
+_MOST_SHARES = 3
 FEW = 10
 """Queries up to which several candidates of each are shown."""
 
@@ -57,6 +58,11 @@ def _show_query(one: Identification, most: int) -> None:
     count = f"{one.n_candidates:,} candidate{'s' if one.n_candidates > 1 else ''}"
     among = [] if one.probability_among is None else [f"truth among them: {words(one.probability_among)}"]
     output.print_table(columns, rows, title=", ".join([one.query, *ion, *mass, count, *among]))
+    for name, shares in (("adducts", one.adducts), ("formulas", one.formulas)):
+        if shares:
+            print(
+                f"{name}, whichever structure: {', '.join(f'{k} {v:.2f}' for k, v in [*shares.items()][:_MOST_SHARES])}"
+            )
     if one.classes:
         likely = [f"{c.name} {c.probability:.2f}" for c in one.classes[:_MOST_CLASSES]]
         print(f"classes: {', '.join(likely)}")
