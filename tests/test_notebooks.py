@@ -48,8 +48,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         monkeypatch.setattr(sys, "argv", [f"{name}.ipynb"])
         # That which ships takes as long to read as the rest of a notebook.
-        demo, read_other = molvis_core.load("example", "demo-library"), Library.read
-        monkeypatch.setattr(Library, "read", lambda path: (shared.read_library if path == demo else read_other)(path))
+        ships = [molvis_core.load("example", name) for name in ("demo-library", "massbank-structures")]
+        read_other = Library.read
+        monkeypatch.setattr(Library, "read", lambda path: (shared.read_library if path in ships else read_other)(path))
         plt.switch_backend("Agg")
         space: dict[str, Any] = {"__name__": "__main__"}
         pictures = 0

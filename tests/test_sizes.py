@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -15,6 +16,17 @@ INVOLVED_FUNCTIONS = 10
 BRANCHES_OF_A_FUNCTION = 15
 # Tables of data: their length is that of what they list.
 TABLES: dict[str, str] = {}
+
+
+@functools.cache
+def functions() -> tuple[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef], ...]:
+    """Every function of the checkout, parsed once for all tests of this file."""
+    return tuple(
+        (path.relative_to(checkout.ROOT), node)
+        for path in checkout.files("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
 
 
 def is_table(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -39,12 +51,10 @@ def test_the_core_stays_small() -> None:
 
 def test_no_function_is_longer_than_eighty_lines() -> None:
     long = {}
-    for path in checkout.files("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not is_table(node):
-                lines = (node.end_lineno or node.lineno) - node.lineno + 1
-                if lines > LINES_OF_A_FUNCTION:
-                    long[f"{path.relative_to(checkout.ROOT)}:{node.name}"] = lines
+    for path, node in functions():
+        lines = (node.end_lineno or node.lineno) - node.lineno + 1
+        if lines > LINES_OF_A_FUNCTION and not is_table(node):
+            long[f"{path}:{node.name}"] = lines
     assert long == {}
 
 
@@ -71,11 +81,8 @@ def branches(function: ast.AST) -> int:
 
 def test_few_functions_have_many_branches() -> None:
     found = {
-        f"{path.relative_to(checkout.ROOT)}:{node.name}": count
-        for path in checkout.files("*.py")
-        if "src" in path.relative_to(checkout.ROOT).parts
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (count := branches(node)) > BRANCHES_OF_A_FUNCTION
+        f"{path}:{node.name}": count
+        for path, node in functions()
+        if "src" in path.parts and (count := branches(node)) > BRANCHES_OF_A_FUNCTION
     }
     assert len(found) <= INVOLVED_FUNCTIONS, found

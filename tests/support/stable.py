@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "stability.md"
 
 
+@functools.cache
 def sources() -> dict[str, Path]:
     """The file of each module of the project's packages, by the module's name."""
     found: dict[str, Path] = {}
