@@ -46,7 +46,7 @@ def made_features(count: int, library: Path, seed: int = 0) -> Iterator[Detailed
         rivals = table[first : first + CANDIDATES]
         among = float(rng.beta(2, 2))
         shares = np.sort(rng.dirichlet(np.full(CANDIDATES, 0.4)))[::-1]
-        yield _feature(number, rivals[0], rng), _found(rivals, among, shares, rng), _worked_out(rivals, rng)
+        yield _feature(number, rivals[0], rng), _found(number, rivals, among, shares, rng), _worked_out(rivals, rng)
 
 
 def _feature(number: int, best: dict[str, Any], rng: np.random.Generator) -> Feature:
@@ -66,7 +66,9 @@ def _feature(number: int, best: dict[str, Any], rng: np.random.Generator) -> Fea
     )  # fmt: skip
 
 
-def _found(rivals: list[dict[str, Any]], among: float, shares: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+def _found(
+    number: int, rivals: list[dict[str, Any]], among: float, shares: np.ndarray, rng: np.random.Generator
+) -> dict[str, Any]:
     level = str(rng.choice([name for name, _ in LEVELS], p=[share for _, share in LEVELS]))
     candidates = [
         c | {
@@ -79,6 +81,8 @@ def _found(rivals: list[dict[str, Any]], among: float, shares: np.ndarray, rng: 
     return {
         "level": level, "level_evidence": f"10 candidates, the truth among them with probability {among:.2f}",
         "probability_among": among, "n_candidates": CANDIDATES, "problem": "", "candidates": candidates,
+        "unknown": str(number), "ions": {str(number): None}, "q_value": 1 - among * float(shares[0]),
+        "adducts": {"[M+H]+": 0.95, "[M+Na]+": 0.05}, "formulas": {rivals[0]["formula"]: 0.9},
     }  # fmt: skip
 
 
