@@ -117,7 +117,8 @@ def test_every_requirement_of_a_package_is_pinned() -> None:
     pinned = {line.partition("==")[0] for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()}
     for package in PACKAGES:
         facts = project(package)
-        wanted = [*facts.get("dependencies", []), *facts["optional-dependencies"]["test"]]
+        extras = facts["optional-dependencies"]
+        wanted = [*facts.get("dependencies", []), *extras["test"], *extras.get("mces", [])]
         names = {re.split(r"[\[<>=!~; ]", text)[0].lower().replace("_", "-") for text in wanted}
         assert names - pinned - OURS == set(), package.name
 
