@@ -151,7 +151,7 @@ class Scorers:
             mz, share = informative(one)
             values[:, 0] = self.fragments(one, candidates)[:, 0]
             values[:, 1:3] = [compare(mz, share, *each, self.predicted.tolerance) for each in made] if len(mz) else 0
-            values[:, 3:] = self.references(one, candidates)[:, 1:]
+            values[:, 3:] = self.references(one, candidates)[:, 1:3]
         return out
 
 

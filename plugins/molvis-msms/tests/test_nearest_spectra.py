@@ -83,14 +83,17 @@ def test_a_vote_is_the_mean_of_similarity_times_squared_tanimoto(tmp_path: Path)
     assert len(near.rows) == 3
     assert found[:, 0] == pytest.approx((near.scores[:, None] * alike**2).sum(axis=0) / 3)
     assert found[:, 1] == pytest.approx((near.scores[:, None] * alike).max(axis=0))
+    assert found[:, 3] == pytest.approx(np.minimum(found[:, 1], 0.2))
 
 
 def test_a_known_spectrum_supports_its_compound_and_is_shown(tmp_path: Path) -> None:
     refs = references(tmp_path / "refs")
     scorer = NearestSpectra(str(tmp_path / "refs"))
     query, caffeine = measurement("caffeine", 0).record, STRUCTURES[0]
-    (own, *others) = scorer(query, STRUCTURES)[:, 2]
+    found = scorer(query, STRUCTURES)
+    (own, *others) = found[:, 2]
     assert own > 2
+    assert found[0, 1] > found[0, 3] == 0.2
     assert others == [0] * 5
     assert scorer(query, [structure("CCO")])[0, 2] == 0
     shown = scorer.reference(caffeine, query)

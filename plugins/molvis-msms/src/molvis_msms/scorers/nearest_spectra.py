@@ -21,6 +21,8 @@ from molvis_msms.references.similarity import Prepared, Similarity, Tolerance
 
 _NEAR = Tolerance(20, "ppm")
 """How near in precursor the compounds are that a candidate's own spectra are told from, in learning."""
+ENOUGH = 0.2
+"""Likeness to references above which more of it is no more evidence for a compound that nobody has measured."""
 _STATE = "support.json"
 
 
@@ -38,7 +40,9 @@ class NearestSpectra:
     """Votes of the known spectra that are most like the query's, and spectra of the candidate itself.
 
     `vote` is the mean, over the nearest references, of their similarity to the query times the squared Tanimoto
-    similarity of their structure with the candidate's (ECFP4); `nearest` is the largest product without the square.
+    similarity of their structure with the candidate's (ECFP4); `nearest` is the largest product without the square, and
+    `nearest-capped` the same up to 0.2: that the candidate is not unlike what gave similar spectra is evidence, but how
+    like it is beyond that says nothing of a compound that nobody has measured.
     Spectra are compared by the cosine of peaks and neutral losses, by square roots of intensities. `same-compound` is 0
     where no spectrum of the candidate is known. Elsewhere it is the logarithm of how much more often spectra of one
     compound are as similar as the best of them is to the query than spectra of two compounds of one mass; what that is
@@ -54,7 +58,7 @@ class NearestSpectra:
     """
 
     accepts = PeakList
-    features: tuple[str, ...] = ("vote", "nearest", "same-compound")
+    features: tuple[str, ...] = ("vote", "nearest", "same-compound", "nearest-capped")
 
     def __init__(self, references: str = "", neighbours: int = 10, tolerance: float = 0.01) -> None:
         if neighbours < 1:
@@ -114,6 +118,7 @@ class NearestSpectra:
             alike = tanimoto([smiles for _, smiles in voters], [candidate.smiles for candidate in candidates])
             out[:, 0] = (scores[:, None] * alike**2).sum(axis=0) / self.neighbours
             out[:, 1] = (scores[:, None] * alike).max(axis=0)
+            out[:, 3] = np.minimum(out[:, 1], ENOUGH)
         compounds = [candidate.inchikey14 for candidate in candidates]
         for row, best in zip(out, self._best(query, prepared, compounds), strict=True):
             if best is not None:

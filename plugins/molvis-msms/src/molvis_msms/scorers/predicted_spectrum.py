@@ -26,8 +26,10 @@ class PredictedSpectrum:
     """Likelihood of the measured peaks under the spectrum that a forward model predicts for a candidate.
 
     Each peak below the precursor counts by its share of the root intensity: with the logarithm of how much more
-    probable the candidate makes it than a background does, and in a cosine of root intensities. A spectrum without such
-    peaks is no evidence, nor is any before the model has learned.
+    probable the candidate makes it than a background does, and in a cosine of root intensities. The former is a mean;
+    many peaks say more than few, but not each as much as the first, so that it comes a second time, multiplied by the
+    logarithm of one more than their number. A spectrum without such peaks is no evidence, nor is any before the model
+    has learned.
 
     Args:
         networks: how many are trained, each from other initial weights; their probabilities are averaged.
@@ -40,7 +42,7 @@ class PredictedSpectrum:
     """
 
     accepts = PeakList
-    features: tuple[str, ...] = ("likelihood", "cosine")
+    features: tuple[str, ...] = ("likelihood", "cosine", "likelihood-by-peaks")
 
     def __init__(
         self,
@@ -72,7 +74,8 @@ class PredictedSpectrum:
         if self.model is None or not len(mz):
             return out
         for row, (one, shares) in enumerate(predictions(self.model, Setting.of(query), candidates, self.parts)):
-            out[row] = compare(mz, share, one, shares, self.tolerance)
+            out[row, :2] = compare(mz, share, one, shares, self.tolerance)
+        out[:, 2] = out[:, 0] * np.log1p(len(mz))
         return out
 
     def learn(
