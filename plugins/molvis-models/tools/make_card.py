@@ -16,19 +16,20 @@ CARD = Path(__file__).parents[1] / "src" / "molvis_models" / "massbank" / "CARD.
 TEXT = """# massbank
 
 Ranks candidate structures for tandem mass spectra (MS/MS). Made by the molvis developers with the preset `default`,
-in some 35 CPU minutes of training.
+in some 40 CPU minutes of training, one part after the other.
 
 ## What it is
 
-- `msms`: encoder `peak-sum` (sums of embedded peaks and neutral losses; it takes off what spectra of a mass have in
-  common) beside a fixed block of the neutral mass.
-- `structure`: encoder `fingerprint` (a single layer over fingerprints) beside the same block. These two rank a whole
-  library, and choose what the scorers look at.
-- `learned-fragments`: two networks over the peaks and the connected substructures of a candidate that fit them. Most of
-  the ranking within a mass window is this.
-- `learned-fingerprint`: two networks that read a fingerprint from the peaks.
+- `msms`: encoder `read-fingerprint` (two networks that read a fingerprint from peaks and neutral losses; what spectra
+  of a mass have in common is taken off) beside a fixed block of the neutral mass.
+- `structure`: encoder `fingerprint-map` (a linear map of a fingerprint, learned with the former) beside the same block.
+  These two rank a whole library, and choose what the scorers look at.
+- `learned-fragments`: two networks over the peaks and the connected substructures of a candidate that fit them.
+- `predicted-spectrum`: a network over the molecule and its substructures that predicts spectra at the query's settings;
+  a candidate counts by how like the prediction for it is. Together with the former it is most of the ranking.
 - `nearest-spectra`: the spectra that the bundle was trained on, as references: 11,156 of 3,845 compounds.
-- The weights of the evidence were calibrated on the validation fold, candidates within 10 ppm.
+- The weights of the evidence were calibrated on the validation fold, candidates within 10 ppm. The embedding has none
+  there.
 - Cross sections count by `ccs-likelihood` of molvis-ccs. Its weights, and how much several spectra of a compound add,
   were fitted on the validation compounds that have measured cross sections; the other weights were left as they were.
 
@@ -67,8 +68,8 @@ and so the table above, does not depend on it.
 ## Limits: where not to trust it
 
 - Spectra of low resolution, and spectra of one peak or two, say little; electron ionisation it never saw.
-- The embedding knows what measured compounds look like: it ranks above chance without any peak. Only in searches of a
-  whole library does it count.
+- The embedding knows something of what measured compounds look like. Only in searches of a whole library does it count,
+  and there the precursor's mass decides much: a precursor of the wrong adduct ranks wrong.
 - Adducts other than [M+H]+ and [M-H]- were rare in training, and too few in the test fold to say how well they do.
 - Isomers that differ in positions of substituents often explain the same peaks: look at the margin.
 - Stereoisomers are not told apart. Molecules of more than 128 heavy atoms are not broken into substructures.
