@@ -37,7 +37,7 @@ FEATURE = Feature(
 )  # fmt: skip
 FOUND: dict[str, Any] = {
     "level": "3", "level_evidence": "2 candidates", "probability_among": 0.8, "n_candidates": 2, "problem": "",
-    "ions": ["F7", "F8"], "unknown": "F7", "q_value": 0.04,
+    "ions": {"F7": "[M+H]+", "F8": None}, "unknown": "F7", "q_value": 0.04,
     "adducts": {"[M+H]+": 0.97, "[M+Na]+": 0.03}, "formulas": {"C8H10N4O2": 0.99},
     "candidates": [
         {
@@ -88,6 +88,7 @@ def test_the_page_holds_every_feature_and_loads_nothing(page: Path) -> None:
     first, bare = data["part-0"]
     assert (first["explained"], first["below"], first["near"]) == (DETAILS["peaks"], DETAILS["below"], [["F8", 0.9]])
     assert [one["label"] for one in first["spectra"]] == ["all energies", "30 eV", "60 eV"]
+    assert first["together"] == ["F7", "F8"]
     assert first["ions"] == [["[M+H]+", 0.97], ["[M+Na]+", 0.03]]
     assert first["candidates"][0]["ids"] == [["hmdb:HMDB0001847", "https://identifiers.org/hmdb:HMDB0001847"]]
     assert bare == {}
@@ -130,6 +131,7 @@ def test_a_browser_shows_the_table_and_the_feature_of_the_address(tmp_path: Path
         "predicted",
         "72%",
         "none of these",
+        "Ions of the same unknown",
     ):
         assert text in panel, text
     assert "<b>bold" not in shown

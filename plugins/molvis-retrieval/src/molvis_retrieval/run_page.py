@@ -225,7 +225,7 @@ def _panel(
         told |= {
             "evidence": one["level_evidence"],
             "candidates": [_candidate(c, sketches.get(c["smiles"])) for c in one["candidates"]],
-            "together": one["ions"] if len(one["ions"]) > 1 else None,
+            "together": list(one["ions"]) if len(one["ions"]) > 1 else None,
             "formulas": _likeliest(one.get("formulas")),
             "ions": _likeliest(one.get("adducts")),
             "classes": [[c["name"], round(c["probability"], 3)] for c in one.get("classes", ())[:12]],
