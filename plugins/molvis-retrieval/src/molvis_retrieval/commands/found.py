@@ -36,8 +36,6 @@ def show_found(found: Sequence[Identification], *, full: bool = False, most: int
 
 
 def _show_query(one: Identification, most: int) -> None:
-    from molvis_retrieval.presence import words
-
     several = len(set(one.modalities)) > 1
     tried = _tried(one)
     columns = ["rank", "probability", "formula", "InChIKey", "structure"]
@@ -49,15 +47,7 @@ def _show_query(one: Identification, most: int) -> None:
         row += [c.adduct] * tried
         row += [", ".join(f"{name} {value:.1f}" for name, value in c.evidence.items())] * several
         rows.append(row)
-    feature, time = one.origin.feature_id, one.origin.rt_min
-    ion = [f"feature {feature}"] if feature and feature not in one.query else []
-    ion += [f"m/z {one.precursor_mz:.4f}"] if one.precursor_mz else []
-    ion += [] if time is None else [f"{time:.2f} min"]
-    ion += [one.adduct] if one.adduct and not tried else []
-    mass = [f"{one.mass:.4f} Da"] if one.mass else []
-    count = f"{one.n_candidates:,} candidate{'s' if one.n_candidates > 1 else ''}"
-    among = [] if one.probability_among is None else [f"truth among them: {words(one.probability_among)}"]
-    output.print_table(columns, rows, title=", ".join([one.query, *ion, *mass, count, *among]))
+    output.print_table(columns, rows, title=_title(one))
     for name, shares in (("adducts", one.adducts), ("formulas", one.formulas)):
         if shares:
             print(
@@ -67,6 +57,21 @@ def _show_query(one: Identification, most: int) -> None:
         likely = [f"{c.name} {c.probability:.2f}" for c in one.classes[:_MOST_CLASSES]]
         print(f"classes: {', '.join(likely)}")
     print()
+
+
+def _title(one: Identification) -> str:
+    """The query, its ion and mass, and how many candidates it has."""
+    from molvis_retrieval.presence import words
+
+    feature, time = one.origin.feature_id, one.origin.rt_min
+    ion = [f"feature {feature}"] if feature and feature not in one.query else []
+    ion += [f"m/z {one.precursor_mz:.4f}"] if one.precursor_mz else []
+    ion += [] if time is None else [f"{time:.2f} min"]
+    ion += [one.adduct] if one.adduct and not _tried(one) else []
+    mass = [f"{one.mass:.4f} Da"] if one.mass else []
+    count = f"{one.n_candidates:,} candidate{'s' if one.n_candidates > 1 else ''}"
+    among = [] if one.probability_among is None else [f"truth among them: {words(one.probability_among)}"]
+    return ", ".join([one.query, *ion, *mass, count, *among])
 
 
 def _show_summary(found: Sequence[Identification]) -> None:
