@@ -120,7 +120,7 @@ def speed() -> list[str]:
     found = _read("speed.json")
     lines = ["| what | ours | plain PyTorch | ratio |", "| --- | --- | --- | --- |"]
     for label, key, unit in (
-        ("training, preset `default`", "train", "compounds/s"),
+        ("training in steps, `peak-sum` and `fingerprint`", "train", "compounds/s"),
         ("embedding spectra", "embed_spectra", "spectra/s"),
         ("embedding structures, features prepared", "embed_structures_cached", "structures/s"),
     ):
