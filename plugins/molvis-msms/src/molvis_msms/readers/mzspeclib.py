@@ -94,30 +94,38 @@ def read_mzspeclib(path: Path) -> Items:
 
 def _entries(path: Path) -> Iterator[_Entry]:
     entry: _Entry | None = None
-    number, analytes, begun = 0, 0, False
-    for line_number, raw in lines(path):
-        line = raw.strip()
-        if not begun and line:
-            if not re.match(r"<mz(Spec)?Lib", line, re.IGNORECASE):
-                raise ReadError(
-                    path, "does not begin with <mzSpecLib>; is it an mzSpecLib text library?", line=line_number
-                )
-            begun = True
-        if found := _BLOCK.fullmatch(line):
-            kind = found[1].lower()
-            if kind in ("spectrum", "cluster", "attributeset") and entry is not None:
+    number, analytes = 0, 0
+    for line_number, line in _lines(path):
+        found = _BLOCK.fullmatch(line)
+        kind = found[1].lower() if found else ""
+        if kind in ("spectrum", "cluster", "attributeset"):
+            if entry is not None:
                 yield entry
-                entry = None
-            if kind == "spectrum":
-                number, analytes = number + 1, 0
-                entry = _Entry(line_number, number)
-            elif entry is not None:
-                analytes += kind == "analyte"
-                # What a second analyte, or an interpretation of it, says is not of this compound.
-                entry.block = kind if kind == "peaks" or analytes < 2 else "other"
-        elif entry is not None and line and entry.block in ("spectrum", "analyte", "peaks"):
+            entry = None
+        if kind == "spectrum":
+            number, analytes = number + 1, 0
+            entry = _Entry(line_number, number)
+        elif entry is not None and kind:
+            analytes += kind == "analyte"
+            # What a second analyte, or an interpretation of it, says is not of this compound.
+            entry.block = kind if kind == "peaks" or analytes < 2 else "other"
+        elif entry is not None and entry.block in ("spectrum", "analyte", "peaks"):
             entry.add(line)
     if entry is not None:
         yield entry
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines that hold something, behind the one that a library begins with."""
+    begun = False
+    for line_number, raw in lines(path):
+        line = raw.strip()
+        if not line:
+            continue
+        if begun:
+            yield line_number, line
+        elif not re.match(r"<mz(Spec)?Lib", line, re.IGNORECASE):
+            raise ReadError(path, "does not begin with <mzSpecLib>; is it an mzSpecLib text library?", line=line_number)
+        begun = True
     if not begun:
         raise ReadError(path, "is empty; is it an mzSpecLib text library?")
