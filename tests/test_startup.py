@@ -41,7 +41,7 @@ def test_looking_around_imports_nothing_heavy(arguments: tuple[str, ...], shown:
     [
         (("list",), "same-compound"),
         (("list", "losses"), "infonce"),
-        (("config", "fill", "default"), "bit_dropout"),
+        (("config", "fill", "default"), "neighbours = 10"),
         (("config", "fill", "joint"), "ccs-likelihood"),
     ],
 )
