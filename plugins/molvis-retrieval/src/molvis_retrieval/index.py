@@ -45,7 +45,8 @@ FOLDER = FolderFormat(
 """The folder. Version 1 had no digests of blocks."""
 
 
-_PREPARED = 8192
+_PREPARED = 32_768
+"""Structures whose features are made at a time: processes that share the work take a second or two to start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,7 +237,6 @@ def _embed(
                 stop = min(done + batch_size, len(library))
                 structures = library.structures(range(done, stop))
                 if isinstance(encoder, Featurises) and done >= prepared:
-                    # More than a batch at a time: processes that share the work take a second to start.
                     prepared = min(done + max(_PREPARED, batch_size), len(library))
                     encoder.featurise(library.structures(range(done, prepared)))
                 vectors = bundle.embed("structure", structures, device=device)

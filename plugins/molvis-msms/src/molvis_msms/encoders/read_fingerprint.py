@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from molvis_core.errors import ConfigError
-from molvis_core.progress import StageProgress
+from molvis_core.progress import Progress, StageProgress
 from molvis_core.records import PeakList, RankedQuery, Structure
 from molvis_msms.encoders.usual import UsualVector
-from molvis_msms.fingerprint.bits import LENGTH, packed_fingerprints, unpacked
+from molvis_msms.fingerprint.bits import LENGTH, packed_fingerprints, prepare, unpacked
 from molvis_msms.fingerprint.compression import compressed
 from molvis_msms.fingerprint.corpus import Corpus
 from molvis_msms.fingerprint.fitting import Fitted, Settings, fit
@@ -247,6 +247,14 @@ class FingerprintMap(nn.Module):
             molvis_core.errors.StructureError: RDKit refuses a SMILES.
         """
         return BitBatch(torch.from_numpy(packed_fingerprints(records).copy()))
+
+    def featurise(self, records: Sequence[Structure], *, progress: Progress | None = None) -> None:
+        """Make the fingerprints of many structures by all processors, for `collate` to look up.
+
+        Raises:
+            molvis_core.errors.StructureError: RDKit refuses a SMILES.
+        """
+        prepare(records, progress=progress)
 
     def forward(self, batch: BitBatch) -> Float[Tensor, "n dim"]:
         """Unit vectors."""
