@@ -125,8 +125,8 @@ def calibration(stated: np.ndarray, right: np.ndarray) -> dict[str, float]:
 
 def posterior(bundle: Bundle, queries: Sequence[Query], index: Index) -> dict[str, Any]:
     """How often adduct, formula and structure are right, with the adduct and without it."""
-    named = identify(bundle, [q.measurement for q in queries], index, top=1, formulas=False)
-    free = identify(bundle, [q.nameless for q in queries], index, top=1)
+    named = identify(bundle, [q.measurement for q in queries], index, top=1, formulas=False, processes=None)
+    free = identify(bundle, [q.nameless for q in queries], index, top=1, processes=None)
     truths = np.array([q.truth.inchikey14 for q in queries])
     known, unknown = (np.array([first(one) for one in some]) == truths for some in (named, free))
     adduct = np.array([likeliest(dict(f.adducts)) == q.adduct for f, q in zip(free, queries, strict=True)])
@@ -151,7 +151,7 @@ def discoveries(bundle: Bundle, queries: Sequence[Query], index: Index, seed: in
     """How many annotations up to a stated false-discovery rate are wrong, half of the compounds being absent."""
     absent = np.random.default_rng([seed, 1]).permutation(len(queries))[: len(queries) // 2]
     fewer = without(index, [queries[k].truth for k in absent])
-    found = identify(bundle, [q.nameless for q in queries], fewer, top=1)
+    found = identify(bundle, [q.nameless for q in queries], fewer, top=1, processes=None)
     some = [(f, q) for f, q in zip(found, queries, strict=True) if f.candidates]
     right = np.array([first(f) == q.truth.inchikey14 for f, q in some])
     joint = np.array([f.joint(f.candidates[0]) or 0.0 for f, _ in some])

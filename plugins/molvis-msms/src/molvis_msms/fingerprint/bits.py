@@ -90,11 +90,9 @@ def _kept_of(smiles: str) -> bytes:
 
 
 def _packed(smiles: str) -> bytes:
-    _, of_paths = _generators()
-    bits = np.zeros(LENGTH, dtype=np.uint8)
-    bits[circles(smiles)] = 1
-    bits[CIRCLES:] = of_paths.GetFingerprintAsNumPy(parse_smiles(smiles))
-    return np.packbits(bits).tobytes()
+    mol = parse_smiles(smiles)
+    of_circles, of_paths = _generators()
+    return np.packbits(np.r_[of_circles.GetFingerprintAsNumPy(mol), of_paths.GetFingerprintAsNumPy(mol)]).tobytes()
 
 
 @functools.lru_cache(maxsize=1)
