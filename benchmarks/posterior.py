@@ -93,7 +93,7 @@ def without(index: Index, compounds: Sequence[Structure]) -> Index:
     """The index without some compounds."""
     gone = np.concatenate([index.library.rows_of(one.inchikey14) for one in compounds])
     rows = np.setdiff1d(np.arange(len(index.library)), gone)
-    return replace(index, library=Library(index.library.table.take(rows)), vectors=Some(index, rows))  # pyright: ignore[reportArgumentType]
+    return replace(index, library=Library(index.library.table.take(rows)), vectors=Some(index, rows))
 
 
 def share(right: np.ndarray) -> dict[str, float]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -26,6 +27,7 @@ __all__ = [
     "ion_of",
     "mode_of",
     "number",
+    "records_of",
     "seconds",
     "spectrum_of",
     "table_rows",
@@ -162,3 +164,36 @@ def table_rows(
         raise ReadError(path, f"is no table: {error}", line=held[0] if held else None) from error
     if columns is None:
         raise ReadError(path, f"no line of columns that begins with {begins!r}")
+
+
+class _Growing(Protocol):
+    """A record that takes the lines of a file one by one."""
+
+    def add(self, text: str, line: int, /) -> None: ...
+
+
+R = TypeVar("R", bound=_Growing)
+
+
+def records_of(path: Path, start: str, make: Callable[[int], R]) -> Iterator[R]:
+    """The records of a file of lines; what stands before the first is passed over.
+
+    Args:
+        path: of the file.
+        start: a pattern of the line that begins a record, without regard to case.
+        make: a record that begins at the line of this number; it is given this line and those that follow.
+
+    Raises:
+        ReadError: the file cannot be read.
+    """
+    record: R | None = None
+    for line, raw in lines(path):
+        text = raw.strip()
+        if re.match(start, text, re.IGNORECASE):
+            if record is not None:
+                yield record
+            record = make(line)
+        if record is not None and text:
+            record.add(text, line)
+    if record is not None:
+        yield record

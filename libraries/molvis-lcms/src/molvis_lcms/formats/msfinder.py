@@ -8,14 +8,12 @@ References:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from molvis_core.errors import ReadError, RecordError
-from molvis_files.opening import lines
 from molvis_files.spectra import peak
-from molvis_lcms.formats.cells import arrays_of, first, ion_of, number, seconds, spectrum_of
+from molvis_lcms.formats.cells import arrays_of, first, ion_of, number, records_of, seconds, spectrum_of
 from molvis_lcms.merging import merge_energies
 from molvis_lcms.records import Feature, FeatureTable
 from molvis_lcms.usi import is_usi
@@ -85,7 +83,7 @@ def read_msfinder_features(path: Path) -> FeatureTable:
     features: dict[str, Feature] = {}
     notes: list[str] = []
     for file in files:
-        records = list(_records(file))
+        records = list(records_of(file, r"NAME\s*:", _Record))
         if not records:
             raise ReadError(file, f"no 'NAME:' in it; is it a {ENDING} file of MS-DIAL or MS-FINDER?")
         for record in records:
@@ -100,20 +98,6 @@ def read_msfinder_features(path: Path) -> FeatureTable:
             features[identifier] = replace(one, identifier=identifier)
     known = (path.stem,) if any(f.areas for f in features.values()) else ()
     return FeatureTable(tuple(features.values()), known, tuple(notes))
-
-
-def _records(path: Path) -> Iterator[_Record]:
-    record: _Record | None = None
-    for line, raw in lines(path):
-        text = raw.strip()
-        if re.match(r"NAME\s*:", text, re.IGNORECASE):
-            if record is not None:
-                yield record
-            record = _Record(line)
-        if record is not None and text:
-            record.add(text, line)
-    if record is not None:
-        yield record
 
 
 def _feature(record: _Record, run: str, file: Path | None) -> Feature:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from molvis_core.errors import ReadError, RecordError
-from molvis_files.opening import lines
 from molvis_files.spectra import peak
-from molvis_lcms.formats.cells import arrays_of, first, ion_of, number, spectrum_of
+from molvis_lcms.formats.cells import arrays_of, first, ion_of, number, records_of, spectrum_of
 from molvis_lcms.merging import merge_energies
 from molvis_lcms.records import Feature, FeatureTable
 
@@ -67,7 +65,7 @@ def read_sirius_features(path: Path) -> FeatureTable:
     features: dict[str, Feature] = {}
     notes: list[str] = []
     count = 0
-    for compound in _compounds(path):
+    for compound in records_of(path, r">\s*compound\b", _Compound):
         count += 1
         try:
             one = _feature(compound, count)
@@ -82,20 +80,6 @@ def read_sirius_features(path: Path) -> FeatureTable:
     if not count:
         raise ReadError(path, "no '>compound' in it; is it a .ms file of SIRIUS?")
     return FeatureTable(tuple(features.values()), (), tuple(notes))
-
-
-def _compounds(path: Path) -> Iterator[_Compound]:
-    compound: _Compound | None = None
-    for line_number, raw in lines(path):
-        line = raw.strip()
-        if re.match(r">\s*compound\b", line, re.IGNORECASE):
-            if compound is not None:
-                yield compound
-            compound = _Compound(line_number)
-        if compound is not None and line:
-            compound.add(line, line_number)
-    if compound is not None:
-        yield compound
 
 
 def _feature(compound: _Compound, count: int) -> Feature:
