@@ -16,6 +16,7 @@ from barcode import STRUCTURES, measurement
 
 from molvis_core.errors import ConfigError
 from molvis_core.records import PeakList, Structure
+from molvis_files import chunks
 from molvis_lcms.records import AdductHypothesis, Feature, FeatureTable
 from molvis_retrieval import annotation, run_details
 from molvis_retrieval.annotation import annotate, annotated, begin
@@ -194,8 +195,7 @@ def test_chunks_that_other_processes_search_and_explain_are_kept_alike(
         return list(detailed(folder, annotated(folder, table)))
 
     alone = results(tmp_path / "alone")
-    monkeypatch.setattr(annotation, "in_parallel", as_sent)
-    monkeypatch.setattr(run_details, "in_parallel", as_sent)
+    monkeypatch.setattr(chunks, "in_parallel", as_sent)
     assert repr(results(tmp_path / "several")) == repr(alone)
     assert workers == ["annotated features", "explained features"] * 2
     assert [feature.identifier for feature, _, _ in alone][-1] == "silent"

@@ -1,8 +1,4 @@
-"""From features to what they are, chunk by chunk: what is done is kept, so that a run which is killed goes on.
-
-Each finished chunk is a file written whole. Chunks are the same whenever the same features are annotated with the same
-settings, and so is the result, killed or not. Only one chunk is held in memory.
-"""
+"""From features to what they are, chunk by chunk: what is done is kept, so that a run which is killed goes on."""
 
 from __future__ import annotations
 
@@ -14,10 +10,10 @@ from typing import Any
 
 from molvis_core.errors import ConfigError
 from molvis_core.progress import Progress
+from molvis_files.chunks import kept_in, work_in_chunks
 from molvis_files.digests import checksum
 from molvis_files.documents import load_json
 from molvis_files.opening import read_text
-from molvis_files.parallel import in_parallel
 from molvis_files.writing import write_text
 from molvis_lcms.records import Feature, FeatureTable
 from molvis_lcms.retention import Retention
@@ -92,20 +88,12 @@ def annotate(
         processes: how many work on chunks side by side; None for all processors.
         progress: called with the features done and in all.
     """
-    parts = folder / _PARTS
-    parts.mkdir(exist_ok=True)
     some = together(table.features)
-    files = {start: parts / f"{start // CHUNK + 1:05d}.json" for start in range(0, len(some), CHUNK)}
-    missing = [start for start, file in files.items() if not file.is_file()]
     search = _Search(bundle, index, options, retention, standards)
-    done = len(some) - sum(len(some[start : start + CHUNK]) for start in missing)
-    chunks = (some[start : start + CHUNK] for start in missing)
-    found = in_parallel(search, chunks, len(missing), what="annotated features", processes=processes, few=_FEW)
-    for start, kept in zip(missing, found, strict=True):
-        write_text(files[start], json.dumps(kept) + "\n")
-        done += len(kept)
-        if progress:
-            progress(done, len(some))
+    work_in_chunks(
+        search, some, len(some), folder / _PARTS, size=CHUNK, what="annotated features", processes=processes,
+        few=_FEW, progress=progress,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -144,7 +132,7 @@ def annotated(folder: Path, table: FeatureTable) -> Iterator[tuple[Feature, dict
 
     Features that are ions of one unknown have one answer, each as its own ion.
     """
-    found = _parts(folder)
+    found = kept_in(folder / _PARTS)
     waiting: dict[str, dict[str, Any]] = {}
     for feature in table.features:
         if not feature.spectra:
@@ -167,11 +155,3 @@ def _as_ion(kept: dict[str, Any], feature: Feature) -> dict[str, Any]:
     candidates = [c | {"adduct": ion} for c in kept["candidates"]]
     own = {"feature": feature.identifier, "adduct": ion, "precursor_mz": feature.mz, "candidates": candidates}
     return kept | own | ({"adducts": {ion: 1.0}} if kept["adducts"] else {})
-
-
-def _parts(folder: Path) -> Iterator[dict[str, Any]]:
-    for file in sorted((folder / _PARTS).glob("*.json")):
-        try:
-            yield from load_json(read_text(file))
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"{file} is damaged: {error}; delete it, and run the same command again") from error

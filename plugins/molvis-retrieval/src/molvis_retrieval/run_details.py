@@ -6,10 +6,8 @@ are made the page over the run and the annotated spectra.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +19,10 @@ from molvis_core.errors import ConfigError, MolvisError
 from molvis_core.interfaces import Explains, PredictsRecords, UsesReferences
 from molvis_core.progress import Progress
 from molvis_core.records import PeakList, Structure
-from molvis_files.documents import load_json
+from molvis_files.chunks import kept_in, work_in_chunks
 from molvis_files.mzpaf import mzpaf
-from molvis_files.opening import read_text
-from molvis_files.parallel import in_parallel
 from molvis_files.sketch import sketch
 from molvis_files.substructures import Substructure
-from molvis_files.writing import write_text
 from molvis_lcms.records import Feature
 from molvis_retrieval.annotation_tables import Found
 
@@ -91,19 +86,10 @@ def work_out(
     knowing = _Knowing(
         tuple(s for s in scorers if isinstance(s, Explains)), tuple(s for s in scorers if isinstance(s, UsesReferences))
     )
-    home = folder / _DETAILS
-    home.mkdir(exist_ok=True)
-    files = [home / f"{number:05d}.json" for number in range(1, -(-count // _CHUNK) + 1)]
-    missing = [file for file in files if not file.is_file()]
-    chunks = iter(found)
-    wanted = (some for file in files if (some := list(islice(chunks, _CHUNK))) and file in missing)
-    done = (len(files) - len(missing)) * _CHUNK
-    made = in_parallel(knowing, wanted, len(missing), what="explained features", processes=processes, few=_FEW)
-    for file, kept in zip(missing, made, strict=True):
-        write_text(file, json.dumps(kept, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
-        done += len(kept)
-        if progress:
-            progress(min(done, count), count)
+    work_in_chunks(
+        knowing, found, count, folder / _DETAILS, size=_CHUNK, what="explained features", processes=processes,
+        few=_FEW, progress=progress,
+    )  # fmt: skip
 
 
 def detailed(folder: Path, found: Iterable[Found]) -> Iterator[Detailed]:
@@ -112,23 +98,13 @@ def detailed(folder: Path, found: Iterable[Found]) -> Iterator[Detailed]:
     Raises:
         ConfigError: a file of these is damaged, or of other features.
     """
-    files = sorted((folder / _DETAILS).glob("*.json"))
-    details = _read(files)
+    home = folder / _DETAILS
+    details, worked_out = kept_in(home), any(home.glob("*.json"))
     for feature, one in found:
         kept = next(details, None)
-        if files and (kept is None or kept.get("feature") != feature.identifier):
-            raise ConfigError(
-                f"{folder / _DETAILS} is not of these features; delete it, and run the same command again"
-            )
+        if worked_out and (kept is None or kept.get("feature") != feature.identifier):
+            raise ConfigError(f"{home} is not of these features; delete it, and run the same command again")
         yield feature, one, kept
-
-
-def _read(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    for file in files:
-        try:
-            yield from load_json(read_text(file))
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"{file} is damaged: {error}; delete it, and run the same command again") from error
 
 
 def _details(feature: Feature, one: Mapping[str, Any] | None, knowing: _Knowing) -> dict[str, Any]:
