@@ -15,6 +15,7 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ConfigError
 from molvis_core.records import RankedQuery
 from molvis_core.testing import EncoderContract
+from molvis_files.kept import Kept
 from molvis_msms.encoders.read_fingerprint import FingerprintMap, ReadFingerprint
 from molvis_msms.fingerprint import bits
 from molvis_msms.fingerprint.compression import compressed
@@ -147,12 +148,12 @@ def test_arguments_out_of_range_are_refused(name: str, value: float) -> None:
 def test_fingerprints_made_ahead_are_those_that_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     some = [structure(smiles) for smiles in ("CCO", "CC(=O)Oc1ccccc1C(=O)O", "CCO", "c1ccncc1")]
     wanted = bits.packed_fingerprints(some)
-    monkeypatch.setattr(bits, "_kept", {})
-    monkeypatch.setattr(bits, "_MOST_KEPT", 3)
+    monkeypatch.setattr(bits, "_kept", Kept(bits._packed, 3))
     seen: list[tuple[int, int]] = []
     FingerprintMap(dim=8).featurise(some, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (3, 3)
-    assert set(bits._kept) == {one.smiles for one in some}
+    assert [one.smiles in bits._kept for one in some] == [True] * 4
     np.testing.assert_array_equal(bits.packed_fingerprints(some), wanted)
     bits.packed_fingerprints([structure("CCN")])  # one more than are kept: it begins anew
-    assert set(bits._kept) == {"CCN"}
+    assert len(bits._kept) == 1
+    assert "CCN" in bits._kept

@@ -48,7 +48,7 @@ def test_what_was_featurised_is_not_made_again(monkeypatch: pytest.MonkeyPatch) 
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("made again")
 
-    monkeypatch.setattr(module, "features", fail)
+    monkeypatch.setattr(encoder._kept, "_make", fail)
     kept = encoder.collate(structures)
     assert torch.equal(fresh.packed, kept.packed)
     assert torch.equal(fresh.numbers, kept.numbers)

@@ -124,7 +124,7 @@ def _same(a: object, b: object) -> bool:
 
 
 def test_what_it_keeps_is_bounded(encoder: GLDMEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(GLDMEncoder, "most_kept", 4)
+    monkeypatch.setattr(encoder._kept, "_most", 4)
     encoder.featurise(synthetic_structures(12))
     assert len(encoder._kept) == 4
     assert len(encoder.collate(synthetic_structures(12))) == 12

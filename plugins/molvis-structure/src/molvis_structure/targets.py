@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,10 +13,11 @@ from torch import Tensor
 
 from molvis_core.errors import ConfigError
 from molvis_core.records import Structure
+from molvis_files.kept import Kept
 from molvis_nn.batches import TensorBatch
-from molvis_structure.chemistry.fingerprints import fingerprint, length
+from molvis_structure.chemistry.fingerprints import length, packed
 
-_KEPT = 200_000
+_MOST_KEPT = 200_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,23 +39,13 @@ class Tanimoto:
         if bits < 1:
             raise ConfigError(f"tanimoto: bits must be a positive number, got {bits}")
         self.fingerprint, self.bits = fingerprint, bits
-        self._kept: dict[str, np.ndarray] = {}
-        self._bits("C")  # a misspelt kind raises when the target is made, not at the first batch
-
-    def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_kept": {}}
-
-    def _bits(self, smiles: str) -> np.ndarray:
-        if smiles not in self._kept:
-            if len(self._kept) >= _KEPT:
-                self._kept.clear()
-            self._kept[smiles] = np.packbits(fingerprint(smiles, self.fingerprint, self.bits))
-        return self._kept[smiles]
+        self._kept = Kept(functools.partial(packed, kinds=(fingerprint,), bits=bits), _MOST_KEPT)
+        self._kept("C")  # a misspelt kind raises when the target is made, not at the first batch
 
     def collate(self, structures: Sequence[Structure]) -> BitBatch:
         """Fingerprints of structures; each is made once."""
         width = length(self.fingerprint, self.bits)
-        rows = [self._bits(s.smiles) for s in structures]
+        rows = [self._kept(s.smiles) for s in structures]
         packed = np.stack(rows) if rows else np.empty((0, (width + 7) // 8), dtype=np.uint8)
         return BitBatch(torch.from_numpy(np.unpackbits(packed, axis=1, count=width)))
 

@@ -12,17 +12,13 @@ from rdkit.Chem import rdFingerprintGenerator
 from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.progress import Progress
 from molvis_core.records import Structure
-from molvis_files.parallel import in_parallel
+from molvis_files.kept import Kept
 
 CIRCLES = 2048
 """Bits of the circles of a fingerprint."""
 LENGTH = 2 * CIRCLES
 """Bits of a fingerprint: those of circles, then as many of paths."""
 _MOST_KEPT = 65_536
-_FEW = 4000
-_CHUNK = 250
-_kept: dict[str, bytes] = {}
-"""Fingerprints by SMILES; when there are too many it begins anew."""
 
 
 def fingerprints(structures: Sequence[Structure]) -> Bool[np.ndarray, "m bits"]:
@@ -43,7 +39,7 @@ def packed_fingerprints(structures: Sequence[Structure]) -> UInt8[np.ndarray, "m
     Raises:
         molvis_core.errors.StructureError: RDKit refuses a structure.
     """
-    rows = [np.frombuffer(_kept_of(one.smiles), dtype=np.uint8) for one in structures]
+    rows = [np.frombuffer(_kept(one.smiles), dtype=np.uint8) for one in structures]
     return np.stack(rows) if rows else np.empty((0, LENGTH // 8), dtype=np.uint8)
 
 
@@ -69,24 +65,7 @@ def prepare(structures: Sequence[Structure], *, progress: Progress | None = None
     Raises:
         molvis_core.errors.StructureError: RDKit refuses a structure.
     """
-    wanted = [s for s in dict.fromkeys(one.smiles for one in structures) if s not in _kept][:_MOST_KEPT]
-    if len(_kept) + len(wanted) > _MOST_KEPT:
-        _kept.clear()
-    made = in_parallel(_packed, wanted, len(wanted), what="made fingerprints", few=_FEW, chunk=_CHUNK)
-    for done, (smiles, packed) in enumerate(zip(wanted, made, strict=True), start=1):
-        _kept[smiles] = packed
-        if progress and done % _CHUNK == 0:
-            progress(done, len(wanted))
-    if progress:
-        progress(len(wanted), len(wanted))
-
-
-def _kept_of(smiles: str) -> bytes:
-    if (found := _kept.get(smiles)) is None:
-        if len(_kept) >= _MOST_KEPT:
-            _kept.clear()
-        found = _kept[smiles] = _packed(smiles)
-    return found
+    _kept.prepare((one.smiles for one in structures), progress=progress)
 
 
 def _packed(smiles: str) -> bytes:
@@ -101,3 +80,6 @@ def _generators() -> tuple[rdFingerprintGenerator.FingerprintGenerator64, ...]:
         rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=CIRCLES),
         rdFingerprintGenerator.GetRDKitFPGenerator(minPath=1, maxPath=5, fpSize=LENGTH - CIRCLES, numBitsPerFeature=1),
     )
+
+
+_kept = Kept(_packed, _MOST_KEPT)

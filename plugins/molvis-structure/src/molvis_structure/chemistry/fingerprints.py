@@ -7,14 +7,17 @@ import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, UInt8
 from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 from rdkit.Chem.rdchem import Mol
 
 from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.errors import ConfigError, did_you_mean
 from molvis_core.progress import Progress
+from molvis_nn.fingerprints import tanimoto
 from molvis_structure.chemistry.parallel import in_parallel
+
+__all__ = ["KINDS", "fingerprint", "fingerprints", "length", "packed", "packed_of", "tanimoto"]
 
 KINDS = ("rdkit", "rdkit5", "morgan2", "morgan3", "morgan2-counts", "atompair", "torsion", "maccs")
 """`rdkit` is the path fingerprint of the Tanimoto target: minPath 1, maxPath 7, two bits a path, with hydrogens, not
@@ -85,7 +88,13 @@ def packed_of(mol: Mol, kinds: Sequence[str], bits: int) -> UInt8[np.ndarray, " 
     return np.packbits(np.concatenate([_generator(kind, bits)(mol) for kind in kinds]).astype(bool))
 
 
-def _packed(smiles: str, kinds: Sequence[str], bits: int) -> np.ndarray:
+def packed(smiles: str, kinds: Sequence[str], bits: int) -> UInt8[np.ndarray, " bytes"]:
+    """The same of a SMILES.
+
+    Raises:
+        molvis_core.errors.ConfigError: no such kind, or a length that is not positive.
+        molvis_core.errors.StructureError: RDKit refuses the SMILES.
+    """
     return packed_of(parse_smiles(smiles), kinds, bits)
 
 
@@ -113,21 +122,6 @@ def fingerprints(
     for kind in kinds:
         _generator(kind, bits)
     width = (sum(length(kind, bits) for kind in kinds) + 7) // 8
-    work = functools.partial(_packed, kinds=tuple(kinds), bits=bits)
+    work = functools.partial(packed, kinds=tuple(kinds), bits=bits)
     rows = in_parallel(work, smiles, processes=processes, progress=progress)
     return np.stack(rows) if rows else np.empty((0, width), dtype=np.uint8)
-
-
-def tanimoto(a: Bool[np.ndarray, "n bits"], b: Bool[np.ndarray, "m bits"]) -> Float[np.ndarray, "n m"]:
-    """Shared bits over set bits, for every pair. Two empty fingerprints score 0.
-
-    Raises:
-        ValueError: the fingerprints differ in length.
-
-    Reference: Rogers and Tanimoto, Science 132 (1960) 1115, doi:10.1126/science.132.3434.1115
-    """
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"fingerprints of {a.shape[1]} and {b.shape[1]} bits cannot be compared")
-    shared = a.astype(np.float32) @ b.astype(np.float32).T
-    union = a.sum(1, dtype=np.float32)[:, None] + b.sum(1, dtype=np.float32)[None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

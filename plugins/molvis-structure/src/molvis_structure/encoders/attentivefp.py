@@ -7,7 +7,7 @@ GPU. There are two forms of it, PyTorch Geometric's and DGL-LifeSci's; `attentiv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch_geometric.nn.models import AttentiveFP
 
 from molvis_core.errors import ConfigError, did_you_mean
 from molvis_core.records import Structure
+from molvis_files.kept import Kept
 from molvis_structure.chemistry.graphs import EDGE_FEATURES, NODE_FEATURES, featurise
 from molvis_structure.encoders.attentivefp_layers import AttentiveFPLayers
 from molvis_structure.encoders.graph_batch import GraphBatch, collate
@@ -72,11 +73,7 @@ class AttentiveFPEncoder(Featurising[tuple[np.ndarray, np.ndarray, np.ndarray]])
                 num_timesteps=timesteps,
                 dropout=dropout,
             )
-        self._kept: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-
-    @property
-    def _featurise_one(self) -> Callable[[str], tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        return featurise
+        self._kept = Kept(featurise, self.most_kept)
 
     def collate(self, records: Sequence[Structure]) -> GraphBatch:
         """Graphs of structures; each is featurised once.
@@ -84,7 +81,7 @@ class AttentiveFPEncoder(Featurising[tuple[np.ndarray, np.ndarray, np.ndarray]])
         Raises:
             molvis_core.errors.StructureError: RDKit refuses a SMILES.
         """
-        batch = collate([self._features(r.smiles) for r in records])
+        batch = collate([self._kept(r.smiles) for r in records])
         return batch.with_self_loops() if self.self_loops else batch
 
     def forward(self, batch: GraphBatch) -> Float[Tensor, "n dim"]:

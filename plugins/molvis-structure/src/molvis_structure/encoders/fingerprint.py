@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from molvis_core.errors import ConfigError
 from molvis_core.records import Structure
+from molvis_files.kept import Kept
 from molvis_nn.batches import TensorBatch
 from molvis_nn.layers import residual_blocks
 from molvis_structure.chemistry.descriptors import DESCRIPTORS, ELEMENTS, check_descriptors, features
@@ -34,10 +35,11 @@ class FingerprintBatch(TensorBatch):
 
 
 @functools.cache
-def _store(kinds: tuple[str, ...], bits: int, descriptors: tuple[str, ...]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _store(
+    kinds: tuple[str, ...], bits: int, descriptors: tuple[str, ...], most: int
+) -> Kept[tuple[np.ndarray, np.ndarray]]:
     """Features by SMILES, one store for all encoders that ask for the same: joined ones share the work."""
-    del kinds, bits, descriptors  # the cache's key
-    return {}
+    return Kept(functools.partial(features, kinds=kinds, bits=bits, descriptors=descriptors), most)
 
 
 class FingerprintEncoder(Featurising[tuple[np.ndarray, np.ndarray]]):
@@ -82,12 +84,8 @@ class FingerprintEncoder(Featurising[tuple[np.ndarray, np.ndarray]]):
         self.numbers = nn.Linear(len(ELEMENTS) + len(self.descriptors), width)
         self.blocks = residual_blocks(width, blocks, dropout)
         self.norm, self.dropout, self.out = nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, dim)
-        self._kept = _store(self.kinds, bits, self.descriptors)
-        self._featurise_one("C")  # a misspelt fingerprint raises here, not in a worker
-
-    @property
-    def _featurise_one(self) -> Callable[[str], tuple[np.ndarray, np.ndarray]]:
-        return functools.partial(features, kinds=self.kinds, bits=self.bits, descriptors=self.descriptors)
+        self._kept = _store(self.kinds, bits, self.descriptors, self.most_kept)
+        self._kept("C")  # a misspelt fingerprint raises here, not in a worker
 
     def collate(self, records: Sequence[Structure]) -> FingerprintBatch:
         """Features of structures; those prepared before are looked up.
@@ -95,7 +93,7 @@ class FingerprintEncoder(Featurising[tuple[np.ndarray, np.ndarray]]):
         Raises:
             molvis_core.errors.StructureError: RDKit refuses a SMILES.
         """
-        made = [self._features(s.smiles) for s in records]
+        made = [self._kept(s.smiles) for s in records]
         bits = [m[0] for m in made] or [np.empty(0, np.uint8)]
         numbers = [m[1] for m in made] or [np.empty(0, np.float32)]
         shape = len(made), (self.count + 7) // 8

@@ -20,6 +20,7 @@ from torch_geometric.utils import scatter, softmax
 
 from molvis_core.errors import ConfigError
 from molvis_core.records import Structure
+from molvis_files.kept import Kept
 from molvis_structure.chemistry.motifs import ATOMS, FIRST_TYPE, RELATIONS, TypedMolecule, Vocabulary, typed
 from molvis_structure.featurising import Featurising
 
@@ -169,11 +170,7 @@ class GLDMEncoder(Featurising[TypedMolecule]):
         # Weights learned with other motifs would load and mean nothing: their digest is among them, and checked.
         self.register_buffer("vocabulary", torch.tensor(list(bytes.fromhex(vocabulary.digest)), dtype=torch.uint8))
         self.register_load_state_dict_pre_hook(_check_vocabulary)
-        self._kept: dict[str, TypedMolecule] = {}
-
-    @property
-    def _featurise_one(self) -> Callable[[str], TypedMolecule]:
-        return functools.partial(typed, place=self.place)
+        self._kept = Kept(functools.partial(typed, place=self.place), self.most_kept)
 
     def collate(self, records: Sequence[Structure]) -> MotifBatch:
         """Graphs of structures; each is featurised once.
@@ -181,7 +178,7 @@ class GLDMEncoder(Featurising[TypedMolecule]):
         Raises:
             molvis_core.errors.StructureError: RDKit refuses a SMILES.
         """
-        return collate([self._features(s.smiles) for s in records])
+        return collate([self._kept(s.smiles) for s in records])
 
     def forward(self, batch: MotifBatch) -> Float[Tensor, "n dim"]:
         """Unit vectors."""
