@@ -17,7 +17,7 @@ import numpy as np
 from msms_peers_exchange import Hits, Spectra
 from msms_peers_task import Question
 
-from molvis_msms.scorers.nearest_spectra import tanimoto
+from molvis_msms.scorers.nearest_spectra import similarity
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Voter:
         if not len(named):
             return [[np.zeros(len(question.candidates)) for _ in question.queries] for _ in votes]
         known = [str(self.references.smiles[i]) for i in named.tolist()]
-        alike = tanimoto([one.smiles for one in question.candidates], known)
+        alike = similarity([one.smiles for one in question.candidates], known)
         out: list[list[np.ndarray]] = [[] for _ in votes]
         for row, heights in zip(found, of_spectra, strict=True):
             hit = row >= 0

@@ -16,7 +16,7 @@ from molvis_core.interfaces import Learns, UsesReferences
 from molvis_core.records import PeakList, RankedQuery, Structure
 from molvis_core.testing import ScorerContract
 from molvis_msms.references.similarity import Similarity
-from molvis_msms.scorers.nearest_spectra import SUPPORT, NearestSpectra, fit_support, tanimoto
+from molvis_msms.scorers.nearest_spectra import SUPPORT, NearestSpectra, fit_support, similarity
 
 STRUCTURES = [structure(smiles, name=name) for name, smiles in COMPOUNDS.items()]
 
@@ -59,7 +59,7 @@ def test_it_is_what_the_interfaces_ask_for() -> None:
     assert isinstance(NearestSpectra(), UsesReferences)
 
 
-def test_tanimoto_is_that_of_rdkit() -> None:
+def test_similarity_is_that_of_rdkit() -> None:
     from rdkit import Chem, DataStructs
     from rdkit.Chem import rdFingerprintGenerator
 
@@ -67,18 +67,18 @@ def test_tanimoto_is_that_of_rdkit() -> None:
     made = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
     prints = [made.GetFingerprint(Chem.MolFromSmiles(s)) for s in smiles]
     wanted = [DataStructs.BulkTanimotoSimilarity(one, prints) for one in prints]
-    assert tanimoto(smiles, smiles) == pytest.approx(np.array(wanted))
+    assert similarity(smiles, smiles) == pytest.approx(np.array(wanted))
     with pytest.raises(StructureError):
-        tanimoto(["C1CC"], smiles)
+        similarity(["C1CC"], smiles)
 
 
-def test_a_vote_is_the_mean_of_similarity_times_squared_tanimoto(tmp_path: Path) -> None:
+def test_a_vote_is_the_mean_of_similarity_times_squared_similarity(tmp_path: Path) -> None:
     refs = references(tmp_path / "refs")
     scorer = NearestSpectra(str(tmp_path / "refs"), neighbours=3)
     query = measurement("caffeine", 50, count=40).record
     near = refs.search(query, Similarity("peaks-and-losses"), top=3)
     known = [str(refs.table["smiles"][int(row)].as_py()) for row in near.rows]
-    alike = tanimoto(known, [s.smiles for s in STRUCTURES])
+    alike = similarity(known, [s.smiles for s in STRUCTURES])
     found = scorer(query, STRUCTURES)
     assert len(near.rows) == 3
     assert found[:, 0] == pytest.approx((near.scores[:, None] * alike**2).sum(axis=0) / 3)

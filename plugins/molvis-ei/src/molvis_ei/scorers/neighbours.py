@@ -20,6 +20,8 @@ from molvis_core.progress import StageProgress
 from molvis_core.records import EiSpectrum, Measurement, RankedQuery, Structure
 from molvis_ei.features import BITS, substructures
 from molvis_ei.preparation import unit_spectrum, weighed
+from molvis_nn.fingerprints import bits_at, tanimoto
+from molvis_nn.logistic import balanced, logistic_regression
 
 _FILE, _STATE = "spectra.safetensors", "compounds.json"
 _SUPPORT = (-4.0, 8.0)
@@ -130,7 +132,7 @@ class EiNeighbours:
         near = sorted(every, key=lambda pair: -pair[0])[: self.neighbours]
         if near:
             similar = np.array([score for score, _ in near])
-            alike = tanimoto([smiles for _, smiles in near], [candidate.smiles for candidate in candidates])
+            alike = similarity([smiles for _, smiles in near], [candidate.smiles for candidate in candidates])
             out[:, 0] = (similar[:, None] * alike**2).sum(axis=0) / self.neighbours
             out[:, 1] = (similar[:, None] * alike).max(axis=0)
         for one, values in zip(self.libraries, scores, strict=True):
@@ -257,29 +259,14 @@ def fit_support(scores: Float[np.ndarray, " n"], same: Any) -> tuple[float, floa
     if same.all() or not same.any():
         return _SUPPORT[0], _SUPPORT[1]
     x = np.column_stack([np.ones(len(scores)), scores])
-    share = np.where(same, 0.5 / same.sum(), 0.5 / (~same).sum()) * len(scores)
-    weights = np.zeros(2)
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
-        slope = x.T @ (share * (same - p)) - np.array([1e-6, 1.0]) * weights
-        curve = (x * (share * p * (1 - p))[:, None]).T @ x + np.diag([1e-6, 1.0])
-        step = np.linalg.solve(curve, slope)
-        weights = weights + step
-        if np.abs(step).max() < 1e-10:
-            break
+    weights = logistic_regression(x, same, balanced(same), np.array([1e-6, 1.0]))
     return round(float(weights[0]), 6), round(float(weights[1]), 6)
 
 
-def tanimoto(one: Sequence[str], other: Sequence[str]) -> Float[np.ndarray, "n m"]:
+def similarity(one: Sequence[str], other: Sequence[str]) -> Float[np.ndarray, "n m"]:
     """Tanimoto similarities of circular substructures (ECFP4), present or not.
 
     Raises:
         molvis_core.errors.StructureError: RDKit refuses one of them.
     """
-    a, b = (np.zeros((len(some), BITS), dtype=np.float32) for some in (one, other))
-    for bits, some in ((a, one), (b, other)):
-        for row, smiles in zip(bits, some, strict=True):
-            row[substructures(smiles)[0]] = 1
-    shared = (a @ b.T).astype(np.float64)
-    either = a.sum(axis=1, dtype=np.float64)[:, None] + b.sum(axis=1, dtype=np.float64) - shared
-    return shared / np.maximum(either, 1)
+    return tanimoto(*(bits_at([substructures(smiles)[0] for smiles in some], BITS) for some in (one, other)))

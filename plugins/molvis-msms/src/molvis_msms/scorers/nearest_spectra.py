@@ -18,6 +18,8 @@ from molvis_core.records import Measurement, PeakList, RankedQuery, Structure
 from molvis_msms.references.folder import FOLDER, TABLE
 from molvis_msms.references.index import References
 from molvis_msms.references.similarity import Prepared, Similarity, Tolerance
+from molvis_nn.fingerprints import bits_at, tanimoto
+from molvis_nn.logistic import balanced, logistic_regression
 
 _NEAR = Tolerance(20, "ppm")
 """How near in precursor the compounds are that a candidate's own spectra are told from, in learning."""
@@ -115,7 +117,7 @@ class NearestSpectra:
         voters = self._voters(query, prepared)
         if voters:
             scores = np.array([score for score, _ in voters])
-            alike = tanimoto([smiles for _, smiles in voters], [candidate.smiles for candidate in candidates])
+            alike = similarity([smiles for _, smiles in voters], [candidate.smiles for candidate in candidates])
             out[:, 0] = (scores[:, None] * alike**2).sum(axis=0) / self.neighbours
             out[:, 1] = (scores[:, None] * alike).max(axis=0)
             out[:, 3] = np.minimum(out[:, 1], ENOUGH)
@@ -273,20 +275,11 @@ def fit_support(cases: Float[np.ndarray, "n 3"], penalty: float = 1.0) -> tuple[
     if truth.all() or not truth.any():
         return SUPPORT
     x = np.column_stack([np.ones(len(cases)), cases[:, :2]])
-    share = np.where(truth, 0.5 / truth.sum(), 0.5 / (~truth).sum()) * len(cases)
-    ridge, weights = penalty * np.array([1e-6, 1.0, 1.0]), np.zeros(3)
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
-        slope = x.T @ (share * (truth - p)) - ridge * weights
-        curve = (x * (share * p * (1 - p))[:, None]).T @ x + np.diag(ridge)
-        step = np.linalg.solve(curve, slope)
-        weights = weights + step
-        if np.abs(step).max() < 1e-10:
-            break
+    weights = logistic_regression(x, truth, balanced(truth), penalty * np.array([1e-6, 1.0, 1.0]))
     return tuple(np.round(weights, 6).tolist())
 
 
-def tanimoto(one: Sequence[str], other: Sequence[str]) -> Float[np.ndarray, "n m"]:
+def similarity(one: Sequence[str], other: Sequence[str]) -> Float[np.ndarray, "n m"]:
     """Tanimoto similarities of ECFP4 fingerprints, of 2,048 bits.
 
     Args:
@@ -298,10 +291,4 @@ def tanimoto(one: Sequence[str], other: Sequence[str]) -> Float[np.ndarray, "n m
     """
     from molvis_msms.fingerprint.bits import CIRCLES, circles
 
-    a, b = (np.zeros((len(some), CIRCLES), dtype=np.float32) for some in (one, other))
-    for bits, some in ((a, one), (b, other)):
-        for row, smiles in zip(bits, some, strict=True):
-            row[circles(smiles)] = 1
-    shared = (a @ b.T).astype(np.float64)
-    either = a.sum(axis=1, dtype=np.float64)[:, None] + b.sum(axis=1, dtype=np.float64) - shared
-    return shared / np.maximum(either, 1)
+    return tanimoto(*(bits_at([circles(smiles) for smiles in some], CIRCLES) for some in (one, other)))

@@ -19,6 +19,7 @@ from molvis_core.errors import DatasetError
 from molvis_core.progress import Progress
 from molvis_core.records import Measurement, PeakList, Structure, Trace, Value
 from molvis_core.ties import first_largest
+from molvis_nn.logistic import logistic_regression
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.calibration.compounds import by_compound, draw_subsets, usable_records
@@ -410,17 +411,8 @@ def _held_out_loss(
 def _logistic(
     x: Float[np.ndarray, "n f"], present: Bool[np.ndarray, " n"], share: Float[np.ndarray, " n"], penalty: float
 ) -> tuple[float, Float[np.ndarray, " f"]]:
-    """Offset and weights of a logistic regression by Newton's method, squares of the weights penalised."""
+    """Offset and weights of a logistic regression, squares of the weights penalised."""
     design = np.c_[np.ones(len(x)), x]
-    share = share / share.sum()
     ridge = 2 * penalty * np.r_[0.0, np.ones(x.shape[1])]
-    found = np.zeros(design.shape[1])
-    for _ in range(50):
-        chance = 1 / (1 + np.exp(-np.clip(design @ found, -30, 30)))
-        gradient = design.T @ (share * (chance - present)) + ridge * found
-        curvature = (design.T * (share * chance * (1 - chance))) @ design + np.diag(ridge + 1e-9)
-        step = np.linalg.solve(curvature, gradient)
-        found -= step * min(1.0, 4.0 / max(float(np.abs(step).max()), 1e-12))
-        if np.abs(step).max() < 1e-8:
-            break
+    found = logistic_regression(design, present, share / share.sum(), ridge)
     return float(found[0]), found[1:]
