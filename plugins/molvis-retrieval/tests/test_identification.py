@@ -180,7 +180,7 @@ def test_blocks_of_an_index_are_all_its_vectors_widened(size: int, index: Index)
         (changed(adduct="[M+Foo]+"), "'Fo' is not an element"),
         (changed(adduct="[M-H]-"), r"adduct [M-H]- is negative, but the ion mode is positive"),
         (changed(precursor_mz=None), "no neutral mass without precursor m/z and adduct"),
-        (changed(adduct=None, precursor_mz=900.0), "as none of these the library holds a candidate: [M+H]+ (898.99"),
+        (changed(adduct=None, precursor_mz=300.0), "as none of these the library holds a candidate: [M+H]+ (298.99"),
         (changed(adduct=None, charge=3), "no adduct to try is positive and charge +3"),
         (changed(precursor_mz=0.5), "too small for adduct [M+H]+"),
         (changed(precursor_mz=900.0), "no candidate within 10 ppm of 898.99"),
