@@ -224,7 +224,7 @@ class TestPredictor(RecordPredictorContract):
     [
         ({"energy": "fast"}, "energy 'fast' must be a positive number of eV"),
         ({"adduct": "[M+Q]+"}, "predictor msms: adduct"),
-        ({"least": 1.5}, "least must be from 0 to below 1"),
+        ({"min_intensity": 1.5}, "min_intensity must be from 0 to below 1"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(arguments: dict[str, object], message: str) -> None:

@@ -63,7 +63,7 @@ def test_features_are_joined_without_names_and_families_of_any_size_stay() -> No
 
 
 def test_without_shifts_the_relative_is_joined_by_what_it_shares_alone() -> None:
-    found = link(FAMILY, Linking(Similarity("cosine"), least=0.5, matched=5))
+    found = link(FAMILY, Linking(Similarity("cosine"), min_score=0.5, matched=5))
     scores = {frozenset((found.names[e.first], found.names[e.second])): e.similarity for e in found.edges}
     shared = (HEIGHTS[:5]).sum() / HEIGHTS.sum()  # square roots of heights, squared
     assert scores[frozenset(("parent", "homologue"))] == pytest.approx(shared)
@@ -88,9 +88,9 @@ def test_each_must_be_among_the_most_similar_of_the_other() -> None:
 
 def test_a_family_that_is_too_large_loses_its_weakest_edges() -> None:
     clique = [spectrum(f"a{k}", 170.0) for k in range(3)] + [spectrum(f"b{k}", 170.0, 0.4, last=2) for k in range(3)]
-    whole = link(clique, Linking(least=0.5))
+    whole = link(clique, Linking(min_score=0.5))
     assert set(whole.family) == {1}
-    found = link(clique, Linking(least=0.5, largest=3))
+    found = link(clique, Linking(min_score=0.5, largest=3))
     assert found.family == (1, 1, 1, 2, 2, 2)
     assert all({found.names[e.first][0], found.names[e.second][0]} in ({"a"}, {"b"}) for e in found.edges)
 
@@ -158,7 +158,7 @@ def test_losses_need_a_precursor() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"least": 1.5}, "least similarity must be between 0 and 1, got 1.5"),
+        ({"min_score": 1.5}, "least similarity must be between 0 and 1, got 1.5"),
         ({"matched": 0}, "must be positive, got 0 and 10"),
         ({"largest": -1}, "must not be negative, got -1"),
     ],

@@ -128,7 +128,7 @@ def test_optimal_matching_is_searched_exactly_too(refs: References) -> None:
 
 def test_limits_of_score_peaks_and_precursor_hold(refs: References) -> None:
     query, compare = refs.spectrum(0), Similarity("cosine", Tolerance(0.3))
-    assert refs.search(query, compare, least=0.99).rows.tolist() == [0]
+    assert refs.search(query, compare, min_score=0.99).rows.tolist() == [0]
     assert (refs.search(query, compare, matched=4, top=100).matched >= 4).all()
     near = refs.search(query, compare, precursor=Tolerance(10, "ppm"), top=1000)
     masses = refs.precursor[near.rows]

@@ -35,7 +35,7 @@ class Linking:
 
     Attributes:
         similarity: by which they are compared; the modified cosine by default, since relatives differ in mass.
-        least: similarity of two that are joined.
+        min_score: similarity of two that are joined.
         matched: pairs of peaks that they have at least.
         top: each of two that are joined is among so many most similar ones of the other.
         largest: spectra of a family at most; 0 for any number.
@@ -45,14 +45,14 @@ class Linking:
     """
 
     similarity: Similarity = field(default_factory=lambda: Similarity("hybrid"))
-    least: float = 0.7
+    min_score: float = 0.7
     matched: int = 6
     top: int = 10
     largest: int = 100
 
     def __post_init__(self) -> None:
-        if not 0 <= self.least <= 1:
-            raise ConfigError(f"the least similarity must be between 0 and 1, got {self.least:g}")
+        if not 0 <= self.min_score <= 1:
+            raise ConfigError(f"the least similarity must be between 0 and 1, got {self.min_score:g}")
         if self.matched < 1 or self.top < 1 or self.largest < 0:
             raise ConfigError(
                 f"pairs of peaks and neighbours must be positive, got {self.matched} and {self.top}; the largest "
@@ -188,7 +188,7 @@ def _edges(spectra: Sequence[PeakList], linking: Linking, progress: Progress | N
     for place, spectrum in enumerate(spectra):
         # One more, for a spectrum is most like itself.
         found = index.search(
-            spectrum, linking.similarity, top=linking.top + 1, least=linking.least, matched=linking.matched
+            spectrum, linking.similarity, top=linking.top + 1, min_score=linking.min_score, matched=linking.matched
         )
         values = zip(found.rows.tolist(), found.scores.tolist(), found.matched.tolist(), strict=True)
         others = [(row, score, count) for row, score, count in values if row != place]

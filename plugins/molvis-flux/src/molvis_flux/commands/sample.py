@@ -34,7 +34,7 @@ def sample(
         write_fluxes(out, space, values)
     if output.as_json(rows):
         return
-    columns = ("flux", "least", "most", "5%", "50%", "95%", "free")
+    columns = ("flux", "min", "max", "5%", "50%", "95%", "free")
     output.print_table(columns, [
         (r.name, *(f"{x:.4g}" for x in (r.low, r.high, r.q05, r.q50, r.q95)), "yes" if r.free else None) for r in rows
     ])  # fmt: skip

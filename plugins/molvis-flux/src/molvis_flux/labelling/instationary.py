@@ -170,7 +170,7 @@ class InstationaryPlan(FragmentVector):
         *,
         together: bool,
     ) -> Float[np.ndarray, "n t d"]:
-        from molvis_flux.labelling import integrator as stepping
+        from molvis_flux.labelling import integrator
         from molvis_flux.labelling.backends import numba_kernels as kernels
 
         times = np.asarray(times, np.float64)
@@ -193,7 +193,7 @@ class InstationaryPlan(FragmentVector):
             state = kernels.workspace(self.states * (len(_STAGES) + 1) + 1, dtype)
             given = (net[block], exchange[block], pools[block])
             out = np.empty((len(net[block]), len(times), self.size), dtype)
-            reached = stepping.integrate(
+            reached = integrator.integrate(
                 works, state, *given, times[order], local, together, out, self.ways, tableau, self.step.early, programs
             )
             if reached < times[order[-1]]:

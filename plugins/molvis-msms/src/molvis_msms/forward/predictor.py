@@ -26,7 +26,7 @@ class SpectrumPredictor:
             one the spectrum is a mean over usual energies.
         instrument: type as MassBank spells it, such as `LC-ESI-QTOF`, `LC-ESI-QFT` or `LC-ESI-ITFT`; none in particular
             where it is empty.
-        least: intensity, relative to the highest peak, of the lowest peak of a spectrum.
+        min_intensity: intensity, relative to the highest peak, of the lowest peak of a spectrum.
         path: folder of a model that was trained before; the one that comes with molvis-msms where it is empty.
 
     Raises:
@@ -42,16 +42,16 @@ class SpectrumPredictor:
         adduct: str = "[M+H]+",
         energy: str | float = "",
         instrument: str = "",
-        least: float = LEAST**2,
+        min_intensity: float = LEAST**2,
         path: str = "",
     ) -> None:
-        if not 0 <= least < 1:
-            raise ConfigError(f"predictor msms: least must be from 0 to below 1, got {least}")
+        if not 0 <= min_intensity < 1:
+            raise ConfigError(f"predictor msms: min_intensity must be from 0 to below 1, got {min_intensity}")
         energies = _energies(energy)
         self.settings = tuple(
             Setting(name, value, instrument or None) for name in _adducts(adduct) for value in energies
         )
-        self.model, self._least = loaded(path), math.sqrt(least)
+        self.model, self._least = loaded(path), math.sqrt(min_intensity)
 
     def records(self, structures: Sequence[Structure]) -> list[list[PeakList]]:
         """A spectrum of each structure for every adduct and energy, its highest peak 1.

@@ -178,7 +178,7 @@ class References:
         *,
         precursor: Tolerance | None = None,
         top: int = 10,
-        least: float = 0.0,
+        min_score: float = 0.0,
         matched: int = 1,
         without: Collection[str] = (),
         known: bool = False,
@@ -191,7 +191,7 @@ class References:
             similarity: by which they are compared.
             precursor: how far the precursors may be apart; None for any.
             top: so many at most.
-            least: similarity of the last of them.
+            min_score: similarity of the last of them.
             matched: pairs of peaks that each has at least.
             without: compounds that are left out, by first blocks of InChIKeys.
             known: only references whose structure is known.
@@ -210,10 +210,10 @@ class References:
                 raise ConfigError("the spectrum has no precursor m/z; search without a tolerance of the precursor")
             rows = self.near(query.precursor_mz, precursor)
             rows = rows[allowed[rows]]
-            return best(rows, *self._compared(prepared, similarity, rows), top, least, matched)
+            return best(rows, *self._compared(prepared, similarity, rows), top, min_score, matched)
         bound, pairs = self._index(similarity).bounds(prepared)
-        open_rows = np.flatnonzero(allowed & (bound > 0) & (bound >= least - _SLACK) & (pairs >= matched))
-        return self._descend(prepared, similarity, open_rows, bound[open_rows], (top, least, matched))
+        open_rows = np.flatnonzero(allowed & (bound > 0) & (bound >= min_score - _SLACK) & (pairs >= matched))
+        return self._descend(prepared, similarity, open_rows, bound[open_rows], (top, min_score, matched))
 
     def compare(self, query: PeakList | Prepared, similarity: Similarity, rows: Int64[np.ndarray, " k"]) -> Found:
         """The similarities of a query with some references, in their order.
@@ -240,11 +240,11 @@ class References:
         """Compare rows from the highest bound down, until no bound is above the worst that is kept."""
         order = np.argsort(-bound, kind="stable")
         rows, bound = rows[order], bound[order]
-        top, least, matched = wanted
+        top, min_score, matched = wanted
         found = best(rows[:0], np.empty(0), np.empty(0, dtype=np.int64), *wanted)
         done, size = 0, 4 * top
         while done < len(rows):
-            worst = found.scores[-1] if len(found.rows) == top else least
+            worst = found.scores[-1] if len(found.rows) == top else min_score
             if bound[done] < worst - _SLACK:
                 break
             part = rows[done : done + size]
@@ -253,7 +253,7 @@ class References:
             together = np.concatenate([found.rows, part])
             order = np.argsort(together, kind="stable")
             scores, counts = np.concatenate([found.scores, scores]), np.concatenate([found.matched, counts])
-            found = best(together[order], scores[order], counts[order], top, least, matched)
+            found = best(together[order], scores[order], counts[order], top, min_score, matched)
             done += len(part)
         return found
 
@@ -287,7 +287,7 @@ def best(
     scores: Float[np.ndarray, " k"],
     counts: Int64[np.ndarray, " k"],
     top: int,
-    least: float,
+    min_score: float,
     matched: int,
 ) -> Found:
     """The rows of the highest scores, from the highest down.
@@ -297,10 +297,10 @@ def best(
         scores: of the rows.
         counts: pairs of peaks of the rows.
         top: so many at most.
-        least: score of the last of them.
+        min_score: score of the last of them.
         matched: pairs of peaks that each has at least.
     """
-    keep = np.flatnonzero((scores > 0) & (scores >= least) & (counts >= matched))
+    keep = np.flatnonzero((scores > 0) & (scores >= min_score) & (counts >= matched))
     keep = keep[ties.best(scores[keep], top, TIE)] if len(keep) else keep
     return Found(rows[keep], scores[keep], counts[keep])
 

@@ -85,14 +85,14 @@ class Settings:
         similarity: by which spectra are compared.
         precursor: how far the precursors may be apart; None for any.
         top: hits of a query at most.
-        least: similarity of the last of them.
+        min_score: similarity of the last of them.
         matched: pairs of peaks that a hit has at least.
     """
 
     similarity: Similarity = field(default_factory=Similarity)
     precursor: Tolerance | None = field(default_factory=lambda: Tolerance(10, "ppm"))
     top: int = 10
-    least: float = 0.0
+    min_score: float = 0.0
     matched: int = 1
 
 
@@ -121,7 +121,7 @@ def find(references: References, spectrum: PeakList, settings: Settings) -> Foun
         molvis_core.errors.RecordError: it has no precursor, and the similarity compares losses alone.
     """
     return references.search(
-        spectrum, settings.similarity, precursor=settings.precursor, top=settings.top, least=settings.least,
+        spectrum, settings.similarity, precursor=settings.precursor, top=settings.top, min_score=settings.min_score,
         matched=settings.matched,
     )  # fmt: skip
 

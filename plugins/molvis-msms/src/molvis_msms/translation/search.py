@@ -51,7 +51,7 @@ def translating(translator: Translator) -> Find:
                 found = references.compare(made, settings.similarity, rows[places])
                 better = found.scores > scores[places]
                 scores[places[better]], matched[places[better]] = found.scores[better], found.matched[better]
-        return best(rows, scores, matched, settings.top, settings.least, settings.matched)
+        return best(rows, scores, matched, settings.top, settings.min_score, settings.matched)
 
     return find
 
