@@ -96,6 +96,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_the_first_page_leads_to_every_page() -> None:
+    first = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = [page.relative_to(ROOT / "docs").as_posix() for page in PAGES if page.is_relative_to(ROOT / "docs")]
+    assert [page for page in pages if f"({page})" not in first and not page.startswith(("index", "decisions/0"))] == []
+
+
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 def test_the_page_on_identification_lists_the_adducts_that_are_tried(mode: str) -> None:
     from molvis_core.chemistry.adducts import likely_adducts

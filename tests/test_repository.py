@@ -75,6 +75,11 @@ def test_a_package_has_the_version_of_its_metadata_and_reads_it_when_asked(packa
         _ = module.nothing_of_that_name
 
 
+def test_the_readme_leads_to_every_package() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [p.name for p in PACKAGES if f"({p.relative_to(ROOT).as_posix()}/README.md)" not in page] == []
+
+
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)
 def test_the_licence_of_a_package_covers_the_data_in_it(package: Path) -> None:
     facts = project(package)
