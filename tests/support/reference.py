@@ -41,6 +41,7 @@ OURS = (
     "molvis-nmr",
     "molvis-nn",
     "molvis-retrieval",
+    "molvis-serve",
     "molvis-structure",
 )
 CONFIGURED = ("encoder", "loss", "target", "scorer", "predictor", "fitter")
@@ -161,10 +162,20 @@ def renamed_table() -> str:
     return "\n".join(rows)
 
 
+def settings_table() -> str:
+    """Environment variables of the service."""
+    from molvis_serve.settings import table as settings
+
+    rows = [f"| `{name}` | {f'`{default}`' if default else ''} | {what} |" for name, default, what in settings()]
+    return "\n".join(["| variable | default | what |", "| --- | --- | --- |", *rows])
+
+
 def table(name: str) -> str:
     """The text between a page's markers."""
     if name == "renamed":
         return renamed_table()
+    if name == "serve-settings":
+        return settings_table()
     what, _, which = name.partition("-")
     return config_table(which) if what == "config" else component_table(which)
 

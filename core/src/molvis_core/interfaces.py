@@ -226,6 +226,21 @@ class Writer(Protocol):
         ...
 
 
+@runtime_checkable
+class Route(Protocol):
+    """An operation of a service, such as `molvis_files.routes.Route`: `run` gets a request with files and options.
+
+    Attributes:
+        files, options: that it takes, described in plain data.
+    """
+
+    files: Sequence[Any]
+    options: Sequence[Any]
+
+    @property
+    def run(self) -> Any: ...  # noqa: D102
+
+
 # Optional: whoever uses one of these asks with `isinstance`, and the contract kit checks it where an object has it.
 
 

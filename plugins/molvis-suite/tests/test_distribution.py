@@ -28,6 +28,7 @@ def test_it_requires_every_distribution_of_the_project_and_nothing_else() -> Non
         "molvis-nmr",
         "molvis-nn",
         "molvis-retrieval",
+        "molvis-serve",
         "molvis-structure",
     }
 
@@ -46,6 +47,7 @@ def test_everything_it_requires_is_installed_and_works() -> None:
         "molvis-nmr",
         "molvis-nn",
         "molvis-retrieval",
+        "molvis-serve",
         "molvis-structure",
     )
     assert {name: state.get(name, "missing") for name in expected} == dict.fromkeys(expected, "")

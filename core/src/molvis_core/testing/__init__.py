@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         PredictorContract,
         ReaderContract,
         RecordPredictorContract,
+        RouteContract,
         ScorerContract,
         TargetContract,
     )
@@ -48,7 +49,8 @@ _HOME = {
     "ClassifierContract": "contracts", "ContractError": "checks", "EncoderContract": "contracts",
     "FitterContract": "contracts",
     "PairLossContract": "contracts", "PluginContract": "contracts", "PredictorContract": "contracts",
-    "ReaderContract": "contracts", "RecordPredictorContract": "contracts", "ScorerContract": "contracts",
+    "ReaderContract": "contracts", "RecordPredictorContract": "contracts", "RouteContract": "contracts",
+    "ScorerContract": "contracts",
     "TargetContract": "contracts",
     "CheckResult": "installed", "check_installed": "installed", "synthetic_distributions": "synthetic",
     "synthetic_peaks": "synthetic", "synthetic_rankings": "synthetic", "synthetic_records": "synthetic",
@@ -60,7 +62,8 @@ _HOME = {
 __all__ = [
     "CheckResult", "ClassifierContract", "ContractError", "EncoderContract", "FitterContract", "PairLossContract",
     "PluginContract",
-    "PredictorContract", "ReaderContract", "RecordPredictorContract", "ScorerContract", "TargetContract",
+    "PredictorContract", "ReaderContract", "RecordPredictorContract", "RouteContract", "ScorerContract",
+    "TargetContract",
     "check_installed",
     "offer", "synthetic_distributions", "synthetic_peaks", "synthetic_rankings", "synthetic_records",
     "synthetic_structures", "synthetic_traces", "synthetic_values", "toy_component",

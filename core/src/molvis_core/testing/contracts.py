@@ -282,6 +282,26 @@ class ClassifierContract(Contract):
         checks.classifier_gives_classes(classifier, structures)
 
 
+class RouteContract(Contract):
+    """Fixtures: `route`; `asked`, a request that it answers."""
+
+    @pytest.fixture
+    def route(self) -> Any:
+        """The route under test."""
+        raise NotImplementedError("provide a fixture `route`")
+
+    @pytest.fixture
+    def asked(self) -> Any:
+        """A request."""
+        raise NotImplementedError("provide a fixture `asked`: a request that the route answers")
+
+    def test_it_is_described(self, route: Any) -> None:
+        checks.route_is_described(route)
+
+    def test_it_answers(self, route: Any, asked: Any) -> None:
+        checks.route_answers(route, asked)
+
+
 class ReaderContract(Contract):
     """Fixtures: `read`, `modality`, `good` and `bad` files; `write` and `written` where there is a writer."""
 

@@ -275,6 +275,10 @@ def _fitter(component: Component) -> _Checks:
     return [("has prior, simulate and fit", lambda: checks.is_fitter(built()))]
 
 
+def _route(component: Component) -> _Checks:
+    return [("is described", lambda: checks.route_is_described(registry.load("route", component.name)))]
+
+
 def _brought(component: Component) -> _Checks:
     """The check of a kind that another distribution owns, where one is installed that brings it."""
     if not any(c.name == component.kind for c in registry.components("contract")):
@@ -298,4 +302,5 @@ _OF_KIND: dict[str, Callable[[Component], _Checks]] = {
     "reader": _reader,
     "writer": _writer,
     "fitter": _fitter,
+    "route": _route,
 }

@@ -27,6 +27,7 @@ _COMMANDS = (
     ("config-presets", "config:presets", "List the presets, or print one."),
     ("demo", "demo:demo", "Identify a few real spectra with the shipped bundle."),
 )
+_ROUTES = (("identify", "identification:ROUTE", "Rank candidate structures for unknown spectra."),)
 _GROUPS = (
     ("data", "Measurements: import files, describe, split."),
     ("library", "Libraries of candidate structures, embedded for search."),
@@ -44,6 +45,10 @@ def molvis_components() -> list[Component]:
         *(
             Component(kind="command-group", name=name, target=f"{home}.{name}:__doc__", summary=what)
             for name, what in _GROUPS
+        ),
+        *(
+            Component(kind="route", name=name, target=f"molvis_retrieval.routes.{at}", summary=what)
+            for name, at, what in _ROUTES
         ),
         Component(
             kind="contract",

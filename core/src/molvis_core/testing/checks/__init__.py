@@ -60,6 +60,7 @@ from molvis_core.testing.checks.predictors import (
     predictor_ignores_neighbours,
     predictor_parameters_learn,
 )
+from molvis_core.testing.checks.routes import route_answers, route_is_described
 from molvis_core.testing.checks.scorers import (
     scorer_adapts_to_a_run,
     scorer_explains_peaks,
@@ -116,6 +117,8 @@ __all__ = [
     "reader_names_the_place",
     "reader_reads_gzip",
     "reader_survives_any_bytes",
+    "route_answers",
+    "route_is_described",
     "scorer_adapts_to_a_run",
     "scorer_explains_peaks",
     "scorer_gives_features",

@@ -1,0 +1,64 @@
+"""What the routes share: a bundle and its libraries, opened once in each process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from molvis_files.arguments import folder_of
+from molvis_files.routes import Setup
+
+if TYPE_CHECKING:
+    from molvis_retrieval.bundle import Bundle
+    from molvis_retrieval.index import Index
+
+__all__ = ["Engine", "open_engine"]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A bundle and an index of candidates.
+
+    Attributes:
+        bundle: whose encoders and weights.
+        index: of candidates, joined from all libraries.
+        libraries: how many structures each has, by name.
+        device: where networks run.
+    """
+
+    bundle: Bundle
+    index: Index
+    libraries: Mapping[str, int]
+    device: str | None
+
+    def describe(self) -> dict[str, Any]:
+        """Bundle and libraries with their sizes."""
+        modalities = list(self.bundle.modalities)
+        return {
+            "bundle": {"name": self.bundle.name, "digest": self.bundle.digest, "modalities": modalities},
+            "libraries": [{"name": name, "structures": count} for name, count in self.libraries.items()],
+        }
+
+
+def open_engine(setup: Setup) -> Engine:
+    """The bundle with its references, and the libraries, embedded whole: the first start keeps what it embedded.
+
+    Raises:
+        BundleError, IndexFileError, ReadError: one of them cannot be opened.
+        ConfigError: no library is named.
+    """
+    from molvis_core.errors import ConfigError
+    from molvis_retrieval import load_bundle
+    from molvis_retrieval.candidates import open_candidates
+    from molvis_retrieval.index import join_indexes
+
+    if not setup.libraries:
+        raise ConfigError("name a library of candidates")
+    bundle = load_bundle(setup.bundle)
+    for name in setup.references:
+        make = "Make one with: molvis references build SPECTRA --out FOLDER"
+        bundle = bundle.with_references(folder_of("references", name, make=make))
+    indexes = [open_candidates(name, bundle, whole=True, device=setup.device) for name in setup.libraries]
+    sizes = {index.name: len(index.library) for index in indexes}
+    return Engine(bundle, join_indexes(indexes), sizes, setup.device)
