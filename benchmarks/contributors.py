@@ -27,12 +27,13 @@ from molvis_core.chemistry.adducts import neutral_mass
 from molvis_core.interfaces import Learns
 from molvis_core.records import PeakList, RankedQuery, Structure
 from molvis_files.writing import replacing, replacing_folder, write_text
+from molvis_msms.forward.matching import beside
 from molvis_msms.forward.settings import Setting
 from molvis_msms.peak_fragments.cases import NOISE, Cases, case, join
 from molvis_msms.peak_fragments.learning import _PIECE
 from molvis_msms.scorers.learned_fragments import LearnedFragments
 from molvis_msms.scorers.nearest_spectra import NearestSpectra
-from molvis_msms.scorers.predicted_spectrum import PredictedSpectrum, compare, informative, predictions
+from molvis_msms.scorers.predicted_spectrum import PredictedSpectrum, informative, predictions
 from molvis_retrieval import metrics
 from molvis_retrieval.calibration import conditional_logit
 from molvis_retrieval.config import DataConfig, WindowsConfig
@@ -150,7 +151,9 @@ class Scorers:
         for values, one in zip(out, kinds, strict=True):
             mz, share = informative(one)
             values[:, 0] = self.fragments(one, candidates)[:, 0]
-            values[:, 1:3] = [compare(mz, share, *each, self.predicted.tolerance) for each in made] if len(mz) else 0
+            if len(mz):
+                mass = one.precursor_mz or float(mz[-1])
+                values[:, 1:3] = beside(mz, share, mass, made, self.predicted.tolerance).sums[:, :2]
             values[:, 3:] = self.references(one, candidates)[:, 1:3]
         return out
 

@@ -342,7 +342,8 @@ class Learns(Protocol):
 
         Args:
             examples: queries of the training fold. Those of one compound follow each other.
-            validation: queries of other compounds, to decide when to stop; the parameters are not fitted to them.
+            validation: queries of other compounds, to decide when to stop. Parameters may be fitted to them where the
+                scorer is a `LeavesOut`, whose `without` forgets what was fitted to a compound.
             seed: of everything drawn. The same examples and seed give the same parameters on one machine.
             progress: called with what is done, what there is in all, and what is being done: one text for each phase.
             checkpoint: a folder of this call alone, to keep what it needs to go on. The same call with the same folder
@@ -370,7 +371,16 @@ class Learns(Protocol):
 
 
 @runtime_checkable
-class UsesReferences(Protocol):
+class LeavesOut(Protocol):
+    """A scorer that can forget compounds: weights are fitted to each without what the scorer has learned of it."""
+
+    def without(self, compounds: Collection[str]) -> Self:
+        """The same scorer without what it knows of some compounds, named by the first blocks of their InChIKeys."""
+        ...
+
+
+@runtime_checkable
+class UsesReferences(LeavesOut, Protocol):
     """A scorer whose evidence is from measurements of known compounds.
 
     Attributes:
@@ -387,10 +397,6 @@ class UsesReferences(Protocol):
         Raises:
             molvis_core.errors.MolvisError: there is no such folder, or it is damaged.
         """
-        ...
-
-    def without(self, compounds: Collection[str]) -> Self:
-        """The same scorer without references of some compounds, named by the first blocks of their InChIKeys."""
         ...
 
     def reference(self, candidate: Structure, like: Any, /) -> Any | None:

@@ -256,6 +256,9 @@ class ScorerContract(Contract):
     def test_it_adapts_to_a_run(self, scorer: Any, query: Any, candidates: Sequence[Structure]) -> None:
         checks.scorer_adapts_to_a_run(scorer, query, candidates)
 
+    def test_it_leaves_compounds_out(self, scorer: Any, query: Any, candidates: Sequence[Structure]) -> None:
+        checks.scorer_leaves_out(scorer, query, candidates)
+
     def test_it_uses_references_that_can_be_left_out(
         self, scorer: Any, query: Any, candidates: Sequence[Structure]
     ) -> None:

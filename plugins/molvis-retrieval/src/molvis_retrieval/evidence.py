@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int64
 from molvis_core.errors import (
     ScoreError,
 )
-from molvis_core.interfaces import UsesReferences
+from molvis_core.interfaces import LeavesOut
 from molvis_core.records import PeakList, Structure
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.channels import ScorerChannel
@@ -64,8 +64,8 @@ class Weigher:
         return out
 
     def without(self, compounds: Collection[str]) -> Weigher:
-        """The same without references of some compounds, for queries that are to be like those of unknown ones."""
-        using = {key: one for key, one in self.scorers.items() if isinstance(one.scorer, UsesReferences)}
+        """The same without what scorers know of some compounds, for queries to be like those of unknown ones."""
+        using = {key: one for key, one in self.scorers.items() if isinstance(one.scorer, LeavesOut)}
         if not using:
             return self
         out = copy.copy(self)

@@ -94,6 +94,19 @@ def scorer_adapts_to_a_run(scorer: Any, query: Any, candidates: Sequence[Structu
     require(np.array_equal(after, before), "adapted changed the scorer itself")
 
 
+@contract("scorer-leaves-out")
+def scorer_leaves_out(scorer: Any, query: Any, candidates: Sequence[Structure]) -> None:
+    """Where it leaves compounds out: that gives a scorer of the same features, and this one stays as it was."""
+    if not isinstance(scorer, interfaces.LeavesOut):
+        return
+    original: Any = scorer
+    before = np.asarray(original(query, list(candidates)))
+    fewer: Any = original.without([candidates[0].inchikey14])
+    require(tuple(fewer.features) == tuple(original.features), f"without changed the features to {fewer.features}")
+    scorer_gives_features(fewer, query, candidates)
+    require(np.array_equal(np.asarray(original(query, list(candidates))), before), "without changed the scorer itself")
+
+
 @contract("scorer-references")
 def scorer_uses_references(scorer: Any, query: Any, candidates: Sequence[Structure]) -> None:
     """Where it uses references: without those of a candidate nothing is left of what only measured compounds have."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,12 @@ from molvis_core.errors import BundleError, ConfigError
 from molvis_core.progress import StageProgress
 from molvis_core.records import PeakList, RankedQuery, Structure
 from molvis_msms.forward.batches import peaks_of
-from molvis_msms.forward.ladder import Ladder, Tolerance, within
+from molvis_msms.forward.ladder import Ladder, Tolerance
 from molvis_msms.forward.learning import Example, Recipe, by_compound, learn
+from molvis_msms.forward.matching import Compared, Matching, beside, learn_matching
 from molvis_msms.forward.model import ForwardModel, Shape
 from molvis_msms.forward.settings import Setting
 
-BACKGROUND = 0.002
-"""Share of root intensity that any peak has, whatever the candidate: what a peak is worth is measured against it."""
 _TOGETHER = 24
 
 
@@ -28,8 +28,9 @@ class PredictedSpectrum:
     Each peak below the precursor counts by its share of the root intensity: with the logarithm of how much more
     probable the candidate makes it than a background does, and in a cosine of root intensities. The former is a mean;
     many peaks say more than few, but not each as much as the first, so that it comes a second time, multiplied by the
-    logarithm of one more than their number. A spectrum without such peaks is no evidence, nor is any before the model
-    has learned.
+    logarithm of one more than their number. `matched` is what networks make of all this that learned what each peak is
+    worth (`molvis_msms.forward.matching`), from compounds that the forward model has not learned from. A spectrum
+    without such peaks is no evidence, nor is any before the model has learned.
 
     Args:
         networks: how many are trained, each from other initial weights; their probabilities are averaged.
@@ -42,7 +43,7 @@ class PredictedSpectrum:
     """
 
     accepts = PeakList
-    features: tuple[str, ...] = ("likelihood", "cosine", "likelihood-by-peaks")
+    features: tuple[str, ...] = ("likelihood", "cosine", "likelihood-by-peaks", "matched")
 
     def __init__(
         self,
@@ -62,6 +63,15 @@ class PredictedSpectrum:
         self.recipe = Recipe(networks=networks, width=width, layers=layers, epochs=epochs)
         self.tolerance, self.parts = Tolerance(ppm, 0.003), parts
         self.model: ForwardModel | None = None
+        self.matching: Matching | None = None
+
+    def without(self, compounds: Collection[str]) -> PredictedSpectrum:
+        """The same scorer, `matched` by networks that have not learned from these compounds."""
+        if self.matching is None:
+            return self
+        out = copy.copy(self)
+        out.matching = self.matching.without(compounds)
+        return out
 
     def __call__(self, query: PeakList, candidates: Sequence[Structure]) -> Float[np.ndarray, "m f"]:
         """A row for each candidate.
@@ -70,13 +80,19 @@ class PredictedSpectrum:
             molvis_core.errors.StructureError: RDKit refuses a candidate.
         """
         out = np.zeros((len(candidates), len(self.features)))
-        mz, share = informative(query)
-        if self.model is None or not len(mz):
-            return out
-        for row, (one, shares) in enumerate(predictions(self.model, Setting.of(query), candidates, self.parts)):
-            out[row, :2] = compare(mz, share, one, shares, self.tolerance)
-        out[:, 2] = out[:, 0] * np.log1p(len(mz))
+        compared = self._compared(query, candidates)
+        if compared is not None:
+            out[:, :-1] = compared.sums
+            out[:, -1] = self.matching(compared) if self.matching else 0.0
         return out
+
+    def _compared(self, query: PeakList, candidates: Sequence[Structure]) -> Compared | None:
+        """The query beside what is predicted for each candidate; None where there is nothing to compare."""
+        mz, share = informative(query)
+        if self.model is None or not len(mz) or not len(candidates):
+            return None
+        predicted = predictions(self.model, Setting.of(query), candidates, self.parts)
+        return beside(mz, share, query.precursor_mz or float(mz[-1]), predicted, self.tolerance)
 
     def learn(
         self,
@@ -89,13 +105,25 @@ class PredictedSpectrum:
     ) -> dict[str, float]:
         """Train the forward model on the true structures of queries; returns how well it predicts.
 
+        The networks behind `matched` learn from the validation queries, in parts (`without`).
+
         Raises:
             molvis_core.errors.TrainingError: there are no queries, or the checkpoint is of other settings.
         """
         self.model = learn(
             _known(examples), _known(validation), self.recipe, seed=seed, progress=progress, folder=checkpoint
         )
+        self.matching = self._matching(validation, seed, progress or (lambda done, total, what="": None))
         return dict(self.model.figures)
+
+    def _matching(self, queries: Sequence[RankedQuery], seed: int, say: StageProgress) -> Matching | None:
+        by: dict[str, list[tuple[Compared, int]]] = {}
+        for done, one in enumerate(queries, start=1):
+            compared = self._compared(one.record, one.candidates) if len(one.candidates) > 1 else None
+            if compared is not None:
+                by.setdefault(one.compound, []).append((compared, one.truth))
+            say(done, len(queries), "predicting spectra of candidates")
+        return learn_matching(by, seed=seed, progress=lambda done, total: say(done, total, "learning to match"))
 
     def save(self, folder: Path) -> None:
         """Write what was learned.
@@ -106,6 +134,8 @@ class PredictedSpectrum:
         if self.model is None:
             raise BundleError("predicted-spectrum has learned nothing that could be saved")
         self.model.save(folder)
+        if self.matching is not None:
+            self.matching.save(folder)
 
     def load(self, folder: Path) -> None:
         """Take over what was saved.
@@ -120,7 +150,7 @@ class PredictedSpectrum:
                 f"{folder}: a forward model of width {model.shape.width} and {model.shape.layers} layers; this scorer "
                 f"has width = {wanted.width} and layers = {wanted.layers}"
             )
-        self.model = model
+        self.model, self.matching = model, Matching.load(folder)
 
 
 def _known(queries: Sequence[RankedQuery]) -> list[Example]:
@@ -145,28 +175,3 @@ def predictions(
     for start in range(0, len(candidates), _TOGETHER):
         some = candidates[start : start + _TOGETHER]
         yield from model.peaks(model.collate(some, [[setting]] * len(some), parts))
-
-
-def compare(
-    mz: Float[np.ndarray, " p"],
-    share: Float[np.ndarray, " p"],
-    one: Ladder,
-    shares: Float[np.ndarray, " g"],
-    tolerance: Tolerance,
-) -> tuple[float, float]:
-    """Mean logarithm of how much more probable peaks are than the background's, and cosine of root intensities.
-
-    Args:
-        mz: of the measured peaks.
-        share: of each.
-        one: the ladder of the candidate.
-        shares: of its peaks.
-        tolerance: of m/z.
-    """
-    below = one.peaks < one.precursor_mz - 0.5
-    peaks, mine = one.peaks[below], shares[below].astype(np.float64)
-    peak, group = within(peaks, mz, tolerance)
-    found = np.bincount(peak, mine[group], minlength=len(mz))
-    likelihood = float(share @ np.log1p(found / BACKGROUND))
-    norm = float(np.sqrt((share @ share) * (mine @ mine)))
-    return likelihood, float(share @ found) / norm if norm > 0 else 0.0
