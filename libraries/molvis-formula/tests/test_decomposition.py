@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from molvis_core.chemistry.adducts import COMMON_ADDUCTS, ion_mz, parse_adduct
 from molvis_core.chemistry.formula import ISOTOPE_MASS, formula_mass, parse_formula
 from molvis_core.errors import AdductError, ConfigError
+from molvis_formula.cores import cores_for
 from molvis_formula.decomposition import FormulaError, Window, formulas_within, masses_of, neutral_window
 from molvis_formula.elements import ELEMENTS, MASSES, UNIT, counts_of, hill, parse_elements, units
 from molvis_formula.ions import ion_atoms
@@ -47,6 +48,36 @@ def test_every_formula_of_a_mass_is_listed_once_and_no_other() -> None:
             expected.add(hill([c, h, n, o, 0, s, 0, 0, 0, 0, 0, 0, 0]))
     assert {hill(row) for row in found} == expected
     assert len(found) == len(expected) > 20
+
+
+@pytest.mark.parametrize("any_shell", [False, True])
+@pytest.mark.parametrize(
+    ("mz", "elements", "rules"),
+    [
+        (180.06, "CHNOPSFClBrI", COMMON),
+        (412.2, "CHNOPSFClBrI", COMMON),
+        (498.11, "CHNO[2-5]PSCl[1]Si", COMMON),
+        (310.1, "CHNOPSF", EXTENDED),
+        (95.06, "CHNOCl[2]", VALENCE),
+    ],
+)
+def test_a_table_of_cores_lists_what_counting_through_all_elements_does_in_the_same_order(
+    mz: float, elements: str, rules: Rules, any_shell: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = neutral_window(mz, "[M+H]+", 10.0)
+    options = {"elements": elements, "rules": rules, "any_shell": any_shell}
+    limits = parse_elements(elements)[1]
+    assert cores_for(window.high, limits, rules.ratios(), rules.numbers(any_shell=any_shell)) is not None
+    by_cores = formulas_within(window, **options)
+    monkeypatch.setattr("molvis_formula.decomposition.cores_for", lambda *_: None)
+    np.testing.assert_array_equal(by_cores, formulas_within(window, **options))
+    assert len(by_cores) > 0
+
+
+def test_a_table_that_would_be_too_large_is_not_made() -> None:
+    limits = parse_elements("CHNO")[1]
+    assert cores_for(units(3000.0), limits, VALENCE.ratios(), VALENCE.numbers()) is None
+    assert cores_for(units(100.0), parse_elements("CHB")[1], COMMON.ratios(), COMMON.numbers()) is None
 
 
 @settings(max_examples=60, deadline=None)

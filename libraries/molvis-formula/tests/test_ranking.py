@@ -15,7 +15,7 @@ from molvis_formula.decomposition import FormulaError
 from molvis_formula.elements import counts_of, hill
 from molvis_formula.ions import ion_atoms
 from molvis_formula.isotopes import isotope_patterns
-from molvis_formula.ranking import FormulaSettings, formulas
+from molvis_formula.ranking import FormulaList, FormulaSettings, formula_list, formulas
 from molvis_formula.rules import VALENCE
 from molvis_formula.score import load_score
 
@@ -139,3 +139,28 @@ def test_a_file_that_is_no_score_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"no score")
     with pytest.raises(ReadError, match="no score of formulas"):
         load_score(path)
+
+
+def test_formulas_as_arrays_have_the_same_probabilities() -> None:
+    named = {c.formula: c.probability for c in formulas(luteolin())}
+    listed = formula_list(luteolin(), adduct="[M+H]+")
+    assert len(listed) == len(named)
+    assert {f: np.exp(x) for f, x in listed.likely(-np.inf).items()} == pytest.approx(named, rel=1e-9)
+    assert listed.log_of("C15H10O6") == pytest.approx(np.log(named["C15H10O6"]))
+    assert list(listed.likely(np.log(0.5))) == ["C15H10O6"]
+    assert [listed.log_of(f) for f in ("C15H10O7", "C10H2Fe", "nonsense")] == [None] * 3
+    with pytest.raises(ConfigError, match="the spectrum has none"):
+        formula_list(PeakList(np.array([100.0]), np.ones(1)), adduct="[M+H]+")
+
+
+def test_lists_of_two_ions_are_joined_as_what_both_say() -> None:
+    one = formula_list(luteolin(), adduct="[M+H]+")
+    assert FormulaList.joined([one], -12.0) is one
+    fewer = FormulaList(one.counts[1:], one.masses[1:], one.logs[1:])
+    both = FormulaList.joined([one, fewer], -12.0)
+    logs = {f: (one.log_of(f), both.log_of(f)) for f in one.likely(-np.inf)}
+    assert np.logaddexp.reduce(both.logs) == pytest.approx(0)
+    lost = hill(one.counts[0])
+    expected = {f: max(a, -12) * 2**0.5 if f != lost else (max(a, -12) - 12) / 2**0.5 for f, (a, _) in logs.items()}
+    norm = np.logaddexp.reduce(list(expected.values()))
+    assert {f: b for f, (_, b) in logs.items()} == pytest.approx({f: v - norm for f, v in expected.items()})

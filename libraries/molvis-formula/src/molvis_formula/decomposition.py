@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from molvis_core.chemistry.adducts import Adduct
 from molvis_core.errors import ConfigError, MolvisError
+from molvis_formula.cores import complete, cores_for
 from molvis_formula.elements import (
     DEFAULT,
     ELECTRON,
@@ -106,10 +107,16 @@ def formulas_within(
         least[0] = max(least[0], 1)
     # The heaviest first: what is left after them bounds the others most.
     order = np.array([e for e in np.argsort(-MASSES).tolist() if e > 1 and most[e]], dtype=np.int64)
-    found, number = decompose(
-        window.low, window.high, MASSES, least, most, order, rules.ratios(), rules.numbers(any_shell=any_shell),
-        rules.together(), rules.kinds, VALENCES, MOST_VALENCES, MOST,
-    )  # fmt: skip
+    ratios, numbers = rules.ratios(), rules.numbers(any_shell=any_shell)
+    given = (ratios, numbers, rules.together(), rules.kinds, VALENCES, MOST_VALENCES, MOST)
+    cores = cores_for(window.high, most, ratios, numbers)
+    if cores is None:
+        found, number = decompose(window.low, window.high, MASSES, least, most, order, *given)
+    else:
+        others = order[order > 3]
+        found, number = complete(
+            window.low, window.high, cores.masses, cores.codes, MASSES, least, most, others, *given
+        )
     if number > MOST:
         raise FormulaError(
             f"more than {MOST:,} formulas weigh from {window.low / UNIT:.5f} to {window.high / UNIT:.5f} Da; "

@@ -7,7 +7,7 @@ import numpy as np
 
 
 @numba.njit(cache=True)
-def _allowed(counts, rules, ratios, combinations, valences, most_valences):  # pragma: no cover - compiled
+def allowed(counts, rules, ratios, combinations, valences, most_valences):  # pragma: no cover - compiled
     """Whether a formula keeps the rules, which are described at `decompose`."""
     carbon = counts[0]
     doubled, total, largest, atoms = 2, 0, 0, 0
@@ -20,7 +20,7 @@ def _allowed(counts, rules, ratios, combinations, valences, most_valences):  # p
         total += count * most_valences[e]
         largest = max(largest, most_valences[e])
         atoms += count
-        if ratios[e, 1] and _free(e, counts) * ratios[e, 1] > ratios[e, 0] * carbon:
+        if ratios[e, 1] and free(e, counts) * ratios[e, 1] > ratios[e, 0] * carbon:
             return False
     if single * rules[1] < rules[0] * carbon or (rules[3] and single * rules[3] > rules[2] * carbon):
         return False
@@ -32,7 +32,7 @@ def _allowed(counts, rules, ratios, combinations, valences, most_valences):  # p
 
 
 @numba.njit(cache=True)
-def _free(e, counts):  # pragma: no cover - compiled
+def free(e, counts):  # pragma: no cover - compiled
     """Atoms of an element that count in its ratio to carbon: of oxygen, phosphates and sulphates bring their own."""
     return max(counts[e] - 3 * (counts[4] + counts[5]), 0) if e == 3 else counts[e]
 
@@ -75,7 +75,7 @@ def _solve(
         if remainder <= width:
             atoms = left // hydrogen
             counts[0], counts[1] = count, atoms
-            if least[1] <= atoms <= most[1] and _allowed(counts, rules, ratios, combinations, valences, most_valences):
+            if least[1] <= atoms <= most[1] and allowed(counts, rules, ratios, combinations, valences, most_valences):
                 for e in range(len(counts)):
                     found[number, e] = counts[e]
                 number += 1
@@ -88,7 +88,7 @@ def _solve(
 
 
 @numba.njit(cache=True)
-def _carbons(high, size, masses, order, ratios):  # pragma: no cover - compiled
+def carbons_wanted(high, size, masses, order, ratios):  # pragma: no cover - compiled
     """Carbon atoms that so many atoms of an element ask for, "e n"."""
     lightest = masses[1]
     for e in order:
@@ -125,7 +125,7 @@ def decompose(
     carbon, hydrogen, width = masses[0], masses[1], high - low
     by_valence = 1.0 / (carbon + 2 * hydrogen)
     by_ratio = rules[3] / (carbon * rules[3] + rules[2] * hydrogen) if rules[3] else 0.0
-    bound = _carbons(high, size, masses, order, ratios)
+    bound = carbons_wanted(high, size, masses, order, ratios)
     rest[0], needed[0], spare[0] = high, least[0], 2 - rules[4]
     level = 0
     if levels:
@@ -136,7 +136,7 @@ def decompose(
             counts[e] += 1
             left = rest[level] - counts[e] * masses[e]
             some = varied[level] + (e > 3 and counts[e] > 0)
-            carbons = max(needed[level], bound[e, min(_free(e, counts), bound.shape[1] - 1)])
+            carbons = max(needed[level], bound[e, min(free(e, counts), bound.shape[1] - 1)])
             if left < carbons * carbon or counts[e] > most[e] or some > kinds:
                 counts[e] = 0
                 level -= 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,10 +12,11 @@ from jaxtyping import Float, Int
 
 from molvis_core import ties
 from molvis_core.chemistry.adducts import likely_adducts, parse_adduct
+from molvis_core.chemistry.formula import parse_formula
 from molvis_core.errors import AdductError, ConfigError
 from molvis_core.records import PeakList
 from molvis_formula.decomposition import FormulaError, formulas_within, masses_of, neutral_window
-from molvis_formula.elements import DEFAULT, ELECTRON, UNIT, hill, parse_elements, units
+from molvis_formula.elements import DEFAULT, ELECTRON, MASSES, UNIT, counts_of, hill, parse_elements, units
 from molvis_formula.evidence import explain_peaks
 from molvis_formula.features import candidate_features, peak_features
 from molvis_formula.ions import IonAtoms, ion_atoms
@@ -71,6 +73,68 @@ class _Listed:
     explained: np.ndarray
     peaks: np.ndarray
     isotopes: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class FormulaList:
+    """All formulas that an ion of one adduct may have, as arrays: there may be thousands, few of which are asked for.
+
+    Attributes:
+        counts: atoms of each of `molvis_formula.elements.ELEMENTS`.
+        masses: in units, exactly.
+        logs: logarithms of their probabilities, which add up to 1.
+    """
+
+    counts: Int[np.ndarray, "n e"]
+    masses: Int[np.ndarray, " n"]
+    logs: Float[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        return len(self.logs)
+
+    def log_of(self, formula: str) -> float | None:
+        """Logarithm of the probability of a formula; None where it is not listed."""
+        wanted, mass = _parsed(formula)
+        near = np.flatnonzero(self.masses == mass)
+        found = near[(self.counts[near] == wanted).all(axis=1)]
+        return float(self.logs[found[0]]) if len(found) else None
+
+    def likely(self, least: float) -> dict[str, float]:
+        """Logarithms of the probabilities of the formulas whose own is so large at least, in the order of the list."""
+        places = np.flatnonzero(self.logs >= least)
+        return dict(zip(map(hill, self.counts[places].tolist()), self.logs[places].tolist(), strict=True))
+
+    @classmethod
+    def joined(cls, lists: Sequence[FormulaList], least: float) -> FormulaList:
+        """What several ions of one molecule say together.
+
+        They see the same fragments and errors in part: logarithms of n lists are added up and divided by the square
+        root of n.
+
+        Args:
+            lists: of the ions.
+            least: logarithm of the probability of a formula that a list lacks, and of any at least.
+        """
+        if len(lists) == 1:
+            return lists[0]
+        every = np.concatenate([one.counts for one in lists])
+        counts, where = np.unique(every, axis=0, return_inverse=True)
+        logs = np.zeros(len(counts))
+        for one, places in zip(lists, np.split(where, np.cumsum([len(one) for one in lists])[:-1]), strict=True):
+            own = np.full(len(counts), least)
+            own[places] = np.maximum(one.logs, least)
+            logs += own / np.sqrt(len(lists))
+        return cls(counts, masses_of(counts), logs - np.logaddexp.reduce(logs))
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(formula: str) -> tuple[Int[np.ndarray, " e"], int]:
+    """Atoms of a formula, and its mass in units; a mass that no formula has where it has other elements."""
+    try:
+        counts = counts_of(parse_formula(formula))
+    except (KeyError, ValueError):
+        return np.zeros(len(MASSES), dtype=np.int64), -1
+    return counts, int(masses_of(counts[None])[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +215,38 @@ def formulas(
     if refused and not listed and len(refused) == len(shares):
         raise refused[0]
     return _ranked(listed, settings)
+
+
+def formula_list(
+    spectrum: PeakList,
+    *,
+    adduct: str,
+    isotope_pattern: PeakList | None = None,
+    settings: FormulaSettings | None = None,
+    score: Score | None = None,
+) -> FormulaList:
+    """What `formulas` finds for one adduct, as arrays: a tenth of its time where there are thousands.
+
+    Args:
+        spectrum: fragments of the ion, with the m/z of the precursor.
+        adduct: of the ion.
+        isotope_pattern: peaks of an MS1 spectrum around the ion.
+        settings: tolerances, elements and rules; known formulas are not looked at.
+        score: learned weights; the shipped ones by default.
+
+    Raises:
+        AdductError: the adduct cannot be read.
+        ConfigError: there is no precursor, or elements cannot be read.
+        FormulaError: a tolerance or an m/z that cannot be, or more formulas than can be listed.
+    """
+    if spectrum.precursor_mz is None:
+        raise ConfigError("formulas are listed for the m/z of a precursor: the spectrum has none")
+    found = _listed(
+        parse_adduct(adduct).name, spectrum.precursor_mz, spectrum, isotope_pattern, settings or FormulaSettings(),
+        score or load_score(),
+    )  # fmt: skip
+    logs = found.logits - np.logaddexp.reduce(found.logits) if len(found.counts) else found.logits
+    return FormulaList(found.counts, masses_of(found.counts), logs)
 
 
 def deviations(

@@ -14,6 +14,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -21,6 +22,9 @@ from jaxtyping import Bool, Float
 from molvis_core.errors import MolvisError
 from molvis_core.records import PeakList
 from molvis_retrieval.unknowns import Unknown
+
+if TYPE_CHECKING:
+    from molvis_formula.ranking import FormulaList
 
 __all__ = ["Hypotheses", "kept", "marginals", "with_formula"]
 
@@ -54,11 +58,11 @@ class Hypotheses:
     """Which adducts and formulas an unknown may have, before any structure is looked at.
 
     Attributes:
-        logs: logarithm of the probability of each formula given the adduct, by adduct; empty where none was listed.
+        lists: formulas under each adduct, with their probabilities given it; empty where none was listed.
         priors: logarithm of how probable each adduct is, what was seen beside the ion counted in.
     """
 
-    logs: Mapping[str, Mapping[str, float]]
+    lists: Mapping[str, FormulaList | None]
     priors: Mapping[str, float]
 
     @classmethod
@@ -69,28 +73,48 @@ class Hypotheses:
             readings: the unknown, its ions taken for one adduct after the other.
             ppm: tolerance of the precursors' m/z.
         """
-        logs: dict[str, Mapping[str, float]] = {}
+        lists: dict[str, FormulaList | None] = {}
         priors: dict[str, float] = {}
         for one in readings:
             if one.problem or one.mass is None or one.adduct is None:
                 continue
             priors[one.adduct] = math.log(one.share) + one.support
-            logs[one.adduct] = _formulas_of(one, ppm) if one.mass <= _HEAVIEST else {}
-        return cls(logs, priors) if any(logs.values()) else None
+            lists[one.adduct] = _formulas_of(one, ppm) if one.mass <= _HEAVIEST else None
+        return cls(lists, priors) if any(lists.values()) else None
 
     def values(self, adduct: str | None, formulas: Sequence[str]) -> Float[np.ndarray, " m"]:
         """Logarithms of the probabilities of candidates' formulas given an adduct; 0 where none was listed for it."""
-        listed = self.logs.get(adduct or "", {})
+        listed = self.lists.get(adduct or "")
         if not listed:
-            return np.full(len(formulas), _UNLISTED if any(self.logs.values()) else 0.0)
-        return np.array([max(listed.get(neutral(f), _UNLISTED), _LEAST) for f in formulas])
+            return np.full(len(formulas), _UNLISTED if any(self.lists.values()) else 0.0)
+        found = {f: listed.log_of(neutral(f)) for f in dict.fromkeys(formulas)}
+        known = {f: _UNLISTED if log is None else max(log, _LEAST) for f, log in found.items()}
+        return np.array([known[f] for f in formulas])
 
-    def without_structure(self) -> dict[tuple[str, str], float]:
-        """Probability of each adduct with each formula, where the structure is none of the library's."""
-        found = {(a, f): self.priors[a] + x for a, listed in self.logs.items() for f, x in listed.items()}
-        top = max(found.values())
-        total = math.fsum(math.exp(x - top) for x in found.values())
-        return {key: math.exp(x - top) / total for key, x in found.items()}
+    def adducts_without_structure(self) -> dict[str, float]:
+        """Probability of each adduct, where the structure is none of the library's."""
+        named = {a: self.priors[a] for a, listed in self.lists.items() if listed}
+        total = float(np.logaddexp.reduce([*named.values()]))
+        return {a: math.exp(x - total) for a, x in named.items()}
+
+    def share(self, adduct: str, formula: str) -> float:
+        """Probability of an adduct with a formula, where the structure is none of the library's."""
+        listed = self.lists.get(adduct)
+        log = listed.log_of(neutral(formula)) if listed else None
+        return 0.0 if log is None else math.exp(log) * self.adducts_without_structure()[adduct]
+
+    def without_structure(self, least: float = 0.0) -> dict[tuple[str, str], float]:
+        """Probability of each adduct with each formula, where the structure is none of the library's.
+
+        Args:
+            least: probability of those that are told of.
+        """
+        found: dict[tuple[str, str], float] = {}
+        for adduct, share in self.adducts_without_structure().items():
+            listed, floor = self.lists[adduct], math.log(least / share) if least and share else -math.inf
+            if listed:
+                found |= {(adduct, f): share * math.exp(x) for f, x in listed.likely(floor).items()}
+        return found
 
 
 def neutral(formula: str) -> str:
@@ -98,30 +122,22 @@ def neutral(formula: str) -> str:
     return formula.rstrip("+-")
 
 
-def _formulas_of(one: Unknown, ppm: float) -> dict[str, float]:
-    """Logarithms of the probabilities of the formulas of an unknown, each of its ions asked for its own.
-
-    Ions of one molecule see the same fragments and errors in part: n of them count as the square root of n.
-    """
-    from molvis_formula.ranking import FormulaSettings, formulas
+def _formulas_of(one: Unknown, ppm: float) -> FormulaList | None:
+    """The formulas of an unknown with their probabilities, each of its ions asked for its own."""
+    from molvis_formula.ranking import FormulaList, FormulaSettings, formula_list
 
     settings = FormulaSettings(ppm=ppm)
-    found: list[dict[str, float]] = []
+    found: list[FormulaList] = []
     for spectrum in _ions(one):
         # What was seen around one ion says nothing of another.
         pattern = one.isotopes if not found else None
         try:
-            listed = formulas(spectrum, adduct=spectrum.adduct, isotope_pattern=pattern, settings=settings)
+            listed = formula_list(spectrum, adduct=str(spectrum.adduct), isotope_pattern=pattern, settings=settings)
         except MolvisError as error:
             log.info("%s as %s: no formulas: %s", one.name, spectrum.adduct, error)
             continue
-        found.append({c.formula: math.log(max(c.probability, 1e-300)) for c in listed})
-    if len(found) < 2:
-        return found[0] if found else {}
-    both = {f: sum(max(x.get(f, _LEAST), _LEAST) for x in found) / math.sqrt(len(found)) for x in found for f in x}
-    top = max(both.values())
-    total = top + math.log(math.fsum(math.exp(v - top) for v in both.values()))
-    return {f: v - total for f, v in both.items()}
+        found.append(listed)
+    return FormulaList.joined(found, _LEAST) if found else None
 
 
 def _ions(one: Unknown) -> list[PeakList]:
@@ -151,7 +167,7 @@ def with_formula(among: float, hypotheses: Hypotheses, adduct: str | None, formu
         adduct: of the first candidate.
         formula: of the first candidate.
     """
-    share = hypotheses.without_structure().get((adduct or "", neutral(formula)), 0.0)
+    share = hypotheses.share(adduct or "", formula)
     logit = math.log(max(among, 1e-12) / max(1 - among, 1e-12))
     offset, own, formulas, adducts = _AMONG
     told = hypotheses.priors.get(adduct or "", 0.0) - float(np.logaddexp.reduce([*hypotheses.priors.values()]))
@@ -171,10 +187,18 @@ def marginals(
     """
     adducts: defaultdict[str, float] = defaultdict(float)
     formulas: defaultdict[str, float] = defaultdict(float)
-    for share, found in ((among, candidates), (1 - among, hypotheses.without_structure())):
-        for (adduct, formula), probability in found.items():
-            adducts[adduct] += share * probability
-            formulas[neutral(formula)] += share * probability
+    for (adduct, formula), probability in candidates.items():
+        adducts[adduct] += among * probability
+        formulas[neutral(formula)] += among * probability
+    for adduct, probability in hypotheses.adducts_without_structure().items():
+        adducts[adduct] += (1 - among) * probability
+    # All that could come to what is shown, if each adduct had as much.
+    alone = hypotheses.without_structure(_SHOWN / (len(adducts) + 1))
+    named = dict.fromkeys([*formulas, *(formula for _, formula in alone)])
+    tried = [(adduct, formula) for adduct in hypotheses.lists for formula in named]
+    for adduct, formula in tried:
+        known = alone.get((adduct, formula))
+        formulas[formula] += (1 - among) * (hypotheses.share(adduct, formula) if known is None else known)
     return _sorted(adducts), _sorted(formulas)
 
 
