@@ -342,12 +342,10 @@ class Learns(Protocol):
 
         Args:
             examples: queries of the training fold. Those of one compound follow each other.
-            validation: queries of other compounds, to decide when to stop. Parameters may be fitted to them where the
-                scorer is a `LeavesOut`, whose `without` forgets what was fitted to a compound.
+            validation: queries of other compounds, to decide when to stop; only a `LeavesOut` is fitted to them.
             seed: of everything drawn. The same examples and seed give the same parameters on one machine.
             progress: called with what is done, what there is in all, and what is being done: one text for each phase.
-            checkpoint: a folder of this call alone, to keep what it needs to go on. The same call with the same folder
-                after an interruption goes on, and ends as an undisturbed one would have ended.
+            checkpoint: a folder of this call alone. The same call after an interruption goes on, to the same end.
 
         Returns:
             Figures of how well it ranks, by name.
@@ -372,11 +370,9 @@ class Learns(Protocol):
 
 @runtime_checkable
 class LeavesOut(Protocol):
-    """A scorer that can forget compounds: weights are fitted to each without what the scorer has learned of it."""
+    """A scorer that can forget compounds, by first blocks of InChIKeys: weights are fitted to each without it."""
 
-    def without(self, compounds: Collection[str]) -> Self:
-        """The same scorer without what it knows of some compounds, named by the first blocks of their InChIKeys."""
-        ...
+    def without(self, compounds: Collection[str]) -> Self: ...  # noqa: D102
 
 
 @runtime_checkable

@@ -65,9 +65,7 @@ def path_bits(orders, atoms, longest, bits):  # pragma: no cover - compiled
                 for atom in (first[bond], second[bond]):
                     degree[atom] -= 1
                     size -= degree[atom] == 0
-                    if level + 1 < longest:
-                        for other in at[start[atom] : start[atom + 1]]:
-                            touched[other] -= 1
+                    touched[at[start[atom] : start[atom + 1]]] -= level + 1 < longest
                 level -= 1
             if level < 0:
                 break
