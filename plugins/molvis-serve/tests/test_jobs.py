@@ -61,9 +61,8 @@ def test_a_job_whose_worker_is_killed_is_begun_again(client: Any) -> None:
     job = client.post("/api/v1/jobs", json={"operation": "toy-count", "options": {"n": 40, "pause": 0.02}}).json()
     while not client.get(f"/api/v1/jobs/{job['id']}").json()["progress"]["done"]:
         time.sleep(0.02)
-    for child in psutil.Process().children(recursive=True):
-        if "spawn_main" in " ".join(child.cmdline()):
-            child.kill()
+    for identifier in client.app.service.pool.processes:
+        psutil.Process(identifier).kill()
     now = ended(client, job)
     assert (now["state"], now["attempts"]) == ("done", 2)
     # It goes on in the folder where it was.

@@ -103,6 +103,12 @@ def _commands() -> list[Component]:
             target="molvis_flux.commands.estimate:estimate",
             summary="Fluxes of a sample by a trained estimator.",
         ),
+        Component(
+            kind="route",
+            name="flux-fit",
+            target="molvis_flux.routes:FIT",
+            summary="Fluxes of a network from its labelling data, with intervals.",
+        ),
     ]
 
 

@@ -201,6 +201,12 @@ def _commands() -> list[Component]:
             summary="Train a translation on spectra of known compounds.",
         ),
         Component(
+            kind="route",
+            name="explain",
+            target="molvis_msms.routes:EXPLAIN",
+            summary="Say of each peak which substructures of a molecule it can be.",
+        ),
+        Component(
             kind="command-group",
             name="translation",
             target="molvis_msms.commands.translation:__doc__",

@@ -24,6 +24,10 @@ def molvis_components() -> list[Component]:
             Component("command", f"nmr-{name}", f"molvis_nmr.commands.{name}:{name}", summary=summary)
             for name, summary in _COMMANDS.items()
         ),
+        Component("route", "nmr-fit", "molvis_nmr.routes:FIT", summary="Fit a spin system to spectra."),
+        Component(
+            "route", "nmr-mixture", "molvis_nmr.routes:MIXTURE", summary="Say what is in a mixture, and how much."
+        ),
     ]
 
 

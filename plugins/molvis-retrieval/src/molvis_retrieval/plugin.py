@@ -27,7 +27,11 @@ _COMMANDS = (
     ("config-presets", "config:presets", "List the presets, or print one."),
     ("demo", "demo:demo", "Identify a few real spectra with the shipped bundle."),
 )
-_ROUTES = (("identify", "identification:ROUTE", "Rank candidate structures for unknown spectra."),)
+_ROUTES = (
+    ("annotate", "annotation:ROUTE", "Annotate the features of LC-MS/MS runs."),
+    ("identify", "identification:ROUTE", "Rank candidate structures for unknown spectra."),
+    ("predict", "prediction:ROUTE", "Predict what would be measured of structures."),
+)
 _GROUPS = (
     ("data", "Measurements: import files, describe, split."),
     ("library", "Libraries of candidate structures, embedded for search."),

@@ -49,7 +49,7 @@ class Prediction:
 
 def predict_structures(
     name: str,
-    structures: Sequence[str],
+    structures: Sequence[str | Structure],
     settings: Sequence[str] = (),
     *,
     columns: Sequence[str] = (),
@@ -59,7 +59,7 @@ def predict_structures(
 
     Args:
         name: of the predictor, which gives numbers.
-        structures: files, or SMILES.
+        structures: files, or SMILES; or structures.
         settings: arguments of the predictor, as `molvis_files.measurements.parse_settings` reads them.
         columns: only these of the predictor's values.
         progress: called with the number of structures that are done and the number in all.
@@ -106,13 +106,13 @@ def build_predictor(name: str, settings: Sequence[str] = ()) -> Any:
 
 
 def predict_records(
-    predictor: PredictsRecords, structures: Sequence[str], *, progress: Progress | None = None
+    predictor: PredictsRecords, structures: Sequence[str | Structure], *, progress: Progress | None = None
 ) -> tuple[Measurement, ...]:
     """Predicted records of every structure under every setting, as measurements with their structures.
 
     Args:
         predictor: that `build_predictor` made, and that gives records.
-        structures: files, or SMILES.
+        structures: files, or SMILES; or structures.
         progress: called with the number of structures that are done and the number in all.
 
     Raises:
@@ -163,7 +163,10 @@ def write_records(path: Path, found: Sequence[Measurement]) -> None:
     registry.load("writer", registry.for_suffix("writer", path, modality=modality).name)(path, found)
 
 
-def _records(text: str, accepts: type[Any]) -> Iterator[tuple[str, Any]]:
+def _records(text: str | Structure, accepts: type[Any]) -> Iterator[tuple[str, Any]]:
+    if isinstance(text, Structure):
+        yield text.name or text.smiles, text
+        return
     if Path(text).is_file():
         reader = registry.for_suffix("reader", text, remedy="Convert it to a format that one of them alone reads.")
         for found in read_measurements(text, reader=reader.name):

@@ -17,12 +17,12 @@ from starlette.requests import Request
 
 from molvis_files.routes import json_schema
 from molvis_serve import __version__
-from molvis_serve.calls import answer, called, options_of, require_ready
+from molvis_serve.calls import answer, called, fields_of, options_of, require_ready
 from molvis_serve.jobs import FILES, INPUTS
 from molvis_serve.operations import Operation, routes
 from molvis_serve.schemas import FileInfo, Info, JobInfo, JobList, Problem, Progress
 from molvis_serve.store import ENDED, Job
-from molvis_serve.uploads import Refused, put_files, read_body
+from molvis_serve.uploads import Body, Refused, put_files, read_body
 from molvis_serve.worker import Task
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def router(service: Service) -> APIRouter:
     _add_results(api, service)
     _add_depict(api, service)
     for operation in routes().values():
-        if operation.route.quick:
-            _add_call(api, service, operation)
+        _add_call(api, service, operation)
     return api
 
 
@@ -147,7 +146,8 @@ async def _events(service: Service, identifier: str) -> AsyncIterator[str]:
         yield f"event: job\ndata: {_job_info(service, job).model_dump_json()}\n\n" if job else ": waiting\n\n"
 
 
-async def _submitted(service: Service, request: Request) -> Job:
+async def _submitted(service: Service, request: Request, wanted: Operation | None = None) -> Job:
+    """A new job: of the operation that is wanted, whose form is that of a call, or of the one that the form names."""
     store, settings = service.jobs.store, service.settings
     if store.count("queued") >= settings.max_queued:
         raise Refused(503, f"{settings.max_queued} jobs are waiting, which is the limit; try again later", _FULL)
@@ -156,16 +156,7 @@ async def _submitted(service: Service, request: Request) -> Job:
         raise Refused(429, f"{settings.max_queued_each} jobs of yours are waiting, which is the limit", _FULL)
     body = await read_body(request, settings.max_upload, settings.max_files)
     try:
-        if others := sorted(set(body.fields) - {"operation", "options", "title"}):
-            raise Refused(422, f"no field {others[0][:80]!r}; a job has operation, options, title, and files")
-        name = body.fields.get("operation")
-        operation = routes().get(name) if isinstance(name, str) else None
-        if operation is None:
-            raise Refused(422, f"no operation {str(name)[:80]!r}; there are: {', '.join(routes())}")
-        options = options_of(operation, body.fields.get("options", {}))
-        title = body.fields.get("title", "")
-        if not isinstance(title, str) or len(title) > 200:
-            raise Refused(422, "title must be a text of at most 200 characters")
+        operation, options, title = _asked(body) if wanted is None else (wanted, fields_of(body, wanted, request), "")
         identifier, folder = service.jobs.place()
         try:
             names = await put_files(body, operation.route, folder / INPUTS)
@@ -175,6 +166,20 @@ async def _submitted(service: Service, request: Request) -> Job:
             raise
     finally:
         await body.close()
+
+
+def _asked(body: Body) -> tuple[Operation, dict[str, Any], str]:
+    """Operation, options and title of a job."""
+    if others := sorted(set(body.fields) - {"operation", "options", "title"}):
+        raise Refused(422, f"no field {others[0][:80]!r}; a job has operation, options, title, and files")
+    name = body.fields.get("operation")
+    operation = routes().get(name) if isinstance(name, str) else None
+    if operation is None:
+        raise Refused(422, f"no operation {str(name)[:80]!r}; there are: {', '.join(routes())}")
+    title = body.fields.get("title", "")
+    if not isinstance(title, str) or len(title) > 200:
+        raise Refused(422, "title must be a text of at most 200 characters")
+    return operation, options_of(operation, body.fields.get("options", {})), title
 
 
 def _add_results(api: APIRouter, service: Service) -> None:
@@ -212,12 +217,20 @@ def _add_results(api: APIRouter, service: Service) -> None:
 
 def _add_call(api: APIRouter, service: Service, operation: Operation) -> None:
     async def call(request: Request) -> Response:
-        return Response(await called(service, operation, request), media_type="application/json")
+        if operation.route.quick and "respond-async" not in request.headers.get("prefer", ""):
+            return Response(await called(service, operation, request), media_type="application/json")
+        job = _job_info(service, await _submitted(service, request, operation))
+        headers = {"location": f"{PREFIX}/jobs/{job.id}"}
+        return Response(job.model_dump_json(), 202, headers, "application/json")
+
+    answers: dict[int | str, dict[str, Any]] = {202: {"model": JobInfo, "description": "a job, which it became"}}
+    if operation.route.quick:
+        answers[200] = {"description": "the answer", "content": {"application/json": {}}}
 
     api.add_api_route(
         f"/{operation.path}", call, methods=["POST"], name=operation.name, summary=operation.summary,
         tags=["operations"], openapi_extra=_call_form(operation),
-        responses={200: {"description": "the answer", "content": {"application/json": {}}}},
+        responses=answers, status_code=200 if operation.route.quick else 202,
     )  # fmt: skip
 
 

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import AsyncGenerator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -25,14 +24,13 @@ from molvis_serve.uploads import Refused
 __all__ = ["create_app"]
 
 
-def create_app(settings: Settings) -> Any:
+def create_app(settings: Settings) -> Guard:
     """The application. Its lifespan starts and stops workers and jobs."""
     service = Service(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         await service.start()
-        guard.metrics = service.metrics
         try:
             yield
         finally:
@@ -43,7 +41,6 @@ def create_app(settings: Settings) -> Any:
         openapi_url="/openapi.json" if settings.docs else None,
         summary="Names unknown molecules from what instruments measure.",
     )  # fmt: skip
-    app.state.service = service
     app.include_router(router(service))
     _add_health(app, service)
     _add_errors(app)
@@ -54,8 +51,7 @@ def create_app(settings: Settings) -> Any:
     if settings.page:
         home = Path(str(files("molvis_serve") / "page"))
         app.mount("/", StaticFiles(directory=home, html=True), name="page")
-    guard = Guard(app, settings)
-    return guard
+    return Guard(app, service)
 
 
 def _add_health(app: FastAPI, service: Service) -> None:

@@ -22,7 +22,7 @@ from molvis_serve.worker import Task
 if TYPE_CHECKING:
     from molvis_serve.service import Service
 
-__all__ = ["answer", "called", "options_of"]
+__all__ = ["answer", "called", "fields_of", "options_of", "require_ready"]
 
 _BUSY = 2
 _NOT_READY = 5
@@ -42,6 +42,19 @@ def options_of(operation: Operation, given: Any) -> dict[str, Any]:
         return checked_options(operation.route, given)
     except ConfigError as error:
         raise Refused(422, f"{operation.name}: {error}") from error
+
+
+def fields_of(body: Body, operation: Operation, request: Request) -> dict[str, Any]:
+    """The options of a call: all of a JSON object, or the field `options` of a form.
+
+    Raises:
+        Refused: see `options_of`.
+    """
+    if not request.headers.get("content-type", "").startswith("multipart/"):
+        return options_of(operation, body.fields)
+    if others := sorted(set(body.fields) - {"options"}):
+        raise Refused(422, f"no field {others[0][:80]!r}; send options as one field, JSON, and files by their field")
+    return options_of(operation, body.fields.get("options", {}))
 
 
 def require_ready(service: Service) -> None:
@@ -70,10 +83,7 @@ async def called(service: Service, operation: Operation, request: Request) -> by
 
 
 async def _worked_out(service: Service, operation: Operation, request: Request, body: Body, folder: Path) -> bytes:
-    is_form = request.headers.get("content-type", "").startswith("multipart/")
-    if is_form and (others := sorted(set(body.fields) - {"options"})):
-        raise Refused(422, f"no field {others[0][:80]!r}; send options as one field, JSON, and files by their field")
-    options = options_of(operation, body.fields.get("options", {}) if is_form else body.fields)
+    options = fields_of(body, operation, request)
     names = await put_files(body, operation.route, folder / "inputs")
     (folder / "work").mkdir(parents=True, exist_ok=True)
     files = {

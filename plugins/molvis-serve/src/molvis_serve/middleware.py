@@ -17,7 +17,7 @@ from starlette.datastructures import MutableHeaders
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from molvis_serve.settings import Settings
+    from molvis_serve.service import Service
 
 __all__ = ["POLICY", "Guard"]
 
@@ -45,11 +45,11 @@ _KNOWN = 10_000
 class Guard:
     """ASGI middleware around the whole service."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app, self.settings = app, settings
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self.app, self.service, self.settings = app, service, service.settings
+        settings = service.settings
         self.keys = [hashlib.sha256(key.encode()).digest() for key in settings.api_keys]
         self.tokens: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self.metrics: Any = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -126,8 +126,7 @@ class Guard:
     def _count(self, scope: Scope, status: int, seconds: float, identifier: str) -> None:
         route = scope.get("route")
         path = getattr(route, "path", "") or "other"
-        if self.metrics is not None:
-            self.metrics.seen(scope["method"], path, status, seconds)
+        self.service.metrics.seen(scope["method"], path, status, seconds)
         log.info(
             "request",
             extra={

@@ -279,6 +279,7 @@ class Pool:
         del self._workers[worker.number]
         pending, worker.current = worker.current, None
         worker.connection.close()
+        self._loop.run_in_executor(None, worker.process.join, 5)  # leaves no entry in the table of processes
         if pending is not None and not pending.answer.done():
             reason = pending.ended_for or Lost("the process that worked on it died")
             pending.answer.set_exception(reason)

@@ -40,10 +40,9 @@ def route_answers(route: Any, request: Any) -> None:
     before = [path.read_bytes() for path in sent]
     found = route.run(request, lambda done, total, what="", /: told.append((done, total, what)))
     try:
-        text = json.dumps(dict(found), allow_nan=False)
+        json.dumps(dict(found), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ContractError(f"its answer is no JSON: {error}") from error
-    require(json.loads(text) == found, "its answer is changed by JSON: keys that are no texts, or tuples")
     sane = all(isinstance(d, int) and isinstance(t, int) and d >= 0 and (d <= t or t == 0) for d, t, _ in told)
     require(sane, f"it told progress that makes no sense: {told[:5]}")
     require([path.read_bytes() for path in sent] == before, "it changed files that were sent")

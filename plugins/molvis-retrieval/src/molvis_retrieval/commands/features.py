@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +11,6 @@ from molvis_core import output
 from molvis_files.arguments import existing
 
 if TYPE_CHECKING:
-    from molvis_core.progress import StageProgress
     from molvis_lcms.records import FeatureTable
 
 Blanks = Annotated[
@@ -57,6 +55,7 @@ def features(
     from molvis_lcms.formats.documents import to_json
     from molvis_lcms.formats.targets import read_targets
     from molvis_lcms.usi import check_dataset, with_usis
+    from molvis_retrieval.annotating import find, write_lists
 
     if dataset:
         check_dataset(dataset)
@@ -70,40 +69,6 @@ def features(
         output.note(line)
     if not output.as_json(to_json(table)):
         _show(out, table)
-
-
-def find(
-    runs: Sequence[Path],
-    blanks: Sequence[Path],
-    targets: Sequence[Any],
-    ppm: float,
-    seconds: float,
-    blank_ratio: float,
-    progress: StageProgress,
-) -> FeatureTable:
-    """Features of runs with the tolerances of the command line."""
-    from molvis_lcms.finding import Settings
-    from molvis_lcms.workflow import Comparison, features_of_runs
-
-    return features_of_runs(
-        runs,
-        blanks=blanks,
-        targets=targets,
-        settings=Settings(ppm=ppm),
-        comparison=Comparison(seconds=seconds, blank_ratio=blank_ratio),
-        progress=progress,
-    )
-
-
-def write_lists(folder: Path, table: FeatureTable) -> None:
-    """The list as MGF, table of areas, and JSON."""
-    from molvis_lcms.formats.documents import write_json_features
-    from molvis_lcms.formats.fbmn import write_mgf_features, write_quantities
-
-    folder.mkdir(parents=True, exist_ok=True)
-    write_mgf_features(folder / "features.mgf", table)
-    write_quantities(folder / "features_quant.csv", table)
-    write_json_features(folder / "features.json", table)
 
 
 def _show(folder: Path, table: FeatureTable) -> None:

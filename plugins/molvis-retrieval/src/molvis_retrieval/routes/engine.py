@@ -32,6 +32,11 @@ class Engine:
     libraries: Mapping[str, int]
     device: str | None
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """What results follow from beside the bundle: the libraries, as far as their size and vectors tell them."""
+        return {name: f"{count} structures, {self.index.bundle_digest[:12]}" for name, count in self.libraries.items()}
+
     def describe(self) -> dict[str, Any]:
         """Bundle and libraries with their sizes."""
         modalities = list(self.bundle.modalities)

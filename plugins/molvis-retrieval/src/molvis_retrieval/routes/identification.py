@@ -99,7 +99,10 @@ ROUTE = Route(
     run=identify,
     files=(
         Upload(
-            "spectra", "Spectra of unknowns, in any format that an installed reader takes.", least=0, most=50,
+            "spectra",
+            "Spectra of unknowns, in any format that an installed reader takes.",
+            least=0,
+            most=50,
         ),
     ),
     options=(
@@ -114,7 +117,10 @@ ROUTE = Route(
         Option("together", "All that is sent was measured of one unknown.", "flag", default=False),
         Option("modality", "Modality of the files, where readers of several claim their ending.", most=50),
         Option(
-            "candidates", "Which structures are ranked.", default="auto", choices=("auto", "mass", "formula", "all"),
+            "candidates",
+            "Which structures are ranked.",
+            default="auto",
+            choices=("auto", "mass", "formula", "all"),
         ),
         Option("ppm", "Half width of the mass window in ppm.", "number", default=10.0, least=0.01, most=1000),
         Option("mass", "Neutral mass in Da, where it follows from no ion.", "number", least=1, most=100_000),
@@ -125,4 +131,4 @@ ROUTE = Route(
     ),
     opens=open_engine,
     quick=True,
-)  # fmt: skip
+)
