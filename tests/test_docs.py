@@ -117,3 +117,11 @@ def test_the_page_on_identification_explains_every_column_of_the_table() -> None
     page = (ROOT / "docs/identify.md").read_text(encoding="utf-8")
     heads = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
     assert set(COLUMNS) <= {name.strip(" `") for head in heads for name in head.split(",")}
+
+
+def test_the_card_of_explained_peaks_has_the_figures_of_the_page() -> None:
+    from molvis_msms.explanation.collection import MEASURED
+
+    page = " ".join((ROOT / "docs" / "explain.md").read_text(encoding="utf-8").split())
+    figures = [one for cell in MEASURED.values() for one in cell.split("; ")]
+    assert [one for one in figures if one not in page] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,6 +174,19 @@ def test_a_library_without_folds_is_split_and_searched_among_its_own_structures(
     assert figures["library"] == len(SMILES)
     assert figures["compounds"] == 3
     assert (tmp_path / "out" / "run" / "bundle" / "bundle.toml").exists()
+
+
+def test_distances_that_cannot_be_measured_are_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = massspecgym(tmp_path)
+    (tmp_path / "candidates.json").write_text("{}")
+    with pytest.raises(ConfigError, match="give --candidate-lists"):
+        benchmark([path], tmp_path / "out", mces=True)
+    monkeypatch.setitem(sys.modules, "myopic_mces.myopic_mces", None)
+    with pytest.raises(ConfigError, match=r"molvis-retrieval\[mces\]"):
+        benchmark([path], tmp_path / "out", candidate_lists=tmp_path / "candidates.json", mces=True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_kinds_of_candidates_are_refused(tmp_path: Path) -> None:

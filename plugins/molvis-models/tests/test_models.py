@@ -176,7 +176,7 @@ def test_the_bundle_is_calibrated_and_says_on_what(bundle: Bundle) -> None:
     assert weights["msms.alone"] > 0
     assert weights["msms"] == 0
     counted = {k for k, v in weights.items() if v > 0}
-    assert {"fragments.logit", "predicted.likelihood-by-peaks", "references.nearest-capped"} <= counted
+    assert {"fragments.logit", "predicted.matched", "references.nearest-capped"} <= counted
     assert bundle.calibration.fitted_on
 
 

@@ -276,6 +276,7 @@ def test_a_collection_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pyte
     assert [p.name for p in tmp_path.iterdir() if "pieces" in p.name] == []
     card = target.with_suffix(".md").read_text(encoding="utf-8")
     assert "| CC BY | 3 |" in card
+    assert all(f"| {what} | {figure} |" in card for what, figure in collection.MEASURED.items())
     with pytest.raises(ReadError, match="names its structure"):
         explain_collection(source, tmp_path / "b.parquet", Choice(fold="test"))
 

@@ -204,3 +204,8 @@ def test_options_that_lists_do_not_go_with_are_refused(bundle: Bundle, data: Dat
         evaluate([str(bundle.path)], data=data.path, candidate_lists=path, library=[path], controls=True)
     with pytest.raises(ConfigError, match="no candidates"):
         evaluate([str(bundle.path)], data=data.path)
+
+
+def test_what_is_measured_among_lists_alone_is_refused_elsewhere(bundle: Bundle, data: Dataset) -> None:
+    with pytest.raises(ConfigError, match="--mces is for lists of candidates"):
+        evaluate([str(bundle.path)], data=data.path, mces=True)

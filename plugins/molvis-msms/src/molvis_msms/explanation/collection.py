@@ -283,10 +283,10 @@ def card(found: Summary, source: Path, choice: Choice) -> str:
     )
     quality = (
         "Substructures, paths and probabilities are inferred, not observed: a formula is far surer than which atoms "
-        "of the molecule make it up. Coverage, agreement with annotated formulas and with curated ions, calibration "
-        "and controls with other compounds' peaks are measured by `benchmarks/explanation.py` and stand in the "
-        "documentation, on the page about explanations. The model of the probabilities learned from training "
-        "compounds of open MassBank: on these it is better than on new compounds."
+        "of the molecule make it up. The model of the probabilities learned from training compounds of open MassBank: "
+        "on these it is better than on new compounds. On those, one spectrum of each of 323 of its test fold, it was "
+        "measured as below; `benchmarks/explanation.py` measures it, and the documentation has more, on the page about "
+        "explanations."
     )
     rows = [
         "# Explained peaks", "", about, "", "| | |", "| --- | --- |",
@@ -301,6 +301,18 @@ def card(found: Summary, source: Path, choice: Choice) -> str:
         "| contributor | spectra |", "| --- | --- |",
         *(f"| {name} | {count:,} |" for name, count in found.contributors.items()), "",
         "## Left out", "", *([f"- {why}: {count:,}" for why, count in found.left_out.items()] or ["nothing"]), "",
-        "## How good it is", "", quality, "",
+        "## How good it is", "", quality, "", "| on new compounds | |", "| --- | --- |",
+        *(f"| {what} | {figure} |" for what, figure in MEASURED.items()), "",
     ]  # fmt: skip
     return "\n".join(rows)
+
+
+MEASURED = {
+    "annotated peaks below the precursor that have a substructure": "76.5% (73.0 to 80.3)",
+    "formula as annotated, of the peaks that have one": "96.2% (93.8 to 97.8)",
+    "right structure above a wrong one of equal mass, by evidence (area under the curve)": ".901 (.863 to .934)",
+    "calibration error of the most probable formula; of *unexplained*": "3.9% (2.6 to 5.3); 3.0% (2.1 to 4.0)",
+    "own peaks explained: of the spectrum; of another compound's near in mass": "73.3%; 14.0% (9.3 to 19.1)",
+    "ions that a curator drew: skeleton right, first; among three; by chance": "75.8%; 83.3%; 69.2%",
+}
+"""Of the model that ships, with 95% intervals over compounds."""

@@ -57,9 +57,14 @@ def benchmark(
     existing(candidate_lists, what="a file of candidate lists")
     from molvis_core.errors import ConfigError
     from molvis_retrieval.config import config_path, find_config, read_config
+    from molvis_retrieval.evaluation.mces import require_mces
 
     if library is not None and candidate_lists is not None:
         raise ConfigError("--library and --candidate-lists: give one of them; both say what the candidates are")
+    if mces and candidate_lists is None:
+        raise ConfigError("--mces is measured among lists of candidates: give --candidate-lists FILE, or leave it out")
+    if mces:
+        require_mces()  # before hours of training
     read_config(config_path(config))  # before PyTorch is imported
     output.resumes()
     from molvis_retrieval import load_bundle

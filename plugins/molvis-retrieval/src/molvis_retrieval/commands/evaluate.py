@@ -87,19 +87,30 @@ def evaluate(
         "modality": modality, "device": device,
     }  # fmt: skip
     names = _named([*(bundles or []), *(bundle or [])], data)
-    if candidate_lists is not None:
+    if candidate_lists is None:
+        _refuse_without_lists({"--mces": mces, "--table": table})
+    else:
         given = {
             "--library": library, "--scope": scope, "--together": together, "--controls": controls,
             "--precursor-error": precursor_error, "--groups": groups,
         }  # fmt: skip
         evaluate_lists(names, data, candidate_lists, table, given, distances=mces, **common)
-    elif together:
+        return
+    if together:
         options = {"fold": fold, "ppm": ppm, "min_peaks": min_peaks, "records": records}
         _measure_together(_opened(names, library), data, together, options)
     else:
         scopes = tuple(scope or ("mass", "formula", "all"))
         more = {"ppm": ppm, "scopes": scopes, "precursor_error": precursor_error, "controls": controls}
         _measure(_opened(names, library), data, {**common, **more}, groups=groups)
+
+
+def _refuse_without_lists(given: dict[str, object]) -> None:
+    """Options that are measured among lists of candidates alone."""
+    from molvis_core.errors import ConfigError
+
+    if wrong := next((name for name, value in given.items() if value), None):
+        raise ConfigError(f"{wrong} is for lists of candidates: give --candidate-lists FILE, or leave it out")
 
 
 def _named(names: list[str], data: Path) -> list[str]:
