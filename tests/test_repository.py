@@ -36,7 +36,7 @@ def test_a_package_has_what_every_package_has(package: Path) -> None:
     assert not [name for name in changes if not changelog.FRAGMENT.fullmatch(name)]
 
 
-CODE = (".css", ".js", ".py", ".md", ".toml", ".html", ".typed")
+CODE = (".css", ".js", ".py", ".md", ".toml", ".html", ".svg", ".typed")
 SPDX = {"BSD-3-Clause", "CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "DL-DE-BY-2.0"}
 URLS = {
     "creativecommons.org/publicdomain/zero/1.0/": "CC0-1.0",

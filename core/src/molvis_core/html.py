@@ -32,10 +32,11 @@ def render_page(
 
     import molvis_core
 
-    shell = resources.files("molvis_core").joinpath("templates", "page.html").read_text(encoding="utf-8")
+    folder = resources.files("molvis_core").joinpath("templates")
+    parts = {name: folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "colours.css")}
     environment = Environment(
         autoescape=True, finalize=in_page, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        loader=DictLoader({"page.html": shell}),
+        loader=DictLoader(parts),
     )  # fmt: skip
     environment.filters |= dict(filters or {})
     return environment.from_string(template).render(title=title, version=molvis_core.__version__, **values)

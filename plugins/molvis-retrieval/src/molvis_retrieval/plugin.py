@@ -31,6 +31,8 @@ _ROUTES = (
     ("annotate", "annotation:ROUTE", "Annotate the features of LC-MS/MS runs."),
     ("identify", "identification:ROUTE", "Rank candidate structures for unknown spectra."),
     ("predict", "prediction:ROUTE", "Predict what would be measured of structures."),
+    ("compare", "comparison:COMPARE", "Hold a structure against a spectrum: the peaks that it explains, and its own."),
+    ("sketch", "comparison:SKETCH", "Where atoms and bonds of structures are, for a page that draws them."),
 )
 _GROUPS = (
     ("data", "Measurements: import files, describe, split."),

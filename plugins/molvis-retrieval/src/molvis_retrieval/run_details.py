@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from molvis_retrieval.bundle import Bundle
 
-__all__ = ["DRAWN", "Detailed", "detailed", "isotopes", "work_out"]
+__all__ = ["DRAWN", "Detailed", "Knowing", "detailed", "isotopes", "work_out"]
 
 DRAWN = 5
 """Candidates of a feature that are drawn."""
@@ -47,7 +47,7 @@ Detailed = tuple[Feature, "dict[str, Any] | None", "dict[str, Any] | None"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Knowing:
+class Knowing:
     """Those who can tell something of a spectrum and a structure.
 
     Attributes:
@@ -57,6 +57,23 @@ class _Knowing:
 
     explainers: tuple[Any, ...]
     references: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Knowing:
+        """The scorers of a bundle that can."""
+        scorers = tuple(bundle.scorers.values())
+        return cls(
+            tuple(s for s in scorers if isinstance(s, Explains)),
+            tuple(s for s in scorers if isinstance(s, UsesReferences)),
+        )
+
+    def explained(self, spectrum: Any, structure: Structure) -> list[dict[str, Any]]:
+        """The peaks that a structure explains, by the first scorer that explains such spectra."""
+        return _explained(spectrum, structure, self.explainers)
+
+    def reference(self, spectrum: Any, structure: Structure, whose: str = "this structure") -> dict[str, Any] | None:
+        """A measured spectrum of a structure where one is known, else a predicted one; None where neither is."""
+        return _reference(spectrum, structure, self.references, whose)
 
     def __call__(self, chunk: Sequence[Found]) -> list[dict[str, Any]]:
         """What is worked out of some features, each with its name."""
@@ -82,13 +99,9 @@ def work_out(
         processes: how many work on chunks side by side; None for all processors.
         progress: called with the features done and in all.
     """
-    scorers = tuple(bundle.scorers.values())
-    knowing = _Knowing(
-        tuple(s for s in scorers if isinstance(s, Explains)), tuple(s for s in scorers if isinstance(s, UsesReferences))
-    )
     work_in_chunks(
-        knowing, found, count, folder / _DETAILS, size=_CHUNK, what="explained features", processes=processes,
-        few=_FEW, progress=progress,
+        Knowing.of(bundle), found, count, folder / _DETAILS, size=_CHUNK, what="explained features",
+        processes=processes, few=_FEW, progress=progress,
     )  # fmt: skip
 
 
@@ -107,7 +120,7 @@ def detailed(folder: Path, found: Iterable[Found]) -> Iterator[Detailed]:
         yield feature, one, kept
 
 
-def _details(feature: Feature, one: Mapping[str, Any] | None, knowing: _Knowing) -> dict[str, Any]:
+def _details(feature: Feature, one: Mapping[str, Any] | None, knowing: Knowing) -> dict[str, Any]:
     """What is worked out of a feature: keys that nothing is known for are left out."""
     candidates = one["candidates"] if one else []
     if not candidates:
@@ -120,14 +133,14 @@ def _details(feature: Feature, one: Mapping[str, Any] | None, knowing: _Knowing)
         out["isotopes"] = expected
     if feature.merged is not None and len(feature.merged):
         spectrum = replace(feature.merged, adduct=best["adduct"])
-        out["peaks"] = _explained(spectrum, structure, knowing.explainers)
-        below = _reference(spectrum, structure, knowing.references)
+        out["peaks"] = knowing.explained(spectrum, structure)
+        below = knowing.reference(spectrum, structure, "the first candidate")
         if below is not None:
             out["below"] = below
     return out
 
 
-def _explained(spectrum: PeakList, structure: Structure, explainers: Sequence[Any]) -> list[dict[str, Any]]:
+def _explained(spectrum: Any, structure: Structure, explainers: Sequence[Any]) -> list[dict[str, Any]]:
     """The peaks that the structure explains, by the first scorer that explains spectra."""
     for explainer in explainers:
         if isinstance(spectrum, explainer.accepts):
@@ -149,15 +162,14 @@ def _told(one: Any) -> dict[str, Any]:
     return told
 
 
-def _reference(spectrum: PeakList, structure: Structure, references: Sequence[Any]) -> dict[str, Any] | None:
-    """A measured spectrum of the structure where a scorer knows one, else a predicted one; None where neither is."""
+def _reference(spectrum: Any, structure: Structure, references: Sequence[Any], whose: str) -> dict[str, Any] | None:
     for scorer in references:
         if isinstance(spectrum, scorer.accepts):
             known = scorer.reference(structure, spectrum)
             if known is not None and len(known):
-                return _below("measured reference spectrum of the first candidate", known)
-    predicted = _predicted(spectrum, structure)
-    return _below("predicted for the first candidate", predicted) if predicted is not None else None
+                return _below(f"measured reference spectrum of {whose}", known)
+    predicted = _predicted(spectrum, structure) if isinstance(spectrum, PeakList) else None
+    return _below(f"predicted for {whose}", predicted) if predicted is not None else None
 
 
 def _predicted(spectrum: PeakList, structure: Structure) -> PeakList | None:

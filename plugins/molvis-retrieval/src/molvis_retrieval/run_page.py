@@ -21,6 +21,7 @@ import numpy as np
 from molvis_core.html import render_page
 from molvis_core.text import visible
 from molvis_files.identifiers import DATABASES, link_of
+from molvis_files.web import inlined
 from molvis_files.writing import write_text
 from molvis_lcms.records import Feature
 from molvis_retrieval.annotation_tables import rows_of
@@ -124,7 +125,7 @@ def _render(index: _Index, parts: Sequence[str], facts: RunFacts, beside: str) -
         notes=list(facts.notes),
         settings=[(name, str(value)) for name, value in facts.settings.items()],
         style=text("report.css"),
-        script=text("report.js"),
+        script=f'"use strict";\n{inlined("elements", "molecule", "shapes")}{text("report.js")}',
         head=_plain(head),
         rows=_packed(index.columns()),
         parts=list(parts),

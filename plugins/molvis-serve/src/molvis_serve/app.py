@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
-from importlib.resources import files
-from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from molvis_serve import __version__
 from molvis_serve.api import router
 from molvis_serve.middleware import Guard
+from molvis_serve.pages import add_page
 from molvis_serve.service import Service
 from molvis_serve.settings import Settings
 from molvis_serve.uploads import Refused
@@ -49,8 +47,7 @@ def create_app(settings: Settings) -> Guard:
 
         add_docs(app)
     if settings.page:
-        home = Path(str(files("molvis_serve") / "page"))
-        app.mount("/", StaticFiles(directory=home, html=True), name="page")
+        add_page(app)
     return Guard(app, service)
 
 

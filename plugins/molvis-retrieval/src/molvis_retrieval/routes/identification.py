@@ -23,6 +23,8 @@ def identify(request: Request, progress: StageProgress) -> Mapping[str, Any]:
         MolvisError: a file cannot be read, or an option makes no sense.
     """
     from molvis_retrieval.identification import identify as search
+    from molvis_retrieval.levels import MEANINGS, best_known, confidence_level
+    from molvis_retrieval.references import known_references
     from molvis_retrieval.results import to_json
 
     options, engine = request.options, request.opened
@@ -37,7 +39,11 @@ def identify(request: Request, progress: StageProgress) -> Mapping[str, Any]:
     )  # fmt: skip
     everything = [*found, *problems]
     out = to_json(everything)
+    reference = known_references(engine.bundle)
+    known = (reference,) if reference else ()
     for plain, one in zip(out, everything, strict=True):
+        level, why = confidence_level(one, best_known(one, known))
+        plain |= {"level": level, "level_meaning": MEANINGS[level], "level_evidence": why}
         plain["records"] = [_plain(record, name) for record, name in zip(one.records, one.modalities, strict=True)]
     return {"unknowns": out}
 

@@ -1,41 +1,15 @@
-"use strict";
+// After the modules `elements`, `molecule` and `shapes` of molvis_files.web.
 // The table holds ten thousand rows: those that are in sight are in the document, with a few above and below. What
 // others wrote goes into the page as text, never as markup.
 const HEAD = JSON.parse(document.getElementById("head").textContent);
 const $ = (id) => document.getElementById(id);
 const LEVELS = ["1", "2a", "2b", "3", "4", "5"];
 
-function h(tag, set, ...children) {
-  const one = document.createElement(tag);
-  for (const [key, value] of Object.entries(set || {})) {
-    if (key.startsWith("on")) one.addEventListener(key.slice(2), value);
-    else if (value !== null && value !== undefined && value !== false) one.setAttribute(key, value === true ? "" : value);
-  }
-  one.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== ""));
-  return one;
-}
-function s(tag, set, ...children) {
-  const one = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [key, value] of Object.entries(set || {})) if (value !== null && value !== undefined) one.setAttribute(key, value);
-  one.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined));
-  return one;
-}
-const percent = (p) => (p === null || p === undefined ? "" : p >= 0.995 ? ">99%" : p < 0.01 ? "<1%" : `${Math.round(100 * p)}%`);
-const signed = (x, digits) => (x > 0 ? "+" : "") + x.toFixed(digits);
-const short = (x) => (x >= 1e5 || x < 0.01 ? x.toExponential(2) : String(+x.toPrecision(4)));
-
 async function unpacked(text) {
   const bytes = Uint8Array.from(atob(text.trim()), (c) => c.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return JSON.parse(await new Response(stream).text());
 }
-
-function formula(text) {
-  return (text.match(/\d+|[+-]+|[^\d+-]+/g) || []).map((part) =>
-    /\d/.test(part) ? h("sub", {}, part) : /[+-]/.test(part) ? h("sup", {}, part) : part);
-}
-const tag = (level) => h("span", { class: `tag ${level < "2c" ? "sure" : level === "3" ? "some" : ""}` }, level);
-const bar = (p) => h("span", { class: "bar", "aria-hidden": "true" }, h("i", { style: `width:${Math.round(100 * (p || 0))}%` }));
 
 // ---- The table ------------------------------------------------------------------------------------------------------
 
@@ -380,91 +354,6 @@ function origin(one) {
 
 // ---- Pictures -------------------------------------------------------------------------------------------------------
 
-function molecule(d, smiles) {
-  const labels = d.t, margin = 16;
-  const place = (k) => [d.x[k], d.y[k]];
-  const width = Math.max(...d.x), deep = Math.max(...d.y);
-  const wide = 8.5 * Math.max(0, ...Object.values(labels).map((t) => t.replace(/[<^]/g, "").length - 1));
-  const side = margin + wide;
-  const halo = s("g", {});
-  const parts = [halo];
-  const toward = (a, b, by) => {
-    const [dx, dy] = [b[0] - a[0], b[1] - a[1]], size = Math.hypot(dx, dy) || 1;
-    return [a[0] + (dx / size) * by, a[1] + (dy / size) * by];
-  };
-  for (let n = 0; n < d.b.length; n += 3) {
-    const [i, j, kind] = d.b.slice(n, n + 3);
-    const from = place(i), to = place(j);
-    const a = labels[i] ? toward(from, to, 9) : from, b = labels[j] ? toward(to, from, 9) : to;
-    const size = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1;
-    const [ux, uy] = [(to[0] - from[0]) / size, (to[1] - from[1]) / size];
-    const line = (p, q) => parts.push(s("line", { x1: p[0].toFixed(1), y1: p[1].toFixed(1), x2: q[0].toFixed(1), y2: q[1].toFixed(1) }));
-    const moved = (p, by) => [p[0] - uy * by, p[1] + ux * by];
-    if (kind === 6) {
-      const [l, r] = [moved(b, 4), moved(b, -4)];
-      parts.push(s("path", { class: "wedge", d: `M${a} L${l} L${r} Z` }));
-    } else if (kind === 7) {
-      for (let step = 1; step <= 6; step++) {
-        const middle = [a[0] + ((b[0] - a[0]) * step) / 6, a[1] + ((b[1] - a[1]) * step) / 6];
-        line(moved(middle, 0.65 * step), moved(middle, -0.65 * step));
-      }
-    } else if (kind === 2) { line(moved(a, 2.6), moved(b, 2.6)); line(moved(a, -2.6), moved(b, -2.6)); } else {
-      line(a, b);
-      if (kind === 3) { line(moved(a, 5), moved(b, 5)); line(moved(a, -5), moved(b, -5)); }
-      if (kind === 4 || kind === 5) {
-        const by = kind === 5 ? 5.5 : -5.5;
-        line(moved(labels[i] ? a : toward(from, to, 4), by), moved(labels[j] ? b : toward(to, from, 4), by));
-      }
-    }
-  }
-  for (const [k, text] of Object.entries(labels)) parts.push(label(text, ...place(Number(k))));
-  const view = [-side, -margin, width + 2 * side, deep + 2 * margin];
-  const scale = Math.min(1, 250 / view[2], 190 / view[3]);
-  const svg = s("svg", { class: "mol", viewBox: view.join(" "), width: (view[2] * scale).toFixed(0), height: (view[3] * scale).toFixed(0), role: "img", "aria-label": smiles }, ...parts);
-  return { svg, halo: (atoms) => halo.replaceChildren(...halos(d, atoms)) };
-}
-function label(text, x, y) {
-  const ends = text[0] === "<";
-  const bare = ends ? text.slice(1) : text;
-  const element = (bare.replace(/^\^\d+/, "").match(ends ? /H\d*(?=[A-Z])([A-Z][a-z]?)/ : /[A-Z][a-z]?/) || [""]).slice(-1)[0];
-  const one = s("text", { class: element, x: x + (ends ? 4.8 : -4.8), y: y + 4.7, "text-anchor": ends ? "end" : "start" });
-  let before = 0;
-  for (const piece of bare.match(/\^\d*[+-]?|\d+|[^\d^]+/g) || []) {
-    const up = piece[0] === "^", down = /^\d/.test(piece), to = up ? -5 : down ? 3 : 0;
-    one.append(s("tspan", { dy: to - before, "font-size": up || down ? 9.5 : null }, (up ? piece.slice(1) : piece).replace("-", "−")));
-    before = to;
-  }
-  return one;
-}
-function halos(d, atoms) {
-  const inside = new Set(atoms), alone = new Set(atoms);
-  let path = "";
-  for (let n = 0; n < d.b.length; n += 3) {
-    const [i, j] = d.b.slice(n, n + 2);
-    if (!inside.has(i) || !inside.has(j)) continue;
-    alone.delete(i); alone.delete(j);
-    path += `M${d.x[i]} ${d.y[i]}L${d.x[j]} ${d.y[j]}`;
-  }
-  for (const k of alone) path += `M${d.x[k]} ${d.y[k]}h.01`;
-  return path ? [s("path", { class: "halo", d: path })] : [];
-}
-function atomsOf(bits) {  // a number in base sixteen, a bit for each atom
-  const found = [];
-  [...bits].reverse().forEach((digit, n) => {
-    const value = parseInt(digit, 16);
-    for (let b = 0; b < 4; b++) if (value & (1 << b)) found.push(4 * n + b);
-  });
-  return found;
-}
-
-function ticks(low, high, most) {
-  const raw = (high - low) / most, size = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 2.5, 5, 10].map((x) => x * size).find((x) => x >= raw);
-  const out = [];
-  for (let t = Math.ceil(low / step); t * step <= high; t++) out.push(+(t * step).toPrecision(10));
-  return out;
-}
-
 function spectra(one, k, drawing) {
   const explained = new Map((one.explained || []).map((e) => [e.n, e]));
   const said = h("p", { class: "said" });
@@ -558,33 +447,6 @@ function shapes(one, k) {
   if (one.trace) found.push(h("div", {}, h("h3", {}, "Chromatogram"), chromatogram(one.trace)));
   return h("section", {}, h("div", { class: "twin" }, ...found));
 }
-function isotopes(measured, expected, mz) {
-  const width = 300, base = 120, top = 16, left = 24, right = 24;
-  const wanted = (expected || []).map(([apart, share_]) => [mz + apart, share_]);
-  const tallest = Math.max(...measured.map((p) => p[1]), ...wanted.map((p) => p[1]));
-  const all = [...measured, ...wanted].map((p) => p[0]);
-  const low = Math.min(...all) - 0.4, high = Math.max(...all, low + 3) + 0.4;
-  const x = (m) => left + ((m - low) / (high - low)) * (width - left - right), y = (v) => base - (v / tallest) * (base - top);
-  // Both are held against the same peak, the monoisotopic one.
-  const own = measured.reduce((a, b) => (Math.abs(b[0] - mz) < Math.abs(a[0] - mz) ? b : a))[1] || 1;
-  const parts = measured.map((p) => s("rect", { class: "measured", x: x(p[0]) - 4, y: y(p[1]), width: 8, height: base - y(p[1]) }));
-  parts.push(...wanted.map((p) => s("rect", { class: "expected", x: x(p[0]) - 7, y: y(Math.min(p[1] * own, tallest)), width: 14, height: base - y(Math.min(p[1] * own, tallest)) })));
-  parts.push(s("line", { class: "axis", x1: 0, x2: width, y1: base, y2: base }));
-  parts.push(...measured.map((p) => s("text", { x: x(p[0]), y: base + 14, "text-anchor": "middle" }, p[0].toFixed(p[0] < 1000 ? 2 : 1))));
-  return s("svg", { class: "plot", viewBox: `0 0 ${width} 142`, role: "img", "aria-label": "isotope pattern" }, ...parts);
-}
-function chromatogram(trace) {
-  const width = 300, base = 120, top = 10;
-  const low = trace[0][0], high = trace[trace.length - 1][0];
-  const x = (t) => 6 + ((t - low) / (high - low || 1)) * (width - 12), y = (v) => base - v * (base - top);
-  const line = trace.map(([t, v]) => `${x(t).toFixed(1)},${y(v).toFixed(1)}`).join(" ");
-  const minutes = (t) => (t / 60).toFixed(2);
-  return s("svg", { class: "plot", viewBox: `0 0 ${width} 142`, role: "img", "aria-label": `chromatogram from ${minutes(low)} to ${minutes(high)} min` },
-    s("polygon", { class: "area", points: `${x(low)},${base} ${line} ${x(high)},${base}` }), s("line", { class: "axis", x1: 0, x2: width, y1: base, y2: base }),
-    ...ticks(low / 60, high / 60, 4).map((t) => s("text", { x: x(60 * t), y: base + 14, "text-anchor": "middle" }, String(t))),
-    s("text", { x: width - 2, y: base + 14, "text-anchor": "end" }, "min"));
-}
-
 // ---- The beginning --------------------------------------------------------------------------------------------------
 
 function choices() {

@@ -1,0 +1,22 @@
+// A result is read by another thread, so that the page stays quick: this one gets a row for each unknown, and one whole when
+// it is looked at.
+import { address, headers } from "../api.js";
+
+export function openResult(id, signal) {
+  const worker = new Worker(new URL("./reader.js", import.meta.url), { type: "module" });
+  signal.addEventListener("abort", () => worker.terminate(), { once: true });
+  const waiting = new Map();
+  let number = 0;
+  worker.onmessage = ({ data }) => {
+    const [done, failed] = waiting.get(data.number);
+    waiting.delete(data.number);
+    if (data.error) failed(new Error(data.error));
+    else done(data.answer);
+  };
+  worker.onerror = () => { for (const [, failed] of waiting.values()) failed(new Error("The result cannot be read.")); };
+  const ask = (what) => new Promise((done, failed) => {
+    waiting.set(++number, [done, failed]);
+    worker.postMessage({ number, ...what });
+  });
+  return ask({ open: address(`jobs/${id}/result`), headers: headers() }).then((rows) => ({ rows, get: (k) => ask({ get: k }) }));
+}
