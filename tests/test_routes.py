@@ -14,6 +14,7 @@ from molvis_core.errors import ConfigError, MolvisError, StructureError
 from molvis_core.testing import checks
 from molvis_files.routes import Request, Setup, checked_options
 from molvis_retrieval.routes.annotation import ROUTE as ANNOTATE
+from molvis_retrieval.routes.comparison import COMPARE, SKETCH
 from molvis_retrieval.routes.engine import Engine, open_engine
 from molvis_retrieval.routes.identification import ROUTE as IDENTIFY
 from molvis_retrieval.routes.prediction import ROUTE as PREDICT
@@ -76,3 +77,27 @@ def test_spectra_are_predicted_for_structures_and_for_no_files(tmp_path: Path) -
     with pytest.raises(MolvisError, match="no argument"):
         PREDICT.run(ask(PREDICT, {"structures": ["CCO"], "predictor": "ei-spectrum", "energy": "20"}), lambda *_: None)
     json.dumps(record)
+
+
+@pytest.mark.full
+def test_a_structure_is_held_against_a_spectrum(engine: Engine) -> None:
+    given = {"smiles": CAFFEINE, "peaks": [list(peak) for peak in PEAKS], "precursor_mz": 195.0877, "adduct": "[M+H]+"}
+    asked = ask(COMPARE, given | {"energy": 30}, engine)
+    answer = COMPARE.run(asked, lambda *_: None)
+    explained = {peak["n"]: peak for peak in answer["peaks"]}
+    assert explained[4]["formula"] == "C6H8N3O+"
+    atoms = len(answer["sketch"]["x"])
+    assert all(0 < int(peak["atoms"], 16) < 1 << atoms for peak in explained.values())
+    assert "of this structure" in answer["below"]["label"]
+    assert answer["isotopes"][0] == [0.0, 1.0]
+    checks.route_answers(COMPARE, asked)
+    with pytest.raises(ConfigError, match="send the peaks"):
+        COMPARE.run(ask(COMPARE, {"smiles": CAFFEINE}, engine), lambda *_: None)
+
+
+def test_structures_are_sketched_and_what_is_none_is_not() -> None:
+    asked = ask(SKETCH, {"structures": [CAFFEINE, "no structure"]})
+    answer = SKETCH.run(asked, lambda *_: None)["sketches"]
+    assert len(answer[CAFFEINE]["x"]) == 14
+    assert answer["no structure"] is None
+    checks.route_answers(SKETCH, asked)

@@ -3,15 +3,17 @@ import { h } from "../../shared/elements.js";
 import { molecule } from "../../shared/molecule.js";
 import { sketchOf } from "../state.js";
 
-export function drawing(smiles, { onDrawn, onAtom } = {}) {
+export function drawing(smiles, { onDrawn, onAtom, sketch } = {}) {
   const node = h("div", { class: "drawing" });
-  sketchOf(smiles).then((sketch) => {
-    if (!sketch) return node.replaceChildren(h("span", { class: "none" }, "cannot be drawn"));
-    const made = molecule(sketch, `Structure ${smiles}`);
-    if (onAtom) listen(made, sketch, onAtom);
+  const draw = (found) => {
+    if (!found) return node.replaceChildren(h("span", { class: "none" }, "cannot be drawn"));
+    const made = molecule(found, `Structure ${smiles}`);
+    if (onAtom) listen(made, found, onAtom);
     node.replaceChildren(made.svg);
     onDrawn?.(made);
-  }, () => node.replaceChildren(h("span", { class: "none" }, "not drawn: the service does not answer")));
+  };
+  if (sketch) draw(sketch);
+  else sketchOf(smiles).then(draw, () => node.replaceChildren(h("span", { class: "none" }, "not drawn: the service does not answer")));
   return node;
 }
 

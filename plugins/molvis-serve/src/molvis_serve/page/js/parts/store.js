@@ -2,7 +2,11 @@
 // it is looked at.
 import { address, headers } from "../api.js";
 
-export function openResult(id, signal) {
+export const openResult = (id, signal) => open({ open: address(`jobs/${id}/result`) }, signal);
+// A run's report holds a row of each feature and, packed in chunks, everything of each.
+export const openRun = (id, signal) => open({ run: address(`jobs/${id}/files/report.html`) }, signal);
+
+function open(what, signal) {
   const worker = new Worker(new URL("./reader.js", import.meta.url), { type: "module" });
   signal.addEventListener("abort", () => worker.terminate(), { once: true });
   const waiting = new Map();
@@ -18,5 +22,5 @@ export function openResult(id, signal) {
     waiting.set(++number, [done, failed]);
     worker.postMessage({ number, ...what });
   });
-  return ask({ open: address(`jobs/${id}/result`), headers: headers() }).then((rows) => ({ rows, get: (k) => ask({ get: k }) }));
+  return ask({ ...what, headers: headers() }).then((answer) => ({ ...answer, get: (k) => ask({ get: k }) }));
 }
