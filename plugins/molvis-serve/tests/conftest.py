@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from services import service, until_ready
 
 from molvis_core import Component
 from molvis_core.testing import offer
@@ -24,27 +23,6 @@ def toys() -> Iterator[None]:
         routes.cache_clear()
         yield
     routes.cache_clear()
-
-
-def service(state: Path, **given: Any) -> Any:
-    """A client of a service in this process, whose workers are ready."""
-    from starlette.testclient import TestClient
-
-    from molvis_serve import Settings, create_app
-
-    values: dict[str, Any] = {"workers": 1, "state": state, "grace_seconds": 0.2} | given
-    return TestClient(create_app(Settings.read({}, **values)), raise_server_exceptions=False)
-
-
-def until_ready(client: Any) -> Any:
-    """Wait for a worker."""
-    until = time.monotonic() + 60
-    while client.get("/ready").status_code != 200:
-        why = client.get("/ready").json().get("why", "")
-        assert time.monotonic() < until, why
-        assert "Error" not in why, why
-        time.sleep(0.02)
-    return client
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,7 @@ import time
 from typing import Any
 
 import psutil
-
-
-def ended(client: Any, job: dict[str, Any]) -> dict[str, Any]:
-    until = time.monotonic() + 30
-    while (now := client.get(f"/api/v1/jobs/{job['id']}").json())["state"] not in ("done", "failed", "cancelled"):
-        assert time.monotonic() < until, now
-        time.sleep(0.02)
-    return now
+from services import ended
 
 
 def test_a_job_runs_to_its_end_and_leaves_files(client: Any) -> None:

@@ -74,3 +74,23 @@ COUNT = Route(
     quick=True,
     resumes=True,
 )
+
+
+def read(request: Request, progress: StageProgress) -> Mapping[str, Any]:
+    """What readers of measurements make of files, as identification reads them."""
+    from molvis_retrieval.queries import read_queries  # the tests that use it ask for it
+
+    found = [read_queries(path, modality=request.options["modality"]) for path in request.files.get("spectra", ())]
+    return {"read": [[len(good), len(bad)] for good, bad in found]}
+
+
+READ = Route(
+    run=read,
+    files=(Upload("spectra", "Spectra.", most=3),),
+    options=(
+        Option("modality", "Of the files."),
+        Option("peaks", "Peaks.", "peaks", most=10_000),
+        Option("precursor_mz", "m/z.", "number", least=1),
+    ),
+    quick=True,
+)

@@ -121,7 +121,6 @@ FIT = Route(
         Option("starts", "Most starts to try where the first ends badly.", "integer", default=24, least=1, most=200),
         _SEED,
     ),
-    quick=True,
 )
 MIXTURE = Route(
     run=mixture,

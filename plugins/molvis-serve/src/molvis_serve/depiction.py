@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from molvis_core.errors import ConfigError
 from molvis_core.progress import StageProgress
 from molvis_files.routes import Option, Request, Route
 
@@ -20,6 +21,8 @@ COLOURS = {
 }  # fmt: skip
 """Of elements, by theme; `page` leaves them to the page that holds the SVG."""
 _MOST = 1000
+_ATOMS = 300
+"""Drawn: the time grows with their square, and nobody would see any."""
 
 
 def depict(request: Request, progress: StageProgress) -> Mapping[str, Any]:
@@ -27,11 +30,14 @@ def depict(request: Request, progress: StageProgress) -> Mapping[str, Any]:
 
     Raises:
         molvis_core.errors.StructureError: the SMILES cannot be read.
+        ConfigError: it has too many atoms to be drawn.
     """
     from molvis_core.chemistry.structures import parse_smiles
     from molvis_files.drawing import draw_structure
 
-    parse_smiles(request.options["smiles"])
+    atoms = parse_smiles(request.options["smiles"]).GetNumAtoms()
+    if atoms > _ATOMS:
+        raise ConfigError(f"a structure of {atoms} atoms is not drawn; at most {_ATOMS} are")
     svg = str(draw_structure(request.options["smiles"]))
     for name, colour in COLOURS.get(request.options["theme"], {}).items():
         svg = svg.replace(name if name == "currentColor" else f"var({name})", colour)

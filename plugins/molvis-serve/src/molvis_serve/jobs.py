@@ -14,7 +14,7 @@ from typing import Any
 
 from molvis_core.errors import MolvisError
 from molvis_serve.operations import Operation, routes
-from molvis_serve.pool import Cancelled, Failed, Lost, Pool, TimedOut
+from molvis_serve.pool import Cancelled, Failed, Lost, Pool
 from molvis_serve.settings import Settings
 from molvis_serve.store import ENDED, Job, Store
 from molvis_serve.worker import RESULT, Task
@@ -177,6 +177,15 @@ class Jobs:
         (home / _WORK).mkdir(parents=True, exist_ok=True)
         self._set(job.id, state="running", started=time.time(), attempts=job.attempts + 1, done=0, total=0, what="")
         log.info("job begins", extra={"job": job.id, "operation": job.operation})
+        await self._worked_on(job, home)
+        ended = self.store.get(job.id)
+        if ended and ended.state in ("failed", "cancelled"):
+            shutil.rmtree(home / _WORK, ignore_errors=True)
+            (home / RESULT).unlink(missing_ok=True)
+        log.info("job ends", extra={"job": job.id, "state": ended.state if ended else "removed"})
+
+    async def _worked_on(self, job: Job, home: Path) -> None:
+        """Have the work done, and write down how it ended."""
         files = {
             field: [home / INPUTS / field / str(n) / name for n, name in enumerate(names)]
             for field, names in job.files.items()
@@ -188,10 +197,7 @@ class Jobs:
 
         try:
             await self.pool.run(task, "job", self.settings.job_seconds, tell)
-            size = sum(p.stat().st_size for p in (home / _WORK).rglob("*") if p.is_file())
-            if size > self.settings.max_result:
-                raise Failed(f"its files have {size} bytes; at most {self.settings.max_result} are kept", True)
-            (home / _WORK).replace(home / FILES)
+            self._keep(home)
             self._end(job.id, "done")
         except Cancelled:
             if not self._stopping:
@@ -199,15 +205,19 @@ class Jobs:
         except Lost as error:
             if not self._stopping and (now := self.store.get(job.id)) is not None:
                 self._requeue(now, str(error))
-        except (Failed, TimedOut) as error:
-            self._end(job.id, "failed", str(error))
         except MolvisError as error:
             self._end(job.id, "failed", str(error))
-        ended = self.store.get(job.id)
-        if ended and ended.state in ("failed", "cancelled"):
-            shutil.rmtree(home / _WORK, ignore_errors=True)
-            (home / RESULT).unlink(missing_ok=True)
-        log.info("job ends", extra={"job": job.id, "state": ended.state if ended else "removed"})
+
+    def _keep(self, home: Path) -> None:
+        """Give the files of finished work their place.
+
+        Raises:
+            Failed: they are too large.
+        """
+        size = sum(p.stat().st_size for p in (home / _WORK).rglob("*") if p.is_file())
+        if size > self.settings.max_result:
+            raise Failed(f"its files have {size} bytes; at most {self.settings.max_result} are kept", True)
+        (home / _WORK).replace(home / FILES)
 
     async def _tidy_forever(self) -> None:
         while True:

@@ -25,12 +25,14 @@ class Operation:
         name: of the component, such as `nmr-fit`.
         path: below `/api/v1`, such as `nmr/fit`.
         summary: one sentence.
+        target: `module:attribute` of the route.
         route: what does it.
     """
 
     name: str
     path: str
     summary: str
+    target: str
     route: Route
 
     def describe(self) -> dict[str, Any]:
@@ -60,5 +62,6 @@ def routes() -> Mapping[str, Operation]:
         except MolvisError as error:
             log.error("route %s is left out: %s", component.name, error)
             continue
-        found[component.name] = Operation(component.name, component.name.replace("-", "/", 1), component.summary, route)
+        path = component.name.replace("-", "/", 1)
+        found[component.name] = Operation(component.name, path, component.summary, component.target, route)
     return found

@@ -9,7 +9,7 @@ import multiprocessing
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -84,7 +84,7 @@ class Pool:
     def __init__(
         self,
         setup: Setup,
-        names: Sequence[str],
+        targets: Mapping[str, str],
         count: int,
         *,
         reserved: int = 0,
@@ -95,13 +95,13 @@ class Pool:
 
         Args:
             setup: what each worker opens.
-            names: of the routes that there are.
+            targets: `module:attribute` of each route by its name.
             count: of workers.
             reserved: of them that do no jobs; at least one does.
             limits: environment variables of workers.
             memory: bytes from which a worker is ended; 0 for no limit.
         """
-        self.setup, self.names, self.count, self.memory = setup, list(names), count, memory
+        self.setup, self.targets, self.count, self.memory = setup, dict(targets), count, memory
         self.for_jobs = max(1, count - reserved)
         self.limits = dict(limits or {})
         self.described: dict[str, Any] = {}
@@ -209,14 +209,13 @@ class Pool:
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join(2)
-            worker.connection.close()
 
     def _begin(self, number: int) -> None:
         here, there = multiprocessing.Pipe()
         context = multiprocessing.get_context("spawn")
         process = context.Process(
             target=work,
-            args=(there, self.setup, self.names, self.limits),
+            args=(there, self.setup, self.targets, self.limits),
             name=f"molvis-serve-worker-{number}",
             daemon=True,
         )
@@ -227,8 +226,8 @@ class Pool:
         threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
 
     def _listen(self, worker: _Worker) -> None:
-        """Hand on what a worker says; in a thread of its own."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed
+        """Hand on what a worker says; in a thread of its own, which alone closes what it reads."""
+        with worker.connection, contextlib.suppress(RuntimeError):  # the loop is closed
             while True:
                 try:
                     message = worker.connection.recv()
@@ -278,7 +277,6 @@ class Pool:
             return
         del self._workers[worker.number]
         pending, worker.current = worker.current, None
-        worker.connection.close()
         self._loop.run_in_executor(None, worker.process.join, 5)  # leaves no entry in the table of processes
         if pending is not None and not pending.answer.done():
             reason = pending.ended_for or Lost("the process that worked on it died")

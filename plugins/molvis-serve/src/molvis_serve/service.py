@@ -45,7 +45,7 @@ class Service:
             limits["MOLVIS_MAX_UNPACKED"] = str(self.settings.max_unpacked)
         self.pool = Pool(
             setup,
-            list(routes()),
+            {name: operation.target for name, operation in routes().items()},
             self.settings.workers,
             reserved=self.settings.reserved,
             limits=limits,

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
+import pkgutil
 import queue
 import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from molvis_core import registry
 from molvis_core.errors import MolvisError
 from molvis_files.routes import Request, Route, Setup
 
@@ -78,17 +79,17 @@ class _Inbox:
                 self.tasks.put(message)
 
 
-def open_shared(setup: Setup, names: Sequence[str]) -> tuple[dict[str, Route], dict[Callable[..., Any], Any]]:
+def open_shared(setup: Setup, targets: Mapping[str, str]) -> tuple[dict[str, Route], dict[Callable[..., Any], Any]]:
     """Routes by name, and what they share by the function that opens it.
 
     Args:
         setup: what to open.
-        names: of the routes.
+        targets: `module:attribute` of each route by its name.
 
     Raises:
         MolvisError: a bundle or a library cannot be opened.
     """
-    found: dict[str, Route] = {name: registry.load("route", name) for name in names}
+    found: dict[str, Route] = {name: pkgutil.resolve_name(target) for name, target in targets.items()}
     opened: dict[Callable[..., Any], Any] = {}
     for route in found.values():
         if route.opens is not None and route.opens not in opened:
@@ -96,13 +97,13 @@ def open_shared(setup: Setup, names: Sequence[str]) -> tuple[dict[str, Route], d
     return found, opened
 
 
-def work(connection: Any, setup: Setup, names: Sequence[str], limits: Mapping[str, str]) -> None:
+def work(connection: Any, setup: Setup, targets: Mapping[str, str], limits: Mapping[str, str]) -> None:
     """Do tasks until the server says or goes away.
 
     Args:
         connection: to the server.
         setup: what to open.
-        names: of the routes that there are.
+        targets: `module:attribute` of each route by its name.
         limits: environment variables that bound what readers take in.
     """
     for name in ("SIGINT", "SIGTERM"):  # the server decides when to end, also where both are told
@@ -110,7 +111,7 @@ def work(connection: Any, setup: Setup, names: Sequence[str], limits: Mapping[st
     os.environ.update(limits)
     inbox = _Inbox(connection)
     try:
-        found, opened = open_shared(setup, names)
+        found, opened = open_shared(setup, targets)
     except Exception as error:  # noqa: BLE001 - whatever it is, the server has to hear of it
         if not isinstance(error, MolvisError | OSError):
             traceback.print_exc()
@@ -146,7 +147,7 @@ def _done(
 
     request = Request(task.options, task.files, task.folder, opened.get(route.opens) if route.opens else None)
     try:
-        answer = json.dumps(dict(route.run(request, progress)), ensure_ascii=False, allow_nan=False).encode()
+        answer = _encoded(dict(route.run(request, progress)))
         if task.result is None:
             return ("done", answer)
         partial = task.result.with_suffix(".partial")
@@ -162,6 +163,24 @@ def _done(
     except Exception:  # noqa: BLE001 - a route's fault fails its task, and not the service
         traceback.print_exc()
         return ("failed", "the operation failed in a way that it should not; the server's log says more", False)
+
+
+def _encoded(answer: Any) -> bytes:
+    """An answer as JSON. A number that JSON has no word for, such as an open end of an interval, becomes null."""
+    try:
+        text = json.dumps(answer, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(answer), ensure_ascii=False, allow_nan=False)
+    # Halves of characters, which a file may hold, are no UTF-8.
+    return text.encode("utf-8", "replace")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _without_folders(text: str, task: Task) -> str:

@@ -66,4 +66,26 @@ def open_engine(setup: Setup) -> Engine:
         bundle = bundle.with_references(folder_of("references", name, make=make))
     indexes = [open_candidates(name, bundle, whole=True, device=setup.device) for name in setup.libraries]
     sizes = {index.name: len(index.library) for index in indexes}
-    return Engine(bundle, join_indexes(indexes), sizes, setup.device)
+    engine = Engine(bundle, join_indexes(indexes), sizes, setup.device)
+    _warm(engine)
+    return engine
+
+
+def _warm(engine: Engine) -> None:
+    """Do once what the first request would wait for: networks are loaded, and loops compiled."""
+    import numpy as np
+
+    from molvis_core.chemistry.adducts import ion_mz
+    from molvis_core.records import Measurement, PeakList
+    from molvis_retrieval.identification import identify
+
+    if "msms" not in engine.bundle.modalities or not len(engine.index.library):
+        return
+    (some,) = engine.index.library.structures(np.array([0]))
+    ion = ion_mz(some.exact_mass, "[M+H]+")
+    mz = np.array(sorted({0.4 * ion, 0.7 * ion, ion}))
+    named = PeakList(mz, np.array([0.2, 0.5, 1.0]), precursor_mz=ion, adduct="[M+H]+")
+    # An ion without an adduct is ranked under several, and its formulas are looked at.
+    unnamed = PeakList(mz, np.array([0.2, 0.5, 1.0]), precursor_mz=ion, ionmode="positive")
+    queries = [Measurement(one, None, "msms", name="warm") for one in (named, unnamed)]
+    identify(engine.bundle, queries, engine.index, top=1)
