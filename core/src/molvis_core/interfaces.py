@@ -376,6 +376,13 @@ class LeavesOut(Protocol):
 
 
 @runtime_checkable
+class HoldsAtAnyMass(Protocol):
+    """A scorer with `any_mass`: whether its evidence counts in a search of the whole library, among all masses, too."""
+
+    any_mass: bool
+
+
+@runtime_checkable
 class UsesReferences(LeavesOut, Protocol):
     """A scorer whose evidence is from measurements of known compounds.
 

@@ -71,6 +71,15 @@ def test_a_truth_that_is_not_listed_keeps_its_rank(retention: Retention) -> None
     assert with_retention([far], retention)[0].truth_rank == 31.0
 
 
+def test_a_truth_that_ties_counts_half_as_everywhere(retention: Retention) -> None:
+    before = unknown(2.0, 0.4, 0.4)
+    twin = dataclasses.replace(before.candidates[1], structure=structure("OCC"), rank=1)
+    twin = dataclasses.replace(twin, structure=dataclasses.replace(twin.structure, inchikey="B" * 14 + "-UHFFFAOYSA-N"))
+    tied = dataclasses.replace(before, candidates=(twin, before.candidates[1]))
+    (found,) = with_retention([tied], retention)
+    assert found.truth_rank == 1.5
+
+
 def test_the_commands_learn_from_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = "".join(f"{s},{s},{s.count('C')}\n" for s in CHAINS)
     (tmp_path / "standards.csv").write_text("name,smiles,rt_min\n" + rows, encoding="utf-8")

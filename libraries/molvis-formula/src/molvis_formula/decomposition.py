@@ -101,7 +101,7 @@ def formulas_within(
         )
     least, most = parse_elements(elements) if isinstance(elements, str) else elements
     if least.shape != (len(ELEMENTS),):
-        raise ConfigError(f"limits of {len(ELEMENTS)} elements are wanted, got an array of shape {least.shape}")
+        raise ConfigError(f"there must be limits of {len(ELEMENTS)} elements, got an array of shape {least.shape}")
     least = least.copy()
     if rules.carbon:
         least[0] = max(least[0], 1)

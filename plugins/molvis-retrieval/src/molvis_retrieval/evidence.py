@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int64
 from molvis_core.errors import (
     ScoreError,
 )
-from molvis_core.interfaces import LeavesOut
+from molvis_core.interfaces import HoldsAtAnyMass, LeavesOut
 from molvis_core.records import PeakList, Structure
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.channels import ScorerChannel
@@ -83,7 +83,7 @@ class Weigher:
         out.scorers = {
             key: one
             for key, one in self.scorers.items()
-            if getattr(one.scorer, "any_mass", False) and self.taken(key, records)
+            if isinstance(one.scorer, HoldsAtAnyMass) and one.scorer.any_mass and self.taken(key, records)
         }
         return out
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from molvis_core import ties
 from molvis_lcms.retention import Retention
+from molvis_retrieval import metrics
 from molvis_retrieval.results import Candidate, Identification
 
 __all__ = ["NAME", "with_retention"]
@@ -54,5 +55,7 @@ def _truth_rank(one: Identification, ranked: Sequence[Candidate]) -> float | Non
     """Where the truth is now, if it is listed; what is not listed stays where it was."""
     if one.truth is None or one.truth_rank is None:
         return one.truth_rank
-    listed = [c for c in ranked if c.structure.inchikey14 == one.truth.inchikey14]
-    return float(listed[0].rank) if listed else one.truth_rank
+    listed = [place for place, c in enumerate(ranked) if c.structure.inchikey14 == one.truth.inchikey14]
+    if not listed:
+        return one.truth_rank
+    return float(metrics.rank_of_truth(np.array([[c.score for c in ranked]]), np.array(listed[:1])).rank[0])

@@ -102,6 +102,6 @@ def _show(found: Sequence[Answer]) -> None:
     for one in problems[:FEW]:
         output.note(f"{one.spectrum}: {one.problem}")
     if len(problems) > FEW:
-        output.note(f"{len(problems) - FEW} more without a formula; --json and --csv say why")
+        output.note(f"{len(problems) - FEW} more without a formula; --json and --csv state why")
     if not any(one.formulas for one in found):
         raise typer.Exit(NOTHING_FOUND)

@@ -134,7 +134,9 @@ class RetentionIndex:
         """
         smiles, kinds, index, owners = _cases(examples)
         if len(smiles) < _LEAST:
-            raise TrainingError(f"retention-index: {len(smiles)} spectra have a retention index; {_LEAST} are wanted")
+            raise TrainingError(
+                f"retention-index: {len(smiles)} spectra have a retention index; {_LEAST} or more are needed"
+            )
         values = np.array([properties(one) for one in smiles])
         if progress:
             progress(1, 2, "properties of structures")

@@ -211,7 +211,7 @@ class _Table:
         self.writer.close()
 
     def add(self, item: Measurement) -> ReadError | None:
-        """Take in a spectrum, or say why not."""
+        """Take in a spectrum; returns why it is left out, if it is."""
         spectrum, known = cast("PeakList", item.record), item.structure
         where = Path(item.origin.source_file or "spectrum")
         record = spectrum.identifier or item.name

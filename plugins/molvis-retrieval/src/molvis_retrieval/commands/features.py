@@ -79,7 +79,7 @@ def _show(folder: Path, table: FeatureTable) -> None:
         ("with MS/MS", sum(f.merged is not None for f in some)),
         ("with a chromatographic peak", sum(f.start is not None for f in some)),
         ("whose charge is known", sum(f.charge is not None for f in some)),
-        ("with a partner that tells the adduct", sum(bool(f.adducts and f.adducts[0].reasons) for f in some)),
+        ("with a partner that reveals the adduct", sum(bool(f.adducts and f.adducts[0].reasons) for f in some)),
         ("molecules with several ions", len({f.group for f in some if f.group is not None})),
     ]
     if len(table.files) > 1 and some:
