@@ -49,11 +49,9 @@ class Batch(Protocol):
 
     def __len__(self) -> int:
         """How many records it holds."""
-        ...
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch on another device: a new object, this one is left as it is."""
-        ...
 
 
 @runtime_checkable
@@ -70,11 +68,9 @@ class Encoder(Protocol):
 
     def collate(self, records: Sequence[Any]) -> Batch:
         """Prepare records. CPU only, picklable, and independent of the parameters: workers call it."""
-        ...
 
     def __call__(self, batch: Any) -> Float[Tensor, "n dim"]:
         """Rows of Euclidean norm 1."""
-        ...
 
 
 @runtime_checkable
@@ -89,7 +85,6 @@ class PairLoss(Protocol):
         weight: Float[Tensor, "n m"],
     ) -> Float[Tensor, ""]:
         """A scalar. A pair of weight 0 does not count; where nothing counts the loss is 0."""
-        ...
 
 
 @runtime_checkable
@@ -102,11 +97,9 @@ class Target(Protocol):
 
     def collate(self, structures: Sequence[Structure]) -> Batch:
         """Prepare structures. CPU only and picklable."""
-        ...
 
     def __call__(self, query: Any, reference: Any) -> tuple[Float[Tensor, "n m"], Float[Tensor, "n m"]]:
         """Target in [0, 1] and weight in [0, 1] of every pair."""
-        ...
 
 
 @runtime_checkable
@@ -123,11 +116,9 @@ class Predictor(Protocol):
 
     def collate(self, records: Sequence[Any]) -> Batch:
         """Prepare records. CPU only and picklable."""
-        ...
 
     def __call__(self, batch: Any) -> tuple[Float[Tensor, "n q"], Float[Tensor, "n q"]]:
         """Mean and standard deviation."""
-        ...
 
 
 @runtime_checkable
@@ -144,7 +135,6 @@ class PredictsRecords(Protocol):
 
     def records(self, structures: Sequence[Any]) -> Sequence[Sequence[Record]]:
         """The records of each structure: one for each of the settings that the predictor was made with."""
-        ...
 
 
 @runtime_checkable
@@ -157,15 +147,12 @@ class Fitter(Protocol):
 
     def prior(self, records: Sequence[Record]) -> Prior:
         """A starting prior, by parameter path such as `shift/H3`, to edit and hand to `fit`."""
-        ...
 
     def simulate(self, values: Float[np.ndarray, " k"], like: Sequence[Record]) -> tuple[Record, ...]:
         """What would be measured, on the axes of `like`."""
-        ...
 
     def fit(self, records: Sequence[Record], prior: Prior, *, seed: int = 0) -> Fit:
         """Estimate. The same seed gives the same fit; failure comes back in `Fit.problem`, not as an exception."""
-        ...
 
 
 @runtime_checkable
@@ -182,7 +169,6 @@ class Scorer(Protocol):
 
     def __call__(self, query: Any, candidates: Sequence[Structure]) -> Float[np.ndarray, "m f"]:
         """One row of features for each candidate; larger means better explained. Finite."""
-        ...
 
 
 @runtime_checkable
@@ -201,7 +187,6 @@ class Classifier(Protocol):
 
     def __call__(self, structures: Sequence[Structure]) -> Bool[np.ndarray, "m k"]:
         """One row for each structure: whether it is in each class. It may be in several, or in none."""
-        ...
 
 
 @runtime_checkable
@@ -214,7 +199,6 @@ class Reader(Protocol):
         A record that is bad by itself is yielded as an error, so that the caller decides whether to skip it or to
         stop; a file that cannot be read at all raises.
         """
-        ...
 
 
 @runtime_checkable
@@ -223,7 +207,6 @@ class Writer(Protocol):
 
     def __call__(self, path: Path, measurements: Iterable[Any]) -> None:
         """Write to a temporary file, then rename, so that a failure leaves the old file as it was."""
-        ...
 
 
 @runtime_checkable
@@ -255,7 +238,6 @@ class Featurises(Protocol):
             records: of the type that the encoder accepts.
             progress: called with the number that is done and the number in all.
         """
-        ...
 
 
 @runtime_checkable
@@ -318,7 +300,6 @@ class Explains(Protocol):
 
     def explain(self, query: Any, candidate: Structure, /) -> Sequence[PeakExplanation]:
         """The peaks that the candidate explains; none where it explains none."""
-        ...
 
 
 @runtime_checkable
@@ -353,11 +334,9 @@ class Learns(Protocol):
         Raises:
             TrainingError: there is nothing to learn from.
         """
-        ...
 
     def save(self, folder: Path) -> None:
         """Write what was learned into an empty folder: files ending in .safetensors, .arrow, .parquet, .toml, .json."""
-        ...
 
     def load(self, folder: Path) -> None:
         """Take over what `save` wrote. It may come from a stranger: nothing in it is executed.
@@ -365,7 +344,6 @@ class Learns(Protocol):
         Raises:
             BundleError: a file is missing or damaged, or it is of a scorer with other settings.
         """
-        ...
 
 
 @runtime_checkable
@@ -400,11 +378,9 @@ class UsesReferences(LeavesOut, Protocol):
         Raises:
             molvis_core.errors.MolvisError: there is no such folder, or it is damaged.
         """
-        ...
 
     def reference(self, candidate: Structure, like: Any, /) -> Any | None:
         """The reference of a candidate that supports it most, for reports; None where none does."""
-        ...
 
 
 @runtime_checkable
@@ -422,11 +398,9 @@ class AdaptsToRun(Protocol):
             masses: exact masses in Da of the candidates of each.
             ppm: half width of the window that these come from, in parts per million.
         """
-        ...
 
     def note(self, query: Any) -> str:
         """Why it has no evidence for a query of the run; empty where it has some."""
-        ...
 
 
 @runtime_checkable
@@ -435,7 +409,6 @@ class HoldsMeasurements(Protocol):
 
     def measured(self) -> Sequence[Record]:
         """What to fit where no other records are given."""
-        ...
 
 
 @runtime_checkable
@@ -449,7 +422,6 @@ class Reports(Protocol):
 
         No section of a fit that failed leaves the plain pictures in their place.
         """
-        ...
 
 
 @runtime_checkable
@@ -458,7 +430,6 @@ class HoldsRecords(Protocol):
 
     def as_records(self) -> Sequence[Record]:
         """What was measured, or simulated in its place: as many, in the same order, with the same identifiers."""
-        ...
 
 
 @runtime_checkable
