@@ -116,13 +116,18 @@ def _one(
     except MolvisError as error:
         return Translated(name, target, query, problem=str(error))
     made = dataclasses.replace(query, record=result, source=_origin(own, query))
-    measured = next((m.record for m in others if m is not query and _same(query, m) and _at(m.record, target)), None)
+    measured = _measured(query, target, others)
     compare = Similarity()
     return Translated(
         name, target, query, made, "", measured,
         compare(spectrum, measured).score if measured is not None else None,
         compare(result, measured).score if measured is not None else None,
     )  # fmt: skip
+
+
+def _measured(query: Measurement, target: Settings, others: Sequence[Measurement]) -> PeakList | None:
+    """What was measured of the same compound at the settings that are asked for; None where nothing was."""
+    return next((m.record for m in others if m is not query and _same(query, m) and _at(m.record, target)), None)
 
 
 def _origin(own: Settings, query: Measurement) -> str:
