@@ -150,6 +150,16 @@ def test_every_notebook_is_run() -> None:
     assert [path.name for path in NOTEBOOKS if f'run("{path.stem}"' not in tested] == []
 
 
+def test_a_service_answers_calls_and_does_jobs(run: Run) -> None:
+    found = run("09-service")
+    assert found["answer"]["candidates"][0]["name"] == found["query"].name
+    assert len(found["named"]) > 3
+    assert found["done"].state == found["states"][-1] == "done"
+    assert len(found["unknowns"]) == 10
+    assert found["process"].returncode == 0
+    assert found["pictures"] == 1
+
+
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_no_output_is_kept(notebook: Path) -> None:
     cells = [cell for cell in read(notebook)["cells"] if cell["cell_type"] == "code"]

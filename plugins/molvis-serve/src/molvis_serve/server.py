@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import uvicorn
@@ -30,6 +31,9 @@ def run(settings: Settings) -> None:
             timeout_keep_alive=30, timeout_graceful_shutdown=int(settings.grace_seconds) + 1, proxy_headers=False,
         )  # fmt: skip
         server = uvicorn.Server(config)
+        # uvicorn stops in good order, and then sends itself the signal that it was told to stop by.
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, lambda *_: None)
         server.run()
         if not server.started:
             raise ConfigError("the service could not start; its log says why")
