@@ -28,10 +28,12 @@ __all__ = [
     "massbank_records",
     "msp_records",
     "peak",
+    "stated",
     "stated_structure",
 ]
 
 _COUNT = re.compile(r"num\s*peaks\s*:", re.IGNORECASE)
+_EMPTY = {"", "n/a", "na", "none", "null", "unknown", "-", "?"}
 _EI_INSTRUMENT = re.compile(r"(^|[-\s])EI([-\s]|$)", re.IGNORECASE)
 
 
@@ -233,6 +235,21 @@ def is_massbank(path: Path, *, ei: bool = False) -> bool:
     except ReadError:
         return False
     return begun and not ei
+
+
+def stated(fields: Mapping[str, str], names: Iterable[str], *, minus: bool = False) -> str | None:
+    """The value of a field under the first of its names that has one; None where all are missing, or state no value.
+
+    Args:
+        fields: of a record, by lowercase name.
+        names: of the field, in files of different programs.
+        minus: whether a minus alone is a value, as it is of a polarity.
+    """
+    for name in names:
+        value = (fields.get(name) or "").strip()
+        if value.lower() not in _EMPTY or (minus and value == "-"):
+            return value.strip('"')
+    return None
 
 
 def stated_structure(smiles: str | None, inchi: str | None, name: str | None) -> Structure | None:

@@ -13,7 +13,7 @@ import numpy as np
 from molvis_core.chemistry.adducts import ion_mz, parse_adduct, unknown_charge
 from molvis_core.errors import AdductError, LeftOutError, ReadError, RecordError, StructureError
 from molvis_core.records import Measurement, Origin, PeakList, Structure
-from molvis_files.spectra import stated_structure
+from molvis_files.spectra import stated, stated_structure
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "name": ("name", "title", "compound_name", "compoundname", "compound", "ch$name"),
@@ -46,7 +46,6 @@ _TIMES = {
     "retentiontime": "min", "ac$chromatography:retention_time": "min",
 }  # fmt: skip
 """Fields of the retention time, and their unit where the text names none: matchms's are seconds, MSP's minutes."""
-_EMPTY = {"", "n/a", "na", "none", "null", "unknown", "-", "?"}
 # One energy, or several: 20-40, 20,40,60, 20/40/60, 10 to 40. What stands before the first is no sign.
 # Possessive, and never from the middle of a number: digits without end are looked through once.
 _ENERGIES = r"(?<!\d)\d++(?:\.\d*+)?%?(?:\s*+(?:-|\u2013|/|,|to)\s*+\d++(?:\.\d*+)?%?)*"
@@ -108,12 +107,7 @@ def parse_charge(text: str) -> int | None:
 
 def find(fields: Mapping[str, str], name: str) -> str | None:
     """The value of a field under any of its names; None where it is missing or states that it is unknown."""
-    for key in _NAMES[name]:
-        value = fields.get(key)
-        # A minus alone means that there is nothing, except where it is the polarity.
-        if value is not None and (value.strip().lower() not in _EMPTY or (name == "ionmode" and value.strip() == "-")):
-            return value.strip().strip('"')
-    return None
+    return stated(fields, _NAMES[name], minus=name == "ionmode")
 
 
 def measurement(

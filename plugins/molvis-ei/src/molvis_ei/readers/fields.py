@@ -11,7 +11,7 @@ import numpy as np
 
 from molvis_core.errors import ReadError, RecordError, StructureError
 from molvis_core.records import EiSpectrum, Measurement, Origin, Structure
-from molvis_files.spectra import stated_structure
+from molvis_files.spectra import stated, stated_structure
 
 Items = Iterator[Measurement | ReadError]
 """What a reader yields: measurements, and records that cannot be read as a `ReadError` with its line and reason."""
@@ -38,7 +38,6 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "source": ("source", "library"),
     "fold": ("fold",),
 }  # fmt: skip
-_EMPTY = {"", "n/a", "na", "none", "null", "unknown", "-", "?"}
 _NUMBER = r"(\d+\.?\d*|\.\d+)"
 # NIST writes the index of each kind of column with its deviation and the number of measurements.
 _NIST_INDEX = re.compile(rf"(SemiStdNP|StdNP|StdPolar)=\s*{_NUMBER}")
@@ -49,11 +48,7 @@ _IN_TITLE = re.compile(r"(?<![\w-])(\d+|n)?\s*-?(TMS|TBDMS|MeOX)\b", re.IGNORECA
 
 def find(fields: Mapping[str, str], name: str) -> str | None:
     """The value of a field under any of its names; None where it is missing or states that it is unknown."""
-    for key in _NAMES[name]:
-        value = fields.get(key)
-        if value is not None and value.strip().lower() not in _EMPTY:
-            return value.strip().strip('"')
-    return None
+    return stated(fields, _NAMES[name])
 
 
 def measurement(
