@@ -87,16 +87,14 @@ def evaluate(
         "modality": modality, "device": device,
     }  # fmt: skip
     names = _named([*(bundles or []), *(bundle or [])], data)
-    if candidate_lists is None:
-        _refuse_without_lists({"--mces": mces, "--table": table})
-    else:
+    _check_lists(candidate_lists, {"--mces": mces, "--table": table})
+    if candidate_lists is not None:
         given = {
             "--library": library, "--scope": scope, "--together": together, "--controls": controls,
             "--precursor-error": precursor_error, "--groups": groups,
         }  # fmt: skip
         evaluate_lists(names, data, candidate_lists, table, given, distances=mces, **common)
-        return
-    if together:
+    elif together:
         options = {"fold": fold, "ppm": ppm, "min_peaks": min_peaks, "records": records}
         _measure_together(_opened(names, library), data, together, options)
     else:
@@ -105,11 +103,11 @@ def evaluate(
         _measure(_opened(names, library), data, {**common, **more}, groups=groups)
 
 
-def _refuse_without_lists(given: dict[str, object]) -> None:
-    """Options that are measured among lists of candidates alone."""
+def _check_lists(lists: Path | None, given: dict[str, object]) -> None:
+    """Refuse what is measured among lists of candidates alone, where there are none."""
     from molvis_core.errors import ConfigError
 
-    if wrong := next((name for name, value in given.items() if value), None):
+    if lists is None and (wrong := next((name for name, value in given.items() if value), None)):
         raise ConfigError(f"{wrong} is for lists of candidates: give --candidate-lists FILE, or leave it out")
 
 
