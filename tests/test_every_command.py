@@ -63,7 +63,7 @@ WRONG = [
     "nmr process nowhere --out a.csv", "nmr simulate --system nowhere", "flux check nowhere", "flux simulate nowhere",
     "flux fit nowhere", "flux design nowhere", "flux sample nowhere", "flux compose nowhere --out a",
     "flux train nowhere --out a", "flux estimate nowhere nowhere", "references build nowhere --out a",
-    "references describe nowhere", "search nowhere --references nowhere", "network nowhere",
+    "references describe nowhere", "serve --library nowhere", "search nowhere --references nowhere", "network nowhere",
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ def service(state: Path, **given: Any) -> Any:
 
     from molvis_serve import Settings, create_app
 
-    values: dict[str, Any] = {"workers": 1, "state": state, "grace_seconds": 0.2} | given
+    values: dict[str, Any] = {"workers": 1, "state": state, "grace_seconds": 0.2, "hosts": ("testserver",)} | given
     return TestClient(create_app(Settings.read({}, **values)), raise_server_exceptions=False)
 
 

@@ -70,6 +70,22 @@ def test_a_key_is_needed_and_sees_its_own_jobs_only(toys: None, tmp_path: Path) 
         assert 429 in codes
 
 
+def test_pages_of_elsewhere_and_other_names_are_refused(client: Any) -> None:
+    elsewhere = {"sec-fetch-site": "cross-site"}
+    assert client.post("/api/v1/echo", json={}, headers=elsewhere).status_code == 403
+    assert client.post("/api/v1/echo", json={}, headers={"sec-fetch-site": "same-origin"}).status_code == 200
+    assert client.get("/api/v1/info", headers={"host": "evil.example:8000"}).status_code == 421
+    assert client.request("ODD", "/api/v1/info").status_code == 405
+    assert 'method="other"' in client.get("/metrics").text
+
+
+def test_a_full_disk_takes_no_more_jobs(toys: None, tmp_path: Path) -> None:
+    with service(tmp_path, least_free=1 << 60) as opened:
+        client = until_ready(opened)
+        assert client.post("/api/v1/jobs", json={"operation": "echo"}).status_code == 503
+        assert client.post("/api/v1/echo", json={}).status_code == 200
+
+
 def test_what_a_service_left_is_taken_up_by_the_next(toys: None, tmp_path: Path) -> None:
     with service(tmp_path) as opened:
         client = until_ready(opened)

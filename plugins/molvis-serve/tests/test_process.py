@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -45,17 +44,18 @@ class Process:
     all: ClassVar[list[Process]] = []
 
     def __init__(self, place: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        given = {"LIBRARY": place / "library.csv", "PORT": port, "WORKERS": 1, "GRACE_SECONDS": 0.5}
+        given = {"LIBRARY": place / "library.csv", "PORT": 0, "WORKERS": 1, "GRACE_SECONDS": 0.5}
         settings = {f"MOLVIS_SERVE_{name}": str(value) for name, value in given.items()}
         self.log = place / "log"
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "molvis_cli", "serve"]
-            self.process = subprocess.Popen(command, cwd=place, env=os.environ | settings, stderr=log)
+            command = [sys.executable, "-m", "molvis_cli", "serve", "--json"]
+            self.process = subprocess.Popen(
+                command, cwd=place, env=os.environ | settings, stdout=subprocess.PIPE, stderr=log, text=True
+            )
         self.all.append(self)
-        self.url = f"http://127.0.0.1:{port}"
+        assert self.process.stdout is not None
+        with self.process.stdout as said:
+            self.url = json.JSONDecoder().raw_decode("".join(iter(said.readline, "}\n")) + "}")[0]["url"]
         until = time.monotonic() + 120
         while not self.ready():
             assert self.process.poll() is None, self.log.read_text()

@@ -151,10 +151,12 @@ async def _submitted(service: Service, request: Request, wanted: Operation | Non
     store, settings = service.jobs.store, service.settings
     if store.count("queued") >= settings.max_queued:
         raise Refused(503, f"{settings.max_queued} jobs are waiting, which is the limit; try again later", _FULL)
+    if shutil.disk_usage(settings.state).free < settings.least_free + settings.max_upload:
+        raise Refused(503, "the service's disk is nearly full; try again later", _FULL)
     owner = request.state.owner
     if store.count("queued", owner) >= settings.max_queued_each:
         raise Refused(429, f"{settings.max_queued_each} jobs of yours are waiting, which is the limit", _FULL)
-    body = await read_body(request, settings.max_upload, settings.max_files)
+    body = await read_body(request, settings.max_upload, settings.max_files, settings.request_seconds)
     try:
         operation, options, title = _asked(body) if wanted is None else (wanted, fields_of(body, wanted, request), "")
         identifier, folder = service.jobs.place()

@@ -72,7 +72,8 @@ async def called(service: Service, operation: Operation, request: Request) -> by
     require_ready(service)
     if service.pool.waiting >= service.settings.max_waiting:
         raise Refused(503, f"{service.pool.waiting} calls are waiting; try again in some seconds", _BUSY)
-    body = await read_body(request, service.settings.max_call, service.settings.max_files)
+    settings = service.settings
+    body = await read_body(request, settings.max_call, settings.max_files, settings.request_seconds)
     folder = service.settings.state / "calls" / secrets.token_hex(8)
     try:
         return await _worked_out(service, operation, request, body, folder)

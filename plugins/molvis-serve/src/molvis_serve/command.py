@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from molvis_core import output
 from molvis_core.completion import names
 from molvis_core.errors import ConfigError
+from molvis_files.arguments import existing
 
 
 def serve(
@@ -42,6 +44,11 @@ def serve(
     )  # fmt: skip
     if not settings.library:
         raise ConfigError("name a library of candidates: molvis serve --library structures.csv")
+    existing(*(name for name in settings.library if "://" not in name), what="a file of structures or an index")
     from molvis_serve.server import run
 
-    run(settings)
+    def tell(url: str) -> None:
+        if not output.as_json({"url": url, "state": str(settings.state.resolve()), "library": list(settings.library)}):
+            output.note(f"listening on {url}; its jobs are in {settings.state}")
+
+    run(settings, tell)

@@ -38,6 +38,8 @@ _HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 _ID = re.compile(r"[\w-]{1,64}")
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+_METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH")
 _KNOWN = 10_000
 """Askers whose rate is remembered."""
 
@@ -93,6 +95,11 @@ class Guard:
         """Why a request is refused at the door; None where it is not. Who asks is noted."""
         client = scope.get("client") or ("", 0)
         state["owner"], state["asker"] = "", str(client[0])
+        if not self._is_called(given.get("host", "")):
+            return 421, "this service is not called that; see MOLVIS_SERVE_HOSTS", {}
+        # A browser says so where a page of elsewhere asks: it cannot read answers, but it could start work.
+        if given.get("sec-fetch-site") in ("cross-site", "same-site") and scope["method"] not in ("GET", "HEAD"):
+            return 403, "pages of other sites may not ask this service", {}
         if not scope["path"].startswith(("/api/", "/metrics", "/docs", "/openapi.json")):
             return None
         if self.keys:
@@ -107,6 +114,12 @@ class Guard:
         if wait:
             return 429, "too many requests; try again later", {"retry-after": str(wait)}
         return None
+
+    def _is_called(self, host: str) -> bool:
+        """Whether a request is for a name of this service: a page of elsewhere may have its own name lead here."""
+        own = self.settings.hosts or (_LOCAL if self.settings.host in _LOCAL else ("*",))
+        name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
+        return "*" in own or name.lower() in own
 
     def _wait(self, asker: str) -> int:
         """Seconds until this asker may ask again; 0 where it may now."""
@@ -126,7 +139,8 @@ class Guard:
     def _count(self, scope: Scope, status: int, seconds: float, identifier: str) -> None:
         route = scope.get("route")
         path = getattr(route, "path", "") or "other"
-        self.service.metrics.seen(scope["method"], path, status, seconds)
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self.service.metrics.seen(method, path, status, seconds)
         log.info(
             "request",
             extra={

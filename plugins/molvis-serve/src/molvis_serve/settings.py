@@ -49,6 +49,14 @@ class Settings:
     max_waiting: int = _setting(64, "calls that wait or are worked on; more are answered 503", least=1)
     max_queued: int = _setting(200, "jobs that wait; more are answered 503", least=1)
     max_queued_each: int = _setting(50, "jobs of one key, or of one address, that wait; more are answered 429", least=1)
+    max_connections: int = _setting(1000, "connections at once; more are answered 503", least=1)
+    hosts: tuple[str, ...] = _setting(
+        (),
+        "names that it may be called by, `*` for any; without any, whatever it is called, or, listening on this "
+        "machine alone, this machine's",
+    )
+    request_seconds: float = _setting(600.0, "deadline of the arrival of a request", least=0.1)
+    least_free: int = _setting(1024 * _MB, "bytes that stay free on the disk of the state folder", least=0)
     rate: float = _setting(
         0.0, "requests a minute of one key, or of one address; more are answered 429; 0: no limit", least=0
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import AsyncGenerator, Mapping
@@ -59,17 +60,26 @@ class Body:
                 await file.close()
 
 
-async def read_body(request: Request, most: int, files: int) -> Body:
+async def read_body(request: Request, most: int, files: int, seconds: float) -> Body:
     """The fields and files of a request, as JSON or as a form.
 
     Args:
         request: the request.
         most: bytes that it may have.
         files: most files.
+        seconds: that it may take to arrive.
 
     Raises:
-        Refused: it is too large, or malformed.
+        Refused: it is too large, too slow, or malformed.
     """
+    try:
+        async with asyncio.timeout(seconds):
+            return await _body(request, most, files)
+    except TimeoutError as error:
+        raise Refused(408, f"the request did not arrive within {seconds:g} s") from error
+
+
+async def _body(request: Request, most: int, files: int) -> Body:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     stream = _counted(request, most)
     try:
