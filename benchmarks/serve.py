@@ -318,6 +318,8 @@ def main() -> None:
             found[name] = parts[name]()
             told = {key: value for key, value in found[name].items() if key != "memory over time"}
             sys.stderr.write(f"{name}: {json.dumps(told)}\n")
+            if given.out:  # a part is minutes: what is done is kept
+                given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         found["load of the machine, after"] = os.getloadavg()
         found["seconds to stop"] = round(running.stop(), 2)
     text = json.dumps(found, indent=1) + "\n"

@@ -79,6 +79,30 @@ def test_pages_of_elsewhere_and_other_names_are_refused(client: Any) -> None:
     assert 'method="other"' in client.get("/metrics").text
 
 
+def test_a_job_that_kills_its_worker_is_given_up(toys: None, tmp_path: Path) -> None:
+    with service(tmp_path, attempts=2) as opened:
+        client = until_ready(opened)
+        assert client.post("/api/v1/echo", json={"fault": "die"}).status_code == 503
+        until_ready(client)
+        job = client.post("/api/v1/jobs", json={"operation": "echo", "options": {"fault": "die"}}).json()
+        now = ended(client, job)
+        assert (now["state"], now["attempts"]) == ("failed", 2)
+        assert now["problem"] == "given up after 2 attempts: the process that worked on it died"
+        assert until_ready(client).post("/api/v1/echo", json={}).status_code == 200
+
+
+def test_work_that_eats_the_memory_is_ended(toys: None, tmp_path: Path) -> None:
+    with service(tmp_path, worker_memory=350_000_000) as opened:
+        client = until_ready(opened)
+        answer = client.post("/api/v1/echo", json={"fault": "eat"})
+        assert (answer.status_code, answer.json()["error"]) == (422, "it took more memory than a worker may")
+
+
+def test_numbers_that_json_has_no_word_for_become_null(client: Any) -> None:
+    answer = client.post("/api/v1/echo", json={"fault": "odd"})
+    assert answer.json() == {"open": None, "half": "?", "pair": [1, None]}
+
+
 def test_a_full_disk_takes_no_more_jobs(toys: None, tmp_path: Path) -> None:
     with service(tmp_path, least_free=1 << 60) as opened:
         client = until_ready(opened)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -30,6 +31,14 @@ def echo(request: Request, progress: StageProgress) -> Mapping[str, Any]:
     if request.options["fault"] == "refuse":
         path = request.files["spectra"][0]
         raise ReadError(path, "it is refused, as was asked", line=3)
+    if request.options["fault"] == "die":
+        os._exit(9)
+    if request.options["fault"] == "eat":
+        eaten = bytearray(400_000_000)
+        eaten[::4096] = b"x" * len(eaten[::4096])
+        time.sleep(30)
+    if request.options["fault"] == "odd":
+        return {"open": float("inf"), "half": "\ud800", "pair": (1, float("nan"))}
     if request.options["fault"] == "crash":
         raise RuntimeError("secret of the server")
     sizes = {path.name: path.stat().st_size for path in request.files.get("spectra", ())}
