@@ -25,6 +25,10 @@ def existing(*paths: Path | str | None, what: str = "") -> None:
         recover(Path(path))
         if Path(path).exists() or Path(str(path).rpartition("#")[0] or "?").exists():
             continue
+        from molvis_files.stores import is_url
+
+        if is_url(path):  # whether it is there is seen when it is opened
+            continue
         raise ReadError(Path(path), f"no such file or folder{f'; give {what}' if what else ''}")
 
 

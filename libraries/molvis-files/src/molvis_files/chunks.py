@@ -16,7 +16,7 @@ from molvis_core.errors import ConfigError
 from molvis_core.progress import Progress
 from molvis_files.documents import load_json
 from molvis_files.opening import read_text
-from molvis_files.parallel import in_parallel
+from molvis_files.parallel import Engine, in_parallel
 from molvis_files.writing import write_text
 
 T = TypeVar("T")
@@ -32,6 +32,8 @@ def work_in_chunks(
     what: str,
     processes: int | None = None,
     few: int = 1,
+    engine: Engine = "processes",
+    address: str | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Keep `work(chunk)`, one plain value for each item, of all chunks whose file is not there yet: see `kept_in`.
@@ -45,6 +47,8 @@ def work_in_chunks(
         what: is done, for a warning: a process that *annotated features* died.
         processes: how many work on chunks side by side; all processors by default.
         few: of fewer chunks than these the work is done in this process.
+        engine: where chunks are worked on, see `molvis_files.parallel.in_parallel`.
+        address: of a Ray cluster.
         progress: called with the items done and in all, after each chunk.
     """
     folder.mkdir(exist_ok=True)
@@ -53,7 +57,9 @@ def work_in_chunks(
     remaining = iter(items)
     chunks = (chunk for file in sizes if (chunk := list(islice(remaining, size))) and file in missing)
     done = count - sum(sizes[file] for file in missing)
-    made = in_parallel(work, chunks, len(missing), what=what, processes=processes, few=few)
+    made = in_parallel(
+        work, chunks, len(missing), what=what, processes=processes, few=few, engine=engine, address=address
+    )
     for file, kept in zip(missing, made, strict=True):
         write_text(file, json.dumps(kept, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
         done += len(kept)

@@ -57,28 +57,47 @@ class FolderFormat:
         recover(path)
         file = path / self.file
         try:
-            content = load_toml(file.read_text(encoding="utf-8"))
+            return self.parse(file.read_bytes(), path, accept=accept)
         except FileNotFoundError as error:
-            hint = self.make.replace("{path}", in_shell(path))
-            raise self.error(f"{path}: no {self.noun} here: {self.file} is missing. {hint}".rstrip()) from error
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise self.missing(path) from error
+        except OSError as error:
+            raise self.damaged(path, str(error)) from error
+
+    def parse(self, data: bytes, path: Path | str, *, accept: bool = False) -> dict[str, Any]:
+        """What `read` returns, from the bytes of the TOML file of a folder, which may lie in an object store.
+
+        Raises:
+            MolvisError: `error`: it is damaged, or of a newer format.
+        """
+        try:
+            content = load_toml(data.decode("utf-8"))
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise self.damaged(path, str(error)) from error
         found = content.get("format")
         if not isinstance(found, int) or isinstance(found, bool) or found < 1:
             raise self.damaged(path, f"'format' is {found!r}; it must be a number from 1 to {self.version}")
         if found > self.version:
             raise self.error(
-                f"{file}: made by molvis {content.get('molvis', '?')} in format {found}; this molvis reads up to "
-                f"{self.version}. Upgrade it: pip install --upgrade {self.distribution}"
+                f"{self._file(path)}: made by molvis {content.get('molvis', '?')} in format {found}; this molvis reads "
+                f"up to {self.version}. Upgrade it: pip install --upgrade {self.distribution}"
             )
         if found >= self.sealed_from and not accept and not is_intact(content):
             raise self.damaged(path, "its content does not match its checksum")
         return content
 
+    def missing(self, path: Path | str) -> MolvisError:
+        """The error of a folder without the file; to be raised."""
+        hint = self.make.replace("{path}", in_shell(path))
+        return self.error(f"{path}: no {self.noun} here: {self.file} is missing. {hint}".rstrip())
+
     def damaged(self, path: Path | str, why: str) -> MolvisError:
         """The error of a folder whose file is damaged; to be raised."""
         hint = self.mend.replace("{path}", in_shell(path))
-        return self.error(f"{Path(path) / self.file}: damaged: {why}. {hint}".rstrip())
+        return self.error(f"{self._file(path)}: damaged: {why}. {hint}".rstrip())
+
+    def _file(self, path: Path | str) -> str:
+        # An address would lose a slash as a `Path`.
+        return f"{path}/{self.file}" if isinstance(path, str) and "://" in path else str(Path(path) / self.file)
 
     def text(self, content: Mapping[str, Any]) -> str:
         """The file's text: the content, the format's number, who wrote it and the checksum."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from molvis_files.processes import end_with_parent
 
@@ -22,6 +22,8 @@ log = logging.getLogger("molvis")
 T = TypeVar("T")
 R = TypeVar("R")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+Engine = Literal["local", "processes", "ray"]
+"""Where work is done: here, in processes of this machine, or in those of Ray, which may be on others."""
 _AHEAD = 3
 """Blocks that are handed out for each process, so that none waits for the next."""
 _work: Callable[[Any], Any] | None = None
@@ -37,6 +39,9 @@ def in_parallel(
     processes: int | None = None,
     few: int = 1,
     chunk: int = 1,
+    engine: Engine = "processes",
+    address: str | None = None,
+    gpus: float = 0,
 ) -> Iterator[R]:
     """`work(item)` for each item, in their order, by several processes; in this one where that is quicker or safer.
 
@@ -52,9 +57,26 @@ def in_parallel(
         processes: how many; all processors by default.
         few: of fewer items than these the work is done in this process: others take a second or more to start.
         chunk: items that are sent to a process at a time.
+        engine: `local` works in this process and `ray` in those of Ray, however few the items are. What a process of
+            Ray that dies leaves undone another does.
+        address: of a Ray cluster, such as `auto`; without one Ray is started on this machine.
+        gpus: that each process of Ray is given.
+
+    Raises:
+        ConfigError: Ray is asked for and not installed, or no cluster answers.
     """
-    blocks = _blocks(iter(items), chunk)
-    most = min(processes or processors(), -(-count // chunk))
+    if engine == "ray":
+        from molvis_files.on_ray import on_ray
+
+        return on_ray(work, items, what=what, processes=processes, address=address, gpus=gpus)
+    most = 1 if engine == "local" else min(processes or processors(), -(-count // chunk))
+    return _by_processes(work, _blocks(iter(items), chunk), count, what, most, few)
+
+
+def _by_processes(
+    work: Callable[[T], R], blocks: Iterator[list[T]], count: int, what: str, most: int, few: int
+) -> Iterator[R]:
+    """`work(item)` for each item of blocks, by so many processes."""
     if most < 2 or count < few or not may_spawn():
         yield from (work(item) for block in blocks for item in block)
         return
