@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import molvis_retrieval
 from molvis_core.errors import ConfigError
 from molvis_core.progress import StageProgress
-from molvis_files.digests import file_sha256, files_sha256
+from molvis_files.digests import KEY, file_sha256, files_sha256
+from molvis_files.parallel import Engine
 from molvis_lcms.finding import Settings
 from molvis_lcms.formats.documents import read_json_features, write_json_features
 from molvis_lcms.formats.fbmn import write_mgf_features, write_quantities
@@ -26,6 +27,7 @@ from molvis_lcms.workflow import Comparison, features_of_runs
 from molvis_retrieval.annotation import annotate, annotated, begin
 from molvis_retrieval.annotation_tables import annotation_of, write_annotation_csv, write_annotation_json
 from molvis_retrieval.false_discoveries import believed, rates_of
+from molvis_retrieval.partitions import Partitions, is_partitioned
 from molvis_retrieval.run_details import detailed, work_out
 from molvis_retrieval.run_neighbours import neighbours_of
 from molvis_retrieval.run_page import RunFacts, write_run_page
@@ -56,6 +58,8 @@ class Annotating:
         standards: what the user measured of known compounds.
         standard_minutes: tolerance of their times.
         processes: how many work side by side; None for all processors.
+        engine: where features are identified: `local`, `processes` or `ray`.
+        address: of a Ray cluster.
         device: where networks run.
     """
 
@@ -76,6 +80,8 @@ class Annotating:
     standards: OwnStandards | None = None
     standard_minutes: float = 0.2
     processes: int | None = None
+    engine: Engine = "processes"
+    address: str | None = None
     device: str | None = None
 
     @property
@@ -128,7 +134,7 @@ def annotate_files(
     annotate(
         bundle, open_index(len(table) > 250), table, out, options=asked.options | {"device": asked.device},
         retention=asked.retention, standards=asked.standards, processes=asked.processes,
-        progress=_named(progress, "annotating"),
+        engine=asked.engine, address=asked.address, progress=_named(progress, "annotating"),
     )  # fmt: skip
     _write(asked, out, table, settings, bundle, progress)
     searched, levels = _counts(_judged(out, table, asked.fdr)())
@@ -139,6 +145,8 @@ def digest(path: Path) -> str:
     """Of a file, or of all files in a folder."""
     if path.is_file():
         return file_sha256(path)
+    if is_partitioned(path):  # its file has the digests of all others
+        return str(Partitions.open(path).metadata[KEY])
     return files_sha256(sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")))
 
 

@@ -14,6 +14,7 @@ from molvis_files.chunks import kept_in, work_in_chunks
 from molvis_files.digests import checksum
 from molvis_files.documents import load_json
 from molvis_files.opening import read_text
+from molvis_files.parallel import Engine
 from molvis_files.writing import write_text
 from molvis_lcms.records import Feature, FeatureTable
 from molvis_lcms.retention import Retention
@@ -73,6 +74,8 @@ def annotate(
     retention: Retention | None = None,
     standards: OwnStandards | None = None,
     processes: int | None = 1,
+    engine: Engine = "processes",
+    address: str | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Identify every feature with MS/MS, and keep what was found in the folder, see `annotated`.
@@ -86,13 +89,15 @@ def annotate(
         retention: times of the column, learned from standards, as evidence.
         standards: what the user measured of known compounds, for confidence levels.
         processes: how many work on chunks side by side; None for all processors.
+        engine: `local`, `processes` or `ray`, whose processes may be on other machines that reach bundle and index.
+        address: of a Ray cluster, such as `auto`.
         progress: called with the features done and in all.
     """
     some = together(table.features)
     search = _Search(bundle, index, options, retention, standards)
     work_in_chunks(
         search, some, len(some), folder / _PARTS, size=CHUNK, what="annotated features", processes=processes,
-        few=_FEW, progress=progress,
+        few=_FEW, engine=engine, address=address, progress=progress,
     )  # fmt: skip
 
 

@@ -20,8 +20,10 @@ import numpy as np
 from molvis_core.errors import BusyError, IndexFileError
 from molvis_core.progress import Progress, StageProgress
 from molvis_files.digests import file_sha256
+from molvis_files.stores import is_url, open_store
 from molvis_retrieval.index import Index, begin_index, build_index, index_state, open_library
 from molvis_retrieval.library import Library
+from molvis_retrieval.partitions import is_partitioned
 from molvis_retrieval.vectors import LazyVectors
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ def open_candidates(
         IndexFileError: there is neither, the index is damaged, or another bundle made it.
         ReadError: no structure can be read from the file.
     """
+    if is_url(path) or (Path(path).is_dir() and is_partitioned(path)):
+        return Index.open_partitioned(open_store(path), bundle.encoders_digest)
     path = Path(path)
     if not path.is_file():
         if not path.exists():

@@ -26,7 +26,7 @@ from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.classes import MOST, ClassProbability, class_probabilities, installed_classifiers
 from molvis_retrieval.evidence import Embedded, Scored, Weigher, cosines, describe, embed, whole_library
-from molvis_retrieval.placing import Placed, likely, place_candidates
+from molvis_retrieval.placing import Placed, likely, nearest, place_candidates
 from molvis_retrieval.posterior import STRUCTURE_WEIGHT, Hypotheses, marginals, with_formula
 from molvis_retrieval.presence import Presence
 from molvis_retrieval.results import Candidate, Identification, Identifications, Searched
@@ -192,7 +192,7 @@ class Ranker:
         everything = self.search.scope(groups[0][0].unknown) == "all"
         # The whole library is read once for several unknowns: reading it costs more than their products.
         whole = [None] * len(groups)
-        if everything and len(self.index.library):
+        if everything and len(self.index.library) and self.index.clusters is None:
             whole = whole_library([some[0] for some in groups], self.index)
         weigh = self.weighers[self.rerank]
         # Among the whole library nothing was fitted, and without the scorers half of what was fitted is missing.
@@ -201,7 +201,10 @@ class Ranker:
             unknowns = [one.unknown for one in readings]
             if everything:
                 weigh = self.weighers[self.rerank].at_any_mass(unknowns[0].measured)
-            placed = [place_candidates(self.index, self.search, one) for one in unknowns]
+            placed = [
+                nearest(self.index, place_candidates(self.index, self.search, one.unknown), one.vectors)
+                for one in readings
+            ]
             hypotheses = self._hypotheses(unknowns)
             if hypotheses is not None:
                 placed = likely(placed, hypotheses)
@@ -329,7 +332,8 @@ def _ranked(
     unknown = found[owner[best[0]]].unknown
     truth_rank = None
     if unknown.truth is not None:
-        where = np.flatnonzero(np.isin(places, index.library.rows_of(unknown.truth.inchikey14)))
+        truth = index.library.rows_of(unknown.truth.inchikey14, unknown.truth.exact_mass)
+        where = np.flatnonzero(np.isin(places, truth))
         if len(where):
             where = where[np.argmax(total[where])]
             truth_rank = float(metrics.rank_of_truth(total[None], np.array([where])).rank[0])

@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,9 +22,13 @@ from molvis_core.text import in_shell
 from molvis_files.digests import BLOCK, Digester, blocks_of, damage, digests_of, sealed, stored_digests
 from molvis_files.folders import FolderFormat
 from molvis_files.locking import sole_writer
+from molvis_files.stores import Store, open_store
 from molvis_files.writing import recover, replacing, replacing_folder
 from molvis_retrieval import metrics
+from molvis_retrieval.clusters import Clusters
 from molvis_retrieval.library import Library, join
+from molvis_retrieval.partitioned import PartitionedLibrary, PartitionedVectors
+from molvis_retrieval.partitions import Partitions, is_partitioned
 from molvis_retrieval.vectors import JoinedVectors, LazyVectors, StoredVectors
 
 if TYPE_CHECKING:
@@ -56,14 +61,17 @@ class Index:
     Attributes:
         path: the folder.
         library: the structures.
-        vectors: float16, unit rows: memory-mapped and checked as they are looked at, or embedded then.
+        vectors: float16 or int8, unit rows: memory-mapped or fetched and checked as they are looked at, or embedded
+            then.
         bundle_digest: of the encoders of the bundle that made them; calibrating it leaves them as they are.
         bundle_name: what people call it.
     """
 
     path: Path
     library: Library
-    vectors: Float[np.ndarray, "N dim"] | LazyVectors | StoredVectors | JoinedVectors = field(repr=False)
+    vectors: Float[np.ndarray, "N dim"] | LazyVectors | StoredVectors | JoinedVectors | PartitionedVectors = field(
+        repr=False
+    )
     bundle_digest: str
     bundle_name: str = ""
 
@@ -80,6 +88,8 @@ class Index:
         Raises:
             IndexFileError: there is none, it is unfinished, truncated, damaged, or of a newer format.
         """
+        if is_partitioned(path):
+            return cls.open_partitioned(open_store(path))
         path = Path(path)
         recover(path)
         metadata = read_metadata(path)
@@ -107,6 +117,31 @@ class Index:
         vectors = StoredVectors(file, (count, dim), digests)
         return cls(path, library, vectors, metadata["bundle_digest"], metadata.get("bundle_name", ""))
 
+    @classmethod
+    def open_partitioned(cls, store: Store, digest: str | None = None) -> Index:
+        """Open a partitioned library with the vectors of one bundle; both are read as they are needed.
+
+        Args:
+            store: its folder.
+            digest: of the bundle's encoders; without it the first whose vectors are complete.
+
+        Raises:
+            IndexFileError: there is none, or it has no vectors of this bundle, or not all of them.
+        """
+        partitions = Partitions.open(store)
+        encoded = partitions.by(digest)
+        where = store.where()
+        if encoded is None:
+            known = ", ".join(e.bundle for e in partitions.encoded) or "no bundle"
+            raise IndexFileError(
+                f"{where}: it has vectors of {known}, and none of this one. Add them: molvis library build BUNDLE "
+                f"--out {in_shell(where)}"
+            )
+        if not encoded.complete:
+            raise IndexFileError(f"{where}: unfinished. Run the same molvis library build again to go on.")
+        library, vectors = PartitionedLibrary(partitions), PartitionedVectors(partitions, encoded)
+        return cls(store.local or Path(where), library, vectors, encoded.digest, encoded.bundle)
+
     def require(self, bundle: Bundle) -> None:
         """Raise `IndexFileError` unless this bundle made the index: vectors of two models do not compare."""
         if bundle.encoders_digest != self.bundle_digest:
@@ -120,6 +155,13 @@ class Index:
         """Vectors of some rows, as float32."""
         return np.asarray(self.vectors[rows], dtype=np.float32)
 
+    @cached_property
+    def clusters(self) -> Clusters | None:
+        """For searches of everything that look at a part of it; None where a library has none, and all is looked at."""
+        if not isinstance(self.vectors, PartitionedVectors):
+            return None
+        return Clusters.open(self.vectors.partitions, self.vectors.encoded, self.vectors)
+
     def blocks(self, size: int = 2048) -> Iterator[tuple[int, Float32[np.ndarray, "c dim"]]]:
         """All vectors as float32, `size` rows at a time: the number of the first row, and the rows.
 
@@ -128,6 +170,10 @@ class Index:
         """
         import torch
 
+        if isinstance(self.vectors, PartitionedVectors):
+            for start in range(0, len(self.vectors), size):
+                yield start, self.vectors[start : start + size]
+            return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that the map is read-only: so it should be
             source = torch.from_numpy(np.asarray(self.vectors))
@@ -379,6 +425,8 @@ def _note(path: Path, metadata: dict[str, Any]) -> None:
 
 def describe_index(index: Index) -> dict[str, Any]:
     """What is in an index, for people and scripts."""
+    if isinstance(index.library, PartitionedLibrary):
+        return _describe_partitioned(index, index.library.partitions)
     mass = index.library.mass
     return {
         "path": str(index.path),
@@ -390,6 +438,24 @@ def describe_index(index: Index) -> dict[str, Any]:
         "mass_range": [float(mass[0]), float(mass[-1])] if len(mass) else [],
         "formulas": len(np.unique(index.library._formulas)),
         "sources": _counts([s for row in index.library.table["sources"].to_pylist() for s in row or [None]]),
+    }
+
+
+def _describe_partitioned(index: Index, partitions: Partitions) -> dict[str, Any]:
+    """The same of a partitioned library, without reading its structures."""
+    source = partitions.metadata["source"]
+    return {
+        "path": partitions.store.where(),
+        "bundle": index.bundle_name,
+        "bundle_digest": index.bundle_digest,
+        "structures": partitions.count,
+        "partitions": len(partitions),
+        "dim": int(index.vectors.shape[1]),
+        "vectors": next(e.rows.kind for e in partitions.encoded if e.digest == index.bundle_digest),
+        "bytes": int(getattr(index.vectors, "nbytes", 0)),
+        "mass_range": [float(partitions.first[0]), float(partitions.last[-1])] if partitions.count else [],
+        "bundles": [e.bundle for e in partitions.encoded],
+        "sources": {str(name): str(digest)[:12] for name, digest in source.items()},
     }
 
 

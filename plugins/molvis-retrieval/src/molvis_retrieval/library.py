@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,18 +20,23 @@ from molvis_core.errors import IndexFileError, ReadError
 from molvis_core.progress import Progress
 from molvis_core.records import Structure
 from molvis_files.vendors import require_file
-from molvis_retrieval.parents import ParentCounts, parent
+from molvis_retrieval.library_rows import (
+    COLUMNS,
+    LISTS,
+    STRUCTURE_COLUMNS,
+    Entry,
+    entry_of,
+    merged,
+    structures_of,
+    table_of,
+    union,
+)
+from molvis_retrieval.parents import ParentCounts
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from molvis_retrieval.dataset import Dataset
-
-
-_COLUMNS = ("inchikey", "smiles", "formula", "exact_mass", "charge", "name", "source")
-_LISTS = ("aliases", "sources", "identifiers")
-_SHOWN_ALIASES = 20
-"""Most names and keys of merged structures that one candidate keeps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,22 +75,7 @@ class Library:
         """
         files = [Path(p) for p in ([paths] if isinstance(paths, (str, Path)) else paths)]
         problems: list[ReadError] = []
-
-        def items() -> Iterator[tuple[Structure, str | None]]:
-            done = 0
-            for file in files:
-                require_file(file, "name a file of structures")
-                name = reader or registry.for_suffix("reader", file, modality="structure").name
-                for item in registry.load("reader", name)(file):
-                    done += 1
-                    if progress and done % 1000 == 0:
-                        progress(done, 0)
-                    if isinstance(item, ReadError):
-                        problems.append(item)
-                    else:
-                        yield item.structure, item.source or file.name
-
-        library = cls.from_structures(items())
+        library = cls.from_structures(read_structures(files, problems, reader=reader, progress=progress))
         if not len(library):
             first = f" The first was refused: {problems[0].reason}" if problems else ""
             raise ReadError(files[0], f"no structure in it.{first}")
@@ -98,50 +88,20 @@ class Library:
         Of those that share a parent the first that was drawn as the parent is kept, or else the first; the others are
         its aliases.
         """
-        import pyarrow as pa
-
         counts = ParentCounts()
-        entries: dict[str, _Entry] = {}
+        entries: dict[str, Entry] = {}
         for item in structures:
-            drawn, source = item if isinstance(item, tuple) else (item, None)
-            one, changes = parent(drawn)
-            counts.add(changes)
-            fresh = _Entry(one, source, one.smiles == drawn.smiles)
-            known = entries.setdefault(one.inchikey14, fresh)
-            if known is not fresh:
-                both = known.as_drawn and fresh.as_drawn
-                counts.duplicates += both
-                counts.merged += not both
-                entries[one.inchikey14] = known = known.merged(fresh)
-            if not fresh.as_drawn:
-                known.alias(None if drawn.inchikey14 == one.inchikey14 else drawn.inchikey)
-        rows = list(entries.values())
-        columns: dict[str, list[Any]] = {
-            name: [getattr(row.structure, name) for row in rows] for name in _COLUMNS if name != "source"
-        }
-        columns["source"] = [row.source for row in rows]
-        columns["aliases"] = [row.aliases for row in rows]
-        columns["sources"] = [row.sources for row in rows]
-        columns["identifiers"] = [row.structure.identifiers for row in rows]
-        types: dict[str, pa.DataType] = {"exact_mass": pa.float64(), "charge": pa.int64()}
-        types |= dict.fromkeys(_LISTS, pa.list_(pa.large_string()))
-        arrays = {name: pa.array(values, type=types.get(name, pa.large_string())) for name, values in columns.items()}
-        order = np.argsort(np.asarray(columns["exact_mass"], dtype=np.float64), kind="stable")
-        return cls(pa.table(arrays).take(order).combine_chunks(), parents=counts)
+            fresh = entry_of(item, counts)
+            known = entries.get(fresh.structure.inchikey14)
+            entries[fresh.structure.inchikey14] = fresh if known is None else merged(known, fresh, counts)
+        table = table_of(entries.values())
+        order = np.argsort(table["exact_mass"].to_numpy(), kind="stable")
+        return cls(table.take(order).combine_chunks(), parents=counts)
 
     @classmethod
     def from_dataset(cls, dataset: Dataset) -> Library:
         """The compounds of a dataset."""
-
-        def items() -> Iterator[tuple[Structure, str | None]]:
-            for modality in dataset.modalities:
-                keys = np.asarray(dataset.table(modality)["inchikey14"].to_pylist(), dtype=object)
-                known = np.flatnonzero(np.array([isinstance(k, str) for k in keys], dtype=bool))
-                _, first = np.unique(keys[known].astype(str), return_index=True)
-                for row in known[first]:
-                    yield dataset.structure(modality, int(row)), dataset.path.name
-
-        return cls.from_structures(items())
+        return cls.from_structures(structures_in(dataset))
 
     @classmethod
     def open(cls, file: Path | str) -> Library:
@@ -211,13 +171,7 @@ class Library:
 
     def structures(self, rows: Sequence[int] | np.ndarray) -> list[Structure]:
         """Several structures, in the order asked for."""
-        wanted = (*_COLUMNS[:-1], "identifiers")
-        found = self.table.select(wanted).take(np.asarray(rows, dtype=np.int64))
-        cells = zip(*(found[name].to_pylist() for name in wanted), strict=True)
-        return [
-            Structure(smiles, key, formula, mass, charge, name, tuple(identifiers or ()))
-            for key, smiles, formula, mass, charge, name, identifiers in cells
-        ]
+        return structures_of(self.table.select(STRUCTURE_COLUMNS).take(np.asarray(rows, dtype=np.int64)))
 
     def formulas(self, rows: Sequence[int] | np.ndarray) -> list[str]:
         """Formulas of several structures."""
@@ -250,55 +204,40 @@ class Library:
         near = self.within_ppm(formula_mass(wanted), 20.0)
         return np.array([r for r in near if parse_formula(str(self._formulas[r])) == wanted], dtype=np.int64)
 
-    def rows_of(self, inchikey14: str) -> Int64[np.ndarray, " m"]:
-        """Rows (none or one) of this first block of an InChIKey."""
+    def rows_of(self, inchikey14: str, mass: float | None = None) -> Int64[np.ndarray, " m"]:
+        """Rows (none or one) of this first block of an InChIKey; of a large library its mass is needed, too."""
+        del mass
         order, keys = self._places
         start, stop = np.searchsorted(keys, inchikey14[:14], "left"), np.searchsorted(keys, inchikey14[:14], "right")
         return order[start:stop]
 
 
-@dataclass(slots=True)
-class _Entry:
-    """A row of a library in the making.
-
-    Attributes:
-        structure: of the parent.
-        source: where it is from.
-        as_drawn: whether the structure was drawn as the parent.
-        aliases: names and keys of what was merged into it.
-        sources: of all that were merged.
-    """
-
-    structure: Structure
-    source: str | None
-    as_drawn: bool
-    aliases: list[str] = field(default_factory=list)
-    sources: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        self.sources = (self.source,) if self.source else ()
-
-    def alias(self, name: str | None) -> None:
-        """Keep a name or a key beside those of the structure."""
-        known = (self.structure.name, self.structure.inchikey, *self.aliases)
-        if name and name not in known and len(self.aliases) < _SHOWN_ALIASES:
-            self.aliases.append(name)
-
-    def merged(self, other: _Entry) -> _Entry:
-        """The entry of both; the other one gives way, unless it alone was drawn as the parent."""
-        kept, rest = (other, self) if other.as_drawn and not self.as_drawn else (self, other)
-        kept.sources = _union(self.sources, other.sources)
-        identifiers = _union(kept.structure.identifiers, rest.structure.identifiers)
-        if (kept.structure.name is None and rest.structure.name) or identifiers != kept.structure.identifiers:
-            name = kept.structure.name or rest.structure.name
-            kept.structure = replace(kept.structure, name=name, identifiers=identifiers)
-        for name in (rest.structure.name, rest.structure.inchikey, *rest.aliases):
-            kept.alias(name)
-        return kept
+def read_structures(
+    files: Sequence[Path], problems: list[ReadError], *, reader: str | None = None, progress: Progress | None = None
+) -> Iterator[tuple[Structure, str | None]]:
+    """Structures of files, each with where it is from, as they are drawn; what is refused is added to the problems."""
+    done = 0
+    for file in files:
+        require_file(file, "name a file of structures")
+        name = reader or registry.for_suffix("reader", file, modality="structure").name
+        for item in registry.load("reader", name)(file):
+            done += 1
+            if progress and done % 1000 == 0:
+                progress(done, 0)
+            if isinstance(item, ReadError):
+                problems.append(item)
+            else:
+                yield item.structure, item.source or file.name
 
 
-def _union(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*first, *second)))
+def structures_in(dataset: Dataset) -> Iterator[tuple[Structure, str | None]]:
+    """The compounds of each modality of a dataset, with its name."""
+    for modality in dataset.modalities:
+        keys = np.asarray(dataset.table(modality)["inchikey14"].to_pylist(), dtype=object)
+        known = np.flatnonzero(np.array([isinstance(k, str) for k in keys], dtype=bool))
+        _, first = np.unique(keys[known].astype(str), return_index=True)
+        for row in known[first]:
+            yield dataset.structure(modality, int(row)), dataset.path.name
 
 
 def _with_lists(table: pa.Table) -> pa.Table:
@@ -311,8 +250,8 @@ def _with_lists(table: pa.Table) -> pa.Table:
         "sources": lambda: pa.array([[s] if s else [] for s in table["source"].to_pylist()], type=kind),
         "identifiers": lambda: pa.nulls(len(table), type=kind),
     }
-    out = table.select(_COLUMNS)
-    for name in _LISTS:
+    out = table.select(COLUMNS)
+    for name in LISTS:
         out = out.append_column(name, table[name] if name in table.column_names else made[name]())
     return out
 
@@ -359,12 +298,12 @@ def _with_all_of(table: pa.Table, again: np.ndarray, kept: np.ndarray) -> pa.Tab
     """A table whose kept rows have the names, sources and identifiers of the rows of the same compound, too."""
     import pyarrow as pa
 
-    for name in ("name", *_LISTS):
+    for name in ("name", *LISTS):
         values, kind = table[name].to_pylist(), table.schema.field(name).type
         for there, here in zip(again.tolist(), kept.tolist(), strict=True):
             if name == "name":
                 values[here] = values[here] or values[there]
             else:
-                values[here] = _union(values[here] or (), values[there] or ())
+                values[here] = union(values[here] or (), values[there] or ())
         table = table.set_column(table.column_names.index(name), name, pa.array(values, type=kind))
     return table

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,10 @@ from molvis_retrieval.unknowns import Unknown
 if TYPE_CHECKING:
     from molvis_retrieval.index import Index
 
-__all__ = ["Placed", "likely", "place_candidates"]
+__all__ = ["Placed", "likely", "nearest", "place_candidates"]
+
+NEAREST = 1000
+"""Structures of a library with clusters that a measurement without a mass is compared with, each of its records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,14 @@ def likely(placed: Sequence[Placed | str], hypotheses: Hypotheses) -> list[Place
         )  # fmt: skip
         out.append(fewer if good.any() else f"no candidate of a likely formula as {p.unknown.adduct}")
     return out
+
+
+def nearest(index: Index, placed: Placed | str, vectors: Mapping[str, np.ndarray]) -> Placed | str:
+    """What was placed among all of a library, among the nearest of it where its clusters tell which these are."""
+    if isinstance(placed, str) or placed.rows is not None or not vectors or index.clusters is None:
+        return placed
+    found = index.clusters.search(np.concatenate(list(vectors.values())), NEAREST)
+    return replace(placed, rows=np.unique(np.concatenate([rows for _, rows in found])))
 
 
 def place_candidates(index: Index, search: Search, unknown: Unknown) -> Placed | str:

@@ -14,6 +14,8 @@ _COMMANDS = (
     ("data-export", "data:export", "Write the measurements of a dataset to a file."),
     ("data-split", "data:split", "Assign folds, by compound or by structural cluster."),
     ("library-build", "library:build", "Embed a structure library into an index."),
+    ("library-convert", "library:convert", "Write an index as a library of partitions."),
+    ("library-cluster", "library:cluster", "Prepare a library of partitions for searches without a mass."),
     ("library-describe", "library:describe", "Describe what is in an index."),
     ("library-verify", "library:verify", "Check an index against its digests."),
     ("train", "train:train", "Train a bundle from a configuration."),

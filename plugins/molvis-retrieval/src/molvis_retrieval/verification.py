@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from molvis_files.locking import sole_writer
 from molvis_files.writing import recover, replacing
 from molvis_retrieval import dataset as datasets
 from molvis_retrieval import index as indexes
+from molvis_retrieval.partitions import Partitions, is_partitioned
 
 
 def verify_dataset(path: Path | str, *, add: bool = False) -> Verification:
@@ -52,6 +54,8 @@ def verify_index(path: Path | str, *, add: bool = False) -> Verification:
     Raises:
         IndexFileError: there is none, it is unfinished, or it has no digests and `add` is not set.
     """
+    if is_partitioned(path):
+        return verify_partitions(path)
     path = Path(path)
     recover(path)
     names = ["library.arrow", "vectors.f16"]
@@ -69,6 +73,34 @@ def verify_index(path: Path | str, *, add: bool = False) -> Verification:
         raise IndexFileError(f"{path}: it has no digests. Give it some: molvis library verify {path} --add")
     indexes.Index.open(path)
     return _added(path, "index.toml", {**metadata, "format": indexes.FOLDER.version}, names)
+
+
+def verify_partitions(path: Path | str) -> Verification:
+    """Compare every file of a partitioned library with its digest.
+
+    Raises:
+        IndexFileError: its own file is damaged, or vectors of it are unfinished.
+    """
+    partitions = Partitions.open(path)
+    store = partitions.store
+    wanted = {partitions.file(n): digest for n, digest in enumerate(partitions.digests)}
+    for encoded in partitions.encoded:
+        if not encoded.complete:
+            raise IndexFileError(
+                f"{store.where()}: vectors of {encoded.bundle} are unfinished. Run the same molvis library build "
+                "again, then verify it."
+            )
+        wanted |= {encoded.file(n): digest for n, (_, digest) in enumerate(partitions.vector_digests(encoded))}
+    found: list[Damage] = []
+    for name, digest in wanted.items():
+        try:
+            good = hashlib.sha256(store.read(name)).hexdigest() == digest
+        except OSError as error:
+            found.append(Damage(name, None, f"missing or unreadable: {error}"))
+            continue
+        if not good:
+            found.append(Damage(name, None, "it is not what was written"))
+    return Verification(Path(store.where()), dict.fromkeys(wanted, 1), tuple(found))
 
 
 def _broken(path: Path, name: str, error: MolvisError) -> Verification:

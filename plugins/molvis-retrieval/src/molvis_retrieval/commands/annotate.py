@@ -11,9 +11,11 @@ from molvis_core import output
 from molvis_files.arguments import existing
 from molvis_retrieval.commands.features import Accession, BlankRatio, Blanks, Seconds, SurveyPpm
 from molvis_retrieval.commands.options import (
+    Address,
     Adducts,
     BundleName,
     Device,
+    EngineOption,
     FalseDiscoveries,
     Libraries,
     Ppm,
@@ -52,6 +54,8 @@ def annotate(
     standard_minutes: StandardMinutes = 0.2,
     dataset: Accession = None,
     processes: Processes = None,
+    engine: EngineOption = None,
+    address: Address = None,
     device: Device = None,
 ) -> None:
     """Annotate LC-MS/MS runs: find their features, and rank candidate structures for each.
@@ -89,7 +93,7 @@ def annotate(
         ppm=ppm, adducts=tuple(a for a in (adducts or "").split(",") if a.strip()), top=top, rerank=rerank, fdr=fdr,
         dataset=dataset, retention=read_retention(standards),
         standards=own_standards(standard_spectra, standard_minutes), standard_minutes=standard_minutes,
-        processes=processes, device=device,
+        processes=processes, engine=engine or "processes", address=address, device=device,
     )  # fmt: skip
     with sole_writer(out), output.progress("annotating") as show:
         done = annotate_files(

@@ -22,6 +22,13 @@ Device = Annotated[str | None, typer.Option(help="PyTorch device, such as cpu or
 Processes = Annotated[
     int | None, typer.Option(min=1, help="Processes that rank many unknowns side by side; all processors by default.")
 ]
+EngineOption = Annotated[
+    Literal["local", "processes", "ray"] | None,
+    typer.Option("--engine", help="Where work is done: here, in processes, or in those of Ray; processes by default."),
+]
+Address = Annotated[
+    str | None, typer.Option(help="Ray cluster for --engine ray, such as auto; without it Ray is started here.")
+]
 BundleName = Annotated[
     str, typer.Option("--bundle", "-b", autocompletion=names("bundle"), help="Name of a shipped bundle, or a folder.")
 ]
