@@ -33,6 +33,11 @@ class TestExplain(RouteContract):
         assert set(best["atoms"]) <= set(range(14))
         assert 'class="halo h1"' in one["drawing"]
 
+    def test_what_would_take_long_is_refused(self, tmp_path: Path) -> None:
+        options = {"peaks": PEAKS, "precursor_mz": 195.0877, "structures": ["C" * 500]}
+        with pytest.raises(ConfigError, match="too large"):
+            explain(Request(checked_options(EXPLAIN, options), {}, tmp_path), lambda *_: None)
+
     def test_nothing_to_explain_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="send peaks"):
             explain(Request(checked_options(EXPLAIN, {}), {}, tmp_path), lambda *_: None)

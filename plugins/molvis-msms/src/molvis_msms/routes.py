@@ -12,6 +12,8 @@ from molvis_files.routes import Option, Request, Route, Upload
 __all__ = ["EXPLAIN", "explain"]
 
 _MOST = 500
+_HEAVIEST = 3000
+"""Da of a structure that is explained while one waits: ten times as heavy takes ten times as long."""
 
 
 def explain(request: Request, progress: StageProgress) -> Mapping[str, Any]:
@@ -28,6 +30,10 @@ def explain(request: Request, progress: StageProgress) -> Mapping[str, Any]:
 
     options = request.options
     structures = read_structures(options["structures"] or [])
+    if large := [one for one in structures if one.exact_mass > _HEAVIEST]:
+        raise ConfigError(
+            f"a structure of {large[0].exact_mass:.0f} Da is too large; at most {_HEAVIEST} Da are explained"
+        )
     items = [*_peaks(options), *read_files(request.files.get("spectra", ()))]
     if not items:
         raise ConfigError("send peaks, or files of spectra")

@@ -112,7 +112,7 @@ ROUTE = Route(
         ),
     ),
     options=(
-        Option("peaks", "MS/MS peaks of one unknown, instead of a file.", "peaks", most=10_000),
+        Option("peaks", "MS/MS peaks of one unknown, instead of a file.", "peaks", most=5000),
         Option("precursor_mz", "m/z of the ion that the peaks are of.", "number", least=1, most=100_000),
         Option("adduct", f"Adduct of ions that name none, such as {_ADDUCT}.", most=50),
         Option("adducts", "Adducts to try for ions that name none, such as `positive`.", "texts", most=50),
@@ -128,7 +128,7 @@ ROUTE = Route(
             default="auto",
             choices=("auto", "mass", "formula", "all"),
         ),
-        Option("ppm", "Half width of the mass window in ppm.", "number", default=10.0, least=0.01, most=1000),
+        Option("ppm", "Half width of the mass window in ppm.", "number", default=10.0, least=0.01, most=200),
         Option("mass", "Neutral mass in Da, where it follows from no ion.", "number", least=1, most=100_000),
         Option("formula", "Molecular formula of the candidates.", most=200),
         Option("top", "Candidates that come back of each unknown.", "integer", default=20, least=1, most=1000),

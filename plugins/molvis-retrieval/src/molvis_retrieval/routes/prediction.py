@@ -7,11 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from molvis_core import registry
+from molvis_core.errors import ConfigError
 from molvis_core.progress import StageProgress
 from molvis_files.routes import Option, Request, Route
 
 __all__ = ["ROUTE", "predict"]
 
+_HEAVIEST = 3000
 _SETTINGS = ("adduct", "energy", "instrument")
 
 
@@ -29,6 +31,10 @@ def predict(request: Request, progress: StageProgress) -> Mapping[str, Any]:
     given = [f"{key}={options[key]}" for key in _SETTINGS if options[key]]
     # Structures, and not texts: a text may be the name of a file of the server.
     structures = [structure(text) for text in options["structures"]]
+    if large := [one for one in structures if one.exact_mass > _HEAVIEST]:
+        raise ConfigError(
+            f"a structure of {large[0].exact_mass:.0f} Da is too large; at most {_HEAVIEST} Da are predicted"
+        )
     made = build_predictor(options["predictor"], given)
     if isinstance(made, PredictsRecords):
         found = predict_records(made, structures, progress=progress)
