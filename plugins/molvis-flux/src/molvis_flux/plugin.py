@@ -89,7 +89,7 @@ def _commands() -> list[Component]:
             kind="command",
             name="flux-demo",
             target="molvis_flux.commands.demo:demo",
-            summary="Simulate and fit the network of the EMU paper.",
+            summary="Simulate and fit the network of Antoniewicz et al. 2007 (EMU).",
         ),
         Component(
             kind="command",

@@ -21,7 +21,7 @@ class Clerms(InfoNCE):
     """InfoNCE plus the mean squared error of the cosine against the Tanimoto similarity of every pair.
 
     Args:
-        temperature: divides the cosines in InfoNCE; the paper takes 0.05 to 0.2.
+        temperature: divides the cosines in InfoNCE; its authors take 0.05 to 0.2.
         learned: whether the temperature is trained.
         mse: weight of the squared error.
         directions: `both`, `query` or `reference`.

@@ -20,8 +20,8 @@ class SigLIP(nn.Module):
     """Every pair judged alone: minus log sigmoid(+-(cosine / temperature + bias)), summed over a query's pairs.
 
     Args:
-        temperature: divides the cosines; learned. The paper starts at a tenth.
-        bias: added to the logits; learned. The paper starts at -10, so that the many negatives cost nothing at first.
+        temperature: divides the cosines; learned. Zhai et al. start at a tenth.
+        bias: added to the logits; learned. Zhai et al. start at -10, so that the many negatives cost nothing at first.
         positive_weight: how many times the weight of another pair a match has.
 
     Reference: Zhai, Mustafa, Kolesnikov and Beyer, ICCV 2023, doi:10.1109/ICCV51070.2023.01100

@@ -15,10 +15,10 @@ def demo(
         "demo-flux"
     ),
 ) -> None:
-    """Simulate and fit the network that the EMU paper explains its method on.
+    """Simulate and fit the network of Antoniewicz et al. 2007, which introduced elementary metabolite units.
 
-    Nothing is fetched: network, tracer, fluxes and labelling are typed from the paper. The model is left in the folder,
-    as a file to begin one's own from.
+    Nothing is fetched: network, tracer, fluxes and labelling are typed from doi:10.1016/j.ymben.2006.09.001. The model
+    is left in the folder, as a file to begin one's own from.
     """
     from molvis_flux.fit.multistart import fit
     from molvis_flux.formats.writers import write_study

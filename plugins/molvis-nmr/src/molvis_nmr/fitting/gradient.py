@@ -36,7 +36,7 @@ MODES = {
     "fixed-couplings-intensities": ("couplings", "intensities"),
     "fixed-intensities": ("intensities",),
 }
-"""The paper's four modes, and what they leave at its start values."""
+"""The four modes of Fattakhov et al., and what they leave at its start values."""
 BROADENING = (10.0, 5.0, 2.0, 1.0, 0.0)
 """Full widths in points of the Lorentzian that the measurement is convolved with."""
 
