@@ -49,7 +49,7 @@ def work_in_chunks(
         few: of fewer chunks than these the work is done in this process.
         engine: where chunks are worked on, see `molvis_files.parallel.in_parallel`.
         address: of a Ray cluster.
-        progress: called with the items done and in all, after each chunk.
+        progress: called with the items done and in all, after each chunk; first, where an earlier run has done some.
     """
     folder.mkdir(exist_ok=True)
     sizes = {folder / f"{at // size + 1:05d}.json": min(size, count - at) for at in range(0, count, size)}
@@ -57,6 +57,8 @@ def work_in_chunks(
     remaining = iter(items)
     chunks = (chunk for file in sizes if (chunk := list(islice(remaining, size))) and file in missing)
     done = count - sum(sizes[file] for file in missing)
+    if progress and done:
+        progress(done, count)
     made = in_parallel(
         work, chunks, len(missing), what=what, processes=processes, few=few, engine=engine, address=address
     )

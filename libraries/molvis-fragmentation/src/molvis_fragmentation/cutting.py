@@ -13,9 +13,10 @@ import numpy as np
 _ONE = np.uint64(1)
 _NONE = np.uint64(0)
 _MIX1, _MIX2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
-_SLOT_BITS = 17
+_HALF_BITS, _FIRST_BITS = 13, 11
+"""Places of the tables of halves, and of sets at first, as powers of two."""
 _MOST_SEEN = 90_000
-"""Sets that are looked at, kept or not: the table of 2^17 places stays fast to search."""
+"""Sets that are looked at, kept or not: a table of 2^18 places stays fast to search."""
 
 
 @numba.njit(cache=True, inline="always")
@@ -115,10 +116,20 @@ def _parts(lo, hi, bond):  # pragma: no cover - compiled
 @numba.njit(cache=True)
 def _find(lo, hi, slots, seen):  # pragma: no cover - compiled
     """The slot of a set in the table, or the empty one where it would be."""
-    slot = np.int64(((lo * _MIX1) ^ (hi * _MIX2)) >> np.uint64(64 - _SLOT_BITS))
+    mixed = (lo * _MIX1) ^ (hi * _MIX2)
+    slot = np.int64((mixed ^ (mixed >> np.uint64(29))) >> np.uint64(20)) & (len(slots) - 1)
     while slots[slot] and (seen[slots[slot] - 1, 0] != lo or seen[slots[slot] - 1, 1] != hi):
-        slot = (slot + 1) & ((1 << _SLOT_BITS) - 1)
+        slot = (slot + 1) & (len(slots) - 1)
     return slot
+
+
+@numba.njit(cache=True)
+def _wider(slots, seen, known):  # pragma: no cover - compiled
+    """A table of four times as many places for the same sets: most molecules are small, and clearing takes time."""
+    out = np.zeros(4 * len(slots), np.int32)
+    for place in range(known):
+        out[_find(seen[place, 0], seen[place, 1], out, seen)] = place + 1
+    return out
 
 
 @numba.njit(cache=True)
@@ -145,8 +156,8 @@ def find_halves(bonds, ring, fused, neighbours, most):  # pragma: no cover - com
     size, number = len(neighbours), len(bonds)
     whole_lo, whole_hi = all_atoms(size)
     left = neighbours.copy()
-    out = np.zeros((most, 2), np.uint64)
-    slots = np.zeros(1 << _SLOT_BITS, np.int32)
+    out = np.empty((most, 2), np.uint64)
+    slots = np.zeros(1 << max(_HALF_BITS, int(np.log2(most + 1)) + 2), np.int32)
     count = 0
     for e in range(number):
         start = bonds[e, 0]
@@ -202,12 +213,13 @@ def intersect(neighbours, cost, halves, simple, most, ceilings):  # pragma: no c
     `halves` and `simple` are as `find_halves` returns them. `most` sets are kept; `ceilings` are the costs that a set
     of one, two or three cuts may have.
     """
-    sets = np.zeros((most, 2), np.uint64)
-    paid = np.zeros(most, np.int64)
-    depth = np.zeros(most, np.int8)
-    seen = np.zeros((_MOST_SEEN, 2), np.uint64)
-    slots = np.zeros(1 << _SLOT_BITS, np.int32)
+    sets = np.empty((most, 2), np.uint64)
+    paid = np.empty(most, np.int64)
+    depth = np.empty(most, np.int8)
+    seen = np.empty((_MOST_SEEN, 2), np.uint64)
+    slots = np.zeros(1 << _FIRST_BITS, np.int32)
     sets[0, 0], sets[0, 1] = all_atoms(len(neighbours))
+    paid[0] = depth[0] = 0
     seen[0] = sets[0]
     slots[_find(seen[0, 0], seen[0, 1], slots, seen)] = 1
     count = known = 1
@@ -228,6 +240,8 @@ def intersect(neighbours, cost, halves, simple, most, ceilings):  # pragma: no c
                 seen[known, 0], seen[known, 1] = lo, hi
                 known += 1
                 slots[slot] = known
+                if 2 * known > len(slots):
+                    slots = _wider(slots, seen, known)
                 price = crossing_cost(lo, hi, neighbours, cost)
                 if price > ceilings[cuts - 1]:
                     continue

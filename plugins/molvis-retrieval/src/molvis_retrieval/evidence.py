@@ -39,6 +39,7 @@ class Scored:
         near: which candidates scorers looked at, best embedding first.
         scorers: what each scorer adds, for those.
         columns: of each scorer by the name of the feature, before they are weighed.
+        given: what each scorer gave for those, by which it need not be asked again.
     """
 
     logits: Float[np.ndarray, " m"]
@@ -46,6 +47,7 @@ class Scored:
     near: Int64[np.ndarray, " s"]
     scorers: dict[str, Float[np.ndarray, " s"]]
     columns: dict[str, dict[str, Float[np.ndarray, " s"]]] = field(default_factory=dict)
+    given: Mapping[str, Float[np.ndarray, "s f"]] = field(default_factory=dict)
 
 
 class Weigher:
@@ -72,6 +74,15 @@ class Weigher:
         fewer = {key: replace(one, scorer=one.scorer.without(compounds)) for key, one in using.items()}
         out.scorers = {**self.scorers, **fewer}
         return out
+
+    def costing(self, most: int) -> Weigher:
+        """The same with the scorers alone that cost no more."""
+        return self.with_scorers({key: one for key, one in self.scorers.items() if _cost(one) <= most})
+
+    @property
+    def costs(self) -> list[int]:
+        """What the scorers cost, each number once, the least first."""
+        return sorted({_cost(one) for one in self.scorers.values()})
 
     def at_any_mass(self, records: Mapping[str, Sequence[Any]]) -> Weigher:
         """The same without scorers of some records whose evidence holds among candidates of equal mass alone.
@@ -106,9 +117,17 @@ class Weigher:
         return weights.get(f"{modality}.alone", weights.get(modality, START_WEIGHT))
 
     def features(
-        self, records: Mapping[str, Sequence[Any]], structures: Sequence[Structure]
+        self,
+        records: Mapping[str, Sequence[Any]],
+        structures: Sequence[Structure],
+        given: Mapping[str, Float[np.ndarray, "m f"]] | None = None,
     ) -> dict[str, Float[np.ndarray, "m f"]]:
         """Columns of each scorer that takes one of the records, a mean over those it takes times their gain.
+
+        Args:
+            records: by modality.
+            structures: candidates.
+            given: what some scorers gave for the same before.
 
         Raises:
             ScoreError: a number that is not finite.
@@ -117,6 +136,9 @@ class Weigher:
         for key, channel in self.scorers.items():
             mine = self.taken(key, records)
             if not mine:
+                continue
+            if given and key in given:
+                columns[key] = given[key]
                 continue
             values = np.mean([np.asarray(channel.scorer(r, structures), dtype=np.float64) for r in mine], axis=0)
             if not np.isfinite(values).all():
@@ -133,6 +155,7 @@ class Weigher:
         records: Mapping[str, Sequence[Any]],
         cosine: Mapping[str, Float[np.ndarray, "r m"]],
         structures: Callable[[np.ndarray], Sequence[Structure]],
+        given: Mapping[str, Float[np.ndarray, "s f"]] | None = None,
     ) -> Scored:
         """Logits of all candidates.
 
@@ -144,6 +167,7 @@ class Weigher:
             records: by modality.
             cosine: of the records with the candidates, for the modalities that have an encoder.
             structures: of the candidates whose places it is given.
+            given: what some scorers gave for the shortlist before.
         """
         means = {
             m: self.gain(len(values)) * np.asarray(values, dtype=np.float64).mean(axis=0)
@@ -155,13 +179,17 @@ class Weigher:
         logits = sum(shares.values(), np.zeros(1))
         # Cosines that do not count beside scorers still choose what scorers look at.
         first = logits if logits.any() else sum((self.weight_alone(m) * mean for m, mean in means.items()), logits)
-        return self._reranked(records, logits, first, shares, structures)
+        return self._reranked(records, logits, first, shares, structures, given)
 
     def score_without(
-        self, records: Mapping[str, Sequence[Any]], count: int, structures: Callable[[np.ndarray], Sequence[Structure]]
+        self,
+        records: Mapping[str, Sequence[Any]],
+        count: int,
+        structures: Callable[[np.ndarray], Sequence[Structure]],
+        given: Mapping[str, Float[np.ndarray, "s f"]] | None = None,
     ) -> Scored:
         """The same where no measurement has an encoder, for so many candidates."""
-        return self._reranked(records, np.zeros(count), np.zeros(count), {}, structures)
+        return self._reranked(records, np.zeros(count), np.zeros(count), {}, structures, given)
 
     def _reranked(
         self,
@@ -170,6 +198,7 @@ class Weigher:
         first: np.ndarray,
         shares: dict[str, np.ndarray],
         structures: Callable[[np.ndarray], Sequence[Structure]],
+        given: Mapping[str, np.ndarray] | None,
     ) -> Scored:
         count = min(self.calibration.shortlist, len(logits)) if shares else len(logits)
         near = np.argsort(-first, kind="stable")[:count]
@@ -177,7 +206,8 @@ class Weigher:
             return Scored(logits, shares, near, {})
         added: dict[str, np.ndarray] = {}
         columns: dict[str, dict[str, np.ndarray]] = {}
-        for key, values in self.features(records, structures(near)).items():
+        found = self.features(records, structures(near), given)
+        for key, values in found.items():
             # For what is asked of one candidate alone: a mean over the records, however many there are.
             mean = values / self.gain(len(self.taken(key, records)))
             columns[key] = dict(zip(self.scorers[key].features, mean.T, strict=True))
@@ -185,7 +215,11 @@ class Weigher:
             added[key] = values @ np.array(weights)
         total = logits + sum(v.min() for v in added.values())
         total[near] = logits[near] + sum(added.values(), np.zeros(1))
-        return Scored(total, shares, near, added, columns)
+        return Scored(total, shares, near, added, columns, found)
+
+
+def _cost(channel: ScorerChannel) -> int:
+    return int(getattr(channel.scorer, "cost", 1))
 
 
 def cosines(vectors: np.ndarray, index: Index, rows: np.ndarray | None) -> np.ndarray:

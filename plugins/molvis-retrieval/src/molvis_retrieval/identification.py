@@ -12,28 +12,29 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int64
 
-from molvis_core.errors import ConfigError, MolvisError, ScoreError
+from molvis_core.errors import ConfigError
 from molvis_core.interfaces import Classifier
 from molvis_core.progress import Progress
-from molvis_core.records import PeakList, Structure
+from molvis_core.records import PeakList
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.classes import MOST, ClassProbability, class_probabilities, installed_classifiers
-from molvis_retrieval.evidence import Embedded, Scored, Weigher, cosines, describe, embed, whole_library
-from molvis_retrieval.placing import Placed, likely, nearest, place_candidates
-from molvis_retrieval.posterior import STRUCTURE_WEIGHT, Hypotheses, marginals, with_formula
+from molvis_retrieval.evidence import Embedded, Weigher, describe, embed, whole_library
+from molvis_retrieval.placing import likely, nearest, place_candidates
+from molvis_retrieval.posterior import Hypotheses, marginals, with_formula
 from molvis_retrieval.presence import Presence
 from molvis_retrieval.results import Candidate, Identification, Identifications, Searched
 from molvis_retrieval.runs import adapted, remarks
 from molvis_retrieval.scope import Scope, Search
 from molvis_retrieval.side_by_side import each
 from molvis_retrieval.unknowns import Query, Unknown, unknowns_of
+from molvis_retrieval.weighing import Weighed, weigh_readings
 
 if TYPE_CHECKING:
     from molvis_retrieval.index import Index
@@ -208,9 +209,14 @@ class Ranker:
             hypotheses = self._hypotheses(unknowns)
             if hypotheses is not None:
                 placed = likely(placed, hypotheses)
-            weighed = [self._weigh(one, at, cosine, weigh) for one, at in zip(readings, placed, strict=True)]
+            count = sum(
+                len(self.index.library if at.rows is None else at.rows) for at in placed if not isinstance(at, str)
+            )
+            weighed = weigh_readings(readings, placed, self.index, weigh, cosine)
             searched = self.search.searched(self.index, unknowns)
-            found = _ranked(unknowns, weighed, searched, self.index, self.top, presence, self.classifiers, hypotheses)
+            found = _ranked(
+                unknowns, weighed, count, searched, self.index, self.top, presence, self.classifiers, hypotheses
+            )  # fmt: skip
             said = tuple(remarks(weigh, unknowns[0].measured))
             yield replace(found, notes=(*found.notes, *said)) if said else found
 
@@ -221,86 +227,11 @@ class Ranker:
             return None
         return Hypotheses.of(readings, self.search.ppm)
 
-    def _weigh(
-        self, one: Embedded, placed: Placed | str, cosine: Mapping[str, np.ndarray] | None, weigh: Weigher
-    ) -> _Weighed | str:
-        """The candidates of an unknown with their evidence, or why there is none."""
-        if isinstance(placed, str):
-            return placed
-        unknown, index, rows = one.unknown, self.index, placed.rows
-        try:
-            cosine = cosine or {m: cosines(v, index, rows) for m, v in one.vectors.items()}
-            places = np.arange(len(index.library)) if rows is None else rows
-            scored = _scored(unknown, cosine, index, places, weigh)
-        except MolvisError as error:
-            return str(error)
-        if not np.isfinite(scored.logits).all():
-            return f"query {unknown.name!r} has scores that are not finite"
-        return _Weighed(unknown, places, cosine, scored, placed.prior, placed.formula)
-
-
-@dataclass(frozen=True, slots=True)
-class _Weighed:
-    """The candidates of an unknown, its ion taken for one adduct.
-
-    Attributes:
-        unknown: with that adduct.
-        places: of the candidates in the library.
-        cosine: of the records with them, before weighing.
-        scored: their evidence.
-        prior: logarithm of how often each forms the ion, and what was seen beside it; None where the ion is known.
-        formula: what the probability of each one's formula adds; None where formulas were not looked at.
-    """
-
-    unknown: Unknown
-    places: Int64[np.ndarray, " m"]
-    cosine: Mapping[str, Float[np.ndarray, "r m"]]
-    scored: Scored
-    prior: Float[np.ndarray, " m"] | None
-    formula: Float[np.ndarray, " m"] | None = None
-
-    @property
-    def weight(self) -> float:
-        """Of the structures' evidence."""
-        return 1.0 if self.formula is None else STRUCTURE_WEIGHT
-
-    @property
-    def logits(self) -> Float[np.ndarray, " m"]:
-        """Of all candidates, with the prior."""
-        told = self.scored.logits * self.weight
-        return told + sum((x for x in (self.prior, self.formula) if x is not None), np.zeros(1))
-
-    def evidence(self, place: int) -> dict[str, float]:
-        """What each piece adds to the logit of a candidate."""
-        out = {m: self.weight * float(values[place]) for m, values in self.scored.cosines.items()}
-        where = np.flatnonzero(self.scored.near == place)
-        for key, values in self.scored.scorers.items():
-            out[key] = self.weight * (float(values[where[0]]) if len(where) else float(values.min(initial=0.0)))
-        others = {"adduct": self.prior, "formula": self.formula}
-        return out | {name: float(values[place]) for name, values in others.items() if values is not None}
-
-
-def _scored(
-    unknown: Unknown, cosine: Mapping[str, np.ndarray], index: Index, places: np.ndarray, weigh: Weigher
-) -> Scored:
-    if not cosine and not any(weigh.taken(key, unknown.measured) for key in weigh.scorers):
-        raise ScoreError(
-            f"{', '.join(unknown.measured)} alone cannot be searched for here: the bundle has no encoder for it, and "
-            "its scorers rank candidates of equal mass. Give a mass with --mass or a formula with --formula, or add "
-            "another measurement"
-        )
-
-    def structures_at(chosen: np.ndarray) -> Sequence[Structure]:
-        return index.library.structures(places[chosen])
-
-    if cosine:
-        return weigh.score(unknown.measured, cosine, structures_at)
-    return weigh.score_without(unknown.measured, len(places), structures_at)
-
 
 def _ranked(
     readings: Sequence[Unknown],
-    weighed: Sequence[_Weighed | str],
+    weighed: Sequence[Weighed | str],
+    count: int,
     searched: Searched,
     index: Index,
     top: int,
@@ -308,7 +239,7 @@ def _ranked(
     classifiers: Sequence[Classifier],
     hypotheses: Hypotheses | None,
 ) -> Identification:
-    """Candidates under all adducts in one order, with probabilities over all of them."""
+    """Candidates under all adducts in one order, with probabilities over all of them; `count` were placed."""
     found = [w for w in weighed if not isinstance(w, str)]
     if not found:
         nothing = _not_found(readings, [w for w in weighed if isinstance(w, str)], searched)
@@ -338,14 +269,14 @@ def _ranked(
             where = where[np.argmax(total[where])]
             truth_rank = float(metrics.rank_of_truth(total[None], np.array([where])).rank[0])
     margin = candidates[0].probability - (candidates[1].probability if len(candidates) > 1 else 0.0)
-    among = _among(found[owner[best[0]]], int(best[0] - start[owner[best[0]]]), candidates[0], len(total), presence)
+    among = _among(found[owner[best[0]]], int(best[0] - start[owner[best[0]]]), candidates[0], count, presence)
     if among is not None and hypotheses is not None:
         among = with_formula(among, hypotheses, candidates[0].adduct, candidates[0].structure.formula)
     one = _identification(
         unknown,
         searched=searched,
         probability_among=among,
-        n_candidates=len(total),
+        n_candidates=count,
         candidates=tuple(candidates),
         margin=margin,
         truth_rank=truth_rank,
@@ -354,7 +285,7 @@ def _ranked(
     return _with_marginals(one, hypotheses, among, _shares(found, total - norm, index))
 
 
-def _shares(found: Sequence[_Weighed], logs: Float[np.ndarray, " m"], index: Index) -> dict[tuple[str, str], float]:
+def _shares(found: Sequence[Weighed], logs: Float[np.ndarray, " m"], index: Index) -> dict[tuple[str, str], float]:
     """Probability of each adduct with each formula, given that the truth is among the candidates."""
     out: defaultdict[tuple[str, str], float] = defaultdict(float)
     names = [(str(w.unknown.adduct), f) for w in found for f in index.library.formulas(w.places)]
@@ -390,7 +321,7 @@ def _classes(
     return class_probabilities(index.library.structures(places[best]), np.exp(logits[best] - norm), classifiers)
 
 
-def _among(first: _Weighed, place: int, best: Candidate, rivals: int, presence: Presence | None) -> float | None:
+def _among(first: Weighed, place: int, best: Candidate, rivals: int, presence: Presence | None) -> float | None:
     """How probable it is that the truth is among the candidates; None where nothing was fitted for them."""
     measured = first.unknown.measured
     if presence is None or not presence.takes(tuple(measured)):

@@ -194,10 +194,16 @@ class _Listing:
         for k in range(start, stop):
             of_formula[self._formula_key(k)] += float(found.probability[k])
         some = [(sum(float(found.probability[k]) for k in group), group) for group in groups.values()]
-        out = [self._substructure(group, p, of_formula[self._formula_key(group[0])]) for p, group in some if p >= LEAST]
+        likely: list[tuple[float, list[int] | HeavyIsotope]] = [(p, group) for p, group in some if p >= LEAST]
         if isotope := self.isotopes.get(peak):
-            out.append(self._heavier(isotope))
-        return sorted(out, key=lambda one: -round(one.probability, 9))[:most]
+            likely.append((isotope.probability, isotope))
+        likely.sort(key=lambda one: -round(one[0], 9))
+        return [
+            self._heavier(one)
+            if isinstance(one, HeavyIsotope)
+            else self._substructure(one, p, of_formula[self._formula_key(one[0])])
+            for p, one in likely[:most]
+        ]
 
     def _formula_key(self, k: int) -> tuple[int, ...]:
         """What the formula of a match follows from."""

@@ -114,12 +114,13 @@ class ForwardNetwork(nn.Module):
         atoms[batch.owner, batch.atom_place] = h
         bonds = h.new_zeros(number, batch.crossing.shape[2], width)
         bonds[batch.bond_owner, batch.bond_place] = broken
-        held = batch.members @ atoms
+        # Sums over atoms and bonds come after the layers: molecules have far fewer of them than parts.
+        inside, outside = batch.members @ self.inside(atoms), self.outside(atoms)
+        gone = outside.sum(1, keepdim=True) - batch.members @ outside
         count = batch.members.sum(2, keepdim=True)
-        gone = atoms.sum(1, keepdim=True) - held
         rest = (batch.members.new_tensor(torch.bincount(batch.owner).tolist())[:, None, None] - count).clamp_min(1)
-        x = self.part(batch.parts) + self.left(batch.crossing @ bonds)
-        x = x + self.inside(held / count.clamp_min(1)) + self.outside(gone / rest) + self.of_whole(whole)[:, None]
+        x = self.part(batch.parts) + batch.crossing @ self.left(bonds)
+        x = x + inside / count.clamp_min(1) + gone / rest + self.of_whole(whole)[:, None]
         return x + self.describe(x)
 
     def _forms(self, u: Float[Tensor, "n p w"], batch: Batch) -> Float[Tensor, "n p v k"]:

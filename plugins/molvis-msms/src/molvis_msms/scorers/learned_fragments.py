@@ -133,7 +133,7 @@ class LearnedFragments:
             molvis_core.errors.StructureError: RDKit refuses the structure.
         """
         classes = occurrences(structure, locating_classifiers())
-        return explain(query, structure, ppm=self.recipe.ppm, classes=classes).best
+        return explain(query, structure, ppm=self.recipe.ppm, most=1, classes=classes).best
 
     def _take(self, fitted: Fitted) -> None:
         self._fitted, self._ensemble = fitted, Ensemble(fitted.networks, self.recipe.width)

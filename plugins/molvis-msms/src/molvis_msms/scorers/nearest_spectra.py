@@ -61,6 +61,7 @@ class NearestSpectra:
 
     accepts = PeakList
     features: tuple[str, ...] = ("vote", "nearest", "same-compound", "nearest-capped")
+    cost = 0
 
     def __init__(self, references: str = "", neighbours: int = 10, tolerance: float = 0.01) -> None:
         if neighbours < 1:

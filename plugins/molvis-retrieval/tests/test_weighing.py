@@ -1,0 +1,87 @@
+"""Readings of an unknown weighed side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from molvis_core import structure
+from molvis_core.records import PeakList, Structure
+from molvis_retrieval.evidence import Embedded, Weigher
+from molvis_retrieval.placing import Placed
+from molvis_retrieval.unknowns import Unknown
+from molvis_retrieval.weighing import Weighed, weigh_readings
+
+STRUCTURES = [structure(smiles) for smiles in ("CCCCO", "CCC(C)O", "CCCCCO", "CCCOC")]
+SPECTRUM = PeakList(np.array([57.07]), np.ones(1), 75.08)
+
+
+class Scorer:
+    """Gives what it is told to, and remembers of whom it was asked."""
+
+    accepts = PeakList
+    features = ("x",)
+
+    def __init__(self, values: dict[str, float], cost: int) -> None:
+        self.values, self.cost = values, cost
+        self.asked: list[str] = []
+
+    def __call__(self, query: PeakList, candidates: Sequence[Structure]) -> np.ndarray:
+        self.asked += [one.smiles for one in candidates]
+        return np.array([[self.values.get(one.smiles, 0.0)] for one in candidates])
+
+
+class Index:
+    """Looks structures up."""
+
+    library = SimpleNamespace(structures=lambda rows: [STRUCTURES[row] for row in rows])
+
+
+def weigher(*scorers: Scorer) -> Weigher:
+    out = object.__new__(Weigher)
+    out.calibration = SimpleNamespace(shortlist=10, repeats=0.0, weights={f"s{n}.x": 1.0 for n in range(len(scorers))})
+    takes = lambda modality, record: True  # noqa: E731
+    out.scorers = {
+        f"s{n}": SimpleNamespace(scorer=one, features=one.features, takes=takes) for n, one in enumerate(scorers)
+    }
+    return out
+
+
+def reading(adduct: str, rows: list[int], formula: list[float] | None) -> tuple[Embedded, Placed]:
+    unknown = Unknown("q", {"msms": (SPECTRUM,)}, mass=74.07, share=0.5)
+    prior = np.zeros(len(rows))
+    told = None if formula is None else np.array(formula)
+    return Embedded(unknown, {}), Placed(unknown, np.array(rows), prior, [""] * len(rows), told)
+
+
+def test_a_reading_far_behind_is_not_asked_for_what_costs_more() -> None:
+    quick, slow = Scorer({"CCCCO": 9.0}, 0), Scorer({}, 2)
+    some = [reading("[M+H]+", [0, 1], [0.0, 0.0]), reading("[M+Na]+", [2, 3], [0.0, -1.0])]
+    found = weigh_readings([e for e, _ in some], [p for _, p in some], Index(), weigher(quick, slow))
+    assert slow.asked == ["CCCCO", "CCC(C)O"]
+    assert isinstance(found[0], Weighed)
+    assert "far behind" in str(found[1])
+
+
+def test_readings_that_come_near_are_weighed_as_each_alone() -> None:
+    quick, middle, slow = Scorer({"CCCCO": 2.0}, 0), Scorer({"CCCCCO": 1.5}, 1), Scorer({"CCCOC": 0.5}, 2)
+    some = [reading("[M+H]+", [0, 1], [0.0, 0.0]), reading("[M+Na]+", [2, 3], [0.0, -1.0])]
+    together = weigh_readings([e for e, _ in some], [p for _, p in some], Index(), weigher(quick, middle, slow))
+    assert quick.asked == middle.asked == slow.asked == [one.smiles for one in STRUCTURES]  # of each once
+    for one, (embedded, placed) in zip(together, some, strict=True):
+        (alone,) = weigh_readings([embedded], [placed], Index(), weigher(quick, middle, slow))
+        assert isinstance(one, Weighed)
+        assert isinstance(alone, Weighed)
+        np.testing.assert_allclose(one.logits, alone.logits)
+        assert one.evidence(0) == pytest.approx(alone.evidence(0))
+
+
+def test_without_formulas_every_reading_is_weighed_to_the_end() -> None:
+    quick, slow = Scorer({"CCCCO": 9.0}, 0), Scorer({}, 2)
+    some = [reading("[M+H]+", [0, 1], None), reading("[M+Na]+", [2, 3], None)]
+    found = weigh_readings([e for e, _ in some], [p for _, p in some], Index(), weigher(quick, slow))
+    assert all(isinstance(one, Weighed) for one in found)
+    assert len(slow.asked) == len(STRUCTURES)
