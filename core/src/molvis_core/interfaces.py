@@ -361,6 +361,13 @@ class HoldsAtAnyMass(Protocol):
 
 
 @runtime_checkable
+class HasCost(Protocol):
+    """A scorer with `cost`: where an unknown may be one of several ions, those that cost least are asked first."""
+
+    cost: int
+
+
+@runtime_checkable
 class UsesReferences(LeavesOut, Protocol):
     """A scorer whose evidence is from measurements of known compounds.
 

@@ -120,6 +120,48 @@ def _list(ceiling, spare, hydrogen, nitrogen, oxygen, masses, count):  # pragma:
 
 
 @numba.njit(cache=True)
+def _added(
+    low,
+    high,
+    carbons,
+    core_masses,
+    core_codes,
+    counts,
+    least,
+    most,
+    rules,
+    ratios,
+    combinations,
+    valences,
+    most_valences,
+    found,
+    number,
+):  # pragma: no cover - compiled
+    """Formulas so far with those that cores of a range of masses complete, and how many there are now."""
+    first = np.searchsorted(core_masses, low)
+    last = first
+    while last < len(core_masses) and core_masses[last] <= high:
+        last += 1
+    for code in np.sort(core_codes[first:last]):
+        counts[3], counts[2] = code >> (3 * _BITS), (code >> (2 * _BITS)) & _LOW
+        counts[0], counts[1] = (code >> _BITS) & _LOW, code & _LOW
+        within = counts[0] >= carbons
+        for e in range(4):
+            within &= least[e] <= counts[e] <= most[e]
+        if not within or not allowed(counts, rules, ratios, combinations, valences, most_valences):
+            continue
+        if number == len(found):
+            larger = np.empty((2 * len(found), len(counts)), np.int16)
+            larger[:number] = found
+            found = larger
+        for e in range(len(counts)):
+            found[number, e] = counts[e]
+        number += 1
+    counts[:4] = 0
+    return found, number
+
+
+@numba.njit(cache=True)
 def complete(
     low,
     high,
@@ -164,27 +206,9 @@ def complete(
             if level < levels:
                 counts[order[level]] = least[order[level]] - 1
                 continue
-        left = rest[level]
-        first = np.searchsorted(core_masses, left - (high - low))
-        last = first
-        while last < len(core_masses) and core_masses[last] <= left:
-            last += 1
-        if last > first:
-            for code in np.sort(core_codes[first:last]):
-                counts[3], counts[2] = code >> (3 * _BITS), (code >> (2 * _BITS)) & _LOW
-                counts[0], counts[1] = (code >> _BITS) & _LOW, code & _LOW
-                within = counts[0] >= needed[level]
-                for e in range(4):
-                    within &= least[e] <= counts[e] <= most[e]
-                if not within or not allowed(counts, rules, ratios, combinations, valences, most_valences):
-                    continue
-                if number == len(found):
-                    larger = np.empty((2 * len(found), size), np.int16)
-                    larger[:number] = found
-                    found = larger
-                for e in range(size):
-                    found[number, e] = counts[e]
-                number += 1
-            counts[:4] = 0
+        found, number = _added(
+            rest[level] - (high - low), rest[level], needed[level], core_masses, core_codes, counts, least, most,
+            rules, ratios, combinations, valences, most_valences, found, number,
+        )  # fmt: skip
         level -= 1
     return found[: min(number, limit)], number

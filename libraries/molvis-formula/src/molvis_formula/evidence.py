@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from molvis_core.records import PeakList
 from molvis_formula.elements import MASSES, UNIT, VALENCES, tolerance, units
 from molvis_formula.ions import IonAtoms
-from molvis_formula.kernels import explain, subformulas
+from molvis_formula.kernels import collect, explain, subformulas
 
 PEAKS = 30
 """Most intense peaks of a spectrum that are looked at."""
@@ -22,6 +22,8 @@ RADICAL = 2.0
 """Cost of a fragment with an odd number of electrons, as half the square of an error."""
 _MOST_PARTS = 20_000
 """Sub-formulas of one peak that are looked at; peaks of more decide nothing."""
+_WORD = 62
+"""Bits of a word in which atoms are counted side by side."""
 _DEFECT = 0.00048
 """Mass above the nominal mass for each Da, about: it tells the nominal mass of a peak."""
 _NOMINAL = np.round(MASSES / UNIT)
@@ -86,11 +88,10 @@ def explain_peaks(
     widths = np.array([width for _, width in asked], dtype=np.int64)
     metals = np.tile((forms[:, 0] > 0).astype(np.int64), len(mz))
     charges = np.tile(forms[:, 2], len(mz))
-    order = active[np.argsort(-MASSES[active])]
+    packed, guards = _packed(bounds, parts, active)
     found, error, ways, which = explain(
-        np.ascontiguousarray(bounds[:, order]), weights, doubled_rings(bounds), np.ascontiguousarray(parts[:, order]),
-        parts @ MASSES, doubled_rings(parts), starts, losses, targets, widths, metals, charges, len(forms), SPREAD,
-        RADICAL,
+        packed[: len(bounds)], guards, weights, doubled_rings(bounds), packed[len(bounds) :], parts @ MASSES,
+        doubled_rings(parts), starts, losses, targets, widths, metals, charges, len(forms), SPREAD, RADICAL,
     )  # fmt: skip
     return _collected(
         mz, share, bounds, parts, losses.reshape(len(mz), len(forms)), forms, found, error, ways, which,
@@ -130,6 +131,30 @@ def chance_matches(
         log -= np.log(2 * np.pi) + (np.log(nn) + np.log(free))[:, None] / 2
         chance += np.exp(np.minimum(log + np.log(2 * widths[:, f] / UNIT), 50.0))
     return chance
+
+
+def _packed(
+    bounds: Int[np.ndarray, "n e"], parts: Int[np.ndarray, "m e"], active: Int[np.ndarray, " a"]
+) -> tuple[Int[np.ndarray, "nm w"], Int[np.ndarray, " w"]]:
+    """Atoms of ions, then of parts of them, in words of 62 bits, and the bits above each element, set in those of ions.
+
+    A part is inside an ion if each of these bits is set in the difference of their words: one step in place of ten.
+    """
+    every = np.concatenate([bounds, parts])
+    words: list[np.ndarray] = [np.zeros(len(every), dtype=np.int64)]
+    guards, used = [0], 0
+    for e in active.tolist():
+        wide = int(bounds[:, e].max()).bit_length() + 1
+        if used + wide > _WORD:
+            words.append(np.zeros(len(every), dtype=np.int64))
+            guards.append(0)
+            used = 0
+        words[-1] += every[:, e] << used
+        used += wide
+        guards[-1] |= 1 << (used - 1)
+    found, over = np.stack(words, axis=1), np.array(guards, dtype=np.int64)
+    found[: len(bounds)] |= over
+    return found, over
 
 
 def _chosen(
@@ -194,23 +219,15 @@ def _collected(
     chance: np.ndarray,
 ) -> Explained:
     """The sub-formulas that were found, as fragments and losses."""
-    there = found >= 0
-    if len(parts):
-        part = parts[np.maximum(found, 0)]
-    else:
-        part = np.zeros((*found.shape, len(MASSES)), dtype=np.int64)
-    is_loss = np.take_along_axis(losses[None].repeat(len(found), 0), which[..., None].astype(np.int64), 2)[..., 0]
-    other = bounds[:, None, :] - part
-    fragment = np.where(is_loss[..., None], other, part)
-    lost = np.where(is_loss[..., None], part, other)
+    fragment, lost, metal, charge = collect(bounds, parts, losses, forms, found, which)
     return Explained(
         mz=mz,
         share=share,
-        found=there,
-        fragment=np.where(there[..., None], fragment, 0),
-        lost=np.where(there[..., None], lost, 0),
-        metal=there & (forms[which, 0] > 0),
-        charge=forms[which, 2],
+        found=found >= 0,
+        fragment=fragment,
+        lost=lost,
+        metal=metal,
+        charge=charge,
         error=error.astype(np.float64),
         ways=ways.astype(np.int64),
         chance=chance,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
-from molvis_formula.elements import MASSES, UNIT
+from molvis_formula.elements import MASSES, UNIT, VALENCES
 from molvis_formula.evidence import Explained, doubled_rings
 from molvis_formula.ions import IonAtoms
+from molvis_formula.kernels import peak_columns
 
 _KNOWN = 10
 """Elements that the training data hold: C H N O P S F Cl Br I. Those after them share one number."""
@@ -49,23 +50,9 @@ def peak_features(peaks: Explained, ion: IonAtoms, masses: Int[np.ndarray, " n"]
         ion: what the adduct adds.
         masses: of the neutral candidates, in units.
     """
-    found = peaks.found.astype(np.float64)
-    fragment, lost = peaks.fragment.astype(np.float64), peaks.lost.astype(np.float64)
-    rings = doubled_rings(peaks.fragment) - peaks.metal
-    shape = found.shape
-    wide = lambda row: np.broadcast_to(row[None], shape)  # noqa: E731
-    top = (masses / UNIT * ion.adduct.molecules / abs(ion.adduct.charge))[:, None]
-    atoms = np.maximum(fragment.sum(axis=-1), 1.0)
-    carbon = np.maximum(fragment[..., 0], 1.0)
-    columns = [
-        found, peaks.error**2 * 9, np.abs(peaks.error) * 3, found * ((rings + peaks.charge) % 2), found * rings / 20,
-        found * (doubled_rings(peaks.lost) - 2) / 20, found * peaks.metal, found * (peaks.charge > 1),
-        found * (lost.sum(axis=-1) == 0), found * (rings < 1), found * fragment[..., 1] / carbon / 2,
-        found * fragment[..., 2:].sum(axis=-1) / atoms, found * (fragment[..., 4:] > 0).sum(axis=-1),
-        wide(np.sqrt(peaks.share)), wide(np.log(peaks.share + 1e-4) / 5),
-        wide(peaks.share / peaks.share.max(initial=1e-9)), wide(peaks.mz / 500), np.clip(peaks.mz / top, 0, 2),
-        np.clip(np.log(peaks.chance + 1e-6), -14, 8) / 5,
-        np.log1p(peaks.ways), np.full(shape, np.log1p(shape[1]) / 3),
-    ]  # fmt: skip
-    plain = np.stack(columns, axis=-1)
-    return np.concatenate([plain, np.log1p(fragment[..., :_KNOWN]), np.log1p(lost[..., :_KNOWN])], axis=-1)
+    tops = masses / UNIT * ion.adduct.molecules / abs(ion.adduct.charge)
+    atoms = int(max(peaks.fragment.max(initial=0), peaks.lost.max(initial=0)))
+    return peak_columns(
+        peaks.found, peaks.error, peaks.fragment, peaks.lost, peaks.metal, peaks.charge, peaks.ways, peaks.chance,
+        peaks.share, peaks.mz, tops, VALENCES, np.log1p(np.arange(atoms + 1)), _KNOWN,
+    )  # fmt: skip

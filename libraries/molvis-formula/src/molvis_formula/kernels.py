@@ -232,6 +232,7 @@ def subformulas(low, high, masses, most, order, limit):  # pragma: no cover - co
 @numba.njit(cache=True)
 def explain(
     bounds,
+    guards,
     weights,
     doubled,
     parts,
@@ -249,10 +250,12 @@ def explain(
 ):  # pragma: no cover - compiled
     """The most plausible sub-formula of each candidate's ion for each peak.
 
-    `bounds` "n e", `weights` " n" and `doubled` " n" are the atoms of the candidates' ions without metals, their
-    masses in units, and twice their rings and double bonds; `parts` "m e", `part_masses` and `part_doubled` " m" are
-    the same of the sub-formulas of all peaks. Those of each peak and form, all forms of a peak beside each other,
-    begin at `starts` " q+1", and are what the peak has lost where `is_loss` " q" says so, else the peak itself.
+    `bounds` "n w", `weights` " n" and `doubled` " n" are the atoms of the candidates' ions without metals, their
+    masses in units, and twice their rings and double bonds; `parts` "m w", `part_masses` and `part_doubled` " m" are
+    the same of the sub-formulas of all peaks. Atoms are packed into words, each element with a bit above it, `guards`
+    " w": in `bounds` it is set, and stays so in the difference where the part has no more atoms. The sub-formulas of
+    each peak and form, all forms of a peak beside each other, begin at `starts` " q+1", and are what the peak has lost
+    where `is_loss` " q" says so, else the peak itself.
     `targets` and `widths` " q" are the mass of the peak's atoms without metals, and its tolerance. `metals` " q" says
     whether the form keeps a metal, which takes the place of a hydrogen atom, and `charges` " q" its charges. `spread`
     is the standard deviation of mass errors as a share of the tolerance, and `radical` the cost of an odd number of
@@ -262,7 +265,7 @@ def explain(
         Of each candidate and peak, "n p": the place of the sub-formula, -1 for none; its error as a share of the
         tolerance; how many sub-formulas there are; and which form it has.
     """
-    size, peaks = bounds.shape[1], len(targets) // forms
+    words, peaks = bounds.shape[1], len(targets) // forms
     best = np.full((len(bounds), peaks), -1, np.int32)
     errors = np.zeros((len(bounds), peaks), np.float32)
     ways = np.zeros((len(bounds), peaks), np.int32)
@@ -273,6 +276,11 @@ def explain(
             for f in range(forms):
                 q = p * forms + f
                 for m in range(starts[q], starts[q + 1]):
+                    inside = True
+                    for w in range(words):
+                        inside &= (bounds[c, w] - parts[m, w]) & guards[w] == guards[w]
+                    if not inside:
+                        continue
                     if is_loss[q]:
                         away = weights[c] - part_masses[m] - targets[q]
                         rings = doubled[c] - part_doubled[m] + 2
@@ -281,13 +289,6 @@ def explain(
                         rings = part_doubled[m]
                     rings -= metals[q]
                     if away > widths[q] or -away > widths[q] or rings < -charges[q]:
-                        continue
-                    inside = True
-                    for e in range(size):
-                        if parts[m, e] > bounds[c, e]:
-                            inside = False
-                            break
-                    if not inside:
                         continue
                     ways[c, p] += 1
                     error = away / widths[q]
@@ -298,3 +299,75 @@ def explain(
                         least = cost
                         best[c, p], errors[c, p], which[c, p] = m, error, f
     return best, errors, ways, which
+
+
+@numba.njit(cache=True)
+def collect(bounds, parts, losses, forms, found, which):  # pragma: no cover - compiled
+    """Fragments and losses of the sub-formulas that `explain` found, "n p e", whether a metal is kept, and charges.
+
+    `bounds` "n e" are the atoms of the ions, `parts` "m e" the sub-formulas: what was lost where `losses` "p f"
+    says so, and `forms` "f 3" those of `molvis_formula.ions.IonAtoms.forms`.
+    """
+    n, peaks, size = found.shape[0], found.shape[1], bounds.shape[1]
+    fragment = np.zeros((n, peaks, size), np.int16)
+    lost = np.zeros((n, peaks, size), np.int16)
+    metal = np.zeros((n, peaks), np.bool_)
+    charge = np.zeros((n, peaks), np.int64)
+    for c in range(n):
+        for p in range(peaks):
+            f = which[c, p]
+            charge[c, p] = forms[f, 2]
+            k = found[c, p]
+            if k < 0:
+                continue
+            metal[c, p] = forms[f, 0] > 0
+            for e in range(size):
+                part = parts[k, e]
+                other = bounds[c, e] - part
+                fragment[c, p, e] = other if losses[p, f] else part
+                lost[c, p, e] = part if losses[p, f] else other
+    return fragment, lost, metal, charge
+
+
+@numba.njit(cache=True)
+def peak_columns(
+    found, error, fragment, lost, metal, charge, ways, chance, share, mz, tops, valences, logs, known
+):  # pragma: no cover - compiled
+    """What `molvis_formula.features.peak_features` says of each peak and candidate, "n p b".
+
+    `tops` " n" are the m/z that the molecules would have with the ion's charge; `logs` the logarithms of one more than
+    0, 1, 2, ..., and `known` how many elements have numbers of their own.
+    """
+    n, peaks, size = fragment.shape
+    plain = 21
+    out = np.zeros((n, peaks, plain + 2 * known))
+    highest = 1e-9
+    for p in range(peaks):
+        highest = max(highest, share[p])
+    for p in range(peaks):
+        root, log, relative = np.sqrt(share[p]), np.log(share[p] + 1e-4) / 5, share[p] / highest
+        for c in range(n):
+            row = out[c, p]
+            row[13], row[14], row[15], row[16] = root, log, relative, mz[p] / 500
+            row[17] = min(max(mz[p] / tops[c], 0.0), 2.0)
+            row[18] = min(max(np.log(chance[c, p] + 1e-6), -14.0), 8.0) / 5
+            row[19], row[20] = np.log1p(ways[c, p]), np.log1p(peaks) / 3
+            row[1], row[2] = error[c, p] ** 2 * 9, abs(error[c, p]) * 3
+            for e in range(known):
+                row[plain + e], row[plain + known + e] = logs[fragment[c, p, e]], logs[lost[c, p, e]]
+            if not found[c, p]:
+                continue
+            rings, left, atoms, away, kinds = 2, 0, 0, 0, 0
+            for e in range(size):
+                rings += fragment[c, p, e] * (valences[e] - 2)
+                left += lost[c, p, e] * (valences[e] - 2)
+                atoms += fragment[c, p, e]
+                away += lost[c, p, e]
+                kinds += e > 3 and fragment[c, p, e] > 0
+            rings -= metal[c, p]
+            hetero = atoms - fragment[c, p, 0] - fragment[c, p, 1]
+            row[0], row[3], row[4], row[5] = 1.0, (rings + charge[c, p]) % 2, rings / 20, left / 20
+            row[6], row[7], row[8], row[9] = metal[c, p], charge[c, p] > 1, away == 0, rings < 1
+            row[10] = fragment[c, p, 1] / max(fragment[c, p, 0], 1) / 2
+            row[11], row[12] = hetero / max(atoms, 1), kinds
+    return out

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int64
 from molvis_core.errors import (
     ScoreError,
 )
-from molvis_core.interfaces import HoldsAtAnyMass, LeavesOut
+from molvis_core.interfaces import HasCost, HoldsAtAnyMass, LeavesOut
 from molvis_core.records import PeakList, Structure
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.channels import ScorerChannel
@@ -219,7 +219,7 @@ class Weigher:
 
 
 def _cost(channel: ScorerChannel) -> int:
-    return int(getattr(channel.scorer, "cost", 1))
+    return channel.scorer.cost if isinstance(channel.scorer, HasCost) else 1
 
 
 def cosines(vectors: np.ndarray, index: Index, rows: np.ndarray | None) -> np.ndarray:
