@@ -1,0 +1,296 @@
+"""Trials of NMR fits on systems that were set aside: crude starts, intervals, and sharp symmetric spectra.
+
+    python benchmarks/nmr_trials.py split                      # writes the split; done once, before anything ran
+    python benchmarks/nmr_trials.py starts --part looked --seeds 3
+    python benchmarks/nmr_trials.py coverage --part aside --seeds 1
+    python benchmarks/nmr_trials.py sharp
+
+Systems and measured spectra are those of the data folder (`MOLVIS_DATA`, `nmr/`). `benchmarks/nmr_trials_split.json`
+says which were looked at while the fit was developed (`looked`) and which were not (`aside`). By default few seeds run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from molvis_core.records import Trace
+from molvis_files.writing import write_text
+from molvis_nmr.fitting.spin_system import SpinSystemFit, fit
+from molvis_nmr.formats.spin_systems import read_systems
+from molvis_nmr.spins.simulation import simulate
+from molvis_nmr.spins.system import SpinSystem
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("MOLVIS_DATA", ROOT.parent / "shared" / "data")) / "nmr"
+SPLIT = ROOT / "benchmarks" / "nmr_trials_split.json"
+FIXED = ("mipt:Valine", "mipt:Glutamate", "mipt:Proline")
+"""Systems of the starts trial whose figures were known before: they are among those looked at."""
+DRAWN, ASIDE = 12, 5
+"""Systems of the starts trial that are drawn, and how many of them are set aside."""
+COVERED = 48
+"""Systems of the trial of intervals; every third is set aside."""
+
+
+def library() -> dict[str, SpinSystem]:
+    """All spin systems of the data folder by identifier."""
+    return {s.identifier: s for s in read_systems(DATA / "spin_systems.json")}
+
+
+def eligible(system: SpinSystem, least: int) -> bool:
+    """Protons alone, few enough to be quick, coupled, and each shift of its own (others need ties)."""
+    linked = (system.couplings != 0).any(axis=1)
+    apart = np.diff(np.sort(system.shifts))
+    return bool(
+        set(system.nuclei) == {"1H"}
+        and least <= len(system) <= 8
+        and system.n_spins <= 12
+        and linked.all()
+        and apart.min(initial=1.0) > 0.002
+        and system.shifts.max() - system.shifts.min() < 6
+    )
+
+
+def split() -> None:
+    """Draw the systems of both trials, and which of them are set aside."""
+    rng = np.random.default_rng(20261122)
+    known, seen = library(), set[str]()
+    pool: list[str] = []
+    for identifier, system in known.items():
+        key = system.inchi or system.name
+        if key not in seen and eligible(system, 3) and identifier not in FIXED:
+            seen.add(key)
+            pool.append(identifier)
+    for_starts = [i for i in pool if eligible(known[i], 4)]
+    drawn = [str(i) for i in rng.choice(for_starts, DRAWN, replace=False)]
+    rest = [i for i in pool if i not in drawn]
+    covered = [str(i) for i in rng.choice(rest, COVERED, replace=False)]
+    found = {
+        "seed": 20261122,
+        "starts": {"looked": [*FIXED, *drawn[ASIDE:]], "aside": drawn[:ASIDE]},
+        "coverage": {
+            "looked": [i for k, i in enumerate(covered) if k % 3],
+            "aside": [i for k, i in enumerate(covered) if not k % 3],
+        },
+    }
+    write_text(SPLIT, json.dumps(found, indent=1) + "\n")
+
+
+def perturbed(truth: SpinSystem, shift: float, coupling: float, rng: np.random.Generator) -> SpinSystem:
+    """Shifts and couplings that are off by up to so much, evenly drawn."""
+    change = np.triu(rng.uniform(-coupling, coupling, truth.couplings.shape), 1) * (truth.couplings != 0)
+    return replace(
+        truth,
+        shifts=truth.shifts + rng.uniform(-shift, shift, len(truth)),
+        couplings=truth.couplings + change + change.T,
+        widths=np.ones(len(truth)),
+        intensities=np.ones(len(truth)),
+    )
+
+
+def spectrum_of(
+    truth: SpinSystem,
+    field: float,
+    ratio: float,
+    rng: np.random.Generator,
+    *,
+    filled: bool = False,
+    baseline: float = 0.0,
+    step: float = 0.2,
+) -> Trace:
+    """A simulated measurement.
+
+    Args:
+        truth: the system.
+        field: in MHz.
+        ratio: highest point to standard deviation of the noise.
+        rng: of the noise.
+        filled: noise as in a spectrum that was filled up with as many zeros as it had points.
+        baseline: height of a slow wave, relative to the noise.
+        step: between points, in Hz.
+    """
+    axis = np.arange(truth.shifts.min() - 0.3, truth.shifts.max() + 0.3, step / field)
+    clean = simulate(truth, field, axis=axis)
+    noise = rng.normal(0, 1, len(axis))
+    if filled:
+        half = np.fft.rfft(noise)
+        half[len(half) // 2 :] = 0
+        noise = np.fft.irfft(half, len(axis)) * 2**0.5
+    wave = baseline * np.sin(np.arange(len(axis)) * 2 * np.pi * step / 400 + rng.uniform(0, 6.28))
+    return Trace(axis, clean.y + (noise + wave) * clean.y.max() / ratio, frequency=field, identifier=truth.name)
+
+
+def distance(found: SpinSystem, truth: SpinSystem, field: float) -> float:
+    """How far two systems are apart: the area between their spectra with lines 1 Hz wide, of the area of one.
+
+    It does not see labels, nor signs of couplings that do not show.
+    """
+    axis = np.arange(truth.shifts.min() - 0.3, truth.shifts.max() + 0.3, 0.2 / field)
+    both = [
+        simulate(replace(s, widths=np.ones(len(s)), intensities=np.ones(len(s))), field, axis=axis).y
+        for s in (found, truth)
+    ]
+    return float(np.abs(both[0] - both[1]).sum() / both[1].sum())
+
+
+NEAR = 0.05
+"""Spectra whose lines, of one width, differ by less than this share of their area are those of one solution."""
+
+
+def verdict(one: SpinSystemFit, truth: SpinSystem, field: float) -> str:
+    """`found`, `reported` (as another solution), `unsure` (the fit says so) or `silent`."""
+    if distance(one.system, truth, field) < NEAR:
+        return "found"
+    for other in getattr(one, "alternatives", ()):
+        if distance(other.system, truth, field) < NEAR:
+            return "reported"
+    return "unsure" if one.problem or getattr(one, "doubt", "") else "silent"
+
+
+def starts(part: str, seeds: int, only: Sequence[str] = ()) -> dict[str, Any]:
+    """Fits from starts that are off by up to 0.05 ppm and 3 Hz; S/N 50 to 1000, widths 0.5 to 1.2 Hz."""
+    known, found = library(), dict[str, Any]()
+    for number, name in enumerate(json.loads(SPLIT.read_text())["starts"][part]):
+        if only and not any(o in name for o in only):
+            continue
+        verdicts: list[str] = []
+        begin, tried = time.process_time(), 0
+        doubts = 0
+        for seed in range(seeds):
+            rng = np.random.default_rng((number, seed))
+            truth = replace(
+                known[name],
+                widths=rng.uniform(0.5, 1.2) * np.exp(rng.normal(0, 0.1, len(known[name]))),
+                intensities=np.ones(len(known[name])),
+            )
+            field = (400.0, 500.0, 600.0)[number % 3]
+            measured = spectrum_of(truth, field, float(np.exp(rng.uniform(np.log(50), np.log(1000)))), rng)
+            clock = time.process_time()
+            one = fit(measured, perturbed(truth, 0.05, 3.0, rng), seed=seed)
+            verdicts.append(verdict(one, truth, field))
+            doubts += bool(one.problem or getattr(one, "doubt", ""))
+            tried += one.starts
+            print(
+                f"{name} {seed} {verdicts[-1]} R {one.metrics['r_factor']:.3f} starts {one.starts} "
+                f"distance {distance(one.system, truth, field):.3f} {time.process_time() - clock:.1f} s "
+                f"{one.problem or getattr(one, 'doubt', '')}",
+                flush=True,
+            )
+        counts = {v: verdicts.count(v) for v in ("found", "reported", "unsure", "silent")}
+        found[name] = {
+            "of": seeds, **counts, "doubted": doubts, "starts": tried,
+            "seconds": round((time.process_time() - begin) / seeds, 2),
+        }  # fmt: skip
+        print(name, found[name], flush=True)
+    total = {v: sum(row[v] for row in found.values()) for v in ("of", "found", "reported", "unsure", "silent", "doubted")}
+    print(total)
+    return {"rows": found, **total}
+
+
+def right_values(one: SpinSystemFit, truth: SpinSystem) -> dict[str, float]:
+    """The truth by path."""
+    r = truth.intensities / truth.intensities.mean()
+    right = {f"shift/{n}": float(v) for n, v in zip(truth.names, truth.shifts, strict=True)}
+    right |= {f"width/{n}": float(v) for n, v in zip(truth.names, truth.widths, strict=True)}
+    right |= {f"intensity/{n}": float(v) for n, v in zip(truth.names, r, strict=True)}
+    for k, m in itertools.combinations(range(len(truth)), 2):
+        right[f"coupling/{truth.names[k]}-{truth.names[m]}"] = float(truth.couplings[k, m])
+    return {name: right[name] for name in one.fit.names if name in right}
+
+
+def coverage(part: str, seeds: int, only: Sequence[str] = ()) -> dict[str, Any]:
+    """How often 90% intervals hold the truth: S/N 30 to 300, with defaults, from starts off by 0.01 ppm and 1 Hz.
+
+    Half of the spectra are filled up with zeros, half have a slow baseline as high as the noise; widths and intensities
+    vary by 10% and 5%.
+    """
+    known = library()
+    hits: dict[str, list[bool]] = {}
+    rows: dict[str, Any] = {}
+    alarms = spent = 0
+    for number, name in enumerate(json.loads(SPLIT.read_text())["coverage"][part]):
+        if only and not any(o in name for o in only):
+            continue
+        mine: dict[str, list[bool]] = {}
+        for seed in range(seeds):
+            rng = np.random.default_rng((1000 + number, seed))
+            size = len(known[name])
+            truth = replace(
+                known[name],
+                widths=rng.uniform(0.5, 1.2) * np.exp(rng.normal(0, 0.1, size)),
+                intensities=np.exp(rng.normal(0, 0.05, size)),
+            )
+            field = (400.0, 500.0, 600.0)[number % 3]
+            ratio = float(np.exp(rng.uniform(np.log(30), np.log(300))))
+            measured = spectrum_of(truth, field, ratio, rng, filled=number % 2 == 0, baseline=float(number % 4 > 1))
+            one = fit(measured, replace(perturbed(truth, 0.01, 1.0, rng)), seed=seed)
+            alarms += bool(one.problem or getattr(one, "doubt", ""))
+            spent += one.starts
+            right = right_values(one, truth)
+            for path, (low, high) in zip(one.fit.names, one.fit.interval(0.9), strict=True):
+                if path not in right:
+                    continue
+                flag, kind = one.flags.get(path, ""), path.split("/")[0]
+                value = right[path]
+                good = bool(low <= value <= high)
+                if flag == "sign-ambiguous":
+                    good = good or bool(low <= -value <= high)
+                mine.setdefault(kind + ("" if flag in ("", "sign-ambiguous") else " " + flag), []).append(good)
+        for kind, some in mine.items():
+            hits.setdefault(kind, []).extend(some)
+        rows[name] = {kind: [int(sum(some)), len(some)] for kind, some in mine.items()}
+        print(f"{name} S/N {ratio:.0f} starts {one.starts} {rows[name]} {one.problem}", flush=True)
+    every = [h for kind, some in hits.items() for h in some]
+    plain = [h for kind, some in hits.items() if " " not in kind for h in some]
+    found = {
+        "systems": len(rows), "intervals": len(every), "all": round(float(np.mean(every)), 4),
+        "without_flagged": round(float(np.mean(plain)), 4), "unflagged_intervals": len(plain),
+        "by_kind": {kind: [round(float(np.mean(some)), 4), len(some)] for kind, some in sorted(hits.items())},
+        "alarms": alarms, "starts": spent,
+    }  # fmt: skip
+    print(json.dumps(found, indent=1))
+    return {**found, "rows": rows}
+
+
+def main() -> None:
+    """Run one trial, and write what it measured."""
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("trial", choices=["split", "starts", "coverage"])
+    asked.add_argument("--part", choices=["looked", "aside"], default="looked")
+    asked.add_argument("--seeds", type=int, default=2)
+    asked.add_argument("--only", nargs="+", default=[])
+    asked.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "nmr_trials.json")
+    asked.add_argument("--write", action="store_true", help="Put what was measured into the file of results.")
+    options = asked.parse_args()
+    if options.trial == "split":
+        split()
+        return
+    begin = time.process_time()
+    trial = {"starts": starts, "coverage": coverage}[options.trial]
+    measured = trial(options.part, options.seeds, options.only)
+    measured["seeds"] = options.seeds
+    measured["measured"] = {
+        "date": datetime.now(UTC).date().isoformat(), "cpu_seconds": round(time.process_time() - begin, 1)
+    }  # fmt: skip
+    print(f"{measured['measured']['cpu_seconds']} s")
+    if options.write:
+        results = json.loads(options.out.read_text()) if options.out.exists() else {}
+        results.setdefault(options.trial, {})[options.part] = measured
+        write_text(options.out, json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
