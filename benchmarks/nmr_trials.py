@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from molvis_core.records import Trace
 from molvis_files.writing import write_text
@@ -109,6 +110,7 @@ def spectrum_of(
     *,
     filled: bool = False,
     baseline: float = 0.0,
+    shim: float = 0.0,
     step: float = 0.2,
 ) -> Trace:
     """A simulated measurement.
@@ -120,17 +122,19 @@ def spectrum_of(
         rng: of the noise.
         filled: noise as in a spectrum that was filled up with as many zeros as it had points.
         baseline: height of a slow wave, relative to the noise.
+        shim: share of each line that is 2 Hz aside.
         step: between points, in Hz.
     """
     axis = np.arange(truth.shifts.min() - 0.3, truth.shifts.max() + 0.3, step / field)
     clean = simulate(truth, field, axis=axis)
+    y = (1 - shim) * clean.y + shim * np.interp(axis - 2 / field, axis, clean.y)
     noise = rng.normal(0, 1, len(axis))
     if filled:
         half = np.fft.rfft(noise)
         half[len(half) // 2 :] = 0
         noise = np.fft.irfft(half, len(axis)) * 2**0.5
     wave = baseline * np.sin(np.arange(len(axis)) * 2 * np.pi * step / 400 + rng.uniform(0, 6.28))
-    return Trace(axis, clean.y + (noise + wave) * clean.y.max() / ratio, frequency=field, identifier=truth.name)
+    return Trace(axis, y + (noise + wave) * y.max() / ratio, frequency=field, identifier=truth.name)
 
 
 def distance(found: SpinSystem, truth: SpinSystem, field: float) -> float:
@@ -146,22 +150,37 @@ def distance(found: SpinSystem, truth: SpinSystem, field: float) -> float:
     return float(np.abs(both[0] - both[1]).sum() / both[1].sum())
 
 
-NEAR = 0.05
+NEAR = 0.01
 """Spectra whose lines, of one width, differ by less than this share of their area are those of one solution."""
 
 
-def verdict(one: SpinSystemFit, truth: SpinSystem, field: float) -> str:
-    """`found`, `reported` (as another solution), `unsure` (the fit says so) or `silent`."""
-    if distance(one.system, truth, field) < NEAR:
+def right(found: SpinSystem, truth: SpinSystem, field: float) -> bool:
+    """Whether the spectrum is right, and couplings are but for their signs to 0.5 Hz, groups being told by shifts."""
+    if distance(found, truth, field) > NEAR:
+        return False
+    cost = np.abs(found.shifts[:, None] - truth.shifts) + 100.0 * (found.multiplicity[:, None] != truth.multiplicity)
+    order = np.asarray(linear_sum_assignment(cost.T)[1])
+    return bool(np.abs(np.abs(found.couplings[np.ix_(order, order)]) - np.abs(truth.couplings)).max() < 0.5)
+
+
+def verdict(one: SpinSystemFit, best: SpinSystemFit, field: float) -> str:
+    """`found`, `reported` (as another solution), `unsure` (the fit says so) or `silent`.
+
+    `best` is what a fit that starts from the truth finds. Where two groups nearly coincide, or a coupling does not
+    show, its couplings are off too; these are flagged as flat, and what is flagged is not wrong.
+    """
+    if right(one.system, best.system, field) or one.system is best.system:
         return "found"
-    for other in getattr(one, "alternatives", ()):
-        if distance(other.system, truth, field) < NEAR:
-            return "reported"
+    if any(right(other.system, best.system, field) for other in getattr(one, "alternatives", ())):
+        return "reported"
     return "unsure" if one.problem or getattr(one, "doubt", "") else "silent"
 
 
 def starts(part: str, seeds: int, only: Sequence[str] = ()) -> dict[str, Any]:
-    """Fits from starts that are off by up to 0.05 ppm and 3 Hz; S/N 50 to 1000, widths 0.5 to 1.2 Hz."""
+    """Fits from starts that are off by up to 0.05 ppm and 3 Hz; S/N 50 to 1000, widths 0.5 to 1.2 Hz.
+
+    Every other spectrum has a line shape that the model has not: a tenth of each line is 2 Hz aside, as by a bad shim.
+    """
     known, found = library(), dict[str, Any]()
     for number, name in enumerate(json.loads(SPLIT.read_text())["starts"][part]):
         if only and not any(o in name for o in only):
@@ -177,15 +196,17 @@ def starts(part: str, seeds: int, only: Sequence[str] = ()) -> dict[str, Any]:
                 intensities=np.ones(len(known[name])),
             )
             field = (400.0, 500.0, 600.0)[number % 3]
-            measured = spectrum_of(truth, field, float(np.exp(rng.uniform(np.log(50), np.log(1000)))), rng)
+            ratio = float(np.exp(rng.uniform(np.log(50), np.log(1000))))
+            measured = spectrum_of(truth, field, ratio, rng, shim=0.1 * (seed % 2))
             clock = time.process_time()
             one = fit(measured, perturbed(truth, 0.05, 3.0, rng), seed=seed)
-            verdicts.append(verdict(one, truth, field))
+            best = fit(measured, truth, starts=1)
+            verdicts.append(verdict(one, best, field))
             doubts += bool(one.problem or getattr(one, "doubt", ""))
             tried += one.starts
             print(
                 f"{name} {seed} {verdicts[-1]} R {one.metrics['r_factor']:.3f} starts {one.starts} "
-                f"distance {distance(one.system, truth, field):.3f} {time.process_time() - clock:.1f} s "
+                f"distance {distance(one.system, best.system, field):.3f} {time.process_time() - clock:.1f} s "
                 f"{one.problem or getattr(one, 'doubt', '')}",
                 flush=True,
             )
@@ -195,13 +216,27 @@ def starts(part: str, seeds: int, only: Sequence[str] = ()) -> dict[str, Any]:
             "seconds": round((time.process_time() - begin) / seeds, 2),
         }  # fmt: skip
         print(name, found[name], flush=True)
-    total = {v: sum(row[v] for row in found.values()) for v in ("of", "found", "reported", "unsure", "silent", "doubted")}
+    total = {
+        v: sum(row[v] for row in found.values()) for v in ("of", "found", "reported", "unsure", "silent", "doubted")
+    }
     print(total)
     return {"rows": found, **total}
 
 
 def right_values(one: SpinSystemFit, truth: SpinSystem) -> dict[str, float]:
-    """The truth by path."""
+    """The truth by path; groups whose names the fit says could change places are told by their shifts."""
+    open_ = [k for k, n in enumerate(truth.names) if one.flags.get(f"shift/{n}") == "relabelling"]
+    order = np.arange(len(truth))
+    cost = np.abs(one.system.shifts[open_][:, None] - truth.shifts[open_])
+    cost = cost + 100.0 * (truth.multiplicity[open_][:, None] != truth.multiplicity[open_])
+    order[open_] = np.array(open_, dtype=int)[np.asarray(linear_sum_assignment(cost)[1], dtype=int)]
+    truth = replace(
+        truth,
+        shifts=truth.shifts[order],
+        couplings=truth.couplings[np.ix_(order, order)],
+        widths=truth.widths[order],
+        intensities=truth.intensities[order],
+    )
     r = truth.intensities / truth.intensities.mean()
     right = {f"shift/{n}": float(v) for n, v in zip(truth.names, truth.shifts, strict=True)}
     right |= {f"width/{n}": float(v) for n, v in zip(truth.names, truth.widths, strict=True)}

@@ -15,6 +15,7 @@ from typing import Any
 from formula_table import formula, formula_groups, formula_peer
 from massbank_tables import TABLES as MASSBANK
 from msms_peers_table import peers
+from nmr_trials_table import crude, intervals
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -446,6 +447,8 @@ TABLES = {
     "nmr-proline": nmr_proline,
     "nmr-modes": nmr_modes,
     "nmr-starts": nmr_starts,
+    "nmr-crude": crude,
+    "nmr-intervals": intervals,
     "nmr-anatolia": nmr_anatolia,
     "nmr-coverage": nmr_coverage,
     "nmr-methods": nmr_methods,

@@ -29,19 +29,28 @@ def fit(
     given_couplings: Annotated[bool, typer.Option("--given-couplings", help="Fit no coupling that is 0.")] = False,
     starts: Annotated[int, typer.Option(help="Most starts to try where the first ends badly.")] = 24,
     seed: Annotated[int, typer.Option(help="Of the starts that are drawn.")] = 0,
+    tie: Annotated[
+        list[str] | None, typer.Option(help="Paths of one value: shift/H3,shift/H6. Else what symmetry makes equal.")
+    ] = None,
+    broadening: Annotated[str | None, typer.Option(help="Extra widths in Hz, from broad to 0: 4,1,0.")] = None,
+    width: Annotated[float | None, typer.Option(help="Width to start from, half at half height, in Hz.")] = None,
+    region: Annotated[list[str] | None, typer.Option(help="Window in ppm to fit alone: 6.5:8.0.")] = None,
 ) -> None:
     """Fit a spin system to a spectrum, or to several spectra of one sample with one set of couplings."""
     existing(*spectra, what="a spectrum")
     existing(start, what="a spin system")
     from molvis_nmr.report.page import fit_summary, write_fit
-    from molvis_nmr.workflows.fit import fit_files, read_window
+    from molvis_nmr.workflows.fit import fit_files, read_numbers, read_window
 
     windows = [read_window(text) for text in exclude or []]
+    ladder = read_numbers(broadening, "--broadening") if broadening is not None else None
+    ties = [text.split(",") for text in tie] if tie else None
+    alone = [read_window(text) for text in region or []]
     with output.progress("fitting") as show:
         found = fit_files(
             spectra, system=start, smiles=smiles, nucleus=nucleus, exclude=windows, phase=phase, baseline=baseline,
             line_shape=line_shape, couplings="given" if given_couplings else "all", starts=starts, seed=seed,
-            progress=show,
+            progress=show, ties=ties, broadening=ladder, width=width, regions=alone,
         )  # fmt: skip
     if out is not None:
         settings = {"spectra": ", ".join(p.name for p in spectra), "start": start or smiles}
@@ -73,3 +82,9 @@ def show_fit(found: SpinSystemFit) -> None:
     )
     if found.problem:
         output.note(f"not to be trusted: {found.problem}")
+    if found.doubt:
+        output.note(found.doubt)
+    if found.alternatives:
+        from molvis_nmr.report.page import solutions_table
+
+        output.print_table(*solutions_table(found), title="other solutions as good or nearly so")

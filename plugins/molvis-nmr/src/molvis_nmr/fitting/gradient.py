@@ -23,7 +23,7 @@ from molvis_core.records import Trace
 from molvis_nmr.fitting.measured import Measured, check
 from molvis_nmr.fitting.priors import with_prior, with_usual_prior
 from molvis_nmr.fitting.problem import Problem, problem_of
-from molvis_nmr.fitting.search import Solution
+from molvis_nmr.fitting.solutions import Floor, Solution
 from molvis_nmr.fitting.spin_system import LADDER, REACH, SpinSystemFit, summarize
 from molvis_nmr.fitting.variable_projection import evaluate
 from molvis_nmr.spins.autograd import simulate_torch
@@ -108,7 +108,7 @@ def fit_gradient(
         stage = problem.stage(theta, 0.0, REACH)
         # The intensities are the descent's: least squares finds their scale alone.
         state = evaluate(replace(problem, r_sd=np.full_like(problem.r_sd, 1e-4)), theta, stage)
-        return summarize(Solution(problem, state, stage, ended=True), starts=1)
+        return summarize(Solution(problem, state, stage, (Floor(),) * len(problem.measured), ended=True), starts=1)
 
 
 class _Descent:

@@ -13,6 +13,7 @@ import numpy as np
 from molvis_core.errors import RecordError, did_you_mean
 from molvis_core.fitting import Fixed, Normal, Uniform
 from molvis_nmr.fitting.problem import Problem
+from molvis_nmr.fitting.symmetry import ties_of
 
 SHIFT_SD = 0.05
 COUPLING_SD = 3.0
@@ -138,3 +139,25 @@ def with_ties(problem: Problem, ties: Sequence[Sequence[str]]) -> Problem:
     for column, members in enumerate(left.values()):
         columns[members, column] = 1
     return replace(problem, mean=mean, tie=columns)
+
+
+def with_symmetry(problem: Problem, prior: Mapping[str, Normal | Uniform | Fixed]) -> Problem:
+    """What the symmetry of the start values makes one is tied; not what a prior of its own tells from the rest.
+
+    Nothing is tied where the spectra's start values have different symmetries.
+    """
+    found = [ties_of(system, len(problem.measured)) for system in problem.systems]
+    if any(ties != found[0] for ties in found):
+        return problem
+    fitted = {name for name, free in zip(problem.names, problem.free, strict=True) if free}
+    kept: list[list[str]] = []
+    for together in found[0]:
+        beliefs = {prior.get(name) for name in together}
+        if set(together) <= fitted and len(beliefs) == 1:
+            kept.append(together)
+    orbits = [
+        tuple(problem.systems[0].names.index(name.removeprefix("shift/").split("@")[0]) for name in together)
+        for together in kept
+        if together[0].startswith("shift/")
+    ]
+    return replace(with_ties(problem, kept), alike=tuple(orbits)) if kept else problem

@@ -28,7 +28,11 @@ WEAK = 1e-5
 SAME_SHIFT = 0.01
 """Groups of a kind that start nearer than this, in ppm, are taken to be alike."""
 ALIKE = 0.05
-"""By how much widths and intensities of such groups differ."""
+"""By how much intensities of such groups differ; widths by twice as much."""
+SYMMETRIC = 1e-3
+"""The same of groups that a symmetry makes equal."""
+WAVE = 80.0
+"""Hz of a window for each degree of a smooth baseline."""
 EQUIVALENT = 6.0
 """Two fits that differ by less than this in the objective (-2 log likelihood) are equally good."""
 
@@ -45,6 +49,7 @@ class Stage:
         windows: of each spectrum.
         data, keep: of all windows of each spectrum.
         background: columns of the baseline of each spectrum.
+        stiffness: precision of the prior around 0 of each of these columns, in units of the data; 0 for none.
         count: points of each spectrum that count.
         absolute: 0 for least squares; else residuals count by their absolute value above this.
     """
@@ -54,6 +59,7 @@ class Stage:
     data: list[Float[np.ndarray, " _t"]]
     keep: list[Bool[np.ndarray, " _t"]]
     background: list[Float[np.ndarray, "_t _b"]]
+    stiffness: list[Float[np.ndarray, " _b"]]
     count: list[float]
     absolute: float = 0.0
 
@@ -78,7 +84,11 @@ class Problem:
         kernel: of each spectrum, the instrument's line shape; None where lines are Lorentzians.
         spread: standard deviation of the logarithms of the widths of one spectrum around their mean.
         tie: maps the vector that is searched over to that of all parameters; None where nothing is tied.
+        unseen: places of parameters that are held at 0 because the data did not ask for them.
+        alike: groups that a symmetry makes equal; they relax alike.
         baseline: degree of a polynomial in each window; negative for none.
+        slow: of each spectrum, how high its baseline is where there is no signal, in units of its data: where
+            `baseline` is negative, each window has a smooth one that is held near 0 by as much. 0 for none.
     """
 
     measured: tuple[Measured, ...]
@@ -98,7 +108,10 @@ class Problem:
     kernel: tuple[Kernel | None, ...]
     spread: float = 0.3
     tie: Float[np.ndarray, "k f"] | None = None
+    unseen: tuple[int, ...] = ()
+    alike: tuple[tuple[int, ...], ...] = ()
     baseline: int = -1
+    slow: tuple[float, ...] = ()
 
     @property
     def groups(self) -> int:
@@ -185,8 +198,18 @@ class Problem:
             windows.append(m.windows(mask, broadening, narrow / fine))
         data = [np.concatenate([w.data for w in some] or [np.zeros(0)]) for some in windows]
         keep = [np.concatenate([w.keep for w in some] or [np.zeros(0, dtype=bool)]) for some in windows]
-        background = [_polynomials([len(w) for w in some], self.baseline) for some in windows]
-        return Stage(broadening, windows, data, keep, background, [float(k.sum()) for k in keep], absolute)
+        count = [float(k.sum()) for k in keep]
+        return Stage(broadening, windows, data, keep, *self._background(windows), count, absolute)
+
+    def _background(self, windows: list[list[Window]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Columns of the baselines, and the precision of their priors: none of a polynomial that was asked for."""
+        columns, stiffness = [], []
+        for s, some in enumerate(windows):
+            level = self.slow[s] if self.slow and self.baseline < 0 else 0.0
+            degrees = [int(min(1 + len(w) * w.step / WAVE, 8)) if level else self.baseline for w in some]
+            columns.append(_polynomials([len(w) for w in some], degrees))
+            stiffness.append(np.full(columns[-1].shape[1], 1 / level**2 if level else 0.0))
+        return columns, stiffness
 
     def swapped(self, theta: Float[np.ndarray, " k"], k: int, m: int) -> Float[np.ndarray, " k"]:
         """The same spectrum with two groups under each other's names."""
@@ -209,7 +232,10 @@ class Problem:
             shift, sizes = system.shifts, system.multiplicity
             near = (np.abs(shift[:, None] - shift) < SAME_SHIFT) & (sizes[:, None] == sizes)
             near &= self.seen[:, None] & self.seen & ~np.eye(self.groups, dtype=bool)
-            found.append((np.diag(near.sum(axis=1)) - near) / ALIKE**2)
+            precision = near / ALIKE**2
+            for together in self.alike:
+                precision[np.ix_(together, together)] = (1 - np.eye(len(together))) / SYMMETRIC**2
+            found.append(np.diag(precision.sum(axis=1)) - precision)
         return tuple(found)
 
     def ridge(self, s: int, level: float) -> tuple[Float[np.ndarray, "g g"], Float[np.ndarray, " g"]]:
@@ -227,7 +253,7 @@ class Problem:
                 if len(at) > 1:
                     found[np.ix_(at, at)] += (np.eye(len(at)) - 1 / len(at)) / self.spread**2
                     some = at - self.at(s, "width").start
-                    found[np.ix_(at, at)] += self.likeness[s][np.ix_(some, some)]
+                    found[np.ix_(at, at)] += self.likeness[s][np.ix_(some, some)] / 4
         return found
 
     @cached_property
@@ -296,9 +322,13 @@ def problem_of(
     )
 
 
-def _polynomials(lengths: Sequence[int], degree: int) -> Float[np.ndarray, "t b"]:
+def _polynomials(lengths: Sequence[int], degrees: Sequence[int]) -> Float[np.ndarray, "t b"]:
     """Columns of a polynomial of each window of its own; none where the degree is negative."""
     from scipy.linalg import block_diag
 
-    each = [np.polynomial.legendre.legvander(np.linspace(-1, 1, n), degree) for n in lengths] if degree >= 0 else []
+    each = [
+        np.polynomial.legendre.legvander(np.linspace(-1, 1, n), degree)
+        for n, degree in zip(lengths, degrees, strict=True)
+        if degree >= 0
+    ]
     return np.asarray(block_diag(*each)) if each else np.zeros((sum(lengths), 0))

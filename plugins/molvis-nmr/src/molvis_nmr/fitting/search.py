@@ -5,9 +5,8 @@ Reference: D. A. Cheshkov et al., Magn. Reson. Chem. 56 (2018) 449, doi:10.1002/
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -16,77 +15,38 @@ from molvis_core.progress import Progress
 from molvis_core.ties import TIE, ascending
 from molvis_nmr.fitting.lineshape import with_line_shapes
 from molvis_nmr.fitting.lorentzians import Window
-from molvis_nmr.fitting.noise import noise_outside
-from molvis_nmr.fitting.problem import EQUIVALENT, Problem, Stage
+from molvis_nmr.fitting.moves import moves, transported
+from molvis_nmr.fitting.problem import Problem, Stage
+from molvis_nmr.fitting.solutions import Quiet, Solution, evidence, same_parameters, same_spectrum, worse
 from molvis_nmr.fitting.variable_projection import State, descend, evaluate
 
-ENOUGH = 0.04
-"""R factor, at the last broadening but one, below which an solution is accepted and no other start is tried."""
-
-AGAIN = 5
-"""Most starts, all near the first, before others are looked for."""
 DISPLACED = 0.15
 """Most ppm by which all shifts are moved together."""
-HOPELESS = 0.2
-"""R factor above which a fit has failed."""
-MOVES = 40
-"""Most moves that are looked at from one solution."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Solution:
-    """Where a search ended.
-
-    Attributes:
-        problem: what was fitted.
-        state: the parameters.
-        stage: the points that were fitted last.
-        ended: whether the last descent came to an end by itself.
-    """
-
-    problem: Problem
-    state: State
-    stage: Stage
-    ended: bool = False
-
-    @property
-    def error(self) -> float:
-        """R factor of the stage."""
-        residual, data, keep = self.state.residual, self.stage.data, self.stage.keep
-        squares = sum(float(r[k] @ r[k]) for r, k in zip(residual, keep, strict=True))
-        return (squares / sum(float(y[k] @ y[k]) for y, k in zip(data, keep, strict=True))) ** 0.5
-
-    def better_than(self, other: Solution) -> bool:
-        """Whether the error is lower by more than rounding: of labels that change places at no cost the first stay."""
-        return self.error < (1 - TIE) * other.error
-
-    def only_noise(self) -> bool:
-        """Whether the residual is as large as the noise beside the signals, or little more."""
-        for s, m in enumerate(self.problem.measured):
-            outside = np.ones(len(m.data), dtype=bool)
-            for w in self.stage.windows[s]:
-                first = np.searchsorted(m.hertz, w.start - w.step / 2)
-                outside[first : first + round(len(w) * w.step / m.step)] = False
-            quiet = m.data[outside & m.keep]
-            noise = noise_outside(quiet[quiet != 0])
-            if noise is None:
-                return False
-            every = max(round(self.stage.windows[s][0].step / m.step), 1)
-            rms = float(np.sqrt((self.state.residual[s] ** 2)[self.stage.keep[s]].mean()))
-            if rms * every**0.5 > 1.5 * noise:
-                return False
-        return True
-
-    def failure(self, starts: int) -> str:
-        """Why the fit is not to be trusted; empty where it is."""
-        if self.error > HOPELESS:
-            return (
-                f"the best of {starts} starts leaves {self.error:.0%} of the signal unexplained (R factor): the start "
-                f"values are too far off, or signals of something else are among those fitted"
-            )
-        if not self.ended:
-            return "the fit did not converge: more steps would still make it better"
-        return ""
+NEARBY = 0.35
+"""R factor, at some broadening, below which a start is near enough to the data to go on from there."""
+CONFIRMED = 3
+"""Starts that must end in the best solution before it is taken for the best, its residual being small and not noise."""
+SMALL = 0.05
+"""R factor without noise below which a residual is small."""
+MOVED = 4
+"""Moves that are followed from each best solution; two where its residual is noise."""
+GOOD_START = 0.1
+"""Mean square of the distance from start values, in units of the prior, below which these were good: 0.33 is that of
+starts off by up to 0.05 ppm and 3 Hz."""
+SHARES = (0.6, 1.0, 0.8)
+"""Of the spread of the prior that starts are drawn with, in turns."""
+SHAPED = 0.4
+"""Share of the residual that a line shape leaves where it explains it."""
+PROMISING = 1.6
+"""A solution is followed to sharp lines where its R factor before is at most so many times that of the best."""
+COMPARABLE = 20.0
+"""Solutions whose evidence (-2 log likelihood) is within this of the best are reported beside it."""
+ONE_BY_ONE, TRIED = 1.5, 10
+"""Couplings that start at 0 and stay smaller than this, in Hz, are left out one by one; at most so many are tried."""
+NEARLY_NOISE = 1.3
+"""Residuals whose variance is at most so many times that of the noise are taken for noise at the end."""
+ASKED = 9.0
+"""What a Gaussian width, or couplings that start at 0, must gain in -2 log likelihood to be fitted, and 1 for each."""
 
 
 class Search:
@@ -96,7 +56,12 @@ class Search:
         problem: what is fitted.
         held: the same while broadened lines are still apart: new couplings stay at 0, and priors of widths and
             intensities are tight, so that they do not make up for lines in the wrong place.
-        starts: how many were tried.
+        starts: how many were tried; `drawn` of these were drawn, the others came from moves.
+        hits: how many of those drawn, the first among them, ended in the best solution.
+        quiet: what the spectra are like beside the signals.
+        judged: the best as it was compared with the others.
+        others: solutions that are not the best.
+        shaped: whether a line shape explains the residual of the best; None where nothing was tried.
     """
 
     def __init__(
@@ -116,25 +81,150 @@ class Search:
         )
         self.rng = np.random.default_rng(seed)
         self.progress, self.steps = progress, 0
-        self.starts = 0
+        self.starts, self.hits, self.drawn = 0, 0, 0
+        self.quiet: Quiet | None = None
+        self.judged: Solution | None = None
+        self.others: list[Solution] = []
+        self.shaped: bool | None = None
 
     def run(self, *, starts: int) -> Solution:
         """The best fit in at most so many starts. Couplings that start at 0 join in at the end."""
         first, self.starts = self.problem.mean, 1
-        best = plain = self._sharpened(first, self.ladder[:-1])
-        if starts > 1 and len(self.ladder) > 2 and self.problem.pairs and best.error > ENOUGH:
-            best = self._again(best, first, min(AGAIN, starts))
-            if best.error > ENOUGH and self.starts < starts:
-                other = self._to_line_width(self._explore(best, first, starts), 3.0)
-                if not best.better_than(other):
-                    best = other
-        last = self._last(best.state.theta)
-        if not np.array_equal(best.state.theta, plain.state.theta):
-            # The lower of two at the last broadening need not be the lower without.
-            other = self._last(plain.state.theta)
-            if not last.better_than(other):
-                last = other
-        return last
+        rough = self._from(first)
+        best = self._last(rough.state.theta)
+        self.others, self.hits = [], 1
+        if starts > 1 and self.problem.pairs and len(self.ladder) > 2:
+            best = self._widely(best, first, starts)
+        return self._ended(best)
+
+    def _from(self, first: Float[np.ndarray, " k"]) -> Solution:
+        """From broad to sharp, beginning no broader than a start needs that is near already."""
+        rungs = self.ladder[:-1]
+        for k in range(len(rungs) - 1, 0, -1):
+            stage = self.problem.stage(first, rungs[k], self.reach)
+            state = evaluate(self.problem, first, stage)
+            if self._solution(self.problem, state, stage, ended=False).error < NEARBY:
+                near = self._sharpened(first, rungs[k:])
+                if near.unexplained < 0.5 * NEARBY:
+                    return near
+                far = self._sharpened(first, rungs)
+                return far if far.better_than(near) else near
+        return self._sharpened(first, rungs)
+
+    def _widely(self, best: Solution, first: Float[np.ndarray, " k"], starts: int) -> Solution:
+        """Other starts, until none is needed: moves from the best, and starts drawn around the first, in turns."""
+        court = self._court(best.state.theta)
+        pending, base = self._moves(best, court), first
+        level = self._judged(best.state.theta, court).error
+        while self.starts < starts and not self._settled(best, pending):
+            self.starts += 1
+            drawn = not pending or (self.starts % 2 == 0 and not best.only_noise())
+            theta = self._way(base) if drawn else self._move(pending.pop())
+            judged = self._judged(theta, court)
+            if drawn and self.drawn <= 2 and judged.error < 0.9 * level:
+                base = self._displaced(first) if self.drawn == 1 else transported(self.problem, first)
+            if judged.error > PROMISING * level:
+                continue
+            found = self._last(judged.state.theta, most=16)
+            if same_spectrum(found, best):
+                self.hits += drawn
+                if not same_parameters(found, best):
+                    self.others.append(found)
+                best = found if worse(found, best) < -TIE else best
+                continue
+            self.others.append(found)
+            if worse(found, best) < 0:
+                self.others[-1], best, self.hits = best, found, 1
+                level = min(level, judged.error)
+                pending, self.shaped = self._moves(best, court), None
+        return best
+
+    def _settled(self, best: Solution, pending: Sequence[np.ndarray]) -> bool:
+        """Whether no other start is needed: what is left is noise, or a line shape, or was found again and again."""
+        if pending:
+            return False
+        if best.only_noise():
+            return True
+        if best.unexplained < SMALL and self.hits >= CONFIRMED:
+            return True
+        if best.unexplained < 3 * SMALL and self._near_the_start(best):
+            return True
+        return self.hits > 1 and self._explained_by_line_shape(best)
+
+    def _near_the_start(self, best: Solution) -> bool:
+        """Whether shifts and couplings are so near their start values that those were good ones."""
+        problem = best.problem
+        some = problem.free & ~_new_couplings(self.problem)
+        for s in range(len(problem.measured)):
+            some[problem.at(s, "width")] = some[problem.at(s, "extra")] = False
+        off = (best.state.theta - problem.mean)[some] / problem.sd[some]
+        return bool((off**2).mean() < GOOD_START) if some.any() else True
+
+    def _explained_by_line_shape(self, best: Solution) -> bool:
+        """Whether an instrument line shape, which all lines share, takes most of the residual away.
+
+        It cannot where lines are in wrong places.
+        """
+        if self.shaped is None:
+            problem, state = best.problem, best.state
+            for _ in range(2):
+                problem = with_line_shapes(problem, state, best.stage)
+                state, _ = descend(problem, state.theta, best.stage, most=3, tolerance=1e-4)
+            after = self._solution(problem, state, best.stage, ended=True)
+            self.shaped = after.only_noise() or after.unexplained < SHAPED * best.unexplained
+        return self.shaped
+
+    def _moves(self, best: Solution, court: Stage) -> list[Float[np.ndarray, " k"]]:
+        return moves(self.problem, best.state.theta, court, 2 if best.only_noise() else MOVED)
+
+    def _move(self, theta: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+        """Down from a move; it has little way to go."""
+        stage = self.held.stage(theta, self.ladder[1] if len(self.ladder) > 3 else self.ladder[0], self.reach + 10)
+        return descend(self.held, theta, stage, tolerance=1e-3, most=24)[0].theta
+
+    def _way(self, base: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+        """Down from shifts displaced together, then from shifts put where the signal is, then from starts drawn."""
+        self.drawn += 1
+        if self.drawn == 2:
+            return self._sharpened(transported(self.problem, self.problem.mean), self.ladder[:-1]).state.theta
+        if self.drawn > 2:
+            share = SHARES[self.drawn % len(SHARES)]
+            theta = base + share * (self._random(self.problem, self.problem.mean) - self.problem.mean)
+            return self._sharpened(theta, self.ladder[:-1]).state.theta
+        steps = [self.ladder[0]]
+        while self.ladder[-2] > 0 and steps[-1] / 2 > self.ladder[-2]:
+            steps.append(steps[-1] / 2)
+        return self._sharpened(self._displaced(base), (*steps, self.ladder[-2]), 2.0).state.theta
+
+    def _court(self, theta: Float[np.ndarray, " k"]) -> Stage:
+        """Where solutions are compared before they are followed to sharp lines."""
+        return self.problem.stage(theta, max(self.ladder[-2], self._narrowest(theta)), self.reach + 10)
+
+    def _judged(self, theta: Float[np.ndarray, " k"], court: Stage) -> Solution:
+        state, ended = descend(self.problem, theta, court, tolerance=1e-3, most=10)
+        self._tick()
+        return self._solution(self.problem, state, court, ended=ended)
+
+    def alternatives(self, best: Solution) -> list[tuple[Solution, float]]:
+        """Other solutions of comparable quality, each once, with how much worse they are in -2 log likelihood."""
+        kept: list[tuple[Solution, float]] = []
+        for one in self.others:
+            by = evidence(one, self.judged or best)
+            if by > COMPARABLE:
+                continue
+            if any(same_spectrum(one, o) and same_parameters(one, o) for o in (best, *(s for s, _ in kept))):
+                continue
+            kept.append((one, by))
+        return sorted(kept, key=lambda pair: pair[1])
+
+    def doubt(self, best: Solution) -> str:
+        """Why another solution may be better than the best; empty where that was looked into enough."""
+        if not self.problem.pairs or self.starts < 2 or self._settled(best, ()):
+            return ""
+        return (
+            f"not sure: {self.hits} of {self.drawn + 1} starts ended in this solution, and neither noise nor a line "
+            f"shape explains its residual. Another may be better: try more starts, better start values, or ties"
+        )
 
     def absolute(self, solution: Solution) -> Solution:
         """Go on with absolute deviations, on every point."""
@@ -142,7 +232,7 @@ class Search:
         stage = problem.stage(theta, 0.0, near(problem, theta, self.reach), fine=6.0, absolute=2e-4)
         state, ended = descend(problem, theta, stage, most=40, tolerance=2e-4)
         self._tick()
-        return Solution(problem, state, stage, ended)
+        return self._solution(problem, state, stage, ended=ended)
 
     def with_line_shape(self, solution: Solution, rounds: int = 3) -> Solution:
         """Fit an instrument line shape that all lines of a spectrum share, in turns with the other parameters."""
@@ -167,7 +257,7 @@ class Search:
         """Down the ladder, and on in small steps to the width of the lines: sharp ones find each other only so."""
         if not ladder:
             stage = self.problem.stage(theta, 0.0, self.reach)
-            return Solution(self.problem, evaluate(self.problem, theta, stage), stage)
+            return self._solution(self.problem, evaluate(self.problem, theta, stage), stage, ended=False)
         solution = self._annealed(self.held, theta, ladder[0])
         for broadening in ladder[1:]:
             solution = self._annealed(self.held, solution.state.theta, broadening)
@@ -184,24 +274,13 @@ class Search:
         stage = problem.stage(theta, broadening, self.reach)
         state, ended = descend(problem, theta, stage, tolerance=1e-3, most=24)
         self._tick()
-        return Solution(problem, state, stage, ended)
+        return self._solution(problem, state, stage, ended=ended)
 
-    def _again(self, solution: Solution, first: Float[np.ndarray, " k"], starts: int) -> Solution:
-        """Down once more from the broadest, in smaller steps: as it was, all shifts displaced, then places nearby."""
-        coarse, fine = self.ladder[0], self.ladder[-2]
-        steps = [coarse]
-        while fine > 0 and steps[-1] / 2 > fine:
-            steps.append(steps[-1] / 2)
-        base, displaced = first, self._displaced(first)
-        others = [first] if np.array_equal(displaced, first) else [first, displaced]
-        while self.starts < starts and solution.error > ENOUGH:
-            self.starts += 1
-            start = others.pop(0) if others else base + 0.3 * (self._drawn(self.problem, first) - first)
-            found = self._sharpened(start, (*steps, fine), 2.0)
-            if found.better_than(solution):
-                solution = found
-                base = displaced if start is displaced else base
-        return solution
+    def _solution(self, problem: Problem, state: State, stage: Stage, *, ended: bool) -> Solution:
+        if self.quiet is None:
+            self.quiet = Quiet(problem, state.theta, self.reach)
+        floor = tuple(self.quiet.floor(stage, s) for s in range(len(problem.measured)))
+        return Solution(problem, state, stage, floor, ended)
 
     def _displaced(self, first: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
         """All shifts of a spectrum moved together to where they fit best: another reference, temperature or pH."""
@@ -232,43 +311,89 @@ class Search:
             min(m.step for m in problem.measured),
         )
 
-    def _last(self, theta: Float[np.ndarray, " k"]) -> Solution:
+    def _last(self, theta: Float[np.ndarray, " k"], most: int = 12) -> Solution:
+        """On sharp lines; the first time also how high the baseline is."""
         problem = self.problem
         stage = problem.stage(theta, 0.0, near(problem, theta, self.reach))
-        state, ended = descend(problem, _with_extras(problem, theta), stage, tolerance=1e-3, most=12)
-        solution = Solution(problem, state, stage, ended)
-        if solution.only_noise():
-            state, ended = descend(problem, state.theta, stage, tolerance=1e-5, most=30)
-            solution = Solution(problem, state, stage, ended)
+        state, ended = descend(problem, _with_extras(problem, theta), stage, tolerance=1e-3, most=most)
+        if not problem.slow and problem.baseline < 0:
+            self.quiet = Quiet(problem, state.theta, self.reach)
+            slow = tuple(
+                self.quiet.slow(state.theta, state.linear[s][: problem.groups], s) for s in range(len(problem.measured))
+            )
+            self.problem = problem = replace(problem, slow=slow)
+            if any(slow):
+                stage = problem.stage(state.theta, 0.0, near(problem, state.theta, self.reach))
+                state, ended = descend(problem, state.theta, stage, tolerance=1e-3, most=most)
         self._tick()
-        return solution
+        return self._solution(problem, state, stage, ended=ended)
 
-    def _explore(self, solution: Solution, first: Float[np.ndarray, " k"], starts: int) -> Solution:
-        """Other starts until one explains the data: labels swapped from the best, then draws from the prior."""
-        held, (coarse, fine) = self.held, (self.ladder[0], self.ladder[-2])
-        middle = self.ladder[1] if len(self.ladder) > 3 else coarse
-        rough, closer = (held.stage(first, b, self.reach + 10) for b in (coarse, middle))
-        best = descend(held, solution.state.theta, closer, tolerance=1e-3, most=8)[0]
-        moves = _moves(held, best.theta, closer)
-        while self.starts < starts:
-            self.starts += 1
-            self._tick()
-            if moves:
-                state = descend(held, moves.pop(0), closer, tolerance=1e-3, most=24)[0]
-            else:
-                state = descend(held, self._drawn(held, first), rough, tolerance=1e-3, most=24)[0]
-                state = descend(held, state.theta, closer, tolerance=1e-3, most=24)[0]
-            if state.objective < best.objective - EQUIVALENT:
-                best = state
-                found = self._annealed(held, best.theta, fine)
-                if found.better_than(solution):
-                    solution = found
-                if solution.error < ENOUGH:
-                    break
-                moves = _moves(held, best.theta, closer)
-        return solution
+    def _ended(self, solution: Solution) -> Solution:
+        """The last steps; without a Gaussian width where the data do not ask for one."""
+        noise = solution.only_noise(NEARLY_NOISE)
+        self.judged = solution
+        if any(solution.problem.slow) and not noise:
+            solution = self._without_baseline(solution)
+        problem, stage = solution.problem, solution.stage
+        state, ended = descend(
+            problem, solution.state.theta, stage, tolerance=1e-5 if noise else 1e-3, most=40 if noise else 20
+        )
+        best = self._solution(problem, state, stage, ended=ended)
+        if noise:  # else they may make up for a line shape
+            gaussian = np.zeros(len(problem.names), dtype=bool)
+            for s in range(len(problem.measured)):
+                gaussian[problem.at(s, "extra").start] = True
+            best = self._without_small_couplings(self._without(best, gaussian))
+        self._tick()
+        return best
 
-    def _drawn(self, problem: Problem, first: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+    def _without_baseline(self, solution: Solution) -> Solution:
+        """Where more than noise is left, a baseline would make up for a line shape."""
+        self.problem = problem = replace(solution.problem, slow=(0.0,) * len(solution.problem.measured))
+        theta = solution.state.theta
+        stage = problem.stage(theta, 0.0, near(problem, theta, self.reach))
+        state, ended = descend(problem, theta, stage, tolerance=1e-3, most=20)
+        return self._solution(problem, state, stage, ended=ended)
+
+    def _without_small_couplings(self, best: Solution) -> Solution:
+        """Without those new couplings, all together or one by one, that data do not ask for.
+
+        A coupling that does not show makes a line broader whichever its sign: fitted where there is none, it makes
+        widths too small.
+        """
+        new = _new_couplings(self.problem)
+        found = self._without(best, new)
+        if found is not best:
+            return found
+        order = [
+            i
+            for i in ascending(np.abs(best.state.theta), 1e-6).tolist()
+            if new[i] and abs(best.state.theta[i]) < ONE_BY_ONE
+        ]
+        for i in order[:TRIED]:
+            best = self._without(best, np.arange(len(new)) == i)
+        return best
+
+    def _without(self, best: Solution, which: Bool[np.ndarray, " k"]) -> Solution:
+        """With some parameters held at 0, where that costs next to nothing."""
+        problem, theta = best.problem, best.state.theta.copy()
+        which = which & problem.free
+        if not which.any():
+            return best
+        for s in range(len(problem.measured)):
+            at = problem.at(s, "extra").start
+            if which[at]:
+                wide = np.exp(theta[problem.at(s, "width")]) + 0.5 * theta[at]
+                theta[problem.at(s, "width")] = np.log(wide)
+        theta[which] = 0.0
+        held = replace(
+            problem, free=problem.free & ~which, unseen=problem.unseen + tuple(np.flatnonzero(which).tolist())
+        )
+        state, ended = descend(held, theta, best.stage, tolerance=1e-5, most=30)
+        plain = self._solution(held, state, best.stage, ended=ended)
+        return plain if evidence(plain, best) < ASKED + int(which.sum()) else best
+
+    def _random(self, problem: Problem, first: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
         """Shifts and couplings drawn from the prior."""
         moved = np.where(problem.free, 0.6 * np.minimum(problem.sd, 3.0), 0.0)
         for s in range(len(problem.measured)):
@@ -298,46 +423,3 @@ def _with_extras(problem: Problem, theta: Float[np.ndarray, " k"]) -> Float[np.n
         if problem.free[at] and theta[at] == 0:
             theta[at] = 0.5 * float(np.exp(theta[problem.at(s, "width")].min()))
     return theta
-
-
-def _moves(problem: Problem, theta: Float[np.ndarray, " k"], stage: Stage) -> list[Float[np.ndarray, " k"]]:
-    """The most promising of what comes from other labels, or from couplings that change places, after a few steps."""
-    tried: list[State] = []
-    for pairs in _exchanges(problem, theta)[:MOVES]:
-        new = theta.copy()
-        for i, j in pairs:
-            new[[i, j]] = theta[[j, i]]
-        tried.append(descend(problem, problem.tied(new, theta), stage, tolerance=1e-3, most=3)[0])
-    objective = np.array([state.objective for state in tried])
-    return [tried[i].theta for i in ascending(objective, 1e-3 * EQUIVALENT)[:3]]
-
-
-def _exchanges(problem: Problem, theta: Float[np.ndarray, " k"]) -> list[list[tuple[int, int]]]:
-    """Places of parameters that change places together.
-
-    Two groups that are near each other change their shifts; or a group changes its couplings to two others.
-    """
-    place = {frozenset(p): i for i, p in enumerate(problem.pairs)}
-    at, sizes = problem.at(0, "shift"), problem.systems[0].multiplicity
-    free, apart = problem.free[at], 3 * np.minimum(problem.sd[at], 1.0)
-    found: list[list[tuple[int, int]]] = []
-    for k, m in itertools.combinations(problem.observed, 2):
-        if sizes[k] != sizes[m]:
-            continue
-        if free[k] and free[m] and abs(theta[at][k] - theta[at][m]) < min(apart[k], apart[m]):
-            starts = [problem.at(s, "shift").start for s in range(len(problem.measured))]
-            found.append([(first + k, first + m) for first in starts])
-        found += [[pair] for pair in _exchanged_couplings(problem, theta, place, k, m)]
-    return found
-
-
-def _exchanged_couplings(
-    problem: Problem, theta: Float[np.ndarray, " k"], place: Mapping[frozenset[int], int], k: int, m: int
-) -> Iterator[tuple[int, int]]:
-    """Places of the couplings of two groups to a third, of the same sign and far enough apart to matter."""
-    for a in range(problem.groups):
-        i, j = place.get(frozenset((k, a)), -1), place.get(frozenset((m, a)), -1)
-        if a in (k, m) or min(i, j) < 0 or not (problem.free[i] and problem.free[j]):
-            continue
-        if theta[i] * theta[j] > 0 and abs(theta[i] - theta[j]) > 0.5:
-            yield i, j

@@ -23,10 +23,11 @@ from molvis_nmr.fitting import agreement as metrics
 from molvis_nmr.fitting.lineshape import held_out
 from molvis_nmr.fitting.lorentzians import Window
 from molvis_nmr.fitting.measured import Measured, check
-from molvis_nmr.fitting.priors import with_prior, with_ties, with_usual_prior
+from molvis_nmr.fitting.priors import with_prior, with_symmetry, with_ties, with_usual_prior
 from molvis_nmr.fitting.problem import Problem, problem_of
-from molvis_nmr.fitting.search import Search, Solution
-from molvis_nmr.fitting.uncertainty import covariance, flags, profile
+from molvis_nmr.fitting.search import NEARLY_NOISE, Search
+from molvis_nmr.fitting.solutions import Solution
+from molvis_nmr.fitting.uncertainty import covariance, flags, profile, unseen
 from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import lines
@@ -38,6 +39,22 @@ REACH = 40.0
 STARTS = 24
 """Most starts to try where the first ends badly."""
 _BLOCK = 2048
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Alternative:
+    """Another solution of comparable quality.
+
+    Attributes:
+        system: of the first spectrum.
+        r_factor: of the points that were fitted.
+        worse: by how much it is worse than the best, in -2 log likelihood with residuals that correlate; it may be
+            negative by a little where the last steps changed the order.
+    """
+
+    system: SpinSystem
+    r_factor: float
+    worse: float
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -57,11 +74,14 @@ class SpinSystemFit:
             others alone.
         each: the same of each spectrum.
         parametric: the same as `metrics` before an instrument line shape was fitted; None without one.
-        flags: what the data do not determine, by parameter: `flat`, `sign-ambiguous`, `relabelling`.
+        flags: what the data do not determine, by parameter: `flat`, `sign-ambiguous`, `relabelling`, and `unseen`:
+            held at 0, since the data do not ask for it.
         scale: of each spectrum, what an intensity of 1 gives in its unit.
         gaussian: of each spectrum, the standard deviation in Hz that all lines are convolved with.
         line_shape: of each spectrum, offsets in Hz and the instrument's line shape there, where one was fitted.
         starts: how many starts were tried.
+        alternatives: other solutions that explain the spectra as well or nearly so, the best first.
+        doubt: why the fit is not sure to be the best solution; empty where it is.
         problem: empty when the fit succeeded; else what went wrong. The parameters are the best found all the same.
     """
 
@@ -79,6 +99,8 @@ class SpinSystemFit:
     gaussian: tuple[float, ...]
     line_shape: tuple[tuple[Float[np.ndarray, " _m"], Float[np.ndarray, " _m"]] | None, ...]
     starts: int
+    alternatives: tuple[Alternative, ...]
+    doubt: str
     problem: str
     _solution: Any = field(default=None, repr=False)
 
@@ -104,7 +126,7 @@ def fit(
     nucleus: str = "1H",
     prior: Mapping[str, Normal | Uniform | Fixed] | None = None,
     couplings: str = "all",
-    ties: Sequence[Sequence[str]] = (),
+    ties: Sequence[Sequence[str]] | None = None,
     exclude: Sequence[tuple[float, float]] = (),
     gaussian: bool = True,
     phase: bool = False,
@@ -124,7 +146,7 @@ def fit(
         nucleus: observed.
         prior: of some parameters by path, in place of the usual: `Fixed` is not fitted, `Uniform` bounds.
         couplings: `all` between spins that are linked, or only those that are `given`, that is not 0.
-        ties: groups of paths that share one value, such as `[["coupling/H2-H3", "coupling/H5-H6"]]`.
+        ties: groups of paths with one value, `[["shift/H2", "shift/H5"]]`; None for what symmetry makes equal.
         exclude: windows in ppm that do not count, such as those of water and of the reference.
         gaussian: fit a Gaussian width that all lines share.
         phase: fit phase errors of order 0 and 1.
@@ -140,8 +162,7 @@ def fit(
         RecordError: a spectrum without frequency, with an uneven axis, or that is 0 everywhere; a shift outside of the
             spectrum; more parameters than points; paths that do not exist.
 
-    Reference: D. A. Cheshkov et al., Magn. Reson. Chem. 56 (2018) 449, doi:10.1002/mrc.4689 (broadening);
-    G. H. Golub and V. Pereyra, Inverse Problems 19 (2003) R1, doi:10.1088/0266-5611/19/2/201 (variable projection)
+    Reference: Cheshkov et al. 2018, doi:10.1002/mrc.4689; Golub and Pereyra 2003, doi:10.1088/0266-5611/19/2/201
     """
     traces = [spectra] if isinstance(spectra, Trace) else list(spectra)
     given = [system] * len(traces) if isinstance(system, SpinSystem) else list(system)
@@ -153,7 +174,8 @@ def fit(
         measured, given, nucleus, all_couplings=couplings == "all", baseline=-1 if baseline is None else baseline
     )
     problem = with_usual_prior(problem, gaussian=gaussian, phase=phase)
-    problem = with_ties(with_prior(problem, prior or {}), ties)
+    problem = with_prior(problem, prior or {})
+    problem = with_symmetry(problem, prior or {}) if ties is None else with_ties(problem, ties)
     points = sum(problem.stage(problem.mean, 0.0, REACH).count)
     free = int(problem.free.sum())
     if points < free + len(traces) * len(problem.observed):
@@ -164,14 +186,17 @@ def fit(
     with one_thread():
         search = Search(problem, REACH, tuple(broadening), seed, progress)
         solution = search.run(starts=starts)
-        if absolute and not solution.only_noise():
+        if absolute and not solution.only_noise(NEARLY_NOISE):
             solution = search.absolute(solution)
         parametric, held = None, None
         if line_shape:
             held = held_out(solution.problem, solution.state, solution.stage)
             parametric = metrics.mean([on_spectrum(solution, s).metrics for s in range(len(traces))])
             solution = search.with_line_shape(solution)
-        found = summarize(solution, search.starts, parametric=parametric, held=held)
+        found = summarize(
+            solution, search.starts, parametric=parametric, held=held,
+            others=search.alternatives(solution), doubt=search.doubt(solution),
+        )  # fmt: skip
     search.progress_ends()
     return found
 
@@ -197,6 +222,8 @@ def summarize(
     *,
     parametric: dict[str, float] | None = None,
     held: tuple[float, float] | None = None,
+    others: Sequence[tuple[Solution, float]] = (),
+    doubt: str = "",
 ) -> SpinSystemFit:
     """From where a search ended to its result.
 
@@ -205,9 +232,11 @@ def summarize(
         starts: how many were tried.
         parametric: figures before an instrument line shape was fitted.
         held: IoU of multiplets left out, without and with a line shape from the others.
+        others: solutions of comparable quality, with how much worse they are.
+        doubt: why another solution may be better.
     """
     problem, state, stage = solution.problem, solution.state, solution.stage
-    spread = covariance(problem, state, stage)
+    spread = covariance(problem, state, stage, solution.floor)
     found = flags(problem, state, stage, np.sqrt(np.maximum(np.diag(spread)[: len(problem.names)], 0)))
     systems, scales = zip(*(_fitted_system(solution, s) for s in range(len(problem.measured))), strict=True)
     each = [on_spectrum(solution, s) for s in range(len(problem.measured))]
@@ -236,6 +265,8 @@ def summarize(
         gaussian=tuple(float(state.theta[problem.at(s, "extra")][0]) for s in range(len(problem.measured))),
         line_shape=tuple(_sampled(kernel) for kernel in problem.kernel),
         starts=starts,
+        alternatives=tuple(Alternative(_fitted_system(one, 0)[0], one.error, worse) for one, worse in others),
+        doubt="" if fitted.problem else doubt,
         problem=fitted.problem,
         _solution=solution,
     )
@@ -280,8 +311,12 @@ def _fit_of(solution: Solution, spread: Float[np.ndarray, "n n"], simulated: tup
     for i, name in enumerate(problem.names):
         if name.startswith("width/"):
             values[i] = factor[i, i] = float(np.exp(state.theta[i]))
-    order = _in_order(names, np.concatenate([problem.free, np.tile(problem.seen, len(problem.measured))]))
+    shown = problem.free.copy()
+    shown[list(problem.unseen)] = True
+    order = _in_order(names, np.concatenate([shown, np.tile(problem.seen, len(problem.measured))]))
     spread = factor @ spread @ factor.T
+    for i, sd in unseen(problem, state, solution.stage).items():
+        spread[i, i] = sd**2
     return Fit(
         names=tuple(names[i] for i in order),
         units=tuple(units[i] for i in order),

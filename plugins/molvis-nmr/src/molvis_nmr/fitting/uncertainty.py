@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from molvis_nmr.fitting.noise import autocorrelation
 from molvis_nmr.fitting.problem import EQUIVALENT, Problem, Stage
+from molvis_nmr.fitting.solutions import Floor
 from molvis_nmr.fitting.variable_projection import State, derive, descend, evaluate, level
 
 FLAT = 0.7
@@ -32,61 +33,72 @@ def _correlated(
     return out
 
 
-def covariance(problem: Problem, state: State, stage: Stage) -> Float[np.ndarray, "n n"]:
+def covariance(problem: Problem, state: State, stage: Stage, floor: Sequence[Floor] = ()) -> Float[np.ndarray, "n n"]:
     """Of all nonlinear parameters and then the intensities of each spectrum, in units of its data.
 
     From the Jacobian, the variance of the residuals and their correlation from point to point (Newey and West): points
     that a spectrum gained by zero filling carry no information of their own, and a wrong line shape is a correlated
-    error too. The prior counts once.
+    error too. The prior counts once. Baselines are parameters like others here, with what is known of their height.
+
+    Args:
+        problem: what was fitted.
+        state: where the fit ended.
+        stage: what was fitted last.
+        floor: the noise of each spectrum: residuals that are no larger do not count as smaller.
     """
     k, g, spectra = len(problem.names), problem.groups, len(problem.measured)
     tie = problem.searched
     searched = tie.shape[1]
     size = searched + spectra * g
-    precision = np.zeros((size, size))
+    last = size + sum(b.shape[1] for b in stage.background)
+    precision, info, spread = (np.zeros((last, last)) for _ in range(3))
     precision[:searched, :searched] = tie.T @ problem.precision @ tie
-    info, spread = np.zeros((size, size)), np.zeros((size, size))
-    derived = derive(problem, state, stage)
+    derived, done = derive(problem, state, stage), size
     for s in range(spectra):
-        keep = stage.keep[s]
-        columns = np.zeros((len(keep), size + stage.background[s].shape[1]))
-        columns[:, :searched] = derived[s] @ tie[problem.own(s)]
         mine = searched + s * g + np.arange(g)
+        waves = done + np.arange(stage.background[s].shape[1])
+        done += len(waves)
+        columns = np.zeros((len(stage.keep[s]), last))
+        columns[:, :searched] = derived[s] @ tie[problem.own(s)]
         columns[:, mine] = state.columns[s][:, :g]
-        columns[:, size:] = state.columns[s][:, g:]
-        columns *= keep[:, None]
-        lengths = np.array([len(w) for w in stage.windows[s]])
-        residual = state.residual[s] * keep
-        used = int((np.abs(columns).max(axis=0) > 0).sum())
-        variance = float(residual @ residual) / max(stage.count[s] - used, 1.0)
-        pieces = np.split(residual, np.cumsum(lengths)[:-1])
-        step = min(w.step for w in stage.windows[s])
-        widest = float(problem.system(state.theta, s).widths.max())
-        correlation = autocorrelation(pieces, int(4 * widest / step) + 1)
-        gram = columns.T @ columns / variance
-        mixed = columns.T @ _correlated(columns, lengths, correlation) / variance
-        if size < gram.shape[0]:
-            rest = gram[size:, size:] + 1e-12 * np.trace(gram) / len(gram) * np.eye(gram.shape[0] - size)
-            swap = np.hstack([np.eye(size), -gram[:size, size:] @ np.linalg.inv(rest)])
-            gram, mixed = swap @ gram @ swap.T, swap @ mixed @ swap.T
+        columns[:, waves] = state.columns[s][:, g:]
+        columns *= stage.keep[s][:, None]
+        gram, mixed = _information(problem, state, stage, s, columns, floor[s].variance if floor else 0.0)
         info += gram
         spread += mixed
         precision[np.ix_(mine, mine)] += problem.ridge(s, level(problem, state, stage, s))[0]
+        precision[waves, waves] += stage.stiffness[s]
     whole = info + precision
     size_of = 1 / np.sqrt(np.maximum(np.diag(whole), 1e-300))  # parameters have units: hertz beside ppm
     inverse = size_of[:, None] * np.linalg.pinv(size_of[:, None] * whole * size_of, hermitian=True) * size_of
-    found = inverse @ (spread + precision) @ inverse
+    found = (inverse @ (spread + precision) @ inverse)[:size, :size]
     full = np.zeros((k + spectra * g, size))
     full[:k, :searched] = tie
     full[k:, searched:] = np.eye(spectra * g)
     return full @ found @ full.T
 
 
+def _information(
+    problem: Problem, state: State, stage: Stage, s: int, columns: Float[np.ndarray, "t c"], least: float
+) -> tuple[Float[np.ndarray, "c c"], Float[np.ndarray, "c c"]]:
+    """What a spectrum says of each column, as if points were independent, and as they are correlated."""
+    residual = state.residual[s] * stage.keep[s]
+    lengths = np.array([len(w) for w in stage.windows[s]])
+    used = int((np.abs(columns).max(axis=0, initial=0.0) > 0).sum())
+    variance = max(float(residual @ residual) / max(stage.count[s] - used, 1.0), least)
+    pieces = np.split(residual, np.cumsum(lengths)[:-1])
+    step = min((w.step for w in stage.windows[s]), default=1.0)
+    widest = float(problem.system(state.theta, s).widths.max())
+    correlation = autocorrelation(pieces, int(4 * widest / step) + 1)
+    return columns.T @ columns / variance, columns.T @ _correlated(columns, lengths, correlation) / variance
+
+
 def flags(problem: Problem, state: State, stage: Stage, sd: Float[np.ndarray, " k"]) -> dict[str, str]:
-    """What the data do not determine, by parameter: `flat`, `sign-ambiguous`, `relabelling`.
+    """What the data do not determine, by parameter: `flat`, `sign-ambiguous`, `relabelling`, `unseen`.
 
     `flat`: the error is nearly the prior's. `sign-ambiguous`: with the other sign the fit is as good. `relabelling`:
-    two groups can change places at little cost, so that their assignment rests on the start values.
+    two groups can change places at little cost, so that their assignment rests on the start values. `unseen`: held
+    at 0.
 
     Args:
         problem: what was fitted.
@@ -94,7 +106,7 @@ def flags(problem: Problem, state: State, stage: Stage, sd: Float[np.ndarray, " 
         stage: what was fitted last.
         sd: errors of the nonlinear parameters.
     """
-    found: dict[str, str] = {}
+    found: dict[str, str] = {problem.names[i]: "unseen" for i in problem.unseen}
     width = np.where(problem.free, problem.sd, np.inf)
     for i in np.flatnonzero(problem.free & (sd > FLAT * width)):
         found[problem.names[i]] = "flat"
@@ -116,6 +128,25 @@ def flags(problem: Problem, state: State, stage: Stage, sd: Float[np.ndarray, " 
             for name in (problem.systems[0].names[k], problem.systems[0].names[m]):
                 for s in range(len(problem.measured)):
                     found.setdefault(f"shift/{name}{problem.mark(s)}", "relabelling")
+    return found
+
+
+def unseen(problem: Problem, state: State, stage: Stage) -> dict[int, float]:
+    """How large parameters that are held at 0 could be: where each, alone, costs 1 in -2 log likelihood.
+
+    Widths would make up for some of it: half as much again is allowed for that.
+    """
+    found: dict[int, float] = {}
+    for i in problem.unseen:
+        most = problem.sd[i]
+        for size in most * 2.0 ** np.arange(-7.0, 1.0):
+            theta = state.theta.copy()
+            theta[i] = size
+            other = evaluate(problem, theta, stage, state)
+            if other.objective - state.objective > 1.0:
+                most = min(1.5 * size, problem.sd[i])
+                break
+        found[i] = float(most)
     return found
 
 

@@ -73,6 +73,8 @@ def _linear(
     precision *= variance
     gram[:g, :g] += precision
     right[:g] += precision @ mean
+    stiffness = variance * stage.stiffness[s]
+    gram[np.arange(g, len(gram)), np.arange(g, len(gram))] += stiffness
     diagonal = np.arange(len(gram))
     gram[diagonal, diagonal] += 1e-12 * np.trace(gram) / len(gram)
     found = np.linalg.solve(gram, right)
@@ -86,7 +88,7 @@ def _linear(
         found[open_] = np.linalg.solve(
             gram[np.ix_(open_, open_)], right[open_] - gram[np.ix_(open_, fixed)] @ found[fixed]
         )
-    return found, float((found[:g] - mean) @ precision @ (found[:g] - mean))
+    return found, float((found[:g] - mean) @ precision @ (found[:g] - mean) + stiffness @ found[g:] ** 2)
 
 
 def evaluate(problem: Problem, theta: Float[np.ndarray, " k"], stage: Stage, before: State | None = None) -> State:
@@ -162,6 +164,9 @@ def _normal(
         gram = weighted.T @ state.columns[s]
         diagonal = np.arange(len(gram))
         gram[diagonal, diagonal] += 1e-6 * gram[diagonal, diagonal] + 1e-9 * np.trace(gram) / len(gram)
+        gram[diagonal[problem.groups :], diagonal[problem.groups :]] += (
+            stage.stiffness[s] * state.loss[s] / stage.count[s]
+        )
         across = weighted.T @ slopes
         down = slopes * state.weight[s][:, None]
         factor = stage.count[s] / state.loss[s]

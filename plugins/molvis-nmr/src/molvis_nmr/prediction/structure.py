@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from collections import defaultdict
@@ -31,6 +32,13 @@ SMALLEST = 0.3
 
 PARA = 0.4
 """In Hz, across an aromatic ring of six."""
+META = 1.3
+"""In Hz, between positions 1 and 3 of such a ring, where the table has no value."""
+GEMINAL = 3.0
+"""In Hz, the most between the protons of a CH2 at a double bond."""
+CIS, TRANS, ALLYLIC = 10.5, 17.0, -1.3
+"""In Hz, across the double bond of a CH2=CH, and from a CH3 or CH2 beside a double bond to its far end where the table
+has no value: middles of textbook ranges (E. Pretsch et al., doi:10.1007/978-3-662-62439-5)."""
 
 EXCHANGEABLE = (
     ("C(=O)[OX2;H1]", 12.0, 0.0),
@@ -317,6 +325,8 @@ class _Coupling:
         if others:
             return self.exchanging.get(others[0], (0.0, 0.0))[1] if far == 1 and len(others) == 1 else 0.0
         value = self._of_carbons(key, far)
+        if far == 1 and self._vinyl(*key):
+            return self._across(a[0], b[0])
         if far != 1:
             return value
         if self.conformers is not None and _ring_bond(self.full, *key):
@@ -328,11 +338,27 @@ class _Coupling:
         return value
 
     def _of_carbons(self, key: tuple[int, int], far: int) -> float:
-        """What the table has for two carbons, looked up once."""
+        """What the table has for two carbons, looked up once; else what is usual at such places."""
         if key not in self._pairs:
             # Published couplings in symmetric rings are at times assigned to the wrong pair.
-            self._pairs[key] = PARA if _para(self.flat, *key, far) else self.table.coupling(self.flat, *key)
+            known = PARA if _para(self.flat, *key, far) else self.table.coupling(self.flat, *key)
+            if far == 0 and known and self.flat.GetAtomWithIdx(key[0]).GetHybridization() == Chem.HybridizationType.SP2:
+                known = float(np.clip(known, 0.0, GEMINAL))
+            elif far == 2 and abs(known) < SMALLEST:
+                known = _long_range(self.flat, *key)
+            self._pairs[key] = known
         return self._pairs[key]
+
+    def _vinyl(self, a: int, b: int) -> bool:
+        """Whether two carbons share a double bond, and the protons of one of them are told apart by it."""
+        bond = self.flat.GetBondBetweenAtoms(a, b)
+        double = bond.GetBondType() == Chem.BondType.DOUBLE and not bond.GetIsAromatic()
+        return double and bool(self.diastereotopic & {a, b}) and self.full.GetNumConformers() > 0
+
+    def _across(self, a: _Proton, b: _Proton) -> float:
+        """Cis or trans, as the first conformer has them."""
+        angle = rdMolTransforms.GetDihedralDeg(self.full.GetConformer(), a.index, a.owner, b.owner, b.index)
+        return CIS if abs(angle) < 90 else TRANS
 
 
 def _average(
@@ -347,6 +373,21 @@ def _average(
     for members in same.values():
         rows, columns = np.array(members).T
         out[rows, columns] = out[columns, rows] = out[rows, columns].mean()
+
+
+def _long_range(flat: Mol, a: int, b: int) -> float:
+    """Two carbons two bonds apart: of one aromatic ring of six, or of a double bond and beside it; else 0."""
+    if any(
+        len(ring) == 6 and {a, b} <= set(ring) and _flat_ring(flat, ring) for ring in flat.GetRingInfo().AtomRings()
+    ):
+        return META
+    path = Chem.GetShortestPath(flat, a, b)
+    bonds = [flat.GetBondBetweenAtoms(x, y) for x, y in itertools.pairwise(path)]
+    double = [bond.GetBondType() == Chem.BondType.DOUBLE and not bond.GetIsAromatic() for bond in bonds]
+    beside = path[-1] if double[0] else path[0]
+    sp3 = flat.GetAtomWithIdx(beside).GetHybridization() == Chem.HybridizationType.SP3
+    carbon = all(flat.GetAtomWithIdx(k).GetAtomicNum() == 6 for k in path)
+    return ALLYLIC if sum(double) == 1 and sp3 and carbon else 0.0
 
 
 def _para(flat: Mol, a: int, b: int, far: int) -> bool:

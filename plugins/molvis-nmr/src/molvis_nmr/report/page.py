@@ -32,6 +32,7 @@ from molvis_nmr.spins.transitions import lines
 if TYPE_CHECKING:
     from molvis_nmr.fitting.spin_system import SpinSystemFit
     from molvis_nmr.mixture.results import Quantification
+    from molvis_nmr.spins.system import SpinSystem
 
 
 AGREEMENT = (
@@ -154,6 +155,15 @@ def fit_summary(found: SpinSystemFit) -> dict[str, Any]:
         "name": found.system.name,
         "identifier": found.system.identifier,
         "problem": found.problem,
+        "doubt": found.doubt,
+        "alternatives": [
+            {
+                "r_factor": one.r_factor, "worse": one.worse,
+                "shifts_ppm": dict(zip(one.system.names, one.system.shifts, strict=True)),
+                "couplings_Hz": _couplings(one.system),
+            }
+            for one in found.alternatives
+        ],
         "metrics": found.metrics,
         "each": found.each,
         "parametric": found.parametric,
@@ -165,7 +175,35 @@ def fit_summary(found: SpinSystemFit) -> dict[str, Any]:
             {"name": n, "unit": u, "value": v, "error": e, "interval90": b, "flag": found.flags.get(n, "")}
             for n, u, v, e, b in zip(fit.names, fit.units, fit.values, errors, bounds, strict=True)
         ],
+    }  # fmt: skip
+
+
+def _couplings(system: SpinSystem) -> dict[str, float]:
+    """Those that are not 0, by the names of both groups."""
+    rows, columns = np.nonzero(np.triu(system.couplings))
+    return {
+        f"{system.names[k]}-{system.names[m]}": float(system.couplings[k, m])
+        for k, m in zip(rows.tolist(), columns.tolist(), strict=True)
     }
+
+
+def solutions_table(found: SpinSystemFit) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Other solutions beside the best: columns and rows, with what differs by more than 0.3 Hz or 0.002 ppm."""
+    best, rows = found.system, list[list[str]]()
+    for number, one in enumerate(found.alternatives, start=2):
+        own, theirs = _couplings(best), _couplings(one.system)
+        apart = [
+            f"J {pair} {theirs.get(pair, 0.0):.2f} (not {own.get(pair, 0.0):.2f})"
+            for pair in {**own, **theirs}
+            if abs(theirs.get(pair, 0.0) - own.get(pair, 0.0)) > 0.3
+        ]
+        apart += [
+            f"{name} at {there:.4f} (not {here:.4f})"
+            for name, here, there in zip(best.names, best.shifts, one.system.shifts, strict=True)
+            if abs(here - there) > 0.002
+        ]
+        rows.append([str(number), f"{100 * one.r_factor:.2f}%", f"{one.worse:.1f}", ", ".join(apart) or "signs"])
+    return ("solution", "R factor", "-2 log L above the first", "what differs"), rows
 
 
 def render_fit(
@@ -219,9 +257,12 @@ def render_fit(
         )
         for s, t in enumerate(found.simulated)
     ]
+    columns, others = solutions_table(found)
+    if others:
+        tables.append(Table("Other solutions as good or nearly so", columns, tuple(map(tuple, others))))
     note = f"Errors are standard deviations. {AGREEMENT}"
     heading = title or found.system.name or "Spin system"
-    return _render(heading, pictures, tables, figures, settings, found.problem, [note], date)
+    return _render(heading, pictures, tables, figures, settings, found.problem or found.doubt, [note], date)
 
 
 def with_error(value: float, error: float) -> str:

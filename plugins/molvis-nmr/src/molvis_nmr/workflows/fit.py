@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ from molvis_nmr.spins.system import SpinSystem
 
 if TYPE_CHECKING:
     from molvis_nmr.fitting.spin_system import SpinSystemFit
+
+FAR = 1e4
+"""ppm beyond any spectrum."""
 
 
 def read_window(text: str) -> tuple[float, float]:
@@ -35,6 +39,29 @@ def read_window(text: str) -> tuple[float, float]:
     return low, high
 
 
+def read_numbers(text: str, option: str) -> tuple[float, ...]:
+    """`4,1,0` to numbers.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"{option} must be numbers with commas between them such as 4,1,0, got {text!r}") from None
+
+
+def outside(regions: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """What lies between and around windows in ppm; nothing where there is none."""
+    if not regions:
+        return []
+    ends = [-FAR]
+    for low, high in sorted(regions):
+        ends += [max(low, ends[-1]), max(high, ends[-1])]
+    ends.append(FAR)
+    return [(a, b) for a, b in zip(ends[::2], ends[1::2], strict=True) if a < b]
+
+
 def fit_files(
     spectra: Sequence[Path],
     *,
@@ -48,18 +75,23 @@ def fit_files(
     couplings: str = "all",
     starts: int = 24,
     seed: int = 0,
+    ties: Sequence[Sequence[str]] | None = None,
+    broadening: Sequence[float] | None = None,
+    width: float | None = None,
+    regions: Sequence[tuple[float, float]] = (),
     progress: Progress | None = None,
 ) -> SpinSystemFit:
     """Read spectra and a start, and fit. See `molvis_nmr.fitting.spin_system.fit`.
 
     `spectra` are files or folders of one sample, whose fits share their couplings. The start is the file `system`
-    (`FILE#ENTRY` picks one of several), or the structure `smiles`: shifts and couplings by rule.
+    (`FILE#ENTRY` picks one of several), or the structure `smiles`: shifts and couplings by rule. `width` replaces the
+    start's line widths; `regions` are windows in ppm outside of which nothing counts.
 
     Raises:
         ConfigError: both or neither of the start's two, or no spectrum.
         ReadError, RecordError: a file cannot be read, or cannot be fitted.
     """
-    from molvis_nmr.fitting.spin_system import fit
+    from molvis_nmr.fitting.spin_system import LADDER, fit
 
     if (system is None) == (smiles is None):
         raise ConfigError("a start is needed: either a spin system (--start FILE) or a structure (--smiles)")
@@ -71,9 +103,14 @@ def fit_files(
         begin = from_smiles(smiles)
     else:
         begin = read_system(Path(str(system)))
+    if width is not None:
+        if not width > 0:
+            raise ConfigError(f"a line width must be positive, got {width:g} Hz")
+        begin = replace(begin, widths=np.full(len(begin), width))
     traces = [read_spectrum(path) for path in spectra]
     return fit(
-        traces, begin, nucleus=nucleus, exclude=exclude, phase=phase, baseline=baseline, line_shape=line_shape,
+        traces, begin, nucleus=nucleus, exclude=[*exclude, *outside(regions)], ties=ties,
+        broadening=LADDER if broadening is None else broadening, phase=phase, baseline=baseline, line_shape=line_shape,
         couplings=couplings, starts=starts, seed=seed, progress=progress,
     )  # fmt: skip
 

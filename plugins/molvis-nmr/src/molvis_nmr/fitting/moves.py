@@ -1,0 +1,126 @@
+"""Steps that lead from one optimum to another: labels or couplings that change places, couplings that share a sum.
+
+A multiplet shows the sum of a spin's couplings far better than each of them, so that the other optima of a spin system
+are mostly those in which two couplings of a spin, or two spins, have changed places, or in which one coupling has
+taken what another lacks.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from jaxtyping import Float
+
+from molvis_core.ties import ascending
+from molvis_nmr.fitting.noise import noise_level
+from molvis_nmr.fitting.problem import EQUIVALENT, Problem, Stage
+from molvis_nmr.fitting.variable_projection import evaluate
+
+MOVES = 160
+"""Most moves that are looked at from one solution."""
+SHOWS = 1.0
+"""Hz from which on a coupling is one that may take from another or give to it."""
+AROUND = 0.8
+"""ppm around start values in which signal is taken for theirs."""
+GIVEN = (-3.0, -1.5, 1.5, 3.0)
+"""Hz that a coupling gives to another of the same spin."""
+
+
+def transported(problem: Problem, theta: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+    """Shifts where the signal is: in their order, each group gets the share of the area that its spins make.
+
+    That is the map of least transport between the two distributions, for start values that are off by more than the
+    multiplets are wide, as those of a structure are. It takes all signal near the start values for that of the system.
+    """
+    new = theta.copy()
+    for s, m in enumerate(problem.measured):
+        at, sizes = problem.at(s, "shift"), problem.systems[s].multiplicity
+        shifts = theta[at]
+        some = shifts[problem.observed]
+        ppm = m.hertz / m.observed
+        inside = m.keep & (ppm > some.min() - AROUND) & (ppm < some.max() + AROUND)
+        noise = noise_level(m.data)
+        height = np.where(inside & (m.data > 4 * noise), m.data, 0.0)
+        area = np.cumsum(height)
+        if not area[-1] > 0:
+            continue
+        values = sorted({float(v) for v in some})
+        spins = [sum(int(sizes[k]) for k in problem.observed if shifts[k] == v) for v in values]
+        ends = np.concatenate([[0.0], np.cumsum(spins)]) / sum(spins)
+        for value, low, high in zip(values, ends[:-1], ends[1:], strict=True):
+            middles = np.interp(np.linspace(low, high, 41)[1::2], area / area[-1], ppm)
+            for k in problem.observed:
+                if shifts[k] == value and problem.free[at][k]:
+                    new[at.start + k] = middles.mean()
+    return problem.tied(new, theta)
+
+
+def moves(problem: Problem, theta: Float[np.ndarray, " k"], stage: Stage, most: int) -> list[Float[np.ndarray, " k"]]:
+    """The `most` of all moves that cost least before anything is fitted again, cheapest last.
+
+    Args:
+        problem: what is fitted.
+        theta: from where.
+        stage: broad enough that lines a few hertz off still overlap.
+        most: how many.
+    """
+    here = evaluate(problem, theta, stage)
+    found = list(itertools.islice(_all(problem, theta), MOVES))
+    tried = [evaluate(problem, problem.tied(new, theta), stage, here) for new in found]
+    order = ascending(np.array([state.objective for state in tried]), 1e-3 * EQUIVALENT)[:most]
+    return [tried[i].theta for i in order][::-1]
+
+
+def _all(problem: Problem, theta: Float[np.ndarray, " k"]) -> Iterator[Float[np.ndarray, " k"]]:
+    for pairs in _exchanges(problem, theta):
+        new = theta.copy()
+        for i, j in pairs:
+            new[[i, j]] = theta[[j, i]]
+        yield new
+    for i, j in _sharing(problem, theta):
+        for given in GIVEN:
+            new = theta.copy()
+            new[i] -= given * np.sign(theta[i])
+            new[j] += given * np.sign(theta[j])
+            yield new
+
+
+def _sharing(problem: Problem, theta: Float[np.ndarray, " k"]) -> Iterator[tuple[int, int]]:
+    """Places of couplings that share a spin, both large enough to show."""
+    large = [i for i in range(len(problem.pairs)) if problem.free[i] and abs(theta[i]) > SHOWS]
+    for i, j in itertools.combinations(large, 2):
+        if set(problem.pairs[i]) & set(problem.pairs[j]):
+            yield i, j
+
+
+def _exchanges(problem: Problem, theta: Float[np.ndarray, " k"]) -> list[list[tuple[int, int]]]:
+    """Places of parameters that change places together.
+
+    Two groups that are near each other change their shifts; or a group changes its couplings to two others.
+    """
+    place = {frozenset(p): i for i, p in enumerate(problem.pairs)}
+    at, sizes = problem.at(0, "shift"), problem.systems[0].multiplicity
+    free, apart = problem.free[at], 3 * np.minimum(problem.sd[at], 1.0)
+    found: list[list[tuple[int, int]]] = []
+    for k, m in itertools.combinations(problem.observed, 2):
+        if sizes[k] != sizes[m]:
+            continue
+        if free[k] and free[m] and abs(theta[at][k] - theta[at][m]) < min(apart[k], apart[m]):
+            starts = [problem.at(s, "shift").start for s in range(len(problem.measured))]
+            found.append([(first + k, first + m) for first in starts])
+        found += [[pair] for pair in _exchanged_couplings(problem, theta, place, k, m)]
+    return found
+
+
+def _exchanged_couplings(
+    problem: Problem, theta: Float[np.ndarray, " k"], place: Mapping[frozenset[int], int], k: int, m: int
+) -> Iterator[tuple[int, int]]:
+    """Places of the couplings of two groups to a third, of the same sign and far enough apart to matter."""
+    for a in range(problem.groups):
+        i, j = place.get(frozenset((k, a)), -1), place.get(frozenset((m, a)), -1)
+        if a in (k, m) or min(i, j) < 0 or not (problem.free[i] and problem.free[j]):
+            continue
+        if theta[i] * theta[j] > 0 and abs(theta[i] - theta[j]) > 0.5:
+            yield i, j

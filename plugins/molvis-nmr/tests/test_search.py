@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from molvis_core.errors import ConfigError
+from molvis_core.fitting import Normal
+from molvis_core.records import Trace
+from molvis_nmr.fitting.measured import Measured
+from molvis_nmr.fitting.moves import transported
+from molvis_nmr.fitting.priors import with_usual_prior
+from molvis_nmr.fitting.problem import problem_of
+from molvis_nmr.fitting.solutions import Floor, Quiet, Solution, same_parameters, same_spectrum, worse
+from molvis_nmr.fitting.spin_system import fit
+from molvis_nmr.fitting.symmetry import symmetries, ties_of
+from molvis_nmr.fitting.variable_projection import evaluate
+from molvis_nmr.prediction.structure import from_smiles
+from molvis_nmr.report.page import fit_summary, solutions_table
+from molvis_nmr.spins.simulation import simulate
+from molvis_nmr.spins.system import SpinSystem
+from molvis_nmr.workflows.fit import outside, read_numbers
+
+FIELD = 400.0
+AXIS = np.arange(1.5, 3.6, 0.0005)
+
+
+def system(shifts: Sequence[float], couplings: dict[tuple[int, int], float], width: float = 0.8) -> SpinSystem:
+    j = np.zeros((len(shifts), len(shifts)))
+    for (k, m), value in couplings.items():
+        j[k, m] = j[m, k] = value
+    names = tuple(f"H{i + 1}" for i in range(len(shifts)))
+    return SpinSystem(names, np.array(shifts), j, widths=np.full(len(shifts), width))
+
+
+CHAIN = system(
+    [2.05, 2.12, 2.42, 3.30], {(0, 1): -14.0, (0, 2): 9.0, (1, 2): 6.0, (0, 3): 4.0, (1, 3): 8.0, (2, 3): 2.5}
+)
+ORTHO = system([7.50, 7.50, 7.28, 7.28], {(0, 1): 0.4, (0, 2): 8.0, (1, 3): 8.0, (0, 3): 1.6, (1, 2): 1.6, (2, 3): 7.4})
+
+
+def noisy(truth: SpinSystem, ratio: float, seed: int, axis: Any = AXIS, wave: float = 0.0) -> Trace:
+    clean = simulate(truth, FIELD, axis=axis)
+    noise = np.random.default_rng(seed).normal(0, 1, len(axis)) + wave * np.sin((axis - axis[0]) * FIELD / 60)
+    return replace(clean, y=clean.y + noise * clean.y.max() / ratio)
+
+
+def problem(trace: Trace, start: SpinSystem) -> Any:
+    return with_usual_prior(problem_of([Measured(trace, "1H", [])], [start], "1H"), gaussian=False, phase=False)
+
+
+def solution(trace: Trace, start: SpinSystem, theta: np.ndarray | None = None) -> Solution:
+    whole = problem(trace, start)
+    theta = whole.mean if theta is None else theta
+    stage = whole.stage(whole.mean, 0.0, 40.0)
+    quiet = Quiet(whole, theta, 40.0)
+    return Solution(whole, evaluate(whole, theta, stage), stage, (quiet.floor(stage, 0),))
+
+
+def test_a_start_that_is_far_off_is_found_or_doubted() -> None:
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        change = np.triu(rng.uniform(-3, 3, (4, 4)), 1)
+        start = replace(
+            CHAIN, shifts=CHAIN.shifts + rng.uniform(-0.05, 0.05, 4), couplings=CHAIN.couplings + change + change.T
+        )
+        found = fit(noisy(CHAIN, 300, seed), start, seed=seed)
+        right = np.abs(np.abs(found.system.couplings) - np.abs(CHAIN.couplings)).max() < 0.3
+        assert right or found.doubt or found.problem or found.alternatives
+
+
+def test_noise_alone_is_no_alarm_and_costs_no_starts() -> None:
+    found = fit(noisy(CHAIN, 25, 0), CHAIN)
+    assert found.metrics["r_factor"] > 0.1
+    assert (found.problem, found.doubt) == ("", "")
+    assert found.starts < 6
+
+
+def test_a_residual_that_is_noise_is_told_from_one_that_is_not() -> None:
+    trace = noisy(CHAIN, 100, 1)
+    right = solution(trace, CHAIN)
+    wrong = solution(trace, replace(CHAIN, shifts=CHAIN.shifts + np.array([0, 0, 0, 0.002])))
+    assert right.only_noise()
+    assert right.unexplained < 0.02
+    assert not wrong.only_noise()
+    assert wrong.unexplained > 0.1
+    assert worse(wrong, right) > 100
+
+
+def test_noise_is_measured_beside_the_signals() -> None:
+    trace = noisy(CHAIN, 50, 2)
+    one = solution(trace, CHAIN)
+    assert one.floor[0].variance == pytest.approx(1 / 50**2, rel=0.15)
+    assert Floor().variance == 0
+
+
+def test_a_baseline_as_high_as_the_noise_is_seen_and_none_is_not() -> None:
+    wavy, flat = noisy(CHAIN, 100, 3, wave=1.0), noisy(CHAIN, 100, 3)
+    levels = []
+    for trace in (wavy, flat):
+        one = solution(trace, CHAIN)
+        quiet = Quiet(one.problem, one.problem.mean, 40.0)
+        levels.append(quiet.slow(one.problem.mean, one.state.linear[0][:4], 0) * 100)
+    assert 0.3 < levels[0] < 1.5
+    assert levels[1] < 0.1
+
+
+def test_swapped_labels_are_one_solution_and_the_start_s_names_are_kept() -> None:
+    start = system([2.0, 2.4, 3.3], {(0, 2): 7.0, (1, 2): 3.0})
+    trace = noisy(start, 200, 0)
+    one = solution(trace, start)
+    other = solution(trace, start, one.problem.swapped(one.problem.mean, 0, 1))
+    assert same_spectrum(other, one)
+    assert same_parameters(other, one)
+    assert worse(other, one) > 10
+
+
+def test_a_gaussian_and_a_coupling_that_are_not_there_are_said_to_be_unseen() -> None:
+    start = system([2.0, 2.4, 3.3], {(0, 2): 7.0, (1, 2): 3.0})
+    found = fit(noisy(start, 60, 1), start)
+    assert found.gaussian == (0.0,)
+    assert found.flags["gaussian"] == "unseen"
+    assert found.flags["coupling/H1-H2"] == "unseen"
+    i = found.fit.names.index("coupling/H1-H2")
+    assert found.fit.values[i] == 0
+    assert 0 < found.fit.covariance[i, i] ** 0.5 <= 1
+
+
+def test_a_gaussian_that_is_there_is_fitted() -> None:
+    lone = system([2.5], {}, width=0.5)
+    trace = simulate(lone, FIELD, axis=AXIS)
+    kernel = np.exp(-0.5 * (np.arange(-60, 61) * 0.0005 * FIELD / 1.5) ** 2)
+    y = np.convolve(trace.y, kernel / kernel.sum(), mode="same")
+    y += np.random.default_rng(0).normal(0, y.max() / 300, len(y))
+    found = fit(replace(trace, y=y), lone)
+    assert found.gaussian[0] == pytest.approx(1.5, rel=0.1)
+
+
+def test_the_symmetry_of_a_spin_system_ties_what_it_makes_equal() -> None:
+    assert len(symmetries(ORTHO)) == 2
+    ties = ties_of(ORTHO)
+    assert ["shift/H1", "shift/H2"] in ties
+    assert ["coupling/H1-H3", "coupling/H2-H4"] in ties
+    assert ["coupling/H1-H4", "coupling/H2-H3"] in ties
+    assert ties_of(CHAIN) == []
+    assert ["shift/H3@2", "shift/H4@2"] in ties_of(ORTHO, 2)
+
+
+def test_symmetric_protons_stay_equal_in_a_fit() -> None:
+    truth = replace(ORTHO, widths=np.full(4, 0.15))
+    axis = np.arange(7.0, 7.8, 0.0001)
+    start = from_smiles("Clc1ccccc1Cl")
+    order = [start.names.index(name) for name in ("H3", "H6", "H4", "H5")]
+    start = replace(start, shifts=np.array([7.48, 7.31, 7.31, 7.48]))
+    found = fit(noisy(truth, 200, 0, axis), start)
+    assert found.problem == ""
+    shifts = found.system.shifts[order]
+    assert shifts[0] == shifts[1]
+    assert shifts[2] == shifts[3]
+    assert np.abs(np.sort(shifts) - np.sort(truth.shifts)).max() < 2e-4
+    i, j = (found.fit.names.index(f"shift/{name}") for name in ("H3", "H6"))
+    assert found.fit.covariance[i, j] == pytest.approx(found.fit.covariance[i, i])
+
+
+def test_a_sharp_start_that_is_right_is_not_left() -> None:
+    truth = replace(ORTHO, widths=np.full(4, 0.05))
+    axis = np.arange(7.0, 7.8, 0.00005)
+    start = replace(truth, shifts=truth.shifts + np.array([1, 1, -1, -1]) * 5e-4, widths=np.full(4, 0.1))
+    found = fit(noisy(truth, 500, 0, axis), start, starts=1)
+    assert found.metrics["r_factor"] < 0.05
+
+
+def test_ties_can_be_left_out_and_a_prior_of_its_own_unties() -> None:
+    trace = noisy(ORTHO, 200, 0, np.arange(7.0, 7.8, 0.0004))
+    free = fit(trace, ORTHO, ties=(), starts=1)
+    tied = fit(trace, ORTHO, starts=1)
+    apart = fit(trace, ORTHO, prior={"coupling/H1-H3": Normal(8.0, 0.5)}, starts=1)
+    assert tied.system.couplings[0, 2] == tied.system.couplings[1, 3]
+    assert apart.system.couplings[0, 2] != apart.system.couplings[1, 3]
+    assert free.fit.covariance.shape == tied.fit.covariance.shape
+
+
+@pytest.mark.parametrize(
+    ("smiles", "wanted"), [("C=Cc1ccccc1", [10.5, 17.0]), ("C=CC(=O)O", [10.5, 17.0]), ("C=CCO", [10.5, 17.0])]
+)
+def test_a_vinyl_group_has_a_cis_and_a_trans_coupling(smiles: str, wanted: list[float]) -> None:
+    start = from_smiles(smiles)
+    k, m, other = (start.names.index(name) for name in ("H1a", "H1b", "H2"))
+    assert sorted(start.couplings[[k, m], other]) == wanted
+    assert 0 <= start.couplings[k, m] <= 3
+
+
+def test_protons_one_apart_in_an_aromatic_ring_and_beside_a_double_bond_couple() -> None:
+    styrene, allyl = from_smiles("C=Cc1ccccc1"), from_smiles("C=CCO")
+    assert styrene.couplings[styrene.names.index("H5"), styrene.names.index("H7")] == pytest.approx(1.3)
+    assert allyl.couplings[allyl.names.index("H1a"), allyl.names.index("H3")] == pytest.approx(-1.3)
+
+
+def test_other_solutions_are_in_the_summary_and_in_a_table() -> None:
+    found = fit(noisy(CHAIN, 200, 0), CHAIN, starts=1)
+    summary = fit_summary(found)
+    assert (summary["doubt"], summary["alternatives"]) == ("", [])
+    from molvis_nmr.fitting.spin_system import Alternative
+
+    other = replace(found.system, shifts=found.system.shifts + np.array([0, 0, 0, 0.01]))
+    more = replace(found, alternatives=(Alternative(other, 0.05, 3.2),))
+    assert fit_summary(more)["alternatives"][0]["worse"] == 3.2
+    _, rows = solutions_table(more)
+    assert rows[0][1:3] == ["5.00%", "3.2"]
+    assert rows[0][3].startswith("H4 at 3.31")
+
+
+def test_regions_and_numbers_of_the_command_line() -> None:
+    assert read_numbers("4,1,0", "--broadening") == (4.0, 1.0, 0.0)
+    with pytest.raises(ConfigError, match="--broadening must be numbers"):
+        read_numbers("4;1", "--broadening")
+    windows = outside([(6.5, 7.0), (2.0, 3.0)])
+    assert [(round(a, 1), round(b, 1)) for a, b in windows] == [(-1e4, 2.0), (3.0, 6.5), (7.0, 1e4)]
+    assert outside([]) == []
+
+
+def test_shifts_that_are_half_a_ppm_off_are_put_where_the_signal_is() -> None:
+    truth = replace(ORTHO, widths=np.full(4, 0.3))
+    trace = noisy(truth, 300, 0, np.arange(6.4, 8.4, 0.0002))
+    start = replace(ORTHO, shifts=np.array([7.4, 7.4, 6.98, 6.98]))
+    moved = transported(problem(trace, start), problem(trace, start).mean)
+    found = problem(trace, start).system(moved, 0)
+    assert found.shifts == pytest.approx(truth.shifts, abs=0.01)
