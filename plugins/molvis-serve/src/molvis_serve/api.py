@@ -203,14 +203,15 @@ def _add_results(api: APIRouter, service: Service) -> None:
     async def file(
         request: Request, identifier: Id, name: str, inline: Annotated[bool, Query(description="to be shown")] = False
     ) -> Response:
-        """One of them. It is sent to be kept, or, with `inline`, to be shown without any scripts."""
+        """One of them. It is sent to be kept, or, with `inline`, to be shown in a sandbox."""
         job = _found(service, request, identifier)
         path = service.jobs.file(job, name) if job.state == "done" else None
         if path is None:
             raise Refused(404, "the job has no such file")
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        # A page that a job made may draw itself, but it is no page of this service: it is boxed in.
-        policy = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+        # A report may draw itself, but it is no page of this service: in an origin of its own, it can ask nobody.
+        policy = "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+        policy += "img-src data:"
         return FileResponse(
             path, media_type=kind, filename=path.name, content_disposition_type="inline" if inline else "attachment",
             headers={"content-security-policy": policy},
