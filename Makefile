@@ -38,11 +38,12 @@ PICK_TORCH = torch=$(TORCH); \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-fast lint demo docs site docs-serve pictures wheels format fuzz test-alone clean
+.PHONY: help setup browser test test-fast lint demo docs site docs-serve pictures wheels format fuzz test-alone clean
 
 help:
 	@echo "make test                      set up if needed, then lint, check types and layers, and run every test"
 	@echo "make test-fast                 set up if needed, then run the tests that are quick, for the inner loop"
+	@echo "make browser                   install Debian's Chromium where it may, for the tests of the service's page"
 	@echo "make demo                      set up if needed, then identify a few real spectra"
 	@echo "make test-alone PACKAGE=core   install one package into an environment of its own, and test it there"
 	@echo "make docs                      rewrite what follows from the code: tables of docs/, CHANGELOG.md, the conda recipe"
@@ -80,6 +81,14 @@ lint: $(STAMP)
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
+
+# The tests of the page drive a Chromium; where there is none and none may be installed, they are skipped and say so.
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	as_root=""; [ "$$(id -u)" = 0 ] || as_root="sudo -n"; \
+	{ command -v apt-get >/dev/null && $$as_root apt-get -qq update && \
+		$$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install chromium; } || \
+	echo "there is no Chromium, and it cannot be installed here: the tests of the page will be skipped"
 
 # Every package, without what takes more than a second or two; neither types nor layers.
 test-fast: $(STAMP)

@@ -134,7 +134,7 @@ def test_no_file_names_a_machine_or_a_registry() -> None:
     words = [*folders, "https://" + "pypi", "https://" + "test.pypi", "https://" + "files.python" + "hosted"]
     found: list[str] = []
     for path in checkout.files():
-        if path.suffix in (".gz", ".safetensors", ".png", ".arrow", ".npz"):
+        if path.suffix in (".gz", ".safetensors", ".png", ".webp", ".arrow", ".npz"):
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
         found += [f"{path.relative_to(ROOT)}: {word}" for word in words if word in text]

@@ -59,10 +59,30 @@ def network(result: FluxResult) -> str:
     return _svg(figure)
 
 
+def plain_network(result: FluxResult) -> dict[str, list[dict[str, object]]]:
+    """What `network` draws, as plain values: metabolites with their places, arrows with widths and identifiability."""
+    model = result.least_squares.study.network
+    place = layout(model, [source for e in result.least_squares.study.experiments for source in e.tracers])
+    nodes: list[dict[str, object]] = [
+        {"name": name, "x": x, "y": y, "outside": model.metabolites[name].role != "balanced"}
+        for name, (x, y) in place.items()
+    ]
+    arrows: list[dict[str, object]] = [
+        {
+            "name": arrow.reaction, "from": arrow.ends[0], "to": arrow.ends[1], "bend": arrow.bend,
+            "width": arrow.width, "kind": arrow.kind, "label": arrow.label,
+        }
+        for arrow in _arrows(result, place)
+    ]  # fmt: skip
+    return {"nodes": nodes, "arrows": arrows}
+
+
 @dataclass(frozen=True, slots=True)
 class _Arrow:
     """One arrow of the network, in the direction of its net flux."""
 
+    reaction: str
+    ends: tuple[str, str]
     start: Point
     end: Point
     bend: float
@@ -90,7 +110,7 @@ def _arrows(result: FluxResult, place: dict[str, Point]) -> Iterator[_Arrow]:
             drawn[key] += 1
             width = 0.5 + 6.0 * min(abs(shown[name]) / largest, 1.0)
             label = f"{name} {abs(shown[name]):.3g}" + (" ±" if reaction.reversible else "")
-            yield _Arrow(place[start], place[end], bend, width, judged["net", name].kind, label)
+            yield _Arrow(name, (start, end), place[start], place[end], bend, width, judged["net", name].kind, label)
 
 
 def _draw_arrow(axes: Axes, arrow: _Arrow) -> None:

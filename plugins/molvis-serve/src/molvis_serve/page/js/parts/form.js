@@ -10,7 +10,7 @@ const FIRST = {
 const PASTED = ["peaks", "precursor_mz", "energy", "instrument", "name"];
 const FEW = 5;
 const ADDUCTS = ["[M+H]+", "[M+Na]+", "[M+NH4]+", "[M+K]+", "[M-H2O+H]+", "[M-H]-", "[M+Cl]-", "[M+HCOO]-", "[M+CH3COO]-"];
-const SPELT = { precursor_mz: "precursor m/z", ms1_ppm: "MS1 tolerance, ppm", ccs: "CCS", ppm: "mass tolerance, ppm", smiles: "SMILES", fdr: "false-discovery rate" };
+const SPELT = { precursor_mz: "precursor m/z", ms1_ppm: "MS1 tolerance, ppm", ccs: "CCS", ppm: "mass tolerance, ppm", smiles: "SMILES", fdr: "false-discovery rate", together: "all of one unknown", classes: "classes of the unknown", blank_ratio: "least ratio to blanks" };
 export const spelt = (name) => { const said = SPELT[name] || name.replaceAll("_", " "); return said[0].toUpperCase() + said.slice(1); };
 
 export function isPeaks(schema) { return schema.type === "array" && schema.items?.type === "array"; }
@@ -24,7 +24,8 @@ export function optionForm(operation, shared) {
   const pasted = takesPeaks(operation) ? PASTED.filter((name) => controls.has(name)) : [];
   const others = names.filter((name) => !pasted.includes(name));
   const wanted = FIRST[operation.name] || others.filter((name, n) => required.includes(name) || n < FEW);
-  const first = others.filter((name) => wanted.includes(name) || required.includes(name));
+  const isFlag = (name) => properties[name].type === "boolean";
+  const first = others.filter((name) => wanted.includes(name) || required.includes(name)).sort((a, b) => isFlag(a) - isFlag(b));
   const later = others.filter((name) => !first.includes(name));
   const rows = (some) => h("div", { class: "fields" }, some.map((name) => controls.get(name).node));
   const paste = pasted.length ? h("div", { class: "paste" }, rows(pasted)) : null;
@@ -72,7 +73,7 @@ export class Wrong extends Error {
 function control(name, schema, required, shared) {
   const id = `option-${name}`;
   if (schema.type === "boolean") return flag(id, name, schema);
-  const said = h("p", { class: "help", id: `${id}-help` }, schema.description);
+  const said = help(id, schema);
   const made = isPeaks(schema) ? peaks(id, schema) : schema.enum ? choice(id, schema, required)
     : schema.type === "array" ? texts(id, name, schema) : line(id, name, schema, required, shared);
   made.input.setAttribute("aria-describedby", `${id}-help`);
@@ -81,11 +82,16 @@ function control(name, schema, required, shared) {
   return made;
 }
 
+// What stands between backticks is to be typed as it is.
+function help(id, schema) {
+  return h("p", { class: "help", id: `${id}-help` }, (schema.description || "").split("`").map((part, n) => (n % 2 ? h("code", { class: "mono" }, part) : part)));
+}
+
 function flag(id, name, schema) {
   const input = h("input", { type: "checkbox", id, "aria-describedby": `${id}-help`, checked: schema.default === true });
   return {
     input,
-    node: h("div", { class: "field flag" }, h("label", { for: id }, input, " ", spelt(name)), h("p", { class: "help", id: `${id}-help` }, schema.description)),
+    node: h("div", { class: "field flag" }, h("label", { for: id }, input, " ", spelt(name)), help(id, schema)),
     filled: () => input.checked !== (schema.default === true),
     read: () => (input.checked === (schema.default === true) ? undefined : input.checked),
   };

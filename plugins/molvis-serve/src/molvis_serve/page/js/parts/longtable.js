@@ -13,7 +13,7 @@ export function longTable(set) {
 }
 
 class LongTable {
-  constructor({ label, rows, columns, words, panel, rest, base, chunkKey, choices = [] }) {
+  constructor({ label, rows, columns, words, panel, rest, base, chunkKey, choices = [], sorting = { by: null, down: false } }) {
     Object.assign(this, { label, rows, panelOf: panel, base, name: chunkKey, rest });
     this.columns = columns.filter((c) => c.key === "name" || rows.some((r) => { const v = c.value(r); return v !== null && v !== undefined && v !== ""; }));
     this.words = rows.map((r) => words(r).toLowerCase());
@@ -22,7 +22,7 @@ class LongTable {
     this.active = -1;
     this.open = null;
     this.height = 45;
-    this.sorting = { by: null, down: false };
+    this.sorting = sorting;
     this.build(choices);
   }
 
@@ -42,10 +42,10 @@ class LongTable {
     this.said = h("span", { class: "said-count", role: "status" });
     this.filters = h("form", { class: "filters", role: "search", onsubmit: (e) => e.preventDefault(), oninput: () => this.arrange() },
       this.text, this.levels, ...this.choices.filter((c) => !c.few).map((c) => h("label", { class: "extra" }, c.title, c.input)),
-      this.least ? h("label", { class: "extra" }, "probability from", this.least, this.leastSaid) : null, h("span", { class: "said" }, this.said));
+      this.least ? h("label", { class: "extra" }, "probability from", this.least, this.leastSaid) : null, h("span", { class: "tally" }, this.said));
     this.heads = h("tr");
     this.body = h("tbody");
-    this.list = h("div", { class: "list", onscroll: () => this.later(), onkeydown: (e) => this.key(e) },
+    this.list = h("div", { class: "list", tabindex: 0, role: "region", "aria-label": this.label, onscroll: () => this.later(), onkeydown: (e) => this.key(e) },
       h("table", { "aria-label": this.label }, h("thead", {}, this.heads), this.body));
     this.panel = h("article", { class: "panel", hidden: true, tabindex: -1 });
     this.node = h("div", { class: "whole" }, this.filters, h("div", { class: "split" }, this.list, this.panel));
@@ -148,12 +148,21 @@ class LongTable {
   measure() {
     const one = this.body.querySelector("tr[data-k]");
     const now = one ? one.getBoundingClientRect().height : 0;
+    const seen = this.list.clientHeight;
     if (now && Math.abs(now - this.height) > 0.5) {
       const place = this.list.scrollTop / this.height;
       this.height = now;
       this.list.scrollTop = place * now;
-    }
+    } else if (seen === this.seen) return;
+    this.seen = seen;
     this.draw();
+  }
+  // The rows that are there already say which of them is open and which is reached by the Tab key.
+  mark() {
+    for (const one of this.body.querySelectorAll("tr[data-k]")) {
+      if (Number(one.dataset.k) === this.open) one.setAttribute("aria-selected", "true"); else one.removeAttribute("aria-selected");
+      one.tabIndex = Number(one.dataset.place) === Math.max(this.active, 0) ? 0 : -1;
+    }
   }
 
   go(place, focus = true) {
@@ -163,7 +172,8 @@ class LongTable {
     const top = this.active * height, head = this.heads.offsetHeight;
     if (top < list.scrollTop) list.scrollTop = top;
     else if (top + height + head > list.scrollTop + list.clientHeight) list.scrollTop = top + height + head - list.clientHeight;
-    this.draw();
+    if (this.body.querySelector(`tr[data-place="${this.active}"]`)) this.mark();
+    else this.draw();
     if (focus) this.body.querySelector(`tr[data-place="${this.active}"]`)?.focus({ preventScroll: true });
   }
   key(event) {
@@ -185,8 +195,8 @@ class LongTable {
     this.active = this.shownRows.indexOf(k);
     this.node.classList.add("open");
     this.panel.hidden = false;
+    this.mark();
     if (write) history.replaceState(null, "", `${this.base}/${encodeURIComponent(this.name(k))}`);
-    this.measure();
     let content;
     try {
       content = await this.panelOf(k, this.steps());
@@ -208,7 +218,7 @@ class LongTable {
     this.node.classList.remove("open");
     this.panel.hidden = true;
     if (write) history.replaceState(null, "", this.base);
-    this.measure();
+    this.mark();
     this.go(Math.max(this.active, 0));
   }
 }

@@ -2,6 +2,16 @@
 import { h, s } from "../../shared/elements.js";
 import { createPlot } from "./plot.js";
 
+// A formula in a picture: counts below the line, the charge above it.
+function lowered(text) {
+  let at = 0;
+  return (text.match(/\d+|[+-]+|[^\d+-]+/g) || []).map((part) => {
+    const to = /\d/.test(part) ? 3 : /[+-]/.test(part) ? -4 : 0, by = to - at;
+    at = to;
+    return s("tspan", { dy: by || null, "font-size": to ? 9.5 : null }, part.replace("-", "−"));
+  });
+}
+
 const UP = 210, DOWN = 130, TOP = 26, FOOT = 34;
 
 export function spectrumPlot({ peaks, precursor = null, label, caption, onPick }) {
@@ -96,7 +106,7 @@ export function spectrumPlot({ peaks, precursor = null, label, caption, onPick }
       if (boxes.some((b) => b[0] < box[2] && box[0] < b[2] && b[1] < box[3] && box[1] < b[3])) continue;
       if (high.some((o) => o !== p && Math.abs(view.x(o.mz) - middle) < half && y(o.share) < box[3] && y(o.share) < base)) continue;
       boxes.push(box);
-      out.push(s("text", { class: known ? "known" : null, x: middle, y: line, "text-anchor": "middle" }, text));
+      out.push(s("text", { class: known ? "known" : null, x: middle, y: line, "text-anchor": "middle" }, known ? lowered(text) : text));
     }
     return out;
   }

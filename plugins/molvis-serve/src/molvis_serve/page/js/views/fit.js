@@ -71,7 +71,8 @@ function fitTables(found) {
   const tables = KINDS.map(([prefix, title]) => {
     const rows = [...rest].filter((one) => one.name.startsWith(prefix));
     rows.forEach((one) => rest.delete(one));
-    return rows.length ? h("div", {}, h("h3", {}, title), sheet([{ title: "" }, { title: "value", number: true }, { title: "remark" }],
+    const remarks = rows.some((one) => one.flag);
+    return rows.length ? h("div", {}, h("h3", {}, title), sheet([{ title: "group" }, { title: "value", number: true }, ...(remarks ? [{ title: "remark" }] : [])],
       rows.map((one) => [one.name.slice(prefix.length), `${withError(one.value, one.error)}${one.unit ? ` ${one.unit}` : ""}`, one.flag]), { label: title })) : null;
   });
   return [

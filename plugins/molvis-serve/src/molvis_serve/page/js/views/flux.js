@@ -9,15 +9,15 @@ const style = (kind) => STYLES[kind] || (/not|un/.test(kind) ? "unseen" : kind);
 export async function result(job, found) {
   const good = found.goodness || {};
   const pictures = Object.entries(found.pictures || {}).filter(([name]) => name !== "network" || !found.map);
-  const rows = found.fluxes.map((v) => ({ kind: v.name[0], reaction: v.name[1], ...v }));
+  const rows = found.fluxes.map((v) => ({ ...v, kind: v.name[0], reaction: v.name[1], verdict: v.kind }));
   const table = h("tbody", {}, rows.map((v) => h("tr", { "data-name": v.kind === "net" ? v.reaction : null },
     h("td", { class: "soft" }, v.kind), h("td", {}, v.reaction), h("td", { class: "number" }, number(v.value)), h("td", { class: "number" }, `${number(v.low)} to ${number(v.high)}`),
-    h("td", {}, v.identifiability || v.kind_of || kindOf(v)), h("td", { class: "number" }, number(v.mean)))));
+    h("td", {}, v.verdict), h("td", { class: "number" }, number(v.mean)))));
   const said = h("p", { class: "said", "aria-live": "polite" }, "Point at an arrow, or reach it with the Tab key.");
   const point = (flow) => {
     table.querySelectorAll(".on").forEach((row) => row.classList.remove("on"));
     const v = flow && rows.find((one) => one.kind === "net" && one.reaction === flow);
-    said.replaceChildren(...(v ? [h("b", {}, flow), ` · net ${number(v.value ?? v.mean)}, ${number(v.low)} to ${number(v.high)}, ${kindOf(v)}`] : ["Point at an arrow, or reach it with the Tab key."]));
+    said.replaceChildren(...(v ? [h("b", {}, flow), ` · net ${number(v.value ?? v.mean)}, ${number(v.low)} to ${number(v.high)}, ${v.verdict}`] : ["Point at an arrow, or reach it with the Tab key."]));
     if (v) table.querySelector(`[data-name="${CSS.escape(flow)}"]`)?.classList.add("on");
   };
   return { node: h("div", {},
@@ -31,9 +31,6 @@ export async function result(job, found) {
     Array.isArray(found.data) ? card("Data", sheet([{ title: "experiment" }, { title: "measurement" }, { title: "numbers", number: true }, { title: "sum of squares", number: true }], [...found.data].sort((a, b) => b.ssr - a.ssr).map((one) => [one.experiment, one.target, one.measured?.length ?? "", number(one.ssr)]), { label: "Data" })) : null) };
 }
 const number = (x) => (x === null || x === undefined ? "" : short(x));
-// What serves as a verdict's kind: its name is a pair, whose first is the kind of flux.
-const kindOf = (v) => v.verdict || v.identifiability || "";
-
 function map({ nodes, arrows }, point) {
   const X = 96, Y = 84, xs = nodes.map((n) => n.x), ys = nodes.map((n) => n.y);
   const [left, top] = [Math.min(...xs), Math.min(...ys)];

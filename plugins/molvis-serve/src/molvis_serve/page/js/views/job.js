@@ -32,7 +32,7 @@ class JobPage {
     const { job } = this;
     const took = job.started && job.ended ? ` · took ${lasted(job.ended - job.started)}` : "";
     const drop = h("button", { type: "button", onclick: () => this.drop() }, api.ended(job) ? "Remove" : "Cancel");
-    const files = job.results.length ? h("button", { type: "button", onclick: () => { this.files().scrollIntoView({ block: "center" }); this.files().querySelector("button")?.focus(); } }, `Files (${job.results.length})`) : null;
+    const files = job.results.length ? h("button", { type: "button", onclick: () => { this.files().scrollIntoView({ block: "center" }); this.files().querySelector("button")?.focus(); } }, "Files") : null;
     this.head.replaceChildren(h("h1", { tabindex: -1 }, job.title || titleOf(job.operation)), badge(job.state),
       h("span", { class: "soft small number" }, `${titleOf(job.operation)} · ${when(job.created)}${took}`), h("span", { class: "right" }, files, drop));
     if (job.state !== "done") this.body.replaceChildren(this.progress());
@@ -93,7 +93,7 @@ class JobPage {
 }
 
 function filesCard(job) {
-  const some = job.results.filter((one) => !one.name.startsWith("page/"));
+  const some = job.results.filter((one) => !/^(parts|details)\//.test(one.name));  // those are what a run goes on from
   const own = [{ name: "result.json", bytes: null }];
   const line = (one) => h("li", {}, h("span", { class: "name" }, one.name), h("span", { class: "soft small number" }, one.bytes === null ? "the answer for programs" : size(one.bytes)),
     h("button", { type: "button", "aria-label": `Download ${one.name}`, onclick: () => (one.bytes === null ? saveResult(job) : api.download(job.id, one.name)) }, "Download"));

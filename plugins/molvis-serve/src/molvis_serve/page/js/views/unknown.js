@@ -9,7 +9,7 @@ import { sideBySide } from "./sidebyside.js";
 const FIRST = 8;
 
 export function unknownView(one, { heading = "h2", nav = null } = {}) {
-  const view = new Unknown(one);
+  const view = new Unknown(one, Boolean(nav));
   const title = h(heading, { tabindex: -1 }, one.query || "Unknown");
   return h("div", {}, h("header", {}, title, nav, h("p", { class: "soft" }, ionLine(one)), levelLine(one)), ...view.parts());
 }
@@ -29,8 +29,9 @@ export function levelLine(one) {
 }
 
 class Unknown {
-  constructor(one) {
+  constructor(one, inPanel) {
     this.one = one;
+    this.inPanel = inPanel;
     this.picked = new Set();
     this.made = null;
     this.side = card("Candidate");
@@ -55,8 +56,7 @@ class Unknown {
   measurements() {
     const some = this.one.records || [];
     if (!some.length) return null;
-    this.records = some.map((record) => measuredRecord(record, {
-    }));
+    this.records = some.map((record) => measuredRecord(record, { onMark: (atoms) => this.made?.halo(atoms) }));
     const values = some.filter((record) => record.value !== undefined).map((record) => h("p", {}, `${record.modality.toUpperCase()} `, h("strong", { class: "number" }, record.value), record.modality === "ccs" ? " Å²" : "", record.adduct ? ` as ${record.adduct}` : ""));
     const plots = this.records.map((made, n) => [made, some[n]]).filter(([made]) => made);
     const holder = h("div", {});
@@ -129,8 +129,9 @@ class Unknown {
     if (!names.length) return null;
     const values = Object.fromEntries(names.map((name) => [name, this.one.candidates.map((o) => o.evidence[name] ?? 0)]));
     const widest = Math.max(...names.map((name) => Math.max(...values[name]) - Math.min(...values[name]))) || 1;
-    return h("details", { open: true }, h("summary", {}, "Evidence"), h("div", { class: "evidence" }, names.flatMap((name) => [
-      h("span", {}, name), bar((c.evidence[name] - Math.min(...values[name])) / widest), h("span", { class: "number" }, signed(c.evidence[name], 2)),
+    const alone = this.one.candidates.length === 1;
+    return h("details", { open: !this.inPanel }, h("summary", {}, "Evidence"), h("div", { class: "evidence" }, names.flatMap((name) => [
+      h("span", {}, name), alone ? h("span") : bar((c.evidence[name] - Math.min(...values[name])) / widest), h("span", { class: "number" }, signed(c.evidence[name], 2)),
     ])));
   }
 
