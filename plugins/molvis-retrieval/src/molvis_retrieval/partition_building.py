@@ -96,7 +96,7 @@ def embed_partition(source: Embedding, partition: int) -> tuple[int, str]:
         raise IndexFileError(f"{where}: damaged: it is not what was written. Build the library again.")
     import pyarrow as pa
 
-    structures = structures_of(pq.read_table(pa.BufferReader(data)))
+    structures = structures_of(pq.ParquetFile(pa.BufferReader(data)).read())
     encoder = source.bundle.encoder("structure")
     out = np.empty((len(structures), encoded.rows.dim), dtype=np.float32)
     with _one_thread():

@@ -15,7 +15,7 @@ from molvis_core.records import Structure
 from molvis_retrieval.library import Library
 from molvis_retrieval.library_rows import STRUCTURE_COLUMNS, structures_of
 from molvis_retrieval.parents import ParentCounts
-from molvis_retrieval.partitions import GROUP, Encoded, Partitions
+from molvis_retrieval.partitions import GROUP, Encoded, Partitions, numbers, taken
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,7 +120,7 @@ class PartitionedLibrary(Library):
         return start + int(np.searchsorted(self._masses(part), mass))
 
     def _masses(self, part: int) -> Float[np.ndarray, " n"]:
-        return self._group(part, -1, ("exact_mass",))["exact_mass"].to_numpy()
+        return numbers(self._group(part, -1, ("exact_mass",))["exact_mass"], np.float64)
 
     def _rows(self, rows: Sequence[int] | np.ndarray, columns: tuple[str, ...]) -> pa.Table:
         """Columns of rows, in the order asked for."""
@@ -134,7 +134,7 @@ class PartitionedLibrary(Library):
         groups, which = np.unique(keys, axis=1, return_inverse=True)
         tables = [self._group(int(p), int(g), columns) for p, g in groups.T]
         starts = np.concatenate([[0], np.cumsum([len(t) for t in tables])])
-        return pa.concat_tables(tables).combine_chunks().take(starts[which.reshape(-1)] + row % GROUP)
+        return taken(pa.concat_tables(tables).combine_chunks(), starts[which.reshape(-1)] + row % GROUP)
 
     def _group(self, part: int, group: int, columns: tuple[str, ...]) -> pa.Table:
         """Columns of a group of rows of a partition, or of all of it (-1), kept for a while."""
