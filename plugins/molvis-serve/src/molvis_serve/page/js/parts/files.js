@@ -37,9 +37,8 @@ export function fileZone({ said, changed }) {
   const list = h("ul", { class: "files", "aria-label": "Files" });
   const hint = h("p", { class: "soft small", id: "files-said" }, said);
   const zone = h("div", { class: "drop" },
-    h("svg-place", {}), input, h("label", { for: "files", class: "as-button" }, "Choose files"),
+    input, h("label", { for: "files", class: "as-button" }, "Choose files"),
     h("p", {}, "or drop them anywhere on this page"), hint);
-  zone.querySelector("svg-place").remove();
 
   function add(some) {
     all = [...all, ...some.filter((file) => !all.some((one) => one.file.name === file.name && one.file.size === file.size)).map((file) => ({ file, field: null }))];

@@ -102,7 +102,7 @@ export function spectrumPlot({ peaks, precursor = null, label, caption, onPick }
       const known = explained.get(p.n), text = known ? known.formula : p.mz.toFixed(4), half = 3.7 * text.length;
       const middle = Math.min(Math.max(view.x(p.mz), view.left + half), view.right - half), line = y(p.share) - 6;
       const box = [middle - half, line - 12, middle + half, line + 2];
-      if (line < 14 && precursor && Math.abs(view.x(precursor) - middle) < half + 130) continue;
+      if (line < 26 && precursor && Math.abs(view.x(precursor) - middle) < half + 130) continue;
       if (boxes.some((b) => b[0] < box[2] && box[0] < b[2] && b[1] < box[3] && box[1] < b[3])) continue;
       if (high.some((o) => o !== p && Math.abs(view.x(o.mz) - middle) < half && y(o.share) < box[3] && y(o.share) < base)) continue;
       boxes.push(box);

@@ -31,6 +31,14 @@ export async function result(job, found) {
     Array.isArray(found.data) ? card("Data", sheet([{ title: "experiment" }, { title: "measurement" }, { title: "numbers", number: true }, { title: "sum of squares", number: true }], [...found.data].sort((a, b) => b.ssr - a.ssr).map((one) => [one.experiment, one.target, one.measured?.length ?? "", number(one.ssr)]), { label: "Data" })) : null) };
 }
 const number = (x) => (x === null || x === undefined ? "" : short(x));
+// A label stands beside its arrow, on the side to which that bends; of a straight one on the other.
+function beside(arrow, a, middle, b, away, w) {
+  const side = arrow.bend > 0 ? 1 : -1, by = side * (8 + w / 2);
+  const [x, y] = [(a[0] + 2 * middle[0] + b[0]) / 4 + away[0] * by, (a[1] + 2 * middle[1] + b[1]) / 4 + away[1] * by + 4];
+  const anchor = Math.abs(away[0]) < 0.4 ? "middle" : away[0] * side > 0 ? "start" : "end";
+  return s("text", { class: `size ${anchor}`, x, y }, arrow.label);
+}
+
 function map({ nodes, arrows }, point) {
   const X = 96, Y = 84, xs = nodes.map((n) => n.x), ys = nodes.map((n) => n.y);
   const [left, top] = [Math.min(...xs), Math.min(...ys)];
@@ -53,7 +61,7 @@ function map({ nodes, arrows }, point) {
     one.addEventListener("pointerenter", tell);
     one.addEventListener("focus", tell);
     one.addEventListener("pointerleave", forget);
-    return [one, s("text", { class: "size", x: (a[0] + 2 * middle[0] + b[0]) / 4, y: (a[1] + 2 * middle[1] + b[1]) / 4 + 4 }, arrow.label)];
+    return [one, beside(arrow, a, middle, b, away, w)];
   });
   return s("svg", { class: "map", viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": `Network of ${nodes.length} metabolites and ${arrows.length} arrows` },
     ...flows.map(([one]) => one), ...flows.map(([, text]) => text),

@@ -1,12 +1,13 @@
 // What the service is: what it has open, what it can do, and its limits.
 import { h } from "../../shared/elements.js";
 import { card, facts, sheet } from "../parts/pieces.js";
-import { count, service, size, titleOf } from "../state.js";
+import { count, operations, service, size, titleOf } from "../state.js";
 
 export async function show() {
   const known = await service(true);
   const { bundle, libraries = [], ...others } = known.shared;
   const limits = known.limits;
+  const begun = new Set((await operations()).map((one) => one.name));
   const rest = Object.entries(others).filter(([, value]) => typeof value !== "object");
   return {
     title: "Service",
@@ -17,8 +18,8 @@ export async function show() {
       ]), libraries.length ? sheet([{ title: "library" }, { title: "structures", number: true }], libraries.map((one) => [one.name, one.structures.toLocaleString("en")]), { label: "Libraries" }) : null),
       card("Operations", sheet([{ title: "operation" }, { title: "what" }, { title: "files" }, { title: "address" }],
         known.operations.map((one) => [
-          h("a", { href: `#/new/${one.name}` }, titleOf(one.name)), one.summary, one.files.map((upload) => upload.name).join(", "),
-          h("span", { class: "mono" }, one.quick ? `/api/v1/${one.path}` : "job"),
+          begun.has(one.name) ? h("a", { href: `#/new/${one.name}` }, titleOf(one.name)) : titleOf(one.name), one.summary, one.files.map((upload) => upload.name).join(", "),
+          h("span", { class: "mono line" }, one.quick ? `/api/v1/${one.path}` : "job"),
         ]), { label: "Operations" })),
       card("Limits", facts([
         ["request for a job", size(limits.max_upload)], ["request answered at once", size(limits.max_call)], ["files of a request", limits.max_files],
