@@ -75,6 +75,7 @@ def test_a_start_that_is_far_off_is_found_or_doubted() -> None:
 def test_noise_alone_is_no_alarm_and_costs_no_starts() -> None:
     found = fit(noisy(CHAIN, 25, 0), CHAIN)
     assert found.metrics["r_factor"] > 0.1
+    assert found.metrics["unexplained"] < 0.03
     assert (found.problem, found.doubt) == ("", "")
     assert found.starts < 6
 

@@ -78,7 +78,8 @@ def show_fit(found: SpinSystemFit) -> None:
     output.print_table(["parameter", "value", "error", "unit", "remark"], rows, title=found.system.name)
     figures = found.metrics
     output.note(
-        f"IoU {figures['iou']:.3f}, ROI IoU {figures['roi_iou']:.3f}, R factor {100 * figures['r_factor']:.2f}%"
+        f"IoU {figures['iou']:.3f}, ROI IoU {figures['roi_iou']:.3f}, R factor {100 * figures['r_factor']:.2f}%, "
+        f"{100 * figures['unexplained']:.2f}% without noise"
     )
     if found.problem:
         output.note(f"not to be trusted: {found.problem}")

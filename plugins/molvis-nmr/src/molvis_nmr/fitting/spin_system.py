@@ -70,8 +70,8 @@ class SpinSystemFit:
         baseline: of each spectrum, where one was fitted; 0 outside of what was fitted.
         residual: measurement less simulation and baseline.
         metrics: `iou` (of Fattakhov et al.), `roi_iou`, `r_factor` (the rest in `molvis_nmr.fitting.agreement`);
-            means over the spectra. With a line shape also `held_out_iou`: of multiplets, with a line shape from the
-            others alone.
+            means over the spectra. `unexplained` is the R factor of what was fitted, with what noise leaves taken off.
+            With a line shape also `held_out_iou`: of multiplets, with a line shape from the others alone.
         each: the same of each spectrum.
         parametric: the same as `metrics` before an instrument line shape was fitted; None without one.
         flags: what the data do not determine, by parameter: `flat`, `sign-ambiguous`, `relabelling`, and `unseen`:
@@ -245,7 +245,7 @@ def summarize(
         replace(m.trace, y=m.trace.y - one.simulated - one.baseline)
         for m, one in zip(problem.measured, each, strict=True)
     )
-    figures = metrics.mean([one.metrics for one in each])
+    figures = metrics.mean([one.metrics for one in each]) | {"unexplained": solution.unexplained}
     if held is not None and parametric is not None:
         parametric = {**parametric, "held_out_iou": held[0]}
         figures["held_out_iou"] = held[1]

@@ -247,6 +247,7 @@ def render_fit(
         "IoU": f"{found.metrics['iou']:.4f}",
         "ROI IoU": f"{found.metrics['roi_iou']:.4f}",
         "R factor": f"{100 * found.metrics['r_factor']:.2f}%",
+        "without noise": f"{100 * found.metrics['unexplained']:.2f}%",
     }
     if found.parametric is not None:
         figures["without line shape"] = f"IoU {found.parametric['iou']:.4f}"
