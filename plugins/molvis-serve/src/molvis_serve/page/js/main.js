@@ -1,6 +1,6 @@
 // The frame of the page: which view the address asks for, and what of the service is said above all of them.
 import { h } from "../shared/elements.js";
-import { Problem, setKey } from "./api.js";
+import { key, Problem, setKey } from "./api.js";
 import { problem } from "./parts/pieces.js";
 import { count, service } from "./state.js";
 
@@ -61,6 +61,7 @@ function askKey() {
       status();
     },
   }, h("h1", { tabindex: -1 }, "This service asks for a key"),
+    key() ? h("p", { class: "problem", role: "alert" }, "The service does not know this key.") : null,
     h("p", { class: "soft" }, "Whoever runs the service gives out keys. This one is kept until the window is closed."),
     h("div", { class: "field" }, h("label", { for: "key" }, "API key"), field), h("button", { class: "main", type: "submit" }, "Go on"));
   main.replaceChildren(form);
