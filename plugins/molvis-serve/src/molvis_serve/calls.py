@@ -91,7 +91,8 @@ async def _worked_out(service: Service, operation: Operation, request: Request, 
         field: [folder / "inputs" / field / str(n) / name for n, name in enumerate(some)]
         for field, some in names.items()
     }
-    task = Task(secrets.token_hex(8), operation.name, options, files, folder / "work")
+    most = service.settings.max_call
+    task = Task(secrets.token_hex(8), operation.name, options, files, folder / "work", unpacked=most)
     return await answer(service, task, request)
 
 

@@ -38,7 +38,7 @@ class Settings:
         (), "keys, separated by commas; without any, whoever reaches the port may use it"
     )
     max_upload: int = _setting(256 * _MB, "bytes of a request for a job, all files together", least=1)
-    max_call: int = _setting(16 * _MB, "bytes of a request that is answered at once", least=1)
+    max_call: int = _setting(4 * _MB, "bytes of a request that is answered at once, as sent and unpacked", least=1)
     max_files: int = _setting(50, "files of a request", least=1)
     max_result: int = _setting(512 * _MB, "bytes of a job's files", least=1)
     max_unpacked: int = _setting(

@@ -27,6 +27,7 @@ __all__ = ["RESULT", "Task", "open_shared", "work"]
 
 RESULT = "result.json"
 """The answer of a job, in its folder."""
+_UNPACKED = "MOLVIS_MAX_UNPACKED"
 _TELL_EVERY = 0.2
 """Seconds between two messages of progress."""
 
@@ -42,6 +43,7 @@ class Task:
         files: by field.
         folder: to write files into.
         result: file for the answer; without one it is sent back.
+        unpacked: bytes that a compressed file may unpack to; 0 for what the worker was started with.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Task:
     files: Mapping[str, list[Path]] = field(default_factory=dict)
     folder: Path = Path()
     result: Path | None = None
+    unpacked: int = 0
 
 
 class _Cancelled(BaseException):
@@ -145,6 +148,9 @@ def _done(
             told = now
             connection.send(("progress", task.id, int(done), int(total), str(what)[:200]))
 
+    usual = os.environ.get(_UNPACKED)
+    if task.unpacked:
+        os.environ[_UNPACKED] = str(task.unpacked)
     request = Request(task.options, task.files, task.folder, opened.get(route.opens) if route.opens else None)
     try:
         answer = _encoded(dict(route.run(request, progress)))
@@ -163,6 +169,10 @@ def _done(
     except Exception:  # noqa: BLE001 - a route's fault fails its task, and not the service
         traceback.print_exc()
         return ("failed", "the operation failed in a way that it should not; the server's log says more", False)
+    finally:
+        os.environ.pop(_UNPACKED, None)
+        if usual is not None:
+            os.environ[_UNPACKED] = usual
 
 
 def _encoded(answer: Any) -> bytes:
