@@ -133,7 +133,7 @@ def fit(
     baseline: int | None = None,
     line_shape: bool = False,
     absolute: bool = True,
-    broadening: Sequence[float] = LADDER,
+    broadening: Sequence[float] | None = None,
     starts: int = STARTS,
     seed: int = 0,
     progress: Progress | None = None,
@@ -153,7 +153,7 @@ def fit(
         baseline: degree of a polynomial under each multiplet; None for no baseline.
         line_shape: fit an instrument line shape that all lines share, at the end.
         absolute: end on absolute deviations where the residual is larger than the noise.
-        broadening: extra widths in Hz, from broad to sharp; the last is 0.
+        broadening: extra widths in Hz, from broad to sharp; the last is 0. `LADDER` where it is not given.
         starts: most starts to try where the first ends badly.
         seed: of the starts that are drawn.
         progress: called with (done, all) steps.
@@ -166,7 +166,8 @@ def fit(
     """
     traces = [spectra] if isinstance(spectra, Trace) else list(spectra)
     given = [system] * len(traces) if isinstance(system, SpinSystem) else list(system)
-    check(traces, given, nucleus, exclude, broadening)
+    ladder = LADDER if broadening is None else tuple(broadening)
+    check(traces, given, nucleus, exclude, ladder)
     if couplings not in ("all", "given"):
         raise RecordError(f"couplings must be 'all' or 'given', got {couplings!r}")
     measured = [Measured(trace, nucleus, exclude) for trace in traces]
@@ -184,7 +185,7 @@ def fit(
             f"measure finer, or give a prior that fixes some"
         )
     with one_thread():
-        search = Search(problem, REACH, tuple(broadening), seed, progress)
+        search = Search(problem, REACH, ladder, seed, progress)
         solution = search.run(starts=starts)
         if absolute and not solution.only_noise(NEARLY_NOISE):
             solution = search.absolute(solution)

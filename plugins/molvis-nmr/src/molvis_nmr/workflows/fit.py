@@ -91,7 +91,7 @@ def fit_files(
         ConfigError: both or neither of the start's two, or no spectrum.
         ReadError, RecordError: a file cannot be read, or cannot be fitted.
     """
-    from molvis_nmr.fitting.spin_system import LADDER, fit
+    from molvis_nmr.fitting.spin_system import fit
 
     if (system is None) == (smiles is None):
         raise ConfigError("a start is needed: either a spin system (--start FILE) or a structure (--smiles)")
@@ -110,7 +110,7 @@ def fit_files(
     traces = [read_spectrum(path) for path in spectra]
     return fit(
         traces, begin, nucleus=nucleus, exclude=[*exclude, *outside(regions)], ties=ties,
-        broadening=LADDER if broadening is None else broadening, phase=phase, baseline=baseline, line_shape=line_shape,
+        broadening=broadening, phase=phase, baseline=baseline, line_shape=line_shape,
         couplings=couplings, starts=starts, seed=seed, progress=progress,
     )  # fmt: skip
 
