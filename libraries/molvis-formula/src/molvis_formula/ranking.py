@@ -225,7 +225,7 @@ def formula_list(
     settings: FormulaSettings | None = None,
     score: Score | None = None,
 ) -> FormulaList:
-    """What `formulas` finds for one adduct, as arrays: a tenth of its time where there are thousands.
+    """What `formulas` finds for one adduct, as arrays, without an object for each.
 
     Args:
         spectrum: fragments of the ion, with the m/z of the precursor.
