@@ -12,9 +12,9 @@ from molvis_core import Component
 from molvis_core.testing import offer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def toys() -> Iterator[None]:
-    """The toy routes, and no others."""
+    """The toy routes, and no others, for one module: other packages' tests may run in the same process."""
     from molvis_serve.operations import routes
 
     named = {"echo": "ECHO", "toy-count": "COUNT"}

@@ -13,7 +13,7 @@ def molvis_components() -> list[Component]:
             kind="command",
             name="serve",
             target="molvis_serve.command:serve",
-            summary="Serve identification, fits and predictions over HTTP, with a page.",
+            summary="Serve identification, fits and predictions over HTTP.",
         ),
         Component(
             kind="route",
