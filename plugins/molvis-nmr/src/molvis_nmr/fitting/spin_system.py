@@ -174,8 +174,7 @@ def fit(
     problem = problem_of(
         measured, given, nucleus, all_couplings=couplings == "all", baseline=-1 if baseline is None else baseline
     )
-    problem = with_usual_prior(problem, gaussian=gaussian, phase=phase)
-    problem = with_prior(problem, prior or {})
+    problem = with_prior(with_usual_prior(problem, gaussian=gaussian, phase=phase), prior or {})
     problem = with_symmetry(problem, prior or {}) if ties is None else with_ties(problem, ties)
     points = sum(problem.stage(problem.mean, 0.0, REACH).count)
     free = int(problem.free.sum())
