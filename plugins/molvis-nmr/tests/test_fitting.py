@@ -277,6 +277,7 @@ def test_a_line_shape_explains_what_lines_cannot() -> None:
     assert shape[1].sum() == pytest.approx(1)
 
 
+@pytest.mark.full
 def test_errors_are_those_of_repeated_measurements() -> None:
     values, errors = [], []
     for seed in range(12):
@@ -361,6 +362,7 @@ def test_gradient_descent_comes_near_the_same_answer() -> None:
         fit_gradient(measured(pair), pair, mode="all")
 
 
+@pytest.mark.full
 def test_gradient_descent_is_a_fitter() -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed, which gradient descent needs")
     from molvis_nmr.workflows.gradient_fitter import NmrGradient

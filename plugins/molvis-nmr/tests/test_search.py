@@ -60,6 +60,7 @@ def solution(trace: Trace, start: SpinSystem, theta: np.ndarray | None = None) -
     return Solution(whole, evaluate(whole, theta, stage), stage, (quiet.floor(stage, 0),))
 
 
+@pytest.mark.full
 def test_a_start_that_is_far_off_is_found_or_doubted() -> None:
     for seed in range(2):
         rng = np.random.default_rng(seed)

@@ -95,6 +95,7 @@ def test_all_of_a_library_is_in_its_lists_once(library: Index) -> None:
     assert (np.diff(clusters.offsets) > 0).all()
 
 
+@pytest.mark.full
 def test_processes_and_a_second_time_give_the_same_clusters(library: Index, tmp_path: Path) -> None:
     build_partitioned(Grouped(), tmp_path / "large", [table()], source={}, size=1000, kind="int8", engine="local")
     cluster_library(tmp_path / "large", lists=64, engine="processes", processes=2)

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import psutil
+import pytest
 from services import ended
 
 
@@ -31,9 +32,10 @@ def test_events_tell_a_job_to_its_end(client: Any) -> None:
     assert told[-1]["state"] == "done"
     counts = [one["progress"]["done"] for one in told]
     assert counts == sorted(counts)
-    assert {one["progress"]["what"] for one in told} >= {"counting"}
+    assert any(one["progress"]["what"].startswith("counting in ") for one in told)
 
 
+@pytest.mark.full
 def test_a_running_job_is_cancelled_also_where_it_does_not_heed(client: Any) -> None:
     for heed in (True, False):
         options = {"n": 100, "pause": 0.2, "heed": heed}
@@ -54,8 +56,9 @@ def test_a_job_whose_worker_is_killed_is_begun_again(client: Any) -> None:
     job = client.post("/api/v1/jobs", json={"operation": "toy-count", "options": {"n": 40, "pause": 0.02}}).json()
     while not client.get(f"/api/v1/jobs/{job['id']}").json()["progress"]["done"]:
         time.sleep(0.02)
-    for identifier in client.app.service.pool.processes:
-        psutil.Process(identifier).kill()
+    # That process alone: where all are killed, the job may begin in one that is about to be, and once more after it.
+    at_work = client.get(f"/api/v1/jobs/{job['id']}").json()["progress"]["what"].rpartition(" ")[2]
+    psutil.Process(int(at_work)).kill()
     now = ended(client, job)
     assert (now["state"], now["attempts"]) == ("done", 2)
     # It goes on in the folder where it was.

@@ -110,6 +110,7 @@ def test_a_full_disk_takes_no_more_jobs(toys: None, tmp_path: Path) -> None:
         assert client.post("/api/v1/echo", json={}).status_code == 200
 
 
+@pytest.mark.full
 def test_what_a_service_left_is_taken_up_by_the_next(toys: None, tmp_path: Path) -> None:
     with service(tmp_path) as opened:
         client = until_ready(opened)

@@ -46,14 +46,14 @@ def echo(request: Request, progress: StageProgress) -> Mapping[str, Any]:
 
 
 def count(request: Request, progress: StageProgress) -> Mapping[str, Any]:
-    """Counts slowly, keeps what it has done, and says how often it was begun."""
+    """Counts slowly, names its process, keeps what it has done, and how often it was begun."""
     kept = request.folder / "kept.txt"
     begun = len(read_text(kept).splitlines()) if kept.exists() else 0
     with kept.open("a", encoding="utf-8") as file:
         file.write(f"begun {begun + 1}\n")
     for number in range(request.options["n"]):
         if request.options["heed"]:
-            progress(number, request.options["n"], "counting")
+            progress(number, request.options["n"], f"counting in {os.getpid()}")
         time.sleep(request.options["pause"])
     (request.folder / "sub").mkdir(exist_ok=True)
     (request.folder / "sub" / "page.html").write_text("<script>alert(1)</script>", encoding="utf-8")
