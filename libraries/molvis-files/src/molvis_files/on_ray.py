@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from molvis_core.errors import ConfigError, MolvisError
-from molvis_files import parallel
+from molvis_files import processes as own_process
 
 __all__ = ["on_ray"]
 
@@ -78,7 +78,7 @@ def _connected(address: str | None, processes: int | None) -> tuple[Any, bool]:
         raise ConfigError(f"the engine ray needs Ray: pip install 'molvis-files[ray]' ({error})") from error
     if ray.is_initialized():
         return ray, False
-    own: dict[str, Any] = {"num_cpus": processes or parallel.processors(), "include_dashboard": False}
+    own: dict[str, Any] = {"num_cpus": processes or own_process.processors(), "include_dashboard": False}
     try:
         ray.init(
             address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if address else own)
@@ -122,7 +122,7 @@ class _Worker:
     """A process of Ray that works on items."""
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
-        parallel._work = work  # so that the work starts no processes of its own
+        own_process.is_worker = True  # so that the work starts no processes of its own
         self._work = work
 
     def work(self, item: Any) -> Any:

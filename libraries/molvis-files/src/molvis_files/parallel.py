@@ -16,7 +16,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from molvis_files.processes import end_with_parent
+from molvis_files import processes as own
+from molvis_files.processes import end_with_parent, processors
 
 log = logging.getLogger("molvis")
 T = TypeVar("T")
@@ -108,18 +109,12 @@ def _blocks(items: Iterator[T], size: int) -> Iterator[list[T]]:
         yield block
 
 
-def processors() -> int:
-    """How many this process may use."""
-    # A container may be given fewer than the machine has; macOS does not report it.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def may_spawn() -> bool:
     """Whether processes may be started here.
 
     A spawned process runs the user's script again: without a guard, all of it. Workers have no children at all.
     """
-    if multiprocessing.current_process().daemon or _work is not None:
+    if multiprocessing.current_process().daemon or own.is_worker or _work is not None:
         return False
     file = getattr(sys.modules.get("__main__"), "__file__", None)
     try:

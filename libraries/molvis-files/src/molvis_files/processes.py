@@ -152,3 +152,13 @@ def _started_by_ps(pid: int) -> int | None:
         return int(time.mktime(time.strptime(said.stdout.strip())))
     except (OSError, ValueError, KeyError, subprocess.SubprocessError):
         return None
+
+
+is_worker: bool = False
+"""Whether this process works for another by Ray, and starts none of its own."""
+
+
+def processors() -> int:
+    """How many this process may use."""
+    # A container may be given fewer than the machine has; macOS does not report it.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
