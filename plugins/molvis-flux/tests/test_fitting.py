@@ -165,6 +165,63 @@ def test_a_flux_that_the_data_only_bound_is_called_so() -> None:
     assert 0.5 < verdict.high < 0.9
 
 
+def twins(most: float) -> Study:
+    """100 of A become B straight, by one of two reactions with the same atoms, or turned round; E is a loop aside."""
+    given = [
+        reaction("in", "A abc", "M abc", (100.0, 100.0)),
+        reaction("one", "M abc", "B abc", (0.0, most)),
+        reaction("other", "M abc", "B abc", (0.0, most)),
+        reaction("turned", "M abc", "B cba", (0.0, most)),
+        reaction("out", "B abc", "F abc", (0.0, most)),
+        reaction("forth", "B abc", "E abc", (0.0, most)),
+        reaction("back", "E abc", "B abc", (0.0, most)),
+    ]
+    model = study(given, dict.fromkeys("ABMEF", 3), "A", "F")
+    network = replace(model.network, fragments={"B12": Fragment("B12", ((1.0, "B", (0, 1)),))})
+    datum = Datum("B12", "mid", (0.3, 0.7, 0.0), (0.01,) * 3)
+    return Study(network, (replace(model.experiments[0], data=(datum,)),))
+
+
+def test_a_verdict_does_not_depend_on_how_far_a_bound_is() -> None:
+    near, far = (fit(twins(most), starts=4) for most in (300.0, 30_000.0))
+    kinds = {verdict.name[1]: verdict.kind for verdict in near.verdicts}
+    assert kinds == {verdict.name[1]: verdict.kind for verdict in far.verdicts}
+    assert kinds["turned"] == IDENTIFIABLE
+    # The two straight ways are limited by what they are together; nothing limits what goes round.
+    assert kinds["one"] == kinds["other"] == BOUNDED
+    assert kinds["forth"] == kinds["back"] == UNSEEN
+    [forth] = [verdict for verdict in far.verdicts if verdict.name == ("net", "forth")]
+    assert (forth.low_from, forth.high_from) == ("network", "bound")
+
+
+def test_what_is_known_of_twins_is_their_sum() -> None:
+    found = fit(twins(300.0), starts=4)
+    [both] = [each for each in found.combinations if each.terms == (("one", 1), ("other", 1))]
+    assert both.text == "one + other"
+    assert both.value == pytest.approx(70.0, abs=0.5)
+    turned = found.names.index(("net", "turned"))
+    np.testing.assert_allclose((both.low, both.high), 100.0 - found.intervals[turned][::-1], atol=0.05)
+
+
+def test_fluxes_without_a_measured_one_are_known_by_their_ratio() -> None:
+    given = [
+        reaction("in", "A abc", "M abc", (1.0, 500.0)),
+        reaction("straight", "M abc", "B abc", (0.0, 500.0)),
+        reaction("turned", "M abc", "B cba", (0.0, 500.0)),
+        reaction("out", "B abc", "F abc", (0.0, 500.0)),
+    ]
+    model = study(given, dict.fromkeys("ABMF", 3), "A", "F")
+    network = replace(model.network, fragments={"B12": Fragment("B12", ((1.0, "B", (0, 1)),))})
+    datum = Datum("B12", "mid", (0.3, 0.7, 0.0), (0.01,) * 3)
+    found = fit(Study(network, (replace(model.experiments[0], data=(datum,)),)), starts=4)
+    assert {verdict.kind for verdict in found.verdicts} <= {BOUNDED, UNSEEN}
+    ratios = {each.text: each for each in found.combinations if each.kind == "ratio"}
+    ratio = ratios["turned / straight"]
+    assert ratio.value == pytest.approx(3 / 7, abs=1e-3)
+    # Of a share p = 0.3 with an error of 0.01 / sqrt(2), p / (1 - p) has one of 0.01 / sqrt(2) / (1 - p)**2.
+    assert ratio.high - ratio.low == pytest.approx(2 * 1.645 * 0.01 / 2**0.5 / 0.49, rel=0.05)
+
+
 def test_a_minimum_on_a_bound_is_met_exactly() -> None:
     found = fit(routes(turned=-0.005), starts=4)  # as noise has it
     assert found.value("turned") == pytest.approx(0.0, abs=1e-12)

@@ -43,6 +43,8 @@ def fit(
     if output.as_json(tables.plain(found) | ({"parsimonious": lean} if lean else {})):
         return
     output.print_table(*tables.rounded(tables.fluxes(found)))
+    if found.combinations:
+        output.print_table(*tables.rounded(tables.combinations(found)), title="determined though their parts are not")
     if lean:
         rows = [[*name, f"{x:.4g}"] for name, x in zip(lean.names, lean.values, strict=True)]
         output.print_table(("kind", "name", "flux"), rows, title=f"least total flux, {lean.total:.4g}")

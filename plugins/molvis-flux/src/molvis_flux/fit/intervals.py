@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from molvis_core.progress import Progress
 from molvis_core.ties import alike
@@ -205,24 +205,32 @@ class _Ends:
 
 
 def _ends(
-    problem: FluxProblem, best: Float[np.ndarray, " k"], rows: Int[np.ndarray, " r"], limits: Float[np.ndarray, "v 2"],
-    target: float,
+    problem: FluxProblem, best: Float[np.ndarray, " k"], along: Float[np.ndarray, "r k"],
+    limits: Float[np.ndarray, "r 2"], target: float,
 ) -> _Ends:  # fmt: skip
-    """Both ends of some values' intervals, before anything is fitted."""
-    lanes, directions = np.repeat(rows, 2), problem.map.directions[np.repeat(rows, 2)]
-    side = np.tile([-1.0, 1.0], len(rows))
+    """Both ends of some quantities' intervals, before anything is fitted.
+
+    Args:
+        problem: what was fitted.
+        best: coordinates of the best fit.
+        along: the quantities, as directions in coordinates.
+        limits: the smallest and the largest of each.
+        target: root of the rise at an end.
+    """
+    directions, limits = np.repeat(along, 2, axis=0), np.repeat(limits, 2, axis=0)
+    side = np.tile([-1.0, 1.0], len(along))
     at = directions @ best
-    end = np.where(side < 0, limits[lanes, 0], limits[lanes, 1])
+    end = np.where(side < 0, limits[:, 0], limits[:, 1])
     spread = coordinate_covariance(problem, slope_at(problem, best))
     deviation = np.sqrt(np.einsum("nk,nk->n", directions @ spread, directions))
     room = np.maximum(side * (end - at), 0.0)
     deviation = np.clip(deviation, 1e-9 * np.maximum(room, 1e-9), None)
-    n = len(lanes)
+    n = len(side)
     return _Ends(
         directions, side, at, end, deviation, room,
         near=np.zeros(n), near_root=np.zeros(n), far=np.full(n, np.inf), far_root=np.full(n, np.inf),
         trial=np.minimum(target * deviation, room), start=np.tile(best, (n, 1)), bound=room.copy(),
-        done=room <= 1e-6 * np.abs(limits[lanes, 1] - limits[lanes, 0]),
+        done=room <= 1e-6 * np.abs(limits[:, 1] - limits[:, 0]),
     )  # fmt: skip
 
 
@@ -255,7 +263,7 @@ def profile(
     unit = directions[open_] / size[open_, None]
     chosen, same = alike(unit * leading_signs(unit)[:, None])
     target = float(np.sqrt(chi2.ppf(level, 1)))
-    ends = _ends(problem, best, open_[chosen], limits, target)
+    ends = _ends(problem, best, directions[open_[chosen]], limits[open_[chosen]], target)
     _search(problem, ends, float(found.ssr[0]), target, rounds, progress)
     edges, origin = ends.edges(), ends.at.reshape(-1, 2)[:, 0]
     for i, group in zip(open_, same, strict=True):
@@ -264,6 +272,34 @@ def profile(
         here = float(directions[i] @ best)
         moved = np.sort(here + ratio * (edges[group] - origin[group]))
         out[i] = np.clip(map_.unbend(int(i), np.clip(moved, limits[i, 0], limits[i, 1])), out[i, 0], out[i, 1])
+    return out
+
+
+def profile_along(
+    problem: FluxProblem, found: Minimum, along: Float[np.ndarray, "n k"], *, level: float = 0.9, rounds: int = 8
+) -> Float[np.ndarray, "n 2"]:
+    """Profile likelihood intervals of linear combinations of the coordinates, as `profile` has them of values."""
+    from scipy.stats import chi2
+
+    target = float(np.sqrt(chi2.ppf(level, 1)))
+    ends = _ends(problem, found.y[0], along, _limits(problem, along), target)
+    _search(problem, ends, float(found.ssr[0]), target, rounds, None)
+    return ends.edges()
+
+
+def _limits(problem: FluxProblem, along: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n 2"]:
+    """The smallest and the largest that each combination of coordinates can be."""
+    from scipy.optimize import linprog
+
+    high, low = np.isfinite(problem.high), np.isfinite(problem.low)
+    sides = np.vstack([problem.rows[high], -problem.rows[low]])
+    room = np.concatenate([problem.high[high], -problem.low[low]])
+    out = np.tile([-np.inf, np.inf], (len(along), 1))
+    for i, direction in enumerate(along):
+        for side, sign in ((0, 1.0), (1, -1.0)):
+            ended = linprog(sign * direction, sides, room, bounds=(None, None), method="highs")
+            if ended.status == 0:
+                out[i, side] = sign * float(ended.fun)
     return out
 
 

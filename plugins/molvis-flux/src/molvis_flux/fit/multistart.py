@@ -16,7 +16,9 @@ from molvis_core.ties import ascending
 from molvis_flux.errors import FitError
 from molvis_flux.fit import identifiability
 from molvis_flux.fit import intervals as statistics
+from molvis_flux.fit.combinations import Combination, combinations
 from molvis_flux.fit.defaults import LEVEL, LIMIT, SAMPLES, STARTS
+from molvis_flux.fit.information import information
 from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
 from molvis_flux.fit.problem import FluxProblem, flux_problem
 from molvis_flux.model.network import Study
@@ -66,6 +68,7 @@ class FluxResult:
         level: probability of the intervals.
         intervals: of each value; of the method asked for.
         verdicts: on each value: identifiable, bounded, or not identifiable.
+        combinations: sums and ratios of net fluxes that are identifiable where the fluxes themselves are not.
         samples: draws from the posterior, or None.
         goodness: the chi-square test.
         residuals: of each datum.
@@ -83,6 +86,7 @@ class FluxResult:
     level: float
     intervals: Float[np.ndarray, "v 2"]
     verdicts: tuple[identifiability.Verdict, ...]
+    combinations: tuple[Combination, ...]
     samples: Float[np.ndarray, "s v"] | None
     goodness: statistics.Goodness
     residuals: tuple[Residual, ...]
@@ -220,8 +224,12 @@ def result(
         bounds = statistics.covariance_intervals(values, covariance, ranges, level)
     else:
         bounds = ranges
-    judged = identifiability.judge(problem, values, bounds if intervals != "none" else
-                            statistics.covariance_intervals(values, covariance, ranges, level), ranges)  # fmt: skip
+    told = information(problem, values, slope)
+    judged = identifiability.judge(
+        problem, values,
+        bounds if intervals != "none" else statistics.covariance_intervals(values, covariance, ranges, level),
+        ranges, told, level=level, profiled=intervals == "profile",
+    )  # fmt: skip
     unseen = any(verdict.kind == identifiability.UNSEEN for verdict in judged)
     if draws is None and samples is None and unseen and intervals != "none":
         draws = posterior(problem, y, n=SAMPLES, seed=seed, progress=progress).samples
@@ -234,6 +242,9 @@ def result(
         level=level,
         intervals=bounds,
         verdicts=identifiability.report(judged, draws, level),
+        combinations=()
+        if intervals == "none"
+        else combinations(problem, found, values, judged, told, level=level, profiled=intervals == "profile"),
         samples=draws,
         goodness=statistics.goodness(problem, float(found.ssr[0]), slope),
         residuals=_residuals(problem, y),

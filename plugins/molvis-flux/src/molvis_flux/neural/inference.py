@@ -10,7 +10,8 @@ from jaxtyping import Float
 from molvis_core.progress import Progress
 from molvis_flux.errors import EstimatorError
 from molvis_flux.fit import identifiability
-from molvis_flux.fit.intervals import unexplained
+from molvis_flux.fit.information import information
+from molvis_flux.fit.intervals import slope_at, unexplained
 from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
 from molvis_flux.fit.multistart import FluxResult, in_order, result
 from molvis_flux.fit.problem import FluxProblem, flux_problem
@@ -171,9 +172,11 @@ def _judged(
     """What may be said of each flux; weights and pools, which no estimator has, are those of the fit."""
     count = len(values)
     pad = best.values[count:]
+    told = information(problem, best.values, slope_at(problem, best.y[0]))
     judged = identifiability.judge(
-        problem, np.concatenate([values, pad]), np.vstack([intervals, best.intervals[count:]]), best.ranges
-    )
+        problem, np.concatenate([values, pad]), np.vstack([intervals, best.intervals[count:]]), best.ranges, told,
+        level=level, profiled=False,
+    )  # fmt: skip
     wide = np.concatenate([samples, np.tile(pad, (len(samples), 1))], axis=1)
     return identifiability.report(judged, wide, level)
 

@@ -68,9 +68,14 @@ def report(result: FluxResult, *, title: str = "") -> str:
                 "high": _number(v.high),
                 "identifiability": v.kind,
                 "style": _STYLES[v.kind],
+                "ends": f"{v.low_from}, {v.high_from}",
                 "mean": _number(v.mean),
             }
             for i, v in enumerate(result.verdicts)
+        ],
+        combinations=[
+            {"text": c.text, "value": _number(c.value), "low": _number(c.low), "high": _number(c.high)}
+            for c in result.combinations
         ],
         data=[
             {

@@ -23,9 +23,20 @@ def fluxes(result: FluxResult) -> Table:
     for i, verdict in enumerate(result.verdicts):
         kind, name = verdict.name
         sd = None if verdict.kind == UNSEEN else float(np.sqrt(result.covariance[i, i]))
-        rows.append([kind, name, verdict.value, sd, verdict.low, verdict.high, verdict.kind, verdict.mean])
+        ends = f"{verdict.low_from}, {verdict.high_from}"
+        rows.append([kind, name, verdict.value, sd, verdict.low, verdict.high, verdict.kind, ends, verdict.mean])
     level = f"{result.level:.0%}"
-    return ("kind", "name", "estimate", "sd", f"{level} from", f"{level} to", "identifiability", "posterior mean"), rows
+    return (
+        "kind", "name", "estimate", "sd", f"{level} from", f"{level} to", "identifiability", "ended by",
+        "posterior mean",
+    ), rows  # fmt: skip
+
+
+def combinations(result: FluxResult) -> Table:
+    """A row for each sum or ratio of net fluxes that is identifiable where the fluxes are not."""
+    level = f"{result.level:.0%}"
+    rows: list[list[object]] = [[each.text, each.value, each.low, each.high] for each in result.combinations]
+    return ("combination", "estimate", f"{level} from", f"{level} to"), rows
 
 
 def residuals(result: FluxResult) -> Table:
@@ -77,6 +88,7 @@ def plain(result: FluxResult) -> dict[str, object]:
         "level": result.level,
         "problem": result.problem,
         "fluxes": result.verdicts,
+        "combinations": result.combinations,
         "data": result.residuals,
         "starts": result.starts,
         "converged": result.converged,
@@ -93,7 +105,8 @@ def save(result: FluxResult, folder: Path) -> None:
     from molvis_flux.report.page import report
 
     with replacing_folder(folder) as fresh:
-        for name, table in (("fluxes", fluxes(result)), ("data", residuals(result)), ("starts", starts(result))):
+        named = {"fluxes": fluxes, "combinations": combinations, "data": residuals, "starts": starts}
+        for name, table in ((name, make(result)) for name, make in named.items()):
             write_text(fresh / f"{name}.csv", as_csv(*table))
         if result.samples is not None:
             names = ["/".join(name) for name in result.names]

@@ -99,6 +99,40 @@ class FluxSpace:
         return g / norm[:, None], h / norm
 
     @functools.cached_property
+    def structural_ends(self) -> Bool[np.ndarray, "v 2"]:
+        """Whether each end of `ranges` follows from balances, equalities and directions alone.
+
+        Such an end stays where it is when every bound and constraint other than zero is loosened.
+        """
+        from scipy.optimize import linprog
+
+        below, above = (
+            _loosened(np.concatenate([self.lower, self.rows_lower])),
+            -_loosened(-np.concatenate([self.upper, self.rows_upper])),
+        )
+        stacked = np.vstack([self.basis, product(self.rows, self.basis)])
+        start = np.concatenate([self.origin, product(self.rows, self.origin[:, None])[:, 0]])
+        open_ = np.linalg.norm(stacked, axis=1) > 1e-10
+        high, low = open_ & np.isfinite(above), open_ & np.isfinite(below)
+        sides = np.vstack([stacked[high], -stacked[low]])
+        limits = np.concatenate([(above - start)[high], (start - below)[low]])
+        reached = np.column_stack([self.ranges[:, 1], self.ranges[:, 0]])  # the wrong way round, so that any is wider
+        for i in np.flatnonzero(np.linalg.norm(self.basis, axis=1) > 1e-10):
+            for side, sign in ((0, 1.0), (1, -1.0)):
+                slack = 1e-6 * (1 + np.abs(self.ranges[i]).max())
+                if sign * (reached[i, side] - self.ranges[i, side]) < -slack:
+                    continue  # a vertex of another flux has passed the end already
+                found = linprog(sign * self.basis[i], sides, limits, bounds=(None, None), method="highs")
+                if found.status == 0:
+                    _widen(reached, self.values(np.asarray(found.x)))
+                else:
+                    reached[i, side] = -sign * np.inf
+        slack = 1e-6 * (1 + np.abs(self.ranges).max(axis=1))
+        return np.column_stack([
+            reached[:, 0] >= self.ranges[:, 0] - slack, reached[:, 1] <= self.ranges[:, 1] + slack
+        ])  # fmt: skip
+
+    @functools.cached_property
     def center(self) -> Float[np.ndarray, " k"]:
         """A point well inside: of the largest ball, where each coordinate is measured in its range."""
         from scipy.optimize import linprog
@@ -337,6 +371,11 @@ def _minimiser(problem: _Problem) -> Callable[[np.ndarray], tuple[int, np.ndarra
         return found.status, np.asarray(found.x if found.x is not None else np.zeros(0))
 
     return solve
+
+
+def _loosened(lower: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Lower limits, those other than zero ten times as far, or at zero where they demand a flux."""
+    return np.where(lower > 0, 0.0, 10.0 * lower)
 
 
 def _is_met(reached: float, limit: float) -> bool:
