@@ -12,6 +12,7 @@ import numpy as np
 
 from molvis_flux.fit.identifiability import BOUNDED, FIXED, IDENTIFIABLE, UNSEEN
 from molvis_flux.fit.multistart import FluxResult
+from molvis_flux.report.dark import for_dark_pages
 from molvis_flux.report.layout import Point, layout, pairs
 from molvis_flux.space.coordinates import Name
 
@@ -229,4 +230,4 @@ def _svg(figure: Figure) -> str:
     # Without a date and with a salt the same fit gives the same figure.
     with mpl.rc_context({"svg.hashsalt": "molvis", "svg.fonttype": "none", "font.family": "sans-serif"}):
         figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+    return for_dark_pages(text.getvalue())
