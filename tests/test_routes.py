@@ -52,6 +52,31 @@ def test_peaks_are_identified(engine: Engine) -> None:
 
 
 @pytest.mark.full
+def test_one_of_several_libraries_is_searched(tmp_path: Path) -> None:
+    paths = []
+    for folder, name, smiles in (("a", "theophylline", THEOPHYLLINE), ("b", "caffeine", CAFFEINE)):
+        (tmp_path / folder).mkdir()
+        paths.append(str(tmp_path / folder / "library.csv"))
+        Path(paths[-1]).write_text(f"name,smiles\n{name},{smiles}\nproline,{PROLINE}\n", "utf-8")
+    engine = open_engine(Setup("massbank", tuple(paths)))
+    # Both files are called the same.
+    assert [one["name"] for one in engine.describe()["libraries"]] == paths
+    given = {"peaks": [list(peak) for peak in PEAKS], "precursor_mz": 195.0877, "adduct": "[M+H]+"}
+
+    def found(**more: str) -> list[str]:
+        (one,) = IDENTIFY.run(ask(IDENTIFY, given | more, engine), lambda *_: None)["unknowns"]
+        return [c["name"] for c in one["candidates"]]
+
+    assert found() == found(library=paths[1]) == ["caffeine"]
+    assert found(library=paths[0]) == []
+    assert engine.chosen(paths[0])[1] != engine.chosen(None)[1], "what a run goes on from is told apart"
+    with pytest.raises(ConfigError, match=r"no library 'c'.*There are"):
+        found(library="c")
+    with pytest.raises(ConfigError, match="twice"):
+        open_engine(Setup("massbank", (paths[0], paths[0])))
+
+
+@pytest.mark.full
 def test_a_run_is_annotated_with_the_files_of_the_command(engine: Engine, tmp_path: Path) -> None:
     run, work = tmp_path / "run.mzML", tmp_path / "work"
     write_run(run, made_run([Eluting(structure(CAFFEINE).exact_mass, 60.0, PEAKS)], length=90.0))

@@ -11,7 +11,7 @@ import pytest
 def test_the_service_says_what_it_offers(client: Any) -> None:
     info = client.get("/api/v1/info").json()
     assert info["ready"]
-    assert info["shared"] == {"toy": "open"}
+    assert info["shared"] == {"toy": "open", "shelves": [{"name": "upper"}, {"name": "lower"}]}
     named = {operation["name"]: operation for operation in info["operations"]}
     assert {name: one["path"] for name, one in named.items()} == {"echo": "echo", "toy-count": "toy/count"}
     assert named["echo"]["options"]["properties"]["n"] == {
@@ -24,10 +24,23 @@ def test_a_call_is_answered_with_options_and_defaults(client: Any) -> None:
     answer = client.post("/api/v1/echo", json={"n": 3, "peaks": [[100.5, 1]]})
     assert answer.status_code == 200
     assert answer.json() == {
-        "options": {"word": "ion", "n": 3, "level": None, "peaks": [[100.5, 1.0]], "fault": ""},
+        "options": {"word": "ion", "n": 3, "level": None, "shelf": None, "peaks": [[100.5, 1.0]], "fault": ""},
         "sizes": {},
-        "shared": {"toy": "open"},
+        "shared": {"toy": "open", "shelves": [{"name": "upper"}, {"name": "lower"}]},
     }
+
+
+def test_an_option_may_be_the_name_of_what_is_open(client: Any) -> None:
+    (echo,) = [one for one in client.get("/api/v1/info").json()["operations"] if one["name"] == "echo"]
+    assert echo["options"]["properties"]["shelf"]["enum"] == ["upper", "lower"]
+    assert client.post("/api/v1/echo", json={"shelf": "lower"}).json()["options"]["shelf"] == "lower"
+    for answer in (
+        client.post("/api/v1/echo", json={"shelf": "uper"}),
+        client.post("/api/v1/jobs", json={"operation": "echo", "options": {"shelf": "uper"}}),
+        client.post("/api/v1/echo", json={"shelf": "uper"}, headers={"prefer": "respond-async"}),
+    ):
+        assert answer.status_code == 422
+        assert "must be one of upper, lower, got 'uper'. Did you mean 'upper'?" in answer.json()["error"]
 
 
 def test_a_call_takes_files(client: Any) -> None:
@@ -78,6 +91,11 @@ def test_an_error_of_a_file_names_its_place_and_not_the_server(client: Any) -> N
     answer = client.post("/api/v1/echo", files=[("spectra", ("a.mgf", b"x"))], data={"options": '{"fault": "refuse"}'})
     assert answer.status_code == 422
     assert answer.json()["error"] == "a.mgf:3: it is refused, as was asked"
+
+
+def test_an_answer_names_files_as_the_user_does(client: Any) -> None:
+    answer = client.post("/api/v1/echo", files=[("spectra", ("a.mgf", b"x"))], data={"options": '{"fault": "tell"}'})
+    assert answer.json() == {"problem": "a.mgf:3: it is odd", "folder": ""}
 
 
 def test_a_fault_of_an_operation_is_told_without_its_secrets(client: Any) -> None:

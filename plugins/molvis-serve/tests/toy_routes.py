@@ -17,7 +17,7 @@ class Shared:
     """What toy routes share."""
 
     def describe(self) -> dict[str, Any]:
-        return {"toy": "open"}
+        return {"toy": "open", "shelves": [{"name": "upper"}, {"name": "lower"}]}
 
 
 def open_shared(setup: Setup) -> Shared:
@@ -41,6 +41,8 @@ def echo(request: Request, progress: StageProgress) -> Mapping[str, Any]:
         return {"open": float("inf"), "half": "\ud800", "pair": (1, float("nan"))}
     if request.options["fault"] == "crash":
         raise RuntimeError("secret of the server")
+    if request.options["fault"] == "tell":
+        return {"problem": f"{request.files['spectra'][0]}:3: it is odd", "folder": str(request.folder)}
     sizes = {path.name: path.stat().st_size for path in request.files.get("spectra", ())}
     return {"options": dict(request.options), "sizes": sizes, "shared": request.opened.describe()}
 
@@ -67,6 +69,7 @@ ECHO = Route(
         Option("word", "A word.", default="ion", most=20),
         Option("n", "A count.", "integer", default=1, least=0, most=10),
         Option("level", "A level.", choices=("low", "high")),
+        Option("shelf", "One of those that are open.", among="shelves"),
         Option("peaks", "Peaks.", "peaks", most=10),
         Option("fault", "What goes wrong.", default=""),
     ),

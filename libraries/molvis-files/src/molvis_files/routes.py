@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +49,8 @@ class Option:
         kind: `number`, `integer`, `text`, `texts` (a list), `flag`, or `peaks`: pairs of m/z and intensity.
         default: where it is not given; None where nothing stands in for it.
         choices: the values that a text may have; any where empty.
+        among: of a text whose values are the names of what the service has opened: the key in `describe()` under which
+            those are listed, such as `libraries`.
         least, most: of a number, its bounds; of a text, texts or peaks, `most` is the longest.
         required: whether it must be given.
     """
@@ -58,6 +60,7 @@ class Option:
     kind: Kind = "text"
     default: Any = None
     choices: tuple[str, ...] = ()
+    among: str = ""
     least: float | None = None
     most: float | None = None
     required: bool = False
@@ -124,13 +127,18 @@ _LONGEST = {"text": 10_000, "texts": 1_000, "peaks": 100_000}
 """Characters of a text, texts of a list, and peaks of a spectrum, where the option does not say."""
 
 
-def checked_options(route: Route, given: Mapping[str, Any]) -> dict[str, Any]:
+def checked_options(route: Route, given: Mapping[str, Any], opened: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Every option of a route: what is given, of the right kind and within bounds, or the default.
+
+    Args:
+        route: whose options.
+        given: their values by name.
+        opened: what `describe()` tells of what is opened, where that is known: names of it are checked then.
 
     Raises:
         ConfigError: an option that the route does not have or that is missing, or a value that it does not take.
     """
-    known = {option.name: option for option in route.options}
+    known = {option.name: _named(option, opened or {}) for option in route.options}
     for name in given:
         if name not in known:
             raise ConfigError(
@@ -142,6 +150,12 @@ def checked_options(route: Route, given: Mapping[str, Any]) -> dict[str, Any]:
         name: option.default if given.get(name) is None else _checked(option, given[name])
         for name, option in known.items()
     }
+
+
+def _named(option: Option, opened: Mapping[str, Any]) -> Option:
+    """An option with the names that it may have as choices, where they are known."""
+    names = tuple(str(one["name"]) for one in opened.get(option.among, ())) if option.among else ()
+    return replace(option, choices=names) if names else option
 
 
 def _checked(option: Option, value: Any) -> Any:
@@ -233,10 +247,10 @@ _TYPES: dict[str, dict[str, Any]] = {
 }
 
 
-def json_schema(route: Route) -> dict[str, Any]:
-    """The options of a route as JSON Schema."""
+def json_schema(route: Route, opened: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The options of a route as JSON Schema; `opened` as for `checked_options`."""
     properties: dict[str, Any] = {}
-    for option in route.options:
+    for option in (_named(one, opened or {}) for one in route.options):
         described: dict[str, Any] = {**_TYPES[option.kind], "description": option.help}
         if option.kind in ("number", "integer"):
             bounds = {"minimum": option.least, "maximum": option.most}

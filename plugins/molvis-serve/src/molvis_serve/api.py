@@ -6,7 +6,7 @@ import asyncio
 import json
 import mimetypes
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
@@ -68,9 +68,10 @@ def _add_info(api: APIRouter, service: Service) -> None:
             "keep_hours", "rate",
         )  # fmt: skip
         limits = {name: getattr(service.settings, name) for name in names}
-        described: list[Any] = [operation.describe() for operation in routes().values()]
+        opened = service.pool.described
+        described: list[Any] = [operation.describe(opened) for operation in routes().values()]
         return Info(
-            version=__version__, ready=service.pool.ready, shared=service.pool.described, operations=described,
+            version=__version__, ready=service.pool.ready, shared=opened, operations=described,
             limits=limits,
         )  # fmt: skip
 
@@ -158,7 +159,11 @@ async def _submitted(service: Service, request: Request, wanted: Operation | Non
         raise Refused(429, f"{settings.max_queued_each} jobs of yours are waiting, which is the limit", _FULL)
     body = await read_body(request, settings.max_upload, settings.max_files, settings.request_seconds)
     try:
-        operation, options, title = _asked(body) if wanted is None else (wanted, fields_of(body, wanted, request), "")
+        opened = service.pool.described
+        if wanted is None:
+            operation, options, title = _asked(body, opened)
+        else:
+            operation, options, title = wanted, fields_of(body, wanted, request, opened), ""
         identifier, folder = service.jobs.place()
         try:
             names = await put_files(body, operation.route, folder / INPUTS)
@@ -170,7 +175,7 @@ async def _submitted(service: Service, request: Request, wanted: Operation | Non
         await body.close()
 
 
-def _asked(body: Body) -> tuple[Operation, dict[str, Any], str]:
+def _asked(body: Body, opened: Mapping[str, Any]) -> tuple[Operation, dict[str, Any], str]:
     """Operation, options and title of a job."""
     if others := sorted(set(body.fields) - {"operation", "options", "title"}):
         raise Refused(422, f"no field {others[0][:80]!r}; a job has operation, options, title, and files")
@@ -181,7 +186,7 @@ def _asked(body: Body) -> tuple[Operation, dict[str, Any], str]:
     title = body.fields.get("title", "")
     if not isinstance(title, str) or len(title) > 200:
         raise Refused(422, "title must be a text of at most 200 characters")
-    return operation, options_of(operation, body.fields.get("options", {})), title
+    return operation, options_of(operation, body.fields.get("options", {}), opened), title
 
 
 def _add_results(api: APIRouter, service: Service) -> None:
@@ -251,7 +256,7 @@ def _add_depict(api: APIRouter, service: Service) -> None:
         if key not in cache:
             require_ready(service)
             operation = routes()["depict"]
-            options = options_of(operation, {"smiles": smiles, "theme": theme})
+            options = options_of(operation, {"smiles": smiles, "theme": theme}, {})
             task = Task(request.state.request_id, "depict", options)
             cache[key] = json.loads(await answer(service, task))["svg"]
             while len(cache) > _DRAWINGS:

@@ -28,8 +28,8 @@ _BUSY = 2
 _NOT_READY = 5
 
 
-def options_of(operation: Operation, given: Any) -> dict[str, Any]:
-    """Checked options.
+def options_of(operation: Operation, given: Any, opened: Mapping[str, Any]) -> dict[str, Any]:
+    """Checked options; `opened` is what the workers tell of what they have opened.
 
     Raises:
         Refused: an option that there is not, or a value that it does not take.
@@ -39,22 +39,22 @@ def options_of(operation: Operation, given: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise Refused(422, "options must be a JSON object")
     try:
-        return checked_options(operation.route, given)
+        return checked_options(operation.route, given, opened)
     except ConfigError as error:
         raise Refused(422, f"{operation.name}: {error}") from error
 
 
-def fields_of(body: Body, operation: Operation, request: Request) -> dict[str, Any]:
+def fields_of(body: Body, operation: Operation, request: Request, opened: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a call: all of a JSON object, or the field `options` of a form.
 
     Raises:
         Refused: see `options_of`.
     """
     if not request.headers.get("content-type", "").startswith("multipart/"):
-        return options_of(operation, body.fields)
+        return options_of(operation, body.fields, opened)
     if others := sorted(set(body.fields) - {"options"}):
         raise Refused(422, f"no field {others[0][:80]!r}; send options as one field, JSON, and files by their field")
-    return options_of(operation, body.fields.get("options", {}))
+    return options_of(operation, body.fields.get("options", {}), opened)
 
 
 def require_ready(service: Service) -> None:
@@ -84,7 +84,7 @@ async def called(service: Service, operation: Operation, request: Request) -> by
 
 
 async def _worked_out(service: Service, operation: Operation, request: Request, body: Body, folder: Path) -> bytes:
-    options = fields_of(body, operation, request)
+    options = fields_of(body, operation, request, service.pool.described)
     names = await put_files(body, operation.route, folder / "inputs")
     (folder / "work").mkdir(parents=True, exist_ok=True)
     files = {

@@ -35,14 +35,14 @@ class Operation:
     target: str
     route: Route
 
-    def describe(self) -> dict[str, Any]:
-        """Plain values for `info`."""
+    def describe(self, opened: Mapping[str, Any]) -> dict[str, Any]:
+        """Plain values for `info`, with the names of what is opened where an option chooses among them."""
         return {
             "name": self.name,
             "path": self.path,
             "summary": self.summary,
             "quick": self.route.quick,
-            "options": json_schema(self.route),
+            "options": json_schema(self.route, opened),
             "files": [
                 {
                     "name": u.name, "help": u.help, "suffixes": list(u.suffixes), "least": u.least, "most": u.most,

@@ -153,7 +153,7 @@ def _done(
         os.environ[_UNPACKED] = str(task.unpacked)
     request = Request(task.options, task.files, task.folder, opened.get(route.opens) if route.opens else None)
     try:
-        answer = _encoded(dict(route.run(request, progress)))
+        answer = _encoded(dict(route.run(request, progress)), task)
         if task.result is None:
             return ("done", answer)
         partial = task.result.with_suffix(".partial")
@@ -175,12 +175,14 @@ def _done(
             os.environ[_UNPACKED] = usual
 
 
-def _encoded(answer: Any) -> bytes:
+def _encoded(answer: Any, task: Task) -> bytes:
     """An answer as JSON. A number that JSON has no word for, such as an open end of an interval, becomes null."""
     try:
         text = json.dumps(answer, ensure_ascii=False, allow_nan=False)
     except ValueError:
         text = json.dumps(_finite(answer), ensure_ascii=False, allow_nan=False)
+    # An answer may hold errors, such as those of the spectra that could not be read.
+    text = _without_folders(text, task, lambda folder: json.dumps(folder, ensure_ascii=False)[1:-1])
     # Halves of characters, which a file may hold, are no UTF-8.
     return text.encode("utf-8", "replace")
 
@@ -193,9 +195,9 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _without_folders(text: str, task: Task) -> str:
-    """An error without the server's folders: files are called as the user calls them."""
+def _without_folders(text: str, task: Task, spelt: Callable[[str], str] = str) -> str:
+    """A text without the server's folders, as they are spelt in it: files are called as the user calls them."""
     folders = {str(path.parent) for paths in task.files.values() for path in paths} | {str(task.folder)}
-    for folder in sorted(folders, key=len, reverse=True):
-        text = text.replace(f"{folder}{os.sep}", "").replace(folder, "")
+    for folder in sorted(folders - {"."}, key=len, reverse=True):
+        text = text.replace(spelt(f"{folder}{os.sep}"), "").replace(spelt(folder), "")
     return text

@@ -7,7 +7,7 @@ from typing import Any
 
 from molvis_core.progress import StageProgress
 from molvis_files.routes import Option, Request, Route, Upload
-from molvis_retrieval.routes.engine import open_engine
+from molvis_retrieval.routes.engine import LIBRARY, open_engine
 
 __all__ = ["ROUTE", "annotate"]
 
@@ -21,10 +21,11 @@ def annotate(request: Request, progress: StageProgress) -> Mapping[str, Any]:
     from molvis_retrieval.annotating import Annotating, annotate_files
 
     options, engine = request.options, request.opened
+    index, digests = engine.chosen(options["library"])
     settings = Annotating(
         files=tuple(request.files["runs"]),
         blanks=tuple(request.files.get("blanks", ())),
-        library=engine.digests,
+        library=digests,
         blank_ratio=options["blank_ratio"],
         ms1_ppm=options["ms1_ppm"],
         seconds=options["seconds"],
@@ -37,7 +38,7 @@ def annotate(request: Request, progress: StageProgress) -> Mapping[str, Any]:
         processes=1,
         device=engine.device,
     )
-    done = annotate_files(engine.bundle, lambda _: engine.index, settings, request.folder, progress=progress)
+    done = annotate_files(engine.bundle, lambda _: index, settings, request.folder, progress=progress)
     return {
         "features": done.features,
         "searched": done.searched,
@@ -53,6 +54,7 @@ ROUTE = Route(
         Upload("blanks", "Runs without sample; what they have too is left out.", suffixes=(".mzml",), most=20),
     ),
     options=(
+        LIBRARY,
         Option(
             "ppm", "Half width of the mass window of candidates in ppm.", "number", default=10.0, least=0.01, most=1000
         ),

@@ -2,47 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from molvis_core.errors import ConfigError, did_you_mean
 from molvis_files.arguments import folder_of
-from molvis_files.routes import Setup
+from molvis_files.routes import Option, Setup
 
 if TYPE_CHECKING:
     from molvis_retrieval.bundle import Bundle
     from molvis_retrieval.index import Index
 
-__all__ = ["Engine", "open_engine"]
+__all__ = ["LIBRARY", "Engine", "open_engine"]
+
+LIBRARY = Option(
+    "library", "The library to search, by its name; all of the service's together where none is chosen.",
+    among="libraries", most=1000,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A bundle and an index of candidates.
+    """A bundle and libraries of candidates.
 
     Attributes:
         bundle: whose encoders and weights.
         index: of candidates, joined from all libraries.
-        libraries: how many structures each has, by name.
+        libraries: each of them by its name, the first with priority.
         device: where networks run.
     """
 
     bundle: Bundle
     index: Index
-    libraries: Mapping[str, int]
+    libraries: Mapping[str, Index]
     device: str | None
 
-    @property
-    def digests(self) -> dict[str, str]:
-        """What results follow from beside the bundle: the libraries, as far as their size and vectors tell them."""
-        return {name: f"{count} structures, {self.index.bundle_digest[:12]}" for name, count in self.libraries.items()}
+    def chosen(self, name: str | None) -> tuple[Index, dict[str, str]]:
+        """The candidates of one library, or of all; and what results follow from beside the bundle, by library.
+
+        Raises:
+            ConfigError: there is no such library.
+        """
+        if name is not None and name not in self.libraries:
+            raise ConfigError(
+                f"no library {name[:80]!r}.{did_you_mean(name[:80], self.libraries)} There are: "
+                f"{', '.join(self.libraries)}."
+            )
+        some = self.libraries if name is None else {name: self.libraries[name]}
+        index = self.index if name is None else self.libraries[name]
+        # As far as their size and vectors tell them.
+        return index, {one: f"{len(i.library)} structures, {i.bundle_digest[:12]}" for one, i in some.items()}
 
     def describe(self) -> dict[str, Any]:
         """Bundle and libraries with their sizes."""
         modalities = list(self.bundle.modalities)
         return {
             "bundle": {"name": self.bundle.name, "digest": self.bundle.digest, "modalities": modalities},
-            "libraries": [{"name": name, "structures": count} for name, count in self.libraries.items()],
+            "libraries": [{"name": name, "structures": len(one.library)} for name, one in self.libraries.items()],
         }
 
 
@@ -51,9 +69,8 @@ def open_engine(setup: Setup) -> Engine:
 
     Raises:
         BundleError, IndexFileError, ReadError: one of them cannot be opened.
-        ConfigError: no library is named.
+        ConfigError: no library is named, or one twice.
     """
-    from molvis_core.errors import ConfigError
     from molvis_retrieval import load_bundle
     from molvis_retrieval.candidates import open_candidates
     from molvis_retrieval.index import join_indexes
@@ -65,10 +82,19 @@ def open_engine(setup: Setup) -> Engine:
         make = "Make one with: molvis references build SPECTRA --out FOLDER"
         bundle = bundle.with_references(folder_of("references", name, make=make))
     indexes = [open_candidates(name, bundle, whole=True, device=setup.device) for name in setup.libraries]
-    sizes = {index.name: len(index.library) for index in indexes}
-    engine = Engine(bundle, join_indexes(indexes), sizes, setup.device)
+    named = dict(zip(_names(setup.libraries, indexes), indexes, strict=True))
+    engine = Engine(bundle, join_indexes(indexes), named, setup.device)
     _warm(engine)
     return engine
+
+
+def _names(paths: Sequence[str], indexes: Sequence[Index]) -> list[str]:
+    """What people call the libraries; those that are called the same, by what they were named with."""
+    times = Counter(index.name for index in indexes)
+    names = [index.name if times[index.name] == 1 else path for path, index in zip(paths, indexes, strict=True)]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"a library is named twice: {', '.join(paths)}")
+    return names
 
 
 def _warm(engine: Engine) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from molvis_core.errors import ConfigError
 from molvis_core.progress import StageProgress
 from molvis_files.routes import Option, Request, Route, Upload
-from molvis_retrieval.routes.engine import open_engine
+from molvis_retrieval.routes.engine import LIBRARY, open_engine
 
 if TYPE_CHECKING:
     from molvis_retrieval.results import Identification
@@ -28,11 +28,12 @@ def identify(request: Request, progress: StageProgress) -> Mapping[str, Any]:
     from molvis_retrieval.results import to_json
 
     options, engine = request.options, request.opened
+    index, _ = engine.chosen(options["library"])
     queries, problems = _queries(request)
     if not queries and not problems:
         raise ConfigError("send peaks with precursor_mz, or files of spectra")
     found = search(
-        engine.bundle, queries, engine.index, ppm=options["ppm"], mass=options["mass"], formula=options["formula"],
+        engine.bundle, queries, index, ppm=options["ppm"], mass=options["mass"], formula=options["formula"],
         candidates=options["candidates"], adduct=options["adduct"], adducts=options["adducts"] or (),
         top=options["top"], rerank=options["rerank"], classes=options["classes"], device=engine.device,
         progress=progress,
@@ -114,6 +115,7 @@ ROUTE = Route(
     options=(
         Option("peaks", "MS/MS peaks of one unknown, instead of a file.", "peaks", most=5000),
         Option("precursor_mz", "m/z of the ion that the peaks are of.", "number", least=1, most=100_000),
+        LIBRARY,
         Option("adduct", f"Adduct of ions that name none, such as {_ADDUCT}.", most=50),
         Option("adducts", "Adducts to try for ions that name none, such as `positive`.", "texts", most=50),
         Option("energy", "Collision energy of the peaks in eV.", "number", least=0, most=1000),

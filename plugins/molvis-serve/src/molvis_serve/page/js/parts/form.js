@@ -4,8 +4,8 @@ import { readPeaks, readRecord } from "./peaks.js";
 
 // The few that most people set; an operation that is not here shows those that are required, and its first few.
 const FIRST = {
-  identify: ["adduct", "adducts", "together", "ccs", "formula", "classes"],
-  annotate: ["adducts", "fdr", "ppm", "blank_ratio"],
+  identify: ["library", "adduct", "adducts", "together", "ccs", "formula", "classes"],
+  annotate: ["library", "adducts", "fdr", "ppm", "blank_ratio"],
 };
 const PASTED = ["peaks", "precursor_mz", "energy", "instrument", "name"];
 const FEW = 5;
@@ -19,7 +19,8 @@ export const takesPeaks = (operation) => Object.values(operation.options.propert
 export function optionForm(operation, shared) {
   const { properties, required = [] } = operation.options;
   const controls = new Map();
-  const names = Object.keys(properties);
+  // Of one library there is nothing to choose.
+  const names = Object.keys(properties).filter((name) => name !== "library" || properties.library.enum?.length > 1);
   for (const name of names) controls.set(name, control(name, properties[name], required.includes(name), shared));
   const pasted = takesPeaks(operation) ? PASTED.filter((name) => controls.has(name)) : [];
   const others = names.filter((name) => !pasted.includes(name));
@@ -74,8 +75,8 @@ function control(name, schema, required, shared) {
   const id = `option-${name}`;
   if (schema.type === "boolean") return flag(id, name, schema);
   const said = help(id, schema);
-  const made = isPeaks(schema) ? peaks(id, schema) : schema.enum ? choice(id, schema, required)
-    : schema.type === "array" ? texts(id, name, schema) : line(id, name, schema, required, shared);
+  const made = isPeaks(schema) ? peaks(id, schema) : schema.enum ? choice(id, schema, required, name === "library" ? librariesBy(shared) : undefined)
+    : schema.type === "array" ? texts(id, name, schema) : line(id, name, schema, required);
   made.input.setAttribute("aria-describedby", `${id}-help`);
   made.node = h("div", { class: `field${made.wide ? " wide" : ""}` },
     h("label", { for: id }, spelt(name), required ? h("span", { class: "soft" }, " (needed)") : null), made.input, made.below || null, said);
@@ -97,23 +98,27 @@ function flag(id, name, schema) {
   };
 }
 
-function choice(id, schema, required) {
+const librariesBy = ({ libraries = [] }) => {
+  const sizes = new Map(libraries.map((one) => [one.name, one.structures.toLocaleString("en")]));
+  return (value) => (value ? `${value} (${sizes.get(value) ?? "?"})` : "all together, the first with priority");
+};
+
+function choice(id, schema, required, called = (value) => value || "not set") {
   const input = h("select", { id },
-    schema.default === undefined && !required ? h("option", { value: "" }, "not set") : null,
-    ...schema.enum.map((value) => h("option", { value, selected: value === schema.default }, value)));
+    schema.default === undefined && !required ? h("option", { value: "" }, called("")) : null,
+    ...schema.enum.map((value) => h("option", { value, selected: value === schema.default }, called(value))));
   return { input, filled: () => input.value !== (schema.default ?? ""), read: () => (input.value === (schema.default ?? "") ? undefined : input.value) };
 }
 
-function line(id, name, schema, required, shared) {
+function line(id, name, schema, required) {
   const isNumber = schema.type === "number" || schema.type === "integer";
   const long = !isNumber && schema.maxLength > 2000;
   const input = h(long ? "textarea" : "input", {
     id, required, rows: long ? 3 : null, spellcheck: "false", autocomplete: "off", inputmode: isNumber ? "decimal" : null,
     placeholder: schema.default !== undefined ? String(schema.default) : null,
-    list: /^adducts?$/.test(name) ? "adduct-names" : name === "library" && shared.libraries ? "library-names" : null,
+    list: /^adducts?$/.test(name) ? "adduct-names" : null,
   });
-  const below = /^adducts?$/.test(name) ? suggestions("adduct-names", ADDUCTS)
-    : name === "library" && shared.libraries ? suggestions("library-names", shared.libraries.map((one) => one.name)) : null;
+  const below = /^adducts?$/.test(name) ? suggestions("adduct-names", ADDUCTS) : null;
   const read = () => {
     const text = input.value.trim();
     if (!text) {

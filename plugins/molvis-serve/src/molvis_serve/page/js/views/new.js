@@ -85,7 +85,8 @@ class Composer {
     const some = this.known.shared.libraries || [];
     if (!some.length || !["identify", "annotate"].includes(this.operation.name)) return null;
     const said = some.map((one) => `${one.name} (${one.structures.toLocaleString("en")})`).join(", ");
-    return h("p", { class: "small soft" }, `Candidates from ${said}, by the bundle ${this.known.shared.bundle?.name ?? ""}.`);
+    const from = some.length > 1 ? `${some.length} libraries` : said;
+    return h("p", { class: "small soft" }, `Candidates from ${from}, by the bundle ${this.known.shared.bundle?.name ?? ""}.`);
   }
   limits() {
     const { max_upload: bytes, max_files: files } = this.known.limits;
