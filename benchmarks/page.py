@@ -1,9 +1,10 @@
 """How soon the page of a service paints, and how long it keeps a finger waiting with a thousand features.
 
     molvis serve --library structures.csv &
-    PYTHONPATH=tests .venv/bin/python benchmarks/page.py http://127.0.0.1:8000/
+    PYTHONPATH=tests/support .venv/bin/python benchmarks/page.py http://127.0.0.1:8000/
 
-Chromium's PerformanceObserver tells the first paint and every task over 50 ms. The run of tests/test_page.py is opened,
+Chromium's PerformanceObserver tells the first paint and every task over 50 ms. The run of tests/support/browsing.py is
+opened,
 filtered by each of ten texts, sorted by each column, walked through by keys, and read feature by feature.
 """
 
@@ -15,8 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import sync_playwright
-from test_page import ARGUMENTS, CHROMIUM, thousand
+from browsing import chromium, thousand
 
 WATCH = """
 globalThis.tasks = [];
@@ -31,11 +31,9 @@ def main() -> None:
     parser.add_argument("address")
     parser.add_argument("--turns", type=int, default=5)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         report = thousand(Path(folder))
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         found = [_measured(browser, given.address, report) for _ in range(given.turns)]
-        browser.close()
     print(json.dumps({"first_paint_ms": [p for p, _ in found], "long_tasks_ms": [t for _, t in found]}))
 
 

@@ -5,56 +5,40 @@ One server and one browser serve all tests. Without a browser they are skipped; 
 
 from __future__ import annotations
 
-import base64
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from browsing import CAFFEINE, NEEDS_CHROMIUM, chromium, drop, fits, no_barriers, thousand, until, visits
 
-from molvis_core.records import PeakList
-from molvis_files.sketch import sketch
-from molvis_lcms.records import Feature
-from molvis_retrieval.run_page import RunFacts, write_run_page
+pytest.importorskip("playwright.sync_api", reason="the page is driven by: pip install playwright")
+pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs: pip install axe-playwright-python")
+pytestmark = [pytest.mark.full, NEEDS_CHROMIUM]
 
-api = pytest.importorskip("playwright.sync_api", reason="the page is driven by: pip install playwright")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs: pip install axe-playwright-python")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-pytestmark = [
-    pytest.mark.full,
-    pytest.mark.skipif(CHROMIUM is None, reason="the page is looked at with Chromium, which is missing: make browser"),
-]
-
-CAFFEINE = "Cn1c(=O)c2c(ncn2C)n(C)c1=O"
 LIBRARY = f"name,smiles\ncaffeine,{CAFFEINE}\nisocaffeine,Cn1cnc2c1n(C)c(=O)n(C)c2=O\nproline,OC(=O)C1CCCN1\n"
+IN_HOUSE = "name,smiles\nethanol,CCO\nguaranine,Cn1cnc2c1c(=O)n(C)c(=O)n2C\n"
 PEAKS = "69.0447 10\n83.0604 10\n110.0713 30\n123.0427 10\n138.0662 100\n163.0614 10\n"
 HEAD = "BEGIN IONS\nTITLE={}\nPEPMASS=195.0877\nCHARGE=1+\nADDUCT=[M+H]+\nCOLLISION_ENERGY=30\n"
 MGF = "".join(HEAD.format(name) + PEAKS + "END IONS\n" for name in ("first <b>unknown</b>", "second"))
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync")  # fmt: skip
-_WAIT = 30_000
-_REFUSALS = "addEventListener('securitypolicyviolation', (e) => console.error('policy', e.blockedURI, e.sourceFile))"
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a service with the shipped bundle and three structures."""
+    """Address of a service with the shipped bundle, and two libraries of three structures and one."""
     home = tmp_path_factory.mktemp("service")
     (home / "library.csv").write_text(LIBRARY, encoding="utf-8")
+    (home / "in-house.csv").write_text(IN_HOUSE, encoding="utf-8")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = ["--library", "library.csv", "--port", str(port), "--workers", "1"]
+    options = ["--library", "library.csv", "--library", "in-house.csv", "--port", str(port), "--workers", "1"]
     command = [sys.executable, "-m", "molvis_cli", "serve", *options]
     settings = {"MOLVIS_SERVE_STATE": str(home / "state"), "OMP_NUM_THREADS": "1", "MOLVIS_SERVE_GRACE_SECONDS": "1"}
     with (home / "log").open("wb") as log:
@@ -87,81 +71,14 @@ def _answers(address: str) -> bool:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with api.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS), timeout=_WAIT)
-        try:
-            yield opened
-        finally:
-            opened.close()
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture
 def visit(browser: Any, service: str) -> Iterator[Any]:
-    """Open a page at an address of the service. In the end nothing odd was logged, and nothing asked for elsewhere."""
-    contexts: list[Any] = []
-    odd: list[str] = []
-
-    def open_page(at: str = "", *, width: int = 1280, dark: bool = False) -> Any:
-        context = browser.new_context(
-            viewport={"width": width, "height": 844 if width < 700 else 900}, has_touch=width < 700,
-            color_scheme="dark" if dark else "light", reduced_motion="reduce",
-        )  # fmt: skip
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(_WAIT)
-        page.on("console", lambda said: odd.append(said.text) if said.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: odd.append(str(error)))
-        page.on("request", lambda sent: odd.append(sent.url) if not _own(sent.url, service) else None)
-        page.add_init_script(_REFUSALS)
-        page.goto(service + at)
-        page.locator("main h1").wait_for()
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert odd == []
-
-
-def _own(url: str, service: str) -> bool:
-    return url.startswith((service, "data:", "blob:"))
-
-
-def drop(page: Any, name: str, text: str) -> None:
-    """A file, as a hand would drop it onto the page."""
-    page.evaluate(
-        """([name, text]) => {
-            const transfer = new DataTransfer();
-            transfer.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name));
-            for (const kind of ["dragenter", "dragover", "drop"]) {
-                const how = { bubbles: true, cancelable: true, dataTransfer: transfer };
-                document.body.dispatchEvent(new DragEvent(kind, how));
-            }
-        }""",
-        [name, base64.b64encode(text.encode()).decode()],
-    )
-    page.locator(".files li", has_text=name).wait_for()
-
-
-def until(page: Any, what: str) -> None:
-    """Wait for an expression to hold. Playwright's own way evaluates text within the page, which its policy forbids."""
-    end = time.monotonic() + _WAIT / 1000
-    while not page.evaluate(what):
-        assert time.monotonic() < end, what
-        page.wait_for_timeout(30)
-
-
-def no_barriers(page: Any) -> None:
-    """Nothing that axe calls serious or critical."""
-    found = axe.Axe().run(page).response["violations"]
-    grave = [one for one in found if one["impact"] in ("serious", "critical")]
-    assert [(one["id"], [node["html"][:160] for node in one["nodes"][:3]]) for one in grave] == []
-
-
-def fits(page: Any) -> None:
-    """Nothing is wider than the screen."""
-    wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert wide[0] <= wide[1]
+    with visits(browser, service) as open_page:
+        yield open_page
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +162,29 @@ def test_peaks_are_pasted_and_sent_by_keys_alone(visit: Any) -> None:
     page.locator(".answer .ranks .mol").first.wait_for()
 
 
+def test_one_of_several_libraries_is_searched_for_several_measurements(visit: Any) -> None:
+    page = visit()
+    drop(page, "low.mgf", HEAD.format("low") + PEAKS + "END IONS\n")
+    drop(page, "high.mgf", HEAD.format("high").replace("=30", "=55") + PEAKS + "END IONS\n")
+    libraries = page.get_by_label("Library", exact=True)
+    assert libraries.locator("option").all_inner_texts() == [
+        "all together, the first with priority", "library.csv (3)", "in-house.csv (2)",
+    ]  # fmt: skip
+    libraries.select_option("in-house.csv")
+    page.get_by_label("All of one unknown").check()
+    page.get_by_label("CCS").fill("[M+H]+=140.1")
+    page.get_by_role("button", name="Start").click()
+    page.locator(".answer .ranks .mol").first.wait_for()
+    assert "3 measurements" in page.locator("main header").inner_text()
+    assert "in-house.csv" in page.locator("main header").inner_text()
+    assert [one.inner_text() for one in page.locator(".ranks .what button").all()] == ["guaranine"]
+    assert page.locator(".measurements figure").count() == 2
+    assert "140.1" in page.locator(".measured-values").inner_text()
+    page.get_by_role("button", name="55 eV").click()
+    assert page.locator(".measurements figure figcaption").all_inner_texts() == ["MS/MS · [M+H]+ · 55 eV · 6 peaks"]
+    no_barriers(page)
+
+
 def test_what_is_wrong_is_said_as_it_is(visit: Any) -> None:
     page = visit()
     page.get_by_role("button", name="Start").click()
@@ -281,34 +221,6 @@ def test_nobody_is_kept_out(visit: Any, job: str, width: int, dark: bool) -> Non
         page.wait_for_timeout(100)
         no_barriers(page)
         fits(page)
-
-
-def thousand(folder: Path) -> str:
-    """The report over a run of a thousand features."""
-    spectrum = PeakList([110.0713, 138.0662, 195.0877], [0.3, 1.0, 0.1], 195.0877, collision_energy=30.0)
-    candidate = {
-        "rank": 1, "smiles": CAFFEINE, "inchikey": "RYYVLZVUVIJVGH-UHFFFAOYSA-N", "formula": "C8H10N4O2",
-        "exact_mass": 194.080376, "name": "caffeine", "adduct": "[M+H]+", "mass_error_ppm": -0.4, "probability": 0.9,
-        "probability_joint": 0.72, "evidence": {"msms": 1.5}, "identifiers": [], "sources": ["library.csv"],
-    }  # fmt: skip
-    one = {
-        "level": "3", "level_evidence": "1 candidate", "probability_among": 0.8, "n_candidates": 1, "problem": "",
-        "ions": {}, "unknown": "F1", "q_value": None, "adducts": {"[M+H]+": 1.0}, "formulas": {},
-        "candidates": [candidate],
-    }  # fmt: skip
-    peak = {"n": 1, "formula": "C6H8N3O+", "ppm": -0.1, "smiles": "CN", "p": 0.97, "atoms": "3", "mzpaf": ""}
-    details = {"sketches": {CAFFEINE: sketch(CAFFEINE)}, "isotopes": [[0.0, 1.0], [1.0028, 0.098]], "peaks": [peak]}
-    feature = Feature(
-        "F1", 195.0877, 60.6, 55.0, 66.0, "positive", 1, 1e6, {"a.mzML": 5e6}, np.array([195.0877, 196.0905]),
-        np.array([100.0, 9.1]), (spectrum,), spectrum, ("17",), (), 1, trace_time=np.linspace(55, 66, 12),
-        trace_intensity=np.hanning(12) * 1e6,
-    )  # fmt: skip
-    found = [
-        (replace(feature, identifier=f"F{n}", mz=100 + n / 2), one if n % 10 else None, details if n % 10 else None)
-        for n in range(1, 1001)
-    ]
-    write_run_page(folder / "report.html", found, RunFacts(["a.mzML"]))
-    return (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_run_of_a_thousand_features_is_filtered_and_read(visit: Any, service: str, tmp_path: Path) -> None:

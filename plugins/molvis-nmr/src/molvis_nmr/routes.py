@@ -49,7 +49,7 @@ def fit(request: Request, progress: StageProgress) -> Mapping[str, Any]:
         }
         for n, trace in enumerate(found.simulated)
     ]  # fmt: skip
-    return {**to_plain(fit_summary(found)), "spectra": curves}
+    return {**to_plain(fit_summary(found)), "spectra": curves, "excluded": to_plain(windows)}
 
 
 def mixture(request: Request, progress: StageProgress) -> Mapping[str, Any]:
@@ -74,7 +74,7 @@ def mixture(request: Request, progress: StageProgress) -> Mapping[str, Any]:
     settings = {"spectrum": spectrum.name, "library": ", ".join(p.name for p in request.files["library"])}
     write_quantification(request.folder, found, title=spectrum.stem, settings=settings)
     drawn = _curves(found.measured.x, measured=found.measured.y, fitted=found.fitted.y, **_prefixed(found.parts))
-    return {**to_plain(quantification_summary(found)), "spectrum": drawn}
+    return {**to_plain(quantification_summary(found)), "spectrum": drawn, "excluded": to_plain(found.excluded)}
 
 
 def _entry(file: Path, entry: str | None) -> str:

@@ -25,7 +25,7 @@ export function formula(text) {
   return (text.match(/\d+|[+-]+|[^\d+-]+/g) || []).map((part) =>
     /\d/.test(part) ? h("sub", {}, part) : /[+-]/.test(part) ? h("sup", {}, part) : part);
 }
-export const tag = (level) => h("span", { class: `tag ${level < "2c" ? "sure" : level === "3" ? "some" : ""}` }, level);
+export const tag = (level) => h("span", { class: `tag ${level < "2c" && level !== "-" ? "sure" : level === "3" ? "some" : ""}` }, level);
 export const bar = (p) => h("span", { class: "bar", "aria-hidden": "true" }, h("i", { style: `width:${Math.round(100 * (p || 0))}%` }));
 
 export function ticks(low, high, most) {

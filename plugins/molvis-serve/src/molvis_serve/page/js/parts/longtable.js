@@ -13,7 +13,7 @@ export function longTable(set) {
 }
 
 class LongTable {
-  constructor({ label, rows, columns, words, panel, rest, base, chunkKey, choices = [], sorting = { by: null, down: false } }) {
+  constructor({ label, rows, columns, words, panel, rest, base, chunkKey, signal, choices = [], sorting = { by: null, down: false } }) {
     Object.assign(this, { label, rows, panelOf: panel, base, name: chunkKey, rest });
     this.columns = columns.filter((c) => c.key === "name" || rows.some((r) => { const v = c.value(r); return v !== null && v !== undefined && v !== ""; }));
     this.words = rows.map((r) => words(r).toLowerCase());
@@ -23,6 +23,7 @@ class LongTable {
     this.open = null;
     this.height = 45;
     this.sorting = sorting;
+    this.leave = signal;
     this.build(choices);
   }
 
@@ -59,7 +60,8 @@ class LongTable {
     this.drawHeads();
     this.arrange();
     this.measure();
-    addEventListener("beforeprint", this.print);
+    addEventListener("beforeprint", this.print, { signal: this.leave });
+    addEventListener("afterprint", () => this.draw(), { signal: this.leave });
     this.follow(this.rest);
     if (this.open === null && !narrow() && this.shownRows.length && this.rows.length < 200) this.look(this.shownRows[0], false);
   }

@@ -33,7 +33,7 @@ export function measuredRecord(record, { onMark, onCompared } = {}) {
   });
   const known = () => new Map((told?.peaks || []).map((e) => [e.n, e]));
   function usual() {
-    if (!told) return ["Point at a peak, or take the arrow keys."];
+    if (!told) return [h("span", { class: "hint" }, "Point at a peak, or take the arrow keys.")];
     const share = explainedShare(plot.peaks, known(), record.precursor_mz);
     return [
       told.peaks.length ? h("span", { class: "key known" }, h("span", {}, `explained by this candidate, ${Math.round(100 * share)}% of the intensity below the precursor`)) : h("span", {}, "This candidate explains no peak. "),

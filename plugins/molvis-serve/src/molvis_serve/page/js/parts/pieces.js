@@ -17,6 +17,12 @@ export function facts(pairs) {
   return h("dl", { class: "facts" }, ...some.map(([name, said]) => h("div", {}, h("dt", {}, name), h("dd", {}, said))));
 }
 
+// What is known of one thing, a name and a value on each line.
+export function named(pairs) {
+  const some = pairs.filter(([, said]) => said !== null && said !== undefined && said !== "");
+  return h("dl", {}, ...some.flatMap(([name, said]) => [h("dt", {}, name), h("dd", { class: "number" }, said)]));
+}
+
 export function sheet(columns, rows, set = {}) {
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": set.label || "Table" }, h("table", {},
     h("thead", {}, h("tr", {}, ...columns.map((c) => h("th", { scope: "col", class: c.number ? "number" : null }, c.title)))),

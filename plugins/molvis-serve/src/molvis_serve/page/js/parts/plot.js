@@ -12,8 +12,8 @@ export function createPlot({ label, caption = "", height, domain, descending = f
   const whole = h("button", { type: "button", disabled: true, onclick: () => set(...domain) }, "Whole");
   const node = h("figure", { class: "plot" },
     h("div", { class: "tools" }, h("figcaption", { class: "caption" }, caption),
-      h("button", { type: "button", "aria-label": "Zoom in", onclick: () => zoom(0.5) }, "+"),
-      h("button", { type: "button", "aria-label": "Zoom out", onclick: () => zoom(2) }, "−"), whole),
+      h("div", { class: "zoom" }, h("button", { type: "button", "aria-label": "Zoom in", onclick: () => zoom(0.5) }, "+"),
+        h("button", { type: "button", "aria-label": "Zoom out", onclick: () => zoom(2) }, "−"), whole)),
     area);
 
   const inner = () => width - LEFT - RIGHT;

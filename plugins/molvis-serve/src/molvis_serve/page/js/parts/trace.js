@@ -5,8 +5,9 @@ import { createPlot } from "./plot.js";
 
 const BODY = 250, BAND = 80, TOP = 12, FOOT = 34;
 
-// Series: `{name, kind: measured|fit|residual|part, x: number[], y: number[]}`, x rising or falling.
-export function tracePlot({ series, label, caption, axis = "", descending = false, onPoint }) {
+// Series: `{name, kind: measured|fit|residual|part, x: number[], y: number[]}`, x rising or falling. What lies in windows that
+// were left out, `[[from, to]]`, is drawn and does not decide how high the others are.
+export function tracePlot({ series, label, caption, axis = "", descending = false, without = [], onPoint }) {
   const some = series.filter((one) => one.x.length > 1).map(rising);
   const main = some.filter((one) => one.kind !== "residual"), left = some.filter((one) => one.kind === "residual");
   const domain = [Math.min(...some.map((one) => one.x[0])), Math.max(...some.map((one) => one.x.at(-1)))];
@@ -29,20 +30,24 @@ export function tracePlot({ series, label, caption, axis = "", descending = fals
   });
 
   function draw(view) {
-    const inside = main.map((one) => reach(one, view)).reduce(both, [Infinity, -Infinity]);
+    const inside = main.map((one) => reach(one, view, without)).reduce(both, [Infinity, -Infinity]);
     const [bottom, top] = padded(inside);
     const y = (value) => BODY - ((value - bottom) / (top - bottom)) * (BODY - TOP);
-    const parts = main.map((one) => s("path", { class: one.kind, d: line(one, view, y) }));
+    const parts = main.map((one) => s("path", { class: one.kind, d: line(one, view, clipped(y, 0, BODY)) }));
     if (bottom < 0 && top > 0) parts.unshift(s("line", { class: "grid", x1: view.left, x2: view.right, y1: y(0), y2: y(0) }));
     if (left.length) {
       // On the scale of the spectrum, so that what is small looks small; larger ones are drawn smaller, and that is said.
-      const most = Math.max(...left.map((one) => Math.max(...reach(one, view).map(Math.abs))), 1e-300);
+      const most = Math.max(...left.map((one) => Math.max(...reach(one, view, without).map(Math.abs))), 1e-300);
       const fits = most <= ((top - bottom) * BAND) / 2 / (BODY - TOP);
       const unit = fits ? (BODY - TOP) / (top - bottom) : (BAND / 2 - 4) / most;
       const middle = BODY + BAND / 2 + 4;
       parts.push(s("line", { class: "grid", x1: view.left, x2: view.right, y1: middle, y2: middle }),
-        ...left.map((one) => s("path", { class: "residual", d: line(one, view, (value) => middle - value * unit) })),
+        ...left.map((one) => s("path", { class: "residual", d: line(one, view, clipped((value) => middle - value * unit, BODY + 6, BODY + BAND)) })),
         s("text", { x: view.left, y: BODY + 16 }, fits ? left[0].name : `${left[0].name}, drawn smaller`));
+    }
+    for (const [from, to] of without) {
+      const [a, b] = [Math.min(from, to), Math.max(from, to)].map((v) => view.x(Math.min(Math.max(v, view.low), view.high))).sort((u, v) => u - v);
+      if (b - a > 0.5) parts.unshift(s("rect", { class: "without", x: a, width: b - a, y: 0, height: view.foot }));
     }
     return parts;
   }
@@ -59,10 +64,16 @@ function first(x, value) {
   return low;
 }
 const inSight = (one, view) => [Math.max(0, first(one.x, view.low) - 1), Math.min(one.x.length, first(one.x, view.high) + 1)];
-function reach(one, view) {
+const clipped = (y, top, bottom) => (value) => Math.min(Math.max(y(value), top), bottom);
+function reach(one, view, without) {
   const [from, to] = inSight(one, view);
+  const skipped = without.map((ends) => { const [a, b] = [...ends].sort((u, v) => u - v); return [first(one.x, a), first(one.x, b)]; });
   let low = Infinity, high = -Infinity;
-  for (let k = from; k < to; k++) { if (one.y[k] < low) low = one.y[k]; if (one.y[k] > high) high = one.y[k]; }
+  for (let k = from; k < to; k++) {
+    const out = skipped.find(([a, b]) => k >= a && k < b);
+    if (out) k = out[1] - 1;
+    else { if (one.y[k] < low) low = one.y[k]; if (one.y[k] > high) high = one.y[k]; }
+  }
   return [low, high];
 }
 const both = (a, b) => [Math.min(a[0], b[0]), Math.max(a[1], b[1])];

@@ -1,8 +1,8 @@
 // Peaks and what they are: a spectrum, a structure, and the substructures of each peak.
-import { h, signed } from "../../shared/elements.js";
+import { formula, h, signed } from "../../shared/elements.js";
 import { drawing } from "../parts/drawing.js";
 import { measuredRecord } from "../parts/measured.js";
-import { card, facts } from "../parts/pieces.js";
+import { card, named } from "../parts/pieces.js";
 
 export async function result(job, found) {
   const all = found.explained;
@@ -18,7 +18,8 @@ export async function result(job, found) {
 
 function explanation(one, k, whole, job) {
   let made = null;
-  const peaks = one.peaks.map((p, n) => ({ ...p, n })).filter((p) => p.substructures.length);
+  // Those that a substructure explains more likely than none does.
+  const peaks = one.peaks.map((p, n) => ({ ...p, n })).filter((p) => p.substructures.length && p.unexplained < 0.5);
   const told = { below: null, peaks: peaks.map((p) => { const [best] = p.substructures; return { n: p.n, formula: best.formula, ppm: best.ppm, smiles: best.smiles, p: best.probability, atoms: bits(best.atoms) }; }) };
   const record = measuredRecord({ modality: "msms", peaks: one.peaks.map((p) => [p.mz, p.intensity]), precursor_mz: job.options.precursor_mz ?? undefined, adduct: job.options.adduct }, { onMark: (atoms) => made?.halo(atoms) });
   record.tell(told);
@@ -26,7 +27,7 @@ function explanation(one, k, whole, job) {
   const error = one.mass_error_ppm;
   return h("div", { class: "answer" }, h("div", {}, card(k ? "Against" : whole.spectrum || "Spectrum", record.node)),
     h("section", { class: "card chosen" }, h("h2", {}, "Structure"), picture,
-      facts([["formula", one.formula], ["intensity explained", `${Math.round(100 * one.explained_intensity)}%`], ["peaks explained", `${peaks.length} of ${one.peaks.length}`],
-        ["mass error", error ? `${signed(error.offset, 1)} ppm, width ${error.width.toFixed(1)}` : null], ["InChIKey", h("span", { class: "mono" }, one.inchikey)], ["SMILES", h("span", { class: "mono" }, one.structure)]])));
+      named([["formula", h("span", {}, formula(one.formula))], ["peaks", `${peaks.length} of ${one.peaks.length} explained`], ["mass error", error ? `${signed(error.offset, 1)} ppm, width ${error.width.toFixed(1)}` : null],
+        ["InChIKey", h("span", { class: "mono" }, one.inchikey)], ["SMILES", h("span", { class: "mono" }, one.structure)]])));
 }
 const bits = (atoms) => atoms.reduce((sum, a) => sum + (1n << BigInt(a)), 0n).toString(16);

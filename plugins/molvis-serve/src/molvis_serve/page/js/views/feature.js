@@ -3,7 +3,7 @@ import { bar, formula, h, percent, short, signed, tag } from "../../shared/eleme
 import { chromatogram, isotopes } from "../../shared/shapes.js";
 import { drawing } from "../parts/drawing.js";
 import { measuredRecord } from "../parts/measured.js";
-import { card } from "../parts/pieces.js";
+import { card, named } from "../parts/pieces.js";
 
 const present = (x) => x !== null && x !== undefined;
 export const nameOf = (r) => r.name || r.formula || (r.problem === "no MS/MS" ? "no MS/MS" : "no candidate");
@@ -32,9 +32,9 @@ function firstCard(best, row, look, databases) {
     ["probability", percent(best.joint ?? best.p)], ["none of these", present(row.among) ? percent(1 - row.among) : null], ["formula", h("span", {}, formula(best.formula))],
     ["ion", [best.ion, present(best.ppm) ? `${signed(-best.ppm, 1)} ppm` : ""].filter(Boolean).join(", ")], ["InChIKey", h("span", { class: "mono" }, best.key)], ["SMILES", h("span", { class: "mono" }, best.smiles)],
     ["in", best.ids ? h("span", { class: "links" }, links(best.ids, databases)) : null], ["listed by", (best.sources || []).join(", ")],
-  ].filter(([, said]) => said);
+  ];
   const picture = drawing(best.smiles, { sketch: best.drawing, onDrawn: (made) => { look.made = made; }, onAtom: (k) => look.record?.atom?.(k) });
-  return h("section", { class: "card chosen", "aria-label": "First candidate" }, picture, h("dl", {}, ...rows.flatMap(([name, said]) => [h("dt", {}, name), h("dd", {}, said)])));
+  return h("section", { class: "card chosen", "aria-label": "First candidate" }, picture, named(rows));
 }
 
 function spectraCard(one, row, look) {
@@ -76,7 +76,7 @@ function candidatesCard(all, row) {
 
 function sharesCard(one) {
   const why = new Map((one.adducts || []).map(([name, , reasons]) => [name, reasons.join("; ")]));
-  const table = (title, rows) => h("div", {}, h("h3", {}, title), h("table", {}, h("tbody", {}, rows.map(([name, p, said]) => h("tr", {}, h("td", {}, name), h("td", { class: "number" }, bar(p), percent(p)), h("td", { class: "soft small" }, said || ""))))));
+  const table = (title, rows) => h("div", {}, h("h3", {}, title), h("table", {}, h("tbody", {}, rows.map(([name, p, said]) => h("tr", {}, h("td", {}, name), h("td", { class: "number" }, bar(p), h("span", { class: "figure" }, percent(p))), h("td", { class: "soft small" }, said || ""))))));
   const some = [];
   if (one.ions) some.push(table("Which ion", one.ions.map(([name, p]) => [name, p, why.get(name)])));
   else if (one.adducts) some.push(table("Which ion, by what elutes beside it", one.adducts.slice(0, 6).map(([name, p, reasons]) => [name, p, reasons.join("; ")])));

@@ -17,10 +17,10 @@ export function withError(value, error) {
 export async function result(job, found) {
   const curves = found.spectra || [found.spectrum];
   const problem = found.problem ? h("p", { class: "problem" }, `Not to be trusted: ${found.problem}`) : null;
-  return { node: h("div", {}, problem, ...curves.map((one, n) => spectrumCard(one, n, curves.length)), ...(found.parameters ? fitTables(found) : mixtureTables(found))) };
+  return { node: h("div", {}, problem, ...curves.map((one, n) => spectrumCard(one, n, curves.length, found.excluded || [])), ...(found.parameters ? fitTables(found) : mixtureTables(found))) };
 }
 
-function spectrumCard(one, n, count) {
+function spectrumCard(one, n, count, without) {
   const title = [count > 1 ? `Spectrum ${n + 1}` : "Spectrum", one.frequency ? `${one.frequency.toFixed(2)} MHz` : "", one.identifier || ""].filter(Boolean).join(", ");
   const holder = h("div", {});
   const names = Object.keys(one.parts || {});
@@ -40,14 +40,15 @@ function spectrumCard(one, n, count) {
       { name: "residual", kind: "residual", x: one.ppm, y: one.measured.map((v, k) => v - one.fitted[k]) },
     ];
     const range = plot?.plot.range();
-    plot = tracePlot({ series, label: title, caption: title, axis: "chemical shift, ppm", descending: true });
+    plot = tracePlot({ series, label: title, caption: title, axis: "chemical shift, ppm", descending: true, without });
     holder.replaceChildren(plot.node);
     if (range) plot.plot.set(...range);
   }
   draw();
   const windows = signals(one);
-  const jumps = h("div", { class: "chips", role: "group", "aria-label": "Multiplets" }, ...windows.map(([low, high]) => h("button", { type: "button", onclick: () => plot.plot.set(low, high) }, `${((low + high) / 2).toFixed(2)} ppm`)));
-  return card(null, holder, windows.length > 1 ? [h("h3", {}, "Multiplets"), jumps] : null, names.length > 1 ? [h("h3", {}, "Parts of the model"), chips] : null);
+  const jumps = h("div", { class: "chips", role: "group", "aria-label": "Multiplets" }, ...windows.map(([low, high]) => h("button", { type: "button", onclick: () => plot.plot.set(low, high) }, `${(((low + high) / 2) || 0).toFixed(2).replace(/^-0\.00$/, "0.00")} ppm`)));
+  return card(null, holder, without.length ? h("p", { class: "small soft" }, "Grey: left out of the fit.") : null,
+    windows.length > 1 ? h("div", { class: "jumps" }, h("h3", {}, "Multiplets"), jumps) : null, names.length > 1 ? h("div", { class: "jumps" }, h("h3", {}, "Parts of the model"), chips) : null);
 }
 
 // Where the model has signal: what somebody wants to zoom to.
@@ -71,9 +72,8 @@ function fitTables(found) {
   const tables = KINDS.map(([prefix, title]) => {
     const rows = [...rest].filter((one) => one.name.startsWith(prefix));
     rows.forEach((one) => rest.delete(one));
-    const remarks = rows.some((one) => one.flag);
-    return rows.length ? h("div", {}, h("h3", {}, title), sheet([{ title: "group" }, { title: "value", number: true }, ...(remarks ? [{ title: "remark" }] : [])],
-      rows.map((one) => [one.name.slice(prefix.length), `${withError(one.value, one.error)}${one.unit ? ` ${one.unit}` : ""}`, one.flag]), { label: title })) : null;
+    return rows.length ? h("div", {}, h("h3", {}, title), sheet([{ title: "group" }, { title: "value", number: true }],
+      rows.map((one) => [one.name.slice(prefix.length), [`${withError(one.value, one.error)}${one.unit ? ` ${one.unit}` : ""}`, one.flag ? h("span", { class: "remark" }, one.flag) : null]]), { label: title })) : null;
   });
   return [
     card("Agreement", facts([["IoU", metrics.iou?.toFixed(4)], ["ROI IoU", metrics.roi_iou?.toFixed(4)], ["R factor", percentOf(metrics.r_factor)], ["without line shape", parametric ? `IoU ${parametric.iou.toFixed(4)}` : null]]),

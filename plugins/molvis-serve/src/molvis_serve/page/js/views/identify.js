@@ -9,7 +9,7 @@ export async function result(job, _, rest, signal) {
   if (store.rows.length === 1) return { node: unknownView(await store.get(0)) };
   const rows = store.rows;
   const table = longTable({
-    label: "Unknowns", rows, rest, base: `#/job/${job.id}`, chunkKey: (k) => String(k + 1),
+    label: "Unknowns", rows, rest, signal, base: `#/job/${job.id}`, chunkKey: (k) => String(k + 1),
     columns: [
       { key: "name", title: "unknown and first candidate", sort: (r) => r.query, cell: (r) => [
         h("b", {}, r.query), h("span", { class: "under" }, r.problem || [r.name || "", r.name ? " · " : "", r.formula ? formula(r.formula) : "", r.n ? "" : "no candidate"]),

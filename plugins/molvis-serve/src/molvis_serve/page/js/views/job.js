@@ -26,15 +26,21 @@ class JobPage {
     this.head = h("div", { class: "head" });
     this.body = h("div", {});
     this.node = h("div", {}, this.head, this.body);
+    // Progress draws the head anew five times a second: a button that went meanwhile would not be pressed.
+    this.button = h("button", { type: "button", onclick: () => this.drop() });
+    this.right = h("span", { class: "right" }, this.button);
+    this.named = h("h1", { tabindex: -1 }, job.title || titleOf(job.operation));
+    this.state = h("span", {});
+    this.head.append(this.named, this.state, this.right);
     this.draw();
   }
   draw() {
     const { job } = this;
     const took = job.started && job.ended ? ` · took ${lasted(job.ended - job.started)}` : "";
-    const drop = h("button", { type: "button", onclick: () => this.drop() }, api.ended(job) ? "Remove" : "Cancel");
+    this.button.textContent = api.ended(job) ? "Remove" : "Cancel";
     const files = job.results.length ? h("button", { type: "button", onclick: () => { this.files().scrollIntoView({ block: "center" }); this.files().querySelector("button")?.focus(); } }, "Files") : null;
-    this.head.replaceChildren(h("h1", { tabindex: -1 }, job.title || titleOf(job.operation)), badge(job.state),
-      h("span", { class: "soft small number" }, `${titleOf(job.operation)} · ${when(job.created)}${took}`), h("span", { class: "right" }, files, drop));
+    this.state.replaceChildren(badge(job.state), h("span", { class: "soft small number" }, `${titleOf(job.operation)} · ${when(job.created)}${took}`));
+    if (files && this.right.children.length === 1) this.right.prepend(files);
     if (job.state !== "done") this.body.replaceChildren(this.progress());
   }
   files() { return this.node.querySelector(".results-files"); }
@@ -56,7 +62,7 @@ class JobPage {
     if (job.state === "failed") return h("div", {}, h("div", { class: "problem", role: "alert" }, h("span", {}, job.problem || "It failed, and did not say why.")), h("p", {}, h("a", { href: `#/new/${job.operation}` }, "Begin anew"), " with other files or options."), asked(job));
     if (job.state === "cancelled") return h("div", {}, h("p", { class: "empty" }, "This job was cancelled. It left no result."), asked(job));
     const said = job.state === "queued" ? (job.ahead ? `Waiting; ${job.ahead} before it.` : "Waiting for a free worker.") : [what || "Working", total ? `${done.toLocaleString("en")} of ${total.toLocaleString("en")}` : ""].filter(Boolean).join(", ");
-    return h("div", {}, h("div", { class: "running" },
+    return h("div", {}, h("div", { class: "progressing" },
       h("progress", job.state === "running" && total ? { max: total, value: done, "aria-label": "Progress" } : { "aria-label": "Progress" }),
       h("p", { role: "status" }, said), h("p", { class: "small soft" }, "You may leave this page; the job goes on, and this address shows it.")), asked(job));
   }
@@ -95,7 +101,7 @@ class JobPage {
 function filesCard(job) {
   const some = job.results.filter((one) => !/^(parts|details)\//.test(one.name));  // those are what a run goes on from
   const own = [{ name: "result.json", bytes: null }];
-  const line = (one) => h("li", {}, h("span", { class: "name" }, one.name), h("span", { class: "soft small number" }, one.bytes === null ? "the answer for programs" : size(one.bytes)),
+  const line = (one) => h("li", {}, h("span", { class: "name" }, one.name), h("span", { class: `soft small${one.bytes === null ? "" : " number"}` }, one.bytes === null ? "the answer for programs" : size(one.bytes)),
     h("button", { type: "button", "aria-label": `Download ${one.name}`, onclick: () => (one.bytes === null ? saveResult(job) : api.download(job.id, one.name)) }, "Download"));
   return card("Files", h("ul", { class: "results-files" }, [...some, ...own].map(line)));
 }

@@ -10,26 +10,30 @@ export async function show(_, signal) {
   const told = h("div", { "aria-live": "polite" });
   const table = h("table", { class: "jobs" },
     h("thead", {}, h("tr", {}, ...["Job", "What", "State", "Begun", "Took", ""].map((name) => h("th", { scope: "col" }, name || h("span", { class: "hidden" }, "Remove"))))), body);
-  const node = h("div", {}, h("h1", { tabindex: -1 }, "Jobs"), told, table);
+  const holder = h("section", { class: "card", "aria-label": "Jobs" }, table);
+  const node = h("div", {}, h("h1", { tabindex: -1 }, "Jobs"), told, holder);
 
   function draw(job) {
     const took = job.ended && job.started ? lasted(job.ended - job.started) : "";
     const cells = [
-      h("td", { class: "first" }, h("a", { href: `#/job/${job.id}` }, job.title || titleOf(job.operation))),
       h("td", { class: "soft what" }, titleOf(job.operation)),
       h("td", {}, badge(job.state), " ", job.state === "running" ? meter(job) : null, job.problem ? h("span", { class: "why" }, job.problem) : null),
       h("td", { class: "soft number begun" }, when(job.created)),
       h("td", { class: "soft number took" }, took),
-      h("td", {}, h("button", { type: "button", class: "quiet", onclick: () => drop(job), "aria-label": `${api.ended(job) ? "Remove" : "Cancel"} ${job.title || job.id}` }, api.ended(job) ? "Remove" : "Cancel")),
     ];
-    const row = rows.get(job.id);
-    const focused = row?.contains(document.activeElement) ? document.activeElement.tagName : null;
-    if (row) row.replaceChildren(...cells);
-    else {
-      rows.set(job.id, h("tr", {}, ...cells));
-      body.append(rows.get(job.id));
+    let row = rows.get(job.id);
+    if (!row) {
+      const link = h("a", { href: `#/job/${job.id}` }, job.title || titleOf(job.operation));
+      row = h("tr", {}, h("td", { class: "first" }, link), h("td", {}, h("button", { type: "button", class: "quiet", onclick: () => drop(job) })));
+      rows.set(job.id, row);
+      body.append(row);
     }
-    if (focused) rows.get(job.id).querySelector(focused.toLowerCase())?.focus();
+    // What is pressed and followed stays as it is while the rest is drawn anew.
+    const button = row.querySelector("button"), does = api.ended(job) ? "Remove" : "Cancel";
+    button.textContent = does;
+    button.setAttribute("aria-label", `${does} ${job.title || job.id}`);
+    [...row.children].slice(1, -1).forEach((cell) => cell.remove());
+    row.firstChild.after(...cells);
   }
   async function drop(job) {
     try {
@@ -46,7 +50,7 @@ export async function show(_, signal) {
     }
   }
   function empty() {
-    table.hidden = !rows.size;
+    holder.hidden = !rows.size;
     if (!rows.size) told.replaceChildren(h("p", { class: "empty" }, "There are no jobs. ", h("a", { href: "#/new" }, "Begin one."), " Jobs that have ended are kept for a while, then removed."));
   }
   function follow(job) {

@@ -13,6 +13,6 @@ export async function result(job, found) {
   return { node: h("div", {}, found.records.map((one) => {
     const record = measuredRecord({ modality: found.modality, peaks: one.peaks, precursor_mz: one.precursor_mz, adduct: one.adduct, collision_energy: one.collision_energy, instrument_type: one.instrument_type });
     return h("div", { class: "answer" }, card(one.structure, record ? record.node : facts(Object.entries(one).filter(([, v]) => typeof v !== "object"))),
-      one.smiles ? h("section", { class: "card chosen" }, drawing(one.smiles), h("p", { class: "mono soft" }, one.smiles)) : null);
+      one.smiles ? h("section", { class: "card chosen" }, drawing(one.smiles), one.smiles === one.structure ? null : h("p", { class: "mono soft" }, one.smiles)) : null);
   })) };
 }

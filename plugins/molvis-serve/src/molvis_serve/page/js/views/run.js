@@ -12,7 +12,7 @@ export async function result(job, _, rest, signal) {
   const byId = new Map(rows.map((r, k) => [r.id, k]));
   const share = (r) => r.p ?? r.first ?? null;
   const table = longTable({
-    label: "Features", rows, rest, base: `#/job/${job.id}`, chunkKey: (k) => rows[k].id, sorting: { by: "p", down: true },
+    label: "Features", rows, rest, signal, base: `#/job/${job.id}`, chunkKey: (k) => rows[k].id, sorting: { by: "p", down: true },
     columns: [
       { key: "id", title: "id", value: (r) => r.id },
       { key: "mz", title: "m/z", number: true, value: (r) => r.mz, cell: (r) => r.mz.toFixed(4) },

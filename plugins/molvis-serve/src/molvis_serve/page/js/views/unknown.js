@@ -2,11 +2,13 @@
 import { bar, formula, h, percent, signed, tag } from "../../shared/elements.js";
 import { drawing } from "../parts/drawing.js";
 import { measuredRecord, recordCaption } from "../parts/measured.js";
-import { card } from "../parts/pieces.js";
+import { card, named } from "../parts/pieces.js";
 import { count } from "../state.js";
 import { sideBySide } from "./sidebyside.js";
 
 const FIRST = 8;
+// So many measurements are shown together from the start.
+const ABREAST = 4;
 
 export function unknownView(one, { heading = "h2", nav = null } = {}) {
   const view = new Unknown(one, Boolean(nav));
@@ -33,6 +35,7 @@ class Unknown {
     this.one = one;
     this.inPanel = inPanel;
     this.picked = new Set();
+    this.shown = [];
     this.made = null;
     this.side = card("Candidate");
     this.side.classList.add("chosen");
@@ -59,27 +62,28 @@ class Unknown {
     this.records = some.map((record) => measuredRecord(record, { onMark: (atoms) => this.made?.halo(atoms) }));
     const values = some.filter((record) => record.value !== undefined).map((record) => h("p", {}, `${record.modality.toUpperCase()} `, h("strong", { class: "number" }, record.value), record.modality === "ccs" ? " Å²" : "", record.adduct ? ` as ${record.adduct}` : ""));
     const plots = this.records.map((made, n) => [made, some[n]]).filter(([made]) => made);
-    const holder = h("div", {});
+    const holder = h("div", { class: "measurements" });
     const show = (k) => {
       [...chips.children].forEach((b, n) => b.setAttribute("aria-pressed", String(n === k)));
-      holder.replaceChildren(plots[k][0].node);
-      this.shown = plots[k][0];
-      if (this.candidate && this.shown.hold) this.shown.hold(this.candidate);
+      this.shown = plots.map(([made]) => made).filter((_, n) => k === 0 || n === k - 1);
+      holder.replaceChildren(...this.shown.map((made) => made.node));
+      if (this.candidate) this.shown.forEach((made) => made.hold?.(this.candidate));
     };
-    const chips = h("div", { class: "chips", role: "group", "aria-label": "Measurement" }, ...plots.map(([, record], k) => h("button", { type: "button", onclick: () => show(k) }, recordCaption(record).split(" · ").slice(0, 3).join(" · "))));
+    const titles = ["All", ...plots.map(([, record]) => recordCaption(record).split(" · ").slice(0, 3).join(" · "))];
+    const chips = h("div", { class: "chips", role: "group", "aria-label": "Measurement" }, ...titles.map((title, k) => h("button", { type: "button", onclick: () => show(k) }, title)));
     chips.hidden = plots.length < 2;
-    if (plots.length) show(0);
-    return card(some.length > 1 ? "Measurements" : "Measurement", values, chips, holder);
+    if (plots.length) show(plots.length > ABREAST ? 1 : 0);
+    return card(some.length > 1 ? "Measurements" : "Measurement", values.length ? h("div", { class: "measured-values" }, values) : null, chips, holder);
   }
 
   drawRanks() {
     const { one } = this, all = one.candidates;
     this.list.replaceChildren(...all.slice(0, FIRST).map((c, n) => this.rank(c, n)), this.none());
-    const rest = all.slice(FIRST);
-    this.more.replaceChildren(...(rest.length ? [h("details", { ontoggle: (event) => {
-      const list = event.target.querySelector("ol");
-      if (event.target.open && !list.children.length) list.append(...rest.map((c, n) => this.rank(c, n + FIRST)));
-    } }, h("summary", {}, `${rest.length} further candidates`), h("ol", { class: "ranks", start: FIRST + 1 }))] : []));
+    const rest = all.slice(FIRST), list = h("ol", { class: "ranks", start: FIRST + 1 });
+    const fill = () => { if (!list.children.length) list.append(...rest.map((c, n) => this.rank(c, n + FIRST))); };
+    this.more.replaceChildren(...(rest.length ? [h("details", { ontoggle: fill }, h("summary", {}, `${rest.length} further candidates`), list)] : []));
+    // Paper shows what is folded up, where it is not too much.
+    if (rest.length && rest.length <= 50) (globalThis.requestIdleCallback || setTimeout)(fill);
   }
   rank(c, n) {
     const p = c.probability_joint ?? c.probability;
@@ -108,7 +112,7 @@ class Unknown {
       if (item.dataset.n === String(n)) item.setAttribute("aria-current", "true"); else item.removeAttribute("aria-current");
     }
     this.made = null;
-    this.picture = drawing(c.smiles, { onDrawn: (made) => { this.made = made; }, onAtom: (k) => this.shown?.atom?.(k) });
+    this.picture = drawing(c.smiles, { onDrawn: (made) => { this.made = made; }, onAtom: (k) => this.shown.forEach((record) => record.atom?.(k)) });
     const links = Object.entries(c.links || {});
     const rows = [
       ["probability", percent(c.probability_joint ?? c.probability)], ["among these", c.probability_joint === null || c.probability_joint === undefined ? null : percent(c.probability)],
@@ -116,10 +120,10 @@ class Unknown {
       ["ion", c.adduct], ["InChIKey", h("span", { class: "mono" }, c.inchikey)], ["SMILES", h("span", { class: "mono" }, c.smiles)],
       ["in", links.length ? h("span", { class: "links" }, links.map(([id, href]) => h("a", { href, target: "_blank", rel: "noopener noreferrer" }, id))) : null],
       ["listed by", (c.sources || []).join(", ") || null],
-    ].filter(([, said]) => said);
+    ];
     this.side.replaceChildren(h("h2", {}, `${c.rank}. `, c.name || formula(c.formula)), this.picture,
-      h("div", {}, h("dl", {}, ...rows.flatMap(([name, said]) => [h("dt", {}, name), h("dd", { class: "number" }, said)])), this.evidence(c)));
-    this.shown?.hold?.(c);
+      h("div", {}, named(rows), this.evidence(c)));
+    this.shown.forEach((record) => record.hold?.(c));
     if (asked && matchMedia("(max-width: 1000px)").matches) this.side.scrollIntoView({ block: "start" });
   }
 
@@ -143,7 +147,7 @@ class Unknown {
 
   shares() {
     const { one } = this, found = [];
-    const table = (title, rows) => h("div", {}, h("h3", {}, title), h("table", {}, h("tbody", {}, rows.map(([name, p]) => h("tr", {}, h("td", {}, name), h("td", { class: "number" }, bar(p), percent(p)))))));
+    const table = (title, rows) => h("div", {}, h("h3", {}, title), h("table", {}, h("tbody", {}, rows.map(([name, p]) => h("tr", {}, h("td", {}, name), h("td", { class: "number" }, bar(p), h("span", { class: "figure" }, percent(p))))))));
     const likeliest = (shares) => Object.entries(shares || {}).sort((a, b) => b[1] - a[1]).slice(0, 6).filter(([, p]) => p >= 0.005);
     if (likeliest(one.adducts).length) found.push(table("Which ion", likeliest(one.adducts)));
     if (likeliest(one.formulas).length) found.push(table("Which formula", likeliest(one.formulas).map(([name, p]) => [h("span", {}, formula(name)), p])));
