@@ -20,9 +20,9 @@ from molvis_core.registry import (
     measured_modalities,
     parameters,
     readable_modalities,
+    warn_of_old_name,
     with_current_names,
 )
-from molvis_core.renames import warn_of_old_name
 from molvis_core.testing import offer
 
 __all__ = ["install"]

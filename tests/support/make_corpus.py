@@ -131,6 +131,22 @@ def _traces() -> None:
     )  # fmt: skip
 
 
+def _shifts() -> None:
+    shifts = _tests("plugins/molvis-nmr-shifts/tests/shift_samples.py")
+    _put("nmr-experimental", "a.txt", shifts.PAPER)
+    for name, text in (
+        ("a.csv", shifts.TABLE),
+        ("b.tsv", shifts.WIDE),
+        ("c.csv", shifts.HSQC),
+        ("d.txt", shifts.PLAIN),
+    ):
+        _put("nmr-shift-text", name, text)
+    _put("nmredata", "a.sdf", shifts.NMREDATA)
+    _put("nmr-peak-table", "a.jdx", shifts.PEAK_TABLE)
+    _put("nmrml-peaks", "a.nmrML", shifts.NMRML)
+    _parquet("nmr-shift-parquet", **{name: [value, None] for name, value in shifts.ROW.items()})
+
+
 def _electron_ionization() -> None:
     ei = _tests("plugins/molvis-ei/tests/ei_samples.py")
     _put("ei-msp", "a.msp", ei.NIST_MSP)
@@ -215,7 +231,7 @@ def main() -> None:
     for path in CORPUS.glob("*/*"):
         if not path.name.startswith("found-"):
             path.unlink()
-    makers: tuple[Callable[[], None], ...] = (_spectra, _structures, _traces, _electron_ionization, _models)
+    makers: tuple[Callable[[], None], ...] = (_spectra, _structures, _traces, _electron_ionization, _shifts, _models)
     for make in makers:
         make()
     for folder in CORPUS.iterdir():

@@ -39,6 +39,7 @@ OURS = (
     "molvis-models",
     "molvis-msms",
     "molvis-nmr",
+    "molvis-nmr-shifts",
     "molvis-nn",
     "molvis-retrieval",
     "molvis-serve",

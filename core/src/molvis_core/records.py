@@ -9,7 +9,7 @@ A record converts and checks its arrays itself, so that a bad one is a `RecordEr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeAlias, get_args
 
 import numpy as np
@@ -73,8 +73,18 @@ def _keep(record: object, **arrays: np.ndarray) -> None:
         object.__setattr__(record, name, values)
 
 
+class _Arrays:
+    """A record whose first field is an array: it is as long as that."""
+
+    __slots__ = ()
+    __no_type_check__: ClassVar[bool] = True
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))  # ty: ignore[invalid-argument-type]
+
+
 @dataclass(frozen=True, eq=False, slots=True)
-class PeakList:
+class PeakList(_Arrays):
     """Peaks of one mass spectrum with the ion that gave them.
 
     Attributes:
@@ -94,7 +104,6 @@ class PeakList:
             precursor or collision energy that cannot be.
     """
 
-    __no_type_check__: ClassVar[bool] = True
     mz: Float[np.ndarray, " p"]
     intensity: Float[np.ndarray, " p"]
     precursor_mz: float | None = None
@@ -113,12 +122,9 @@ class PeakList:
         if self.ionmode not in (None, "positive", "negative"):
             raise RecordError(f"PeakList.ionmode must be 'positive', 'negative' or None, got {self.ionmode!r}")
 
-    def __len__(self) -> int:
-        return len(self.mz)
-
 
 @dataclass(frozen=True, eq=False, slots=True)
-class EiSpectrum:
+class EiSpectrum(_Arrays):
     """Peaks of an electron ionization spectrum, and when its compound left the gas chromatograph.
 
     Attributes:
@@ -130,7 +136,6 @@ class EiSpectrum:
         identifier: what the source calls this spectrum.
     """
 
-    __no_type_check__: ClassVar[bool] = True
     mz: Float[np.ndarray, " p"]
     intensity: Float[np.ndarray, " p"]
     energy: float | None = None
@@ -145,12 +150,44 @@ class EiSpectrum:
         for name in ("energy", "retention_index"):
             _finite(self, name, positive=True)
 
-    def __len__(self) -> int:
-        return len(self.mz)
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ShiftList(_Arrays):
+    """Chemical shifts of the signals of one NMR spectrum in ppm, ascending; what is known of each has its order.
+
+    Attributes:
+        nucleus, experiment: such as `13C`, and `HSQC` of a spectrum with two axes.
+        intensity: of each; of 1H the number of protons.
+        partners: shifts on the second axis.
+        multiplicity: of each or empty: `dd`; of 13C `S`, `D`, `T`, `Q` for 0 to 3 attached hydrogens.
+        atoms: that each is of or empty: places from 0 in the structure's SMILES, such as `3,7`.
+    """
+
+    shifts: Float[np.ndarray, " p"]
+    nucleus: str = "13C"
+    intensity: Float[np.ndarray, " p"] | None = None
+    partners: Float[np.ndarray, " p"] | None = None
+    multiplicity: tuple[str, ...] = ()
+    atoms: tuple[str, ...] = ()
+    experiment: str | None = None
+    solvent: str | None = None
+    identifier: str | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("shifts", "intensity", "partners") if getattr(self, name) is not None]
+        kept = {name: _vector(self, name, np.float64) for name in given}
+        texts = {
+            name: np.array(getattr(self, name), object) for name in ("multiplicity", "atoms") if getattr(self, name)
+        }
+        _same_length(self, **kept, **texts)
+        order = np.argsort(self.shifts, kind="stable")
+        _keep(self, **{name: values[order] for name, values in kept.items()})
+        for name, values in texts.items():
+            object.__setattr__(self, name, tuple(values[order].tolist()))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Trace:
+class Trace(_Arrays):
     """A signal along an axis: an infrared spectrum, a Raman spectrum, a 1D NMR spectrum.
 
     Attributes:
@@ -163,7 +200,6 @@ class Trace:
         RecordError: arrays of different lengths, NaN, or an axis that is not strictly monotonic.
     """
 
-    __no_type_check__: ClassVar[bool] = True
     x: Float[np.ndarray, " t"]
     y: Float[np.ndarray, " t"]
     frequency: float | None = None
@@ -179,9 +215,6 @@ class Trace:
         elif not (step > 0).all():
             where = int(np.flatnonzero(step <= 0)[0])
             raise RecordError(f"Trace.x turns round or repeats at point {where + 1} ({x[where]} to {x[where + 1]})")
-
-    def __len__(self) -> int:
-        return len(self.x)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -216,7 +249,7 @@ class Value:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Distribution:
+class Distribution(_Arrays):
     """Fractions that add up to one: a mass isotopomer distribution of one fragment.
 
     Attributes:
@@ -228,7 +261,6 @@ class Distribution:
         RecordError: arrays of different lengths or numbers that are not finite.
     """
 
-    __no_type_check__: ClassVar[bool] = True
     fractions: Float[np.ndarray, " k"]
     sd: Float[np.ndarray, " k"] | None = None
     identifier: str | None = None
@@ -237,9 +269,6 @@ class Distribution:
         fractions = _vector(self, "fractions", np.float64)
         if self.sd is not None:
             _same_length(self, fractions=fractions, sd=_vector(self, "sd", np.float64))
-
-    def __len__(self) -> int:
-        return len(self.fractions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +321,7 @@ class Origin:
 
 
 NO_ORIGIN = Origin()
-Record: TypeAlias = PeakList | EiSpectrum | Trace | Value | Distribution | Structure
+Record: TypeAlias = PeakList | EiSpectrum | ShiftList | Trace | Value | Distribution | Structure
 RECORD_TYPES: dict[str, type[Any]] = {t.__name__: t for t in get_args(Record)}
 
 

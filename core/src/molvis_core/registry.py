@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from molvis_core.errors import ComponentError, ConfigError, PluginError, did_you_mean
 from molvis_core.plugins import Component, plugins
-from molvis_core.renames import warn_of_old_name
 from molvis_core.signatures import read_parameters
 
 if TYPE_CHECKING:
@@ -31,6 +30,12 @@ if TYPE_CHECKING:
     from molvis_core.modality import Modality
 
 log = logging.getLogger("molvis")
+
+
+@functools.cache
+def warn_of_old_name(what: str, old: str, new: str) -> None:
+    """Log once in a process that a thing of this kind has another name now; the old one works for one release."""
+    log.warning("%s %r is called %r now; the old name works in this release and not in the next", what, old, new)
 
 
 def components(kind: str | None = None) -> tuple[Component, ...]:

@@ -8,7 +8,7 @@ import pytest
 from fake_plugins import Install, install, manifest
 
 from molvis_core.errors import ComponentError, ConfigError, MolvisError
-from molvis_core.renames import warn_of_old_name
+from molvis_core.registry import warn_of_old_name
 from molvis_files.documents import write_toml
 from molvis_retrieval.config import RENAMED, config_from, config_path, fill, parse_config, read_config
 

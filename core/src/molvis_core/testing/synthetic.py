@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from molvis_core.chemistry.adducts import ion_mz, parse_adduct
-from molvis_core.records import Distribution, EiSpectrum, PeakList, RankedQuery, Structure, Trace, Value
+from molvis_core.records import Distribution, EiSpectrum, PeakList, RankedQuery, ShiftList, Structure, Trace, Value
 
 _SMILES = (
     ("ethanol", "CCO"),
@@ -70,6 +70,21 @@ def synthetic_ei_spectra(sizes: Sequence[int] = (3, 12, 40), *, seed: int = 0) -
     ]
 
 
+def synthetic_shifts(sizes: Sequence[int] = (3, 8, 20), *, seed: int = 0) -> list[ShiftList]:
+    """Lists of so many 13C shifts in CDCl3, and of as many 1H shifts with their numbers of protons."""
+    rng = np.random.default_rng(seed)
+    carbon = [
+        ShiftList(rng.uniform(5, 200, size), multiplicity=tuple(rng.choice(list("SDTQ"), size).tolist()),
+                  solvent="CDCl3", identifier=f"synthetic {number}")
+        for number, size in enumerate(sizes)
+    ]  # fmt: skip
+    proton = [
+        ShiftList(rng.uniform(0.8, 10, size), "1H", rng.integers(1, 4, size), identifier=f"synthetic 1H {number}")
+        for number, size in enumerate(sizes)
+    ]
+    return [*carbon, *proton]
+
+
 def synthetic_traces(
     sizes: Sequence[int] = (300, 500, 900), *, low: float = 500.0, high: float = 4000.0, seed: int = 0
 ) -> list[Trace]:
@@ -128,6 +143,7 @@ def synthetic_structures(count: int = 6) -> list[Structure]:
 _MAKERS: dict[type[Any], Callable[[], list[Any]]] = {
     PeakList: synthetic_peaks,
     EiSpectrum: synthetic_ei_spectra,
+    ShiftList: synthetic_shifts,
     Trace: synthetic_traces,
     Value: synthetic_values,
     Distribution: synthetic_distributions,

@@ -13,13 +13,14 @@ from molvis_files.opening import DAMAGE, open_bytes, read_bytes
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Kind = Literal["text", "label", "number", "flag", "numbers"]
+Kind = Literal["text", "label", "number", "flag", "numbers", "texts", "groups"]
 _WORDS: dict[Kind, str] = {
     "text": "text", "label": "text or numbers", "number": "numbers", "flag": "true or false",
-    "numbers": "lists of numbers",
+    "numbers": "lists of numbers", "texts": "lists of text", "groups": "lists of lists of whole numbers",
 }  # fmt: skip
 
-
+_LISTS: dict[Kind, Kind] = {"numbers": "number", "texts": "text", "groups": "numbers"}
+"""Of columns of lists what their elements are."""
 _MAGIC = b"PAR1"
 
 
@@ -46,8 +47,8 @@ def read_batches(
 
     Args:
         path: of the table, perhaps gzip.
-        kinds: what each column holds: `text`, `label` (text or whole numbers), `number`, `flag`, or `numbers`, lists of
-            them. Any value may be missing.
+        kinds: what each column holds: `text`, `label` (text or whole numbers), `number`, `flag`, or `numbers` and
+            `texts`, lists of them, or `groups`, lists of lists of whole numbers. Any value may be missing.
         need: columns that must be there.
         size: rows of a batch.
 
@@ -88,12 +89,12 @@ def _fits(found: Any, kind: Kind) -> bool:
     if types.is_dictionary(found):
         found = found.value_type
     if types.is_null(found):
-        return kind != "numbers"
+        return kind not in _LISTS
     text = types.is_string(found) or types.is_large_string(found)
     number = types.is_integer(found) or types.is_floating(found)
-    if kind == "numbers":
-        is_list = types.is_list(found) or types.is_large_list(found)
-        return is_list and (types.is_integer(found.value_type) or types.is_floating(found.value_type))
+    if kind in _LISTS:
+        inner = found.value_type if types.is_list(found) or types.is_large_list(found) else None
+        return inner is not None and (kind != "groups" or types.is_list(inner)) and _fits(inner, _LISTS[kind])
     if kind == "flag":
         return types.is_boolean(found)
     return (kind in ("text", "label") and text) or (kind in ("number", "label") and number)

@@ -17,8 +17,7 @@ from typing import Any, Literal
 
 from molvis_core import registry
 from molvis_core.errors import ConfigError, MolvisError, did_you_mean
-from molvis_core.registry import fill_spec
-from molvis_core.renames import warn_of_old_name
+from molvis_core.registry import fill_spec, warn_of_old_name
 from molvis_files.documents import load_toml, to_plain
 from molvis_retrieval.schema import Keys, Source, Spec, dotted, from_mapping
 

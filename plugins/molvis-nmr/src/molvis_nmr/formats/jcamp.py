@@ -21,12 +21,12 @@ from molvis_nmr.processing import Fid
 
 
 def is_nmr_jcamp(path: Path) -> bool:
-    """Whether a JCAMP-DX file is labelled as NMR."""
+    """Whether a JCAMP-DX file is labelled as an NMR spectrum or fid; a table of peaks is another modality's."""
     try:
         head = read_text(path)[:200_000]
     except ReadError:
         return False
-    return bool(re.search(r"^##\s*DATA[\s_/-]*TYPE\s*=\s*NMR\b", head, re.IGNORECASE | re.MULTILINE))
+    return bool(re.search(r"^##\s*DATA[\s_/-]*TYPE\s*=\s*NMR\b(?!\s*PEAK)", head, re.IGNORECASE | re.MULTILINE))
 
 
 def find_jcamp(path: Path, *, frequency: float | None = None) -> Iterator[Found]:

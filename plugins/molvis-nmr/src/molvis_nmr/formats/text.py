@@ -19,10 +19,13 @@ from molvis_nmr.formats.sources import Found, SpectrumReader, make_trace, resamp
 def is_nmr_text(path: Path) -> bool:
     """Whether a text file names ppm, a chemical shift or a frequency in MHz before its numbers."""
     try:
-        head = list(itertools.takewhile(lambda line: _row(line) is None, read_text(path)[:20_000].splitlines()))
+        rows = read_text(path)[:20_000].splitlines()
     except ReadError:
         return False
-    return bool(re.search(r"\bppm\b|chemical[ _]shift|\bMHz\b", "\n".join(head), re.IGNORECASE))
+    head = list(itertools.takewhile(lambda line: _row(line) is None, rows))
+    return len(head) < len(rows) and bool(
+        re.search(r"\bppm\b|chemical[ _]shift|\bMHz\b", "\n".join(head), re.IGNORECASE)
+    )
 
 
 def find_text(path: Path, *, frequency: float | None = None, resample: bool = False) -> Iterator[Found]:

@@ -1,0 +1,1 @@
+"""Files with shifts to lists of shifts."""
