@@ -51,7 +51,9 @@ def test_what_they_name_exists() -> None:
         name for name in COMPOSE["services"]["serve"]["environment"] if name.startswith(PREFIX)
     }
     assert named <= SETTINGS
-    volumes = {v.partition(":")[0] for one in COMPOSE["services"].values() for v in one["volumes"] if v[0] != "."}
+    volumes = {
+        v.partition(":")[0] for one in COMPOSE["services"].values() for v in one.get("volumes", ()) if v[0] != "."
+    }
     assert volumes == set(COMPOSE["volumes"])
 
 
