@@ -8,6 +8,8 @@ SEED ?= 0
 READERS ?=
 BIN := .venv/bin
 STAMP := .venv/.molvis-installed
+# Checks the types of the page of the service, where npm is at hand.
+TSC := build/node/node_modules/.bin/tsc
 PACKAGES := core molvis_cli $(filter-out plugins/_template,$(patsubst %/pyproject.toml,%,$(wildcard libraries/*/pyproject.toml plugins/*/pyproject.toml)))
 PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(PACKAGES))
 
@@ -78,6 +80,12 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/ty check --quiet
 	$(BIN)/lint-imports
+	@if $(MAKE) -s $(TSC) 2>/dev/null; then $(TSC) -p packaging/page; \
+	else echo "the types of the service's page are not checked: npm is missing, or does not reach its registry"; fi
+
+$(TSC): packaging/page/package.json
+	@command -v npm >/dev/null && mkdir -p build/node && cp packaging/page/package.json build/node \
+	&& npm install --prefix build/node --no-audit --no-fund --no-package-lock --silent >/dev/null 2>&1 && touch $(TSC)
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile

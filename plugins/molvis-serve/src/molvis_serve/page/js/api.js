@@ -55,10 +55,27 @@ async function patiently(path, options = {}) {
   }
 }
 
+/**
+ * What the API answers: see `schemas.py`.
+ * @typedef {{name: string, help: string, suffixes: string[], least: number, most: number}} Upload
+ * @typedef {{type?: string, description?: string, default?: any, enum?: string[], items?: Option, minimum?: number, maximum?: number, maxLength?: number, maxItems?: number}} Option
+ * @typedef {{name: string, path: string, summary: string, quick: boolean, options: {properties: Record<string, Option>, required: string[]}, files: Upload[]}} Operation
+ * @typedef {{bundle?: {name: string, digest: string, modalities: string[]}, libraries?: {name: string, structures: number}[]}} Shared
+ * @typedef {{version: string, ready: boolean, shared: Shared, operations: Operation[], limits: Record<string, number>}} Info
+ * @typedef {"queued" | "running" | "done" | "failed" | "cancelled"} State
+ * @typedef {{id: string, operation: string, title: string, options: Record<string, any>, files: Record<string, string[]>, state: State,
+ *   ahead: number | null, created: number, started: number | null, ended: number | null, expires: number | null, attempts: number,
+ *   progress: {done: number, total: number, what: string}, problem: string, results: {name: string, bytes: number, url: string}[]}} Job
+ */
+
+/** @returns {Promise<Info>} */
 export const info = async () => (await ask("info")).json();
+/** @returns {Promise<Job[]>} */
 export const jobs = async (limit = 200) => (await (await ask(`jobs?limit=${limit}`)).json()).jobs;
+/** @returns {Promise<Job>} */
 export const job = async (id) => (await ask(`jobs/${id}`)).json();
 export const result = async (id, signal) => (await ask(`jobs/${id}/result`, { signal })).json();
+/** @returns {Promise<Job | null>} the job that was cancelled; null where it had ended, and is forgotten */
 export const remove = async (id) => (await ask(`jobs/${id}`, { method: "DELETE" })).json();
 export const fileAddress = (id, name) => address(`jobs/${id}/files/${name.split("/").map(encodeURIComponent).join("/")}`);
 export const file = (id, name, signal) => ask(fileAddress(id, name), { signal });
@@ -70,6 +87,7 @@ export async function call(path, options, signal) {
   return answer.json();
 }
 
+/** @returns {Promise<Job>} */
 export async function submit(operation, options, files, title) {
   const form = new FormData();
   form.set("operation", operation);
@@ -80,6 +98,7 @@ export async function submit(operation, options, files, title) {
 }
 
 // A job now and after each change, until it has ended. What breaks off is taken up again.
+/** @param {string} id @param {(now: Job | null, error?: Problem) => void} tell @param {AbortSignal} signal */
 export async function watch(id, tell, signal) {
   for (let wait = 0.5; ; wait = Math.min(2 * wait, 10)) {
     try {

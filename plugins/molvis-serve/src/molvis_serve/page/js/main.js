@@ -22,7 +22,7 @@ async function show() {
   if (location.hash === "#main") return;
   const [name = "", ...rest] = parts();
   const base = name === "job" ? `job/${rest[0]}` : name;
-  for (const link of document.querySelectorAll("header.top nav a")) {
+  for (const link of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("header.top nav a"))) {
     const here = link.dataset.for === (name === "job" ? "jobs" : name || "new");
     if (here) link.setAttribute("aria-current", name === "job" ? "true" : "page");
     else link.removeAttribute("aria-current");

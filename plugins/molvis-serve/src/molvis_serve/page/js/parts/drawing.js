@@ -3,6 +3,7 @@ import { h } from "../../shared/elements.js";
 import { molecule } from "../../shared/molecule.js";
 import { sketchOf } from "../state.js";
 
+/** @param {string} smiles @param {{onDrawn?: (made: any) => void, onAtom?: (atom: number | null) => void, sketch?: any}} set */
 export function drawing(smiles, { onDrawn, onAtom, sketch } = {}) {
   const node = h("div", { class: "drawing" });
   const draw = (found) => {

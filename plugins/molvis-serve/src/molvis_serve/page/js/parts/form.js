@@ -16,6 +16,7 @@ export const spelt = (name) => { const said = SPELT[name] || name.replaceAll("_"
 export function isPeaks(schema) { return schema.type === "array" && schema.items?.type === "array"; }
 export const takesPeaks = (operation) => Object.values(operation.options.properties).some(isPeaks);
 
+/** @param {import("../api.js").Operation} operation @param {import("../api.js").Shared} shared */
 export function optionForm(operation, shared) {
   const { properties, required = [] } = operation.options;
   const controls = new Map();
@@ -26,7 +27,7 @@ export function optionForm(operation, shared) {
   const others = names.filter((name) => !pasted.includes(name));
   const wanted = FIRST[operation.name] || others.filter((name, n) => required.includes(name) || n < FEW);
   const isFlag = (name) => properties[name].type === "boolean";
-  const first = others.filter((name) => wanted.includes(name) || required.includes(name)).sort((a, b) => isFlag(a) - isFlag(b));
+  const first = others.filter((name) => wanted.includes(name) || required.includes(name)).sort((a, b) => Number(isFlag(a)) - Number(isFlag(b)));
   const later = others.filter((name) => !first.includes(name));
   const rows = (some) => h("div", { class: "fields" }, some.map((name) => controls.get(name).node));
   const paste = pasted.length ? h("div", { class: "paste" }, rows(pasted)) : null;

@@ -14,7 +14,12 @@ export function longTable(set) {
 
 class LongTable {
   constructor({ label, rows, columns, words, panel, rest, base, chunkKey, signal, choices = [], sorting = { by: null, down: false } }) {
-    Object.assign(this, { label, rows, panelOf: panel, base, name: chunkKey, rest });
+    this.label = label;
+    this.rows = rows;
+    this.panelOf = panel;
+    this.base = base;
+    this.name = chunkKey;
+    this.rest = rest;
     this.columns = columns.filter((c) => c.key === "name" || rows.some((r) => { const v = c.value(r); return v !== null && v !== undefined && v !== ""; }));
     this.words = rows.map((r) => words(r).toLowerCase());
     this.places = new Map(rows.map((_, k) => [chunkKey(k), k]));
@@ -119,7 +124,7 @@ class LongTable {
   later() { this.frame ||= requestAnimationFrame(() => { this.frame = 0; this.draw(); }); }
   draw(everything = false) {
     const { list, shownRows: shown, height } = this;
-    const focused = document.activeElement?.dataset?.place;
+    const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.place;
     const first = everything ? 0 : Math.max(0, Math.floor(list.scrollTop / height) - 8);
     const last = everything ? Math.min(shown.length, 2000) : Math.min(shown.length, first + Math.ceil((list.clientHeight || 800) / height) + 18);
     const gap = (n) => h("tr", { class: "gap", "aria-hidden": "true" }, h("td", { style: `height:${n * height}px` }));

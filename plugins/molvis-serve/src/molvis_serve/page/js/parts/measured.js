@@ -15,6 +15,7 @@ export function recordCaption(record) {
 }
 
 // Returns `{node, hold(candidate)}`; `hold` fetches what the candidate explains, and tells `onCompared` of it.
+/** @param {any} record @param {{onMark?: (atoms: number[]) => void, onCompared?: (answer: any) => void}} set */
 export function measuredRecord(record, { onMark, onCompared } = {}) {
   if (record.points) {
     const [axis, descending] = AXES[record.modality] || ["", false];

@@ -18,6 +18,7 @@ export function readPeaks(text) {
 }
 
 // What else stands in a pasted record of MGF, MSP or MassBank.
+/** @type {[RegExp, string, (text: string) => any][]} */
 const NAMES = [
   [/^(?:PEPMASS|PRECURSORMZ|PRECURSOR_MZ|MS\$FOCUSED_ION: PRECURSOR_M\/Z)\s*[:=]?\s*([\d.]+)/i, "precursor_mz", Number],
   [/^(?:ADDUCT|PRECURSORTYPE|PRECURSOR_TYPE|MS\$FOCUSED_ION: PRECURSOR_TYPE)\s*[:=]?\s*(\[.*)/i, "adduct", String],

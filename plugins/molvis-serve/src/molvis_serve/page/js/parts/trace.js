@@ -7,6 +7,10 @@ const BODY = 250, BAND = 80, TOP = 12, FOOT = 34;
 
 // Series: `{name, kind: measured|fit|residual|part, x: number[], y: number[]}`, x rising or falling. What lies in windows that
 // were left out, `[[from, to]]`, is drawn and does not decide how high the others are.
+/**
+ * @typedef {{name: string, kind: string, x: number[], y: number[]}} Series
+ * @param {{series: Series[], label: string, caption: string, axis?: string, descending?: boolean, without?: number[][], onPoint?: (value: number) => void}} set
+ */
 export function tracePlot({ series, label, caption, axis = "", descending = false, without = [], onPoint }) {
   const some = series.filter((one) => one.x.length > 1).map(rising);
   const main = some.filter((one) => one.kind !== "residual"), left = some.filter((one) => one.kind === "residual");
@@ -65,6 +69,7 @@ function first(x, value) {
 }
 const inSight = (one, view) => [Math.max(0, first(one.x, view.low) - 1), Math.min(one.x.length, first(one.x, view.high) + 1)];
 const clipped = (y, top, bottom) => (value) => Math.min(Math.max(y(value), top), bottom);
+/** @returns {[number, number]} */
 function reach(one, view, without) {
   const [from, to] = inSight(one, view);
   const skipped = without.map((ends) => { const [a, b] = [...ends].sort((u, v) => u - v); return [first(one.x, a), first(one.x, b)]; });
@@ -77,6 +82,7 @@ function reach(one, view, without) {
   return [low, high];
 }
 const both = (a, b) => [Math.min(a[0], b[0]), Math.max(a[1], b[1])];
+/** @param {number[]} range */
 function padded([low, high]) {
   if (!(high > low)) return [Number.isFinite(low) ? low - 1 : 0, Number.isFinite(high) ? high + 1 : 1];
   return [Math.min(0, low) === 0 && low > -0.02 * high ? Math.min(low, 0) - 0.01 * (high - low) : low - 0.03 * (high - low), high + 0.04 * (high - low)];

@@ -4,6 +4,7 @@ import * as api from "../api.js";
 import { badge, card, facts, problem } from "../parts/pieces.js";
 import { lasted, size, titleOf, when } from "../state.js";
 
+/** @type {[(job: api.Job, found: any) => boolean, () => Promise<any>][]} */
 const KINDS = [
   [(job) => job.operation === "annotate", () => import("./run.js")],
   [(job) => job.operation === "identify", () => import("./identify.js")],
@@ -21,8 +22,11 @@ export async function show([id, ...rest], signal) {
 }
 
 class JobPage {
+  /** @param {api.Job} job @param {AbortSignal} signal @param {string[]} rest */
   constructor(job, signal, rest) {
-    Object.assign(this, { job, signal, rest });
+    this.job = job;
+    this.signal = signal;
+    this.rest = rest;
     this.head = h("div", { class: "head" });
     this.body = h("div", {});
     this.node = h("div", {}, this.head, this.body);

@@ -18,8 +18,12 @@ export async function show([wanted], signal) {
 const place = (operation) => (ORDER.indexOf(operation.name) + 1 || ORDER.length + 1);
 
 class Composer {
+  /** @param {api.Info} known @param {api.Operation[]} all @param {string | undefined} wanted @param {AbortSignal} signal */
   constructor(known, all, wanted, signal) {
-    Object.assign(this, { known, all, signal, byHand: Boolean(wanted) });
+    this.known = known;
+    this.all = all;
+    this.signal = signal;
+    this.byHand = Boolean(wanted);
     this.zone = fileZone({ said: "", changed: (files) => this.suggest(files) });
     this.choices = h("div", { class: "choices", role: "radiogroup", "aria-label": "What is to be done" });
     this.said = h("p", { class: "soft" });
