@@ -8,7 +8,8 @@ load: so many clients at once identify spectra of the demo. Every answer is comp
 is right, or a 429 or 503 that says when to try again. Given are percentiles of the time to an answer, answers a second,
 and the resident memory of all processes over time.
 
-requests: so many requests in turn by four clients, for the memory.
+requests: so many requests by four clients, a quarter identifications and the others what a page reads besides,
+for the memory. With --structures so many of the library, evenly.
 
 hostile: requests that mean harm (benchmarks/serve_hostile.py). Counted are statuses, answers that took longer than two
 seconds, and files that were written outside the service's folder of jobs.
@@ -129,8 +130,24 @@ def gist(answer: dict[str, Any]) -> list[Any]:
     return [[c["inchikey"], round(c["probability"], 6)] for c in answer["unknowns"][0]["candidates"]]
 
 
-async def asking(running: Running, clients: int, until: Any, right: list[Any]) -> dict[str, Any]:
-    """Clients that ask one question after another."""
+def reading(asked: list[dict[str, Any]], which: int, rng: random.Random) -> dict[str, Any]:
+    """Something that a page reads beside an identification."""
+    smiles = "Cn1c(=O)c2c(ncn2C)n(C)c1=O"
+    known = {key: asked[which][key] for key in ("peaks", "precursor_mz", "adduct")}
+    return rng.choice(
+        [
+            {"method": "GET", "url": "/api/v1/info"}, {"method": "GET", "url": "/api/v1/jobs"},
+            {"method": "GET", "url": "/"}, {"method": "GET", "url": "/metrics"}, {"method": "GET", "url": "/ready"},
+            {"method": "POST", "url": "/api/v1/sketch", "json": {"structures": [smiles]}},
+            {"method": "POST", "url": "/api/v1/compare", "json": {"smiles": smiles} | known},
+        ]
+    )  # fmt: skip
+
+
+async def asking(
+    running: Running, clients: int, until: Any, right: list[Any], *, reads: bool = False
+) -> dict[str, Any]:
+    """Clients that ask one question after another; three of four are what a page reads besides where `reads`."""
     asked, times, codes = queries(), [], Counter()
     wrong = 0
     memory: list[list[float]] = []
@@ -142,12 +159,14 @@ async def asking(running: Running, clients: int, until: Any, right: list[Any]) -
         async with httpx2.AsyncClient(base_url=running.url, timeout=120) as session:
             while not until(len(times), time.monotonic() - begun):
                 which = rng.randrange(len(asked))
+                other = reads and rng.random() < 0.75
+                one = {"method": "POST", "url": "/api/v1/identify", "json": asked[which]}
                 at = time.monotonic()
-                answer = await session.post("/api/v1/identify", json=asked[which])
+                answer = await session.request(**(reading(asked, which, rng) if other else one))
                 codes[answer.status_code] += 1
                 if answer.status_code == 200:
                     times.append(time.monotonic() - at)
-                    wrong += gist(answer.json()) != right[which]
+                    wrong += not other and gist(answer.json()) != right[which]
                 elif answer.status_code in (429, 503):
                     await asyncio.sleep(float(answer.headers["retry-after"]))
                 else:
@@ -270,6 +289,16 @@ def killed(running: Running, jobs: int, kills: int) -> dict[str, Any]:
     }
 
 
+def part_of(library: Path, count: int) -> Path:
+    """So many rows of a Parquet file of structures, evenly."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(library)
+    part = Path(tempfile.mkdtemp(prefix="molvis-part-")) / f"{count}-of-{library.name}"
+    pq.write_table(table.take(np.linspace(0, len(table) - 1, count).astype(int)), part)
+    return part
+
+
 @contextmanager
 def service(library: Path, workers: int) -> Iterator[Running]:
     """A service in an empty folder."""
@@ -295,6 +324,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=600.0, help="Of the load.")
     parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--structures", type=int, default=0, help="So many of the library, evenly; 0: all.")
     parser.add_argument("--hostile", type=int, default=1000)
     parser.add_argument("--jobs", type=int, default=30)
     parser.add_argument("--kills", type=int, default=6)
@@ -302,6 +332,8 @@ def main() -> None:
     given = parser.parse_args()
     shipped = {"demo": "demo-library", "massbank": "massbank-structures"}
     library = Path(registry.load("example", shipped[given.library]) if given.library in shipped else given.library)
+    if given.structures:
+        library = part_of(library, given.structures)
     found: dict[str, Any] = {"library": library.name, "workers": given.workers, "load of the machine": os.getloadavg()}
     with service(library, given.workers) as running:
         models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
@@ -316,7 +348,7 @@ def main() -> None:
             found["alone s"] = round((time.monotonic() - at) / (3 * len(right)), 4)
         parts = {
             "load": lambda: asyncio.run(asking(running, given.clients, lambda _, s: s > given.seconds, right)),
-            "requests": lambda: asyncio.run(asking(running, 4, lambda n, _: n >= given.requests, right)),
+            "requests": lambda: asyncio.run(asking(running, 4, lambda n, _: n >= given.requests, right, reads=True)),
             "hostile": lambda: attack(running, given.hostile),
             "kill": lambda: killed(running, given.jobs, given.kills),
         }
