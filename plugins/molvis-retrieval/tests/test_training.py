@@ -22,10 +22,12 @@ from molvis_core.records import Measurement, PeakList
 from molvis_core.testing import offer
 from molvis_nn.loop import TrainingProgress
 from molvis_nn.pretrained import save_state
-from molvis_retrieval.config import NegativesConfig, RunConfig, parse_config
+from molvis_retrieval.config import NegativesConfig, RunConfig, TrainConfig, parse_config
 from molvis_retrieval.importing import write
 from molvis_retrieval.library import Library
+from molvis_retrieval.training import loop
 from molvis_retrieval.training.batches import Batches
+from molvis_retrieval.training.checkpoint import checkpoint_of
 from molvis_retrieval.training.loop import load_trained, train
 from molvis_retrieval.training.run import prepare
 from molvis_retrieval.training.validation import validate
@@ -99,6 +101,72 @@ def test_a_prepared_run_is_all_that_batches_and_validation_need(config: RunConfi
     untrained = validate(run)
     assert untrained == validate(prepare(config)), "the seed decides what a run begins with"
     assert 0 < untrained["val_mrr"] < 1
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_the_parts_of_several_processes_are_the_batch_of_one(config: RunConfig, tmp_path: Path, world: int) -> None:
+    structures = [f"{'C' * n}O{'C' * m}" for n in range(1, 9) for m in range(1, 9)]
+    (tmp_path / "more.smi").write_text("\n".join(structures), encoding="utf-8")
+    negatives = replace(config.negatives, path=str(tmp_path / "more.smi"), ppm=1e5)
+    pairs = (replace(config.pairs[0], negatives=2),)
+    config = replace(config, negatives=negatives, pairs=pairs, train=replace(config.train, batch=4))
+    run = prepare(config)
+    whole = Batches(replace(run, config=replace(config, train=replace(config.train, batch=4 * world))))
+    parts = [Batches(run, rank, world) for rank in range(world)]
+    assert len({len(some) for some in (whole, *parts)}) == 1
+    for step in range(len(whole)):
+        one, several = whole[step], [part[step] for part in parts]
+        assert len(one.owner)
+        count = len(one.query.batch)
+        queries = torch.cat([part.query.batch.values for part in several])
+        assert torch.equal(queries, one.query.batch.values)
+        ends = [
+            part.reference.batch.values.split(
+                [len(part.query.batch), len(part.reference.batch) - len(part.query.batch)]
+            )
+            for part in several
+        ]
+        assert torch.equal(torch.cat([end[0] for end in ends]), one.reference.batch.values[:count])
+        assert torch.equal(torch.cat([end[1] for end in ends]), one.reference.batch.values[count:])
+        for part in several:
+            assert torch.equal(part.owner, one.owner)
+            assert torch.equal(part.query.target.key, one.query.target.key)
+            assert torch.equal(part.reference.target.key, one.reference.target.key)
+
+
+def test_more_processes_than_a_batch_has_compounds_for_are_refused(config: RunConfig) -> None:
+    run = prepare(config)
+    with pytest.raises(ConfigError, match=r"31 processes train together.*msms:structure has 30 compounds"):
+        Batches(run, 0, 31)
+    alone = replace(run, config=replace(config, train=replace(config.train, batch=1)))
+    with pytest.raises(ConfigError, match="batch is 1 and must be at least 2"):
+        Batches(alone, 0, 2)
+
+
+def test_what_counts_for_a_checkpoint_is_the_batch_of_all_processes(config: RunConfig, tmp_path: Path) -> None:
+    short = replace(config, train=replace(config.train, epochs=1))
+    train(short, tmp_path / "run")
+    half = replace(short, train=replace(short.train, batch=4))
+    with checkpoint_of(tmp_path / "run", half, 2).reading() as content:
+        assert content["state"]["step"] == 4
+    told = r"where batch is that of all 2 processes together \(it has 'batch = 8', this run 'batch = 16'"
+    with pytest.raises(TrainingError, match=told), checkpoint_of(tmp_path / "run", short, 2).reading():
+        pass
+
+
+def test_under_torchrun_devices_are_its_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    seen: list[dict[str, Any]] = []
+    monkeypatch.setattr("lightning_fabric.Fabric", lambda **settings: seen.append(settings))
+    loop._fabric(TrainConfig(accelerator="cpu"))
+    loop._fabric(TrainConfig(accelerator="cpu", devices=4, strategy="fsdp"))
+    assert [(s["devices"], s["num_nodes"], s["strategy"]) for s in seen] == [(2, 2, "ddp"), (4, 1, "fsdp")]
+    with pytest.raises(
+        ConfigError, match=r"torchrun has started 4 processes, 2 of them here, but \[train\] has devices = 2"
+    ):
+        loop._fabric(TrainConfig(devices=2))
 
 
 @pytest.mark.full

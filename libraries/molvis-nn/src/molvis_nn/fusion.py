@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from molvis_core.errors import ConfigError, RecordError
 from molvis_nn.batches import TensorBatch, pad
+from molvis_nn.processes import counting
 
 __all__ = ["MeasuredBatch", "SetAttention", "VectorBatch", "Vectors", "collate_measured"]
 
@@ -85,7 +86,12 @@ class MeasuredBatch:
         Raises:
             ConfigError: the encoders' vectors differ in length.
         """
-        found = [encoders[key](part) for key, part in self.parts.items()]
+        found: list[Tensor] = []
+        start = 0
+        for key, part in self.parts.items():
+            with counting(self.place[start : start + len(part)] >= 0):
+                found.append(encoders[key](part))
+            start += len(part)
         lengths = {key: rows.shape[1] for key, rows in zip(self.parts, found, strict=True)}
         if len(set(lengths.values())) > 1:
             raise ConfigError(f"the encoders that are fused give vectors of different lengths: {lengths}")
@@ -128,7 +134,8 @@ def collate_measured(
             # Normalisation over a batch fails on a batch of one while it trains.
             mine.append(mine[0])
             places[key].append(-1)
-    parts = {key: encoders[key].collate(mine) for key, mine in records.items()}
+    # In one order, whoever comes first: processes that train together wait for each other within the encoders.
+    parts = {key: encoders[key].collate(records[key]) for key in of if key in records}
     place = torch.tensor([p for key in parts for p in places[key]], dtype=torch.int64)
     return MeasuredBatch(parts, place, torch.from_numpy(mask), torch.from_numpy(modality))
 

@@ -149,7 +149,7 @@ class TrainConfig:
 
     Attributes:
         epochs: passes over the compounds.
-        batch: distinct compounds in a batch.
+        batch: distinct compounds in a batch, of each process where several train together.
         spectra: how many measurements of a compound are drawn in an epoch.
         sampling: with several pairings, how often each comes: 1 in proportion to its compounds, 0 all equally often; in
             between, their number to this power. The steps of an epoch are as many in any case.
@@ -171,7 +171,8 @@ class TrainConfig:
         seed: of everything drawn.
         workers: processes that collate.
         precision: Lightning Fabric's, such as `32-true` or `bf16-mixed`; `auto` is bf16 on a GPU that has it.
-        accelerator, devices, nodes, strategy: Lightning Fabric's.
+        accelerator, devices, nodes, strategy: Lightning Fabric's. Under torchrun, `auto` devices are the processes that
+            it has started, whatever `nodes` has.
     """
 
     epochs: int = 60

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from molvis_nn.processes import counted, joined
+
 _CELLS, _LOW, _HIGH = 96, 40.0, 1600.0
 _REACH = 0.06
 """Standard deviation of the logarithm of the mass within which compounds are near."""
@@ -19,8 +21,9 @@ _DECAY = 0.995
 class UsualVector(nn.Module):
     """Takes off the mean vector of other compounds near in mass and of the same ion mode.
 
-    While training, that is a mean over the batch; later, a running mean of what was seen in training, in cells of the
-    logarithm of the mass. What a structure scores with any spectrum of a mass then adds nothing to its score.
+    While training, that is a mean over the batch, of all processes that train together; later, a running mean of what
+    was seen in training, in cells of the logarithm of the mass. What a structure scores with any spectrum of a mass
+    then adds nothing to its score.
 
     Args:
         dim: length of the vectors.
@@ -47,10 +50,12 @@ class UsualVector(nn.Module):
         place = mass.clamp(_LOW, _HIGH).log().float()
         if not self.training:
             return vectors - self._seen(place, negative).to(vectors.dtype)
-        self._see(vectors.detach().float(), place, negative)
-        other = ((mass[:, None] - mass[None, :]).abs() > _APART) & (negative[:, None] == negative[None, :])
-        weight = (_near(place[:, None] - place[None, :]) * other).to(vectors.dtype)
-        return vectors - weight @ vectors / weight.sum(1, keepdim=True).clamp_min(1e-3)
+        others, their_mass, their_sign = joined(vectors), joined(mass), joined(negative)
+        there, counts = their_mass.clamp(_LOW, _HIGH).log().float(), joined(counted(vectors)) > 0
+        self._see(others.detach().float()[counts], there[counts], their_sign[counts])
+        other = ((mass[:, None] - their_mass[None, :]).abs() > _APART) & (negative[:, None] == their_sign[None, :])
+        weight = (_near(place[:, None] - there[None, :]) * (other & counts)).to(vectors.dtype)
+        return vectors - weight @ others / weight.sum(1, keepdim=True).clamp_min(1e-3)
 
     def take(self, vectors: Float[Tensor, "n d"], mass: Float[Tensor, " n"], negative: Bool[Tensor, " n"]) -> None:
         """Take off the mean of these spectra from now on, whatever was seen before.
@@ -65,6 +70,8 @@ class UsualVector(nn.Module):
         self.count.copy_(share.sum(1))
 
     def _see(self, vectors: Tensor, place: Tensor, negative: Tensor) -> None:
+        if not len(vectors):
+            return
         share = self._share(place, negative)
         self.total.lerp_(torch.einsum("snc,nd->scd", share, vectors), 1 - _DECAY)
         self.count.lerp_(share.sum(1), 1 - _DECAY)

@@ -6,7 +6,7 @@ What is drawn depends on the seed and the number of the step alone, never on how
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from molvis_core.errors import ConfigError
 from molvis_core.interfaces import SeesEveryPositive
 from molvis_core.records import Structure
 from molvis_nn.fusion import collate_measured
 from molvis_retrieval.config import RunConfig
-from molvis_retrieval.training.pairings import Pairing, Rows
+from molvis_retrieval.training.pairings import Pairing
 from molvis_retrieval.training.run import Run
 
 
@@ -41,12 +42,13 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class PairBatch:
-    """One step's work.
+    """One step's work, or one process's part of it.
 
     Attributes:
         pair: number of the pairing.
-        query, reference: collated records and structures. References beyond the queries are harder candidates.
-        owner: which query a harder candidate belongs to, in their order.
+        query, reference: collated records and structures. References beyond the queries are harder candidates. Of
+            processes that train together, each has a part of the records, in their order, and the targets of all.
+        owner: which query a harder candidate belongs to, in their order; of all processes.
     """
 
     pair: int
@@ -75,6 +77,7 @@ class Batches(torch.utils.data.Dataset[PairBatch]):
         config = run.config
         whole = [isinstance(loss, SeesEveryPositive) and loss.every_positive for loss in run.losses]
         self.plan = plan(config, [len(p.compounds) for p in run.pairings], world, whole)
+        _require_parts(run, world)
         self._cached: tuple[int, list[np.ndarray]] = (-1, [])
         self._structures: dict[str, Structure] = {}
         options, share = config.negatives, config.negatives.in_batch
@@ -92,27 +95,32 @@ class Batches(torch.utils.data.Dataset[PairBatch]):
         run, config = self.run, self.run.config
         pairing, options, target = run.pairings[pair], config.pairs[pair], run.targets[pair]
         order = self._order(epoch)[pair]
-        size = config.train.batch
-        start = (number * self.world + self.rank) * size
+        size = config.train.batch * self.world
+        start = number * size
         # Passes over the compounds follow one another; a batch across the seam drops what it would hold twice.
         chosen = list(dict.fromkeys(pairing.compounds[i] for i in order[start : start + size]))
-        rng = np.random.default_rng([config.train.seed, index, self.rank])
+        # Every process draws for all of them, as one process would, and then takes its part.
+        rng = np.random.default_rng([config.train.seed, index, 0])
+        first, last = (len(chosen) * rank // self.world for rank in (self.rank, self.rank + 1))
+        mine = slice(first, last)
         if pairing.fused:
-            unknowns = [self._unknown(pairing, key, options.records, rng) for key in chosen]
-            query = collate_measured(run.encoders, pairing.parts, unknowns, self._one_of_each(pairing))
+            unknowns = [self._unknown(pairing, key, options.records, rng) for key in chosen][mine]
+            measured = [{part: self._records(part, rows) for part, rows in one.items()} for one in unknowns]
+            query = collate_measured(run.encoders, pairing.parts, measured, self._one_of_each(pairing))
         else:
-            query = run.encoders[pairing.query].collate(
-                [self._measurement(pairing.query, pairing.rows, key, rng) for key in chosen]
-            )
+            rows = _drawn(pairing.rows[pairing.query], chosen, rng)[mine]
+            query = run.encoders[pairing.query].collate(self._records(pairing.query, rows))
         structures = [self._structure(pairing, key) for key in chosen]
-        references: list[Any] = structures
+        references: list[Any] = structures[mine]
         if pairing.reference != "structure":
-            references = [self._measurement(pairing.reference, pairing.rows, key, rng) for key in chosen]
+            rows = _drawn(pairing.rows[pairing.reference], chosen, rng)[mine]
+            references = self._records(pairing.reference, rows)
         harder, owner = self._negatives(chosen, options.negatives, rng)
+        own = [one for one, which in zip(harder, owner, strict=True) if first <= which < last]
         return PairBatch(
             pair,
             Side(query, target.collate(structures)),
-            Side(run.encoders[pairing.reference].collate(references + harder), target.collate(structures + harder)),
+            Side(run.encoders[pairing.reference].collate(references + own), target.collate(structures + harder)),
             torch.tensor(owner, dtype=torch.int64),
         )
 
@@ -134,19 +142,19 @@ class Batches(torch.utils.data.Dataset[PairBatch]):
             self._cached = (epoch, orders)
         return self._cached[1]
 
-    def _measurement(self, modality: str, rows: Rows, key: str, rng: np.random.Generator) -> Any:
-        return self.run.dataset.record(modality, int(rng.choice(rows[modality][key])))
+    def _records(self, modality: str, rows: Iterable[int]) -> list[Any]:
+        return [self.run.dataset.record(modality, int(row)) for row in rows]
 
-    def _unknown(self, pairing: Pairing, key: str, most: int, rng: np.random.Generator) -> dict[str, list[Any]]:
-        """Any non-empty subset of the modalities that a compound has, with a few records of each."""
+    def _unknown(self, pairing: Pairing, key: str, most: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Rows of any non-empty subset of the modalities that a compound has, a few of each."""
         parts = pairing.measured(key)
         drawn = int(rng.integers(1, 2 ** len(parts)))
-        found: dict[str, list[Any]] = {}
+        found: dict[str, np.ndarray] = {}
         for number, part in enumerate(parts):
             if drawn >> number & 1:
                 rows = pairing.rows[part][key]
                 size = int(rng.integers(1, min(most, len(rows)) + 1))
-                found[part] = [self.run.dataset.record(part, int(r)) for r in rng.choice(rows, size, replace=False)]
+                found[part] = rng.choice(rows, size, replace=False)
         return found
 
     def _one_of_each(self, pairing: Pairing) -> dict[str, Any]:
@@ -175,6 +183,22 @@ class Batches(torch.utils.data.Dataset[PairBatch]):
             rows += drawn.tolist()
             owner += [number] * len(drawn)
         return list(library.structures(rows)), owner
+
+
+def _drawn(rows: Mapping[str, np.ndarray], chosen: Sequence[str], rng: np.random.Generator) -> list[int]:
+    """One row of each compound."""
+    return [int(rng.choice(rows[key])) for key in chosen]
+
+
+def _require_parts(run: Run, world: int) -> None:
+    """Raise `ConfigError` where a batch could leave one of several processes without a compound."""
+    least, name = min((len(p.compounds), f"{p.query}:{p.reference}") for p in run.pairings)
+    if world > 1 and (run.config.train.batch < 2 or least < world):
+        raise ConfigError(
+            f"{world} processes train together, and each needs a compound of every batch: [train] batch is "
+            f"{run.config.train.batch} and must be at least 2, {name} has {least} compounds and must have at least "
+            f"{world}. Start fewer processes"
+        )
 
 
 def plan(config: RunConfig, compounds: Sequence[int], world: int, whole: Sequence[bool] = ()) -> list[tuple[int, int]]:

@@ -49,13 +49,20 @@ _ELSEWHERE: dict[str, Any] = {
 """Settings that may differ between a run and its resumption: where it runs, not what it computes."""
 
 
-def signature(config: RunConfig) -> str:
-    """The settings that decide what a run computes, as text."""
-    return write_toml(fill(replace(config, train=replace(config.train, **_ELSEWHERE))))
+def signature(config: RunConfig, world: int = 1) -> str:
+    """The settings that decide what a run computes, as text.
+
+    Args:
+        config: of the run.
+        world: processes that train together. What counts is the batch of all of them: four with 64 compounds take the
+            same steps as one with 256.
+    """
+    train = replace(config.train, batch=config.train.batch * world, **_ELSEWHERE)
+    return write_toml(fill(replace(config, train=train)))
 
 
-def checkpoint_of(folder: Path, config: RunConfig) -> Checkpoint:
-    """The checkpoint in the folder of a run."""
+def checkpoint_of(folder: Path, config: RunConfig, world: int = 1) -> Checkpoint:
+    """The checkpoint in the folder of a run, which `world` processes train together."""
 
     def outdated(stored: str) -> str:
         found = [f"{section}.{old}, which is now {section}.{new}" for section, old, new in old_keys(load_toml(stored))]
@@ -68,7 +75,10 @@ def checkpoint_of(folder: Path, config: RunConfig) -> Checkpoint:
             f"{in_shell(folder)} --no-resume"
         )
 
-    return Checkpoint(folder / "checkpoint.pt", signature(config), other="another configuration", outdated=outdated)
+    other = "another configuration"
+    if world > 1:
+        other += f", where batch is that of all {world} processes together"
+    return Checkpoint(folder / "checkpoint.pt", signature(config, world), other=other, outdated=outdated)
 
 
 def save(checkpoint: Checkpoint, run: Run, learner: Learner, state: State) -> None:

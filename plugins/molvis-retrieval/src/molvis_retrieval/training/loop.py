@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,13 +21,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from molvis_core.errors import MolvisError
+from molvis_core.errors import ConfigError, MolvisError
 from molvis_core.interfaces import HasTemperature, declares
 from molvis_files.documents import write_toml
 from molvis_files.locking import sole_writer
 from molvis_nn.loop import TrainingProgress, on_cpu, set_rate, write_metrics, write_safely
 from molvis_retrieval.bundle import Bundle, load_bundle, save_bundle
-from molvis_retrieval.config import RunConfig, check, fill
+from molvis_retrieval.config import RunConfig, TrainConfig, check, fill
 from molvis_retrieval.training.apart import learns_apart, train_apart
 from molvis_retrieval.training.batches import Batches, PairBatch
 from molvis_retrieval.training.checkpoint import State, checkpoint_of, load, save
@@ -90,18 +91,9 @@ def train(
             configuration. The last checkpoint is kept.
         molvis_core.errors.BusyError: another process trains into the folder.
     """
-    from lightning_fabric import Fabric
-
     check(config)
     folder = Path(folder)
-    settings = config.train
-    fabric = Fabric(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.nodes,
-        strategy=settings.strategy,
-        precision=cast("Any", _precision(settings.precision, settings.accelerator)),
-    )
+    fabric = _fabric(config.train)
     fabric.launch()
     with contextlib.ExitStack() as held:
         problem: Exception | None = None
@@ -172,7 +164,7 @@ class _Training:
         self.batches = Batches(run, fabric.global_rank, fabric.world_size)
         learner = Learner.of(run)
         folder.mkdir(parents=True, exist_ok=True)
-        self.checkpoint = checkpoint_of(folder, run.config)
+        self.checkpoint = checkpoint_of(folder, run.config, fabric.world_size)
         self.state = load(self.checkpoint, run, learner) if resume and self.checkpoint.exists else State()
         if fabric.is_global_zero:
             write_safely(folder / "config.toml", write_toml(fill(run.config)).encode())
@@ -246,7 +238,7 @@ class _Training:
         with contextlib.ExitStack() as averaged:
             for average in self.learner.averages.values():
                 averaged.enter_context(average.applied())
-            metrics = validate(run, self.fabric.device)
+            metrics = validate(run, self.fabric.device, world=self.fabric.world_size)
             value = -metrics["val_loss"] if settings.select == "loss" else metrics[f"val_{settings.select}"]
             if value > state.best:
                 state.best, state.best_epoch, state.since_best, state.best_metrics = value, epoch, 0, metrics
@@ -303,6 +295,34 @@ def _temperatures(names: Sequence[str], losses: Sequence[Any]) -> dict[str, floa
                 value: Any = loss.temperature
                 found[f"temperature/{name}"] = float(value() if callable(value) else value)
     return found
+
+
+def _fabric(settings: TrainConfig) -> Fabric:
+    """Where a run computes: under torchrun in as many processes as that has started.
+
+    Raises:
+        ConfigError: the configuration has another number of them.
+    """
+    from lightning_fabric import Fabric
+
+    devices, nodes, strategy = settings.devices, settings.nodes, settings.strategy
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        world, here = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
+        if devices == "auto":
+            devices, nodes = here, world // here
+        elif not str(devices).isdecimal() or int(devices) * nodes != world:
+            raise ConfigError(
+                f"torchrun has started {world} processes, {here} of them here, but [train] has devices = {devices!r} "
+                f"and nodes = {nodes}. Leave both out, or start as many"
+            )
+        strategy = "ddp" if strategy == "auto" and world > 1 else strategy
+    return Fabric(
+        accelerator=settings.accelerator,
+        devices=devices,
+        num_nodes=nodes,
+        strategy=strategy,
+        precision=cast("Any", _precision(settings.precision, settings.accelerator)),
+    )
 
 
 def _precision(wanted: str, accelerator: str) -> str:

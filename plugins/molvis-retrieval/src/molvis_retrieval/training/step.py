@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from molvis_core.errors import ConfigError
 from molvis_nn.fusion import MeasuredBatch
 from molvis_nn.loop import WeightAverage, decay_groups, descend, warmup_cosine
+from molvis_nn.processes import join_norms, joined, joining
 from molvis_retrieval.config import TrainConfig
 from molvis_retrieval.training.batches import PairBatch
 from molvis_retrieval.training.run import Run
@@ -59,7 +60,14 @@ class Learner:
         )
 
     def on_devices(self, fabric: Fabric) -> Learner:
-        """The same with its modules and its optimizer where Fabric trains them."""
+        """The same with its modules and its optimizer where Fabric trains them.
+
+        Raises:
+            ConfigError: an encoder normalises by batches in a way that several processes cannot do together.
+        """
+        if fabric.world_size > 1:
+            for key, encoder in self.encoders.items():
+                join_norms(encoder, f"encoders.{key}")
         encoders = {key: _ready(fabric, encoder) for key, encoder in self.encoders.items()}
         optimizer = cast("torch.optim.Optimizer", fabric.setup_optimizers(self.optimizer))
         losses = [_ready(fabric, loss) if isinstance(loss, nn.Module) else loss for loss in self.losses]
@@ -83,6 +91,8 @@ def rate_factor(settings: TrainConfig, step: int, steps: int, per_epoch: int) ->
 def step(run: Run, batch: PairBatch, learner: Learner, fabric: Fabric) -> float:
     """Change the weights by one batch, which is on the device.
 
+    The loss is of the batch of all processes that train together, and the same in each.
+
     Returns:
         The loss.
 
@@ -93,8 +103,14 @@ def step(run: Run, batch: PairBatch, learner: Learner, fabric: Fabric) -> float:
     for key in run.pairings[batch.pair].encoders:
         encoders[key].train(key not in run.config.train.freeze)
     measured = batch.query.batch
-    query = encoders[pair.query](measured.encode(encoders) if isinstance(measured, MeasuredBatch) else measured)
-    reference = encoders[pair.reference](batch.reference.batch)
+    with joining():
+        query = encoders[pair.query](measured.encode(encoders) if isinstance(measured, MeasuredBatch) else measured)
+        reference = encoders[pair.reference](batch.reference.batch)
+        # Structures of the queries first, harder ones behind them, as in the batch of one process.
+        reference, harder = joined(reference[: len(query)]), reference[len(query) :]
+        if len(batch.owner):
+            reference = torch.cat([reference, joined(harder)])
+        query = joined(query)
     target, weight = run.targets[batch.pair](batch.query.target, batch.reference.target)
     loss = learner.losses[batch.pair](query, reference, target, weight)
     if len(batch.owner) and pair.own_negatives:

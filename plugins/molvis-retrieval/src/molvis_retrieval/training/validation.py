@@ -24,12 +24,13 @@ _PER_COMPOUND = 4
 Device = torch.device | str
 
 
-def validate(run: Run, device: Device = "cpu") -> dict[str, float]:
+def validate(run: Run, device: Device = "cpu", *, world: int = 1) -> dict[str, float]:
     """Rank the truth among the compounds of the fold, or among those of equal mass where there is a library.
 
     Args:
         run: its encoders are left in evaluation mode.
         device: where they are.
+        world: processes that train together: the loss is of batches as large as theirs together.
 
     Returns:
         Means over the pairings, and where there are several each one's own; and how far apart each encoder puts
@@ -52,7 +53,7 @@ def validate(run: Run, device: Device = "cpu") -> dict[str, float]:
                 spreads |= spread_metrics(key, run.encoders[key], vectors.numpy())
             found[names[pairing.number]] = {
                 **_figures(ranks, tied, embedded.owners),
-                "loss": _loss(run, pairing, embedded, device),
+                "loss": _loss(run, pairing, embedded, device, run.config.train.batch * world),
             }
     keys = list(next(iter(found.values())))
     means = {f"val_{key}": float(np.mean([one[key] for one in found.values()])) for key in keys}
@@ -147,10 +148,10 @@ def _figures(ranks: np.ndarray, tied: np.ndarray, owners: np.ndarray) -> dict[st
     return {**found, "mrr": mean(metrics.reciprocal(ranks))}
 
 
-def _loss(run: Run, pairing: Pairing, embedded: _Embedded, device: Device) -> float:
+def _loss(run: Run, pairing: Pairing, embedded: _Embedded, device: Device, size: int) -> float:
     """The mean over batches of compounds, with one query of each."""
     target, loss = run.targets[pairing.number], run.losses[pairing.number]
-    size, first, total = run.config.train.batch, embedded.first, []
+    first, total = embedded.first, []
     for start in range(0, len(embedded.structures), size):
         part = slice(start, start + size)
         keys = target.collate(embedded.structures[part])
