@@ -168,7 +168,8 @@ def ours(name: str, peer: dict[str, Any], data: Path) -> dict[str, Any]:
     if name == "freeflux":
         study = read_study(data / "freeflux" / "ecoli" / "synthetic_data")
     elif name == "x3cflux":
-        study = read_study(data / "fluxml_examples" / "ecoli_model_level_1.fml", strict=False)
+        path = data / "fluxml_examples" / "ecoli_model_level_1.fml"
+        study = read_study(path, strict=False, convention="13cflux")
     else:
         study = read_study(data / "mfapy_samples" / "Example_2_Ecoli_model.txt")
     experiments = study.experiments[:1]

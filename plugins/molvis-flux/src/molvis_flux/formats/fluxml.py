@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from molvis_core.errors import ReadError
@@ -16,18 +16,24 @@ from molvis_core.text import is_count
 from molvis_files.opening import read_text
 from molvis_flux.formats.builder import Draft, reverse
 from molvis_flux.formats.experiments import settle_roles
+from molvis_flux.formats.fluxml_inputs import CONVENTIONS, Convention, leave_out_of_balances, read_input
 from molvis_flux.formats.fluxml_measurements import Measurements
 from molvis_flux.formats.fluxml_tree import Node, applies, attribute, infix, number, parse_tree
-from molvis_flux.formats.notation import Linear, blend, condition, conditions, impure, linear
+from molvis_flux.formats.fluxml_variants import Variants
+from molvis_flux.formats.notation import Linear, condition, conditions, linear
 from molvis_flux.formats.opening import stem, studies_of
 from molvis_flux.formats.tables import rows
-from molvis_flux.model.network import Constraint, Metabolite, Participant, Reaction, Study, Tracer
+from molvis_flux.model.network import Constraint, Metabolite, Reaction, Study
 
 _RELATIONS = {"eq": "=", "leq": "<=", "geq": ">=", "lt": "<", "gt": ">"}
 
 
 def read_fluxml(
-    path: str | Path, *, configuration: str | Sequence[str] | None = None, bounds: str | Path | None = None
+    path: str | Path,
+    *,
+    configuration: str | Sequence[str] | None = None,
+    bounds: str | Path | None = None,
+    convention: Convention = "fluxml",
 ) -> Study:
     """A FluxML file.
 
@@ -37,6 +43,10 @@ def read_fluxml(
             of `v1, <=, 2` in sheets `net`, `xch`, `net_eq` and `xch_eq`.
         configuration: which of its configurations, or several as parallel experiments; by default `default`, or the
             first where none is called so.
+        convention: `fluxml`: as the format's documentation has it. `13cflux`: also what 13CFLUX 3 does beyond it, so
+            that labelling is the same to the last digit: its own natural abundances (13C .01055, 15N .00368), and a
+            reaction with a pool on both of its sides left out of the labelling balance of that pool. The latter is an
+            approximation that its log announces; `fluxml` balances such a pool.
 
     Returns:
         The study. FluxML sets no bounds, so open fluxes are cut at 1000, or at ten times the greatest flux that the
@@ -45,12 +55,16 @@ def read_fluxml(
 
     Raises:
         ReadError: it is no FluxML, or its content is impossible; the message names the line.
+        ValueError: there is no such convention.
     """
+    if convention not in CONVENTIONS:
+        raise ValueError(f"convention is {convention!r}; it is one of {', '.join(CONVENTIONS)}")
     path = Path(path)
     root = parse_tree(path)
     if root.tag != "fluxml":
         raise ReadError(path, f"its outermost element is <{root.tag}>, not <fluxml>", line=root.line)
-    return _Reader(root, Draft(str(path)), configuration, None if bounds is None else Path(bounds)).read()
+    draft = Draft(str(path))
+    return _Reader(root, draft, configuration, None if bounds is None else Path(bounds), convention).read()
 
 
 studies = studies_of(read_fluxml)
@@ -66,9 +80,15 @@ class _Reader:
     """Goes through a file once."""
 
     def __init__(
-        self, root: Node, draft: Draft, configuration: str | Sequence[str] | None, bounds: Path | None
+        self,
+        root: Node,
+        draft: Draft,
+        configuration: str | Sequence[str] | None,
+        bounds: Path | None,
+        convention: Convention,
     ) -> None:
-        self.root, self.draft, self.bounds = root, draft, bounds
+        self.root, self.draft, self.bounds, self.convention = root, draft, bounds, convention
+        self.variants = Variants(draft)
         self.network = root.one("reactionnetwork")
         self.chosen = self.choose(configuration)
         self.inputs = {
@@ -108,12 +128,14 @@ class _Reader:
             name = chosen.attributes.get("name", "default")
             draft.tracers[name] = {}
             for node in chosen.all("input"):
-                self.input(node, draft.tracers[name])
-            measurements = Measurements(draft, single=len(self.chosen) == 1)
+                read_input(node, draft.tracers[name], draft, self.convention)
+            measurements = Measurements(draft, self.variants, single=len(self.chosen) == 1)
             draft.data[name] = measurements.read(chosen)
             self.with_exchange |= measurements.with_exchange
             self.values(chosen)
         self.irreversible()
+        if self.convention == "13cflux":
+            leave_out_of_balances(draft)
         draft.cap_at_scale()
         return draft.finish()
 
@@ -150,31 +172,10 @@ class _Reader:
             )
         return elements
 
-    def participants(self, nodes: Iterator[Node], reaction: str) -> list[tuple[Participant, list[tuple[str, float]]]]:
-        found: list[tuple[Participant, list[tuple[str, float]]]] = []
-        for node in nodes:
-            name = attribute(node, "id", self.draft)
-            self.draft.known_metabolite(name, node.line, f"reaction {reaction!r}")
-            atoms = self.labels(node.attributes.get("cfg", ""))
-            variants = [
-                (attribute(v, "cfg", self.draft), number(v.attributes.get("ratio", "1"), v, "the ratio", self.draft))
-                for v in node.all("variant")
-            ]
-            if not atoms and not variants and found and found[-1][0].metabolite == name and not found[-1][0].atoms:
-                last = found[-1][0]
-                found[-1] = (dataclasses.replace(last, coefficient=last.coefficient + 1), [])
-            else:
-                found.append((Participant(name, 1.0, atoms), variants))
-        return found
-
-    @staticmethod
-    def labels(text: str) -> tuple[str, ...]:
-        return tuple(text.split()) if "#" in text else tuple(text.strip())
-
     def reaction(self, node: Node) -> None:
         name = attribute(node, "id", self.draft)
-        substrates = self.participants(node.all("reduct", "educt"), name)
-        products = self.participants(node.all("rproduct", "product"), name)
+        substrates = self.variants.participants(node.all("reduct", "educt"), name)
+        products = self.variants.participants(node.all("rproduct", "product"), name)
         text = node.attributes.get("bidirectional", "true").strip().lower()
         if text not in ("true", "false", "1", "0", "yes", "no"):
             raise self.draft.error(f"bidirectional is {text!r}; write true or false", node.line)
@@ -186,32 +187,14 @@ class _Reader:
             )
         base = Reaction(
             name,
-            tuple(p for p, _ in substrates),
-            tuple(p for p, _ in products),
+            (),
+            (),
             reversible,
             net=(-math.inf if reversible else 0.0, math.inf),
             exchange=(0.0, math.inf),
             where=self.draft.where(node.line),
         )
-        varied = [(i, options) for i, (_, options) in enumerate(products) if options]
-        if not varied:
-            self.draft.add_reaction(base, node.line)
-            return
-        # A product in several orientations is as many reactions, whose fluxes keep the ratios.
-        if len(varied) > 1:
-            raise self.draft.error(f"reaction {name!r} has variants of two products; write it as several", node.line)
-        [(place, options)] = varied
-        for variant, (cfg, _) in enumerate(options):
-            made = list(base.products)
-            made[place] = dataclasses.replace(made[place], atoms=self.labels(cfg))
-            other = dataclasses.replace(
-                base, name=name if variant == 0 else f"{name}~{variant + 1}", products=tuple(made)
-            )
-            self.draft.add_reaction(other, node.line)
-            if variant:
-                for kind in ("net", "exchange"):
-                    terms = ((kind, name, 1 / options[0][1]), (kind, other.name, -1 / options[variant][1]))
-                    self.draft.constraints.append(Constraint(terms, 0.0, 0.0, base.where, f"variants of {name}"))
+        self.variants.add(base, substrates, products, node.line)
 
     def roles(self) -> None:
         """Inputs are sources. What nothing uses leaves the network: old files have no reactions that lead out."""
@@ -256,6 +239,7 @@ class _Reader:
             if tag == "psize":
                 self.pool_bound(constraint, line)
                 continue
+            constraint = self.variants.whole(constraint)
             self.named(constraint, kind)
             self.draft.constrain(constraint, line)
 
@@ -275,7 +259,7 @@ class _Reader:
                 found = conditions(text, kind, self.draft.where(row.line, str(path)))
             except ValueError as error:
                 raise self.draft.error(str(error), row.line, str(path)) from error
-            for constraint in found:
+            for constraint in map(self.variants.whole, found):
                 self.named(constraint, kind)
                 self.draft.constrain(constraint, row.line)
 
@@ -313,31 +297,6 @@ class _Reader:
         except ValueError as error:
             raise self.draft.error(str(error), node.line) from error
 
-    def input(self, node: Node, tracers: dict[str, Tracer]) -> None:
-        name = attribute(node, "pool", self.draft)
-        metabolite = self.draft.known_metabolite(name, node.line, "an <input>")
-        labels = list(node.all("label"))
-        if not labels:
-            return
-        parts: list[tuple[str, float, float]] = []
-        for label in labels:
-            cfg = attribute(label, "cfg", self.draft)
-            fraction = number(label.text or label.one("textual").text, label, f"the fraction of {cfg}", self.draft)
-            if set(cfg) - set("01") or len(cfg) != len(metabolite.elements):
-                raise self.draft.error(
-                    f"the labelling {cfg!r} of {name} has to be {len(metabolite.elements)} digits 0 or 1", label.line
-                )
-            purity = [number(p, label, "the purity", self.draft) for p in label.attributes.get("purity", "1").split()]
-            kinds = list(dict.fromkeys(metabolite.elements))
-            if len(purity) == 1:
-                parts.append((cfg, fraction, purity[0]))
-            elif len(purity) == len(kinds):
-                each = [purity[kinds.index(element)] for element in metabolite.elements]
-                parts += [(pattern, fraction * chance, 1.0) for pattern, chance in impure(cfg, each).items()]
-            else:
-                raise self.draft.error(f"{name} has {len(kinds)} elements, and {len(purity)} purities", label.line)
-        tracers[name] = blend(parts)
-
     def values(self, chosen: Node) -> None:
         """Fluxes and pools of a configuration: version 3 keeps them in its simulation, version 1 in `<fluxes>`."""
         variables = chosen.one("simulation").one("variables")
@@ -353,16 +312,21 @@ class _Reader:
 
     def flux_value(self, node: Node) -> None:
         """A flux with its bounds."""
-        name = attribute(node, "flux", self.draft)
-        self.draft.known_reaction(name, node.line, "a <fluxvalue>")
+        whole = attribute(node, "flux", self.draft)
         kind = "exchange" if attribute(node, "type", self.draft) == "xch" else "net"
+        for name, share in self.variants.of(whole):
+            self.draft.known_reaction(name, node.line, "a <fluxvalue>")
+            self.one_flux_value(node, kind, name, share)
+
+    def one_flux_value(self, node: Node, kind: str, name: str, share: float) -> None:
+        """That of a reaction, or of a variant, which has its share of it."""
         if kind == "exchange":
             self.with_exchange.add(name)
         if node.text.strip():
-            self.draft.fluxes[kind, name] = number(node.text, node, f"the flux {name}", self.draft)
+            self.draft.fluxes[kind, name] = share * number(node.text, node, f"the flux {name}", self.draft)
         for key, low, high in (("lo", True, False), ("hi", False, True)):
             if key in node.attributes:
-                bound = number(node.attributes[key], node, key, self.draft)
+                bound = share * number(node.attributes[key], node, key, self.draft)
                 limits = (bound if low else -math.inf, bound if high else math.inf)
                 self.draft.bound(kind, name, *limits, node.line)
 

@@ -10,6 +10,7 @@ import re
 
 from molvis_flux.formats.builder import Draft
 from molvis_flux.formats.fluxml_tree import Node, attribute, number
+from molvis_flux.formats.fluxml_variants import Variants
 from molvis_flux.formats.notation import linear
 from molvis_flux.model.network import Datum, Fragment
 
@@ -27,11 +28,12 @@ class Measurements:
 
     Args:
         draft: gets the fragments; the data are returned.
+        variants: of the reactions.
         single: only this configuration is read, so that a group stands for one fragment.
     """
 
-    def __init__(self, draft: Draft, *, single: bool) -> None:
-        self.draft, self.single = draft, single
+    def __init__(self, draft: Draft, variants: Variants, *, single: bool) -> None:
+        self.draft, self.variants, self.single = draft, variants, single
         self.with_exchange: set[str] = set()
 
     def read(self, chosen: Node) -> list[Datum]:
@@ -100,11 +102,12 @@ class Measurements:
                     f"M+{unknown[0]} of group {name!r} is measured, and it has {', '.join(known)}",
                     values[unknown[0]][2],
                 )
+            found = tuple(values[c][0] if c in values else math.nan for c in known)
             data.append(
                 Datum(
                     name,
                     "mid",
-                    tuple(values[c][0] if c in values else math.nan for c in known),
+                    found,
                     tuple(values[c][1] if c in values else math.nan for c in known),
                     time if time != math.inf else None,
                     scaled=node.attributes.get("scale", "auto") != "one",
@@ -157,6 +160,9 @@ class Measurements:
                 )
                 continue
             [(target, factor)] = terms.items()
+            if kind != "pool":
+                target, times = self.variants.term(target)
+                factor *= times
             if kind == "pool":
                 self.draft.known_metabolite(target, node.line, f"measurement {name!r}")
             else:

@@ -261,7 +261,16 @@ def tracer(spec: Any, atoms: int) -> Tracer:
         raise ValueError(
             f"its fractions sum to {sum(mixture.values()):g}, not to 1; add what is missing, such as unlabelled"
         )
-    return Tracer(tuple(mixture.items()), float(spec.get("purity", 1.0)), bool(spec.get("natural", False)))
+    natural, shares = _natural(spec.get("natural", False))
+    return Tracer(tuple(mixture.items()), float(spec.get("purity", 1.0)), natural, shares)
+
+
+def _natural(spec: Any) -> tuple[bool, tuple[tuple[str, float], ...]]:
+    """Whether unlabelled positions are natural, and the shares of heavy isotopes where they are stated."""
+    shares = tuple(spec.items()) if isinstance(spec, Mapping) else ()
+    if not all(isinstance(share, (int, float)) and 0 <= share <= 1 for _, share in shares):
+        raise ValueError(f"natural is {spec!r}; it is true, or the share of the heavy isotope of each element")
+    return bool(spec), shares
 
 
 def _pattern(text: str, atoms: int) -> str:

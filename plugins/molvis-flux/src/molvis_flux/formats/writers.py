@@ -184,7 +184,7 @@ def _tracer(tracer: Tracer) -> str | dict[str, Any]:
     if tracer.purity != 1:
         spec["purity"] = tracer.purity
     if tracer.natural:
-        spec["natural"] = True
+        spec["natural"] = dict(tracer.abundance) or True
     return spec
 
 

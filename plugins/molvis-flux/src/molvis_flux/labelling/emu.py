@@ -13,14 +13,11 @@ from typing import TypeAlias
 
 from molvis_core.errors import did_you_mean
 from molvis_flux.errors import SimulationError
+from molvis_flux.model.abundance import MASS_SHIFT
 from molvis_flux.model.network import Metabolite, Network, Participant, Reaction
 
 Emu: TypeAlias = tuple[str, tuple[int, ...]]
 """A metabolite and some of its traced atoms, ascending, counted from 0."""
-
-MASS_SHIFT = {"H": 1, "C": 1, "N": 1, "O": 2, "S": 2}
-"""Mass numbers between the light and the heavy isotope that tracers carry: 2H, 13C, 15N, 18O, 34S."""
-
 
 _LOG = logging.getLogger("molvis")
 

@@ -11,10 +11,10 @@ from jaxtyping import Float, Int
 
 from molvis_core.errors import did_you_mean
 from molvis_flux.errors import SimulationError
-from molvis_flux.labelling import isotopes
 from molvis_flux.labelling.elimination import Rows, convolve, mix
-from molvis_flux.labelling.emu import MASS_SHIFT, Decomposition, Emu, canonical, orbit, span
+from molvis_flux.labelling.emu import Decomposition, Emu, canonical, orbit, span
 from molvis_flux.labelling.straight_line import Builder
+from molvis_flux.model.abundance import MASS_SHIFT, heavy_share
 from molvis_flux.model.network import Experiment, Fragment, Metabolite, Network, Tracer
 
 
@@ -108,13 +108,13 @@ def source_mid(network: Network, experiment: Experiment, name: str, atoms: Seque
     metabolite = network.metabolites[name]
     tracer = experiment.tracers.get(name) or Tracer((("0" * len(metabolite.elements), 1.0),))
     _check_tracer(experiment, metabolite, tracer)
-    total = np.zeros(span(metabolite, atoms) + 1)
+    total, shares = np.zeros(span(metabolite, atoms) + 1), dict(tracer.abundance)
     for turn in orbit(metabolite):
         for pattern, fraction in tracer.isotopomers:
             mid = np.ones(1)
             for atom in atoms:
                 element = metabolite.elements[atom]
-                light = isotopes.heavy_share(element) if tracer.natural else 0.0
+                light = shares.get(element, heavy_share(element)) if tracer.natural else 0.0
                 heavy = tracer.purity if pattern[turn[atom]] == "1" else light
                 step = np.zeros(MASS_SHIFT.get(element, 1) + 1)
                 step[0], step[-1] = 1 - heavy, heavy

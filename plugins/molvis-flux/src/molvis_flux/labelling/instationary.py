@@ -23,7 +23,7 @@ from molvis_flux.labelling.fragments import (
 )
 from molvis_flux.labelling.stationary import checked, in_threads
 from molvis_flux.labelling.straight_line import ZERO, Builder, Program
-from molvis_flux.model.network import Experiment, Network, Tracer
+from molvis_flux.model.network import Experiment, Network
 
 # Kennedy and Carpenter, Appl. Numer. Math. 44 (2003) 139, doi:10.1016/S0168-9274(02)00138-1, ARK3(2)4L[2]SA, implicit.
 _GAMMA = 1767732205903 / 4055673282236
@@ -304,8 +304,4 @@ class _States:
 
 def _unfed(experiment: Experiment) -> Experiment:
     """The same sources before the tracer is given."""
-    tracers = {
-        name: Tracer((("0" * len(tracer.isotopomers[0][0]), 1.0),), natural=tracer.natural)
-        for name, tracer in experiment.tracers.items()
-    }
-    return replace(experiment, tracers=tracers)
+    return replace(experiment, tracers={name: tracer.unlabelled() for name, tracer in experiment.tracers.items()})

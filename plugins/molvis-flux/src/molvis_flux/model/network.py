@@ -130,11 +130,18 @@ class Tracer:
             such as `("100000", 0.5)`. Fractions sum to one.
         purity: chance that an atom written as heavy is heavy.
         natural: whether atoms written as light carry the natural abundance of their heavy isotope.
+        abundance: by element, that abundance, where another than `molvis_flux.model.abundance.heavy_share` is meant.
     """
 
     isotopomers: tuple[tuple[str, float], ...]
     purity: float = 1.0
     natural: bool = False
+    abundance: tuple[tuple[str, float], ...] = ()
+
+    def unlabelled(self) -> Tracer:
+        """The same source before its tracer is given."""
+        light = "0" * len(self.isotopomers[0][0])
+        return Tracer(((light, 1.0),), natural=self.natural, abundance=self.abundance)
 
 
 @dataclass(frozen=True, slots=True)
