@@ -333,3 +333,19 @@ def test_a_key_is_asked_for_and_kept_until_the_window_is_closed(browser: Any, of
         assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
         # Another window has no key.
         assert visit(at).locator("h1").inner_text() == "This service asks for a key"
+
+
+def test_a_job_that_is_not_there_and_a_service_that_is_gone_are_told(browser: Any, service: str) -> None:
+    with visits(browser, service, "404", "net::ERR") as visit:
+        page = visit("#/jobs")
+        page.evaluate("location.hash = '#/job/none'")
+        page.locator(".problem", has_text="no such job").wait_for()
+        assert page.get_by_role("link", name="All jobs").is_visible()
+        page.context.route("**", lambda route: route.abort())
+        page.evaluate("location.hash = '#/service'")
+        page.locator(".problem", has_text="The service does not answer").wait_for()
+        page.locator("#status.gone").wait_for()
+        no_barriers(page)
+        page.context.unroute("**")
+        page.get_by_role("button", name="Try again").click()
+        page.locator("h1", has_text="Service").wait_for()

@@ -121,7 +121,7 @@ ROUTE = Route(
         Option("energy", "Collision energy of the peaks in eV.", "number", least=0, most=1000),
         Option("instrument", "Instrument of the peaks, as MassBank spells it, such as LC-ESI-QTOF.", most=100),
         Option("name", "What the unknown of the peaks is called.", default="unknown", most=200),
-        Option("ccs", "Collision cross sections in A^2, as 145.2 or [M+H]+=145.2.", "texts", most=20),
+        Option("ccs", "Collision cross sections in Å², as 145.2 or [M+H]+=145.2.", "texts", most=20),
         Option("together", "All that is sent was measured of one unknown.", "flag", default=False),
         Option("modality", "Modality of the files, where readers of several claim their ending.", most=50),
         Option(

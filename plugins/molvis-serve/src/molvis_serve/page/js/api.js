@@ -7,6 +7,8 @@ export const ended = (job) => ENDED.has(job.state);
 export const key = () => sessionStorage.getItem(KEY) || "";
 export const setKey = (text) => sessionStorage.setItem(KEY, text);
 
+export const GONE = "The service does not answer. It may have been stopped, or the network is gone.";
+
 export class Problem extends Error {
   constructor(status, message, retry = 0) {
     super(message);
@@ -24,7 +26,7 @@ async function ask(path, options = {}) {
     answer = await fetch(address(path), { ...options, headers: { ...options.headers, ...headers() } });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(0, "The service does not answer. It may have been stopped, or the network is gone.");
+    throw new Problem(0, GONE);
   }
   if (!answer.ok) throw await problemOf(answer);
   return answer;

@@ -1,6 +1,6 @@
 // The frame of the page: which view the address asks for, and what of the service is said above all of them.
 import { h } from "../shared/elements.js";
-import { key, Problem, setKey } from "./api.js";
+import { GONE, key, Problem, setKey } from "./api.js";
 import { problem } from "./parts/pieces.js";
 import { count, service } from "./state.js";
 
@@ -46,7 +46,11 @@ async function show() {
   } catch (error) {
     if (error.name === "AbortError") return;
     if (error instanceof Problem && error.status === 401) return askKey();
-    main.replaceChildren(problem(error, () => { now.base = null; show(); }));
+    // A part of the page that cannot be fetched is the service that does not answer.
+    const gone = error instanceof TypeError && /import|module/i.test(error.message);
+    main.replaceChildren(problem(gone ? new Problem(0, GONE) : error, () => { now.base = null; show(); }));
+    if (error.status === 404) main.append(h("p", {}, h("a", { href: "#/jobs" }, "All jobs"), ", or ", h("a", { href: "#/new" }, "a new one"), "."));
+    if (gone || error.status === 0) status();
   }
 }
 

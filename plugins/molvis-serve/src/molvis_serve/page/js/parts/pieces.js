@@ -3,7 +3,7 @@ import { h } from "../../shared/elements.js";
 
 export function problem(error, again) {
   return h("section", { class: "problem", role: "alert" },
-    h("p", {}, h("strong", {}, error.status === 0 ? "No answer. " : ""), String(error.message || error)),
+    h("p", {}, String(error.message || error)),
     again ? h("button", { type: "button", onclick: again }, "Try again") : null);
 }
 

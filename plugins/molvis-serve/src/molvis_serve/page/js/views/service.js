@@ -16,10 +16,10 @@ export async function show() {
         ["version", known.version], ["bundle", bundle?.name], ["digest", bundle?.digest ? h("span", { class: "mono" }, bundle.digest.slice(0, 12)) : null],
         ["modalities", bundle?.modalities?.join(", ")], ...rest.map(([name, value]) => [name.replaceAll("_", " "), String(value)]),
       ]), libraries.length ? sheet([{ title: "library" }, { title: "structures", number: true }], libraries.map((one) => [one.name, one.structures.toLocaleString("en")]), { label: "Libraries" }) : null),
-      card("Operations", sheet([{ title: "operation" }, { title: "what" }, { title: "files" }, { title: "address" }],
+      card("Operations", sheet([{ title: "operation" }, { title: "what, and where" }, { title: "files" }],
         known.operations.map((one) => [
-          begun.has(one.name) ? h("a", { href: `#/new/${one.name}` }, titleOf(one.name)) : titleOf(one.name), one.summary, one.files.map((upload) => upload.name).join(", "),
-          h("span", { class: "mono line" }, one.quick ? `/api/v1/${one.path}` : "job"),
+          begun.has(one.name) ? h("a", { href: `#/new/${one.name}` }, titleOf(one.name)) : titleOf(one.name),
+          [one.summary, h("span", { class: "why mono" }, one.quick ? `POST /api/v1/${one.path}` : `POST /api/v1/${one.path}, a job`)], one.files.map((upload) => upload.name).join(", "),
         ]), { label: "Operations" })),
       card("Limits", facts([
         ["request for a job", size(limits.max_upload)], ["request answered at once", size(limits.max_call)], ["files of a request", limits.max_files],
