@@ -114,7 +114,7 @@ def may_spawn() -> bool:
 
     A spawned process runs the user's script again: without a guard, all of it. Workers have no children at all.
     """
-    if multiprocessing.current_process().daemon or own.is_worker or _work is not None:
+    if multiprocessing.current_process().daemon or own.is_worker:
         return False
     file = getattr(sys.modules.get("__main__"), "__file__", None)
     try:
@@ -125,6 +125,7 @@ def may_spawn() -> bool:
 
 def _begin(pickled: bytes) -> None:
     global _work  # noqa: PLW0603 - a worker's only state, set before its first item
+    own.is_worker = True
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal interrupts all of them; the parent ends the others
     # Before the libraries that read them are imported, which unpickling does.

@@ -155,7 +155,7 @@ def _started_by_ps(pid: int) -> int | None:
 
 
 is_worker: bool = False
-"""Whether this process works for another by Ray, and starts none of its own."""
+"""Whether this process works for another, of this machine or of Ray, and starts none of its own."""
 
 
 def processors() -> int:
