@@ -130,9 +130,13 @@ class PartitionedLibrary(Library):
         if not len(wanted):
             return self._file_of(0).schema_arrow.empty_table().select(columns)
         part, row = self.partitions.places(wanted)
-        keys = np.stack([part, row // GROUP])
-        groups, which = np.unique(keys, axis=1, return_inverse=True)
-        tables = [self._group(int(p), int(g), columns) for p, g in groups.T]
+        group = row // GROUP
+        # Whoever looks at one thing of a window of mass looks at all of it next: it is read once.
+        read = STRUCTURE_COLUMNS if len(wanted) <= _SLICE and set(columns) <= set(STRUCTURE_COLUMNS) else columns
+        if (part == part[0]).all() and (group == group[0]).all():
+            return taken(self._group(int(part[0]), int(group[0]), read).select(columns), row % GROUP)
+        groups, which = np.unique(part << 32 | group, return_inverse=True)
+        tables = [self._group(int(one >> 32), int(one & 0xFFFFFFFF), read).select(columns) for one in groups]
         starts = np.concatenate([[0], np.cumsum([len(t) for t in tables])])
         return taken(pa.concat_tables(tables).combine_chunks(), starts[which.reshape(-1)] + row % GROUP)
 
@@ -237,8 +241,10 @@ class PartitionedVectors:
         else:
             wanted = np.asarray(rows)
             wanted = np.flatnonzero(wanted) if wanted.dtype == bool else wanted.astype(np.int64)
-        out = np.empty((len(wanted), self.shape[1]), dtype=np.float32)
         parts, numbers = self.partitions.places(wanted)
+        if len(wanted) and (parts == parts[0]).all():
+            return self._read(int(parts[0]), numbers)
+        out = np.empty((len(wanted), self.shape[1]), dtype=np.float32)
         for part in np.unique(parts):
             mine = np.flatnonzero(parts == part)
             out[mine] = self._read(int(part), numbers[mine])
@@ -259,12 +265,16 @@ class PartitionedVectors:
         except OSError as error:
             where = self.partitions.store.where(name)
             raise IndexFileError(f"{where}: missing or truncated: {error}. Build the library again.") from error
-        found = data[0].reshape(-1, rows.width)[numbers - low] if near else np.stack(data)
-        found = np.ascontiguousarray(found)
+        if not near:
+            found = np.stack(data)
+        elif high - low == len(numbers) and (numbers[1:] > numbers[:-1]).all():
+            found = np.asarray(data[0]).reshape(-1, rows.width)
+        else:
+            found = np.asarray(data[0]).reshape(-1, rows.width)[numbers - low]
         seen = self._seen.setdefault(part, np.zeros(self.partitions.rows(part), dtype=bool))
         new = ~seen[numbers]
         if new.any():
-            good = rows.intact(np.ascontiguousarray(found[new]), numbers[new], part)
+            good = rows.intact(found if new.all() else found[new], numbers[new], part)
             if not good.all():
                 row = int(numbers[new][~good][0])
                 raise IndexFileError(

@@ -8,6 +8,7 @@ is what was written there, without reading anything else.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -91,6 +92,7 @@ class RowFormat:
         return words[:, 1:] @ _odd(self.width // _WORD - 1) + (place | np.uint64(1))
 
 
+@functools.cache
 def _odd(count: int) -> UInt64[np.ndarray, " n"]:
     """Odd 64-bit numbers, as splitmix64 makes them (doi:10.1145/2660193.2660195)."""
     out = np.empty(count, dtype=np.uint64)
@@ -99,4 +101,5 @@ def _odd(count: int) -> UInt64[np.ndarray, " n"]:
         z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
         z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
         out[i] = (z ^ z >> 31) | 1
+    out.flags.writeable = False
     return out
