@@ -268,6 +268,9 @@ def make_app() -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command line and exit: 0 done, 1 an error, 2 a mistake on the command line, 130 interrupted."""
     output.settings.reset()
+    # Threads of PyTorch that wait for each other would do so with the processor busy; what they begin with is read when
+    # its library is loaded, and most commands never do.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "_MOLVIS_COMPLETE" in os.environ:
         from typer.completion import completion_init
 

@@ -266,6 +266,7 @@ class Checkpoint:
     ) -> None:
         self.path, self.signature, self.other, self.outdated = path, signature, other, outdated
         self._saved = time.monotonic()
+        self._took = 0.0
 
     @property
     def exists(self) -> bool:
@@ -273,8 +274,12 @@ class Checkpoint:
         return self.path.exists()
 
     def due(self, seconds: float) -> bool:
-        """Whether the latest one, or the start, is longer ago than this."""
-        return time.monotonic() - self._saved > seconds
+        """Whether the latest one, or the start, is longer ago than this.
+
+        And longer than fifty times what writing it took, so that on a slow disk a run does not wait for it all the
+        time. 0 seconds ask for one always.
+        """
+        return time.monotonic() - self._saved > (max(seconds, 50 * self._took) if seconds else 0)
 
     def write(self, content: Mapping[str, Any]) -> None:
         """Write tensors and plain values, whole or not at all.
@@ -282,10 +287,12 @@ class Checkpoint:
         Raises:
             TrainingError: the disk is full, or the file cannot be written. The last checkpoint is kept.
         """
+        began = time.monotonic()
         buffer = io.BytesIO()
         torch.save({"signature": self.signature, **content}, buffer)
-        write_safely(self.path, buffer.getvalue())
+        write_safely(self.path, buffer.getbuffer())
         self._saved = time.monotonic()
+        self._took = self._saved - began
 
     @contextlib.contextmanager
     def reading(self) -> Generator[dict[str, Any]]:
@@ -336,7 +343,7 @@ def write_metrics(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     write_safely(path, text.getvalue().encode())
 
 
-def write_safely(path: Path, data: bytes) -> None:
+def write_safely(path: Path, data: bytes | memoryview) -> None:
     """Write a file of a run, whole or not at all.
 
     Raises:

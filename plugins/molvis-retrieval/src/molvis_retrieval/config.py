@@ -167,9 +167,11 @@ class TrainConfig:
         select: `hit1`, `mrr` or `loss` on the validation fold: which epoch is the best.
         patience: stop after this many validations without a better one; 0 never stops early.
         validate_every: epochs between validations.
-        checkpoint_every: seconds between checkpoints besides the one after every epoch.
+        checkpoint_every: seconds between checkpoints; 0 for one after every step.
         seed: of everything drawn.
         workers: processes that collate.
+        threads: that PyTorch computes with on processors; 0 for as many as are free when the run begins, or as
+            OMP_NUM_THREADS says.
         precision: Lightning Fabric's, such as `32-true` or `bf16-mixed`; `auto` is bf16 on a GPU that has it.
         accelerator, devices, nodes, strategy: Lightning Fabric's. Under torchrun, `auto` devices are the processes that
             it has started, whatever `nodes` has.
@@ -197,6 +199,7 @@ class TrainConfig:
     checkpoint_every: float = 300.0
     seed: int = 0
     workers: int = 0
+    threads: int = 0
     precision: str = "auto"
     accelerator: str = "auto"
     devices: int | str = "auto"

@@ -31,6 +31,7 @@ class State:
         since_best: how many validations came after it.
         rows: metrics of each epoch.
         running: losses of the steps of the epoch that is under way.
+        threads: that the run began with; a resumed one takes as many, since sums are rounded by them.
     """
 
     step: int = 0
@@ -41,10 +42,12 @@ class State:
     rows: list[dict[str, float]] = field(default_factory=list)
     best_weights: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     running: list[float] = field(default_factory=list)
+    threads: int = 0
 
 
 _ELSEWHERE: dict[str, Any] = {
-    "accelerator": "auto", "devices": "auto", "nodes": 1, "strategy": "auto", "workers": 0, "checkpoint_every": 300.0,
+    "accelerator": "auto", "devices": "auto", "nodes": 1, "strategy": "auto", "workers": 0, "threads": 0,
+    "checkpoint_every": 300.0,
 }  # fmt: skip
 """Settings that may differ between a run and its resumption: where it runs, not what it computes."""
 

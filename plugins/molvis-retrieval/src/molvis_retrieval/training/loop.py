@@ -26,6 +26,7 @@ from molvis_core.interfaces import HasTemperature, declares
 from molvis_files.documents import write_toml
 from molvis_files.locking import sole_writer
 from molvis_nn.loop import TrainingProgress, on_cpu, set_rate, write_metrics, write_safely
+from molvis_nn.threads import OtherLoad, computing
 from molvis_retrieval.bundle import Bundle, load_bundle, save_bundle
 from molvis_retrieval.config import RunConfig, TrainConfig, check, fill
 from molvis_retrieval.training.apart import learns_apart, train_apart
@@ -106,13 +107,17 @@ def train(
         if problem := fabric.broadcast(problem):
             raise problem
         report = progress if progress and fabric.is_global_zero else None
+        load = OtherLoad()
         run = prepare(config, progress=report)
         ending = _Ending(run, folder, fabric, resume=resume, report=report, metadata=metadata or {}, half=half)
         if learns_apart(run):
+            held.enter_context(computing(settings.threads, load))
             return ending.reached(_apart(ending), "done")
         training = _Training(run, folder, fabric, resume=resume, report=report)
+        state = training.state
+        state.threads = held.enter_context(computing(settings.threads or state.threads, load))
         stopped = training.steps_to_end()
-        return ending.reached(training.state, stopped)
+        return ending.reached(state, stopped)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,10 +202,10 @@ class _Training:
                     stop = self._is_out_of_patience()
                 else:
                     stop = False
-                self._save()
-                if stop:
-                    return "early stop"
-            elif self.fabric.broadcast(self.checkpoint.due(settings.checkpoint_every)):
+                if stop or state.step == steps:
+                    self._save()
+                    return "early stop" if stop else "done"
+            if self.fabric.broadcast(self.checkpoint.due(settings.checkpoint_every)):
                 self._save()
         return "done"
 
