@@ -129,6 +129,7 @@ wheels: $(STAMP)
 # Each reader in a process of its own; what does harm is left in build/fuzz.
 fuzz: $(STAMP)
 	PYTHONPATH=tests/support OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --seconds $(SECONDS) --seed $(SEED) $(READERS)
+	PYTHONPATH=tests/support OMP_NUM_THREADS=1 $(BIN)/python -m jcamp_mutants --seed $(SEED)
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,9 @@ from ir_samples import (
 
 from molvis_core.errors import ReadError
 from molvis_core.records import Measurement, Trace
+from molvis_core.registry import for_suffix, reader_for
 from molvis_core.testing import ReaderContract
-from molvis_ir.readers.jcamp import read_jcamp
+from molvis_ir.readers.jcamp import is_jcamp, read_jcamp
 from molvis_ir.writers import write_jcamp
 
 
@@ -175,9 +177,13 @@ def test_pages_of_a_series_are_spectra_of_their_own(tmp_path: Path) -> None:
         (jcamp_text(["1000 1 1 1", "1003 1 1"]), 11, "every y is 1"),
         (jcamp_text(["1000 ? ? ?", "1003 ? 1"]), 11, "1 points are no spectrum"),
         (jcamp_text([], NPOINTS=0), 11, "0 points are no spectrum"),
-        (jcamp_text(["1 1", "3 2", "2 3"], form="XYPOINTS=(XY..XY)", NPOINTS=3), 11, "turns round"),
-        (jcamp_text(["0 1", "3 2"], form="XYPOINTS=(XY..XY)", NPOINTS=2), 11, "x must be positive, got 0 at point 1"),
-        (jcamp_text(["1 1", "2 1e999"], form="XYPOINTS=(XY..XY)", NPOINTS=2), 11, "not finite"),
+        (jcamp_text(["1 1", "3 2", "2 3"], form="XYPOINTS=(XY..XY)", FIRSTX=1, LASTX=2, NPOINTS=3), 11, "turns round"),
+        (
+            jcamp_text(["0 1", "3 2"], form="XYPOINTS=(XY..XY)", FIRSTX=0, LASTX=3, NPOINTS=2),
+            11,
+            "x must be positive, got 0 at point 1",
+        ),
+        (jcamp_text(["1 1", "2 1e999"], form="XYPOINTS=(XY..XY)", FIRSTX=1, LASTX=2, NPOINTS=2), 11, "not finite"),
         (jcamp_text(ROWS, YFACTOR="1e999", YUNITS="%T"), 11, "not finite"),
         ("##TITLE=ethanol\n##DATA TYPE=INFRARED SPECTRUM\n##END=\n", 1, "a block without data"),
     ],
@@ -257,6 +263,67 @@ def test_every_sound_infrared_file_is_read_and_the_others_say_why_not() -> None:
     assert "points are missing, doubled or damaged" in wrong["SPECFILE.DX"]
     assert "the last x is wrong" in wrong["MiniDIFDUP.JDX"]
     assert "y in 'ARBITRARY UNITS'" in wrong["uv_ACD.jdx"]
+
+
+def bands(place: np.ndarray) -> np.ndarray:
+    heights = ((1050, 12, 0.8), (1720, 10, 1.0), (2950, 30, 0.5))
+    return sum((h * np.exp(-(((place - c) / w) ** 2)) for c, w, h in heights), np.zeros(len(place)))
+
+
+@pytest.mark.parametrize("scale", [1, 100])
+def test_transmittance_that_is_stated_as_absorbance_is_taken_as_what_it_is_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, scale: int
+) -> None:
+    x = np.arange(600.0, 3800.0, 4.0)
+    rows = [f"{a:g}, {scale * 10**-b:.8f}" for a, b in zip(x, bands(x), strict=True)]
+    text = jcamp_text(rows, form="XYPOINTS=(XY..XY)", FIRSTX=600, LASTX=3796, NPOINTS=len(x))
+    found = trace_of(read_jcamp, write_file(tmp_path / "a.jdx", text))
+    np.testing.assert_allclose(found.y, bands(x), atol=1e-6)
+    assert "y is stated to be 'ABSORBANCE', but goes down from" in caplog.text
+    assert str(tmp_path / "a.jdx") in caplog.text
+
+
+@pytest.mark.parametrize("lift", [0.0, 0.2, 0.6])
+def test_absorbance_on_any_baseline_stays_what_it_is(tmp_path: Path, caplog, lift: float) -> None:
+    x = np.arange(600.0, 3800.0, 4.0)
+    y = bands(x) * (1 - lift) + lift * (x / x[-1])
+    rows = [f"{a:g}, {b:.8f}" for a, b in zip(x, y, strict=True)]
+    text = jcamp_text(rows, form="XYPOINTS=(XY..XY)", FIRSTX=600, LASTX=3796, NPOINTS=len(x))
+    np.testing.assert_allclose(trace_of(read_jcamp, write_file(tmp_path / "a.jdx", text)).y, y, atol=1e-6)
+    assert not caplog.text
+
+
+def test_a_header_that_may_have_slipped_is_told_with_both_numbers(tmp_path: Path, caplog) -> None:
+    path = write_file(tmp_path / "a.jdx", jcamp_text(ROWS, MAXY="0.700", MINY="0.100"))
+    assert trace_of(read_jcamp, path).y.max() == 0.5
+    assert "##MAXY= is 0.7, the data have 0.5: the data are taken as they are" in caplog.text
+
+
+def test_a_wrong_factor_is_refused_with_both_numbers(tmp_path: Path) -> None:
+    text = jcamp_text(ROWS, MAXY=0.5, MINY=0.1, FIRSTY=0.1, YFACTOR=0.05)
+    refused = refusal_of(read_jcamp, write_file(tmp_path / "a.jdx", text))
+    assert "##MAXY= is 0.5, the data have 0.025" in refused.reason
+    assert "which is 20 times as much: ##YFACTOR=0.05 is wrong" in refused.reason
+
+
+@pytest.mark.parametrize("name", ["a.jcm", "a.txt", "A.TXT", "a.jcamp", "a.txt.gz"])
+def test_a_file_of_any_of_its_endings_is_known_by_what_is_in_it(tmp_path: Path, name: str) -> None:
+    data = jcamp_text(ROWS).encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    assert reader_for(tmp_path / name, modality="ir").name == "jcamp"
+    assert for_suffix("reader", tmp_path / name).name == "jcamp"
+
+
+@pytest.mark.parametrize("text", ["1000 0.1\n1001 0.2\n", "# wavenumber, absorbance\n1000, 0.1\n1001, 0.2\n"])
+def test_columns_of_text_are_not_taken_for_jcamp(tmp_path: Path, text: str) -> None:
+    assert reader_for(write_file(tmp_path / "a.txt", text), modality="ir").name == "xy-text"
+    assert not is_jcamp(tmp_path / "a.txt")
+
+
+def test_other_jcamp_files_are_left_to_their_own_readers(tmp_path: Path) -> None:
+    for kind, mine in (("NMR SPECTRUM", False), ("MASS SPECTRUM", False), ("RAMAN SPECTRUM", True)):
+        path = write_file(tmp_path / "a.jdx", jcamp_text(ROWS, DATA_TYPE=kind))
+        assert is_jcamp(path) is mine
 
 
 class TestJcamp(ReaderContract):

@@ -49,7 +49,7 @@ def molvis_components() -> list[Component]:
         _reader("ei-massbank", "massbank:read_massbank", "MassBank records of EI.", "massbank:is_ei_massbank", ".txt"),
         _reader(
             "ei-jcamp", "jcamp:read_jcamp", "Mass spectra in JCAMP-DX files.", "jcamp:is_mass_spectrum",
-            ".jdx", ".dx", ".jcamp", cite="10.1366/0003702944027840",
+            ".jdx", ".dx", ".jcamp", ".jcm", ".txt", cite="10.1366/0003702944027840",
         ),
         _reader(
             "ei-parquet", "parquet:read_parquet", "Tables of EI spectra.", "parquet:is_ei_table", ".parquet"

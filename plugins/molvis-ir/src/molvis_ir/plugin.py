@@ -30,7 +30,13 @@ def molvis_components() -> list[Component]:
         ),
         _encoder("ir-timm", "timm_models:IrTimm", "Any convolutional model of timm, made one-dimensional."),
         _reader(
-            "jcamp", "jcamp", "read_jcamp", "JCAMP-DX files.", ".jdx", ".dx", ".jcamp", cite="10.1366/0003702884428734"
+            "jcamp",
+            "jcamp",
+            "read_jcamp",
+            "JCAMP-DX files.",
+            *(".jdx", ".dx", ".jcamp", ".jcm", ".txt"),
+            cite="10.1366/0003702884428734",
+            recognises="is_jcamp",
         ),
         _reader(
             "xy-text",

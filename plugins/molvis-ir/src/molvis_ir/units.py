@@ -40,6 +40,57 @@ def signal_kind(unit: str) -> str | None:
     return _kind(re.sub(r"[\s_]", "", unit.upper()), _SIGNALS)
 
 
+def taken_as(x: Float[np.ndarray, " t"], y: Float[np.ndarray, " t"], unit: str) -> tuple[Float[np.ndarray, " t"], str]:
+    """A signal as absorbance, its unit judged from the data as well as from what is stated.
+
+    Args:
+        x: wavenumbers in cm^-1.
+        y: the signal.
+        unit: as stated.
+
+    Returns:
+        Absorbance, as `absorbance` makes it, and why the data were taken for something else than what is stated; empty
+        where they were not.
+
+    Raises:
+        RecordError: see `absorbance`.
+    """
+    order = np.argsort(x)
+    if signal_kind(unit) == "as it is" and looks_transmitted(x[order], y[order]):
+        top = float(np.quantile(y, 0.99))
+        actual = "PERCENT TRANSMITTANCE" if top > 2 else "TRANSMITTANCE"
+        reason = (
+            f"y is stated to be {unit!r}, but goes down from {top:.3g} in narrow bands, as transmittance does; it was "
+            "taken as that. Correct the unit, or divide by the highest value if it is absorbance"
+        )
+        return absorbance(y, actual, x), reason
+    return absorbance(y, unit, x), ""
+
+
+def looks_transmitted(x: Float[np.ndarray, " t"], y: Float[np.ndarray, " t"]) -> bool:
+    """Whether a signal has its baseline near 1, or 100, and bands that point down from it.
+
+    Of what is stated as absorbance only, where little speaks for it: the middle of all values lies in the upper part of
+    their range, and what sticks out of the neighbourhood does so downwards.
+
+    Args:
+        x: wavenumbers in cm^-1, ascending.
+        y: the signal.
+    """
+    if len(y) < 50:
+        return False
+    top, low = float(np.quantile(y, 0.99)), float(np.min(y))
+    scale = 100.0 if top > 2 else 1.0
+    if not 0.6 * scale <= top <= 1.3 * scale or low < -0.1 * scale or top - low < 0.02 * scale:
+        return False
+    if float(np.median(y)) < low + 0.6 * (top - low):
+        return False
+    even = np.linspace(x[0], x[-1], max(50, round((x[-1] - x[0]) / 8)))
+    values = np.interp(even, x, y)
+    bent = np.diff(values, 2)
+    return float(np.mean((bent - bent.mean()) ** 3)) > 0
+
+
 def _kind(text: str, kinds: tuple[tuple[str, str], ...]) -> str | None:
     return next((kind for pattern, kind in kinds if re.search(pattern, text)), None)
 

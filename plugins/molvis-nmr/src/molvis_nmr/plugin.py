@@ -55,7 +55,7 @@ _SPECTRA = (
     _reader("nmr-bruker", "bruker:read_bruker", "Bruker experiments in a ZIP file.", ".zip", "bruker:is_bruker"),
     _reader("nmr-varian", "varian:read_varian", "Varian and Agilent fids in a ZIP file.", ".zip", "varian:is_varian"),
     _reader(
-        "nmr-jcamp", "jcamp:read_jcamp", "JCAMP-DX files of NMR spectra and fids.", ".jdx .dx .jcamp",
+        "nmr-jcamp", "jcamp:read_jcamp", "JCAMP-DX files of NMR spectra and fids.", ".jdx .dx .jcamp .jcm .txt",
         "jcamp:is_nmr_jcamp", cite="10.1366/0003702934067874",
     ),
     _reader("nmrml", "nmrml:read_nmrml", "nmrML files.", ".nmrml", cite="10.1021/acs.analchem.7b02795"),

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from molvis_core.errors import ReadError
 
-Kind = Literal["character", "y-check", "x-check", "x-scale", "points", "form", "header", "end"]
+Kind = Literal["character", "y-check", "x-check", "x-scale", "y-scale", "points", "form", "header", "end", "depth"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,10 @@ class Problem:
 
     Attributes:
         kind: `character` (no digit of any form), `y-check` and `x-check` (a line does not continue the one before),
-            `x-scale` (the lines count x evenly, but not from FIRSTX to LASTX), `points` (not as many as stated), `form`
-            (data in a form that no standard knows), `header` (a label is missing or is no number), `end` (no ##END=).
+            `x-scale` (the lines count x evenly, but not from FIRSTX to LASTX), `y-scale` (FIRSTY, MAXY and MINY are all
+            some other multiple of the data), `points` (not as many as stated), `form` (data in a form that no standard
+            knows), `header` (a label is missing or is no number), `end` (no ##END=), `depth` (blocks within blocks
+            without end).
         line: counted from 1.
         reason: what was found, and what to do where something can be done.
     """
@@ -90,6 +92,7 @@ class Block:
         blocks: that it holds, of a LINK block.
         problems: that were found in it.
         line: where it begins.
+        doubts: what contradicts the data and may be a slip of the header alone, as many programs make them.
     """
 
     title: str
@@ -98,6 +101,7 @@ class Block:
     blocks: tuple[Block, ...]
     problems: tuple[Problem, ...]
     line: int
+    doubts: tuple[Problem, ...] = ()
 
     @property
     def data_type(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxtyping import Float
 
 from molvis_core.errors import ReadError
 from molvis_files.jcamp.blocks import Block, Kind, Problem, Rows, Table, parse_number
+from molvis_files.jcamp.header import beyond_ends, contradicts, split_by, y_scale
 from molvis_files.jcamp.ordinates import SEPARATORS, Decoded, Packed, float_of, jumps_of, plain
 from molvis_files.opening import read_text
 
@@ -31,6 +33,7 @@ def read_blocks(path: Path | str) -> tuple[Block, ...]:
 _LABEL = re.compile(r"\s*##([^=]*)=(.*)", re.DOTALL)
 _BARE_END = re.compile(r"\s*##\s*END\s*(?:NTUPLES\s*)?$", re.IGNORECASE)
 _TABLES = ("XYDATA", "XYPOINTS", "PEAKTABLE", "PEAKASSIGNMENTS", "RADATA", "DATATABLE")
+_DEEPEST = 32
 _LISTS = ("SYMBOL", "VARDIM", "UNITS", "FIRST", "LAST", "FACTOR")
 
 
@@ -54,10 +57,17 @@ def parse_blocks(text: str) -> tuple[Block, ...]:
             if len(stack) > 1:
                 stack[-2].blocks.append(stack.pop().close())
         elif label == "TITLE":
-            if block.tables:
+            if block.waiting:
                 # Only LINK blocks hold others, and they have no data: this one was not closed.
                 block.fault("end", line, f"the block of line {block.line} has no ##END= before the next ##TITLE=")
                 stack[-2].blocks.append(stack.pop().close())
+            if len(stack) > _DEEPEST:
+                reason = (
+                    f"blocks lie within blocks more than {_DEEPEST} deep: ##END= are missing, or it is no real file"
+                )
+                stack[1].fault("depth", line, reason)
+                stack[1].blocks.clear()
+                return (stack[1].close(),)
             stack.append(_Open(_join(rows), line))
         elif len(stack) == 1 and top.blocks:
             continue  # behind the last block
@@ -95,6 +105,17 @@ def _join(rows: Rows) -> str:
     return "\n".join(text.strip() for _, text in rows).strip()
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Waiting:
+    """A table that is not decoded yet, with the labels before it."""
+
+    label: str
+    rows: list[tuple[int, str]]
+    page: str | None
+    paged: dict[str, str]
+    labels: dict[str, str]
+
+
 class _Open:
     """A block that is being read."""
 
@@ -104,6 +125,8 @@ class _Open:
         self.tables: list[Table] = []
         self.blocks: list[Block] = []
         self.problems: list[Problem] = []
+        self.doubts: list[Problem] = []
+        self.waiting: list[_Waiting] = []
         self.page: str | None = None
         self.paged: dict[str, str] = {}
 
@@ -111,20 +134,31 @@ class _Open:
         self.problems.append(Problem(kind, line, reason))
 
     def close(self) -> Block:
+        # Only now, as labels may stand behind the last table that they are about; those of earlier ones stand before.
+        final = self.labels
+        for waiting in self.waiting:
+            self.page, self.paged = waiting.page, waiting.paged
+            self.labels = final if waiting is self.waiting[-1] else waiting.labels
+            if (table := self._table(waiting.label, waiting.rows)) is not None:
+                self.tables.append(table)
+        self.labels = final
         found = (self.title, self.labels, tuple(self.tables), tuple(self.blocks), tuple(self.problems), self.line)
-        return Block(*found)
+        return Block(*found, tuple(self.doubts))
 
     def add(self, label: str, rows: Rows) -> None:
         if label in _TABLES:
-            if (table := self._table(label, rows)) is not None:
-                self.tables.append(table)
+            self.waiting.append(_Waiting(label, rows, self.page, self.paged, dict(self.labels)))
         elif label == "PAGE":
             self.page, self.paged = "".join(rows[0][1].split()), {}
         elif label == "ENDNTUPLES":
             self.page, self.paged = None, {}
         else:
             into = self.labels if self.page is None else self.paged
+            if self.waiting and (problem := split_by(label, rows)):
+                self.problems.append(problem)
             value = _join(rows)
+            if (before := into.get(label)) and (problem := contradicts(label, before, value, rows[0][0])):
+                self.problems.append(problem)
             into[label] = f"{into[label]}\n{value}" if into.get(label) else value
 
     def _label(self, name: str) -> str | None:
@@ -183,6 +217,8 @@ class _Open:
                 columns = {name: column * self._factor(name, line) for name, column in columns.items()}
             groups = next(iter((*columns.values(), *texts.values())))
             self._count(len(groups), self._variable(names[-1], line), line)
+            if label == "XYPOINTS" and len(names) == 2 and not self.problems:
+                self._check_points(names, columns, line)
         else:
             self.fault("form", line, f"the form of the data must be (X++(Y..Y)) or (XY..XY), got {form!r}")
             return None
@@ -209,7 +245,30 @@ class _Open:
         stated = x["points"] if y["points"] is None else y["points"]
         self._count(len(values), {"points": stated}, line)
         axis = self._axis(names[0], x, stated, decoded, len(values), line)
-        return {names[0]: axis, names[1]: values * (1.0 if y["factor"] is None else y["factor"])}, decoded.encoding
+        values = values * (1.0 if y["factor"] is None else y["factor"])
+        if (
+            stated is None
+            and not self.problems
+            and (problem := beyond_ends(names[0], axis, x["first"], x["last"], line))
+        ):
+            self.problems.append(problem)
+        if not self.problems:
+            self._check_scale(values, line)
+        return {names[0]: axis, names[1]: values}, decoded.encoding
+
+    def _check_scale(self, y: Float[np.ndarray, " t"], line: int) -> None:
+        """Whether FIRSTY, MAXY and MINY are of these values; lists of NTUPLES have them for each variable."""
+        if self.page is None:
+            labels = {name: self.labels.get(name, "") for name in ("FIRSTY", "MAXY", "MINY")}
+            fatal, doubts = y_scale(y, labels, self.labels.get("YFACTOR"), line)
+            self.problems += fatal
+            self.doubts += doubts
+
+    def _check_points(self, names: tuple[str, ...], columns: Mapping[str, Float[np.ndarray, " t"]], line: int) -> None:
+        x = self._variable(names[0], line)
+        if problem := beyond_ends(names[0], columns[names[0]], x["first"], x["last"], line):
+            self.problems.append(problem)
+        self._check_scale(columns[names[1]], line)
 
     def _axis(
         self,

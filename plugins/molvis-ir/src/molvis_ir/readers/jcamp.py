@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,16 +12,21 @@ import numpy as np
 from molvis_core.errors import ReadError
 from molvis_core.records import Measurement
 from molvis_files.jcamp import Block, Table, read_blocks, refusal
+from molvis_files.opening import read_text
 from molvis_ir.readers.spectrum import Items, Vector, measurement, stem_of
+
+log = logging.getLogger("molvis")
 
 
 def read_jcamp(path: Path) -> Items:
     """Infrared spectra of a JCAMP-DX file: XYDATA, XYPOINTS and pages of NTUPLES, in LINK blocks too.
 
-    A block that is damaged (cut off, another number of points than stated, a failing check) is refused with its line,
-    and so is one that holds another kind of data. A table of peaks is taken where it is in truth a spectrum: a hundred
-    points or more, without gaps. Points marked as missing are left out. The structure comes from a SMILES or an InChI
-    label of the block or of the LINK block around it; a molecular formula that contradicts it is an error.
+    A block that is damaged (cut off, another number of points than stated, a failing check, a factor that FIRSTY, MAXY
+    and MINY contradict) is refused with its line, and so is one that holds another kind of data. Where only one of
+    these labels contradicts the data, a warning names both numbers. A table of peaks is taken where it is in truth a
+    spectrum: a hundred points or more, without gaps. Points marked as missing are left out. The structure comes from a
+    SMILES or an InChI label of the block or of the LINK block around it; a molecular formula that contradicts it is an
+    error.
 
     Raises:
         ReadError: the file cannot be read, or is no JCAMP-DX file.
@@ -37,6 +43,22 @@ def read_jcamp(path: Path) -> Items:
         yield ReadError(path, "no data in it: there is no table after ##XYDATA=", line=1)
 
 
+def is_jcamp(path: Path) -> bool:
+    """Whether a file is JCAMP-DX, by its first line with anything on it, and not labelled as NMR or a mass spectrum."""
+    try:
+        head = read_text(path)[:200_000]
+    except ReadError:
+        return False
+    # Comments may stand before the first label.
+    first = next((line for line in head.splitlines() if line.strip() and not line.lstrip().startswith("$$")), "")
+    other = r"^\s*##\s*DATA[\s_/-]*TYPE\s*=\s*(NMR|MASS)\b"
+    infrared = r"^\s*##\s*DATA[\s_/-]*TYPE\s*=[^\n]*(INFRARED|\bIR\b)"
+    flags = re.IGNORECASE | re.MULTILINE
+    if not re.match(r"\s*##[^=\n]+=", first):
+        return False
+    return bool(re.search(infrared, head, flags)) or not re.search(other, head, flags)
+
+
 _INFRARED = re.compile(r"(FT-?)?IR( SPECTRUM)?|((MID|NEAR|FAR)[ -]?)?INFRARED( SPECTRUM)?")
 
 
@@ -51,6 +73,8 @@ def _jcamp_block(path: Path, block: Block, labels: Mapping[str, str]) -> Items:
     elif infrared and not block.tables:
         yield ReadError(path, "a block without data", line=block.line, record=block.title or None)
     else:
+        for doubt in block.doubts:
+            log.warning("%s", ReadError(path, doubt.reason, line=doubt.line, record=block.title or None))
         for table in block.tables:
             yield _jcamp_table(path, block, table, labels)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,9 @@ from jaxtyping import Float
 from molvis_core.chemistry.formula import parse_formula
 from molvis_core.errors import ReadError, RecordError, StructureError
 from molvis_core.records import Measurement, Structure, Trace
-from molvis_ir.units import absorbance, wavenumbers
+from molvis_ir.units import taken_as, wavenumbers
+
+log = logging.getLogger("molvis")
 
 Items = Iterator[Measurement | ReadError]
 Vector = Float[np.ndarray, " t"]
@@ -41,7 +44,10 @@ def measurement(
     line: int | None = None,
     record: str | int | None = None,
 ) -> Measurement | ReadError:
-    """One spectrum, or the reason why it cannot be read. Where y is NaN the file marks it as missing."""
+    """One spectrum, or the reason why it cannot be read. Where y is NaN the file marks it as missing.
+
+    What is stated to be absorbance and looks like transmittance is taken as that, with a warning.
+    """
     try:
         known_y = ~np.isnan(y)
         x, y = x[known_y], y[known_y]
@@ -50,7 +56,10 @@ def measurement(
         if not (np.isfinite(x).all() and np.isfinite(y).all()):
             raise RecordError("a number is not finite, or too large")
         axis = wavenumbers(x, x_unit)
-        trace = Trace(axis, absorbance(y, y_unit, axis), identifier=fields.get("identifier"))
+        signal, doubt = taken_as(axis, y, y_unit)
+        if doubt:
+            log.warning("%s", ReadError(path, doubt, line=line, record=record))
+        trace = Trace(axis, signal, identifier=fields.get("identifier"))
         if np.ptp(trace.y) == 0:
             raise RecordError(f"every y is {trace.y[0]:g}: there is no spectrum in it")
         known = None

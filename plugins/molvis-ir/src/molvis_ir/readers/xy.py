@@ -11,7 +11,7 @@ import numpy as np
 from molvis_core.errors import ReadError, RecordError
 from molvis_files.opening import read_text
 from molvis_ir.readers.spectrum import Items, Vector, measurement, stem_of
-from molvis_ir.units import axis_kind, signal_kind
+from molvis_ir.units import axis_kind, looks_transmitted, signal_kind
 
 
 def read_xy(path: Path) -> Items:
@@ -19,8 +19,8 @@ def read_xy(path: Path) -> Items:
 
     Lines before the numbers may name the units (`Wavenumber (cm-1), %T`) and, as `key: value` or `key = value` and
     perhaps behind `#`, the name, the SMILES, the InChI and the units (`x`, `y`). Without units the axis is taken as
-    cm^-1 where it lies between 50 and 15000, and the signal as absorbance unless it looks like transmittance, which is
-    refused.
+    cm^-1 where it lies between 50 and 15000, and the signal as absorbance; where its bands point down from 1 or 100 it
+    is taken as transmittance with a warning, and refused where it is one or the other.
 
     Raises:
         ReadError: the file cannot be read, holds no numbers, or a line of it holds something else.
@@ -50,7 +50,7 @@ def read_xy(path: Path) -> Items:
     fields = _head_fields(head)
     x, y = np.array(rows, dtype=np.float64).T
     try:
-        units = fields.pop("x", None) or _guess_axis(head, x), fields.pop("y", None) or _guess_signal(head, y)
+        units = fields.pop("x", None) or _guess_axis(head, x), fields.pop("y", None) or _guess_signal(head, x, y)
     except RecordError as error:
         yield ReadError(path, str(error), line=begin)
         return
@@ -118,11 +118,14 @@ def _guess_axis(head: Iterable[str], x: Vector) -> str:
     return stated or "1/CM"
 
 
-def _guess_signal(head: Iterable[str], y: Vector) -> str:
+def _guess_signal(head: Iterable[str], x: Vector, y: Vector) -> str:
     # A cell such as `%T` names it; a word such as `Transmittance` in a longer line does, too.
     stated = next((cell for cell in _cells(head) if signal_kind(cell)), None)
     if stated is None:
         low, high = float(np.nanmin(y)), float(np.nanmax(y))
+        order = np.argsort(x)
+        if np.isfinite(y).all() and looks_transmitted(x[order], y[order]):
+            return "ABSORBANCE"  # which what reads it doubts, with a warning
         if high > 10 or (high <= 1.2 and low >= -0.1 and float(np.nanmedian(y)) > (low + high) / 2 > 0.2):
             raise RecordError(f"y goes from {low:g} to {high:g} in no stated unit and may be transmittance; {_UNITS}")
     return stated or "ABSORBANCE"
