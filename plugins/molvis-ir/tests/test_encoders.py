@@ -10,6 +10,7 @@ from torch import nn
 from molvis_core.errors import ConfigError, RecordError
 from molvis_core.records import Trace
 from molvis_core.testing import EncoderContract, synthetic_traces
+from molvis_ir.augmentation import augment
 from molvis_ir.encoders.bands import IrBands
 from molvis_ir.encoders.frame import TraceBatch
 from molvis_ir.encoders.local import IrLocal
@@ -18,7 +19,7 @@ from molvis_ir.encoders.resnet import IrResNet
 from molvis_ir.encoders.timm_models import IrTimm
 from molvis_ir.encoders.vit import IrViT
 from molvis_ir.encoders.xception import IrXception
-from molvis_ir.preparation import augment, channels, grid, prepare
+from molvis_ir.preparation import channels, grid, prepare
 
 FAMILIES = (
     "resnet10t", "convnext_atto", "densenet121", "dla46_c", "efficientnet_lite0", "ghostnet_100", "lcnet_050",
@@ -112,6 +113,26 @@ class TestLocal(EncoderContract):
         return {"use": "ir-local", "dim": 8, "width": 16, "blocks": 1, "local": 4}
 
 
+class TestRobustLocal(EncoderContract):
+    @pytest.fixture
+    def encoder(self) -> IrLocal:
+        return IrLocal(dim=8, width=16, blocks=1, local=4, robust=True)
+
+    @pytest.fixture
+    def spec(self) -> dict:
+        return {"use": "ir-local", "dim": 8, "width": 16, "blocks": 1, "local": 4, "robust": True}
+
+
+class TestRobustBands(EncoderContract):
+    @pytest.fixture
+    def encoder(self) -> IrBands:
+        return IrBands(robust=True)
+
+    @pytest.fixture
+    def spec(self) -> dict:
+        return {"use": "ir-bands", "robust": True}
+
+
 class TestBands(EncoderContract):
     @pytest.fixture
     def encoder(self) -> IrBands:
@@ -195,7 +216,7 @@ def test_a_timm_model_becomes_one_dimensional(name: str) -> None:
     assert kernels
     assert all(isinstance(k, tuple) and k[0] == 1 for k in kernels)
     assert max(k[1] for k in kernels) > 1  # it still looks along the axis
-    batch = TraceBatch(torch.from_numpy(prepare(synthetic_traces((900, 500)))))
+    batch = TraceBatch(torch.from_numpy(prepare(synthetic_traces((900, 500)))), torch.ones(2, 825, dtype=torch.bool))
     vectors = encoder.train()(batch)
     vectors.square()[:, 0].sum().backward()
     assert all(torch.isfinite(p.grad).all() for p in encoder.parameters() if p.grad is not None)

@@ -1,4 +1,4 @@
-"""Spectra on one grid: what every encoder takes, and what training may change about it."""
+"""Spectra on one grid: what every encoder takes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from molvis_core.errors import RecordError
 from molvis_core.records import Trace
+from molvis_ir.baselines import Baseline, baseline
 
 LOW, HIGH, STEP = 550.0, 3846.0, 4.0
 """The reference design's grid in cm^-1: 825 points."""
@@ -24,7 +25,7 @@ def grid(low: float = LOW, high: float = HIGH, step: float = STEP) -> Float[np.n
 
 
 def prepare(
-    traces: Sequence[Trace], low: float = LOW, high: float = HIGH, step: float = STEP
+    traces: Sequence[Trace], low: float = LOW, high: float = HIGH, step: float = STEP, *, below: Baseline = "none"
 ) -> Float[np.ndarray, "n t"]:
     """Absorbance on the grid by linear interpolation, each spectrum of Euclidean norm 1.
 
@@ -35,6 +36,7 @@ def prepare(
         low: first wavenumber of the grid in cm^-1.
         high: last one.
         step: from one to the next.
+        below: how the baseline is found that is taken away.
 
     Raises:
         RecordError: a spectrum that covers less than a quarter of the grid, or is zero all over it.
@@ -53,6 +55,9 @@ def prepare(
                 "Are its units right?"
             )
         values = np.interp(points, trace.x, trace.y, left=0.0, right=0.0)
+        if below != "none":
+            inside = _inside(trace, points)
+            values[inside] -= baseline(values[inside], step, below)
         norm = float(np.sqrt(values @ values))
         if norm == 0:
             raise RecordError(f"infrared spectrum {name!r} is zero from {low:g} to {high:g} cm^-1")
@@ -60,45 +65,47 @@ def prepare(
     return out
 
 
-def channels(spectra: Float[Tensor, "n t"]) -> Float[Tensor, "n 2 t"]:
-    """Absorbance and its square root, both of about unit variance.
+def measured(
+    traces: Sequence[Trace], low: float = LOW, high: float = HIGH, step: float = STEP
+) -> Bool[np.ndarray, "n t"]:
+    """Which points of the grid were measured: those between a spectrum's ends, outside of its gaps.
 
-    The root shows weak bands: a strong carbonyl band leaves the rest of a spectrum of unit norm near zero.
+    A gap is twenty times as wide as the middle step of the spectrum, and at least 40 cm^-1: what instruments or people
+    cut out, such as carbon dioxide or the bands of diamond.
+
+    Args:
+        traces: absorbance over wavenumber in cm^-1.
+        low: first wavenumber of the grid in cm^-1.
+        high: last one.
+        step: from one to the next.
+    """
+    points = grid(low, high, step)
+    return np.array([_inside(trace, points) for trace in traces]).reshape(len(traces), len(points))
+
+
+def _inside(trace: Trace, points: Float[np.ndarray, " t"]) -> Bool[np.ndarray, " t"]:
+    inside = (points >= trace.x[0]) & (points <= trace.x[-1])
+    steps = np.diff(trace.x)
+    for i in np.flatnonzero(steps > max(40.0, 20 * float(np.median(steps)))):
+        inside &= (points <= trace.x[i]) | (points >= trace.x[i + 1])
+    return inside
+
+
+def channels(spectra: Float[Tensor, "n t"], known: Bool[Tensor, "n t"] | None = None) -> Float[Tensor, "n c t"]:
+    """Absorbance and its square root, both of about unit variance, and where `known` is given that as a third.
+
+    The root shows weak bands: a strong carbonyl band leaves the rest of a spectrum of unit norm near zero. Points that
+    were not measured are 0, where a point without absorption is -0.5.
+
+    Args:
+        spectra: of unit norm on a grid.
+        known: which points were measured.
     """
     root = spectra.clamp_min(0).sqrt()
     root = root / root.norm(dim=1, keepdim=True).clamp_min(1e-12)
-    return torch.stack([spectra, root], dim=1) * spectra.shape[1] ** 0.5 - 0.5
-
-
-def augment(spectra: Float[Tensor, "n t"], strength: float = 1.0) -> Float[Tensor, "n t"]:
-    """What another instrument, sample or laboratory might have measured, drawn anew at every call.
-
-    Wavenumber calibration (a shift of up to 4 cm^-1 and a stretch of up to 0.1%), resolution, a tilted and a slowly
-    varying gain, baseline, noise, and a departure from Beer's law, each drawn for every spectrum.
-
-    Args:
-        spectra: on a grid; scaled as one likes.
-        strength: of all of it; 0 leaves the spectra as they are.
-    """
-    if not strength:
-        return spectra
-    count, points = spectra.shape
-    device = spectra.device
-
-    def uniform(width: float) -> Tensor:
-        return (2 * torch.rand(count, 1, device=device) - 1) * width * strength
-
-    place = torch.arange(points, device=device)[None] * (1 + uniform(1e-3)) + uniform(1.0)
-    place = place.clamp(0, points - 1.001)
-    left = place.long()
-    share = place - left
-    out = spectra.gather(1, left) * (1 - share) + spectra.gather(1, left + 1) * share
-    out = out / out.amax(dim=1, keepdim=True).clamp_min(1e-12)
-    blur = uniform(0.25).abs()
-    out = (1 - 2 * blur) * out + blur * (out.roll(1, 1) + out.roll(-1, 1))
-    tilt = torch.linspace(-1, 1, points, device=device)[None]
-    knots = 0.08 * strength * torch.randn(count, 1, 9, device=device)
-    wave = torch.nn.functional.interpolate(knots, points, mode="linear", align_corners=True)[:, 0]
-    out = out * (1 + 0.1 * strength * torch.randn(count, 1, device=device) * tilt) * (1 + wave)
-    out = out + uniform(0.02).abs() + uniform(0.004) * torch.randn(count, points, device=device)
-    return out.clamp_min(0) ** (1 + uniform(0.25))
+    if known is None:
+        return torch.stack([spectra, root], dim=1) * spectra.shape[1] ** 0.5 - 0.5
+    # As many points count as were measured, so that a part of a spectrum looks as it does in the whole.
+    size = known.sum(1, keepdim=True)[:, None].to(spectra.dtype).sqrt()
+    both = (torch.stack([spectra, root], dim=1) * size - 0.5) * known[:, None]
+    return torch.cat([both, known[:, None].to(spectra.dtype)], dim=1)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from molvis_ir.encoders.frame import CHANNELS, TraceEncoder
+from molvis_ir.encoders.frame import TraceEncoder, channel_count
 from molvis_ir.encoders.stages import check_stages, shortcut
 
 
@@ -23,6 +23,7 @@ class IrResNet(TraceEncoder):
         places: that the last feature map is pooled to.
         dropout: before the last layers.
         augmentation: strength of the changes in training; 0 for none.
+        robust: whether baselines are taken away, gaps are known as such, and the wavenumber scale is put right.
     """
 
     def __init__(
@@ -33,10 +34,12 @@ class IrResNet(TraceEncoder):
         places: int = 13,
         dropout: float = 0.3,
         augmentation: float = 1.0,
+        robust: bool = False,
     ) -> None:
         check_stages("ir-resnet", width, layers, places)
         stages: list[nn.Module] = [
-            nn.Conv1d(CHANNELS, width, 9, 2, 4, bias=False), nn.BatchNorm1d(width), nn.ReLU(), nn.MaxPool1d(3, 2, 1)
+            nn.Conv1d(channel_count(robust), width, 9, 2, 4, bias=False), nn.BatchNorm1d(width), nn.ReLU(),
+            nn.MaxPool1d(3, 2, 1),
         ]  # fmt: skip
         size = width
         for stage, count in enumerate(layers):
@@ -45,7 +48,7 @@ class IrResNet(TraceEncoder):
                 stages.append(_ResidualConvolution(size, wider, 2 if stage and not block else 1))
                 size = wider
         network = nn.Sequential(*stages, nn.AdaptiveAvgPool1d(places), nn.Flatten())
-        super().__init__(network, size * places, dim, dropout, augmentation, "ir-resnet")
+        super().__init__(network, size * places, dim, dropout, augmentation, "ir-resnet", robust=robust)
 
 
 class _ResidualConvolution(nn.Module):

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from molvis_core.errors import ConfigError
-from molvis_ir.encoders.frame import CHANNELS, TraceEncoder
+from molvis_ir.encoders.frame import TraceEncoder, channel_count
 from molvis_ir.preparation import grid
 
 
@@ -25,6 +25,7 @@ class IrViT(TraceEncoder):
         stride: points from one patch to the next.
         dropout: in the blocks and before the last layers.
         augmentation: strength of the changes in training; 0 for none.
+        robust: whether baselines are taken away, gaps are known as such, and the wavenumber scale is put right.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class IrViT(TraceEncoder):
         stride: int = 16,
         dropout: float = 0.1,
         augmentation: float = 1.0,
+        robust: bool = False,
     ) -> None:
         points = len(grid())
         if heads < 1 or width < 1 or width % heads or depth < 1:
@@ -48,18 +50,18 @@ class IrViT(TraceEncoder):
             raise ConfigError(
                 f"ir-vit: patch and stride must be 1 <= stride <= patch <= {points}, got {patch} and {stride}"
             )
-        network = _Transformer(points, width, depth, heads, patch, stride, dropout)
-        super().__init__(network, width, dim, dropout, augmentation, "ir-vit")
+        network = _Transformer(points, channel_count(robust), width, depth, heads, patch, stride, dropout)
+        super().__init__(network, width, dim, dropout, augmentation, "ir-vit", robust=robust)
 
 
 class _Transformer(nn.Module):
     def __init__(
-        self, points: int, width: int, depth: int, heads: int, patch: int, stride: int, dropout: float
+        self, points: int, channels: int, width: int, depth: int, heads: int, patch: int, stride: int, dropout: float
     ) -> None:
         from timm.models.vision_transformer import Block
 
         super().__init__()
-        self.patches = nn.Conv1d(CHANNELS, width, patch, stride)
+        self.patches = nn.Conv1d(channels, width, patch, stride)
         count = (points - patch) // stride + 1
         self.place = nn.Parameter(0.02 * torch.randn(1, count, width))
         self.blocks = nn.Sequential(
@@ -67,6 +69,6 @@ class _Transformer(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, x: Float[Tensor, "n 2 t"]) -> Float[Tensor, "n width"]:
+    def forward(self, x: Float[Tensor, "n c t"]) -> Float[Tensor, "n width"]:
         tokens = self.patches(x).transpose(1, 2) + self.place
         return self.norm(self.blocks(tokens)).mean(dim=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from molvis_core.errors import ConfigError
-from molvis_ir.encoders.frame import CHANNELS, TraceEncoder
+from molvis_ir.encoders.frame import TraceEncoder, channel_count
 from molvis_ir.encoders.stages import check_stages, shortcut
 
 
@@ -21,6 +21,7 @@ class IrXception(TraceEncoder):
         places: that the last feature map is pooled to.
         dropout: before the last layers.
         augmentation: strength of the changes in training; 0 for none.
+        robust: whether baselines are taken away, gaps are known as such, and the wavenumber scale is put right.
     """
 
     def __init__(
@@ -33,11 +34,15 @@ class IrXception(TraceEncoder):
         places: int = 13,
         dropout: float = 0.3,
         augmentation: float = 1.0,
+        robust: bool = False,
     ) -> None:
         check_stages("ir-xception", width, [stages], places)
         if middle < 0 or kernel < 1 or kernel % 2 == 0:
             raise ConfigError(f"ir-xception: middle must be at least 0 and kernel odd, got {middle} and {kernel}")
-        parts: list[nn.Module] = [nn.Conv1d(CHANNELS, width, kernel, 2, kernel // 2, bias=False), nn.BatchNorm1d(width)]
+        parts: list[nn.Module] = [
+            nn.Conv1d(channel_count(robust), width, kernel, 2, kernel // 2, bias=False),
+            nn.BatchNorm1d(width),
+        ]
         size = width
         for stage in range(stages):
             wider = width << stage
@@ -45,7 +50,7 @@ class IrXception(TraceEncoder):
             size = wider
         parts += [_Separable(size, size, kernel, stride=1, count=3) for _ in range(middle)]
         network = nn.Sequential(*parts, nn.ReLU(), nn.AdaptiveAvgPool1d(places), nn.Flatten())
-        super().__init__(network, size * places, dim, dropout, augmentation, "ir-xception")
+        super().__init__(network, size * places, dim, dropout, augmentation, "ir-xception", robust=robust)
 
 
 class _Separable(nn.Module):
