@@ -110,7 +110,7 @@ class _Waiting:
     """A table that is not decoded yet, with the labels before it."""
 
     label: str
-    rows: list[tuple[int, str]]
+    rows: Rows
     page: str | None
     paged: dict[str, str]
     labels: dict[str, str]
