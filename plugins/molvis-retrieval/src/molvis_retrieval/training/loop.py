@@ -111,11 +111,11 @@ def train(
         run = prepare(config, progress=report)
         ending = _Ending(run, folder, fabric, resume=resume, report=report, metadata=metadata or {}, half=half)
         if learns_apart(run):
-            held.enter_context(computing(settings.threads, load))
+            held.enter_context(computing(config.train.threads, load))
             return ending.reached(_apart(ending), "done")
         training = _Training(run, folder, fabric, resume=resume, report=report)
         state = training.state
-        state.threads = held.enter_context(computing(settings.threads or state.threads, load))
+        state.threads = held.enter_context(computing(config.train.threads or state.threads, load))
         stopped = training.steps_to_end()
         return ending.reached(state, stopped)
 
