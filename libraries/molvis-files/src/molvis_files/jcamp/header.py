@@ -79,35 +79,37 @@ def y_scale(
     Returns:
         Problems and doubts.
     """
-    known = y[np.isfinite(y)]
-    if not len(known):
-        return [], []
-    first = float(y[0]) if np.isfinite(y[0]) else np.nan
-    have = {"FIRSTY": first, "MAXY": float(known.max()), "MINY": float(known.min())}
-    stated = {k: v for k in have if (v := parse_number(labels.get(k))) is not None and np.isfinite(have[k])}
+    have = _found(y)
+    stated = {k: v for k in have if (v := parse_number(labels.get(k))) is not None}
     if not stated:
         return [], []
     digit = {k: _half_digit(labels[k]) for k in stated}
-    size = max(abs(have[k]) for k in stated)
-
-    def agree(ratio: float) -> dict[str, bool]:
-        slack = _SLIP * size * abs(ratio)
-        return {k: abs(stated[k] - ratio * have[k]) <= slack + digit[k] for k in stated}
-
-    as_stated = agree(1.0)
-    if all(as_stated.values()):
-        return [], []
     largest = max(stated, key=lambda k: abs(have[k]))
+
+    def odd(ratio: float) -> list[str]:
+        slack = _SLIP * abs(have[largest] * ratio)
+        return [k for k in stated if abs(stated[k] - ratio * have[k]) > slack + digit[k]]
+
+    if not (wrong := odd(1.0)):
+        return [], []
     ratio = stated[largest] / have[largest] if have[largest] else 0.0
-    odd = [k for k in stated if not as_stated[k]]
-    numbers = "; ".join(f"##{k}= is {stated[k]:.6g}, the data have {have[k]:.6g}" for k in odd)
-    if len(stated) > 1 and ratio > 0 and all(agree(ratio).values()):
-        if any(abs(ratio / percent - 1) <= _SLIP for percent in _PERCENT):
-            return [], [Problem("y-scale", line, f"{numbers}: percent in one place and parts in the other")]
-        wrong = f"##YFACTOR={factor.strip()} is wrong" if factor else "##YFACTOR= is missing"
-        reason = f"{numbers}, which is {ratio:.6g} times as much: {wrong}; correct it, or these labels"
-        return [Problem("y-scale", line, reason)], []
-    return [], [Problem("y-scale", line, f"{numbers}: the data are taken as they are")]
+    numbers = "; ".join(f"##{k}= is {stated[k]:.6g}, the data have {have[k]:.6g}" for k in wrong)
+    if len(stated) == 1 or ratio <= 0 or odd(ratio):
+        return [], [Problem("y-scale", line, f"{numbers}: the data are taken as they are")]
+    if any(abs(ratio / percent - 1) <= _SLIP for percent in _PERCENT):
+        return [], [Problem("y-scale", line, f"{numbers}: percent in one place and parts in the other")]
+    what = f"##YFACTOR={factor.strip()} is wrong" if factor else "##YFACTOR= is missing"
+    reason = f"{numbers}, which is {ratio:.6g} times as much: {what}; correct it, or these labels"
+    return [Problem("y-scale", line, reason)], []
+
+
+def _found(y: Float[np.ndarray, " t"]) -> dict[str, float]:
+    """What the labels are of, as far as the data have it."""
+    known = y[np.isfinite(y)]
+    if not len(known):
+        return {}
+    have = {"MAXY": float(known.max()), "MINY": float(known.min())}
+    return {"FIRSTY": float(y[0]), **have} if np.isfinite(y[0]) else have
 
 
 def _half_digit(text: str) -> float:
