@@ -86,6 +86,8 @@ def test_a_run_is_annotated_with_the_files_of_the_command(engine: Engine, tmp_pa
     assert (answer["features"], answer["searched"]) == (1, 1)
     assert {"annotating", "explaining"} <= set(told)
     assert {"annotations.csv", "annotations.mztab", "report.html"} <= {p.name for p in work.iterdir()}
+    # What is fetched names files, and not the server's folders.
+    assert [p.name for p in work.iterdir() if p.is_file() and str(tmp_path).encode() in p.read_bytes()] == []
     # The same again goes on in the folder, and ends the same.
     assert ANNOTATE.run(asked, lambda *_: None) == answer
 

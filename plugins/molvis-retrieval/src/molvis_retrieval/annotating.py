@@ -61,6 +61,7 @@ class Annotating:
         engine: where features are identified: `local`, `processes` or `ray`.
         address: of a Ray cluster.
         device: where networks run.
+        located: whether the mzTab names the folders of the files.
     """
 
     files: tuple[Path, ...]
@@ -83,6 +84,7 @@ class Annotating:
     engine: Engine = "processes"
     address: str | None = None
     device: str | None = None
+    located: bool = True
 
     @property
     def options(self) -> dict[str, Any]:
@@ -246,7 +248,7 @@ def _write(
         table,
         [annotation_of(f, one) for f, one in found()],
         version=molvis_retrieval.__version__,
-        locations={f.name: f for f in asked.files},
+        locations={f.name: f for f in asked.files} if asked.located else {},
     )
     write_annotated_mgf(out / "annotations.mgf", detailed(out, found()))
     write_annotated_library(out / "annotations.mzSpecLib.txt", detailed(out, found()))

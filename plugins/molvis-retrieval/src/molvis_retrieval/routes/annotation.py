@@ -37,6 +37,7 @@ def annotate(request: Request, progress: StageProgress) -> Mapping[str, Any]:
         dataset=options["dataset"] or None,
         processes=1,
         device=engine.device,
+        located=False,  # the server's folders are nobody's business
     )
     done = annotate_files(engine.bundle, lambda _: index, settings, request.folder, progress=progress)
     return {
