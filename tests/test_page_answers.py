@@ -113,6 +113,8 @@ def nmr_fit() -> dict[str, Any]:
     value = {"name": "shift/CH3", "value": 1.21, "error": 1e-4, "unit": "ppm", "flag": ""}
     return {
         "parameters": [value], "metrics": {"iou": 0.99}, "problem": "", "excluded": [[4.6, 4.9]],
+        "doubt": "few starts ended here",
+        "alternatives": [{"r_factor": 0.03, "worse": 4.2, "couplings_Hz": {"H-CH3": 7.2}, "shifts_ppm": {"CH3": 1.25}}],
         "spectra": [{"frequency": 400.0, "identifier": "", "parts": parts, **curves}],
     }  # fmt: skip
 
@@ -137,6 +139,8 @@ def test_a_fit_is_zoomed_by_two_fingers_by_the_pointer_and_by_keys(visit: Any) -
     # What was left out of the fit is drawn and marked, and does not decide how high the rest is.
     assert page.locator(".plot rect.without").count() == 1
     assert highest(page, "fit") > 200
+    assert "few starts ended here" in page.locator(".note").first.inner_text()
+    assert "J H-CH3 7.20 Hz, CH3 at 1.2500 ppm" in page.locator("main").inner_text()
     assert ends(page) == [0, 10]
     assert whole.is_disabled()
     frame.scroll_into_view_if_needed()

@@ -16,12 +16,14 @@ export function withError(value, error) {
 
 export async function result(job, found) {
   const curves = found.spectra || [found.spectrum];
-  const problem = found.problem ? h("p", { class: "problem" }, `Not to be trusted: ${found.problem}`) : null;
+  const problem = found.problem ? h("p", { class: "problem" }, `Not to be trusted: ${found.problem}`)
+    : found.doubt ? h("p", { class: "note" }, `In doubt: ${found.doubt}`) : null;
   return { node: h("div", {}, problem, ...curves.map((one, n) => spectrumCard(one, n, curves.length, found.excluded || [])), ...(found.parameters ? fitTables(found) : mixtureTables(found))) };
 }
 
 function spectrumCard(one, n, count, without) {
-  const title = [count > 1 ? `Spectrum ${n + 1}` : "Spectrum", one.frequency ? `${one.frequency.toFixed(2)} MHz` : "", one.identifier || ""].filter(Boolean).join(", ");
+  const title = count > 1 ? `Spectrum ${n + 1}` : "Spectrum";
+  const caption = [one.frequency ? `${one.frequency.toFixed(2)} MHz` : "", one.identifier || ""].filter(Boolean).join(", ");
   const holder = h("div", {});
   const names = Object.keys(one.parts || {});
   const chosen = new Set();
@@ -40,14 +42,14 @@ function spectrumCard(one, n, count, without) {
       { name: "residual", kind: "residual", x: one.ppm, y: one.measured.map((v, k) => v - one.fitted[k]) },
     ];
     const range = plot?.plot.range();
-    plot = tracePlot({ series, label: title, caption: title, axis: "chemical shift, ppm", descending: true, without });
+    plot = tracePlot({ series, label: title, caption, axis: "chemical shift, ppm", descending: true, without });
     holder.replaceChildren(plot.node);
     if (range) plot.plot.set(...range);
   }
   draw();
   const windows = signals(one);
   const jumps = h("div", { class: "chips", role: "group", "aria-label": "Multiplets" }, ...windows.map(([low, high]) => h("button", { type: "button", onclick: () => plot.plot.set(low, high) }, `${(((low + high) / 2) || 0).toFixed(2).replace(/^-0\.00$/, "0.00")} ppm`)));
-  return card(null, holder, without.length ? h("p", { class: "small soft" }, "Grey: left out of the fit.") : null,
+  return card(title, holder, without.length ? h("p", { class: "small soft" }, "Grey: left out of the fit.") : null,
     windows.length > 1 ? h("div", { class: "jumps" }, h("h3", {}, "Multiplets"), jumps) : null, names.length > 1 ? h("div", { class: "jumps" }, h("h3", {}, "Parts of the model"), chips) : null);
 }
 
@@ -79,6 +81,18 @@ function fitTables(found) {
     card("Agreement", facts([["IoU", metrics.iou?.toFixed(4)], ["ROI IoU", metrics.roi_iou?.toFixed(4)], ["R factor", percentOf(metrics.r_factor)], ["without line shape", parametric ? `IoU ${parametric.iou.toFixed(4)}` : null]]),
       h("p", { class: "note" }, "IoU is intersection over union where the model has signal; ROI IoU is that within 25 Hz of the lines of the start, a region that the fit cannot choose. Errors are standard deviations.")),
     card("Parameters", h("div", { class: "twin" }, tables)),
+    found.alternatives?.length ? card("Other solutions", sheet([{ title: "R factor", number: true }, { title: "worse by", number: true }, { title: "what differs" }],
+      found.alternatives.map((one) => [percentOf(one.r_factor), one.worse.toFixed(1), apart(one, found).join(", ")]), { label: "Other solutions" }),
+    h("p", { class: "note" }, "Worse by: in -2 log likelihood, points that correlate counted once.")) : "",
+  ];
+}
+
+// Couplings and shifts in which a solution is another.
+function apart(one, found) {
+  const own = new Map(found.parameters.map((p) => [p.name, p.value]));
+  return [
+    ...Object.entries(one.couplings_Hz).filter(([pair, value]) => Math.abs(value - (own.get(`coupling/${pair}`) ?? 0)) > 0.3).map(([pair, value]) => `J ${pair} ${value.toFixed(2)} Hz`),
+    ...Object.entries(one.shifts_ppm).filter(([name, value]) => own.has(`shift/${name}`) && Math.abs(value - own.get(`shift/${name}`)) > 0.002).map(([name, value]) => `${name} at ${value.toFixed(4)} ppm`),
   ];
 }
 
