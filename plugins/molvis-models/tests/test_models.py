@@ -73,7 +73,7 @@ def bundle() -> Bundle:
     return molvis_retrieval.load_bundle("massbank")
 
 
-@pytest.mark.parametrize("name", ["default", "ei", "ir", "joint", "pnnl-2024"])
+@pytest.mark.parametrize("name", ["default", "ei", "ir", "joint", "nmr-shifts", "pnnl-2024"])
 def test_a_preset_is_a_configuration_that_survives_being_filled(name: str) -> None:
     config = read_config(molvis_core.load("preset", name))
     assert config.name == name

@@ -35,6 +35,12 @@ def molvis_components() -> list[Component]:
         ),
         Component(
             kind="preset",
+            name="nmr-shifts",
+            target="molvis_models:NMR_SHIFTS",
+            summary="Lists of NMR shifts against structures, predicted and matched.",
+        ),
+        Component(
+            kind="preset",
             name="pnnl-2024",
             target="molvis_models:PNNL_2024",
             summary="The settings of the Molecular Vision report (PNNL, 2024), kept to compare with.",

@@ -7,13 +7,32 @@ from molvis_core import Component, hookimpl
 
 @hookimpl
 def molvis_components() -> list[Component]:
-    """The modality, its readers and writer."""
+    """The modality, its readers and writer, encoder, predictor and scorer."""
     return [
         Component(
             kind="modality",
             name="nmr-shifts",
             target="molvis_nmr_shifts.modality:NMR_SHIFTS",
             summary="Lists of chemical shifts: 13C, 1H and others, and cross peaks of two axes.",
+        ),
+        Component(
+            kind="encoder",
+            name="shift-set",
+            target="molvis_nmr_shifts.encoder:ShiftSet",
+            summary="Waves of each shift of a list through a network, pooled by attention.",
+        ),
+        Component(
+            kind="predictor",
+            name="shift-predictor",
+            target="molvis_nmr_shifts.predictor:ShiftPredictor",
+            summary="13C and 1H shifts of structures, by a graph network.",
+        ),
+        Component(
+            kind="scorer",
+            name="shift-matching",
+            target="molvis_nmr_shifts.scorer:ShiftMatching",
+            summary="Likelihood of a list of shifts under the shifts predicted for the candidate.",
+            modality="nmr-shifts",
         ),
         _reader(
             "nmr-experimental", "experimental:read_experimental",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,16 @@ class ScorerChannel:
     def features(self) -> tuple[str, ...]:
         """Names of its columns."""
         return self.scorer.features
+
+    def apart(self, records: Sequence[Any]) -> list[list[Any]]:
+        """Records in groups that say the same: by the scorer's `kind` where it has one, all together elsewhere."""
+        kind = getattr(self.scorer, "kind", None)
+        if not callable(kind):
+            return [list(records)]
+        groups: dict[Any, list[Any]] = {}
+        for one in records:
+            groups.setdefault(kind(one), []).append(one)
+        return list(groups.values())
 
     def takes(self, modality: str, record: Any) -> bool:
         """Whether it scores candidates by this record."""

@@ -124,6 +124,9 @@ class Weigher:
     ) -> dict[str, Float[np.ndarray, "m f"]]:
         """Columns of each scorer that takes one of the records, a mean over those it takes times their gain.
 
+        Records that a scorer tells apart by `kind`, such as shifts of two nuclei, are evidence of their own: their
+        means add up.
+
         Args:
             records: by modality.
             structures: candidates.
@@ -140,10 +143,13 @@ class Weigher:
             if given and key in given:
                 columns[key] = given[key]
                 continue
-            values = np.mean([np.asarray(channel.scorer(r, structures), dtype=np.float64) for r in mine], axis=0)
+            values = np.zeros((len(structures), len(channel.features)))
+            for some in channel.apart(mine):
+                found = [np.asarray(channel.scorer(r, structures), dtype=np.float64) for r in some]
+                values += np.mean(found, axis=0) * self.gain(len(some))
             if not np.isfinite(values).all():
                 raise ScoreError(f"scorer {key!r} gave a number that is not finite")
-            columns[key] = values * self.gain(len(mine))
+            columns[key] = values
         return columns
 
     def gain(self, count: int) -> float:

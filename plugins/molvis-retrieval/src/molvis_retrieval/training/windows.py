@@ -101,10 +101,10 @@ def compounds_outside(dataset: Dataset, folds: Collection[str]) -> set[str]:
 
 
 def _kinds(dataset: Dataset, modality: str) -> list[tuple[str | None, float]]:
-    """Of each measurement what makes it unlike others of its compound: adduct or derivative, and a step of energy."""
+    """Of each measurement what makes it unlike others: adduct, derivative or nucleus, and a step of energy."""
     table = dataset.table(modality)
     nothing = [None] * len(table)
-    named = next((name for name in ("adduct", "derivative") if name in table.column_names), None)
+    named = next((name for name in ("adduct", "derivative", "nucleus") if name in table.column_names), None)
     adducts = table[named].to_pylist() if named else nothing
     energies = table["collision_energy"].to_pylist() if "collision_energy" in table.column_names else nothing
     return [

@@ -1,0 +1,1 @@
+"""How well a list of shifts fits the one predicted for a structure."""

@@ -1,0 +1,89 @@
+"""The best way to lay a measured list of shifts along predicted ones, for many candidates at once."""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+
+@numba.njit(cache=True, nogil=True)
+def align(
+    shifts: np.ndarray,
+    attached: np.ndarray,
+    starts: np.ndarray,
+    means: np.ndarray,
+    widths: np.ndarray,
+    hydrogens: np.ndarray,
+    counts: np.ndarray,
+    loose: np.ndarray,
+    prices: np.ndarray,
+    out: np.ndarray,
+) -> None:  # pragma: no cover - compiled
+    """Logarithm of the likelihood of the best alignment with each candidate.
+
+    Both lists are ascending, and an alignment keeps their order. A signal is of a line, or is extra; a line has a
+    signal, is missing, or falls together with the line before it; a line of several nuclei may have several signals.
+
+    Args:
+        shifts: measured, in ppm, ascending.
+        attached: hydrogens on the carbon of each; -1 where that is not known.
+        starts: where the lines of each candidate begin, and where the last one's end.
+        means: of all lines, in ppm; those of a candidate are ascending.
+        widths: of all lines, in ppm.
+        hydrogens: on the atom of each line.
+        counts: nuclei of each line.
+        loose: whether a line is often missing, such as that of an exchanging hydrogen.
+        prices: factor on the widths, share of outliers, their density per ppm, and the logarithms of what it costs
+            that a line is missing, that a loose one is, that a signal is extra, that lines fall together, that a line
+            has a further signal, and that the number of hydrogens is another.
+        out: one number for each candidate.
+    """
+    factor, stray, density = prices[0], prices[1], prices[2]
+    missing, missing_loose, extra = prices[3], prices[4], prices[5] + math.log(density)
+    shared, again, wrong = prices[6], prices[7], prices[8]
+    n = len(shifts)
+    last = np.empty(n + 1)
+    here = np.empty(n + 1)
+    last_hit = np.empty(n + 1)
+    here_hit = np.empty(n + 1)
+    floor = math.log(stray * density)
+    for c in range(len(starts) - 1):
+        # last[i]: best for the first i signals and the lines so far; last_hit[i]: where signal i is of the last line.
+        for i in range(n + 1):
+            last[i] = i * extra
+            last_hit[i] = -1e18
+        for k in range(starts[c], starts[c + 1]):
+            width = widths[k] * factor
+            peak = math.log((1 - stray) / (2 * width))
+            gone = missing_loose if loose[k] else missing
+            here[0] = last[0] + gone
+            here_hit[0] = -1e18
+            for i in range(1, n + 1):
+                near = peak - abs(shifts[i - 1] - means[k]) / width
+                top = max(near, floor)
+                near = top + math.log1p(math.exp(min(near, floor) - top))
+                if attached[i - 1] >= 0 and attached[i - 1] != hydrogens[k]:
+                    near += wrong
+                hit = last[i - 1] + near
+                # The signal is that of the line before, too: no density of its own, only how far off this line is.
+                both = last_hit[i] + shared + near + math.log(2 * width)
+                if both > hit:
+                    hit = both
+                if counts[k] > 1:
+                    more = here_hit[i - 1] + again + near
+                    if more > hit:
+                        hit = more
+                here_hit[i] = hit
+                best = hit
+                if last[i] + gone > best:
+                    best = last[i] + gone
+                lone = here[i - 1] + extra
+                if lone > best:
+                    best = lone
+                here[i] = best
+            for i in range(n + 1):
+                last[i] = here[i]
+                last_hit[i] = here_hit[i]
+        out[c] = last[n]

@@ -1,0 +1,91 @@
+"""A trained network with what it takes to use one: graphs, batches, memory, and files."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from molvis_core.errors import BundleError
+from molvis_nmr_shifts.prediction.graphs import Graph, collate, graph_of
+from molvis_nmr_shifts.prediction.network import ShiftNetwork
+
+_FILE, _SETTINGS = "network.safetensors", "network.json"
+_BATCH = 256
+
+
+class ShiftModel:
+    """Predicts shifts of structures.
+
+    Args:
+        network: trained.
+        spread: factor by nucleus that turns its scales into standard deviations, fitted so that 90% of measured shifts
+            of other compounds lie within 1.645 of them.
+        settings: width and layers of the network.
+    """
+
+    def __init__(self, network: ShiftNetwork, spread: dict[str, float], settings: dict[str, int]) -> None:
+        self.network, self.spread, self.settings = network.eval(), spread, settings
+
+    def predict(self, graphs: Sequence[Graph], solvent: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of each molecule the shifts "a 3" and scales "a 2" of its atoms, in ppm, as the network gives them."""
+        out: list[tuple[np.ndarray, np.ndarray]] = []
+        with torch.no_grad():
+            for start in range(0, len(graphs), _BATCH):
+                some = graphs[start : start + _BATCH]
+                shifts, scales = self.network(collate(some, [solvent] * len(some)))
+                ends = np.cumsum([len(g.atoms) for g in some])[:-1]
+                out += list(zip(np.split(shifts.numpy(), ends), np.split(scales.numpy(), ends), strict=True))
+        return out
+
+    def save(self, folder: Path) -> None:
+        """Write the network and its settings into a folder."""
+        save_file({k: v.contiguous() for k, v in self.network.state_dict().items()}, folder / _FILE)
+        text = json.dumps({**self.settings, "spread": self.spread}, indent=1)
+        (folder / _SETTINGS).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> ShiftModel:
+        """What `save` wrote.
+
+        Raises:
+            BundleError: a file is missing or damaged.
+        """
+        try:
+            found = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+            settings = {name: int(found[name]) for name in ("width", "layers")}
+            if not (2 <= settings["width"] <= 4096 and 1 <= settings["layers"] <= 100):
+                raise ValueError(f"a network of {settings}")
+            network = ShiftNetwork(settings["width"], settings["layers"], 0.0)
+            network.load_state_dict(load_file(folder / _FILE))
+            spread = {nucleus: float(found["spread"][nucleus]) for nucleus in ("13C", "1H")}
+        except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
+            why = str(error).strip().splitlines()[-1].strip() if str(error).strip() else type(error).__name__
+            raise BundleError(f"{folder}: the network of shifts is missing or damaged: {why}") from error
+        return cls(network, spread, settings)
+
+
+class KnownGraphs:
+    """Graphs of molecules that were made before."""
+
+    def __init__(self, most: int = 20_000) -> None:
+        self.most = most
+        self._graphs: OrderedDict[str, Graph] = OrderedDict()
+
+    def __call__(self, smiles: str) -> Graph:
+        """The graph of a molecule.
+
+        Raises:
+            molvis_core.errors.StructureError: RDKit refuses the SMILES.
+        """
+        if (found := self._graphs.get(smiles)) is None:
+            found = self._graphs[smiles] = graph_of(smiles)
+            if len(self._graphs) > self.most:
+                self._graphs.popitem(last=False)
+        return found
