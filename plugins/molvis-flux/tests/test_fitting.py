@@ -194,6 +194,23 @@ def test_a_verdict_does_not_depend_on_how_far_a_bound_is() -> None:
     assert (forth.low_from, forth.high_from) == ("network", "bound")
 
 
+def test_verdicts_hold_however_exact_the_data_are() -> None:
+    model = twins(300.0)
+    first = model.experiments[0]
+    exact = replace(first, data=(replace(first.data[0], sd=(1e-6,) * 3),))
+    kinds = {v.name[1]: v.kind for v in fit(replace(model, experiments=(exact,)), starts=2, samples=0).verdicts}
+    assert kinds["turned"] == IDENTIFIABLE
+    assert kinds["one"] == BOUNDED
+    assert kinds["forth"] == UNSEEN
+
+
+def test_intervals_to_first_order_hold_what_a_fit_on_a_face_misses() -> None:
+    # The fit is anywhere on the loop, or at its end; that says nothing of where the flux is.
+    found = fit(twins(300.0), starts=2, intervals="covariance")
+    row = found.names.index(("net", "forth"))
+    np.testing.assert_allclose(found.intervals[row], (15.0, 285.0), atol=8.0)
+
+
 def test_what_is_known_of_twins_is_their_sum() -> None:
     found = fit(twins(300.0), starts=4)
     [both] = [each for each in found.combinations if each.terms == (("one", 1), ("other", 1))]

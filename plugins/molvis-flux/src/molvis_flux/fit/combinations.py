@@ -151,7 +151,7 @@ def _ratio(
     if constant or 2 * reach * relative > 1.0 or SHARPER * relative > singly.min():
         return None
     # Two fluxes with a known difference have a ratio near 1 wherever both are large: the ratio must hold elsewhere too.
-    cross = directions[[i, j]] @ told.covariance @ directions[i]
+    cross = (directions[[i, j]] @ told.factor) @ (directions[i] @ told.factor)
     moved = 0.1 * min(abs(a), told.scale) * np.sign(a) - a
     elsewhere = b + float(cross[1] / cross[0]) * moved
     if abs((a + moved) / elsewhere / ratio - 1.0) > 0.2:

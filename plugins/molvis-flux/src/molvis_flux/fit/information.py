@@ -22,20 +22,21 @@ class Information:
 
     Attributes:
         scale: the size of net fluxes that the data determine: the median of those known to a factor of two.
-        covariance: of the coordinates, to first order; vast in directions that no datum sees.
+        factor: of the coordinates' covariance to first order, `factor @ factor.T`, which is vast in directions that no
+            datum sees.
         sd: standard deviation of each value in the coordinate in which it is about linear (`Coordinates.bend`);
             infinite where no datum sees it.
         known: whether a value is a constant of the network.
     """
 
     scale: float
-    covariance: Float[np.ndarray, "k k"]
+    factor: Float[np.ndarray, "k k"]
     sd: Float[np.ndarray, " v"]
     known: Bool[np.ndarray, " v"]
 
     def sd_of(self, directions: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
         """Standard deviation of linear combinations of the coordinates."""
-        return np.sqrt(np.maximum(np.einsum("nk,kl,nl->n", directions, self.covariance, directions), 0.0))
+        return np.linalg.norm(directions @ self.factor, axis=1)
 
 
 def information(
@@ -50,16 +51,18 @@ def information(
     net = np.array([kind == "net" for kind, _ in map_.names])
     known = np.linalg.norm(map_.directions, axis=1) <= 1e-10
     sizes = np.abs(values[net & (np.abs(values) > 0)])
-    scale, covariance, sd = float(np.median(sizes)) if len(sizes) else 1.0, np.zeros((0, 0)), np.zeros(len(values))
+    scale = float(np.median(sizes)) if len(sizes) else 1.0
+    factor, sd = np.zeros((jacobian.shape[1],) * 2), np.zeros(len(values))
+    # With as many rows as columns at least there is a right singular vector for every direction, seen or not.
+    rows = np.concatenate([jacobian, np.zeros((max(jacobian.shape[1] - len(jacobian), 0), jacobian.shape[1]))])
     special = [column for _, column, *_ in (*map_.bent, *map_.logs)]
     for _ in range(3):
         reach = np.full(jacobian.shape[1], UNSEEN_REACH * scale)
         reach[special] = UNSEEN_REACH
-        # In units of the reach the matrix is well enough conditioned whatever the fluxes' unit is.
-        scaled = jacobian * reach
-        inverse = np.linalg.inv(scaled.T @ scaled + np.eye(len(reach)))
-        covariance = reach[:, None] * inverse * reach
-        sd = np.sqrt(np.maximum(np.einsum("vk,kl,vl->v", map_.directions, covariance, map_.directions), 0.0))
+        # Seen and unseen directions differ by more than the digits of a matrix of second derivatives have.
+        _, singular, right = np.linalg.svd(rows * reach, full_matrices=False)
+        factor = reach[:, None] * right.T / np.hypot(singular, 1.0)
+        sd = np.linalg.norm(map_.directions @ factor, axis=1)
         told = net & (sd < np.abs(values)) & (np.abs(values) > 0)
         better = float(np.median(np.abs(values[told]))) if told.any() else scale
         if abs(better - scale) <= 1e-6 * scale:
@@ -68,7 +71,7 @@ def information(
     bent = [value for value, *_ in (*map_.bent, *map_.logs)]
     unit = np.full(len(values), scale)
     unit[bent] = 1.0
-    return Information(scale, covariance, np.where(sd > SEEN_REACH * unit, np.inf, sd), known)
+    return Information(scale, factor, np.where(sd > SEEN_REACH * unit, np.inf, sd), known)
 
 
 def normal_reach(level: float) -> float:

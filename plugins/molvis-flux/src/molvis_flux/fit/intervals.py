@@ -12,6 +12,7 @@ from molvis_core.ties import alike
 from molvis_flux.errors import FitError
 from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
 from molvis_flux.fit.problem import FluxProblem
+from molvis_flux.sampling.smc import normal_draws
 from molvis_flux.space.steady import leading_signs
 
 PRIOR_SHARE = 1.5
@@ -124,16 +125,38 @@ def covariance(
 
 
 def covariance_intervals(
-    values: Float[np.ndarray, " v"],
+    problem: FluxProblem,
+    y: Float[np.ndarray, " k"],
     covariance: Float[np.ndarray, "v v"],
-    ranges: Float[np.ndarray, "v 2"],
     level: float,
+    *,
+    seed: int = 0,
 ) -> Float[np.ndarray, "v 2"]:
-    """Of a normal distribution, cut at the ranges."""
+    """Of a normal distribution about the fit, cut to the polytope.
+
+    Where the cut is far away the quantiles are those of the normal distribution. Elsewhere they are those of draws: a
+    fit that ends on a face, or that is anywhere within what the data do not see, is no middle of an interval.
+
+    Args:
+        problem: what was fitted.
+        y: coordinates of the best fit.
+        covariance: of the values.
+        level: probability of the intervals.
+        seed: of the draws.
+    """
     from statistics import NormalDist
 
+    values, limits = problem.map.values(y[None])[0], ranges(problem)
     reach = NormalDist().inv_cdf((1 + level) / 2) * np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    return np.clip(np.stack([values - reach, values + reach], axis=1), ranges[:, :1], ranges[:, 1:])
+    out = np.stack([values - reach, values + reach], axis=1)
+    cut = (np.abs(limits - values[:, None]) < 2.0 * reach[:, None]).any(axis=1)
+    if cut.any():
+        # The second fit starts from the middle of what the first leaves open, and is the better point to be linear at.
+        inside = problem.map.points(normal_draws(problem, y, n=400, seed=seed).mean(axis=0)[None])
+        again = minimise(problem, inside, tolerance=1e-6).y[0]
+        drawn = normal_draws(problem, again, seed=seed)[:, cut]
+        out[cut] = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0).T
+    return np.clip(out, limits[:, :1], limits[:, 1:])
 
 
 @dataclass(eq=False, slots=True)
@@ -149,6 +172,7 @@ class _Ends:
         near, near_root: the largest distance from the best fit whose rise is too small, and the root of that rise.
         far, far_root: the smallest distance whose rise is too large; infinite where there is none yet.
         trial: the next distance.
+        hold: how firmly the next fit is held at the trial, in inverse deviations.
         start: coordinates to start the next fit from.
         bound: the end, as far as it is known.
         done: it is known well enough.
@@ -165,6 +189,7 @@ class _Ends:
     far: Float[np.ndarray, " n"]
     far_root: Float[np.ndarray, " n"]
     trial: Float[np.ndarray, " n"]
+    hold: Float[np.ndarray, " n"]
     start: Float[np.ndarray, "n k"]
     bound: Float[np.ndarray, " n"]
     done: Bool[np.ndarray, " n"]
@@ -191,6 +216,9 @@ class _Ends:
             self.bound[lane] = near[lane]
         if abs(height - target) < 0.02 * target or far[lane] - near[lane] < 1e-3 * far[lane]:
             self.done[lane] = True
+        elif not bracketed and distance < 0.95 * self.trial[lane]:
+            # The data held the fit back: past an end that is much sharper than the deviation at the best fit.
+            self.hold[lane] *= 30.0
         elif bracketed:
             self.trial[lane] = near[lane] + np.clip(share, 0.05, 0.95) * (far[lane] - near[lane])
         else:
@@ -229,8 +257,8 @@ def _ends(
     return _Ends(
         directions, side, at, end, deviation, room,
         near=np.zeros(n), near_root=np.zeros(n), far=np.full(n, np.inf), far_root=np.full(n, np.inf),
-        trial=np.minimum(target * deviation, room), start=np.tile(best, (n, 1)), bound=room.copy(),
-        done=room <= 1e-6 * np.abs(limits[:, 1] - limits[:, 0]),
+        trial=np.minimum(target * deviation, room), hold=np.full(n, 20.0), start=np.tile(best, (n, 1)),
+        bound=room.copy(), done=room <= 1e-6 * np.abs(limits[:, 1] - limits[:, 0]),
     )  # fmt: skip
 
 
@@ -319,7 +347,7 @@ def _search(
         if not len(todo):
             return
         side, at = ends.side[todo], ends.at[todo]
-        pins = (ends.directions[todo], at + side * ends.trial[todo], 20.0 / ends.deviation[todo])
+        pins = (ends.directions[todo], at + side * ends.trial[todo], ends.hold[todo] / ends.deviation[todo])
         ended = minimise(replace(problem, pins=pins), ends.start[todo], limit=40, tolerance=1e-4)
         reached = np.clip(side * (np.einsum("nk,nk->n", pins[0], ended.y) - at), 0.0, ends.room[todo])
         ssr = (ended.residuals[:, :-1] ** 2).sum(axis=1)

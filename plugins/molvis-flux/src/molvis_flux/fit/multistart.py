@@ -165,7 +165,7 @@ def fit(
         starts: points to start from; drawn from the feasible fluxes.
         seed: the same seed gives the same result.
         level: probability of the intervals.
-        intervals: `profile` (of the likelihood), `covariance` (to first order, cut at the ranges), `monte-carlo`
+        intervals: `profile` (of the likelihood), `covariance` (to first order, cut to the polytope), `monte-carlo`
             (refits of simulated data), `posterior`, or `none`.
         samples: draws from the posterior; by default 1,000 where some flux is not identifiable or the intervals are
             asked from it, else none.
@@ -221,13 +221,13 @@ def result(
         assert draws is not None
         bounds = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0).T
     elif intervals == "covariance":
-        bounds = statistics.covariance_intervals(values, covariance, ranges, level)
+        bounds = statistics.covariance_intervals(problem, y, covariance, level, seed=seed)
     else:
         bounds = ranges
     told = information(problem, values, slope)
     judged = identifiability.judge(
         problem, values,
-        bounds if intervals != "none" else statistics.covariance_intervals(values, covariance, ranges, level),
+        bounds if intervals != "none" else statistics.covariance_intervals(problem, y, covariance, level, seed=seed),
         ranges, told, level=level, profiled=intervals == "profile",
     )  # fmt: skip
     unseen = any(verdict.kind == identifiability.UNSEEN for verdict in judged)
