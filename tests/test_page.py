@@ -166,6 +166,10 @@ def test_one_of_several_libraries_is_searched_for_several_measurements(visit: An
     page = visit()
     drop(page, "low.mgf", HEAD.format("low") + PEAKS + "END IONS\n")
     drop(page, "high.mgf", HEAD.format("high").replace("=30", "=55") + PEAKS + "END IONS\n")
+    # Adducts are suggested, also in a form that took another's place.
+    for operation in ("explain", "identify"):
+        page.locator(f"input[value={operation}]").check()
+        until(page, "document.getElementById('option-adduct').list?.options.length > 5")
     libraries = page.get_by_label("Library", exact=True)
     assert libraries.locator("option").all_inner_texts() == [
         "all together, the first with priority", "library.csv (3)", "in-house.csv (2)",

@@ -117,9 +117,9 @@ function line(id, name, schema, required) {
   const input = h(long ? "textarea" : "input", {
     id, required, rows: long ? 3 : null, spellcheck: "false", autocomplete: "off", inputmode: isNumber ? "decimal" : null,
     placeholder: schema.default !== undefined ? String(schema.default) : null,
-    list: /^adducts?$/.test(name) ? "adduct-names" : null,
+    list: name === "adduct" ? `${id}-names` : null,
   });
-  const below = /^adducts?$/.test(name) ? suggestions("adduct-names", ADDUCTS) : null;
+  const below = name === "adduct" ? h("datalist", { id: `${id}-names` }, ...ADDUCTS.map((value) => h("option", { value }))) : null;
   const read = () => {
     const text = input.value.trim();
     if (!text) {
@@ -162,8 +162,4 @@ function peaks(id, schema) {
     return found.length ? found : undefined;
   };
   return { input, below, wide: true, filled: () => Boolean(input.value.trim()), read };
-}
-
-function suggestions(id, values) {
-  return document.getElementById(id) ? null : h("datalist", { id }, ...values.map((value) => h("option", { value })));
 }
