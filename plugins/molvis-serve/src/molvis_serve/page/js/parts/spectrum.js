@@ -12,6 +12,12 @@ function lowered(text) {
   });
 }
 
+// A text in one line, or in two where it is longer than so many letters.
+function folded(text, most) {
+  const at = text.length > most ? text.lastIndexOf(" ", most) : -1;
+  return at > 0 ? [text.slice(0, at), text.slice(at + 1)] : [text];
+}
+
 const UP = 210, DOWN = 130, TOP = 26, FOOT = 34;
 
 export function spectrumPlot({ peaks, precursor = null, label, caption, onPick }) {
@@ -90,7 +96,7 @@ export function spectrumPlot({ peaks, precursor = null, label, caption, onPick }
     return [
       s("line", { class: "axis", x1: view.left, x2: view.right, y1: base + 0.5, y2: base + 0.5 }),
       s("path", { class: "peak", d: down(others.filter((p) => !pairs[p.n])) }), s("path", { class: "paired", d: down(others.filter((p) => pairs[p.n])) }),
-      s("text", { class: "side", x: view.left, y: base + DOWN - 6 }, below.label),
+      ...folded(below.label, (view.right - view.left) / 6.3).map((line, n, all) => s("text", { class: "side", x: view.left, y: base + DOWN - 6 - 14 * (all.length - 1 - n) }, line)),
     ];
   }
   // The highest are labelled first; a label that would lie over a peak or another label is left out.
