@@ -8,7 +8,7 @@ load: so many clients at once identify spectra of the demo. Every answer is comp
 is right, or a 429 or 503 that says when to try again. Given are percentiles of the time to an answer, answers a second,
 and the resident memory of all processes over time.
 
-requests: so many requests by four clients, a quarter identifications and the others what a page reads besides,
+requests: so many requests by four clients, a tenth identifications and the others what a page reads besides,
 for the memory. With --structures so many of the library, evenly.
 
 hostile: requests that mean harm (benchmarks/serve_hostile.py). Counted are statuses, answers that took longer than two
@@ -147,7 +147,7 @@ def reading(asked: list[dict[str, Any]], which: int, rng: random.Random) -> dict
 async def asking(
     running: Running, clients: int, until: Any, right: list[Any], *, reads: bool = False
 ) -> dict[str, Any]:
-    """Clients that ask one question after another; three of four are what a page reads besides where `reads`."""
+    """Clients that ask one question after another; nine of ten are what a page reads besides where `reads`."""
     asked, times, codes = queries(), [], Counter()
     wrong = 0
     memory: list[list[float]] = []
@@ -159,7 +159,7 @@ async def asking(
         async with httpx2.AsyncClient(base_url=running.url, timeout=120) as session:
             while not until(len(times), time.monotonic() - begun):
                 which = rng.randrange(len(asked))
-                other = reads and rng.random() < 0.75
+                other = reads and rng.random() < 0.9
                 one = {"method": "POST", "url": "/api/v1/identify", "json": asked[which]}
                 at = time.monotonic()
                 answer = await session.request(**(reading(asked, which, rng) if other else one))
