@@ -64,7 +64,20 @@ def molvis_components() -> list[Component]:
             suffixes=(".jdx", ".dx", ".jcamp"),
             cite="10.1366/0003702884428734",
         ),
+        Component(
+            kind="command-group",
+            name="ir",
+            target="molvis_ir.commands:__doc__",
+            summary="Infrared spectra: bands, corrections, reference spectra.",
+        ),
+        _command("peaks", "List the bands of spectra, and which groups absorb there."),
+        _command("search", "Search reference spectra for those that are like a spectrum."),
+        _command("correct", "Correct spectra for how they were measured."),
     ]
+
+
+def _command(name: str, summary: str) -> Component:
+    return Component("command", f"ir-{name}", f"molvis_ir.commands:{name}", summary)
 
 
 def _encoder(name: str, target: str, summary: str, cite: str = "") -> Component:
