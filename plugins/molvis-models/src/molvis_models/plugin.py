@@ -63,6 +63,13 @@ def molvis_components() -> list[Component]:
             target="molvis_models:REFERENCES",
             summary="58,063 spectra of 4,851 compounds: the openly licensed part of MassBank 2025.05.1.",
         ),
+        *_examples(),
+    ]
+
+
+def _examples() -> list[Component]:
+    """What the demo reads."""
+    return [
         Component(
             kind="example",
             name="demo-spectra",

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from molvis_core.progress import Progress
 from molvis_core.ties import alike
 from molvis_flux.errors import FitError
+from molvis_flux.fit.information import normal_reach
 from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
 from molvis_flux.fit.problem import FluxProblem
 from molvis_flux.sampling.smc import normal_draws
@@ -124,6 +125,17 @@ def covariance(
     return slope @ coordinate_covariance(problem, jacobian) @ slope.T
 
 
+def normal_intervals(
+    values: Float[np.ndarray, " v"],
+    covariance: Float[np.ndarray, "v v"],
+    ranges: Float[np.ndarray, "v 2"],
+    level: float,
+) -> Float[np.ndarray, "v 2"]:
+    """Of a normal distribution, cut off at the ranges."""
+    reach = normal_reach(level) * np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    return np.clip(np.stack([values - reach, values + reach], axis=1), ranges[:, :1], ranges[:, 1:])
+
+
 def covariance_intervals(
     problem: FluxProblem,
     y: Float[np.ndarray, " k"],
@@ -144,18 +156,15 @@ def covariance_intervals(
         level: probability of the intervals.
         seed: of the draws.
     """
-    from statistics import NormalDist
-
     values, limits = problem.map.values(y[None])[0], ranges(problem)
-    reach = NormalDist().inv_cdf((1 + level) / 2) * np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    out = np.stack([values - reach, values + reach], axis=1)
-    cut = (np.abs(limits - values[:, None]) < 2.0 * reach[:, None]).any(axis=1)
-    if cut.any():
+    out = normal_intervals(values, covariance, limits, level)
+    near = np.abs(limits - values[:, None]).min(axis=1) < 2.0 * normal_reach(level) * np.sqrt(np.diag(covariance))
+    if near.any():
         # The second fit starts from the middle of what the first leaves open, and is the better point to be linear at.
         inside = problem.map.points(normal_draws(problem, y, n=400, seed=seed).mean(axis=0)[None])
         again = minimise(problem, inside, tolerance=1e-6).y[0]
-        drawn = normal_draws(problem, again, seed=seed)[:, cut]
-        out[cut] = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0).T
+        drawn = normal_draws(problem, again, seed=seed)[:, near]
+        out[near] = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0).T
     return np.clip(out, limits[:, :1], limits[:, 1:])
 
 

@@ -213,21 +213,10 @@ def result(
     draws = None
     if intervals == "posterior" or samples:
         draws = posterior(problem, y, n=samples or SAMPLES, seed=seed, progress=progress).samples
-    if intervals == "profile":
-        bounds = statistics.profile(problem, found, level=level, progress=progress)
-    elif intervals == "monte-carlo":
-        bounds = statistics.monte_carlo(problem, y, level=level, seed=seed, progress=progress)
-    elif intervals == "posterior":
-        assert draws is not None
-        bounds = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0).T
-    elif intervals == "covariance":
-        bounds = statistics.covariance_intervals(problem, y, covariance, level, seed=seed)
-    else:
-        bounds = ranges
+    bounds = _intervals(problem, found, covariance, draws, intervals, level, seed, progress)
     told = information(problem, values, slope)
     judged = identifiability.judge(
-        problem, values,
-        bounds if intervals != "none" else statistics.covariance_intervals(problem, y, covariance, level, seed=seed),
+        problem, values, statistics.normal_intervals(values, covariance, ranges, level) if bounds is None else bounds,
         ranges, told, level=level, profiled=intervals == "profile",
     )  # fmt: skip
     unseen = any(verdict.kind == identifiability.UNSEEN for verdict in judged)
@@ -240,7 +229,7 @@ def result(
         covariance=covariance,
         ranges=ranges,
         level=level,
-        intervals=bounds,
+        intervals=ranges if bounds is None else bounds,
         verdicts=identifiability.report(judged, draws, level),
         combinations=()
         if intervals == "none"
@@ -253,6 +242,30 @@ def result(
         y=found.y,
         problem=trouble,
     )
+
+
+def _intervals(
+    problem: FluxProblem,
+    found: Minimum,
+    covariance: Float[np.ndarray, "v v"],
+    draws: Float[np.ndarray, "s v"] | None,
+    method: str,
+    level: float,
+    seed: int,
+    progress: Progress | None,
+) -> Float[np.ndarray, "v 2"] | None:
+    """Intervals by one of `INTERVALS`; None where none are asked for."""
+    y = found.y[0]
+    if method == "profile":
+        return statistics.profile(problem, found, level=level, progress=progress)
+    if method == "monte-carlo":
+        return statistics.monte_carlo(problem, y, level=level, seed=seed, progress=progress)
+    if method == "covariance":
+        return statistics.covariance_intervals(problem, y, covariance, level, seed=seed)
+    if method == "posterior":
+        assert draws is not None
+        return np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0).T
+    return None
 
 
 def _residuals(problem: FluxProblem, y: Float[np.ndarray, " k"]) -> tuple[Residual, ...]:
