@@ -1,12 +1,14 @@
 """Trials of NMR fits on systems that were set aside: crude starts, intervals, and sharp symmetric spectra.
 
     python benchmarks/nmr_trials.py split                      # writes the split; done once, before anything ran
+    python benchmarks/nmr_trials.py split --part new           # sets further systems aside; done once, too
     python benchmarks/nmr_trials.py starts --part looked --seeds 3
     python benchmarks/nmr_trials.py coverage --part aside --seeds 1
     python benchmarks/nmr_trials.py sharp
 
 Systems and measured spectra are those of the data folder (`MOLVIS_DATA`, `nmr/`). `benchmarks/nmr_trials_split.json`
-says which were looked at while the fit was developed (`looked`) and which were not (`aside`). By default few seeds run.
+says which were looked at while the fit was developed (`looked`), which were set aside and then measured once (`aside`),
+and which were set aside after that (`new`). By default few seeds run.
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ DRAWN, ASIDE = 12, 5
 """Systems of the starts trial that are drawn, and how many of them are set aside."""
 COVERED = 48
 """Systems of the trial of intervals; every third is set aside."""
+NEW_STARTS, NEW_COVERED = 5, 16
+"""Systems that were set aside once those before had been measured."""
 
 
 def library() -> dict[str, SpinSystem]:
@@ -87,6 +91,29 @@ def split() -> None:
             "aside": [i for k, i in enumerate(covered) if not k % 3],
         },
     }
+    write_text(SPLIT, json.dumps(found, indent=1) + "\n")
+
+
+def split_further() -> None:
+    """Set systems aside that no part of the split has, nor another entry of the same compound.
+
+    Those of the paper and of ANATOLIA are left out: their measured spectra are fitted elsewhere.
+    """
+    rng = np.random.default_rng(20261123)
+    known, found = library(), json.loads(SPLIT.read_text())
+    used = {i for kind in ("starts", "coverage") for part in ("looked", "aside") for i in found[kind][part]}
+    seen = {known[i].inchi or known[i].name for i in used}
+    pool: list[str] = []
+    for identifier, system in known.items():
+        key = system.inchi or system.name
+        measured = identifier.split(":")[0] in ("mipt", "paper", "anatolia")
+        if key not in seen and eligible(system, 3) and not measured:
+            seen.add(key)
+            pool.append(identifier)
+    for_starts = [i for i in pool if eligible(known[i], 4)]
+    found["starts"]["new"] = [str(i) for i in rng.choice(for_starts, NEW_STARTS, replace=False)]
+    rest = [i for i in pool if i not in found["starts"]["new"]]
+    found["coverage"]["new"] = [str(i) for i in rng.choice(rest, NEW_COVERED, replace=False)]
     write_text(SPLIT, json.dumps(found, indent=1) + "\n")
 
 
@@ -304,14 +331,17 @@ def main() -> None:
     """Run one trial, and write what it measured."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("trial", choices=["split", "starts", "coverage"])
-    asked.add_argument("--part", choices=["looked", "aside"], default="looked")
+    asked.add_argument("--part", choices=["looked", "aside", "new"], default="looked")
     asked.add_argument("--seeds", type=int, default=2)
     asked.add_argument("--only", nargs="+", default=[])
     asked.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "nmr_trials.json")
     asked.add_argument("--write", action="store_true", help="Put what was measured into the file of results.")
     options = asked.parse_args()
     if options.trial == "split":
-        split()
+        if options.part == "new":
+            split_further()
+        else:
+            split()
         return
     begin = time.process_time()
     trial = {"starts": starts, "coverage": coverage}[options.trial]
