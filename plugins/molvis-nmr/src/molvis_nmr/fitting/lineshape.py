@@ -77,7 +77,9 @@ def line_shape(problem: Problem, state: State, stage: Stage, s: int, without: Co
             weight[at : at + len(w)] = 0
         at += len(w)
     # The last column is a common factor of all intensities.
-    variance = float((weight * state.residual[s]) @ state.residual[s]) / max(stage.count[s], 1.0)
+    squares = float((weight * state.residual[s]) @ state.residual[s])
+    # Of data without noise nothing is left, and the prior would hold nothing.
+    variance = max(squares, 1e-10 * float((weight * stage.data[s]) @ stage.data[s])) / max(stage.count[s], 1.0)
     stiff = np.full(columns.shape[1] + 1, variance / (STIFFNESS * step) ** 2)
     stiff[-1] = variance
     found = ridge(np.column_stack([columns, plain]), residual, weight, stiff)

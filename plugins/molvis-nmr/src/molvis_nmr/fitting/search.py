@@ -6,7 +6,7 @@ Reference: D. A. Cheshkov et al., Magn. Reson. Chem. 56 (2018) 449, doi:10.1002/
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -17,7 +17,7 @@ from molvis_nmr.fitting.lineshape import with_line_shapes
 from molvis_nmr.fitting.lorentzians import Window
 from molvis_nmr.fitting.moves import moves, transported
 from molvis_nmr.fitting.problem import Problem, Stage
-from molvis_nmr.fitting.solutions import Quiet, Solution, evidence, same_parameters, same_spectrum, worse
+from molvis_nmr.fitting.solutions import Quiet, Solution, evidence, one_solution, same_parameters, same_spectrum, worse
 from molvis_nmr.fitting.variable_projection import State, descend, evaluate
 
 DISPLACED = 0.15
@@ -37,8 +37,18 @@ SHARES = (0.6, 1.0, 0.8)
 """Of the spread of the prior that starts are drawn with, in turns."""
 SHAPED = 0.4
 """Share of the residual that a line shape leaves where it explains it."""
-PROMISING = 1.6
+PROMISING = 1.3
 """A solution is followed to sharp lines where its R factor before is at most so many times that of the best."""
+ASTRAY = 3.0
+"""A start is given up where, with broad lines, its R factor is more than so many times the lowest of all starts: of 60
+starts that ended in the best solution none had been above 1.5 with lines 12 Hz broader, nor above 2 with 4 Hz."""
+BETTER = 0.97
+"""Moves from a new best solution are looked for where its R factor is lower than by so much, or its residual is nearly
+noise: what a line shape leaves differs by a little between solutions that are all but the same."""
+FOLLOWED = 2
+"""Times that starts which are one solution on broad lines are followed to sharp ones."""
+HALFWAY = 0.5
+"""Last broadening before sharp lines, in widths of the narrowest."""
 COMPARABLE = 20.0
 """Solutions whose evidence (-2 log likelihood) is within this of the best are reported beside it."""
 ONE_BY_ONE, TRIED = 1.5, 10
@@ -47,6 +57,14 @@ NEARLY_NOISE = 1.3
 """Residuals whose variance is at most so many times that of the noise are taken for noise at the end."""
 ASKED = 9.0
 """What a Gaussian width, or couplings that start at 0, must gain in -2 log likelihood to be fitted, and 1 for each."""
+
+
+@dataclass(eq=False, slots=True)
+class _Basin:
+    """Starts that are one solution on broad lines: the first of them, and how often it was followed."""
+
+    judged: Solution
+    followed: int = 1
 
 
 class Search:
@@ -62,6 +80,7 @@ class Search:
         judged: the best as it was compared with the others.
         others: solutions that are not the best.
         shaped: whether a line shape explains the residual of the best; None where nothing was tried.
+        least: the lowest R factor of all starts, by broadening.
     """
 
     def __init__(
@@ -86,6 +105,7 @@ class Search:
         self.judged: Solution | None = None
         self.others: list[Solution] = []
         self.shaped: bool | None = None
+        self.least: dict[float, float] = {}
 
     def run(self, *, starts: int) -> Solution:
         """The best fit in at most so many starts. Couplings that start at 0 join in at the end."""
@@ -112,31 +132,48 @@ class Search:
         return self._sharpened(first, rungs)
 
     def _widely(self, best: Solution, first: Float[np.ndarray, " k"], starts: int) -> Solution:
-        """Other starts, until none is needed: moves from the best, and starts drawn around the first, in turns."""
+        """Other starts, until none is needed: moves from the best, and starts drawn around the first, in turns.
+
+        Starts that are one solution on broad lines are not followed to sharp ones again and again: what differs
+        between them there is what a strange line shape lends to widths and small couplings.
+        """
         court = self._court(best.state.theta)
         pending, base = self._moves(best, court), first
-        level = self._judged(best.state.theta, court).error
+        leading = _Basin(self._judged(best.state.theta, court))
+        basins, level = [leading], leading.judged.error
         while self.starts < starts and not self._settled(best, pending):
             self.starts += 1
-            drawn = not pending or (self.starts % 2 == 0 and not best.only_noise())
+            drawn = not pending or (self.starts % 2 == 0 and not self._settled(best, ()))
             theta = self._way(base) if drawn else self._move(pending.pop())
+            if theta is None:
+                continue
             judged = self._judged(theta, court)
             if drawn and self.drawn <= 2 and judged.error < 0.9 * level:
                 base = self._displaced(first) if self.drawn == 1 else transported(self.problem, first)
             if judged.error > PROMISING * level:
                 continue
+            basin = next((b for b in basins if one_solution(judged, b.judged)), None)
+            self.hits += drawn and basin is leading
+            if basin is None:
+                basin = _Basin(judged)
+                basins.append(basin)
+            basin.followed += 1
+            if basin.followed > FOLLOWED:
+                continue
             found = self._last(judged.state.theta, most=16)
             if same_spectrum(found, best):
-                self.hits += drawn
+                self.hits += drawn and basin is not leading
                 if not same_parameters(found, best):
                     self.others.append(found)
                 best = found if worse(found, best) < -TIE else best
                 continue
             self.others.append(found)
             if worse(found, best) < 0:
-                self.others[-1], best, self.hits = best, found, 1
-                level = min(level, judged.error)
-                pending, self.shaped = self._moves(best, court), None
+                anew = found.only_noise(NEARLY_NOISE) or found.error < BETTER * best.error
+                self.others[-1], best, self.shaped = best, found, None
+                if basin is not leading:
+                    leading, self.hits, level = basin, 1, min(level, judged.error)
+                    pending = self._moves(best, court) if anew else pending
         return best
 
     def _settled(self, best: Solution, pending: Sequence[np.ndarray]) -> bool:
@@ -166,8 +203,9 @@ class Search:
         It cannot where lines are in wrong places.
         """
         if self.shaped is None:
-            problem, state = best.problem, best.state
-            for _ in range(2):
+            problem = best.problem
+            state, _ = descend(problem, best.state.theta, best.stage, most=10)
+            for _ in range(3):
                 problem = with_line_shapes(problem, state, best.stage)
                 state, _ = descend(problem, state.theta, best.stage, most=3, tolerance=1e-4)
             after = self._solution(problem, state, best.stage, ended=True)
@@ -182,19 +220,30 @@ class Search:
         stage = self.held.stage(theta, self.ladder[1] if len(self.ladder) > 3 else self.ladder[0], self.reach + 10)
         return descend(self.held, theta, stage, tolerance=1e-3, most=24)[0].theta
 
-    def _way(self, base: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
-        """Down from shifts displaced together, then from shifts put where the signal is, then from starts drawn."""
+    def _way(self, base: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"] | None:
+        """Down from shifts displaced together, then from shifts put where the signal is, then from starts drawn.
+
+        None where broad lines show already that it leads nowhere.
+        """
         self.drawn += 1
         if self.drawn == 2:
-            return self._sharpened(transported(self.problem, self.problem.mean), self.ladder[:-1]).state.theta
+            return self._if_near(transported(self.problem, self.problem.mean))
         if self.drawn > 2:
             share = SHARES[self.drawn % len(SHARES)]
-            theta = base + share * (self._random(self.problem, self.problem.mean) - self.problem.mean)
-            return self._sharpened(theta, self.ladder[:-1]).state.theta
+            return self._if_near(base + share * (self._random(self.problem, self.problem.mean) - self.problem.mean))
         steps = [self.ladder[0]]
         while self.ladder[-2] > 0 and steps[-1] / 2 > self.ladder[-2]:
             steps.append(steps[-1] / 2)
         return self._sharpened(self._displaced(base), (*steps, self.ladder[-2]), 2.0).state.theta
+
+    def _if_near(self, theta: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"] | None:
+        """Down the ladder, as long as a start comes as near to the data as others did with lines as broad."""
+        solution: Solution | None = None
+        for broadening in self.ladder[:-1]:
+            solution = self._annealed(self.held, theta if solution is None else solution.state.theta, broadening)
+            if solution.error > ASTRAY * self.least.get(broadening, np.inf):
+                return None
+        return theta if solution is None else self._to_line_width(solution, 3.0).state.theta
 
     def _court(self, theta: Float[np.ndarray, " k"]) -> Stage:
         """Where solutions are compared before they are followed to sharp lines."""
@@ -274,7 +323,10 @@ class Search:
         stage = problem.stage(theta, broadening, self.reach)
         state, ended = descend(problem, theta, stage, tolerance=1e-3, most=24)
         self._tick()
-        return self._solution(problem, state, stage, ended=ended)
+        found = self._solution(problem, state, stage, ended=ended)
+        if problem is self.held:
+            self.least[broadening] = min(found.error, self.least.get(broadening, np.inf))
+        return found
 
     def _solution(self, problem: Problem, state: State, stage: Stage, *, ended: bool) -> Solution:
         if self.quiet is None:
@@ -313,9 +365,11 @@ class Search:
 
     def _last(self, theta: Float[np.ndarray, " k"], most: int = 12) -> Solution:
         """On sharp lines; the first time also how high the baseline is."""
-        problem = self.problem
+        problem, theta = self.problem, _with_extras(self.problem, theta)
+        halfway = problem.stage(theta, HALFWAY * self._narrowest(theta), near(problem, theta, self.reach))
+        theta = descend(problem, theta, halfway, tolerance=5e-3, most=8)[0].theta
         stage = problem.stage(theta, 0.0, near(problem, theta, self.reach))
-        state, ended = descend(problem, _with_extras(problem, theta), stage, tolerance=1e-3, most=most)
+        state, ended = descend(problem, theta, stage, tolerance=2e-3, most=most)
         if not problem.slow and problem.baseline < 0:
             self.quiet = Quiet(problem, state.theta, self.reach)
             slow = tuple(

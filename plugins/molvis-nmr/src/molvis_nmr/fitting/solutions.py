@@ -181,15 +181,30 @@ def _model(solution: Solution, like: Solution, s: int) -> Float[np.ndarray, " t"
     return problem.basis(state.theta, like.stage.windows[s], s, 0.0) @ state.linear[s][: problem.groups]
 
 
-def same_spectrum(one: Solution, other: Solution) -> bool:
-    """Whether two solutions have the same spectrum but for a fraction of the residual."""
+def _apart(one: Solution, other: Solution) -> float:
+    """How far two spectra are apart, as an R factor."""
     apart = total = 0.0
     for s in range(len(other.floor)):
         keep = other.stage.keep[s]
         a, b = _model(one, other, s)[keep], _model(other, other, s)[keep]
         apart += float(((a - b) ** 2).sum())
         total += float((b**2).sum())
-    return apart**0.5 <= (ONE * min(one.error, other.error) + 2e-3) * total**0.5
+    return (apart / max(total, 1e-300)) ** 0.5
+
+
+def same_spectrum(one: Solution, other: Solution) -> bool:
+    """Whether two solutions have the same spectrum but for a fraction of the residual."""
+    return _apart(one, other) <= ONE * min(one.error, other.error) + 2e-3
+
+
+def one_solution(one: Solution, other: Solution) -> bool:
+    """Whether two solutions are one but for what a strange line shape lends to widths and to small couplings.
+
+    They have the same couplings, and are not farther apart than either is from the data beyond the noise.
+    """
+    least = min(one.error, other.error)
+    within = max(ONE * least, min(one.unexplained, other.unexplained)) + 2e-3
+    return same_parameters(one, other) and _apart(one, other) <= within
 
 
 def same_parameters(one: Solution, other: Solution, *, hertz: float = 1.0) -> bool:

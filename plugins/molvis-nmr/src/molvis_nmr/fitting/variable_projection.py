@@ -169,7 +169,8 @@ def _normal(
         )
         across = weighted.T @ slopes
         down = slopes * state.weight[s][:, None]
-        factor = stage.count[s] / state.loss[s]
+        # Data without any noise leave nothing, of which no share can be taken.
+        factor = stage.count[s] / max(state.loss[s], 1e-20 * float(stage.data[s] @ stage.data[s]), 1e-300)
         projected = np.linalg.solve(gram, across)
         left[np.ix_(place, place)] += factor * (down.T @ slopes - across.T @ projected)
         right[place] += factor * (down - weighted @ projected).T @ state.residual[s]
