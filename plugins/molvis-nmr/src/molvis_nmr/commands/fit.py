@@ -35,6 +35,8 @@ def fit(
     broadening: Annotated[str | None, typer.Option(help="Extra widths in Hz, from broad to 0: 4,1,0.")] = None,
     width: Annotated[float | None, typer.Option(help="Width to start from, half at half height, in Hz.")] = None,
     region: Annotated[list[str] | None, typer.Option(help="Window in ppm to fit alone: 6.5:8.0.")] = None,
+    auto: Annotated[bool, typer.Option("--auto", help="Leave out water, solvent, reference and impurities.")] = False,
+    solvent: Annotated[str | None, typer.Option(help="D2O, CDCl3, DMSO-d6, CD3OD, acetone-d6, CD3CN or C6D6.")] = None,
 ) -> None:
     """Fit a spin system to a spectrum, or to several spectra of one sample with one set of couplings."""
     existing(*spectra, what="a spectrum")
@@ -50,11 +52,12 @@ def fit(
         found = fit_files(
             spectra, system=start, smiles=smiles, nucleus=nucleus, exclude=windows, phase=phase, baseline=baseline,
             line_shape=line_shape, couplings="given" if given_couplings else "all", starts=starts, seed=seed,
-            progress=show, ties=ties, broadening=ladder, width=width, regions=alone,
+            progress=show, ties=ties, broadening=ladder, width=width, regions=alone, auto=auto, solvent=solvent,
         )  # fmt: skip
     if out is not None:
         settings = {"spectra": ", ".join(p.name for p in spectra), "start": start or smiles}
-        write_fit(out, found, title=found.system.name, excluded=windows, settings=settings)
+        left_out = [*windows, *((one.low, one.high) for one in found.excluded)]
+        write_fit(out, found, title=found.system.name, excluded=left_out, settings=settings)
     if output.as_json(fit_summary(found)):
         return
     show_fit(found)
@@ -81,6 +84,11 @@ def show_fit(found: SpinSystemFit) -> None:
         f"IoU {figures['iou']:.3f}, ROI IoU {figures['roi_iou']:.3f}, R factor {100 * figures['r_factor']:.2f}%, "
         f"{100 * figures['unexplained']:.2f}% without noise"
     )
+    for one in found.excluded:
+        output.note(f"left out: {one}" + (", whose wing reaches the compound's own lines" if one.among else ""))
+    for said in (found.advice, found.approximate):
+        if said:
+            output.note(said)
     if found.problem:
         output.note(f"not to be trusted: {found.problem}")
     if found.doubt:

@@ -48,5 +48,7 @@ def simulate(
         if spins.nuclei[k] == nucleus
     ]
     output.print_table(["group", "spins", "shift, ppm", "lines", "couplings, Hz"], rows, title=spins.name)
+    if done.approximate is not None:
+        output.note(str(done.approximate))
     if out is not None:
         output.note(f"{out}: {len(done.trace):,} points at {done.trace.frequency:.2f} MHz")

@@ -20,6 +20,7 @@ from molvis_core.fitting import Fit, Fixed, Normal, Uniform
 from molvis_core.progress import Progress
 from molvis_core.records import Trace
 from molvis_nmr.fitting import agreement as metrics
+from molvis_nmr.fitting.foreign import Excluded
 from molvis_nmr.fitting.lineshape import held_out
 from molvis_nmr.fitting.lorentzians import Window
 from molvis_nmr.fitting.measured import Measured, check
@@ -28,6 +29,7 @@ from molvis_nmr.fitting.problem import Problem, problem_of
 from molvis_nmr.fitting.search import NEARLY_NOISE, Search
 from molvis_nmr.fitting.solutions import Solution
 from molvis_nmr.fitting.uncertainty import covariance, flags, profile, unseen
+from molvis_nmr.spins.approximation import approximation
 from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import lines
@@ -83,6 +85,9 @@ class SpinSystemFit:
         alternatives: other solutions that explain the spectra as well or nearly so, the best first.
         doubt: why the fit is not sure to be the best solution; empty where it is.
         problem: empty when the fit succeeded; else what went wrong. The parameters are the best found all the same.
+        excluded: windows that were found not to be the compound's, and left out: see `molvis_nmr.fitting.automatic`.
+        advice: what else could be left out, and how.
+        approximate: that spectra were simulated approximately, and how far off they are; empty where they are exact.
     """
 
     system: SpinSystem
@@ -102,6 +107,9 @@ class SpinSystemFit:
     alternatives: tuple[Alternative, ...]
     doubt: str
     problem: str
+    excluded: tuple[Excluded, ...] = ()
+    advice: str = ""
+    approximate: str = ""
     _solution: Any = field(default=None, repr=False)
 
     def profile(self, name: str, values: Sequence[float]) -> Float[np.ndarray, " v"]:
@@ -268,8 +276,19 @@ def summarize(
         alternatives=tuple(Alternative(_fitted_system(one, 0)[0], one.error, worse) for one, worse in others),
         doubt="" if fitted.problem else doubt,
         problem=fitted.problem,
+        approximate=_approximate(systems, problem),
         _solution=solution,
     )
+
+
+def _approximate(systems: Sequence[SpinSystem], problem: Problem) -> str:
+    """How far simulations in clusters are off, of the spectrum that is most; empty where all are exact."""
+    found = [
+        approximation(system, m.frequency, nucleus=problem.nucleus)
+        for system, m in zip(systems, problem.measured, strict=True)
+    ]
+    some = [one for one in found if one is not None]
+    return str(max(some, key=lambda one: one.apart)) if some else ""
 
 
 def _level(solution: Solution, s: int) -> float:
@@ -365,4 +384,9 @@ def on_spectrum(solution: Solution, s: int) -> OnSpectrum:
         base[inside] = np.interp(m.hertz[inside], axis, stage.background[s] @ state.linear[s][g:]) * m.unit
     start = lines(problem.systems[s], m.frequency, nucleus=problem.nucleus)
     mask = metrics.region(m.hertz, start.position, start.weight @ problem.systems[s].intensities) & m.keep
-    return OnSpectrum(metrics.agreement(y, np.asarray(m.trace.y), mask, base), y, base)
+    # What is excluded has no part in any figure: water would decide them else.
+    kept, data, left = m.keep, np.asarray(m.trace.y), base
+    if problem.baseline >= 0:  # one that was asked for is none of the compound's signal, and known where it was fitted
+        inside = [(m.hertz >= w.start - w.step / 2) & (m.hertz <= w.axis()[-1] + w.step / 2) for w in stage.windows[s]]
+        kept, data, left = m.keep & np.any(inside, axis=0), data - base, np.zeros(len(y))
+    return OnSpectrum(metrics.agreement(y[kept], data[kept], mask[kept], left[kept]), y, base)

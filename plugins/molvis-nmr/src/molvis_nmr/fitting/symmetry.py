@@ -59,15 +59,20 @@ def ties_of(system: SpinSystem, spectra: int = 1) -> list[list[str]]:
     if len(images) < 2:
         return []
     names = system.names
-    orbits = {frozenset(image[k] for image in images) for k in range(len(system))}
-    found: list[list[str]] = []
-    for orbit in sorted(sorted(o) for o in orbits if len(o) > 1):
-        for s in range(spectra):
-            mark = f"@{s + 1}" if spectra > 1 else ""
-            found += [[f"{kind}/{names[k]}{mark}" for k in orbit] for kind in ("shift", "width")]
+    marks = [f"@{s + 1}" for s in range(spectra)] if spectra > 1 else [""]
+    groups = {frozenset(image[k] for image in images) for k in range(len(system))}
+    found = [
+        [f"{kind}/{names[k]}{mark}" for k in orbit]
+        for orbit in sorted(sorted(o) for o in groups if len(o) > 1)
+        for mark in marks
+        for kind in ("shift", "width")
+    ]
+    return found + [[f"coupling/{names[k]}-{names[m]}" for k, m in orbit] for orbit in _pairs(system, images)]
+
+
+def _pairs(system: SpinSystem, images: list[tuple[int, ...]]) -> list[list[list[int]]]:
+    """Pairs of groups that symmetries map on each other, where there is more than one."""
     pairs = {
         frozenset(frozenset((image[k], image[m])) for image in images) for k in range(len(system)) for m in range(k)
     }
-    for orbit in sorted(sorted(sorted(pair) for pair in o) for o in pairs if len(o) > 1):
-        found.append([f"coupling/{names[k]}-{names[m]}" for k, m in orbit])
-    return found
+    return sorted(sorted(sorted(pair) for pair in o) for o in pairs if len(o) > 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,8 @@ COLORS = (
 )  # fmt: skip
 _POINTS = 500
 _LONGEST = 18
+_WIDE, _LETTER = 11.0, 0.09
+"""Inches: of a picture, and of a letter of the names in it."""
 _INK, _SOFT, _GRID = "#1f2933", "#7b8794", "#e4e7eb"
 # What stands for the page's own ink in an SVG that is shown on light and on dark paper.
 _PAGE_INK = "#010203"
@@ -107,7 +110,7 @@ def draw_fit(
     rows = math.ceil(len(windows) / columns)
     with mpl.rc_context(_STYLE):
         layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05, hspace=0.03)
-        figure = Figure(figsize=(11.0, 3.3 + 2.5 * rows), layout=layout)
+        figure = Figure(figsize=(_WIDE, 3.3 + 2.5 * rows), layout=layout)
         grid = figure.add_gridspec(1 + rows, columns, height_ratios=[1.25] + [1.0] * rows)
         top = figure.add_subplot(grid[0, :])
         whole = (float(measured.x[0]), float(measured.x[-1]))
@@ -118,14 +121,18 @@ def draw_fit(
         picture = _Picture(measured, fitted, parts, colors, excluded, ink)
         _panel(top, replace(picture, parts={}), whole)
         if title:
-            top.set_title(title, loc="left", fontsize=12, fontweight="bold", color=ink, pad=8)
+            lines = textwrap.wrap(title, 46) if len(title) > 46 else [title]
+            shown = "\n".join([*lines[:1], lines[1] + ("…" if len(lines) > 2 else "")] if len(lines) > 1 else lines)
+            top.set_title(
+                shown, loc="left", fontsize=12 if len(lines) == 1 else 9.5, fontweight="bold", color=ink, pad=8
+            )
         top.set_xlabel("chemical shift, ppm", color=ink)
         for i, window in enumerate(windows):
             axes = figure.add_subplot(grid[1 + i // columns, i % columns])
             _panel(axes, picture, window)
             _scale_bar(axes, window, measured.frequency, ink)
             names = _visible(measured, parts, window)
-            _names(axes, names, colors)
+            _names(axes, names, colors, _WIDE / columns - 0.3)
         _legend(top, ink, bool(excluded))
     return figure
 
@@ -160,10 +167,17 @@ def _panel(axes: Axes, picture: _Picture, window: tuple[float, float]) -> None:
     x, y, model = measured.x[inside], measured.y[inside], fitted.y[inside]
     residual = np.where(kept[inside], y - model, np.nan)
     most = _POINTS if parts else 2 * _POINTS
-    low = float(np.median(model) if not parts else min(model.min(), 0.0))
-    top = float(max(measured.y[kept].max(), fitted.y[kept].max()))
+    # Neither water nor another signal that is not the model's sets the scale.
+    own = kept[inside] & _where_signal(model - np.median(model))
+    own = own if own.any() else np.ones(len(model), dtype=bool)
+    low = float(np.median(model[own]) if not parts else min(model[own].min(), 0.0))
+    low = min(low, float(np.median(model)))
+    top = float(max(y[own].max(), model[own].max()))
     height = top - low or 1.0
-    below = low - 0.22 * height
+    deepest = float(np.nanmax(np.abs(residual[own]), initial=0.0)) / height
+    below = low - (0.1 + min(max(deepest, 0.12), 0.6)) * height
+    # A residual higher than its lane is another signal's, which the measured line shows.
+    residual = np.where(own | (np.abs(residual) < 0.6 * height), residual, np.nan)
     if parts:
         _fill_parts(axes, picture, inside, most, 2e-3 * height)
     axes.plot(*_thin(x, most, y), color=picture.ink, lw=1.5 if parts else 1.0, alpha=0.8)
@@ -171,8 +185,14 @@ def _panel(axes: Axes, picture: _Picture, window: tuple[float, float]) -> None:
     axes.axhline(below, color=_SOFT, lw=0.5, alpha=0.6)
     axes.plot(*_thin(x, most, below + residual), color=_SOFT, lw=0.8)
     axes.set_xlim(window[1], window[0])
-    axes.set_ylim(below - 0.16 * height, top + (0.2 if parts else 0.08) * height)
+    axes.set_ylim(below - (0.04 + min(max(deepest, 0.12), 0.6)) * height, top + (0.2 if parts else 0.08) * height)
     _style_axes(axes, picture.ink, 5 if parts else 12)
+
+
+def _where_signal(model: Float[np.ndarray, " t"], threshold: float = 4e-3) -> Bool[np.ndarray, " t"]:
+    """Points where a model has signal."""
+    height = np.abs(model)
+    return np.asarray(height > threshold * height.max(initial=0.0))
 
 
 def _shaded(
@@ -237,15 +257,14 @@ def _visible(
     return sorted(found, key=lambda name: -middle[name])
 
 
-def _names(axes: Axes, names: Sequence[str], colors: Mapping[str, str]) -> None:
-    """The parts of a panel, one beside the other above it, in their colors; only the first few where there are many."""
+def _names(axes: Axes, names: Sequence[str], colors: Mapping[str, str], room: float) -> None:
+    """The parts of a panel, one beside the other above it, in their colors; only as many as `room` in inches has."""
     from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
 
     short = {n: n if len(n) <= _LONGEST else n[: _LONGEST - 1].rstrip(" -_") + "…" for n in names}
-    room = _LONGEST * 2
     shown: list[str] = []
     for name in names:
-        room -= len(short[name]) + 1
+        room -= _LETTER * (len(short[name]) + 1.2)
         if room < 0 and shown:
             shown.append("…")
             break

@@ -22,9 +22,10 @@ from molvis_core.output import to_plain
 from molvis_core.records import Trace
 from molvis_core.text import in_cells
 from molvis_files.writing import write_text
+from molvis_nmr.fitting.noise import noise_level
 from molvis_nmr.formats.spin_systems import write_system
 from molvis_nmr.formats.writers import write_spectrum
-from molvis_nmr.report.figures import as_svg, draw_fit, save
+from molvis_nmr.report.figures import as_svg, draw_fit, multiplets, save
 from molvis_nmr.spins.hamiltonian import RATIOS
 from molvis_nmr.spins.simulation import render
 from molvis_nmr.spins.transitions import lines
@@ -99,9 +100,24 @@ def measured(found: SpinSystemFit, spectrum: int = 0) -> Trace:
 
 
 def fitted(found: SpinSystemFit, spectrum: int = 0) -> Trace:
-    """The model with its baseline."""
-    simulated = found.simulated[spectrum]
-    return replace(simulated, y=simulated.y + found.baseline[spectrum])
+    """The model with its baseline, which goes on straight between what was fitted."""
+    simulated, base = found.simulated[spectrum], found.baseline[spectrum]
+    known = np.flatnonzero(base)
+    if len(known):
+        base = np.interp(np.arange(len(base)), known, base[known])
+    return replace(simulated, y=simulated.y + base)
+
+
+def windows(found: SpinSystemFit, spectrum: int = 0) -> list[tuple[float, float]]:
+    """What to draw from near: multiplets of the model, without its baseline, that stand out of the noise."""
+    simulated, data = found.simulated[spectrum], measured(found, spectrum)
+    least = 2 * noise_level(np.asarray(data.y))
+    shown: list[tuple[float, float]] = []
+    for low, high in multiplets(simulated):
+        inside = (simulated.x >= low) & (simulated.x <= high)
+        if simulated.y[inside].max(initial=0.0) > least:
+            shown.append((low, high))
+    return shown or multiplets(simulated)
 
 
 def write_fit(
@@ -139,8 +155,11 @@ def write_fit(
         written += [folder / f"simulated{mark}.csv", folder / f"picture{mark}.png"]
         write_spectrum(written[-2], found.simulated[s])
         heading = title + (f", spectrum {s + 1}" if several else "")
-        save(draw_fit(measured(found, s), fitted(found, s), parts(found, s), title=heading, excluded=excluded),
-             written[-1])  # fmt: skip
+        figure = draw_fit(
+            measured(found, s), fitted(found, s), parts(found, s), title=heading, windows=windows(found, s),
+            excluded=excluded,
+        )  # fmt: skip
+        save(figure, written[-1])
     written.append(folder / "report.html")
     write_text(written[-1], render_fit(found, title=title, excluded=excluded, settings=settings))
     return written
@@ -156,6 +175,12 @@ def fit_summary(found: SpinSystemFit) -> dict[str, Any]:
         "identifier": found.system.identifier,
         "problem": found.problem,
         "doubt": found.doubt,
+        "excluded": [
+            {"kind": one.kind, "low_ppm": one.low, "high_ppm": one.high, "among_lines": one.among}
+            for one in found.excluded
+        ],
+        "advice": found.advice,
+        "approximate": found.approximate,
         "alternatives": [
             {
                 "r_factor": one.r_factor, "worse": one.worse,
@@ -253,7 +278,7 @@ def render_fit(
         figures["without line shape"] = f"IoU {found.parametric['iou']:.4f}"
     pictures = [
         (
-            as_svg(measured(found, s), fitted(found, s), parts(found, s), excluded=excluded),
+            as_svg(measured(found, s), fitted(found, s), parts(found, s), windows=windows(found, s), excluded=excluded),
             f"{t.frequency:.2f} MHz" + (f", {t.identifier}" if t.identifier else "") if t.frequency else "",
         )
         for s, t in enumerate(found.simulated)
@@ -262,8 +287,16 @@ def render_fit(
     if others:
         tables.append(Table("Other solutions as good or nearly so", columns, tuple(map(tuple, others))))
     note = f"Errors are standard deviations. {AGREEMENT}"
+    tables += _left_out(found)
+    note = f"{note} {found.approximate} {found.advice}".strip()
     heading = title or found.system.name or "Spin system"
     return _render(heading, pictures, tables, figures, settings, found.problem or found.doubt, [note], date)
+
+
+def _left_out(found: SpinSystemFit) -> list[Table]:
+    """A table of the windows that a fit left out by itself, if it did."""
+    rows = tuple((one.kind, f"{one.low:.3f} to {one.high:.3f} ppm") for one in found.excluded)
+    return [Table("Left out", ("what", "where"), rows)] if rows else []
 
 
 def with_error(value: float, error: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FAR = 1e4
 """ppm beyond any spectrum."""
+GIVEN, BY_RULE = 0.05, 0.25
+"""ppm by which shifts of a file, and those of a structure, may be off."""
 
 
 def read_window(text: str) -> tuple[float, float]:
@@ -79,18 +81,23 @@ def fit_files(
     broadening: Sequence[float] | None = None,
     width: float | None = None,
     regions: Sequence[tuple[float, float]] = (),
+    auto: bool = False,
+    solvent: str | None = None,
     progress: Progress | None = None,
 ) -> SpinSystemFit:
     """Read spectra and a start, and fit. See `molvis_nmr.fitting.spin_system.fit`.
 
     `spectra` are files or folders of one sample, whose fits share their couplings. The start is the file `system`
     (`FILE#ENTRY` picks one of several), or the structure `smiles`: shifts and couplings by rule. `width` replaces the
-    start's line widths; `regions` are windows in ppm outside of which nothing counts.
+    start's line widths; `regions` are windows in ppm outside of which nothing counts. `auto` leaves out water,
+    `solvent`, reference and impurities (`molvis_nmr.fitting.automatic`); without it, `advice` of the result names them.
 
     Raises:
-        ConfigError: both or neither of the start's two, or no spectrum.
+        ConfigError: both or neither of the start's two, or no spectrum; a solvent that is not known.
         ReadError, RecordError: a file cannot be read, or cannot be fitted.
     """
+    from molvis_nmr.fitting.automatic import advised, fit_automatically
+    from molvis_nmr.fitting.foreign import solvent_named
     from molvis_nmr.fitting.spin_system import fit
 
     if (system is None) == (smiles is None):
@@ -107,12 +114,20 @@ def fit_files(
         if not width > 0:
             raise ConfigError(f"a line width must be positive, got {width:g} Hz")
         begin = replace(begin, widths=np.full(len(begin), width))
+    known = None if solvent is None else solvent_named(solvent)
     traces = [read_spectrum(path) for path in spectra]
-    return fit(
-        traces, begin, nucleus=nucleus, exclude=[*exclude, *outside(regions)], ties=ties,
-        broadening=broadening, phase=phase, baseline=baseline, line_shape=line_shape,
-        couplings=couplings, starts=starts, seed=seed, progress=progress,
-    )  # fmt: skip
+    windows = [*exclude, *outside(regions)]
+    settings: dict[str, Any] = {
+        "ties": ties, "broadening": broadening, "phase": phase, "line_shape": line_shape, "couplings": couplings,
+        "starts": starts, "seed": seed, "progress": progress,
+    }  # fmt: skip
+    if auto:
+        return fit_automatically(
+            traces, begin, solvent=known, uncertain=BY_RULE if smiles is not None else GIVEN, exclude=windows,
+            nucleus=nucleus, baseline=baseline, **settings,
+        )  # fmt: skip
+    found = fit(traces, begin, nucleus=nucleus, exclude=windows, baseline=baseline, **settings)
+    return advised(found, traces, windows, solvent=known, nucleus=nucleus)
 
 
 def library_entries(paths: Sequence[Path]) -> list[Entry]:

@@ -28,7 +28,7 @@ from molvis_nmr.fitting.problem import Problem, problem_of
 from molvis_nmr.fitting.spin_system import LADDER, REACH, STARTS, SpinSystemFit, fit, simulated_on
 from molvis_nmr.fitting.variable_projection import evaluate, level
 from molvis_nmr.report.figures import as_svg
-from molvis_nmr.report.page import AGREEMENT, fitted, measured, parts
+from molvis_nmr.report.page import AGREEMENT, fitted, measured, parts, windows
 from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
 
@@ -186,7 +186,9 @@ def sections(found: SpinSystemFit | None, *, excluded: Sequence[tuple[float, flo
             ("ROI IoU", f"{figures['roi_iou']:.4f}"),
             ("R factor", f"{100 * figures['r_factor']:.2f}%"),
         )
-        svg = as_svg(measured(found, s), fitted(found, s), parts(found, s), excluded=excluded)
+        svg = as_svg(
+            measured(found, s), fitted(found, s), parts(found, s), windows=windows(found, s), excluded=excluded
+        )
         made.append(Section(title, svg, AGREEMENT, facts=facts))
     if found.flags:
         made.append(Section("Remarks", columns=("parameter", "remark"), rows=tuple(found.flags.items())))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from molvis_core.errors import ConfigError, WriteError
 from molvis_core.output import to_plain
 from molvis_core.records import Trace
 from molvis_files.writing import replacing, write_text
+from molvis_nmr.spins.approximation import Approximation, approximation
 from molvis_nmr.spins.simulation import simulate
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import Lines, distinct, lines
@@ -27,12 +28,14 @@ class Simulated:
         lines: of the observed nucleus, in ascending order; those at one place are one.
         trace: the spectrum.
         nucleus: that was observed.
+        approximate: how far a spectrum is off that was simulated in clusters; None where it is exact.
     """
 
     system: SpinSystem
     lines: Lines
     trace: Trace
     nucleus: str
+    approximate: Approximation | None = None
 
     def couplings(self, group: int) -> list[tuple[str, float]]:
         """What a group of spins is coupled to, and J in Hz, the strongest first."""
@@ -54,6 +57,7 @@ class Simulated:
         return {
             "system": {field: to_plain(getattr(system, field)) for field in (*fields, "intensities")},
             "nucleus": self.nucleus,
+            "approximate": None if self.approximate is None else asdict(self.approximate),
             "frequency_MHz": mhz,
             "lines": {
                 "position_Hz": position.tolist(),
@@ -117,7 +121,8 @@ def simulate_file(
     trace = simulate(
         spins, frequency, window=window, points=points, gaussian=gaussian, broadening=broadening, nucleus=nucleus
     )
-    done = Simulated(spins, distinct(lines(spins, frequency, nucleus=nucleus)), trace, nucleus)
+    found = distinct(lines(spins, frequency, nucleus=nucleus))
+    done = Simulated(spins, found, trace, nucleus, approximation(spins, frequency, nucleus=nucleus))
     if out is not None:
         write_simulated(Path(out), done)
     return done

@@ -1,0 +1,106 @@
+"""Fits that find by themselves what of a spectrum is not the compound's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from molvis_core.records import Trace
+from molvis_nmr.fitting.foreign import Excluded, advice, foreign, impurities
+from molvis_nmr.fitting.spin_system import SpinSystemFit, fit
+from molvis_nmr.spins.hamiltonian import RATIOS
+from molvis_nmr.spins.system import SpinSystem
+from molvis_nmr.spins.transitions import lines
+
+Window = tuple[float, float]
+BASELINE = 2
+"""Degree of the polynomial under each multiplet where a wing that cannot be left out reaches it."""
+
+
+def fit_automatically(
+    traces: Sequence[Trace],
+    system: SpinSystem,
+    *,
+    solvent: str | None = None,
+    uncertain: float = 0.05,
+    exclude: Sequence[Window] = (),
+    nucleus: str = "1H",
+    baseline: int | None = None,
+    **settings: Any,
+) -> SpinSystemFit:
+    """Fit without water, solvent, reference and impurities: `excluded` of the result says what was left out.
+
+    Water, solvent and reference are left out before the fit. Signals among those fitted that the model has no part in
+    are left out after it, and the spectrum is fitted again. Where a wing reaches under the compound's own lines, a
+    baseline of degree 2 takes it up.
+
+    Args:
+        traces: spectra of one sample.
+        system: start values.
+        solvent: a name of `molvis_nmr.fitting.foreign.SOLVENTS`; water and a reference are looked for without one.
+        uncertain: ppm by which start values may be off.
+        exclude: windows in ppm that do not count anyway.
+        nucleus: observed.
+        baseline: as for `fit`.
+        settings: as for `fit`.
+
+    Raises:
+        RecordError: as `fit`.
+    """
+    found: list[Excluded] = []
+    if nucleus == "1H":
+        for trace in traces:
+            found += foreign(trace, _places(system, trace, nucleus), solvent=solvent, uncertain=uncertain)
+    if baseline is None and any(one.among for one in found):
+        baseline = BASELINE
+    windows = [*exclude, *((one.low, one.high) for one in found)]
+    made = fit(traces, system, nucleus=nucleus, exclude=windows, baseline=baseline, **settings)
+    more: list[Excluded] = []
+    for s, trace in enumerate(traces):
+        kept = np.ones(len(trace), dtype=bool)
+        for low, high in windows:
+            kept &= (trace.x < low) | (trace.x > high)
+        at = _places(made.systems[s], trace, nucleus)
+        kept &= _fitted(trace, at)
+        more += impurities(trace, made.simulated[s].y + made.baseline[s], kept, at)
+    if more:
+        found += more
+        windows += [(one.low, one.high) for one in more]
+        made = fit(traces, system, nucleus=nucleus, exclude=windows, baseline=baseline, **settings)
+    return replace(made, excluded=tuple(sorted(found, key=lambda one: one.low)))
+
+
+def advised(
+    made: SpinSystemFit, traces: Sequence[Trace], exclude: Sequence[Window], *, solvent: str | None, nucleus: str
+) -> SpinSystemFit:
+    """A fit with advice on water, solvent and reference that lie among what counted."""
+    if nucleus != "1H":
+        return made
+    found: list[Excluded] = []
+    for s, trace in enumerate(traces):
+        at = _places(made.systems[s], trace, nucleus)
+        mine = _fitted(trace, at) | (made.simulated[s].y > 5e-4 * made.simulated[s].y.max())
+        for one in foreign(trace, at, solvent=solvent):
+            inside = mine & (trace.x >= one.low) & (trace.x <= one.high)
+            for low, high in exclude:
+                inside &= (trace.x < min(low, high)) | (trace.x > max(low, high))
+            if inside.any():
+                found.append(one)
+    return replace(made, advice=advice(found))
+
+
+def _places(system: SpinSystem, trace: Trace, nucleus: str) -> np.ndarray:
+    """Where the lines of a system are, in ppm."""
+    observed = float(trace.frequency or 1.0)
+    found = lines(system, observed * 100 / RATIOS[nucleus], nucleus=nucleus, threshold=1e-3)
+    return found.position / observed
+
+
+def _fitted(trace: Trace, at: np.ndarray) -> np.ndarray:
+    """Points within 40 Hz of a line: what a fit looks at."""
+    from molvis_nmr.fitting.agreement import region
+
+    return region(np.asarray(trace.x), at, np.ones(len(at)), reach=40.0 / float(trace.frequency or 1.0))
