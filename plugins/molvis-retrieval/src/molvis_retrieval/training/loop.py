@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 log = logging.getLogger("molvis")
+_WAIT = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +311,7 @@ def _fabric(settings: TrainConfig) -> Fabric:
         ConfigError: the configuration has another number of them.
     """
     from lightning_fabric import Fabric
+    from lightning_fabric.strategies import DDPStrategy
 
     devices, nodes, strategy = settings.devices, settings.nodes, settings.strategy
     if "TORCHELASTIC_RUN_ID" in os.environ:
@@ -325,7 +328,8 @@ def _fabric(settings: TrainConfig) -> Fabric:
         accelerator=settings.accelerator,
         devices=devices,
         num_nodes=nodes,
-        strategy=strategy,
+        # What the first process does alone may take longer than the half hour that others wait by default.
+        strategy=DDPStrategy(timeout=_WAIT) if strategy == "ddp" else strategy,
         precision=cast("Any", _precision(settings.precision, settings.accelerator)),
     )
 
