@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from molvis_core.errors import ReadError, did_you_mean
-from molvis_flux.formats.notation import positions
+from molvis_flux.formats.notation import Turns, fold, positions
 from molvis_flux.model.network import (
     Constraint,
     Datum,
@@ -15,6 +16,7 @@ from molvis_flux.model.network import (
     Fragment,
     Metabolite,
     Network,
+    Participant,
     Reaction,
     Study,
     Tracer,
@@ -42,6 +44,7 @@ class Draft:
     fluxes: dict[tuple[str, str], float] = field(default_factory=dict)
     pools: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    turns: Turns = field(default_factory=dict)
 
     def error(self, reason: str, line: int | None = None, path: str | None = None) -> ReadError:
         """To be raised."""
@@ -157,6 +160,23 @@ class Draft:
             )
         self.reactions[name] = dataclasses.replace(reaction, **{kind: new})
 
+    def folded(self, side: Sequence[Participant]) -> tuple[Participant, ...]:
+        """One side of a reaction, in which parts of a symmetric molecule are one; its symmetry is kept for the end."""
+        found, turns = fold(side)
+        for name, some in turns.items():
+            self.turns[name] = tuple(dict.fromkeys((*self.turns.get(name, ()), *some)))
+        return found
+
+    def symmetric(self) -> None:
+        """Give metabolites the symmetries that their reactions show."""
+        for name, turns in self.turns.items():
+            metabolite = self.metabolites[name]
+            if not metabolite.symmetries and turns:
+                self.metabolites[name] = dataclasses.replace(metabolite, symmetries=turns)
+                self.notes.append(
+                    f"{name} stands in a reaction in several orientations: taken as symmetric everywhere."
+                )
+
     def cap_at_scale(self) -> None:
         """Close bounds that are open: what samples fluxes needs closed ones.
 
@@ -177,6 +197,7 @@ class Draft:
 
     def finish(self) -> Study:
         """The study."""
+        self.symmetric()
         names = list(dict.fromkeys([*self.tracers, *self.data]))
         return Study(
             network=Network(self.name, self.metabolites, self.reactions, self.fragments, tuple(self.constraints)),

@@ -119,9 +119,9 @@ def _table(path: Path, required: tuple[str, ...]) -> Iterator[tuple[Row, dict[st
     if missing := [name for name in required if name not in names]:
         raise ReadError(path, f"lacks the column {missing[0]!r}; it has {', '.join(names)}", line=1)
     for row in found:
-        if len(row.cells) != len(names):
+        if any(row.cells[len(names) :]):
             raise ReadError(path, f"has {len(row.cells)} cells where the heading has {len(names)}", line=row.line)
-        yield row, dict(zip(names, row.cells, strict=True))
+        yield row, dict(zip(names, (*row.cells, *[""] * len(names)), strict=False))
 
 
 def _add(
@@ -132,6 +132,7 @@ def _add(
     reversible: bool,
     line: int | None,
 ) -> None:
+    substrates, products = draft.folded(substrates), draft.folded(products)
     for participant in (*substrates, *products):
         old = draft.metabolites.get(participant.metabolite)
         if old is not None and old.elements and participant.atoms and len(old.elements) != len(participant.atoms):
@@ -181,22 +182,33 @@ def _mixture(
 def _tracers(path: Path, draft: Draft) -> None:
     found: dict[tuple[str, str], list[tuple[tuple[int, ...], float, float]]] = {}
     places: dict[tuple[str, str], int] = {}
-    for row, cell in _table(path, ("experiment_id", "met_id", "atom_ids", "ratio", "atom_mdv", "enrichment")):
+    missing: set[str] = set()
+    for row, cell in _table(path, ("met_id", "atom_ids")):
         draft.known_metabolite(cell["met_id"], row.line, "a tracer", str(path))
         atoms = tuple(int(a) for a in numbers(path, row, cell["atom_ids"], "an atom"))
-        ratio = number(path, row, cell["ratio"], "the ratio") * number(path, row, cell["enrichment"], "the enrichment")
-        mdv = numbers(path, row, cell["atom_mdv"], "atom_mdv")
+        missing |= {key for key in ("ratio", "enrichment", "atom_mdv") if not cell.get(key)}
+        ratio, enrichment = (number(path, row, cell.get(key) or "1", f"the {key}") for key in ("ratio", "enrichment"))
+        ratio *= enrichment
+        mdv = numbers(path, row, cell.get("atom_mdv") or "0 1", "atom_mdv")
         if len(mdv) != 2:
             raise draft.error(
                 f"atom_mdv is {cell['atom_mdv']!r}; it has two numbers, for the light and the heavy atom",
                 row.line,
                 str(path),
             )
-        key = cell["experiment_id"], cell["met_id"]
+        key = cell.get("experiment_id") or "default", cell["met_id"]
         found.setdefault(key, []).append((atoms, ratio, mdv[1]))
         places[key] = row.line
     for key, parts in found.items():
+        if "ratio" in missing and len(parts) > 1:
+            raise draft.error(
+                f"{key[1]} has {len(parts)} tracers in {key[0]!r} and no ratio; add the column `ratio`, their shares",
+                places[key],
+                str(path),
+            )
         draft.tracers.setdefault(key[0], {})[key[1]] = _mixture(draft, key[1], parts, places[key], path)
+    means = {"ratio": "1", "enrichment": "1", "atom_mdv": "0 and 1: labelled atoms are heavy"}
+    draft.notes += [f"{path}: tracers without `{key}`; taken as {means[key]}." for key in means if key in missing]
 
 
 def _mids(path: Path, draft: Draft) -> None:

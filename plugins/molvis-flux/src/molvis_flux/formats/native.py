@@ -131,6 +131,7 @@ class NativeReader(TomlSource):
                     substrates, products, reversible = reaction(spec["text"])
                 except ValueError as error:
                     raise self.error(f"reaction {name!r}: {error}", *where) from error
+                substrates, products = self.draft.folded(substrates), self.draft.folded(products)
                 net = (-self.limit if reversible else 0.0, self.limit)
                 old = Reaction(name, substrates, products, reversible, net, (0.0, self.limit))
             if old is None:

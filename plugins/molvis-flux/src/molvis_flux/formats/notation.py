@@ -52,6 +52,34 @@ def participants(side: str) -> tuple[Participant, ...]:
     return tuple(found)
 
 
+Turns = dict[str, tuple[tuple[int, ...], ...]]
+"""Symmetries by metabolite, as in `molvis_flux.model.network.Metabolite.symmetries`."""
+
+
+def fold(side: Sequence[Participant]) -> tuple[tuple[Participant, ...], Turns]:
+    """A symmetric molecule written as parts of itself, `0.5 Suc(abcd) + 0.5 Suc(dcba)`, as one molecule and its turns.
+
+    Parts are folded where a metabolite stands on one side several times with the same atoms in another order.
+    """
+    groups: dict[tuple[str, tuple[str, ...]], list[Participant]] = {}
+    for place, participant in enumerate(side):
+        # Whole molecules, and those without atoms, each stand for themselves.
+        whole = participant.coefficient == int(participant.coefficient) or not participant.atoms
+        atoms = (f"#{place}",) if whole else tuple(sorted(participant.atoms))
+        groups.setdefault((participant.metabolite, atoms), []).append(participant)
+    found: list[Participant] = []
+    turns: Turns = {}
+    for (name, _), parts in groups.items():
+        first = parts[0]
+        total = math.fsum(p.coefficient for p in parts)
+        found.append(dataclasses.replace(first, coefficient=round(total, 9)))
+        if len(parts) == 1 or len(set(first.atoms)) < len(first.atoms):
+            continue
+        maps = {tuple(first.atoms.index(atom) for atom in p.atoms) for p in parts[1:]}
+        turns[name] = tuple(sorted(maps - {tuple(range(len(first.atoms)))}))
+    return tuple(found), turns
+
+
 def reaction(text: str) -> tuple[tuple[Participant, ...], tuple[Participant, ...], bool]:
     """Substrates, products and whether it is reversible, of `A(abc) <-> B(ab) + C(c)`.
 
