@@ -12,6 +12,7 @@ import sys
 from molvis_core.testing.fuzzing import Target, main, reader_targets
 
 OTHERS = [
+    Target("flux-isotopologues", "molvis_flux.formats.isotopologues:read_isotopologues", (".csv", ".tsv", ".xlsx")),
     Target("flux-measured", "molvis_flux.formats:read_measured", (".csv", ".tsv", ".xlsx")),
     Target("library-arrow", "molvis_retrieval.library:Library.open", (".arrow",)),
     Target("safetensors", "molvis_nn.sizes:read_shapes", (".safetensors",)),

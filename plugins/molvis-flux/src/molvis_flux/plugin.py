@@ -69,6 +69,12 @@ def _commands() -> list[Component]:
         ),
         Component(
             kind="command",
+            name="flux-import",
+            target="molvis_flux.commands.import_measurements:import_",
+            summary="Join tables of measured isotopologues to a network.",
+        ),
+        Component(
+            kind="command",
             name="flux-compose",
             target="molvis_flux.commands.compose:compose",
             summary="Make one network of several tissues or strains.",
