@@ -15,6 +15,9 @@ from molvis_nmr_shifts.prediction.graphs import SOLVENTS, graph_of, solvent_plac
 from molvis_nmr_shifts.prediction.model import ShiftModel
 from molvis_nmr_shifts.readers.atoms import places_text
 
+_DIGITS = {"13C": 2, "1H": 3}
+"""As spectra are reported, and a step further: errors of prediction are far larger."""
+
 
 class ShiftPredictor:
     """Lists of 13C and 1H shifts, equivalent atoms as one signal.
@@ -67,7 +70,7 @@ class ShiftPredictor:
                 columns = slice(0, 1) if nucleus == "13C" else slice(1, 3)
                 kinds.sort(key=lambda atoms: float(shifts[atoms, columns].mean()))
                 record = ShiftList(
-                    lines.means.astype(np.float64), nucleus,
+                    lines.means.astype(np.float64).round(_DIGITS[nucleus]), nucleus,
                     lines.counts.astype(np.float64) if nucleus == "1H" else None,
                     multiplicity=tuple("SDTQ"[min(h, 3)] for h in lines.hydrogens) if nucleus == "13C" else (),
                     atoms=tuple(places_text(atoms.tolist()) for atoms in kinds),

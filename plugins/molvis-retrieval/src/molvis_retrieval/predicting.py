@@ -15,7 +15,7 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.errors import ConfigError, ReadError, StructureError, WriteError, did_you_mean
 from molvis_core.interfaces import NamesColumns, PredictsRecords
 from molvis_core.progress import Progress
-from molvis_core.records import EiSpectrum, Measurement, PeakList, Structure
+from molvis_core.records import EiSpectrum, Measurement, PeakList, ShiftList, Structure
 from molvis_core.text import in_cells
 from molvis_files.measurements import parse_settings, read_measurements
 from molvis_files.writing import write_text
@@ -135,7 +135,7 @@ _HIGHEST = 5
 
 
 def summary(found: Measurement) -> dict[str, Any]:
-    """A predicted record as plain values, for a table or for JSON: what it is of, and of a spectrum its peaks."""
+    """A predicted record as plain values, for a table or for JSON: what it is of, its peaks or its shifts."""
     record = found.record
     row: dict[str, Any] = {
         "structure": found.name, "smiles": found.structure.smiles if found.structure else None,
@@ -149,6 +149,9 @@ def summary(found: Measurement) -> dict[str, Any]:
         highest = sorted(peaks, key=lambda peak: -peak[1])[:_HIGHEST]
         row["highest peaks"] = ", ".join(f"{mz:.4f} ({100 * height:.0f}%)" for mz, height in highest)
         row["peaks"] = [[mz, round(height, 5)] for mz, height in peaks]
+    if isinstance(record, ShiftList):
+        row["shifts"] = ", ".join(f"{shift:g}" for shift in record.shifts.round(3).tolist())
+        row["atoms"] = list(record.atoms)
     return row
 
 

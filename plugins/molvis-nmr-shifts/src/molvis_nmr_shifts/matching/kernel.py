@@ -7,6 +7,21 @@ import math
 import numba
 import numpy as np
 
+_FAR = 14.0
+"""Of two logarithms this far apart the smaller one changes their sum by less than a millionth."""
+
+
+@numba.njit(cache=True, nogil=True)
+def either(near: float, floor: float) -> float:  # pragma: no cover - compiled
+    """Logarithm of the sum of what two logarithms are of."""
+    # Most pairs are far from each other, and an exponential is most of what a pair costs.
+    if near < floor - _FAR:
+        return floor
+    if near > floor + _FAR:
+        return near
+    top = max(near, floor)
+    return top + math.log1p(math.exp(min(near, floor) - top))
+
 
 @numba.njit(cache=True, nogil=True)
 def align(
@@ -56,19 +71,19 @@ def align(
             last_hit[i] = -1e18
         for k in range(starts[c], starts[c + 1]):
             width = widths[k] * factor
-            peak = math.log((1 - stray) / (2 * width))
+            narrow, tall = 1 / width, math.log(2 * width)
+            peak = math.log(1 - stray) - tall
             gone = missing_loose if loose[k] else missing
             here[0] = last[0] + gone
             here_hit[0] = -1e18
             for i in range(1, n + 1):
-                near = peak - abs(shifts[i - 1] - means[k]) / width
-                top = max(near, floor)
-                near = top + math.log1p(math.exp(min(near, floor) - top))
+                near = peak - abs(shifts[i - 1] - means[k]) * narrow
+                near = either(near, floor)
                 if attached[i - 1] >= 0 and attached[i - 1] != hydrogens[k]:
                     near += wrong
                 hit = last[i - 1] + near
                 # The signal is that of the line before, too: no density of its own, only how far off this line is.
-                both = last_hit[i] + shared + near + math.log(2 * width)
+                both = last_hit[i] + shared + near + tall
                 if both > hit:
                     hit = both
                 if counts[k] > 1:
@@ -83,7 +98,6 @@ def align(
                 if lone > best:
                     best = lone
                 here[i] = best
-            for i in range(n + 1):
-                last[i] = here[i]
-                last_hit[i] = here_hit[i]
+            last, here = here, last
+            last_hit, here_hit = here_hit, last_hit
         out[c] = last[n]
