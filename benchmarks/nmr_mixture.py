@@ -24,7 +24,7 @@ from molvis_core.output import to_plain
 from molvis_core.records import Trace
 from molvis_nmr.formats.spin_systems import read_systems
 from molvis_nmr.mixture.quantify import quantify
-from molvis_nmr.report.page import quantification_summary
+from molvis_nmr.report.mixture import quantification_summary
 from molvis_nmr.spins.simulation import simulate
 from molvis_nmr.spins.system import SpinSystem
 

@@ -2,10 +2,10 @@
 
     python benchmarks/nmr_mixture_split.py [--data ../shared/data]
 
-Writes benchmarks/nmr_mixture_split.json. Measured spectra are divided by compound: both spectra of proline lie on one side, and
-so does whatever the library of spin systems has of a compound that was measured. All other compounds go by a digest of the
-first block of their InChI (formula and connectivity), so that isomers by configuration stay together. The file was written
-before any search for mixtures ran.
+Writes benchmarks/nmr_mixture_split.json. Measured spectra are divided by compound: both spectra of proline lie on one
+side, and so does whatever the library of spin systems has of a compound that was measured. All other compounds go by a
+digest of the first block of their InChI (formula and connectivity), so that isomers by configuration stay together.
+The file was written before any search for mixtures ran.
 """
 
 from __future__ import annotations

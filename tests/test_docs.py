@@ -69,7 +69,7 @@ def test_the_page_on_plugins_names_every_kind_and_shows_those_that_are_code() ->
     first = "".join(row.split("|")[1] for row in table.splitlines()[1:] if row.startswith("|"))
     assert sorted(re.findall(r"`([\w-]+)`", first)) == sorted(KINDS)
     shown = set(re.findall(r"^## (?:A |An |The )(\w+)", page, re.MULTILINE))
-    paths = {"preset", "bundle", "translation", "references", "example", "command-group", "contract"}
+    paths = {"preset", "bundle", "translation", "references", "spin-library", "example", "command-group", "contract"}
     assert set(KINDS) - paths <= shown
 
 

@@ -30,6 +30,7 @@ def test_the_page_has_rows_for_the_packages_that_programs_import() -> None:
         "molvis_cli",
         "molvis_losses",
         "molvis_models",
+        "molvis_nmr_library",
     }
 
 

@@ -21,7 +21,7 @@ GROUP = "molvis"
 KINDS = (
     "modality", "encoder", "loss", "target", "predictor", "fitter", "scorer", "classifier", "reader", "writer",
     "linker", "preset", "bundle", "translation", "references", "pretrainer", "command", "command-group", "contract",
-    "example", "route",
+    "example", "route", "spin-library",
 )  # fmt: skip
 """The kinds of component. A new kind is a string here and a contract, not a new hook; `molvis check` refuses others."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,8 @@ from molvis_nmr.mixture.results import Reference
 from molvis_nmr.spins.simulation import simulate
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.workflows import demo as example
-from molvis_nmr.workflows.fit import fit_files, library_entries, quantify_file, read_window
+from molvis_nmr.workflows.fit import fit_files, read_window
+from molvis_nmr.workflows.mixture import Asked, library_entries, quantify_file
 
 
 def run(command, *arguments: object) -> Result:
@@ -111,6 +113,47 @@ def test_amounts_are_printed_as_a_table(folder: Path) -> None:
     assert "significance" in ran.stdout
 
 
+def test_many_mixtures_go_into_a_table_that_an_interrupted_run_completes(folder: Path) -> None:
+    again, table = folder / "again.csv", folder / "table.csv"
+    again.write_text((folder / "spectrum.csv").read_text(encoding="utf-8"), encoding="utf-8")
+    settings = ("--library", folder / "start.json", "--standard", "none", "--out", table)
+    assert run(quantify, folder / "spectrum.csv", *settings).exit_code == 0
+    first = (folder / "table.csv.done.jsonl").read_text(encoding="utf-8")
+    assert run(quantify, folder / "spectrum.csv", again, *settings).exit_code == 0
+    assert (folder / "table.csv.done.jsonl").read_text(encoding="utf-8").startswith(first)
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["sample"] for row in rows] == ["spectrum", "again"]
+    for row in rows:
+        assert float(row["lactate (amount)"]) == pytest.approx(np.pi, rel=0.03)
+        assert float(row["lactate (probability)"]) > 0.8
+        assert row["lactate (upper limit 95%)"] == ""
+
+
+def test_a_sample_that_cannot_be_read_is_named_and_the_others_are_done(folder: Path) -> None:
+    bad = folder / "bad.csv"
+    bad.write_text("no spectrum\n", encoding="utf-8")
+    table = folder / "some.csv"
+    ran = run(
+        quantify, bad, folder / "spectrum.csv", "--library", folder / "start.json", "--standard", "none", "--out", table
+    )
+    assert ran.exit_code == 1
+    assert "bad.csv" in ran.output
+    assert "spectrum" in table.read_text(encoding="utf-8")
+
+
+def test_several_mixtures_want_a_table(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--out TABLE\.csv"):
+        run(quantify, folder / "spectrum.csv", folder / "spectrum.csv", "--library", folder / "start.json")
+
+
+def test_a_library_that_there_is_not_is_told_from_those_that_ship() -> None:
+    pytest.importorskip("molvis_nmr_library", reason="molvis-nmr-library is not installed")
+    with pytest.raises(ConfigError, match="Did you mean 'urine'"):
+        library_entries(["urin"])
+    assert len(library_entries(["amino-acids"])) >= 27
+
+
 def test_a_fit_wants_one_start(folder: Path) -> None:
     for start, smiles in ((None, None), (str(folder / "start.json"), "CC(O)C(=O)O")):
         with pytest.raises(ConfigError, match="either a spin system"):
@@ -137,4 +180,4 @@ def test_a_library_takes_systems_and_spectra(folder: Path) -> None:
 
 def test_a_compound_that_the_library_has_not_is_named(folder: Path) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'lactate'"):
-        quantify_file(folder / "spectrum.csv", [folder / "start.json"], only=["lactat"])
+        quantify_file(folder / "spectrum.csv", Asked(library=(str(folder / "start.json"),), only=("lactat",)))

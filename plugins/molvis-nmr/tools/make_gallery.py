@@ -16,7 +16,7 @@ from molvis_core.records import Trace
 from molvis_nmr.fitting.spin_system import fit
 from molvis_nmr.formats.spin_systems import read_systems
 from molvis_nmr.mixture.quantify import quantify
-from molvis_nmr.report import page as report
+from molvis_nmr.report import mixture as report
 from molvis_nmr.report.figures import draw_fit, save
 from molvis_nmr.spins.simulation import simulate
 from molvis_nmr.spins.system import SpinSystem

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from molvis_nmr.prediction.structure import from_smiles
     from molvis_nmr.processing import Fid, Processed, process
     from molvis_nmr.report.figures import draw_fit
-    from molvis_nmr.report.page import write_fit, write_quantification
+    from molvis_nmr.report.mixture import write_quantification
+    from molvis_nmr.report.page import write_fit
     from molvis_nmr.spins.autograd import lines_torch as lines_torch
     from molvis_nmr.spins.autograd import simulate_torch as simulate_torch
     from molvis_nmr.spins.derivatives import LineDerivatives, lines_and_derivatives
@@ -57,7 +58,7 @@ _HOME = {
     "simulate": "spins.simulation",
     "simulate_torch": "spins.autograd",
     "write_fit": "report.page",
-    "write_quantification": "report.page",
+    "write_quantification": "report.mixture",
     "write_spectrum": "formats.writers",
     "write_system": "formats.spin_systems",
 }

@@ -59,19 +59,23 @@ def mixture(request: Request, progress: StageProgress) -> Mapping[str, Any]:
         molvis_core.errors.MolvisError: a file cannot be read, or cannot be quantified.
     """
     from molvis_core.output import to_plain
-    from molvis_nmr.report.page import quantification_summary, write_quantification
-    from molvis_nmr.workflows.fit import quantify_file, read_window
+    from molvis_nmr.mixture.results import WATER
+    from molvis_nmr.report.mixture import quantification_summary, write_quantification
+    from molvis_nmr.workflows.fit import read_window
+    from molvis_nmr.workflows.mixture import Asked, quantify_file
 
     options = request.options
     spectrum = request.files["spectrum"][0]
-    found = quantify_file(
-        spectrum, request.files["library"], only=options["only"] or [], window=options["window"],
-        exclude=None if options["exclude"] is None else [read_window(text) for text in options["exclude"]],
+    library = tuple(str(p) for p in request.files.get("library", ())) or (options["shipped"],)
+    windows = options["exclude"]
+    asked = Asked(
+        library=library, only=tuple(options["only"] or []), window=options["window"],
+        exclude=(WATER,) if windows is None else tuple(read_window(text) for text in windows),
         standard=None if options["standard"].lower() == "none" else options["standard"],
-        concentration=options["concentration"], unit=options["unit"], limit=options["limit"], seed=options["seed"],
-        progress=progress,
+        concentration=options["concentration"], unit=options["unit"], limit=options["limit"],
     )  # fmt: skip
-    settings = {"spectrum": spectrum.name, "library": ", ".join(p.name for p in request.files["library"])}
+    found = quantify_file(spectrum, asked, progress=progress)
+    settings = {"spectrum": spectrum.name, "library": ", ".join(Path(p).name for p in library)}
     write_quantification(request.folder, found, title=spectrum.stem, settings=settings)
     drawn = _curves(found.measured.x, measured=found.measured.y, fitted=found.fitted.y, **_prefixed(found.parts))
     return {**to_plain(quantification_summary(found)), "spectrum": drawn, "excluded": to_plain(found.excluded)}
@@ -126,16 +130,16 @@ MIXTURE = Route(
     run=mixture,
     files=(
         Upload("spectrum", "NMR spectrum of a mixture.", least=1),
-        Upload("library", "Spin systems, or reference spectra of single compounds.", least=1, most=50),
+        Upload("library", "Spin systems, or reference spectra of single compounds; else one that ships.", most=50),
     ),
     options=(
+        Option("shipped", "Name of a library that ships, where none is sent.", default="metabolites", most=100),
         Option("only", "Compounds to take from the library, by name.", "texts", most=500),
         Option("window", "How far in ppm multiplets may move.", "number", default=0.03, least=0, most=1),
         _EXCLUDE,
         Option("standard", "Compound at 0 ppm: DSS, TSP or none.", default="DSS", choices=("DSS", "TSP", "none")),
         Option("concentration", "Of the standard.", "number", least=0, most=1e9),
         Option("unit", "Of that concentration.", default="mM", most=20),
-        Option("limit", "Standard errors from which a compound is present.", "number", default=5.0, least=0, most=1000),
-        _SEED,
+        Option("limit", "Standard errors from which a compound is present.", "number", default=3.0, least=0, most=1000),
     ),
 )

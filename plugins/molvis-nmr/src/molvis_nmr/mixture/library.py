@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float
 
 from molvis_core.errors import RecordError, did_you_mean
 from molvis_core.records import Trace
 from molvis_nmr.fitting.noise import noise_level
-from molvis_nmr.mixture.compounds import Rigid
+from molvis_nmr.mixture.compounds import Compound, Multiplet
 from molvis_nmr.mixture.results import Entry, Reference
+from molvis_nmr.mixture.shapes import binned
 from molvis_nmr.mixture.spectrum import uniform
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import Lines, lines
 
-STANDARDS = {"DSS": "trimethylsilyl of DSS", "TSP": "trimethylsilyl of TSP"}
-"""Reference compounds that are looked for at 0 ppm; nine equivalent protons each."""
-_SILICON = (0.0468, 6.6)  # share of 29Si, and its coupling to methyl protons in Hz
-
-
-def standard_compound(name: str) -> Rigid:
-    """The reference compound's singlet at 0 ppm, with the satellites of 29Si."""
-    share, coupling = _SILICON
-    methyl = Lines(
-        np.array([0.0, -coupling / 2, coupling / 2]),
-        9 * np.array([[1 - share], [share / 2], [share / 2]]),
-        np.ones((3, 1)),
-    )
-    return Rigid(name, "", ("Si(CH3)3",), np.zeros(1), np.array([0.01]), [methyl], standard=True)
+_CLOSE = 2.0  # multiplets nearer than so many times their coupling change each other's shape: they move as one
 
 
 def library_compounds(
@@ -37,14 +25,14 @@ def library_compounds(
     measured: Trace,
     window: float,
     windows: Mapping[str, float],
-) -> list[Rigid]:
-    """Every entry as multiplets that move rigidly within their windows.
+) -> list[Compound]:
+    """Every entry as multiplets that move as they are within their windows.
 
     Raises:
         RecordError: an entry that is none, or a window of no entry.
     """
     assert measured.frequency is not None
-    made: list[Rigid] = []
+    made: list[Compound] = []
     names: set[str] = set()
     keys: set[str] = set()
     for number, entry in enumerate(library, start=1):
@@ -54,13 +42,16 @@ def library_compounds(
             name = f"{base} ({entry.identifier or number})"
         names.add(name)
         if isinstance(entry, SpinSystem):
-            groups, shifts, shapes = multiplets_of_system(entry, measured.frequency)
+            found = multiplets_of_system(entry, measured.frequency, window)
         else:
-            groups, shifts, shapes = multiplets_of_spectrum(entry, measured.frequency)
-        keys |= {name, *(f"{name}/{group}" for group in groups)}
-        reach = np.array([windows.get(f"{name}/{group}", windows.get(name, window)) for group in groups])
+            found = multiplets_of_spectrum(entry, measured.frequency, window)
+        keys |= {name, *(f"{name}/{group}" for m in found for group in m.names)}
+        own = windows.get(name, window)
+        reach = [max(windows.get(f"{name}/{g}", own) for g in m.names) for m in found]
+        found = [replace(m, window=measured.frequency * ppm) for m, ppm in zip(found, reach, strict=True)]
         concentrates = isinstance(entry, SpinSystem) or entry.protons is not None
-        made.append(Rigid(name, entry.identifier, groups, shifts, reach, shapes, concentrates))
+        inchi = entry.inchi if isinstance(entry, SpinSystem) else ""
+        made.append(Compound(name, entry.identifier, tuple(found), concentrates, inchi=inchi))
     _check_windows(windows, keys)
     return made
 
@@ -85,22 +76,38 @@ def _check_windows(windows: Mapping[str, float], keys: set[str]) -> None:
             raise RecordError(f"windows[{key!r}] must be positive (ppm), got {value}")
 
 
-def multiplets_of_system(
-    system: SpinSystem, frequency: float
-) -> tuple[tuple[str, ...], Float[np.ndarray, " g"], list[Lines]]:
-    """Names, shifts and transitions of the multiplets of the protons."""
+def multiplets_of_system(system: SpinSystem, frequency: float, window: float) -> list[Multiplet]:
+    """Multiplets of the protons; those that are strongly coupled are one."""
     found = lines(system, frequency, threshold=1e-5)
-    shapes: list[Lines] = []
     observed = [i for i, nucleus in enumerate(system.nuclei) if nucleus == "1H"]
-    for i in observed:
-        some = np.abs(found.weight[:, i]) > 1e-5
-        shapes.append(Lines(found.position[some], found.weight[some][:, [i]], np.ones((int(some.sum()), 1))))
-    return tuple(system.names[i] for i in observed), system.shifts[observed], shapes
+    return [_multiplet(system, found, members, frequency, window) for members in _together(system, observed, frequency)]
 
 
-def multiplets_of_spectrum(
-    entry: Reference, frequency: float
-) -> tuple[tuple[str, ...], Float[np.ndarray, " g"], list[tuple[np.ndarray, np.ndarray]]]:
+def _together(system: SpinSystem, observed: Sequence[int], frequency: float) -> list[list[int]]:
+    """Groups that move as one: those whose shifts are nearer than a few couplings."""
+    apart = np.abs(system.shifts[:, None] - system.shifts) * frequency
+    near = (apart < _CLOSE * np.abs(system.couplings)) | (apart < 0.5)
+    left, runs = list(observed), list[list[int]]()
+    while left:
+        run = [left.pop(0)]
+        for k in run:
+            more = [m for m in left if near[k, m]]
+            left = [m for m in left if m not in more]
+            run += more
+        runs.append(run)
+    return runs
+
+
+def _multiplet(system: SpinSystem, found: Lines, members: Sequence[int], frequency: float, window: float) -> Multiplet:
+    weight = found.weight[:, members].sum(axis=1)
+    some = np.abs(weight) > 1e-5
+    position, weight = binned(found.position[some], weight[some])
+    center = float(np.average(system.shifts[members], weights=system.multiplicity[members])) * frequency
+    names = tuple(system.names[k] for k in members)
+    return Multiplet(names, center, position - center, weight, window * frequency)
+
+
+def multiplets_of_spectrum(entry: Reference, frequency: float, window: float) -> list[Multiplet]:
     """Stretches with signal, free of baseline and noise; each may move by itself."""
     trace = uniform(entry.trace)
     assert trace.frequency is not None
@@ -141,6 +148,10 @@ def multiplets_of_spectrum(
         pieces.append((float(np.average(hertz, weights=np.maximum(height, 0)) / frequency), hertz, height))
     area = sum(float(height.sum()) * step for _, _, height in pieces)
     unit = area / entry.protons if entry.protons is not None else 1.0
-    shapes = [(hertz, height / unit) for _, hertz, height in pieces]
-    centers = np.array([center for center, _, _ in pieces])
-    return tuple(f"{center:.2f} ppm" for center in centers), centers, shapes
+    return [
+        Multiplet(
+            (f"{center:.2f} ppm",), center * frequency, hertz - center * frequency, height / unit,
+            window * frequency, measured=True,
+        )
+        for center, hertz, height in pieces
+    ]  # fmt: skip

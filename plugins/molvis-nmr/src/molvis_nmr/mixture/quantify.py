@@ -1,15 +1,15 @@
 """Mixtures: which of a library's compounds are in a sample, and how much of each.
 
-The spectrum is a sum of the library's compounds with amounts that are not negative, on a smooth baseline, all with one
-line shape. Every multiplet may move within its window and respond a little more or less than it should (relaxation,
-suppression of water); how much more or less is estimated from all of them together, and so is how well the model
-follows strong signals. Both go into the errors.
+The spectrum is a sum of the library's compounds with amounts that are not negative, and of what else is in a tube, on
+a smooth baseline, all with one line shape. The sample's axis may be off from the library's, a compound from the sample
+and a multiplet from its compound; every multiplet may respond a little more or less than it should (relaxation,
+suppression of water). How well the model follows strong signals is estimated, and goes into the errors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,23 +17,33 @@ from molvis_core.errors import RecordError, did_you_mean
 from molvis_core.progress import Progress
 from molvis_core.records import Trace
 from molvis_nmr.fitting.noise import noise_level
-from molvis_nmr.mixture.compounds import Compound, CompoundState, Rigid, spins_of
-from molvis_nmr.mixture.engine import RESPONDING, MixtureFit, begin, improve, mixture_of, with_line_shape
-from molvis_nmr.mixture.library import STANDARDS, library_compounds, standard_compound
+from molvis_nmr.mixture.background import background_of, lower_envelope, water_wing
+from molvis_nmr.mixture.compounds import Compound, Shared, State
+from molvis_nmr.mixture.joint import improve, learn_errors
+from molvis_nmr.mixture.library import library_compounds
+from molvis_nmr.mixture.matching import match
+from molvis_nmr.mixture.model import Mixture, MixtureFit
 from molvis_nmr.mixture.results import WATER, Entry, Quantification
-from molvis_nmr.mixture.screening import possible_compounds, without_insignificant
+from molvis_nmr.mixture.selection import Search, find_offset, search_of, select
 from molvis_nmr.mixture.spectrum import standard_at, uniform, working_axis
-from molvis_nmr.mixture.starts import explore
 from molvis_nmr.mixture.summary import Prepared, summarize
+from molvis_nmr.mixture.tube import STANDARDS, standard_compounds, tube_compounds
 from molvis_nmr.spins.eigenstates import one_thread
-from molvis_nmr.spins.system import SpinSystem
 
-# Half widths at half height in Hz that lines are broadened by, stage by stage: multiplets that move as they are, then
-# exact spin systems.
-_RIGID, _EXACT = (8.0, 4.0), (4.0, 1.0, 0.3)
-_EXPLORING = 0.3  # Hz; the stage after which other starts are tried
-_STAGES = len(_RIGID) + len(_EXACT) + 3
-_EXACT_STATES = 2048  # larger systems keep their couplings and move their multiplets as they are
+_STAGES = 6
+_WIDTH = 0.7  # Hz, half at half height: what lines are expected to have before any is fitted
+_WING = 1.0  # ppm beside water in which its wing is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `quantify` was asked for; see there."""
+
+    window: float
+    windows: Mapping[str, float]
+    exclude: tuple[tuple[float, float], ...]
+    standard: str | None
+    tube: bool
 
 
 def quantify(
@@ -46,46 +56,60 @@ def quantify(
     standard: str | None = "DSS",
     concentration: float | None = None,
     unit: str = "mM",
-    limit: float = 5.0,
-    knots: float = 0.4,
-    line_shape: bool = True,
-    seed: int = 0,
+    dilution: float = 1.0,
+    reference: tuple[float, float] | None = None,
+    tube: bool = True,
+    limit: float = 3.0,
+    least_probability: float = 0.8,
     progress: Progress | None = None,
 ) -> Quantification:
     """Which compounds of a library are in a mixture, and how much of each.
 
-    First whatever the spectrum has no room for is left out; the rest is fitted with multiplets that move as they are,
-    while broadening is taken back step by step; those that stand out are simulated exactly, with their shifts,
-    couplings and widths, and those that still do not stand out are left out.
+    Compounds come in and are left out until nothing changes, by how well the pattern of their multiplets fits what the
+    others do not explain; then all are fitted together. The axis of the sample is referenced to the standard where
+    there is one, else to the compounds that fit at one offset only.
 
     Args:
         spectrum: with its frequency; ppm, real.
         library: spin systems, and spectra of single compounds.
-        window: how far in ppm a multiplet may be from where the library has it.
+        window: how far in ppm a multiplet may be from where the library has it, beside the sample's offset.
         windows: the same for single compounds (`citrate`) or multiplets (`citrate/H2a`), which pH moves further.
         exclude: windows in ppm that are not fitted; water's without.
         standard: compound at 0 ppm, one of `STANDARDS`; None if there is none.
         concentration: of the standard.
         unit: of that concentration.
+        dilution: by which concentrations in the tube are multiplied to be those of the sample.
+        reference: instead of a standard's concentration, amount of one proton and its concentration in another
+            spectrum that was measured alike (external reference).
+        tube: look for solvents, urea, EDTA and the like beside the library's compounds.
         limit: significance from which a compound counts as present.
-        knots: of the baseline, in ppm.
-        line_shape: fit a line shape that all lines share.
-        seed: of the starts that are drawn where a compound explains its signals badly.
+        least_probability: from which it does.
         progress: called with stages done and in all.
 
     Raises:
         RecordError: a spectrum without frequency or signal, an empty library, an entry that is none, an unknown
             standard, or settings that cannot be.
     """
-    _check_settings(window, knots, limit, standard, concentration)
+    _check_settings(window, limit, standard, concentration, dilution, least_probability, reference)
     if not library:
         raise RecordError("the library is empty; give at least one spin system or reference spectrum")
     advance = progress or _silently
+    asked = Settings(window, windows or {}, tuple(exclude), standard, tube)
     with one_thread():
-        prepared = _prepare(spectrum, library, window, windows or {}, exclude, standard, knots)
+        prepared, search = _prepare(spectrum, library, asked)
         advance(1, _STAGES)
-        fit = _fitted(prepared.fit, library, limit=limit, line_shape=line_shape, seed=seed, advance=advance)
-        found = summarize(fit, prepared, exclude, concentration=concentration, unit=unit, limit=limit)
+        _look_first(search)
+        if not prepared.standard:
+            find_offset(search)
+        advance(2, _STAGES)
+        select(search)
+        advance(4, _STAGES)
+        _finish(search)
+        advance(5, _STAGES)
+        found = summarize(
+            search, prepared, exclude, concentration=concentration, unit=unit, dilution=dilution, reference=reference,
+            limit=limit, least_probability=least_probability,
+        )  # fmt: skip
     advance(_STAGES, _STAGES)
     return found
 
@@ -95,11 +119,14 @@ def _silently(done: int, total: int, what: str = "") -> None:
 
 
 def _check_settings(
-    window: float, knots: float, limit: float, standard: str | None, concentration: float | None
-) -> None:
-    for name, value in (("window", window), ("knots", knots), ("limit", limit)):
+    window: float, limit: float, standard: str | None, concentration: float | None, dilution: float,
+    least_probability: float, reference: tuple[float, float] | None,
+) -> None:  # fmt: skip
+    for name, value in (("window", window), ("limit", limit), ("dilution", dilution)):
         if not 0 < value < np.inf:
             raise RecordError(f"{name} must be positive, got {value}")
+    if not 0 < least_probability < 1:
+        raise RecordError(f"least_probability must lie between 0 and 1, got {least_probability}")
     if standard is not None and standard not in STANDARDS:
         known = ", ".join(STANDARDS)
         raise RecordError(f"no standard named {standard!r}.{did_you_mean(standard, STANDARDS)} Known: {known}, or None")
@@ -107,75 +134,71 @@ def _check_settings(
         raise RecordError(f"a concentration of {concentration} needs its standard")
     if concentration is not None and not 0 < concentration < np.inf:
         raise RecordError(f"concentration must be positive, got {concentration}")
+    if reference is not None and not all(0 < value < np.inf for value in reference):
+        raise RecordError(f"reference must be an amount and a concentration, both positive, got {reference}")
 
 
-def _prepare(
-    spectrum: Trace,
-    library: Sequence[Entry],
-    window: float,
-    windows: Mapping[str, float],
-    exclude: Sequence[tuple[float, float]],
-    standard: str | None,
-    knots: float,
-) -> Prepared:
-    """The spectrum on the axis that is fitted, and the compounds that it has room for."""
+def _prepare(spectrum: Trace, library: Sequence[Entry], asked: Settings) -> tuple[Prepared, Search]:
+    """The spectrum on the axis that is fitted, and the compounds that it is searched for."""
     measured = uniform(spectrum)
-    noise = noise_level(measured.y)
-    offset = standard_at(measured, noise) if standard else None
+    offset = standard_at(measured, noise_level(measured.y)) if asked.standard else None
     if offset:
         measured = replace(measured, x=measured.x - offset)
-    everything = library_compounds(library, measured, window, windows)
-    compounds = list(everything)
-    if standard and offset is not None:
-        compounds.append(standard_compound(standard))
-    axis, y, mask = working_axis(measured, compounds, exclude)
+    frequency = measured.frequency or 0.0
+    own = library_compounds(library, measured, asked.window, asked.windows)
+    beside: list[Compound] = []
+    if asked.standard and offset is not None:
+        beside += standard_compounds(asked.standard, frequency)
+    fixed = frozenset(range(len(own), len(own) + len(beside)))
+    if asked.tube:
+        taken = {c.name.lower().replace("-acid", "").replace("ic acid", "ate") for c in own}
+        beside += [c for c in tube_compounds(frequency) if c.name.lower() not in taken]
+    everything = [*own, *beside]
+    axis, y, mask = working_axis(measured, [*own, *(c for c in beside if c.standard)], asked.exclude)
     scale = float(np.abs(y[mask]).max()) if mask.any() else 0.0
     if scale == 0:
         raise RecordError("the spectrum is zero wherever the library has signals; is it the right one?")
-    y, sd = y / scale, max(noise / scale, 1e-7)
-    frequency = measured.frequency or 0.0
-    possible, mask = possible_compounds(axis, y, sd, mask, compounds, frequency)
-    fit = begin(mixture_of(axis, y, frequency, knots, sd, mask), y, possible)
-    return Prepared(measured, tuple(everything), standard or "" if offset is not None else "", scale, fit)
+    y = y / scale
+    center = frequency * (float(np.mean(WATER)) if not asked.exclude else _near_water(asked.exclude))
+    wing = water_wing(axis, y, mask, center, _WING * frequency)
+    y = y - wing
+    noise = max(noise_level(y[mask]), 1e-7)
+    background = background_of(axis)
+    envelope = lower_envelope(y, round(150 / axis.step))
+    base = background.fit(y, np.full(axis.points, 3 * noise), mask, stiffness=10.0, below=True, start=envelope)
+    mixture = Mixture(axis, frequency, y, noise, mask, background)
+    fit = MixtureFit(mixture, tuple(everything), Shared(_WIDTH), base, noise)
+    standard = asked.standard or "" if offset is not None else ""
+    return Prepared(measured, len(own), standard, scale, scale * wing), search_of(fit, fixed)
 
 
-def _fitted(
-    fit: MixtureFit, library: Sequence[Entry], *, limit: float, line_shape: bool, seed: int, advance: Progress
-) -> MixtureFit:
-    """From broad to sharp: multiplets that move rigidly, then exact spin systems, then the line shape."""
-    for stage, broadening in enumerate(_RIGID):
-        fit = improve(fit, broadening, exact=False, rounds=2, most=6)
-        fit = without_insignificant(fit, False, min(1.0 + stage, limit))
-        advance(2 + stage, _STAGES)
-    fit = _with_spin_systems(fit, library)
-    for stage, broadening in enumerate(_EXACT):
-        fit = improve(fit, broadening, exact=True, rounds=2 if stage else 1, most=4)
-        fit = without_insignificant(fit, True, min(2.0 + stage, limit), silent=broadening <= RESPONDING)
-        if broadening == _EXPLORING:
-            fit = explore(fit, broadening, seed)
-            fit = improve(fit, broadening, exact=True, rounds=1, most=4)
-        advance(2 + len(_RIGID) + stage, _STAGES)
-    for _ in range(3):
-        fit = with_line_shape(fit) if line_shape else fit
-        fit = improve(fit, 0.0, exact=True, rounds=1, most=6)
-    advance(_STAGES - 1, _STAGES)
-    remaining = without_insignificant(fit, True, limit, silent=True)
-    return fit if remaining is fit else improve(remaining, 0.0, exact=True, rounds=2, most=6)
+def _near_water(exclude: Sequence[tuple[float, float]]) -> float:
+    """The middle of the window that is nearest to water."""
+    low, high = min(exclude, key=lambda w: abs(sum(w) / 2 - sum(WATER) / 2))
+    return (low + high) / 2
 
 
-def _with_spin_systems(fit: MixtureFit, library: Sequence[Entry]) -> MixtureFit:
-    """Spin systems in place of rigid multiplets, where they are small enough."""
-    systems = {e.name or e.identifier: e for e in library if isinstance(e, SpinSystem)}
-    compounds: list[Compound] = []
-    states: list[CompoundState] = []
-    for compound, state in zip(fit.compounds, fit.states, strict=True):
-        system = systems.get(compound.name)
-        small = system is not None and 2.0**system.n_spins <= _EXACT_STATES and set(system.nuclei) == {"1H"}
-        if system is not None and small and isinstance(compound, Rigid):
-            exact = spins_of(compound, system)
-            compounds.append(exact)
-            states.append(replace(state, coupling=exact.couplings))
-        else:
-            compounds.append(compound)
-            states.append(state)
-    return replace(fit, compounds=tuple(compounds), states=tuple(states))
+def _look_first(search: Search) -> None:
+    """The standard comes in before all others, and lines get its width."""
+    fit = search.fit
+    mixture = fit.mixture
+    weight = np.where(mixture.mask, 1 / fit.floor**2, 0.0)
+    for i in sorted(search.fixed):
+        found = match(
+            search.templates[i], mixture.axis, mixture.frequency, fit.residual(), weight, np.zeros(1, dtype=np.int64),
+            np.zeros(1),
+        )  # fmt: skip
+        if found.amount > 0 and (fit.library[i].standard or found.evidence > 10):
+            fit.states[i] = State(found.amount, found.moved)
+    fit.refresh()
+    if fit.states:
+        learn_errors(fit)
+        search.fit = improve(fit, 4)
+
+
+def _finish(search: Search) -> None:
+    """The last steps, with errors as they are."""
+    for steps in (4, 6):
+        learn_errors(search.fit)
+        search.fit = improve(search.fit, steps)
+    learn_errors(search.fit)

@@ -47,13 +47,18 @@ class Metabolite:
         name, identifier: of the library.
         amount: area under one proton's signal, in the spectrum's units times Hz; 0 or more.
         error: its standard error.
-        present: the amount is more than `limit` standard errors.
+        present: the amount is more than `limit` standard errors, and the probability high enough.
+        probability: that the compound is there, calibrated on mixtures whose compounds are known.
+        upper_limit: amount that is not exceeded with a probability of 95%, by residual, overlap and the model's error.
+        upper_concentration: the same as a concentration; None without a standard.
+        snr: highest point over the noise.
+        features: what the probability rests on, see `molvis_nmr.mixture.presence`.
+        tube: whether it is none of the library's, but what tubes hold beside a sample.
         concentration: relative to the standard, in its unit; None without one.
         concentration_error: its standard error.
         shifts: in ppm, by multiplet, where the spectrum has them.
         moved: the largest way in ppm that a multiplet went from where the library has it.
         response: of each multiplet, relative to that of the amount and the number of its spins.
-        system: the refined spin system; None where the entry is a spectrum.
     """
 
     name: str
@@ -66,7 +71,12 @@ class Metabolite:
     shifts: Mapping[str, float] = field(default_factory=dict)
     moved: float = 0.0
     response: Mapping[str, float] = field(default_factory=dict)
-    system: SpinSystem | None = field(default=None, repr=False)
+    probability: float = 0.0
+    upper_limit: float = 0.0
+    upper_concentration: float | None = None
+    snr: float = 0.0
+    tube: bool = False
+    features: tuple[float, ...] = field(default=(), repr=False)
 
     @property
     def significance(self) -> float:
@@ -108,6 +118,7 @@ class Quantification:
         unit: of the concentrations.
         unexplained: share of the signal within the fitted windows that no compound explains.
         limit: significance from which a compound counts as present.
+        offset: by how much in ppm the sample is off from the library, beside what the standard tells.
         problem: empty; else why the numbers are not to be trusted.
     """
 
@@ -128,6 +139,7 @@ class Quantification:
     unit: str
     unexplained: float
     limit: float
+    offset: float = 0.0
     problem: str = ""
 
     @property

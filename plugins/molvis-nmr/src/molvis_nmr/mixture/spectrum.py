@@ -13,7 +13,7 @@ from molvis_core.records import Trace
 from molvis_nmr.mixture.axis import Axis
 from molvis_nmr.mixture.compounds import Compound
 
-_FINEST = 0.25  # Hz between points: finer spectra are averaged, for lines are wider
+_FINEST = 0.4  # Hz between points: finer spectra are averaged, for lines are wider
 
 
 def uniform(spectrum: Trace) -> Trace:
@@ -56,8 +56,8 @@ def working_axis(
     """The part of the spectrum that the library speaks of, averaged to what lines need, and where it is fitted."""
     assert measured.frequency is not None
     frequency = measured.frequency
-    low = min(float((c.shifts - c.window).min()) for c in compounds) - 0.25
-    high = max(float((c.shifts + c.window).max()) for c in compounds) + 0.25
+    low = min(m.reach()[0] - m.window for c in compounds for m in c.multiplets) / frequency - 0.25
+    high = max(m.reach()[1] + m.window for c in compounds for m in c.multiplets) / frequency + 0.25
     first, last = np.searchsorted(measured.x, [low, high])
     step = float(measured.x[-1] - measured.x[0]) / (len(measured) - 1) * frequency
     average = max(1, int(_FINEST / step))
@@ -70,12 +70,11 @@ def working_axis(
     part = slice(first, first + points * average)
     hertz = (measured.x[part] * frequency).reshape(points, average).mean(axis=1)
     y = measured.y[part].reshape(points, average).mean(axis=1)
-    axis = Axis(float(hertz[0]), average * step, int(points), average)
+    axis = Axis(float(hertz[0]), average * step, int(points))
     ppm = hertz / frequency
     mask = np.ones(points, dtype=bool)
     for a, b in exclude:
         if not a < b:
             raise RecordError(f"a window of exclude must go from low to high ppm, got ({a}, {b})")
         mask &= (ppm < a) | (ppm > b)
-    # Broadened, water that is left in would reach everywhere.
-    return axis, np.interp(hertz, hertz[mask], y[mask]) if mask.any() else y, mask
+    return axis, y, mask

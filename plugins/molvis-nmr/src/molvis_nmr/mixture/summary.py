@@ -9,12 +9,21 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from molvis_core.records import Trace
-from molvis_nmr.fitting.agreement import region, roi_iou
+from molvis_nmr.fitting.agreement import roi_iou
 from molvis_nmr.mixture.axis import Axis
-from molvis_nmr.mixture.compounds import Compound
-from molvis_nmr.mixture.engine import MixtureFit
+from molvis_nmr.mixture.compounds import State, signal_of
+from molvis_nmr.mixture.joint import RESPONSE_SD, Equations, covariance, learn_errors
+from molvis_nmr.mixture.matching import Match, match
+from molvis_nmr.mixture.model import MixtureFit
+from molvis_nmr.mixture.presence import features_of, probability_of
 from molvis_nmr.mixture.results import Metabolite, Quantification
-from molvis_nmr.spins.transitions import lines
+from molvis_nmr.mixture.selection import Search, offsets
+
+ERROR_FACTOR = 1.6
+"""By which errors of amounts are multiplied: what residuals do not show, learned from mixtures whose truth is known."""
+
+
+_SURE = 0.95
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -23,17 +32,17 @@ class Prepared:
 
     Attributes:
         measured: the spectrum, referenced to the standard where one was found.
-        everything: all compounds of the library.
+        entries: how many of the compounds are the library's; those of the tube follow.
         standard: name of the reference compound; empty without one.
         scale: what the fit's unit of intensity is in the spectrum's.
-        fit: where the fit starts.
+        wing: of water, on the fit's axis.
     """
 
     measured: Trace
-    everything: tuple[Compound, ...]
+    entries: int
     standard: str
     scale: float
-    fit: MixtureFit
+    wing: Float[np.ndarray, " t"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -41,190 +50,240 @@ class _Amounts:
     """Amounts in the spectrum's unit, and what turns them into concentrations.
 
     Attributes:
-        values, covariance: of the compounds of the fit.
-        at: place of the standard; None where it is not there.
-        known: concentration of the standard; 1 where it is not given.
+        order: places of the compounds.
+        values, covariance: of their amounts.
+        at: which of them is the standard; None where it is not there.
+        known: concentration of the standard or of the external reference, dilution included.
+        external: amount of one proton in another spectrum; None without one.
     """
 
+    order: tuple[int, ...]
     values: Float[np.ndarray, " c"]
     covariance: Float[np.ndarray, "c c"]
     at: int | None
     known: float
+    external: float | None
 
     @property
     def standard(self) -> tuple[float, float] | None:
         """Amount of the standard, with its standard error."""
         return None if self.at is None else (float(self.values[self.at]), self.error(self.at))
 
+    @property
+    def factor(self) -> float | None:
+        """From amounts to concentrations."""
+        if self.external is not None:
+            return self.known / self.external
+        return None if self.at is None or self.values[self.at] <= 0 else self.known / float(self.values[self.at])
+
     def error(self, i: int) -> float:
         """Standard error of an amount."""
-        return float(np.sqrt(self.covariance[i, i]))
+        return float(np.sqrt(max(self.covariance[i, i], 0.0)))
 
     def concentration(self, i: int) -> tuple[float, float] | None:
         """Concentration and its standard error, which is that of a ratio to first order."""
-        if self.at is None:
+        factor = self.factor
+        if factor is None:
             return None
-        reference, covariance, at = float(self.values[self.at]), self.covariance, self.at
-        factor, ratio = self.known / reference, float(self.values[i]) / reference
-        variance = covariance[i, i] - 2 * ratio * covariance[i, at] + ratio**2 * covariance[at, at]
+        variance = self.covariance[i, i]
+        if self.at is not None:
+            ratio, at, covariance = float(self.values[i]) / float(self.values[self.at]), self.at, self.covariance
+            variance = variance - 2 * ratio * covariance[i, at] + ratio**2 * covariance[at, at]
         return float(self.values[i]) * factor, float(np.sqrt(max(variance, 0.0))) * factor
 
 
-def _amounts(fit: MixtureFit, scale: float, concentration: float | None) -> _Amounts:
-    values, covariance = fit.amounts(True)
-    at = next((i for i, c in enumerate(fit.compounds) if c.standard), None)
-    if at is not None and values[at] <= 0:
-        at = None
-    return _Amounts(values * scale, covariance * scale**2, at, concentration or 1.0)
-
-
 def summarize(
-    fit: MixtureFit,
+    search: Search,
     prepared: Prepared,
     exclude: Sequence[tuple[float, float]],
     *,
     concentration: float | None,
     unit: str,
+    dilution: float,
+    reference: tuple[float, float] | None,
     limit: float,
+    least_probability: float,
 ) -> Quantification:
     """Amounts with errors, the model on the measured axis, and how well it explains the spectrum.
 
     Args:
-        fit: of the compounds that are there.
+        search: that is at its end.
         prepared: the mixture before the fit.
         exclude: windows in ppm that were not fitted.
         concentration: of the standard.
         unit: of that concentration.
+        dilution: from concentrations in the tube to those of the sample.
+        reference: amount of one proton and its concentration in another spectrum.
         limit: significance from which a compound counts as present.
+        least_probability: from which it does.
     """
-    measured, standard = prepared.measured, prepared.standard
-    amounts = _amounts(fit, prepared.scale, concentration)
-    reference = amounts.standard
-    found = _metabolites(fit, prepared, amounts, limit)
-    place = {c.name: i for i, c in enumerate(fit.compounds)}
+    fit = search.fit
+    at, spread = covariance(fit, learn_errors(fit))
+    amounts = _amounts(fit, at, spread, prepared.scale, concentration, dilution, reference)
+    inside = {
+        i: _metabolite(search, i, amounts, prepared, (limit, least_probability))
+        for i in fit.states
+        if i not in search.fixed
+    }
+    doubted = [i for i, m in inside.items() if m.probability < _SURE]
+    outside = [
+        _absent(search, i, amounts, prepared, at, spread, doubted)
+        for i in range(prepared.entries)
+        if i not in fit.states
+    ]
+    found = [*inside.values(), *outside]
+    found.sort(key=lambda m: (not m.present, -m.amount, m.error))
+    shown = {m.name for m in found if m.present} | {fit.library[i].name for i in search.fixed}
+    place = {fit.library[i].name: k for k, i in enumerate(fit.states)}
     order = [place[m.name] for m in found if m.present]
-    native = _native(measured)
-    parts = _parts(fit, native, prepared.scale)
-    baseline = prepared.scale * np.interp(native.hertz, fit.mixture.axis.hertz, fit.baseline())
-    total = np.sum(list(parts.values()), axis=0) if parts else np.zeros(len(measured))
-    mask = _near_lines(fit, native, measured, exclude)
+    native = _native(prepared.measured)
+    parts = {
+        fit.library[i].name: prepared.scale * signal_of(fit.library[i], s, native, fit.shared, fit.floor)
+        for i, s in fit.states.items()
+        if fit.library[i].name in shown
+    }
+    wing = np.interp(native.hertz, fit.mixture.axis.hertz, prepared.wing)
+    baseline = prepared.scale * np.interp(native.hertz, fit.mixture.axis.hertz, fit.baseline()) + wing
+    total = np.sum(list(parts.values()), axis=0) if parts else np.zeros(len(prepared.measured))
+    mask = _near_signals(total, native, prepared.measured, exclude)
+    reference_amount = amounts.standard
+    known = concentration is not None or reference is not None
     return Quantification(
         metabolites=tuple(found),
-        measured=measured,
-        fitted=replace(measured, y=total + baseline),
+        measured=prepared.measured,
+        fitted=replace(prepared.measured, y=total + baseline),
         parts=parts,
         baseline=baseline,
         covariance=amounts.covariance[np.ix_(order, order)],
         excluded=tuple((float(a), float(b)) for a, b in exclude),
-        roi_iou=roi_iou(total, measured.y, mask, baseline),
-        width=fit.width,
+        roi_iou=roi_iou(total, prepared.measured.y, mask, baseline),
+        width=fit.shared.width,
         model_error=fit.model_error,
-        response_sd=fit.response_sd,
-        standard=standard if reference else "",
-        standard_amount=reference,
-        unit=(unit if concentration is not None else f"per {standard}") if reference else "",
+        response_sd=RESPONSE_SD,
+        standard=prepared.standard if reference_amount else "",
+        standard_amount=reference_amount,
+        unit=unit if known else f"per {prepared.standard}" if reference_amount else "",
         unexplained=_unexplained(fit),
         limit=limit,
+        offset=fit.offset / fit.mixture.frequency,
         problem="" if order else "no compound of the library stands out of the spectrum",
     )
+
+
+def _amounts(
+    fit: MixtureFit, at: Equations, spread: Float[np.ndarray, "p p"], scale: float, concentration: float | None,
+    dilution: float, reference: tuple[float, float] | None,
+) -> _Amounts:  # fmt: skip
+    rows = [at.layout.at[i] for i in fit.states]
+    values = np.array([s.amount for s in fit.states.values()]) * scale
+    own = spread[np.ix_(rows, rows)] * (scale * ERROR_FACTOR) ** 2
+    standard = next((k for k, i in enumerate(fit.states) if fit.library[i].standard), None)
+    if reference is not None:
+        return _Amounts(tuple(fit.states), values, own, None, dilution * reference[1], reference[0])
+    return _Amounts(tuple(fit.states), values, own, standard, dilution * (concentration or 1.0), None)
 
 
 def _native(measured: Trace) -> Axis:
     """The axis of the spectrum as it was measured."""
     frequency = measured.frequency or 0.0
     step = float(measured.x[-1] - measured.x[0]) / (len(measured) - 1) * frequency
-    return Axis(float(measured.x[0]) * frequency, step, len(measured), 1)
+    return Axis(float(measured.x[0]) * frequency, step, len(measured))
 
 
-def _parts(fit: MixtureFit, native: Axis, scale: float) -> dict[str, np.ndarray]:
-    """What each compound gives to the measured spectrum."""
-    transfer = fit.transfer(0.0, native)
-    return {
-        c.name: scale * s.amount * native.back((fit.transform(i, native) * transfer)[None])[0]
-        for i, (c, s) in enumerate(zip(fit.compounds, fit.states, strict=True))
-    }
-
-
-def _metabolites(fit: MixtureFit, prepared: Prepared, amounts: _Amounts, limit: float) -> list[Metabolite]:
-    """Every compound of the library, those present first."""
-    place = {c.name: i for i, c in enumerate(fit.compounds)}
-    missing = [c for c in prepared.everything if c.name not in place]
-    errors = dict(zip((c.name for c in missing), _undetected(fit, missing) * prepared.scale, strict=True))
-    factor = None if amounts.standard is None else amounts.known / amounts.standard[0]
-    found: list[Metabolite] = []
-    for compound in prepared.everything:
-        i = place.get(compound.name)
-        if i is not None:
-            found.append(_metabolite(fit, i, amounts, compound.concentrates, limit))
-            continue
-        error = float(errors[compound.name])
-        known = factor if compound.concentrates else None
-        found.append(
-            Metabolite(
-                compound.name,
-                compound.identifier,
-                0.0,
-                error,
-                False,
-                concentration=None if known is None else 0.0,
-                concentration_error=None if known is None else error * known,
-            )
-        )
-    return sorted(found, key=lambda m: (not m.present, -m.amount, m.error))
-
-
-def _metabolite(fit: MixtureFit, i: int, amounts: _Amounts, concentrates: bool, limit: float) -> Metabolite:
-    """A compound that was fitted."""
-    c, s = fit.compounds[i], fit.states[i]
-    value, error = float(amounts.values[i]), amounts.error(i)
-    concentration, spread = (amounts.concentration(i) if concentrates else None) or (None, None)
+def _metabolite(
+    search: Search, i: int, amounts: _Amounts, prepared: Prepared, least: tuple[float, float]
+) -> Metabolite:
+    """A compound that is in the fit."""
+    fit, k = search.fit, amounts.order.index(i)
+    c, s = fit.library[i], fit.states[i]
+    value, error = float(amounts.values[k]), amounts.error(k)
+    significance = value / max(error, 1e-300)
+    features = features_of(search, i, significance * ERROR_FACTOR, prepared.entries)
+    probability = probability_of(features)
+    concentration, spread = (amounts.concentration(k) if c.concentrates else None) or (None, None)
+    frequency = fit.mixture.frequency
+    mask = fit.mixture.mask
+    by_group = [
+        (name, m, moved, r) for m, moved, r in zip(c.multiplets, s.moved, s.response, strict=True) for name in m.names
+    ]
+    off = s.moved - fit.offset
     return Metabolite(
         c.name,
         c.identifier,
         value,
         error,
-        value > limit * error,
+        significance > least[0] and probability > least[1],
         concentration,
         spread,
-        shifts=dict(zip(c.groups, s.shift.tolist(), strict=True)),
-        moved=float(np.abs(s.shift - c.shifts).max()),
-        response=dict(zip(c.groups, (1 + s.response).tolist(), strict=True)),
-        system=c.refined(s, fit.width),
+        shifts={name: (m.center + float(moved)) / frequency for name, m, moved, _ in by_group},
+        moved=float(np.abs(off).max()) / frequency,
+        response={name: 1 + float(r) for name, _, _, r in by_group},
+        probability=probability,
+        upper_limit=value + 1.645 * error,
+        upper_concentration=None if concentration is None or spread is None else concentration + 1.645 * spread,
+        snr=float(fit.signals[i][mask].max(initial=0.0)) / fit.floor,
+        tube=c.tube,
+        features=tuple(features.tolist()),
     )
 
 
-def _undetected(fit: MixtureFit, compounds: Sequence[Compound]) -> Float[np.ndarray, " c"]:
-    """Standard errors of amounts of compounds that are not there, all else being known."""
-    axis, frequency, mask = fit.mixture.axis, fit.mixture.frequency, fit.mixture.mask
-    weight = 1 / (fit.sigma(0.0) ** 2 * fit.correlation)
-    errors = np.zeros(len(compounds))
-    for i, c in enumerate(compounds):
-        column = axis.back(c.render(axis, frequency, c.start(), fit.width, False).value).sum(axis=0)
-        errors[i] = 1 / np.sqrt(max(float(weight @ column[mask] ** 2), 1e-300))
-    return errors
+def _absent(
+    search: Search, i: int, amounts: _Amounts, prepared: Prepared, at: Equations, spread: Float[np.ndarray, "p p"],
+    doubted: Sequence[int],
+) -> Metabolite:  # fmt: skip
+    """A compound that is not in the fit: its upper limit is what residual, overlap and the model's error leave room
+    for.
+    """
+    fit = search.fit
+    c = fit.library[i]
+    value, error = _room(search, i, at, spread, doubted)
+    value, error = value * prepared.scale, error * prepared.scale * ERROR_FACTOR
+    limit = max(value, 0.0) + 1.645 * error
+    factor = amounts.factor if c.concentrates else None
+    return Metabolite(
+        c.name, c.identifier, 0.0, error, False,
+        concentration=None if factor is None else 0.0,
+        concentration_error=None if factor is None else error * factor,
+        upper_limit=limit,
+        upper_concentration=None if factor is None else limit * factor,
+        tube=c.tube,
+    )  # fmt: skip
 
 
-def _near_lines(
-    fit: MixtureFit, native: Axis, measured: Trace, exclude: Sequence[tuple[float, float]]
+def _room(
+    search: Search, i: int, at: Equations, spread: Float[np.ndarray, "p p"], doubted: Sequence[int]
+) -> tuple[float, float]:
+    """Amount of an absent compound by least squares where it fits best, and its standard error."""
+    fit = search.fit
+    axis = fit.mixture.axis
+    # Of a compound that is itself in doubt all may be this one's.
+    residual = fit.residual() + sum((fit.signals[k] for k in doubted), np.zeros(axis.points))
+    commons, prior = offsets(search, known=True)
+    found: Match = match(search.templates[i], axis, fit.mixture.frequency, residual, at.weight, commons, prior)
+    moved = found.moved if found.amount > 0 else np.full(len(fit.library[i].multiplets), fit.offset)
+    column = signal_of(fit.library[i], State(1.0, moved), axis, fit.shared, fit.floor)
+    weighted = at.weight * column
+    alone = float(weighted @ column)
+    if alone <= 0:
+        return 0.0, float("inf")
+    # What the others give up where they overlap: signals of all that are in, each free to be more or less.
+    rows = [at.layout.at[k] for k in fit.states]
+    shared = np.array([float(weighted @ s) / max(fit.states[k].amount, 1e-30) for k, s in fit.signals.items()])
+    taken = float(shared @ spread[np.ix_(rows, rows)] @ shared)
+    left = max(alone - taken, 0.05 * alone)
+    some = column > 0.1 * column.max()
+    excess = float(np.sqrt(max(1.0, np.mean(at.weight[some] * residual[some] ** 2))))
+    return float(weighted @ residual) / alone, excess / np.sqrt(left)
+
+
+def _near_signals(
+    total: Float[np.ndarray, " t"], native: Axis, measured: Trace, exclude: Sequence[tuple[float, float]]
 ) -> Bool[np.ndarray, " t"]:
-    """Points within 25 Hz of a line of what is present, outside of the excluded windows."""
-    frequency = fit.mixture.frequency
-    position: list[np.ndarray] = []
-    strength: list[np.ndarray] = []
-    for c, s in zip(fit.compounds, fit.states, strict=True):
-        system = c.refined(s, fit.width)
-        if system is not None:
-            found = lines(system, frequency, threshold=1e-5)
-            position.append(found.position)
-            strength.append(s.amount * (found.weight @ system.intensities))
-        else:
-            shapes = native.back(c.render(native, frequency, s, fit.width, False).value).sum(axis=0)
-            some = shapes > 0.05 * shapes.max()
-            position.append(native.hertz[some])
-            strength.append(s.amount * shapes[some] / shapes[some].max())
-    if not position:
-        return np.zeros(len(native.hertz), dtype=bool)
-    mask = region(native.hertz, np.concatenate(position), np.concatenate(strength))
+    """Points within 25 Hz of a signal of what is present, outside of the excluded windows."""
+    from scipy.ndimage import maximum_filter1d
+
+    strong = (total > 2e-2 * total.max()).astype(np.uint8) if total.any() else np.zeros(len(total), dtype=np.uint8)
+    mask = np.asarray(maximum_filter1d(strong, 2 * round(25 / native.step) + 1)).astype(bool)
     for a, b in exclude:
         mask &= (measured.x < a) | (measured.x > b)
     return mask
@@ -232,8 +291,8 @@ def _near_lines(
 
 def _unexplained(fit: MixtureFit) -> float:
     """Share of the fitted signal that no compound explains: residuals beyond 5 standard deviations."""
-    above = (fit.mixture.target(0.0) - fit.baseline())[fit.mixture.mask]
-    off = above - fit.signals().sum(axis=0)[fit.mixture.mask]
-    beyond = off > 5 * fit.sigma(0.0)
+    mask = fit.mixture.mask
+    above, off = (fit.mixture.y - fit.baseline())[mask], fit.residual()[mask]
+    beyond = off > 5 * fit.sigma()[mask]
     total = float(np.maximum(above, 0).sum())
     return float(off[beyond].sum() / total) if total > 0 else 0.0

@@ -20,7 +20,6 @@ from molvis_core.errors import RecordError
 from molvis_core.html import render_page
 from molvis_core.output import to_plain
 from molvis_core.records import Trace
-from molvis_core.text import in_cells
 from molvis_files.writing import write_text
 from molvis_nmr.fitting.noise import noise_level
 from molvis_nmr.formats.spin_systems import write_system
@@ -32,7 +31,6 @@ from molvis_nmr.spins.transitions import lines
 
 if TYPE_CHECKING:
     from molvis_nmr.fitting.spin_system import SpinSystemFit
-    from molvis_nmr.mixture.results import Quantification
     from molvis_nmr.spins.system import SpinSystem
 
 
@@ -290,7 +288,7 @@ def render_fit(
     tables += _left_out(found)
     note = f"{note} {found.approximate} {found.advice}".strip()
     heading = title or found.system.name or "Spin system"
-    return _render(heading, pictures, tables, figures, settings, found.problem or found.doubt, [note], date)
+    return render_sections(heading, pictures, tables, figures, settings, found.problem or found.doubt, [note], date)
 
 
 def _left_out(found: SpinSystemFit) -> list[Table]:
@@ -316,131 +314,7 @@ def _without_empty(table: Table) -> Table:
     )
 
 
-def write_quantification(
-    folder: Path | str, found: Quantification, *, title: str = "", settings: Mapping[str, object] | None = None
-) -> list[Path]:
-    """Everything about a mixture into a folder, which is made: what was written.
-
-    `amounts.json`, `amounts.csv`, `fitted.csv`, `picture.png` and `report.html`.
-
-    Raises:
-        OSError: the folder or a file cannot be written.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    summary = quantification_summary(found)
-    names = ("amounts.json", "amounts.csv", "fitted.csv", "picture.png", "report.html")
-    paths = [folder / name for name in names]
-    write_text(paths[0], json.dumps(to_plain(summary), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    write_text(paths[1], _csv(summary["metabolites"]))
-    write_spectrum(paths[2], found.fitted)
-    figure = draw_fit(found.measured, found.fitted, found.parts, title=title, excluded=found.excluded)
-    save(figure, paths[3])
-    write_text(paths[4], render_quantification(found, title=title, settings=settings))
-    return paths
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    import csv
-    import io
-
-    text = io.StringIO()
-    columns = (
-        "name",
-        "identifier",
-        "present",
-        "amount",
-        "error",
-        "concentration",
-        "concentration_error",
-        "significance",
-    )
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(columns)
-    table.writerows(in_cells("" if row[c] is None else row[c] for c in columns) for row in rows)
-    return text.getvalue()
-
-
-def quantification_summary(found: Quantification) -> dict[str, Any]:
-    """Amounts with errors and what they rest on, as plain values."""
-    return {
-        "problem": found.problem,
-        "standard": found.standard,
-        "unit": found.unit,
-        "limit": found.limit,
-        "roi_iou": found.roi_iou,
-        "unexplained": found.unexplained,
-        "width_Hz": found.width,
-        "model_error": found.model_error,
-        "response_sd": found.response_sd,
-        "metabolites": [
-            {
-                "name": m.name, "identifier": m.identifier, "present": m.present, "amount": m.amount, "error": m.error,
-                "significance": m.significance, "concentration": m.concentration,
-                "concentration_error": m.concentration_error, "shifts_ppm": dict(m.shifts), "moved_ppm": m.moved,
-                "response": dict(m.response),
-            }
-            for m in found.metabolites
-        ],
-    }  # fmt: skip
-
-
-def render_quantification(
-    found: Quantification,
-    *,
-    title: str = "",
-    settings: Mapping[str, object] | None = None,
-    date: dt.datetime | None = None,
-) -> str:
-    """A mixture as one HTML page that loads nothing. See `render_fit`."""
-    unit = found.unit or "amount"
-    rows: list[tuple[str, ...]] = []
-    for m in found.present:
-        value, error = (m.amount, m.error) if m.concentration is None else (m.concentration, m.concentration_error or 0)
-        responses = list(m.response.values()) or [1.0]
-        rows.append(
-            (
-                m.name, with_error(value, error), f"{100 * error / value:.1f}%", f"{m.significance:.0f}",
-                f"{1000 * m.moved:.1f}", f"{min(responses):.2f} to {max(responses):.2f}",
-            )
-        )  # fmt: skip
-    absent = [
-        (m.name, f"{found.limit * (m.error if m.concentration_error is None else m.concentration_error):.2g}")
-        for m in found.metabolites
-        if not m.present
-    ]
-    tables = [
-        Table(
-            "Present",
-            ("compound", f"concentration, {unit}" if found.unit else "amount", "error", "significance", "moved, ppb",
-             "response of multiplets"),
-            tuple(rows),
-            "Significance is the amount in standard errors. A response is a multiplet's intensity relative to what the "
-            "amount lets expect: suppressed water and incomplete relaxation lower it.",
-        ),
-        Table("Not found", ("compound", f"would be seen from about, {unit}"), tuple(absent)),
-    ]  # fmt: skip
-    figures = {
-        "ROI IoU": f"{found.roi_iou:.4f}",
-        "not explained": f"{100 * found.unexplained:.1f}% of the signal",
-        "half width": f"{found.width:.2f} Hz",
-        "standard": found.standard or "none",
-    }
-    picture = as_svg(found.measured, found.fitted, found.parts, excluded=found.excluded)
-    caption = f"{found.measured.frequency:.2f} MHz" if found.measured.frequency else ""
-    return _render(
-        title or "Mixture",
-        [(picture, caption)],
-        [t for t in tables if t.rows],
-        figures,
-        settings,
-        found.problem,
-        [],
-        date,
-    )
-
-
-def _render(
+def render_sections(
     title: str,
     pictures: Sequence[tuple[str, str]],
     tables: Sequence[Table],
@@ -450,6 +324,7 @@ def _render(
     notes: Sequence[str],
     date: dt.datetime | None,
 ) -> str:
+    """Pictures, tables and figures as one HTML page that loads nothing."""
     template = resources.files("molvis_nmr").joinpath("report", "templates", "report.html").read_text(encoding="utf-8")
     return render_page(
         template,

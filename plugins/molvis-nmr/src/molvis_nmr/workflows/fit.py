@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from molvis_core.errors import ConfigError, ReadError
+from molvis_core.errors import ConfigError
 from molvis_core.progress import Progress
 from molvis_nmr.formats.opening import read_spectrum
-from molvis_nmr.formats.spin_systems import is_system_file, read_system, read_systems
-from molvis_nmr.mixture.quantify import quantify
-from molvis_nmr.mixture.results import WATER, Entry, Quantification, Reference
+from molvis_nmr.formats.spin_systems import read_system
 from molvis_nmr.spins.system import SpinSystem
 
 if TYPE_CHECKING:
@@ -128,77 +126,6 @@ def fit_files(
         )  # fmt: skip
     found = fit(traces, begin, nucleus=nucleus, exclude=windows, baseline=baseline, **settings)
     return advised(found, traces, windows, solvent=known, nucleus=nucleus)
-
-
-def library_entries(paths: Sequence[Path]) -> list[Entry]:
-    """Entries of a library of compounds, from files of spin systems and of spectra.
-
-    A file of spin systems gives all of its systems; `FILE#ENTRY,ENTRY` those named. Any other file is a reference
-    spectrum of one compound, by the file's name; in `FILE#9` its signals are of 9 protons.
-
-    Raises:
-        ReadError: a file is neither.
-    """
-    found: list[Entry] = []
-    for path in paths:
-        name, _, selected = path.name.partition("#")
-        file = path if path.exists() else path.with_name(name)
-        if is_system_file(file):
-            picked = [entry for entry in selected.split(",") if entry] if file != path else []
-            found += [read_system(file, entry) for entry in picked] if picked else read_systems(file)
-            continue
-        protons = None
-        if file != path and selected:
-            try:
-                protons = float(selected)
-            except ValueError:
-                raise ReadError(file, f"#{selected} behind a spectrum must be the number of its protons") from None
-        trace = read_spectrum(file)
-        found.append(Reference(trace, file.stem, protons=protons, identifier=trace.identifier or ""))
-    return found
-
-
-def quantify_file(
-    spectrum: Path,
-    library: Sequence[Path],
-    *,
-    only: Sequence[str] = (),
-    window: float = 0.03,
-    exclude: Sequence[tuple[float, float]] | None = None,
-    standard: str | None = "DSS",
-    concentration: float | None = None,
-    unit: str = "mM",
-    limit: float = 5.0,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Quantification:
-    """Read a mixture and a library, and quantify. See `molvis_nmr.mixture.quantify.quantify`.
-
-    For `library` see `library_entries`; `only` names compounds to take from it, by name or identifier.
-
-    Raises:
-        ConfigError: a name of `only` that the library has not.
-        ReadError, RecordError: a file cannot be read, or cannot be quantified.
-    """
-    entries = library_entries(library)
-    if only:
-        known = {key for e in entries for key in _keys(e)}
-        if missing := [name for name in only if name.lower() not in known]:
-            from molvis_core.errors import did_you_mean
-
-            raise ConfigError(f"the library has no {missing[0]!r}.{did_you_mean(missing[0].lower(), known)}")
-        selected = {name.lower() for name in only}
-        entries = [e for e in entries if _keys(e) & selected]
-    return quantify(
-        read_spectrum(spectrum), entries, window=window, exclude=(WATER,) if exclude is None else exclude,
-        standard=standard, concentration=concentration, unit=unit,
-        limit=limit, seed=seed, progress=progress,
-    )  # fmt: skip
-
-
-def _keys(entry: Entry) -> set[str]:
-    name = getattr(entry, "name", "")
-    return {key.lower() for key in (name, entry.identifier or "") if key}
 
 
 def differences(found: SpinSystem, truth: SpinSystem) -> tuple[float, float]:

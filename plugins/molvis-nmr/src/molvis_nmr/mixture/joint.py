@@ -1,0 +1,224 @@
+"""All compounds that are there fitted together: amounts, places, widths and responses of multiplets, and the baseline.
+
+Every parameter changes the spectrum at few points only, so that the equations of Gauss and Newton are sparse. The
+errors of the model are learned beside its parameters: what it misses of strong signals weighs less, and goes into the
+errors.
+
+Reference: K. L. Lange, R. J. A. Little, J. M. G. Taylor, J. Am. Stat. Assoc. 84 (1989) 881,
+doi:10.1080/01621459.1989.10478852 (least squares of Student's t by reweighting)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from molvis_nmr.fitting.noise import variance_factor
+from molvis_nmr.mixture.compounds import Shared, State, rows_of, wings
+from molvis_nmr.mixture.model import MixtureFit, around
+
+_WIDTH_SD = 0.25  # of the logarithm of a multiplet's width relative to the shared one
+RESPONSE_SD = 0.06  # by which responses of multiplets scatter
+_MOVED_SD = 3.0  # Hz by which multiplets scatter about the sample's offset, by the core of its distribution
+_GAUSS = (0.0, 0.9)
+_STIFFNESS = 1.0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Layout:
+    """Where parameters are: of each compound its amount, then places, widths and responses; then the shared ones."""
+
+    order: tuple[int, ...]
+    at: dict[int, int]
+    shared: int
+    size: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Equations:
+    """Normal equations at a point, with the precision of the priors and the objective."""
+
+    layout: Layout
+    normal: Float[np.ndarray, "p p"]
+    gradient: Float[np.ndarray, " p"]
+    precision: Float[np.ndarray, " p"]
+    cost: float
+    weight: Float[np.ndarray, " t"]
+
+
+def layout_of(fit: MixtureFit) -> Layout:
+    """The order of the parameters."""
+    at: dict[int, int] = {}
+    size = 0
+    for i in fit.states:
+        at[i] = size
+        size += 1 + 3 * len(fit.library[i].multiplets)
+    return Layout(tuple(fit.states), at, size, size + 2 + len(fit.base))
+
+
+def equations(fit: MixtureFit) -> Equations:
+    """Gauss's and Newton's at the fit's point."""
+    from scipy.sparse import csc_array, hstack
+
+    mixture, layout = fit.mixture, layout_of(fit)
+    axis, basis = mixture.axis, mixture.background.basis
+    data: list[np.ndarray] = []
+    places: list[np.ndarray] = []
+    ends = [0]
+    precision = np.zeros(layout.size)
+    pull = np.zeros(layout.size)
+    by_width, by_gauss = np.zeros(axis.points), np.zeros(axis.points)
+    for i, state in fit.states.items():
+        multiplets = fit.library[i].multiplets
+        n, first = len(multiplets), layout.at[i] + 1
+        whole = np.zeros(axis.points)
+        columns: list[list[tuple[slice, np.ndarray]]] = [[], [], []]
+        for m, moved, width, response in zip(multiplets, state.moved, state.width, state.response, strict=True):
+            height = state.amount * (1 + response)
+            reach = wings(height * m.area, fit.shared.width, fit.floor)
+            part, rows = rows_of(m, axis, fit.shared, float(moved), float(width), reach)
+            whole[part] += (1 + response) * rows[0]
+            by_width[part] += height * rows[2]
+            by_gauss[part] += height * rows[3]
+            columns[0].append((part, height * rows[1]))
+            columns[1].append((part, height * rows[2]))
+            columns[2].append((part, state.amount * rows[0]))
+        some = np.flatnonzero(whole)
+        for part, values in [(some, whole[some]), *((np.arange(p.start, p.stop), v) for c in columns for p, v in c)]:
+            places.append(part)
+            data.append(values)
+            ends.append(ends[-1] + len(part))
+        off = state.moved - fit.offset
+        # Student's t of three degrees of freedom, whose tails leave room for what pH moves.
+        spread = fit.offset_sd**2 * (3 + (off / fit.offset_sd) ** 2) / 4
+        precision[first : first + n] = 1 / spread
+        pull[first : first + n] = off / spread
+        precision[first + n : first + 2 * n] = 1 / _WIDTH_SD**2
+        pull[first + n : first + 2 * n] = state.width / _WIDTH_SD**2
+        wide = RESPONSE_SD**2 * (3 + (state.response / RESPONSE_SD) ** 2) / 4
+        precision[first + 2 * n : first + 3 * n] = 1 / wide
+        pull[first + 2 * n : first + 3 * n] = state.response / wide
+    own = csc_array(
+        (np.concatenate([*data, np.zeros(0)]), np.concatenate([*places, np.zeros(0, dtype=np.int64)]), np.array(ends)),
+        shape=(axis.points, layout.shared),
+    )
+    jacobian = csc_array(hstack([own, csc_array(np.stack([by_width, by_gauss], axis=1)), basis]))
+    residual, sigma = fit.residual(), fit.sigma()
+    weight = np.where(mixture.mask, 1 / sigma**2, 0.0) / (1 + (residual / (4 * sigma)) ** 2)
+    normal = (jacobian.T @ (jacobian * weight[:, None])).toarray()
+    precision[layout.shared] = 1.0
+    precision[layout.shared + 1] = 4.0
+    pull[layout.shared + 1] = 4.0 * fit.shared.gauss
+    gradient = jacobian.T @ (weight * residual) - pull
+    rough = slice(layout.shared + 2, layout.size)
+    block = normal[rough, rough]
+    stiff = _STIFFNESS * float(np.median(np.diag(block))) * mixture.background.roughness
+    normal[rough, rough] += stiff + 1e-9 * np.diag(np.diag(block) + 1e-30)
+    gradient[rough] -= stiff @ fit.base
+    cost = float(
+        (weight * residual**2).sum() + (pull**2 / np.maximum(precision, 1e-30)).sum() + fit.base @ stiff @ fit.base
+    )
+    return Equations(layout, normal, gradient, precision, cost, weight)
+
+
+def _moved(fit: MixtureFit, layout: Layout, step: Float[np.ndarray, " p"], reach: float) -> MixtureFit:
+    """After a step; no multiplet leaves its window or goes further than `reach` Hz at once."""
+    states: dict[int, State] = {}
+    for i, s in fit.states.items():
+        multiplets = fit.library[i].multiplets
+        n, first = len(multiplets), layout.at[i] + 1
+        window = np.array([m.window for m in multiplets])
+        moved = s.moved + np.clip(step[first : first + n], -reach, reach)
+        states[i] = State(
+            max(float(s.amount + step[first - 1]), 0.02 * s.amount),
+            np.clip(moved, fit.offset - window, fit.offset + window),
+            np.clip(s.width + np.clip(step[first + n : first + 2 * n], -0.3, 0.3), -1.0, 1.2),
+            np.clip(s.response + np.clip(step[first + 2 * n : first + 3 * n], -0.3, 0.3), -0.95, 0.8),
+        )
+    width = fit.shared.width * float(np.exp(np.clip(step[layout.shared], -0.2, 0.2)))
+    gauss = float(np.clip(fit.shared.gauss + np.clip(step[layout.shared + 1], -0.2, 0.2), *_GAUSS))
+    new = replace(
+        fit, states=states, shared=Shared(float(np.clip(width, 0.1, 8.0)), gauss),
+        base=fit.base + step[layout.shared + 2 :], signals={},
+    )  # fmt: skip
+    new.refresh()
+    return new
+
+
+def improve(fit: MixtureFit, steps: int, reach: float = 1.0) -> MixtureFit:
+    """Some steps of Gauss and Newton, shortened where they do not pay."""
+    damping = 1e-3
+    for _ in range(steps):
+        at = equations(fit)
+        matrix = at.normal + np.diag(at.precision)
+        diagonal = np.diag(matrix).copy()
+        better = None
+        for _ in range(3):
+            step = _solve(matrix + damping * np.diag(diagonal), at.gradient)
+            trial = _moved(fit, at.layout, step, reach)
+            off = trial.residual()
+            cost = float((at.weight * off**2).sum()) + _prior(trial, at)
+            if cost < at.cost:
+                better = trial
+                damping = max(damping / 5, 1e-6)
+                break
+            damping *= 20
+        if better is None:
+            break
+        fit = better
+        if at.cost - cost < 2e-4 * at.cost:
+            break
+    return fit
+
+
+def _prior(fit: MixtureFit, at: Equations) -> float:
+    """Squared distances from the priors, whose precisions are those of the step's start."""
+    total = 4.0 * fit.shared.gauss**2
+    for i, s in fit.states.items():
+        n, first = len(s.moved), at.layout.at[i] + 1
+        off = np.concatenate([s.moved - fit.offset, s.width, s.response])
+        total += float((at.precision[first : first + 3 * n] * off**2).sum())
+    return total
+
+
+def learn_errors(fit: MixtureFit) -> float:
+    """The floor and the model's error from the residuals, in place: of points without signal, and of those with.
+
+    Returns:
+        By how much neighbouring residuals make the variance of a mean larger.
+    """
+    mixture = fit.mixture
+    off, near = fit.residual(), around(fit.total(), mixture.axis, fit.shared)
+    inside = mixture.mask
+    quiet = inside & (near < max(float(np.quantile(near[inside], 0.3)), 0.3 * mixture.noise))
+    if quiet.sum() > 50:
+        fit.floor = max(mixture.noise, float(np.median(np.abs(off[quiet]))) / 0.6745)
+    strong = inside & (near > 10 * fit.floor)
+    if strong.sum() > 50:
+        low, high = 0.003, 0.5
+        for _ in range(30):
+            middle = np.sqrt(low * high)
+            beyond = np.median(off[strong] ** 2 / (fit.floor**2 + (middle * near[strong]) ** 2)) > 0.455
+            low, high = (middle, high) if beyond else (low, middle)
+        fit.model_error = float(np.sqrt(low * high))
+    scaled = off / fit.sigma()
+    return variance_factor(np.where(inside, scaled, 0.0), inside & (np.abs(scaled) < 5))
+
+
+def covariance(fit: MixtureFit, correlation: float) -> tuple[Equations, Float[np.ndarray, "p p"]]:
+    """Of all parameters, residuals being correlated."""
+    at = equations(fit)
+    matrix = at.normal / correlation + np.diag(at.precision)
+    scale = 1 / np.sqrt(np.maximum(np.diag(matrix), 1e-300))
+    return at, np.linalg.pinv(matrix * scale * scale[:, None], hermitian=True) * scale * scale[:, None]
+
+
+def _solve(matrix: Float[np.ndarray, "k k"], right: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+    scale = 1 / np.sqrt(np.maximum(np.diag(matrix), 1e-300))
+    scaled = matrix * scale * scale[:, None] + 1e-12 * np.eye(len(matrix))
+    try:
+        return scale * np.linalg.solve(scaled, scale * right)
+    except np.linalg.LinAlgError:
+        return scale * np.linalg.lstsq(scaled, scale * right, rcond=1e-12)[0]

@@ -1,0 +1,94 @@
+"""A mixture: what is measured, and what is known of it so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from molvis_nmr.mixture.axis import Axis
+from molvis_nmr.mixture.background import Background
+from molvis_nmr.mixture.compounds import Compound, Shared, State, signal_of
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Mixture:
+    """What is measured.
+
+    Attributes:
+        axis: of the spectrum.
+        frequency: of the spectrometer in MHz.
+        y: spectrum, without the wing of water.
+        noise: its standard deviation.
+        mask: points that are fitted.
+        background: basis of the baseline.
+    """
+
+    axis: Axis
+    frequency: float
+    y: Float[np.ndarray, " t"]
+    noise: float
+    mask: Bool[np.ndarray, " t"]
+    background: Background
+
+
+@dataclass(eq=False, slots=True)
+class MixtureFit:
+    """What is known of a mixture so far.
+
+    Attributes:
+        mixture: what is measured.
+        library: all compounds.
+        states: of those that are there, by their place in the library.
+        offset: by how much the sample's axis is off from the library's, in Hz.
+        offset_sd: by how much compounds scatter about it.
+        shared: width and shape of all lines.
+        base: coefficients of the baseline.
+        floor: standard deviation of points without signal.
+        model_error: how well the model follows strong signals, relative.
+        signals: what each compound gives, by its place.
+    """
+
+    mixture: Mixture
+    library: tuple[Compound, ...]
+    shared: Shared
+    base: Float[np.ndarray, " b"]
+    floor: float
+    model_error: float = 0.08
+    offset: float = 0.0
+    offset_sd: float = 3.0
+    states: dict[int, State] = field(default_factory=dict)
+    signals: dict[int, Float[np.ndarray, " t"]] = field(default_factory=dict)
+
+    def refresh(self) -> None:
+        """Draw what compounds give anew."""
+        self.signals = {
+            i: signal_of(self.library[i], s, self.mixture.axis, self.shared, self.floor) for i, s in self.states.items()
+        }
+
+    def total(self) -> Float[np.ndarray, " t"]:
+        """The sum of all compounds."""
+        return np.sum(list(self.signals.values()), axis=0) if self.signals else np.zeros(self.mixture.axis.points)
+
+    def baseline(self) -> Float[np.ndarray, " t"]:
+        """The smooth part."""
+        return self.mixture.background.basis @ self.base
+
+    def residual(self) -> Float[np.ndarray, " t"]:
+        """The spectrum less the model."""
+        return self.mixture.y - self.total() - self.baseline()
+
+    def sigma(self, without: int | None = None) -> Float[np.ndarray, " t"]:
+        """Standard deviation of each point: noise, and what the model misses of strong signals near it."""
+        total = self.total()
+        if without is not None:
+            total = total - self.signals[without]
+        return np.sqrt(self.floor**2 + (self.model_error * around(total, self.mixture.axis, self.shared)) ** 2)
+
+
+def around(y: Float[np.ndarray, " t"], axis: Axis, shared: Shared) -> Float[np.ndarray, " t"]:
+    """How strong the signal is near each point: what is wrong about a line is wrong beside it, too."""
+    from scipy.ndimage import gaussian_filter1d
+
+    return np.abs(np.asarray(gaussian_filter1d(np.abs(y), (shared.width + 0.6) / axis.step)))
