@@ -145,3 +145,25 @@ def test_a_compound_is_left_out_where_its_name_is_empty(tmp_path: Path) -> None:
     (datum,) = study.experiments[0].data
     assert datum.values[:2] == pytest.approx((0.9, 0.1))
     assert np.isnan(datum.values[2:]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('compound,mass,area\nx,0,"1,234"\nx,1,"12,345.5"\n', 1234.0),
+        ("compound;mass;area\nx;0;1,234\nx;1;2,5\n", 1.234),
+        ("compound\tmass\tarea\nx\t0\t0,25\nx\t1\t2,5\n", 0.25),
+        ("compound\tmass\tarea\nx\t0\t1,234,567\nx\t1\t2\n", 1234567.0),
+    ],
+)
+def test_commas_between_thousands_are_no_decimal_commas(tmp_path: Path, text: str, value: float) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text, encoding="utf-8")
+    assert read_isotopologues(path)[0].values[0] == value
+
+
+def test_a_comma_that_may_be_either_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text("compound\tmass\tarea\nx\t0\t1,234\n", encoding="utf-8")
+    with pytest.raises(ReadError, match=r"'1,234' may be 1234 or 1\.234"):
+        read_isotopologues(path)

@@ -122,9 +122,24 @@ def _rows(path: Path) -> Iterator[Row]:
     try:
         for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1):
             if any(cell.strip() for cell in cells):
-                yield Row(tuple(cell.strip() for cell in cells), number)
+                yield Row(tuple(_with_point(path, cell.strip(), delimiter, number) for cell in cells), number)
     except csv.Error as error:
         raise ReadError(path, f"is no table: {error}") from error
+
+
+def _with_point(path: Path, cell: str, delimiter: str, line: int) -> str:
+    """A cell whose number has a decimal point, and no marks between thousands.
+
+    Raises:
+        ReadError: a comma that may be either.
+    """
+    if re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?", cell) and delimiter != ";":
+        if delimiter == "\t" and cell.count(",") == 1 and "." not in cell:
+            raise ReadError(
+                path, f"{cell!r} may be {cell.replace(',', '')} or {cell.replace(',', '.')}; write no comma", line=line
+            )
+        return cell.replace(",", "")
+    return cell.replace(",", ".") if delimiter != "," and re.fullmatch(r"-?\d+,\d+\s*%?", cell) else cell
 
 
 def _column(names: Sequence[str], known: Sequence[str]) -> int | None:
@@ -178,7 +193,7 @@ def _mass_of(path: Path, row: Row, text: str) -> int:
 def _number(path: Path, text: str, what: str, line: int) -> tuple[float, bool]:
     """A number and whether it is percent; NaN of an empty cell."""
     percent = text.endswith("%")
-    plain = text.rstrip("% ").replace(",", ".") if text.count(",") == 1 else text.rstrip("% ")
+    plain = text.rstrip("% ")
     if plain.lower() in ("", "na", "nan", "n/a", "nd"):
         return math.nan, percent
     try:
