@@ -18,7 +18,7 @@ def crude() -> list[str]:
         "| systems | fits | found | reported beside another | said to be not sure | silent | found, of which doubted |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for name, label in (("aside", "set aside"), ("looked", "looked at")):
+    for name, label in (("aside", "set aside"), ("new", "set aside since"), ("looked", "looked at")):
         if row := measured().get("starts", {}).get(name):
             doubted = sum(r["doubted"] for r in row["rows"].values()) - row["unsure"]
             low, high = wilson(row["found"], row["of"])
@@ -31,7 +31,7 @@ def crude() -> list[str]:
 
 def intervals() -> list[str]:
     lines = ["| systems | kind | intervals | that hold the truth |", "| --- | --- | --- | --- |"]
-    for name, label in (("aside", "set aside"), ("looked", "looked at")):
+    for name, label in (("aside", "set aside"), ("new", "set aside since"), ("looked", "looked at")):
         if row := measured().get("coverage", {}).get(name):
             low, high = wilson(round(row["without_flagged"] * row["unflagged_intervals"]), row["unflagged_intervals"])
             lines.append(
