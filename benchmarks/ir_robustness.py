@@ -1,7 +1,7 @@
 """What each distortion of real infrared spectra costs a bundle.
 
     python benchmarks/ir_robustness.py --bundle RUN/bundle --dataset DATASET [--fold val] [--name robust]
-        [--below none|rubberband|asls] [--out benchmarks/results]
+        [--spectra 400] [--below none|rubberband|asls] [--out benchmarks/results]
 
 DATASET holds infrared spectra as they should be, such as a collection of gas-phase spectra. The spectra of a fold are
 distorted as instruments, accessories and operators do, and ranked among all compounds of the dataset. Beside each hit
@@ -144,8 +144,8 @@ DISTORTIONS: dict[str, tuple[Change, float]] = {
 """What is done to a spectrum, and how many points of hit@5 it should cost at most."""
 
 
-def measure(bundle: Any, dataset: Dataset, fold: str, below: str, seed: int = 0) -> dict[str, Any]:
-    """Hit rates under every distortion."""
+def measure(bundle: Any, dataset: Dataset, fold: str, below: str, spectra: int = 0, seed: int = 0) -> dict[str, Any]:
+    """Hit rates under every distortion, of all spectra of a fold or of so many drawn from it."""
     table = dataset.table("ir")
     owners, folds = table["inchikey14"].to_pylist(), table["fold"].to_pylist()
     compounds = list(dict.fromkeys(owners))
@@ -153,6 +153,8 @@ def measure(bundle: Any, dataset: Dataset, fold: str, below: str, seed: int = 0)
     structures = bundle.embed_structures([dataset.structure("ir", first[key]) for key in compounds])
     place = {key: i for i, key in enumerate(compounds)}
     rows = [i for i, one in enumerate(folds) if one == fold]
+    if 0 < spectra < len(rows):
+        rows = sorted(np.random.default_rng(seed).choice(rows, spectra, replace=False).tolist())
     truth = np.array([place[owners[i]] for i in rows])
     records = [dataset.record("ir", i) for i in rows]
     found: dict[str, Any] = {"fold": fold, "spectra": len(rows), "candidates": len(compounds), "below": below}
@@ -199,12 +201,15 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, required=True)
     parser.add_argument("--fold", default="val")
     parser.add_argument("--name", default="")
+    parser.add_argument("--spectra", type=int, default=0, help="So many of the fold, drawn; 0 for all.")
     parser.add_argument("--below", default="none", choices=("none", "rubberband", "asls"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)
     name = options.name or options.bundle.parent.name
-    found = measure(load_bundle(options.bundle), Dataset.open(options.dataset), options.fold, options.below)
+    found = measure(
+        load_bundle(options.bundle), Dataset.open(options.dataset), options.fold, options.below, options.spectra
+    )
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "ir_robustness.json"
     known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from formula_table import formula, formula_groups, formula_peer
+from ir_table import robustness
 from massbank_tables import TABLES as MASSBANK
 from msms_peers_table import peers
 from nmr_trials_table import crude, intervals
@@ -432,6 +433,7 @@ TABLES = {
     "losses": losses,
     "encoders": encoders,
     "infrared": infrared,
+    "infrared-robustness": robustness,
     "together": together,
     "why": why,
     "presence-reliability": presence_reliability,
