@@ -74,6 +74,19 @@ def test_a_table_of_cores_lists_what_counting_through_all_elements_does_in_the_s
     assert len(by_cores) > 0
 
 
+def test_a_table_of_larger_masses_does_for_smaller_ones_and_radicals() -> None:
+    limits = parse_elements("CHNO")[1]
+    small = [
+        cores_for(units(m), limits, COMMON.ratios(), COMMON.numbers(any_shell=s)) for m in (240, 100) for s in (0, 1)
+    ]
+    assert all(one is small[0] for one in small)
+    large = cores_for(units(300.0), limits, COMMON.ratios(), COMMON.numbers())
+    assert large is not None
+    assert small[0] is not None
+    assert len(large.masses) > len(small[0].masses)
+    assert cores_for(units(240.0), limits, COMMON.ratios(), COMMON.numbers()) is large
+
+
 def test_a_table_that_would_be_too_large_is_not_made() -> None:
     limits = parse_elements("CHNO")[1]
     assert cores_for(units(3000.0), limits, VALENCE.ratios(), VALENCE.numbers()) is None

@@ -8,7 +8,6 @@ of all. The time is a tenth at 400 Da.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import numba
@@ -26,6 +25,8 @@ _BITS = 12
 _LOW = (1 << _BITS) - 1
 _ANY = 10_000
 """A ratio that stands for any number."""
+_Limits = tuple[int, float, float, float]
+"""Hydrogen atoms beyond those of a chain, and hydrogen, nitrogen and oxygen for each carbon atom."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -66,14 +67,43 @@ def cores_for(
     for e in giving:
         carbon = MASSES[0] / _ratio(ratios, e) if len(giving) == 1 else 0.0
         room = max(room, (VALENCES[e] - 2) * ceiling / (MASSES[e] + carbon))
-    return _made(int(ceiling), 2 - int(rules[4]) + int(room), hydrogen, nitrogen, oxygen)
+    # Radicals, which have one hydrogen atom more, share the table of others: rules leave out what does not keep them.
+    spare = 3 + 2 * (-int(rules[4]) // 2) + int(room)
+    return _TABLES.table(int(ceiling), (spare, hydrogen, nitrogen, oxygen))
+
+
+class _Tables:
+    """The table that was made last: one of a larger mass does for smaller ones, too.
+
+    Ions of a run differ in mass and charge and seldom in elements, so that one is enough, and there is room for one.
+    """
+
+    def __init__(self) -> None:
+        self.last: tuple[int, _Limits, Cores] | None = None
+        self.too_large: dict[_Limits, int] = {}
+
+    def table(self, ceiling: int, limits: _Limits) -> Cores | None:
+        """A table up to this mass at least, or None where that is too large."""
+        last = self.last
+        if last is not None and last[1][1:] == limits[1:] and last[1][0] >= limits[0] and last[0] >= ceiling:
+            return last[2]
+        if ceiling >= self.too_large.get(limits, ceiling + 1):
+            return None
+        made = _made(ceiling, *limits)
+        if made is None:
+            self.too_large[limits] = ceiling
+        else:
+            self.last = (ceiling, limits, made)
+        return made
+
+
+_TABLES = _Tables()
 
 
 def _ratio(ratios: Int[np.ndarray, "e 2"], element: int) -> float:
     return ratios[element, 0] / ratios[element, 1] if ratios[element, 1] else float(_ANY)
 
 
-@functools.lru_cache(maxsize=3)
 def _made(ceiling: int, spare: int, hydrogen: float, nitrogen: float, oxygen: float) -> Cores | None:
     count = _count(ceiling, spare, hydrogen, nitrogen, oxygen, MASSES, MOST_CORES)
     if count > MOST_CORES:

@@ -230,6 +230,16 @@ def subformulas(low, high, masses, most, order, limit):  # pragma: no cover - co
 
 
 @numba.njit(cache=True)
+def _mark_outside(bound, guards, by_word, first, count, outside):  # pragma: no cover - compiled
+    """Enter 0 for each part that has no more atoms than an ion, without a branch: several are looked at in one step."""
+    for w in range(len(guards)):
+        row = by_word[w, first : first + count]
+        for k in range(count):
+            over = ((bound[w] - row[k]) & guards[w]) ^ guards[w]
+            outside[k] = over | outside[k] if w else over
+
+
+@numba.njit(cache=True)
 def explain(
     bounds,
     guards,
@@ -265,22 +275,24 @@ def explain(
         Of each candidate and peak, "n p": the place of the sub-formula, -1 for none; its error as a share of the
         tolerance; how many sub-formulas there are; and which form it has.
     """
-    words, peaks = bounds.shape[1], len(targets) // forms
+    peaks = len(targets) // forms
     best = np.full((len(bounds), peaks), -1, np.int32)
     errors = np.zeros((len(bounds), peaks), np.float32)
     ways = np.zeros((len(bounds), peaks), np.int32)
     which = np.zeros((len(bounds), peaks), np.int8)
+    by_word = np.ascontiguousarray(parts.T)
+    outside = np.zeros(len(parts), np.int64)
     for c in range(len(bounds)):
         for p in range(peaks):
             least = 1e18
             for f in range(forms):
                 q = p * forms + f
-                for m in range(starts[q], starts[q + 1]):
-                    inside = True
-                    for w in range(words):
-                        inside &= (bounds[c, w] - parts[m, w]) & guards[w] == guards[w]
-                    if not inside:
+                first, count = starts[q], starts[q + 1] - starts[q]
+                _mark_outside(bounds[c], guards, by_word, first, count, outside)
+                for k in range(count):
+                    if outside[k]:
                         continue
+                    m = first + k
                     if is_loss[q]:
                         away = weights[c] - part_masses[m] - targets[q]
                         rings = doubled[c] - part_doubled[m] + 2
