@@ -28,12 +28,13 @@ from molvis_core.interfaces import Learns
 from molvis_core.records import PeakList, RankedQuery, Structure
 from molvis_files.writing import replacing, replacing_folder, write_text
 from molvis_msms.forward.matching import beside
+from molvis_msms.forward.remembered import Remembered
 from molvis_msms.forward.settings import Setting
 from molvis_msms.peak_fragments.cases import NOISE, Cases, case, join
 from molvis_msms.peak_fragments.learning import _PIECE
 from molvis_msms.scorers.learned_fragments import LearnedFragments
 from molvis_msms.scorers.nearest_spectra import NearestSpectra
-from molvis_msms.scorers.predicted_spectrum import PredictedSpectrum, informative, predictions
+from molvis_msms.scorers.predicted_spectrum import PredictedSpectrum, informative
 from molvis_retrieval import metrics
 from molvis_retrieval.calibration import conditional_logit
 from molvis_retrieval.config import DataConfig, WindowsConfig
@@ -147,7 +148,7 @@ class Scorers:
         model = self.predicted.model
         assert model is not None
         out = np.zeros((len(kinds), len(candidates), len(COLUMNS)))
-        made = list(predictions(model, Setting.of(kinds[0]), candidates, self.predicted.parts))
+        made = list(Remembered(model, self.predicted.parts)(candidates, Setting.of(kinds[0])))
         for values, one in zip(out, kinds, strict=True):
             mz, share = informative(one)
             values[:, 0] = self.fragments(one, candidates)[:, 0]

@@ -22,6 +22,7 @@ from molvis_msms.forward.model import ForwardModel, Shape
 from molvis_msms.forward.network import ForwardNetwork
 from molvis_msms.forward.pieces import pieces
 from molvis_msms.forward.predictor import SpectrumPredictor
+from molvis_msms.forward.remembered import Remembered
 from molvis_msms.forward.settings import Setting, instrument_class
 from molvis_msms.forward.strays import Unexplained, find_strays, unexplained
 
@@ -146,6 +147,19 @@ def test_fragments_are_probabilities_of_parts_with_their_hydrogens(model: Forwar
     assert one.parts.sets[part, 0] == sum(1 << atom for atom in range(3, 11))
     # The aminophenoxy part carries five hydrogens and the nitrogen's: one more, besides the charge's, makes the ion.
     assert shift - 4 == 1
+
+
+def test_what_is_remembered_of_molecules_predicts_what_the_model_does(model: ForwardModel) -> None:
+    some = [structure(smiles) for smiles in (PARACETAMOL, "CCO", "CCC(=O)Nc1ccc(C)cc1")]
+    remembered = Remembered(model, 30)
+    for setting in (Setting("[M+H]+", 20.0), Setting("[M+Na]+", 40.0), Setting("[M+H]+", 10.0)):
+        batch = collate([pieces(one.smiles, 30) for one in some], [[setting]] * 3, model.strays)
+        for (one, shares), (rungs, wanted) in zip(remembered(some, setting), model.peaks(batch), strict=True):
+            np.testing.assert_array_equal(one.peaks, rungs.peaks)
+            np.testing.assert_allclose(shares, wanted, rtol=1e-4, atol=1e-7)
+    (again,) = Remembered(model, 30)(some[:1], Setting("[M+H]+", 10.0))
+    first, *_ = remembered(some, Setting("[M+H]+", 10.0))
+    np.testing.assert_allclose(again[1], first[1], rtol=1e-5)
 
 
 def test_a_saved_model_predicts_the_same_and_a_damaged_one_is_refused(model: ForwardModel, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def collate(molecules: Sequence[Pieces], settings: Sequence[Sequence[Setting]], 
     starts = np.cumsum([0, *sizes[:-1]]).tolist()
     ladders = [_ladders(made, some, strays) for made, some in zip(molecules, settings, strict=True)]
     flat = tuple(one for some in ladders for one in some)
-    possible, group, form = _padded(flat, wide, len(strays))
+    possible, group, form = padded(flat, wide, len(strays))
     return Batch(
         atoms=_tensor([m.atoms for m in molecules], ATOM_NUMBERS),
         owner=torch.repeat_interleave(torch.tensor(sizes)),
@@ -148,8 +148,19 @@ def _ladders(made: Pieces, settings: Sequence[Setting], strays: Strays) -> list[
     return [known[one.adduct, one.sign] for one in settings]
 
 
-def _padded(flat: Sequence[Ladder], wide: int, strays: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Entries of all ladders in places that they share: parts by forms by shifts, strays, the precursor."""
+def padded(
+    flat: Sequence[Ladder], wide: int, strays: int
+) -> tuple[Bool[np.ndarray, "n e"], Int64[np.ndarray, "n e"], Int64[np.ndarray, "n v"]]:
+    """Entries of all ladders in places that they share: parts by forms by shifts, strays, the precursor.
+
+    Args:
+        flat: the ladders.
+        wide: parts that each is given room for.
+        strays: how many there are.
+
+    Returns:
+        Which entries there can be, which peak each adds to, and the codes of each ladder's forms.
+    """
     deep = max(one.shape[1] for one in flat)
     inner = wide * deep * SHIFTS
     possible = np.zeros((len(flat), inner + strays + 1), dtype=bool)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from molvis_msms.forward.batches import Batch, Measured
@@ -13,9 +13,13 @@ _LEAST = 1e-9
 
 def grouped(log_shares: Float[Tensor, "n e"], batch: Batch) -> Float[Tensor, "n g"]:
     """Shares of the peaks of each spectrum: entries of one m/z together."""
-    most = max(len(one.peaks) for one in batch.ladders)
+    return by_peak(log_shares, batch.group, max(len(one.peaks) for one in batch.ladders))
+
+
+def by_peak(log_shares: Float[Tensor, "n e"], group: Int64[Tensor, "n x"], most: int) -> Float[Tensor, "n g"]:
+    """The same for entries of which it is known to which peak each adds, of `most` peaks at most."""
     shares = log_shares[:, :-1].exp()
-    return shares.new_zeros(len(batch), most + 1).scatter_add(1, batch.group, shares)[:, :most]
+    return shares.new_zeros(len(shares), most + 1).scatter_add(1, group, shares)[:, :most]
 
 
 def agreement(

@@ -150,8 +150,12 @@ class ForwardModel:
 
     def __call__(self, batch: Batch) -> Float[Tensor, "n e"]:
         """Logarithms of the mean of the networks' probabilities; what an entry is, `ForwardNetwork` says."""
-        every = [network(batch) for network in self.networks]
-        return torch.stack(every).logsumexp(0) - math.log(len(every)) if len(every) > 1 else every[0]
+        return self.mean([network(batch) for network in self.networks])
+
+    @staticmethod
+    def mean(every: Sequence[Float[Tensor, "n e"]]) -> Float[Tensor, "n e"]:
+        """Logarithms of the mean of several networks' probabilities."""
+        return torch.stack([*every]).logsumexp(0) - math.log(len(every)) if len(every) > 1 else every[0]
 
     def fragments(self, structure: Structure, settings: Sequence[Setting]) -> list[Fragments]:
         """Probabilities of the fragments of one molecule under each setting.

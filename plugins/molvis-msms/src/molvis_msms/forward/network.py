@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from molvis_fragmentation.molecule import BOND_CLASSES
@@ -89,20 +89,44 @@ class ForwardNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> Float[Tensor, "n e"]:
         """Logarithms of the probabilities of the entries of each spectrum; last comes what is elsewhere."""
+        described, whole = self.encode(batch)
+        of = batch.molecule
+        return self.decode(described[of], whole[of], batch.settings, batch.form, batch.possible)
+
+    def encode(self, batch: Batch) -> tuple[Float[Tensor, "m p w"], Float[Tensor, "m w"]]:
+        """What does not depend on the settings: a vector for each part, and one for each molecule."""
         h = self.atom(batch.atoms)
         for layer in self.layers:
             h = layer(h, batch)
         h = self.last(h)
         whole = self.whole(torch.cat([_mean(h, batch), batch.counts], dim=1))
-        described = self._parts(h, whole, batch)
-        setting = self.setting(torch.cat([batch.settings, whole[batch.molecule]], dim=1))
-        u = described[batch.molecule] * (1 + self.scale(setting))[:, None] + self.shift(setting)[:, None]
+        return self._parts(h, whole, batch), whole
+
+    def decode(
+        self,
+        described: Float[Tensor, "n p w"],
+        whole: Float[Tensor, "n w"],
+        settings: Float[Tensor, "n s"],
+        form: Int64[Tensor, "n v"],
+        possible: Bool[Tensor, "n x"],
+    ) -> Float[Tensor, "n e"]:
+        """The same as `forward` from what `encode` gave for the molecule of each spectrum.
+
+        Args:
+            described: parts of each molecule.
+            whole: each molecule.
+            settings: of each spectrum, as `Batch` has them, like the next two.
+            form: codes of its forms.
+            possible: which entries there can be.
+        """
+        setting = self.setting(torch.cat([settings, whole], dim=1))
+        u = described * (1 + self.scale(setting))[:, None] + self.shift(setting)[:, None]
         u = nn.functional.silu(self.hidden(nn.functional.silu(u)))
-        logits = self._forms(u, batch).flatten(1)
+        logits = self._forms(u, form).flatten(1)
         # Parts are many and most of them are never seen: what is elsewhere and the precursor start far above them.
-        other = self.other(torch.cat([setting, whole[batch.molecule]], dim=1))
+        other = self.other(torch.cat([setting, whole], dim=1))
         other = other + other.new_tensor([0.0] * self.strays + [4.0, 4.0])
-        every = torch.cat([logits, other[:, :-1]], dim=1).masked_fill(~batch.possible, _IMPOSSIBLE)
+        every = torch.cat([logits, other[:, :-1]], dim=1).masked_fill(~possible, _IMPOSSIBLE)
         return torch.cat([every, other[:, -1:]], dim=1).log_softmax(dim=1)
 
     def _parts(self, h: Tensor, whole: Tensor, batch: Batch) -> Float[Tensor, "m p w"]:
@@ -123,11 +147,10 @@ class ForwardNetwork(nn.Module):
         x = x + inside / count.clamp_min(1) + gone / rest + self.of_whole(whole)[:, None]
         return x + self.describe(x)
 
-    def _forms(self, u: Float[Tensor, "n p w"], batch: Batch) -> Float[Tensor, "n p v k"]:
+    def _forms(self, u: Float[Tensor, "n p w"], form: Int64[Tensor, "n v"]) -> Float[Tensor, "n p v k"]:
         """A logit for each form and number of hydrogens."""
-        deep = batch.form.shape[1]
-        if deep == 1:  # nearly all spectra: their only form is the plain one
+        if form.shape[1] == 1:  # nearly all spectra: their only form is the plain one
             return nn.functional.linear(u, self.out.weight[:SHIFTS], self.out.bias[:SHIFTS])[:, :, None]
         every = self.out(u).unflatten(2, (FORMS, SHIFTS))
-        place = batch.form[:, None, :, None].expand(-1, u.shape[1], -1, SHIFTS)
+        place = form[:, None, :, None].expand(-1, u.shape[1], -1, SHIFTS)
         return every.gather(2, place)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from molvis_fragmentation.atoms import SURROUNDINGS
@@ -69,8 +69,19 @@ class PeakFragmentNetwork(nn.Module):
 
     def _broken(self, batch: Batch) -> Float[Tensor, "k w"]:
         """Broken bonds from their classes and from what stands around both ends."""
-        known = self.bonds(batch.bonds)
-        around = self.kept(batch.atoms)[batch.kept] + self.lost(batch.atoms)[batch.lost]
+        if self.training:
+            return self._described(batch, batch.bonds, batch.kept, batch.lost)
+        # The same bond breaks for many peaks: each is described once, where nothing is dropped out by chance.
+        _, which = torch.unique(batch.kept * len(batch.atoms) + batch.lost, return_inverse=True)
+        one = torch.zeros(int(which.max()) + 1 if len(which) else 0, dtype=torch.int64)
+        one[which] = torch.arange(len(which))
+        return self._described(batch, batch.bonds[one], batch.kept[one], batch.lost[one])[which]
+
+    def _described(
+        self, batch: Batch, bonds: Int64[Tensor, " k"], kept: Int64[Tensor, " k"], lost: Int64[Tensor, " k"]
+    ) -> Float[Tensor, "k w"]:
+        known = self.bonds(bonds)
+        around = self.kept(batch.atoms)[kept] + self.lost(batch.atoms)[lost]
         return known + self.break_(nn.functional.silu(known + self.dropout(around)))
 
     def _tokens(self, batch: Batch, count: int) -> Float[Tensor, "t e"]:

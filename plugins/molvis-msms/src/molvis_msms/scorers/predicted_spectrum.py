@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -13,13 +14,12 @@ from molvis_core.errors import BundleError, ConfigError
 from molvis_core.progress import StageProgress
 from molvis_core.records import PeakList, RankedQuery, Structure
 from molvis_msms.forward.batches import peaks_of
-from molvis_msms.forward.ladder import Ladder, Tolerance
+from molvis_msms.forward.ladder import Tolerance
 from molvis_msms.forward.learning import Example, Recipe, by_compound, learn
 from molvis_msms.forward.matching import Compared, Matching, beside, learn_matching
 from molvis_msms.forward.model import ForwardModel, Shape
+from molvis_msms.forward.remembered import Remembered
 from molvis_msms.forward.settings import Setting
-
-_TOGETHER = 24
 
 
 class PredictedSpectrum:
@@ -44,6 +44,7 @@ class PredictedSpectrum:
 
     accepts = PeakList
     features: tuple[str, ...] = ("likelihood", "cosine", "likelihood-by-peaks", "matched")
+    cost = 2
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class PredictedSpectrum:
         self.tolerance, self.parts = Tolerance(ppm, 0.003), parts
         self.model: ForwardModel | None = None
         self.matching: Matching | None = None
+        self._remembered: Remembered | None = None
 
     def without(self, compounds: Collection[str]) -> PredictedSpectrum:
         """The same scorer, `matched` by networks that have not learned from these compounds."""
@@ -91,8 +93,18 @@ class PredictedSpectrum:
         mz, share = informative(query)
         if self.model is None or not len(mz) or not len(candidates):
             return None
-        predicted = predictions(self.model, Setting.of(query), candidates, self.parts)
+        predicted = self._predict()(candidates, Setting.of(query))
         return beside(mz, share, query.precursor_mz or float(mz[-1]), predicted, self.tolerance)
+
+    def _predict(self) -> Remembered:
+        """The model with the molecules that it met last."""
+        assert self.model is not None
+        if self._remembered is None or self._remembered.model is not self.model:
+            self._remembered = Remembered(self.model, self.parts)
+        return self._remembered
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_remembered": None}  # each process remembers what it meets itself
 
     def learn(
         self,
@@ -166,12 +178,3 @@ def informative(query: PeakList) -> tuple[Float[np.ndarray, " p"], Float[np.ndar
     mz, heights = peaks_of(query, -1.0)
     roots = np.sqrt(heights[mz < limit])
     return mz[mz < limit], roots / max(float(roots.sum()), 1e-12)
-
-
-def predictions(
-    model: ForwardModel, setting: Setting, candidates: Sequence[Structure], parts: int
-) -> Iterator[tuple[Ladder, Float[np.ndarray, " g"]]]:
-    """The ladder and the predicted shares of each candidate, of which so many parts are looked at."""
-    for start in range(0, len(candidates), _TOGETHER):
-        some = candidates[start : start + _TOGETHER]
-        yield from model.peaks(model.collate(some, [[setting]] * len(some), parts))
