@@ -221,7 +221,22 @@ def test_an_ion_that_names_no_adduct_is_tried_as_each_likely_one(adduct: str, bu
     assert found.candidates[0].adduct == adduct
     assert found.mass == pytest.approx(BUTANOL.exact_mass, abs=1e-6)
     assert found.searched is not None
-    assert found.searched.adducts == tuple(likely_adducts("positive"))
+    assert {*found.searched.adducts} == {*likely_adducts("positive")} - {"[M+2H]2+"}
+
+
+def test_two_charges_are_tried_where_a_peak_lies_above_the_precursor_or_the_charge_is_known(
+    bundle: Bundle, index: Index
+) -> None:
+    query = nameless("[M+H]+")
+    above = dataclasses.replace(
+        query.record, mz=np.append(query.record.mz, 90.0), intensity=np.append(query.record.intensity, 1.0)
+    )
+    found, isotopes, known = identify(
+        bundle, [dataclasses.replace(query, record=r) for r in (above, query.record, query.record)], index,
+        ions=[{}, {"[M+H]+": 0.0, "[M+2H]2+": 1.0}, {"[M+H]+": 0.0, "[M+2H]2+": 0.0}],
+    )  # fmt: skip
+    tried = [one.searched.adducts for one in (found, isotopes, known) if one.searched]
+    assert tried == [tuple(likely_adducts("positive")), ("[M+H]+", "[M+2H]2+"), ("[M+H]+",)]
 
 
 def test_candidates_under_all_adducts_are_ranked_together(bundle: Bundle, index: Index) -> None:

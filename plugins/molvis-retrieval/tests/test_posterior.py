@@ -80,6 +80,20 @@ def test_marginals_are_what_is_among_the_candidates_and_what_is_not(hypotheses: 
     assert adducts["[M+Na]+"] > 0.5
 
 
+def test_formulas_of_a_rare_adduct_wait_until_they_are_asked_for(hypotheses: Hypotheses) -> None:
+    both = [reading("[M+H]+", 0.999), reading("[M+Na]+", 0.001, 0.0, 172.0980)]
+    later, at_once = Hypotheses.of(both, 10.0, rare_later=True), Hypotheses.of(both, 10.0)
+    assert later is not None
+    assert at_once is not None
+    assert list(later.waiting) == ["[M+Na]+"]
+    assert later.adducts_without_structure() == at_once.adducts_without_structure()
+    assert later.values("[M+Na]+", ["C9H16O3"]).tolist() == [0.0]
+    assert later.look_at("[M+Na]+")
+    assert not later.look_at("[M+Na]+")
+    assert later.without_structure() == at_once.without_structure()
+    assert not hypotheses.waiting
+
+
 def test_the_truth_is_less_probably_among_candidates_of_unlikely_formulas(hypotheses: Hypotheses) -> None:
     likely = with_formula(0.5, hypotheses, "[M+H]+", "C8H10N4O2")
     assert (

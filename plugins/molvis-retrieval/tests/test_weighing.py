@@ -45,7 +45,8 @@ def weigher(*scorers: Scorer) -> Weigher:
     out.calibration = SimpleNamespace(shortlist=10, repeats=0.0, weights={f"s{n}.x": 1.0 for n in range(len(scorers))})
     takes = lambda modality, record: True  # noqa: E731
     out.scorers = {
-        f"s{n}": SimpleNamespace(scorer=one, features=one.features, takes=takes) for n, one in enumerate(scorers)
+        f"s{n}": SimpleNamespace(scorer=one, features=one.features, takes=takes, apart=lambda records: [records])
+        for n, one in enumerate(scorers)
     }
     return out
 
@@ -85,3 +86,14 @@ def test_without_formulas_every_reading_is_weighed_to_the_end() -> None:
     found = weigh_readings([e for e, _ in some], [p for _, p in some], Index(), weigher(quick, slow))
     assert all(isinstance(one, Weighed) for one in found)
     assert len(slow.asked) == len(STRUCTURES)
+
+
+def test_what_costs_most_does_not_look_at_candidates_that_are_far_behind() -> None:
+    some = [structure("C" * n + "O") for n in range(1, 9)]
+    behind = {one.smiles: -1.0 * n for n, one in enumerate(some)}
+    quick, middle = Scorer({}, 0), Scorer(behind, 1)
+    slow = Scorer({one.smiles: 0.1 * n for n, one in enumerate(some)}, 2)
+    found = weigher(quick, middle, slow).score_without({"msms": [SPECTRUM]}, 8, lambda rows: [some[r] for r in rows])
+    assert slow.asked == [one.smiles for one in some[:5]]
+    np.testing.assert_allclose(found.scorers["s2"], [0.0, 0.1, 0.2, 0.3, 0.4, 0.0, 0.0, 0.0])
+    assert np.argsort(-found.logits, kind="stable").tolist() == list(range(8))

@@ -206,13 +206,13 @@ class Ranker:
                 nearest(self.index, place_candidates(self.index, self.search, one.unknown), one.vectors)
                 for one in readings
             ]
-            hypotheses = self._hypotheses(unknowns)
+            hypotheses = self._hypotheses(unknowns, rare_later=len(weigh.costs) > 1)
             if hypotheses is not None:
                 placed = likely(placed, hypotheses)
             count = sum(
                 len(self.index.library if at.rows is None else at.rows) for at in placed if not isinstance(at, str)
             )
-            weighed = weigh_readings(readings, placed, self.index, weigh, cosine)
+            weighed = weigh_readings(readings, placed, self.index, weigh, cosine, hypotheses)
             searched = self.search.searched(self.index, unknowns)
             found = _ranked(
                 unknowns, weighed, count, searched, self.index, self.top, presence, self.classifiers, hypotheses
@@ -220,12 +220,12 @@ class Ranker:
             said = tuple(remarks(weigh, unknowns[0].measured))
             yield replace(found, notes=(*found.notes, *said)) if said else found
 
-    def _hypotheses(self, readings: Sequence[Unknown]) -> Hypotheses | None:
+    def _hypotheses(self, readings: Sequence[Unknown], *, rare_later: bool) -> Hypotheses | None:
         """What is known of the formulas of an unknown, where that is asked for."""
         asked = self.formulas if self.formulas is not None else readings[0].share < 1
         if not asked or self.search.scope(readings[0]) != "mass":
             return None
-        return Hypotheses.of(readings, self.search.ppm)
+        return Hypotheses.of(readings, self.search.ppm, rare_later=rare_later)
 
 
 def _ranked(

@@ -13,7 +13,7 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +48,8 @@ _SHOWN = 0.001
 _AMONG = (0.553, 0.941, 0.062, 0.536)
 """Offset, and weights of the logit without formulas, of the formula's and of the adduct's logarithm: fitted on the
 validation fold with the truth among the candidates, without it, and without all structures of its formula."""
+_RARE = math.log(0.02)
+"""Logarithm of the share of the commonest adduct, below which the formulas of another are looked at last."""
 _FAINT = 1e-3
 _MERGED = 20.0
 """ppm within which peaks of two energies are one."""
@@ -60,30 +62,51 @@ class Hypotheses:
     Attributes:
         lists: formulas under each adduct, with their probabilities given it; empty where none was listed.
         priors: logarithm of how probable each adduct is, what was seen beside the ion counted in.
+        waiting: readings whose formulas were not looked at so far, by their adducts.
+        ppm: tolerance of the precursors' m/z.
     """
 
-    lists: Mapping[str, FormulaList | None]
+    lists: dict[str, FormulaList | None]
     priors: Mapping[str, float]
+    waiting: dict[str, Unknown] = field(default_factory=dict)
+    ppm: float = 10.0
 
     @classmethod
-    def of(cls, readings: Sequence[Unknown], ppm: float) -> Hypotheses | None:
+    def of(cls, readings: Sequence[Unknown], ppm: float, *, rare_later: bool = False) -> Hypotheses | None:
         """Formulas under each reading of an unknown; None where nothing can be listed for any of them.
 
         Args:
             readings: the unknown, its ions taken for one adduct after the other.
             ppm: tolerance of the precursors' m/z.
+            rare_later: leave adducts waiting that are far less probable than another, see `look_at`. Listing their
+                formulas takes most of the time, and for nearly all unknowns no candidate of them comes near.
         """
-        lists: dict[str, FormulaList | None] = {}
-        priors: dict[str, float] = {}
-        for one in readings:
-            if one.problem or one.mass is None or one.adduct is None:
-                continue
-            priors[one.adduct] = math.log(one.share) + one.support
-            lists[one.adduct] = _formulas_of(one, ppm) if one.mass <= _HEAVIEST else None
-        return cls(lists, priors) if any(lists.values()) else None
+        usable = {one.adduct: one for one in readings if not one.problem and one.mass is not None and one.adduct}
+        priors = {adduct: math.log(one.share) + one.support for adduct, one in usable.items()}
+        least = max(priors.values(), default=0.0) + (_RARE if rare_later else -math.inf)
+        found = cls({}, priors, dict(usable), ppm)
+        for adduct, prior in priors.items():
+            if prior >= least:
+                found.look_at(adduct)
+        for adduct in priors if not any(found.lists.values()) else ():
+            found.look_at(adduct)
+        return found if any(found.lists.values()) else None
+
+    def look_at(self, adduct: str | None) -> bool:
+        """List the formulas of an adduct that is waiting; whether it was."""
+        one = self.waiting.pop(adduct or "", None)
+        if one is None or one.mass is None:
+            return False
+        self.lists[str(adduct)] = _formulas_of(one, self.ppm) if one.mass <= _HEAVIEST else None
+        return True
 
     def values(self, adduct: str | None, formulas: Sequence[str]) -> Float[np.ndarray, " m"]:
-        """Logarithms of the probabilities of candidates' formulas given an adduct; 0 where none was listed for it."""
+        """Logarithms of the probabilities of candidates' formulas given an adduct; 0 where none was listed for it.
+
+        0, the most that they can be, also where the adduct is waiting.
+        """
+        if adduct in self.waiting:
+            return np.zeros(len(formulas))
         listed = self.lists.get(adduct or "")
         if not listed:
             return np.full(len(formulas), _UNLISTED if any(self.lists.values()) else 0.0)
@@ -93,7 +116,7 @@ class Hypotheses:
 
     def adducts_without_structure(self) -> dict[str, float]:
         """Probability of each adduct, where the structure is none of the library's."""
-        named = {a: self.priors[a] for a, listed in self.lists.items() if listed}
+        named = {a: prior for a, prior in self.priors.items() if a in self.waiting or self.lists[a]}
         total = float(np.logaddexp.reduce([*named.values()]))
         return {a: math.exp(x - total) for a, x in named.items()}
 
@@ -111,7 +134,7 @@ class Hypotheses:
         """
         found: dict[tuple[str, str], float] = {}
         for adduct, share in self.adducts_without_structure().items():
-            listed, floor = self.lists[adduct], math.log(least / share) if least and share else -math.inf
+            listed, floor = self.lists.get(adduct), math.log(least / share) if least and share else -math.inf
             if listed:
                 found |= {(adduct, f): share * math.exp(x) for f, x in listed.likely(floor).items()}
         return found
@@ -195,10 +218,14 @@ def marginals(
     # All that could come to what is shown, if each adduct had as much.
     alone = hypotheses.without_structure(_SHOWN / (len(adducts) + 1))
     named = dict.fromkeys([*formulas, *(formula for _, formula in alone)])
-    tried = [(adduct, formula) for adduct in hypotheses.lists for formula in named]
-    for adduct, formula in tried:
-        known = alone.get((adduct, formula))
-        formulas[formula] += (1 - among) * (hypotheses.share(adduct, formula) if known is None else known)
+    shares = hypotheses.adducts_without_structure()
+    for adduct, listed in hypotheses.lists.items():
+        for formula in named if listed else ():
+            known = alone.get((adduct, formula))
+            if known is None:
+                log = listed.log_of(formula) if listed else None
+                known = 0.0 if log is None else math.exp(log) * shares[adduct]
+            formulas[formula] += (1 - among) * known
     return _sorted(adducts), _sorted(formulas)
 
 

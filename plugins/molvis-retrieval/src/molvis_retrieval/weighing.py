@@ -16,8 +16,8 @@ from jaxtyping import Float, Int64
 from molvis_core.errors import MolvisError, ScoreError
 from molvis_core.records import Structure
 from molvis_retrieval.evidence import Embedded, Scored, Weigher, cosines
-from molvis_retrieval.placing import Placed
-from molvis_retrieval.posterior import STRUCTURE_WEIGHT
+from molvis_retrieval.placing import Placed, likely
+from molvis_retrieval.posterior import STRUCTURE_WEIGHT, Hypotheses
 from molvis_retrieval.unknowns import Unknown
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def weigh_readings(
     index: Index,
     weigh: Weigher,
     cosine: Mapping[str, Float[np.ndarray, "r m"]] | None = None,
+    hypotheses: Hypotheses | None = None,
 ) -> list[Weighed | str]:
     """The candidates of each reading of an unknown with their evidence, or why there is none.
 
@@ -87,6 +88,7 @@ def weigh_readings(
         index: that they are from.
         weigh: gives the evidence.
         cosine: of the records with the whole library, where that is looked at.
+        hypotheses: formulas of the readings; those of a reading that waits for them are listed where it comes near.
     """
     opened = [_opened(one, at, index, cosine) for one, at in zip(readings, placed, strict=True)]
     costs = weigh.costs
@@ -96,6 +98,8 @@ def weigh_readings(
         if len(rivals) < 2:
             break
         _sift(opened, index, weigh.costing(cost), far)
+        _list_late(opened, readings, index, cosine, hypotheses)
+    _list_late(opened, readings, index, cosine, hypotheses)
     return [one if isinstance(one, str) else _weighed(one, index, weigh) for one in opened]
 
 
@@ -128,6 +132,23 @@ def _opened(one: Embedded, at: Placed | str, index: Index, cosine: Mapping[str, 
     except MolvisError as error:
         return str(error)
     return _Opened(one.unknown, at, np.arange(len(index.library)) if at.rows is None else at.rows, near)
+
+
+def _list_late(
+    opened: list[_Opened | str],
+    readings: Sequence[Embedded],
+    index: Index,
+    cosine: Mapping[str, Float[np.ndarray, "r m"]] | None,
+    hypotheses: Hypotheses | None,
+) -> None:
+    """List the formulas of readings that waited for them and are still open, and leave out what they make unlikely."""
+    if hypotheses is None:
+        return
+    late = [k for k, o in enumerate(opened) if isinstance(o, _Opened) and hypotheses.look_at(o.unknown.adduct)]
+    if late:
+        placed = likely([one if isinstance(one, str) else one.at for one in opened], hypotheses)
+        for place in late:
+            opened[place] = _opened(readings[place], placed[place], index, cosine)
 
 
 def _sift(opened: list[_Opened | str], index: Index, weigh: Weigher, far: float) -> None:
