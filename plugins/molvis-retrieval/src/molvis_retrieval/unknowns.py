@@ -245,12 +245,18 @@ def as_likely_ions(unknown: Unknown, names: Sequence[str] = ()) -> list[Unknown]
     if len(modes) > 1 or len(charges) > 1:
         raise AdductError("its ions name no adduct and differ in polarity or charge; name their adducts")
     likely = likely_adducts(_only(modes), _only(charges), names or tuple(unknown.ions))
-    if not (names or charges or any(map(_has_larger, nameless))):
-        single = {a: s for a, s in likely.items() if abs(parse_adduct(a).charge) == 1 or unknown.ions.get(a, 0.0) > 0}
-        likely = single or likely
+    likely = likely if names else _of_seen_charge(likely, unknown, nameless)
     found = [_as_ion(unknown, name, share) for name, share in likely.items()]
     # The lightest ions cannot be all of them.
     return [u for u in found if not u.problem] or found[:1]
+
+
+def _of_seen_charge(likely: dict[str, float], unknown: Unknown, records: Sequence[Any]) -> dict[str, float]:
+    """Adducts without those of several charges of which nothing is seen; all of them where no other is left."""
+    if any(r.charge is not None or _has_larger(r) for r in records):
+        return likely
+    single = {a: s for a, s in likely.items() if abs(parse_adduct(a).charge) == 1 or unknown.ions.get(a, 0.0) > 0}
+    return single or likely
 
 
 def _has_larger(record: Any) -> bool:
