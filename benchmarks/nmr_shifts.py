@@ -195,7 +195,7 @@ class Candidates:
 
     @classmethod
     def of(cls, library: Path, truths: Sequence[Row]) -> Candidates:
-        """Those of a library and of the queries, each connectivity once."""
+        """Those of a library and of the queries, each connectivity once: the last that has it."""
         table = pq.read_table(library, columns=["smiles", "inchikey14", "exact_mass"]).to_pandas()
         own = {one.key: (one.smiles, one.mass) for one in truths}
         table = table[~table.inchikey14.isin(list(own))].drop_duplicates("inchikey14")
@@ -254,14 +254,10 @@ def ranks(options: argparse.Namespace) -> None:
     for nucleus in options.nuclei:
         prices = fitted(options, lists, nucleus)
         some = queries(options, options.fold, nucleus)
-        candidates = Candidates.of(options.library, rows_of_fold(options))
+        candidates = Candidates.of(options.library, [*rows(options.table, options.fold), *some])
         out[nucleus] = within(some, candidates, lists, prices, nucleus)
         print(nucleus, json.dumps(out[nucleus], indent=1), flush=True)
     (options.work / f"ranks-{options.fold}.json").write_text(json.dumps(out, indent=1), encoding="utf-8")
-
-
-def rows_of_fold(options: argparse.Namespace) -> list[Row]:
-    return rows(options.table, options.fold)
 
 
 def fitted(options: argparse.Namespace, lists: Lists, nucleus: str) -> Prices:
@@ -314,12 +310,17 @@ def within(some: Sequence[Row], candidates: Candidates, lists: Lists, prices: Pr
         }  # fmt: skip
         for name, score in scores.items():
             mine = score[truth]
-            places.setdefault(name, []).append(float((score > mine).sum() + ((score == mine).sum() + 1) / 2))
+            places.setdefault(name, []).append(place_of(score, mine))
     return {
         "queries": len(some), "candidates": f"median {np.median(sizes):.0f}, mean {np.mean(sizes):.0f}",
         "alone": int(sum(size == 1 for size in sizes)),
         **{name: figures(values) for name, values in places.items()},
     }  # fmt: skip
+
+
+def place_of(scores: np.ndarray, mine: float) -> float:
+    """The place of a score among all; the mean of its places where it ties."""
+    return float((scores > mine).sum() + ((scores == mine).sum() + 1) / 2)
 
 
 def carbons(smiles: Sequence[str]) -> np.ndarray:
@@ -354,17 +355,21 @@ def whole(options: argparse.Namespace) -> None:
     prices = fitted(options, Lists(model), "13C")
     keys = candidates.keys[rows_kept]
     values: list[float] = []
+    decoys: list[float] = []
     taken: list[float] = []
-    for one in some:
+    for number, one in enumerate(some):
         began = time.perf_counter()
         score = library.search(bare(one.record), prices)
         taken.append(time.perf_counter() - began)
-        mine = score[keys == one.key].max()
-        values.append(float((score > mine).sum() + 1))
+        own = keys == one.key
+        values.append(place_of(score, score[own].max()))
+        other = library.search(bare(some[number - 1].record), prices)
+        decoys.append(place_of(other, other[own].max()))
     out = {
         "structures": len(keys),
         "queries": len(some),
         "matching": figures(values),
+        "decoy: another compound's list": figures(decoys),
         "seconds": float(np.median(taken)),
     }
     print(json.dumps(out, indent=1), flush=True)
