@@ -30,7 +30,8 @@ from molvis_nmr.mixture.results import Reference
 from molvis_nmr.spins.simulation import simulate
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.workflows.convert import convert
-from molvis_nmr.workflows.fit import fit_files, library_entries
+from molvis_nmr.workflows.fit import fit_files
+from molvis_nmr.workflows.mixture import library_entries
 from molvis_nmr.workflows.simulate import simulate_file
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "nmr"

@@ -18,6 +18,7 @@ from molvis_core.errors import RecordError
 from molvis_core.records import Trace
 from molvis_nmr.fitting.spin_system import SpinSystemFit, fit
 from molvis_nmr.formats.spin_systems import read_system
+from molvis_nmr.report import mixture
 from molvis_nmr.report import page as report
 from molvis_nmr.report.figures import as_svg, draw_fit, multiplets, save
 from molvis_nmr.spins.simulation import simulate
@@ -181,9 +182,10 @@ def test_there_is_no_third_spectrum(found: SpinSystemFit) -> None:
 def test_the_table_of_amounts_is_read_back() -> None:
     rows = [
         {"name": "a, b", "identifier": "", "present": True, "amount": 1.5, "error": 0.1, "concentration": None,
-         "concentration_error": None, "significance": 15.0}
+         "concentration_error": None, "significance": 15.0, "probability": 0.99, "upper_limit": 1.9,
+         "upper_concentration": None}
     ]  # fmt: skip
-    back = list(csv.DictReader(report._csv(rows).splitlines()))
+    back = list(csv.DictReader(mixture._csv(rows).splitlines()))
     assert back[0]["name"] == "a, b"
     assert back[0]["concentration"] == ""
     assert float(back[0]["amount"]) == 1.5

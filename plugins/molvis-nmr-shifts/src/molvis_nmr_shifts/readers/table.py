@@ -59,7 +59,7 @@ def is_shift_text(path: Path) -> bool:
     except ReadError:
         return False
     rows = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    if not rows:
+    if not rows or text.lstrip().startswith("##"):  # JCAMP-DX, whatever its ending
         return False
     columns = _columns(rows[0])
     found = [_plain(line) for line in rows]
@@ -69,8 +69,8 @@ def is_shift_text(path: Path) -> bool:
 
 
 def _are_points(rows: Sequence[Sequence[float] | None]) -> bool:
-    """Whether rows of two numbers are points of a spectrum: on an axis of even steps."""
-    if len(rows) < 3 or any(some is None or len(some) != 2 for some in rows):
+    """Whether rows of two numbers are points of a spectrum: on an axis of even steps, which two rows always are."""
+    if len(rows) < 2 or any(some is None or len(some) != 2 for some in rows):
         return False
     steps = [b[0] - a[0] for a, b in itertools.pairwise(row for row in rows if row)]
     return max(steps) - min(steps) < 0.1 * abs(max(steps))
