@@ -127,7 +127,8 @@ def _readers() -> list[Component]:
         _reader("mfapy", "mfapy", "is_mfapy", "Models of mfapy.", ".txt", cite="10.1016/j.mec.2021.e00177"),
         _reader("freeflux", "freeflux", "is_freeflux", "Tables of FreeFlux.", ".tsv", ".xlsx", ".xlsm", ".csv",
                 cite="10.1021/acssynbio.3c00265"),
-        _reader("inca", "inca", "is_inca", "Tables and JSON of INCAWrapper.", ".csv", ".tsv", ".xlsx", ".json"),
+        _reader("inca", "inca", "is_inca", "Models of INCA: MATLAB files, and INCAWrapper's tables and JSON.",
+                ".csv", ".tsv", ".xlsx", ".json", ".mat", cite="10.1093/bioinformatics/btu015"),
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The tables and the JSON of INCAWrapper.
+"""INCA: the tables and the JSON of INCAWrapper, and the models that INCA saved itself.
 
 Reference: Rasmussen et al., bioRxiv (2024), INCAWrapper: a Python wrapper for INCA.
 """
@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from molvis_core.errors import ReadError
-from molvis_core.text import count_of
 from molvis_files.documents import load_json
-from molvis_files.opening import read_text
+from molvis_files.opening import read_bytes, read_text
 from molvis_flux.formats.builder import Draft
 from molvis_flux.formats.experiments import settle_roles
 from molvis_flux.formats.freeflux import is_freeflux
-from molvis_flux.formats.notation import blend
+from molvis_flux.formats.inca_mat import is_model, read_mat
+from molvis_flux.formats.inca_parts import add_reaction, joined, mixture, normalised
+from molvis_flux.formats.matlab import is_hdf5, variables
 from molvis_flux.formats.notation import reaction as parse_reaction
 from molvis_flux.formats.opening import studies_of, suffix
 from molvis_flux.formats.tables import Row, heading, number, numbers, rows
-from molvis_flux.model.network import Datum, Fragment, Metabolite, Participant, Reaction, Study, Tracer
+from molvis_flux.model.network import Datum, Fragment, Participant, Study
 
 _SIBLINGS = {
     "tracers": ("tracers",),
@@ -35,14 +35,17 @@ _SIBLINGS = {
 def read_inca(
     path: str | Path,
     *,
+    reactions: str | Path | None = None,
     tracers: str | Path | None = None,
     data: str | Path | None = None,
     measured_fluxes: str | Path | None = None,
 ) -> Study:
-    """A model of INCAWrapper: its tables, or the JSON of its core.
+    """A model of INCA: the tables of INCAWrapper, the JSON of its core, or a MATLAB file.
 
     Args:
-        path: the table of reactions (`model, rxn_id, rxn_eqn`), a folder with `reactions.csv`, or a JSON file.
+        path: the table of reactions (`model, rxn_id, rxn_eqn`), a folder with `reactions.csv`, a JSON file, or a `.mat`
+            with the model `m`.
+        reactions: of a MATLAB file the table of reactions, where it keeps atom maps in a form that is not known.
         tracers: a further table; by default the one beside the reactions.
         data: the same, of measured intensities.
         measured_fluxes: the same, of fluxes.
@@ -64,12 +67,16 @@ def read_inca(
     if suffix(path) == ".json":
         _json(path, draft)
         return draft.finish()
+    if suffix(path) == ".mat":
+        table = _table(Path(reactions), ("rxn_id", "rxn_eqn")) if reactions else ()
+        read_mat(path, draft, {cell["rxn_id"]: cell["rxn_eqn"] for _, cell in table})
+        return draft.finish()
     for row, cell in _table(path, ("rxn_id", "rxn_eqn")):
         try:
             substrates, products, reversible = parse_reaction(cell["rxn_eqn"])
         except ValueError as error:
             raise draft.error(f"reaction {cell['rxn_id']!r}: {error}", row.line) from error
-        _add(draft, cell["rxn_id"], substrates, products, reversible, row.line)
+        add_reaction(draft, cell["rxn_id"], substrates, products, reversible, row.line)
         draft.name = cell.get("model", "") or draft.name
     settle_roles(draft)
 
@@ -101,11 +108,13 @@ studies = studies_of(read_inca)
 
 
 def is_inca(path: Path) -> bool:
-    """Whether a file is the JSON of INCAWrapper or its table of reactions, or a folder has one of them."""
+    """Whether a file is a saved model, the JSON of INCAWrapper or its table of reactions, or a folder has one."""
     if path.is_dir():
         if is_freeflux(path):
             return False
         return (path / "model.json").is_file() or is_inca(path / "reactions.csv")
+    if suffix(path) == ".mat":
+        return is_hdf5(read_bytes(path)) or is_model(variables(path))
     if suffix(path) == ".json":
         return '"reaction_network"' in read_text(path)
     return "rxn_eqn" in heading(path)
@@ -122,61 +131,6 @@ def _table(path: Path, required: tuple[str, ...]) -> Iterator[tuple[Row, dict[st
         if any(row.cells[len(names) :]):
             raise ReadError(path, f"has {len(row.cells)} cells where the heading has {len(names)}", line=row.line)
         yield row, dict(zip(names, (*row.cells, *[""] * len(names)), strict=False))
-
-
-def _add(
-    draft: Draft,
-    name: str,
-    substrates: tuple[Participant, ...],
-    products: tuple[Participant, ...],
-    reversible: bool,
-    line: int | None,
-) -> None:
-    substrates, products = draft.folded(substrates), draft.folded(products)
-    for participant in (*substrates, *products):
-        old = draft.metabolites.get(participant.metabolite)
-        if old is not None and old.elements and participant.atoms and len(old.elements) != len(participant.atoms):
-            raise draft.error(
-                f"{old.name} has {len(participant.atoms)} atoms in reaction {name!r}, and {len(old.elements)} before; "
-                "correct one",
-                line,
-            )
-        if old is None or (participant.atoms and not old.elements):
-            draft.metabolites[participant.metabolite] = Metabolite(
-                participant.metabolite, ("C",) * len(participant.atoms)
-            )
-    draft.add_reaction(
-        Reaction(
-            name, substrates, products, reversible,
-            net=(-math.inf if reversible else 0.0, math.inf), exchange=(0.0, math.inf), where=draft.where(line),
-        ),
-        line,
-    )  # fmt: skip
-
-
-def _mixture(
-    draft: Draft, source: str, parts: list[tuple[tuple[int, ...], float, float]], line: int | None, path: Path | None
-) -> Tracer:
-    """A tracer of `(labelled atoms from 1, share, purity)`; the rest is unlabelled."""
-    place = None if path is None else str(path)
-    metabolite = draft.known_metabolite(source, line, "a tracer", place)
-    count = len(metabolite.elements)
-    patterns: list[tuple[str, float, float]] = []
-    for atoms, share, purity in parts:
-        if max(atoms, default=0) > count:
-            raise draft.error(
-                f"the tracer of {source!r} is labelled at atom {max(atoms)}, and {source} has {count} atoms; correct "
-                "the positions",
-                line,
-                place,
-            )
-        patterns.append(("".join("1" if i + 1 in atoms else "0" for i in range(count)), share, purity))
-    total = sum(share for _, share, _ in patterns)
-    if total > 1 + 1e-9:
-        raise draft.error(f"the tracers of {source!r} add up to {total:g}; shares sum to at most one", line, place)
-    if total < 1 - 1e-9:
-        patterns.append(("0" * count, 1 - total, 1.0))
-    return blend(patterns)
 
 
 def _tracers(path: Path, draft: Draft) -> None:
@@ -206,7 +160,7 @@ def _tracers(path: Path, draft: Draft) -> None:
                 places[key],
                 str(path),
             )
-        draft.tracers.setdefault(key[0], {})[key[1]] = _mixture(draft, key[1], parts, places[key], path)
+        draft.tracers.setdefault(key[0], {})[key[1]] = mixture(draft, key[1], parts, places[key], path)
     means = {"ratio": "1", "enrichment": "1", "atom_mdv": "0 and 1: labelled atoms are heavy"}
     draft.notes += [f"{path}: tracers without `{key}`; taken as {means[key]}." for key in means if key in missing]
 
@@ -240,7 +194,7 @@ def _mids(path: Path, draft: Draft) -> None:
         length = len(draft.fragments[name].elements) + 1 if bare[name] else max(masses) + 1
         length = max(length, max(masses) + 1)
         draft.data.setdefault(experiment, []).append(
-            _normalised(
+            normalised(
                 name,
                 tuple(masses[m][0] if m in masses else math.nan for m in range(length)),
                 tuple(masses[m][1] if m in masses else math.nan for m in range(length)),
@@ -269,25 +223,9 @@ def _fragment(path: Path, row: Row, cell: Mapping[str, str], draft: Draft) -> Fr
         name,
         ((1.0, metabolite.name, atoms),),
         ("C",) * len(atoms),
-        _joined(formula),
+        joined(formula),
         where=draft.where(line, str(path)),
     )
-
-
-def _normalised(name: str, values: tuple[float, ...], sd: tuple[float, ...], **more: Any) -> Datum:
-    """Intensities are in any unit: a complete MID is made to sum to one, another has a scale to be fitted."""
-    total = sum(values)
-    if not total > 0:
-        return Datum(name, "mid", values, sd, scaled=True, **more)
-    return Datum(name, "mid", tuple(v / total for v in values), tuple(s / total for s in sd), **more)
-
-
-def _joined(formula: str) -> str:
-    """A formula in which an element stands once: `C2C12H32` is `C14H32`."""
-    counts: dict[str, int] = {}
-    for element, count in re.findall(r"([A-Z][a-z]?)(\d*)", formula):
-        counts[element] = counts.get(element, 0) + count_of(count)
-    return "".join(f"{element}{count}" for element, count in counts.items())
 
 
 def _json(path: Path, draft: Draft) -> None:
@@ -320,7 +258,7 @@ def _json_reaction(item: Mapping[str, Any], draft: Draft) -> None:
     for name, maps in item["stoichiometry_input"].items():
         for atoms, coefficient in maps.items():
             sides[coefficient > 0].append(Participant(name, abs(float(coefficient)), tuple(atoms)))
-    _add(draft, item["id"], tuple(sides[0]), tuple(sides[1]), bool(item["reversible"]), None)
+    add_reaction(draft, item["id"], tuple(sides[0]), tuple(sides[1]), bool(item["reversible"]), None)
 
 
 def _json_tracers(experiment: Mapping[str, Any], kinds: Mapping[str, Any], draft: Draft) -> None:
@@ -332,7 +270,7 @@ def _json_tracers(experiment: Mapping[str, Any], kinds: Mapping[str, Any], draft
         atoms = tuple(tracer["labelled_atom_positions"])
         parts.setdefault(tracer["compound"], []).append((atoms, float(share), float(tracer["purity"])))
     for source, found in parts.items():
-        draft.tracers.setdefault(name, {})[source] = _mixture(draft, source, found, None, None)
+        draft.tracers.setdefault(name, {})[source] = mixture(draft, source, found, None, None)
 
 
 def _json_mid(item: Mapping[str, Any], draft: Draft) -> None:
@@ -344,4 +282,4 @@ def _json_mid(item: Mapping[str, Any], draft: Draft) -> None:
     parts = sorted(item["measured_components"], key=lambda c: int(c["mass_isotopomer_id"]))
     values = tuple(float(c["measured_intensity"]) for c in parts)
     sd = tuple(float(c["measured_std_dev"]) for c in parts)
-    draft.data.setdefault(item["experiment_id"], []).append(_normalised(fragment.name, values, sd))
+    draft.data.setdefault(item["experiment_id"], []).append(normalised(fragment.name, values, sd))
