@@ -129,6 +129,10 @@ def _readers() -> list[Component]:
                 cite="10.1021/acssynbio.3c00265"),
         _reader("inca", "inca", "is_inca", "Models of INCA: MATLAB files, and INCAWrapper's tables and JSON.",
                 ".csv", ".tsv", ".xlsx", ".json", ".mat", cite="10.1093/bioinformatics/btu015"),
+        _reader("openflux", "openflux", "is_openflux", "Sheets of OpenFLUX.", ".txt", ".csv", ".tsv", ".tab", ".xlsx",
+                ".xlsm", ".xls", cite="10.1186/1475-2859-8-25"),
+        _reader("openmebius", "openmebius", "is_openmebius", "Workbooks of OpenMebius.", ".xlsx", ".xlsm", ".xls",
+                ".csv", ".tsv", ".txt", ".tab", cite="10.1155/2014/627014"),
     ]  # fmt: skip
 
 

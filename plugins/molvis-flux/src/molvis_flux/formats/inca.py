@@ -15,10 +15,11 @@ from molvis_core.errors import ReadError
 from molvis_files.documents import load_json
 from molvis_files.opening import read_bytes, read_text
 from molvis_flux.formats.builder import Draft
+from molvis_flux.formats.equations import add_reaction
 from molvis_flux.formats.experiments import settle_roles
 from molvis_flux.formats.freeflux import is_freeflux
 from molvis_flux.formats.inca_mat import is_model, read_mat
-from molvis_flux.formats.inca_parts import add_reaction, joined, mixture, normalised
+from molvis_flux.formats.inca_parts import joined, mixture, normalised
 from molvis_flux.formats.matlab import is_hdf5, variables
 from molvis_flux.formats.notation import reaction as parse_reaction
 from molvis_flux.formats.opening import studies_of, suffix

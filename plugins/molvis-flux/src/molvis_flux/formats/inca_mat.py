@@ -22,8 +22,9 @@ import numpy as np
 
 from molvis_core.errors import did_you_mean
 from molvis_flux.formats.builder import Draft, reverse
+from molvis_flux.formats.equations import add_reaction
 from molvis_flux.formats.experiments import settle_roles
-from molvis_flux.formats.inca_parts import add_reaction, joined, mixture, normalised
+from molvis_flux.formats.inca_parts import joined, mixture, normalised
 from molvis_flux.formats.matlab import load, number, records, text
 from molvis_flux.formats.notation import reaction as parse_reaction
 from molvis_flux.formats.notation import split_atoms

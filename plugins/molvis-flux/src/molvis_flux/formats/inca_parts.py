@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -10,42 +9,7 @@ from typing import Any
 from molvis_core.text import count_of
 from molvis_flux.formats.builder import Draft
 from molvis_flux.formats.notation import blend
-from molvis_flux.model.network import Datum, Metabolite, Participant, Reaction, Tracer
-
-
-def add_reaction(
-    draft: Draft,
-    name: str,
-    substrates: tuple[Participant, ...],
-    products: tuple[Participant, ...],
-    reversible: bool,
-    line: int | None,
-) -> None:
-    """Add a reaction and the metabolites that it shows.
-
-    Raises:
-        ReadError: a metabolite has another number of atoms than before.
-    """
-    substrates, products = draft.folded(substrates), draft.folded(products)
-    for participant in (*substrates, *products):
-        old = draft.metabolites.get(participant.metabolite)
-        if old is not None and old.elements and participant.atoms and len(old.elements) != len(participant.atoms):
-            raise draft.error(
-                f"{old.name} has {len(participant.atoms)} atoms in reaction {name!r}, and {len(old.elements)} before; "
-                "correct one",
-                line,
-            )
-        if old is None or (participant.atoms and not old.elements):
-            draft.metabolites[participant.metabolite] = Metabolite(
-                participant.metabolite, ("C",) * len(participant.atoms)
-            )
-    draft.add_reaction(
-        Reaction(
-            name, substrates, products, reversible,
-            net=(-math.inf if reversible else 0.0, math.inf), exchange=(0.0, math.inf), where=draft.where(line),
-        ),
-        line,
-    )  # fmt: skip
+from molvis_flux.model.network import Datum, Tracer
 
 
 def mixture(

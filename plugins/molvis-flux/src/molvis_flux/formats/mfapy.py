@@ -23,6 +23,7 @@ from molvis_flux.formats.opening import stem, studies_of
 from molvis_flux.model.network import Constraint, Datum, Fragment, Metabolite, Participant, Reaction, Study
 
 _FLOOR = 1e-3
+_SECTIONS = ("Reactions", "Metabolites", "Reversible_reactions", "Target_fragments", "Fragments")
 _ITEM = re.compile(r"(?:\{(?P<times>\d{1,15}(?:\.\d{0,15})?|\.\d{1,15})\}\s*)?(?P<name>[^\s{}+]+)")
 _PART = re.compile(r"(?P<pool>.+)_(?P<atoms>[\d:]+)")
 
@@ -133,8 +134,10 @@ class _Model:
             self.reaction(cells, number)
         for cells, number in sections.get("Reversible_reactions", []):
             self.pair(cells, number)
-        for cells, number in sections.get("Target_fragments", []):
+        for cells, number in (*sections.get("Target_fragments", []), *sections.get("Fragments", [])):
             self.fragment(cells, number)
+        if unknown := [name for name in sections if name not in _SECTIONS]:
+            self.draft.notes.append(f"{self.draft.path}: sections not read: {', '.join(unknown)}.")
 
     def bounds(self, cells: Sequence[str], number: int) -> tuple[float, float] | None:
         if len(cells) < 2 or not cells[0] or not cells[1]:

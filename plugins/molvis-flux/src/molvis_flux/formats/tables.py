@@ -56,8 +56,11 @@ def rows(path: Path) -> Iterator[Row]:
     if suffix(path) in (".xlsx", ".xlsm"):
         yield from _sheets(path)
         return
+    if suffix(path) == ".xls":
+        raise ReadError(path, "is of Excel's format before 2007; save it as .xlsx, or its sheet as CSV")
     text = read_text(path)
-    delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
+    first = text.partition("\n")[0]
+    delimiter = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
     found = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     try:
         for number, cells in enumerate(found, 1):
