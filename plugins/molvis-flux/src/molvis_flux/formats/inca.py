@@ -91,15 +91,7 @@ def read_inca(
     if file := beside(data, "data"):
         _mids(file, draft)
     if file := beside(measured_fluxes, "measured_fluxes"):
-        for row, cell in _table(file, ("rxn_id", "flux", "flux_std_error")):
-            draft.known_reaction(cell["rxn_id"], row.line, "a measured flux", str(file))
-            value, sd = (
-                number(file, row, cell[key], f"{key} of {cell['rxn_id']}") for key in ("flux", "flux_std_error")
-            )
-            where = draft.where(row.line, str(file))
-            draft.data.setdefault(cell.get("experiment_id", "default"), []).append(
-                Datum(cell["rxn_id"], "net", (value,), (sd,), where=where)
-            )
+        _measured_fluxes(file, draft)
     draft.cap_at_scale()
     return draft.finish()
 
@@ -119,6 +111,16 @@ def is_inca(path: Path) -> bool:
     if suffix(path) == ".json":
         return '"reaction_network"' in read_text(path)
     return "rxn_eqn" in heading(path)
+
+
+def _measured_fluxes(file: Path, draft: Draft) -> None:
+    for row, cell in _table(file, ("rxn_id", "flux", "flux_std_error")):
+        draft.known_reaction(cell["rxn_id"], row.line, "a measured flux", str(file))
+        value, sd = (number(file, row, cell[key], f"{key} of {cell['rxn_id']}") for key in ("flux", "flux_std_error"))
+        where = draft.where(row.line, str(file))
+        draft.data.setdefault(cell.get("experiment_id", "default"), []).append(
+            Datum(cell["rxn_id"], "net", (value,), (sd,), where=where)
+        )
 
 
 def _table(path: Path, required: tuple[str, ...]) -> Iterator[tuple[Row, dict[str, str]]]:

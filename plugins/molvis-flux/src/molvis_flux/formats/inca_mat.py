@@ -250,11 +250,7 @@ def _labelled(draft: Draft, item: Mapping[str, Any], what: str) -> tuple[str, tu
         name, metabolite, where = (match["id"] or "").strip(), match["met"], match["atoms"]
     else:
         name, metabolite = text(item.get("id")), text(item.get("met")) or text(item.get("state"))
-        atoms = item.get("atoms", "")
-        cells = [text(row.get("id")) for row in records(atoms)] or ([atoms] if isinstance(atoms, str) else atoms)
-        if isinstance(cells, np.ndarray):
-            cells = [str(int(a)) for a in cells.ravel()]
-        where = " ".join(map(str, cells))
+        where = _atoms(item.get("atoms", ""))
     if not metabolite:
         raise draft.error(f"{what} ({name or 'without a name'}) names no metabolite; it is `met`, or `id: met @ 1 2`")
     if metabolite not in draft.metabolites:
@@ -263,6 +259,14 @@ def _labelled(draft: Draft, item: Mapping[str, Any], what: str) -> tuple[str, tu
     digits = " ".join(re.findall(r"\d+", where))
     found = draft.atoms(digits, draft.metabolites[metabolite], what, None) if digits else ()
     return metabolite, found, name or text(item.get("id")) or metabolite
+
+
+def _atoms(value: Any) -> str:
+    """The atoms of a field: a text, numbers, or structs with `id`."""
+    if isinstance(value, np.ndarray):
+        return " ".join(str(int(a)) for a in value.ravel())
+    cells = [text(row.get("id")) for row in records(value)] or ([value] if isinstance(value, str) else value)
+    return " ".join(map(str, cells))
 
 
 def _purity(draft: Draft, source: str, item: Mapping[str, Any]) -> float:

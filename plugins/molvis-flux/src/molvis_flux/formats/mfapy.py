@@ -112,6 +112,20 @@ class _Model:
         self.pending: list[tuple[list[str], int]] = []
 
     def read(self, text: str) -> None:
+        sections = self.sections(text)
+        for cells, number in sections["Metabolites"]:
+            self.metabolite(cells, number)
+        for cells, number in sections["Reactions"]:
+            self.reaction(cells, number)
+        for cells, number in sections.get("Reversible_reactions", []):
+            self.pair(cells, number)
+        for cells, number in (*sections.get("Target_fragments", []), *sections.get("Fragments", [])):
+            self.fragment(cells, number)
+        if unknown := [name for name in sections if name not in _SECTIONS]:
+            self.draft.notes.append(f"{self.draft.path}: sections not read: {', '.join(unknown)}.")
+
+    def sections(self, text: str) -> dict[str, list[tuple[list[str], int]]]:
+        """Cells and numbers of the lines of each section."""
         sections: dict[str, list[tuple[list[str], int]]] = {}
         section = ""
         for number, line in enumerate(text.splitlines(), 1):
@@ -128,16 +142,7 @@ class _Model:
         for name in ("Reactions", "Metabolites"):
             if not sections.get(name):
                 raise self.draft.error(f"there is no section //{name}; this is no model of mfapy, or it is cut off")
-        for cells, number in sections["Metabolites"]:
-            self.metabolite(cells, number)
-        for cells, number in sections["Reactions"]:
-            self.reaction(cells, number)
-        for cells, number in sections.get("Reversible_reactions", []):
-            self.pair(cells, number)
-        for cells, number in (*sections.get("Target_fragments", []), *sections.get("Fragments", [])):
-            self.fragment(cells, number)
-        if unknown := [name for name in sections if name not in _SECTIONS]:
-            self.draft.notes.append(f"{self.draft.path}: sections not read: {', '.join(unknown)}.")
+        return sections
 
     def bounds(self, cells: Sequence[str], number: int) -> tuple[float, float] | None:
         if len(cells) < 2 or not cells[0] or not cells[1]:

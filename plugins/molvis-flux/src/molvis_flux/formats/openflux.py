@@ -244,6 +244,24 @@ def _own_data(draft: Draft, lists: _Lists, corrected: bool | None) -> Iterator[D
 
 def _beside(path: Path, draft: Draft, derived: Derived, corrected: bool | None) -> Iterator[Datum]:
     """Of a file of measurements: blocks of a name, and of a fraction and its deviation for each mass."""
+    blocks = _blocks(path, draft)
+    for name, (rest, line, values) in blocks.items():
+        length = name.split("#")[-1].count("1") + 1
+        _fragment(draft, derived, name, None, joined(f"C{length - 1}{rest}") if rest else "")
+        if len(values) > length:
+            raise draft.error(f"{name!r} has {len(values)} fractions and {length - 1} carbons", line, str(path))
+        fill = [(math.nan, math.nan)] * (length - len(values))
+        whole = [*values, *fill]
+        yield Datum(
+            name, "mid", tuple(v for v, _ in whole), tuple(s for _, s in whole), scaled=bool(fill),
+            corrected=not rest if corrected is None else corrected, where=draft.where(line, str(path)),
+        )  # fmt: skip
+    if corrected is None and any(rest for rest, *_ in blocks.values()):
+        draft.notes.append(f"{path}: fractions beside a formula are taken as not corrected for its natural isotopes.")
+
+
+def _blocks(path: Path, draft: Draft) -> dict[str, tuple[str, int, list[tuple[float, float]]]]:
+    """By name: the formula beside it, its line, and fractions with their deviations."""
     blocks: dict[str, tuple[str, int, list[tuple[float, float]]]] = {}
     current = ""
     for row in rows(path):
@@ -258,16 +276,4 @@ def _beside(path: Path, draft: Draft, derived: Derived, corrected: bool | None) 
             raise draft.error(f"{row.cells!r}: a line has a fraction and its deviation", row.line, str(path))
         value, spread = (number(path, row, cell, f"a fraction of {current}") for cell in cells[:2])
         blocks[current][2].append((value, spread))
-    for name, (rest, line, values) in blocks.items():
-        length = name.split("#")[-1].count("1") + 1
-        _fragment(draft, derived, name, None, joined(f"C{length - 1}{rest}") if rest else "")
-        if len(values) > length:
-            raise draft.error(f"{name!r} has {len(values)} fractions and {length - 1} carbons", line, str(path))
-        fill = [(math.nan, math.nan)] * (length - len(values))
-        whole = [*values, *fill]
-        yield Datum(
-            name, "mid", tuple(v for v, _ in whole), tuple(s for _, s in whole), scaled=bool(fill),
-            corrected=not rest if corrected is None else corrected, where=draft.where(line, str(path)),
-        )  # fmt: skip
-    if corrected is None and any(rest for rest, *_ in blocks.values()):
-        draft.notes.append(f"{path}: fractions beside a formula are taken as not corrected for its natural isotopes.")
+    return blocks
