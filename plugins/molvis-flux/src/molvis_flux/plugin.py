@@ -31,6 +31,22 @@ def molvis_components() -> list[Component]:
             suffixes=(".toml",),
         ),
         Component(
+            kind="writer",
+            name="fluxml",
+            target="molvis_flux.formats.fluxml_writer:write_studies",
+            summary="A network with its experiments in FluxML, for 13CFLUX.",
+            modality="flux-study",
+            suffixes=(".fml",),
+        ),
+        Component(
+            kind="writer",
+            name="sbml",
+            target="molvis_flux.formats.sbml_writer:write_studies",
+            summary="A network in SBML, with its atom maps as a table beside it.",
+            modality="flux-study",
+            suffixes=(".xml", ".sbml"),
+        ),
+        Component(
             kind="fitter",
             name="flux-neural",
             target="molvis_flux.neural.fitter:NeuralFluxes",
@@ -72,6 +88,12 @@ def _commands() -> list[Component]:
             name="flux-import",
             target="molvis_flux.commands.import_measurements:import_",
             summary="Join tables of measured isotopologues to a network.",
+        ),
+        Component(
+            kind="command",
+            name="flux-convert",
+            target="molvis_flux.commands.convert:convert",
+            summary="Write a network in another format: TOML, FluxML or SBML.",
         ),
         Component(
             kind="command",
@@ -133,6 +155,8 @@ def _readers() -> list[Component]:
                 ".xlsm", ".xls", cite="10.1186/1475-2859-8-25"),
         _reader("openmebius", "openmebius", "is_openmebius", "Workbooks of OpenMebius.", ".xlsx", ".xlsm", ".xls",
                 ".csv", ".tsv", ".txt", ".tab", cite="10.1155/2014/627014"),
+        _reader("sbml", "sbml", "is_sbml", "SBML, with atom maps from a table beside it.", ".xml", ".sbml",
+                cite="10.15252/msb.20199110"),
     ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from molvis_files.arguments import existing
 
 
 def check(
-    network: Annotated[Path, typer.Argument(help="TOML, FluxML, mfapy, FreeFlux or INCAWrapper; a file or a folder.")],
+    network: Annotated[Path, typer.Argument(help="The network, in any format that is read; a file or a folder.")],
 ) -> None:
     """Look for faults in a network and its data.
 

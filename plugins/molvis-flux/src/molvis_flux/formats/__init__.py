@@ -10,6 +10,7 @@ from molvis_flux.formats.native import read_native
 from molvis_flux.formats.openflux import read_openflux
 from molvis_flux.formats.opening import read_study
 from molvis_flux.formats.openmebius import read_openmebius
+from molvis_flux.formats.sbml import read_sbml
 from molvis_flux.formats.tables import MeasuredMID, read_measured
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "read_native",
     "read_openflux",
     "read_openmebius",
+    "read_sbml",
     "read_study",
 ]

@@ -39,11 +39,20 @@ def write_studies(path: Path, measurements: Iterable[Measurement]) -> None:
     Raises:
         WriteError: there is none, or several, or it is something else; or see `write_study`.
     """
+    write_study(path, only_study(path, measurements))
+
+
+def only_study(path: Path, measurements: Iterable[Measurement]) -> Study:
+    """The one study of what a writer is given.
+
+    Raises:
+        WriteError: there is none, or several, or it is something else.
+    """
     found = [measurement.record for measurement in measurements]
     if len(found) != 1 or not isinstance(found[0], Study):
         kinds = ", ".join(type(record).__name__ for record in found[:3]) or "nothing"
         raise WriteError(f"{path}: a file holds one study (a network with its experiments), got {len(found)}: {kinds}")
-    write_study(path, found[0])
+    return found[0]
 
 
 def study_toml(study: Study) -> str:
