@@ -368,6 +368,22 @@ class HasCost(Protocol):
 
 
 @runtime_checkable
+class TellsApart(Protocol):
+    """A scorer that tells records of one modality apart: those of one kind repeat each other, those of two add up."""
+
+    def kind(self, record: Any, /) -> str:
+        """What the record is of, such as its nucleus."""
+
+
+@runtime_checkable
+class SaysHowFar(Protocol):
+    """A scorer that can say how far a record is off all candidates, for people."""
+
+    def misfit(self, query: Any, candidates: Sequence[Structure], /) -> str:
+        """Such as `45% off every candidate`; empty where it is near one, or where it cannot be told."""
+
+
+@runtime_checkable
 class UsesReferences(LeavesOut, Protocol):
     """A scorer whose evidence is from measurements of known compounds.
 

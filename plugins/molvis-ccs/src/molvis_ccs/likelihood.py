@@ -16,6 +16,8 @@ from molvis_core.errors import AdductError, ConfigError
 from molvis_core.records import Structure, Value
 
 _REMEMBERED = 500_000
+_NEAR = 3.0
+"""Standard deviations within which a value is near a prediction."""
 _TAILS, _T_QUANTILE = 4, 2.1318467863266490
 """Degrees of freedom of Student's t, and its two-sided quantile at 90%."""
 
@@ -66,6 +68,23 @@ class CcsLikelihood:
         out[:, 0] = score + np.log(0.01)
         out[:, 1] = (score - score.mean()) / (score.std() + 0.5)
         return out
+
+    def misfit(self, query: Value, candidates: Sequence[Structure]) -> str:
+        """How far a cross section is off what is predicted for every candidate; empty where it is near one.
+
+        Raises:
+            molvis_core.errors.StructureError: RDKit refuses a candidate.
+            molvis_core.errors.BundleError: the predictor's file cannot be read.
+        """
+        adduct = _adduct(query)
+        if adduct is None or not candidates:
+            return ""
+        mean, sd = self.predict(candidates, adduct, query.instrument_type)
+        off = (query.value - mean) / mean
+        if (np.abs(query.value - mean) < _NEAR * sd).any():
+            return ""
+        least = float(off[np.argmin(np.abs(off))])
+        return f"{100 * abs(least):.0f}% {'above' if least > 0 else 'below'} the nearest of them"
 
     def predict(
         self, candidates: Sequence[Structure], adduct: str, instrument_type: str | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 from molvis_core import registry
 from molvis_core.errors import BundleError
-from molvis_core.interfaces import Learns, UsesReferences
+from molvis_core.interfaces import Learns, TellsApart, UsesReferences
 from molvis_nn.sizes import refuse_absurd
 from molvis_retrieval.bundle_folder import states_folder
 from molvis_retrieval.config import RunConfig, is_fused, parts_of
@@ -33,13 +33,12 @@ class ScorerChannel:
         return self.scorer.features
 
     def apart(self, records: Sequence[Any]) -> list[list[Any]]:
-        """Records in groups that say the same: by the scorer's `kind` where it has one, all together elsewhere."""
-        kind = getattr(self.scorer, "kind", None)
-        if not callable(kind):
+        """Records in groups that say the same: by their kind where the scorer tells them apart, else all together."""
+        if not isinstance(self.scorer, TellsApart):
             return [list(records)]
-        groups: dict[Any, list[Any]] = {}
+        groups: dict[str, list[Any]] = {}
         for one in records:
-            groups.setdefault(kind(one), []).append(one)
+            groups.setdefault(self.scorer.kind(one), []).append(one)
         return list(groups.values())
 
     def takes(self, modality: str, record: Any) -> bool:

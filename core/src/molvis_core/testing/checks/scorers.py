@@ -94,6 +94,20 @@ def scorer_adapts_to_a_run(scorer: Any, query: Any, candidates: Sequence[Structu
     require(np.array_equal(after, before), "adapted changed the scorer itself")
 
 
+@contract("scorer-tells-apart")
+def scorer_tells_records_apart(scorer: Any, query: Any, candidates: Sequence[Structure]) -> None:
+    """Where it tells records apart: the kind is a text, the same each time; and how far one is off is a text too."""
+    if isinstance(scorer, interfaces.TellsApart):
+        kind: Any = scorer.kind(query)
+        require(isinstance(kind, str), f"kind must be a text, got {kind!r:.80}")
+        require(scorer.kind(copy.deepcopy(query)) == kind, "the same record has two kinds")
+    if isinstance(scorer, interfaces.SaysHowFar):
+        for some in (list(candidates), list(candidates)[:1], []):
+            said: Any = scorer.misfit(query, some)
+            require(isinstance(said, str), f"misfit must be a text, got {said!r:.80}")
+            require(some or not said, "misfit says how far a record is off no candidates")
+
+
 @contract("scorer-leaves-out")
 def scorer_leaves_out(scorer: Any, query: Any, candidates: Sequence[Structure]) -> None:
     """Where it leaves compounds out: that gives a scorer of the same features, and this one stays as it was."""
