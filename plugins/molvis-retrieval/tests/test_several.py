@@ -234,7 +234,12 @@ def test_a_measurement_that_cannot_be_used_is_noted_and_the_rest_goes_on(bundle:
 
 def test_ions_of_different_compounds_are_not_one_unknown(bundle: Bundle, index: Index) -> None:
     (found,) = identify(bundle, [[measurement(BUTANOL), number(STRUCTURES[8])]], index)
-    assert "its ions are of different masses" in found.problem
+    other = STRUCTURES[8]
+    for mass in (BUTANOL.exact_mass, other.exact_mass):
+        assert f"{mass:.4f} Da" in found.problem
+    assert f"{BUTANOL.smiles}, m/z" in found.problem
+    assert f"{other.smiles}, m/z" in found.problem
+    assert found.mass is None  # neither of the two, and no mean of them
 
 
 def test_names_join_measurements_of_files(bundle: Bundle, index: Index) -> None:
@@ -356,7 +361,9 @@ def test_an_unknown_is_read_from_several_files(tmp_path: Path) -> None:
     assert isinstance(found[0].record, PeakList)
     assert found[1].record.adduct == "[M+H]+"  # type: ignore[union-attr] - of the spectrum
     assert "a.codes:2" in unreadable[0].problem
-    assert modality_files(["ir=x=1.jdx", "ir=b.jdx"]) == {"ir": [Path("x=1.jdx"), Path("b.jdx")]}
+    assert modality_files(["ir=x=1.jdx", "ir=b.jdx"]) == ({"ir": [Path("x=1.jdx"), Path("b.jdx")]}, [])
+    numbers = modality_files(["ccs=145.2", "ccs=[M+H]+=145.2", "ccs=many.csv"])
+    assert numbers == ({"ccs": [Path("many.csv")]}, ["145.2", "[M+H]+=145.2"])
     with pytest.raises(ConfigError, match="Did you mean 'ir'"):
         modality_files(["irr=a"])
     with pytest.raises(ConfigError, match="must be of the form MODALITY=FILE"):

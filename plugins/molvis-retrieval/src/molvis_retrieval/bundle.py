@@ -46,6 +46,7 @@ from molvis_retrieval.bundle_folder import (
 )
 from molvis_retrieval.channels import Channels
 from molvis_retrieval.config import RunConfig, check, config_from, fill
+from molvis_retrieval.pieces import Pieces
 from molvis_retrieval.presence import Presence
 from molvis_retrieval.schema import Spec, from_mapping
 
@@ -69,6 +70,7 @@ class Calibration:
         repeats: n records of one modality count as n to this power times one record: 0 where they only repeat it, 1
             where each is evidence of its own.
         presence: how probable it is that the truth is among the candidates at all.
+        pieces: how probable it is that each kind of measurement is of the unknown.
     """
 
     weights: dict[str, float] = field(default_factory=dict)
@@ -76,6 +78,7 @@ class Calibration:
     fitted_on: str = ""
     repeats: float = 0.0
     presence: Presence = field(default_factory=Presence)
+    pieces: Pieces = field(default_factory=Pieces)
 
 
 @dataclass(frozen=True)

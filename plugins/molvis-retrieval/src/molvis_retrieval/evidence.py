@@ -18,6 +18,7 @@ from molvis_core.interfaces import HasCost, HoldsAtAnyMass, LeavesOut
 from molvis_core.records import PeakList, Structure
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.channels import ScorerChannel
+from molvis_retrieval.pieces import DOUBT, Doubted, Piece, fit_of
 from molvis_retrieval.unknowns import Unknown
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Scored:
         scorers: what each scorer adds, for those.
         columns: of each scorer by the name of the feature, before they are weighed.
         given: what each scorer gave for those, by which it need not be asked again.
+        pieces: what each kind of measurement says, where every part of the evidence is of one kind.
+        doubted: what that comes to, as one of them may be another compound's; None where that was not looked at.
     """
 
     logits: Float[np.ndarray, " m"]
@@ -57,13 +60,18 @@ class Scored:
     scorers: dict[str, Float[np.ndarray, " s"]]
     columns: dict[str, dict[str, Float[np.ndarray, " s"]]] = field(default_factory=dict)
     given: Mapping[str, Float[np.ndarray, "s f"]] = field(default_factory=dict)
+    pieces: Mapping[str, Piece] = field(default_factory=dict)
+    doubted: Doubted | None = None
 
 
 class Weigher:
     """Turns evidence into logits with a bundle's calibrated weights."""
 
-    def __init__(self, bundle: Bundle, *, rerank: bool = True, without: Collection[str] = ()) -> None:
+    def __init__(
+        self, bundle: Bundle, *, rerank: bool = True, without: Collection[str] = (), doubt: float = DOUBT
+    ) -> None:
         self.calibration = bundle.calibration
+        self.doubt = doubt
         self.complete = rerank or not bundle.channels.scorers
         all_scorers = bundle.channels.scorers if rerank and bundle.calibration.weights else {}
         self.scorers = {key: channel for key, channel in all_scorers.items() if key not in without}
@@ -133,7 +141,7 @@ class Weigher:
     ) -> dict[str, Float[np.ndarray, "m f"]]:
         """Columns of each scorer that takes one of the records, a mean over those it takes times their gain.
 
-        Records that a scorer tells apart by `kind`, such as shifts of two nuclei, are evidence of their own: their
+        Records that a scorer tells apart (`TellsApart`), such as shifts of two nuclei, are evidence of their own: their
         means add up.
 
         Args:
@@ -236,7 +244,8 @@ class Weigher:
         logits = sum(shares.values(), np.zeros(1))
         # Cosines that do not count beside scorers still choose what scorers look at.
         first = logits if logits.any() else sum((self.weight_alone(m) * mean for m, mean in means.items()), logits)
-        return self._reranked(records, logits, first, shares, structures, given)
+        scored = self._reranked(records, logits, first, shares, structures, given)
+        return self._with_doubt(scored, records, cosine)
 
     def score_without(
         self,
@@ -246,7 +255,8 @@ class Weigher:
         given: Mapping[str, Float[np.ndarray, "s f"]] | None = None,
     ) -> Scored:
         """The same where no measurement has an encoder, for so many candidates."""
-        return self._reranked(records, np.zeros(count), np.zeros(count), {}, structures, given)
+        scored = self._reranked(records, np.zeros(count), np.zeros(count), {}, structures, given)
+        return self._with_doubt(scored, records, {})
 
     def _reranked(
         self,
@@ -272,6 +282,47 @@ class Weigher:
         total = logits + sum(v.min() for v in added.values())
         total[near] = logits[near] + sum(added.values(), np.zeros(1))
         return Scored(total, shares, near, added, columns, found)
+
+    def _with_doubt(
+        self, scored: Scored, records: Mapping[str, Sequence[Any]], cosine: Mapping[str, Float[np.ndarray, "r m"]]
+    ) -> Scored:
+        """The same where one kind of measurement may be another compound's."""
+        if len(records) < 2 or not len(scored.logits):
+            return scored
+        pieces = self._pieces(scored, records, cosine)
+        doubted = self.calibration.pieces.doubted(pieces, self.doubt)
+        logits = scored.logits if doubted is None else scored.logits + doubted.added
+        return replace(scored, logits=logits, pieces=pieces, doubted=doubted)
+
+    def _pieces(
+        self, scored: Scored, records: Mapping[str, Sequence[Any]], cosine: Mapping[str, Float[np.ndarray, "r m"]]
+    ) -> dict[str, Piece]:
+        """What each kind of measurement says; nothing where a part of the evidence is of several kinds at once."""
+        if set(cosine) - set(records):
+            return {}
+        evidence = {m: scored.cosines.get(m, np.zeros(len(scored.logits))) for m in records}
+        columns = {m: {m: np.asarray(values, dtype=np.float64).mean(axis=0)} for m, values in cosine.items()}
+        for key, values in scored.scorers.items():
+            owners = [m for m, some in records.items() if any(self.takes(key, m, one) for one in some)]
+            if len(owners) != 1:
+                return {}
+            evidence[owners[0]] = evidence[owners[0]] + _everywhere(values, scored.near, len(scored.logits))
+            columns.setdefault(owners[0], {}).update(
+                {
+                    f"{key}.{name}": _everywhere(column, scored.near, len(scored.logits))
+                    for name, column in scored.columns[key].items()
+                }
+            )
+        # A value of an ion that no scorer knows says nothing, of any candidate.
+        told = {m: own for m, own in columns.items() if any(column.any() for column in own.values())}
+        return {m: Piece(evidence[m], fit_of(evidence[m], own)) for m, own in told.items()}
+
+
+def _everywhere(values: Float[np.ndarray, " s"], near: Int64[np.ndarray, " s"], count: int) -> Float[np.ndarray, " m"]:
+    """What a scorer gives for the shortlist, and the least of it for the other candidates."""
+    out = np.full(count, values.min())
+    out[near] = values
+    return out
 
 
 def _cost(channel: ScorerChannel) -> int:

@@ -25,7 +25,9 @@ from molvis_core.records import PeakList
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.classes import MOST, ClassProbability, class_probabilities, installed_classifiers
+from molvis_retrieval.contradiction import with_pieces
 from molvis_retrieval.evidence import Embedded, Weigher, describe, embed, whole_library
+from molvis_retrieval.pieces import DOUBT
 from molvis_retrieval.placing import likely, nearest, place_candidates
 from molvis_retrieval.posterior import Hypotheses, marginals, with_formula
 from molvis_retrieval.presence import Presence
@@ -59,6 +61,7 @@ def identify(
     consensus: bool = False,
     modality: str | None = None,
     classes: bool = False,
+    doubt: float = DOUBT,
     device: str | None = None,
     processes: int | None = 1,
     progress: Progress | None = None,
@@ -92,6 +95,8 @@ def identify(
         consensus: measurements of one name are of one unknown.
         modality: of bare records; without it their type decides.
         classes: also give the classes that each unknown probably belongs to; it costs some milliseconds a candidate.
+        doubt: how probable it is beforehand that one of several kinds of measurements of an unknown is of another
+            compound; 0 takes all of them for its own.
         device: where to embed.
         processes: how many rank many unknowns side by side, where not in the whole library; None for all processors.
         progress: called with the unknowns done and in all.
@@ -103,13 +108,15 @@ def identify(
     """
     if top < 1:
         raise ConfigError(f"top must be positive, got {top}")
+    if not 0 <= doubt < 1:
+        raise ConfigError(f"doubt is a probability, from 0 to less than 1, got {doubt}")
     search = Search(candidates, ppm, mass, formula, adduct, tuple(adducts))
     index.require(bundle)
     unknowns = unknowns_of(bundle, queries, adduct, consensus, modality, mass)
     unknowns = _with_neighbours(unknowns, ions, isotopes, consensus)
     groups = _embedded(bundle, search, unknowns, device)
     good = [number for number, some in enumerate(groups) if not all(one.unknown.problem for one in some)]
-    weighers = _weighers(bundle, index, search, rerank, [one.unknown for some in groups for one in some])
+    weighers = _weighers(bundle, index, search, rerank, doubt, [one.unknown for some in groups for one in some])
     ranker = Ranker(index, search, top, rerank, weighers, classes, formulas)
     found: dict[int, Identification] = {}
     for number, one in each(ranker, good, groups, search, processes):
@@ -154,12 +161,12 @@ def _named_ions(readings: Sequence[Unknown]) -> dict[str, list[Any]]:
 
 
 def _weighers(
-    bundle: Bundle, index: Index, search: Search, rerank: bool, readings: Sequence[Unknown]
+    bundle: Bundle, index: Index, search: Search, rerank: bool, doubt: float, readings: Sequence[Unknown]
 ) -> dict[bool, Weigher]:
     """The evidence with and, where it is asked for, without the bundle's scorers, adapted to the run."""
     run = _named_ions(readings)
     return {
-        reranked: adapted(Weigher(bundle, rerank=reranked), index.library, run, search.ppm)
+        reranked: adapted(Weigher(bundle, rerank=reranked, doubt=doubt), index.library, run, search.ppm)
         for reranked in {rerank, False}
     }
 
@@ -217,6 +224,7 @@ class Ranker:
             found = _ranked(
                 unknowns, weighed, count, searched, self.index, self.top, presence, self.classifiers, hypotheses
             )  # fmt: skip
+            found = with_pieces(found, weighed, self.index, weigh)
             said = tuple(remarks(weigh, unknowns[0].measured))
             yield replace(found, notes=(*found.notes, *said)) if said else found
 

@@ -54,18 +54,37 @@ def _agree(record: Any, ion: Adduct) -> None:
         raise AdductError(f"adduct {ion.name} has charge {ion.charge:+d}, but the ion has {record.charge:+d}")
 
 
-def common_mass(masses: Sequence[float]) -> tuple[float | None, str]:
-    """The median of the neutral masses of the ions of an unknown, and what is wrong where they disagree."""
-    if not masses:
+def common_mass(ions: Sequence[tuple[float, str]]) -> tuple[float | None, str]:
+    """The median of the neutral masses of the ions of an unknown; or none, and what is wrong, where they disagree.
+
+    Args:
+        ions: neutral mass in Da of each, and what it is of, for people.
+    """
+    if not ions:
         return None, ""
-    middle = float(np.median(masses))
-    for off in masses:
-        if abs(off - middle) > _ONE_COMPOUND * middle:
-            return middle, (
-                f"its ions are of different masses, {middle:.4f} and {off:.4f} Da; correct an adduct or a precursor, "
-                "or take them apart"
-            )
-    return middle, ""
+    middle = float(np.median([mass for mass, _ in ions]))
+    groups: list[list[tuple[float, str]]] = []
+    for mass, what in sorted(ions):
+        if groups and mass - groups[-1][0][0] <= _ONE_COMPOUND * mass:
+            groups[-1].append((mass, what))
+        else:
+            groups.append([(mass, what)])
+    if len(groups) == 1:
+        return middle, ""
+    told = [
+        f"{np.median([mass for mass, _ in some]):.4f} Da ({', '.join(dict.fromkeys(what for _, what in some))})"
+        for some in groups
+    ]
+    return None, (
+        f"its ions are of different masses: {', '.join(told[:-1])} and {told[-1]}. Correct an adduct or a "
+        "precursor, or ask for them one by one"
+    )
+
+
+def describe_ion(record: Any, name: str | None = None) -> str:
+    """An ion in a few words: its name, where it has one, its m/z and what it is taken for."""
+    mz = f"m/z {record.precursor_mz:.4f}" if getattr(record, "precursor_mz", None) else "an ion"
+    return " ".join(x for x in (name and f"{name},", mz, f"as {record.adduct}" if record.adduct else "") if x)
 
 
 def betaines(library: Library, rows: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, " k"]:

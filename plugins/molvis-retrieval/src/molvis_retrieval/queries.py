@@ -11,7 +11,7 @@ from pathlib import Path
 
 from molvis_core import registry
 from molvis_core.chemistry.adducts import parse_adduct
-from molvis_core.errors import ConfigError, LeftOutError, MolvisError, ReadError
+from molvis_core.errors import ConfigError, LeftOutError, MolvisError, ReadError, did_you_mean
 from molvis_core.records import Measurement, Origin, Value
 from molvis_files.vendors import require_file
 from molvis_retrieval.results import Identification
@@ -119,24 +119,47 @@ _LEAST = 30.0
 """In A^2: helium's own cross section with N2 is about this."""
 
 
-def modality_files(texts: Sequence[str]) -> dict[str, list[Path]]:
-    """`raman=a.txt` to a modality and its files.
+def modality_files(texts: Sequence[str]) -> tuple[dict[str, list[Path]], list[str]]:
+    """`raman=a.txt` to a modality and its files; and cross sections as numbers: `ccs=145.2` or `ccs=[M+H]+=145.2`.
+
+    A modality may be named by its first word where another one of that word reads the file: `nmr=c13.txt` is a list of
+    shifts.
 
     Raises:
         ConfigError: it is not of this form, or names no installed modality.
     """
-    from molvis_core.errors import did_you_mean
-
     known = registry.measured_modalities()
     out: dict[str, list[Path]] = {}
+    values: list[str] = []
     for text in texts:
         found = re.fullmatch(r"([a-z0-9-]+)=(.+)", text)
         if not found:
-            raise ConfigError(f"{text!r} must be of the form MODALITY=FILE, such as ir=spectrum.jdx")
-        if found.group(1) not in known:
             raise ConfigError(
-                f"{text!r}: no modality {found.group(1)!r}.{did_you_mean(found.group(1), known)} "
-                f"Installed: {', '.join(sorted(known))}."
+                f"{text!r} must be of the form MODALITY=FILE, such as ir=spectrum.jdx, or ccs=145.2 for a cross section"
             )
-        out.setdefault(found.group(1), []).append(Path(found.group(2)))
-    return out
+        name, what = found.groups()
+        relatives = [one for one in known if one.startswith(f"{name}-")]
+        if name not in known and not relatives:
+            raise ConfigError(
+                f"{text!r}: no modality {name!r}.{did_you_mean(name, known)} Installed: {', '.join(sorted(known))}."
+            )
+        if name == "ccs" and not Path(what).exists() and _NUMBER.fullmatch(what.rpartition("=")[2].strip()):
+            values.append(what)
+        else:
+            out.setdefault(_reading([name, *relatives], Path(what)), []).append(Path(what))
+    return out, values
+
+
+_NUMBER = re.compile(r"[-+]?[0-9.,]+([eE][-+]?[0-9]+)?")
+
+
+def _reading(names: Sequence[str], file: Path) -> str:
+    """The first of the modalities of which a reader claims the file; the first that is installed where none does."""
+    installed = [name for name in names if name in registry.measured_modalities()]
+    for name in installed if len(names) > 1 else ():
+        try:
+            registry.for_suffix("reader", file, modality=name)
+        except MolvisError:
+            continue
+        return name
+    return installed[0]

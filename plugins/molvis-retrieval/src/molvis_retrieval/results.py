@@ -113,6 +113,9 @@ class Identification:
         classes: that it probably belongs to, the likeliest first; empty where they were not asked for.
         adducts, formulas: how probable each adduct and each formula is, whichever structure is behind it, one that
             the library lacks counted in; empty where that was not looked at.
+        pieces: how probable it is that what was measured by each modality is of this unknown; empty where it was
+            measured in one way, or where nothing was fitted for that.
+        contradictions: what there is to say of those that probably are not.
     """
 
     query: str
@@ -135,6 +138,8 @@ class Identification:
     classes: tuple[ClassProbability, ...] = ()
     adducts: Mapping[str, float] = field(default_factory=dict)
     formulas: Mapping[str, float] = field(default_factory=dict)
+    pieces: Mapping[str, float] = field(default_factory=dict)
+    contradictions: tuple[str, ...] = ()
 
     def joint(self, candidate: Candidate) -> float | None:
         """Joint probability of a candidate: that the truth is among the candidates and that it is this one."""
@@ -277,6 +282,8 @@ def to_json(found: Sequence[Identification]) -> list[dict[str, Any]]:
                 "classes": [asdict(c) for c in one.classes],
                 "adducts": dict(one.adducts),
                 "formulas": dict(one.formulas),
+                "pieces": dict(one.pieces),
+                "contradictions": list(one.contradictions),
                 "candidates": candidates,
             }
         )

@@ -19,7 +19,7 @@ from molvis_core.errors import (
 )
 from molvis_core.records import NO_ORIGIN, Measurement, Origin, PeakList, Record, Structure
 from molvis_retrieval.bundle import Bundle
-from molvis_retrieval.ions import check_ion, common_mass
+from molvis_retrieval.ions import check_ion, common_mass, describe_ion
 
 Query = Measurement | Record | Sequence["Measurement | Record"]
 """One measurement, or all that was measured of one unknown."""
@@ -81,13 +81,14 @@ def _says(record: Any, name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """A record with what its query states about it."""
+    """A record with what its query states about it; `own` is its name, `label` that of the unknown."""
 
     record: Any
     modality: str
     label: str | None
     truth: Structure | None
     origin: Origin = NO_ORIGIN
+    own: str | None = None
 
 
 def unknowns_of(
@@ -106,7 +107,7 @@ def unknowns_of(
         items = [_item(part, number, modality, modalities_of) for part in parts]
         label = next((i.label for i in items if i.label), None)
         name = label or f"query {number}"
-        items = [replace(i, label=name) for i in items] or [_Item(None, "", name, None)]
+        items = [replace(i, label=name, own=i.label) for i in items] or [_Item(None, "", name, None)]
         groups.setdefault(name if consensus and label else number, []).extend(items)
     return [_unknown(bundle, group, adduct, mass) for group in groups.values()]
 
@@ -149,7 +150,7 @@ def _unknown(
     mass: float | None,
 ) -> Unknown:
     measured: dict[str, list[Any]] = {}
-    masses: list[float] = []
+    masses: list[tuple[float, str]] = []
     notes: list[str] = []
     several = len(group) > 1
     for item in group:
@@ -160,7 +161,7 @@ def _unknown(
             continue
         measured.setdefault(item.modality, []).append(checked)
         if own is not None:
-            masses.append(own)
+            masses.append((own, describe_ion(checked, item.own)))
     problem = "" if measured else notes[0] if notes else "nothing was measured"
     if mass is None:
         mass, differ = common_mass(masses)
@@ -291,7 +292,7 @@ def as_betaine(unknown: Unknown) -> Unknown | None:
 
 def _as_ion(unknown: Unknown, adduct: str, share: float) -> Unknown:
     """An unknown with this adduct for the ions that name none."""
-    masses: list[float] = []
+    masses: list[tuple[float, str]] = []
     measured: dict[str, tuple[Any, ...]] = {}
     problem = ""
     for modality, records in unknown.measured.items():
@@ -302,7 +303,7 @@ def _as_ion(unknown: Unknown, adduct: str, share: float) -> Unknown:
             except AdductError as error:
                 problem, named, mass = problem or str(error), record, None
             checked.append(named)
-            masses += [mass] if mass is not None else []
+            masses += [(mass, describe_ion(named))] if mass is not None else []
         measured[modality] = tuple(checked)
     mass, differ = common_mass(masses)
     return dataclasses.replace(

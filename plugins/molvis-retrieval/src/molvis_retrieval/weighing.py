@@ -68,7 +68,8 @@ class Weighed:
         where = np.flatnonzero(self.scored.near == place)
         for key, values in self.scored.scorers.items():
             out[key] = self.weight * (float(values[where[0]]) if len(where) else float(values.min(initial=0.0)))
-        others = {"adduct": self.prior, "formula": self.formula}
+        doubt = None if self.scored.doubted is None else self.weight * self.scored.doubted.added
+        others = {"doubt": doubt, "adduct": self.prior, "formula": self.formula}
         return out | {name: float(values[place]) for name, values in others.items() if values is not None}
 
 

@@ -17,12 +17,13 @@ from jaxtyping import Bool, Float, Int64
 
 from molvis_core.errors import DatasetError
 from molvis_core.progress import Progress
-from molvis_core.records import Measurement, PeakList, Structure, Trace, Value
+from molvis_core.records import Measurement, Structure
 from molvis_core.ties import first_largest
 from molvis_nn.logistic import logistic_regression
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.calibration.compounds import by_compound, draw_subsets, usable_records
+from molvis_retrieval.calibration.foreign import Pool, random_peaks
 from molvis_retrieval.evidence import Weigher, describe
 from molvis_retrieval.presence import Presence, expand
 from molvis_retrieval.runs import as_measured
@@ -38,7 +39,6 @@ SHARES: dict[Kind, float] = {"present": 0.5, "removed": 0.5, "foreign": 0.1, "sh
 """What each kind weighs: own measurements half and half, false ones enough to be recognised where nothing fits."""
 
 _LEAST = 20
-_NEAREST = 30
 _PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3)
 _FOLDS = 5
 
@@ -66,80 +66,6 @@ class PresenceCase:
     def present(self) -> bool:
         """Whether the truth is among the candidates."""
         return self.kind == "present"
-
-
-@dataclass(frozen=True)
-class _Pool:
-    """Measurements to make false ones from."""
-
-    records: dict[str, list[Any]]
-    owners: dict[str, np.ndarray]
-    modes: dict[str, np.ndarray]
-    place: dict[str, Float[np.ndarray, " n"]]
-    peaks: dict[str, tuple[np.ndarray, np.ndarray]]
-
-    @classmethod
-    def of(cls, measurements: Sequence[Measurement]) -> _Pool:
-        records: dict[str, list[Any]] = {}
-        owners: dict[str, list[str]] = {}
-        for item in measurements:
-            if item.structure is not None:
-                records.setdefault(item.modality, []).append(item.record)
-                owners.setdefault(item.modality, []).append(item.structure.inchikey14)
-        return cls(
-            records,
-            {m: np.array(v) for m, v in owners.items()},
-            {m: np.array([str(getattr(r, "ionmode", None)) for r in some]) for m, some in records.items()},
-            {
-                m: np.array([getattr(r, "precursor_mz", None) or 0.0 for r in some], dtype=np.float64)
-                for m, some in records.items()
-            },
-            {
-                m: (np.concatenate([r.mz for r in some]), np.concatenate([r.intensity for r in some]))
-                for m, some in records.items()
-                if isinstance(some[0], PeakList)
-            },
-        )
-
-    def foreign(self, modality: str, record: Any, key: str, rng: np.random.Generator) -> Any:
-        """The record with what was measured of another compound, one of about its precursor; None if there is none."""
-        mode = str(getattr(record, "ionmode", None))
-        others = np.flatnonzero((self.owners[modality] != key) & (self.modes[modality] == mode))
-        if not len(others):
-            return None
-        away = np.abs(self.place[modality][others] - (getattr(record, "precursor_mz", None) or 0.0))
-        # Where no precursor distinguishes them all are equally near, and any is taken.
-        near = others[np.argsort(away + rng.random(len(others)) * 1e-6)[:_NEAREST]]
-        other = self.records[modality][int(rng.choice(near))]
-        if isinstance(record, PeakList):
-            keep = other.mz < (record.precursor_mz or np.inf) + 0.5
-            return _with_peaks(record, other.mz[keep], other.intensity[keep])
-        if isinstance(record, Trace):
-            return dataclasses.replace(record, x=other.x, y=other.y)
-        return dataclasses.replace(record, value=other.value, sd=other.sd) if isinstance(record, Value) else None
-
-    def shuffled(self, modality: str, record: Any, rng: np.random.Generator) -> Any:
-        """As many peaks as the record has, each from any spectrum; None for what has no peaks."""
-        if not isinstance(record, PeakList):
-            return None
-        mz, intensity = self.peaks[modality]
-        below = np.flatnonzero(mz < (record.precursor_mz or np.inf) + 0.5)
-        chosen = rng.choice(below, min(len(record), len(below)), replace=False)
-        return _with_peaks(record, mz[chosen], intensity[chosen])
-
-
-def random_peaks(record: Any, rng: np.random.Generator) -> Any:
-    """A spectrum's heights at random m/z from 50 to its precursor; None for what is no spectrum with a precursor."""
-    if not isinstance(record, PeakList) or (record.precursor_mz or 0) <= 60:
-        return None
-    mz = rng.uniform(50.0, float(record.precursor_mz or 0) - 1.0, len(record))
-    return _with_peaks(record, mz, rng.permutation(record.intensity))
-
-
-def _with_peaks(record: PeakList, mz: np.ndarray, intensity: np.ndarray) -> PeakList | None:
-    if len(mz) < 2 or not (intensity > 0).any():
-        return None
-    return dataclasses.replace(record, mz=mz, intensity=intensity)
 
 
 def presence_cases(
@@ -175,7 +101,7 @@ def presence_cases(
         Weigher(bundle), index.library, measurements, ppm, np.random.default_rng([seed, 1])
     )
     compounds = by_compound(measurements)
-    maker = _Maker(bundle, weigh, index, _Pool.of(measurements), ppm, per_compound, thinned, kinds, rng)
+    maker = _Maker(bundle, weigh, index, Pool.of(measurements), ppm, per_compound, thinned, kinds, rng)
     out: list[PresenceCase] = []
     for done, (key, found) in enumerate(compounds.items(), start=1):
         out += dataclasses.replace(maker, weigh=maker.weigh.without([key])).cases(key, found)
@@ -210,7 +136,7 @@ class _Maker:
     bundle: Bundle
     weigh: Weigher
     index: Index
-    pool: _Pool
+    pool: Pool
     ppm: float
     per_compound: int
     thinned: bool

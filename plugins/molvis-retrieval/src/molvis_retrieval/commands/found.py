@@ -53,6 +53,8 @@ def _show_query(one: Identification, most: int) -> None:
             print(
                 f"{name}, whichever structure: {', '.join(f'{k} {v:.2f}' for k, v in [*shares.items()][:_MOST_SHARES])}"
             )
+    for text in one.contradictions:
+        print(f"contradiction: {text}")
     if one.classes:
         likely = [f"{c.name} {c.probability:.2f}" for c in one.classes[:_MOST_CLASSES]]
         print(f"classes: {', '.join(likely)}")
@@ -117,8 +119,12 @@ def _remarks(found: Sequence[Identification], *, full: bool) -> Iterator[str]:
     yield from _meanings(found)
     yield from _failures(found, full=full)
     if len(found) > FEW and not full:
+        if odd := sum(bool(one.contradictions) for one in found):
+            yield f"measurements contradict each other for {odd} of {len(found)} queries; --full and --json say which"
         yield "one line a query; --full shows all candidates, --csv and --json list them, --html draws them"
         return
+    if any(one.pieces for one in found):
+        yield "doubt: what it adds that a measurement may be another compound's, which is as probable as --doubt has it"
     for one in found:
         for text in one.notes:
             yield f"{one.query}: not used: {text}"

@@ -53,8 +53,11 @@ def identify(
         list[str] | None,
         typer.Option(help="Its collision cross section in A^2: 145.2 or [M+H]+=145.2; several."),
     ] = None,
-    also: Annotated[
-        list[str] | None, typer.Option("--with", help="Another measurement of it: MODALITY=FILE, such as raman=a.txt.")
+    measured: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--measured", "--with", help="Any measurement of it: MODALITY=FILE, such as ir=a.jdx; ccs=145.2; several."
+        ),
     ] = None,
     bundle: BundleName = "massbank",
     candidates: Candidates = "auto",
@@ -69,6 +72,10 @@ def identify(
     classes: Annotated[
         bool, typer.Option("--classes", help="Also give classes that each unknown probably belongs to.")
     ] = False,
+    doubt: Annotated[
+        float,
+        typer.Option(help="How probable it is beforehand that one of its measurements is another compound's."),
+    ] = 0.05,
     reader: Reader = None,
     modality: Annotated[
         str | None, typer.Option(help="Modality of FILE, where readers of several claim its ending.")
@@ -89,6 +96,7 @@ def identify(
 
     FILE holds many unknowns, one a spectrum. Of one unknown that was measured in several ways, name the measurements:
     --msms a.mgf --ir b.jdx --ccs 145.2. Their evidence adds up, and any of them may be left out.
+    Where one of them fits none of the candidates, or others than the rest, the answer says so.
 
     What cannot be read or searched is reported, and the rest goes on. The probability of a candidate is that it is the
     truth, given that the truth is among the candidates; "among" is how probable that is.
@@ -101,17 +109,18 @@ def identify(
     from molvis_retrieval.identification import identify as search
     from molvis_retrieval.retention import with_retention
 
-    parts = _measurement_files(msms or (), ir or (), also or ())
+    parts, values = _measurements(msms or (), ir or (), measured or ())
+    ccs = [*(ccs or ()), *values]
     _one_or_many(bool(files), bool(parts or ccs))
     opened = open_bundle(bundle, reference_folders(references))
-    queries, problems = _read_all(files, modality, reader) if files else _read_one(parts, ccs or (), adduct)
+    queries, problems = _read_all(files, modality, reader) if files else _read_one(parts, ccs, adduct)
     everywhere = looks_everywhere(queries, candidates=candidates, ppm=ppm, known=bool(mass or formula))
     index = open_libraries(library, opened, everywhere, device)
     with output.progress("identifying") as show:
         ranked = search(
             opened, queries, index, candidates=candidates, ppm=ppm, mass=mass, formula=formula, adduct=adduct,
-            adducts=_listed(adducts), top=top, rerank=rerank, consensus=consensus, classes=classes, device=device,
-            processes=processes, progress=show,
+            adducts=_listed(adducts), top=top, rerank=rerank, consensus=consensus, classes=classes, doubt=doubt,
+            device=device, processes=processes, progress=show,
         )  # fmt: skip
     found = [*with_retention(ranked, read_retention(standards)), *problems]
     _write_tables(found, csv, json_file)
@@ -161,14 +170,19 @@ def open_bundle(name: str, references: Sequence[Path]) -> Bundle:
     return opened
 
 
-def _measurement_files(msms: Sequence[Path], ir: Sequence[Path], also: Sequence[str]) -> dict[str, list[Path]]:
-    """The files of one unknown by modality, from the options that name some."""
+def _measurements(
+    msms: Sequence[Path], ir: Sequence[Path], measured: Sequence[str]
+) -> tuple[dict[str, list[Path]], list[str]]:
+    """The files of one unknown by modality, from the options that name some; and cross sections that are numbers."""
     from molvis_retrieval.queries import modality_files
 
+    files, values = modality_files(measured)
     parts = {"msms": [*msms], "ir": [*ir]}
-    for name, paths in modality_files(also).items():
+    for name, paths in files.items():
         parts[name] = [*parts.get(name, []), *paths]
-    return {name: paths for name, paths in parts.items() if paths}
+    parts = {name: paths for name, paths in parts.items() if paths}
+    existing(*(path for paths in parts.values() for path in paths), what="a file of spectra")
+    return parts, values
 
 
 def _read_all(
@@ -318,7 +332,8 @@ def calibrate(
     """Fit the weights of the evidence, so that probabilities agree with how often candidates are right.
 
     Fitted are the weights, with the truth among the candidates, and how probable it is that the truth is among them,
-    with the truth taken out of every other query and with false measurements.
+    with the truth taken out of every other query and with false measurements. Where compounds were measured in several
+    ways, also how probable it is that each measurement is of the unknown, with measurements exchanged on purpose.
     """
     existing(data, what="a dataset")
     existing(library, what="a file of structures or an index")
@@ -349,6 +364,8 @@ def calibrate(
     with sole_writer(out or opened.path):
         with output.progress("calibrating the ranking") as show:
             found = fit(opened, measurements, index, progress=show, **options)
+        if len(names) > 1:
+            found = _with_pieces(opened.with_calibration(found), measurements, index, options)
         found = _with_presence(opened.with_calibration(found), measurements, index, options)
         if out:
             with replacing_folder(out) as fresh:
@@ -365,6 +382,26 @@ def calibrate(
         )
         if found.presence.usable:
             output.note("fitted too: how probable it is that the truth is among the candidates")
+        if found.pieces.usable:
+            output.note("fitted too: how probable it is that each kind of measurement is of the unknown")
+
+
+def _with_pieces(
+    bundle: Bundle, measurements: Sequence[Measurement], index: Index, options: dict[str, Any]
+) -> Calibration:
+    """The calibration of a bundle with the probability that a piece is of the unknown, if that can be fitted."""
+    from dataclasses import replace
+
+    from molvis_core.errors import DatasetError
+    from molvis_retrieval.calibration.pieces import calibrate_pieces
+
+    try:
+        with output.progress("calibrating whether a measurement is of the unknown") as show:
+            pieces = calibrate_pieces(bundle, measurements, index, progress=show, **options)
+    except DatasetError as error:
+        output.note(f"not calibrated: {error}")
+        return bundle.calibration
+    return replace(bundle.calibration, pieces=pieces)
 
 
 def _with_presence(

@@ -155,7 +155,7 @@ class Unknown {
     return found.length ? card(null, h("div", { class: "twin" }, found), one.classes?.length ? h("p", { class: "note" }, "Classes: the share of the candidates' probability that has them, given that the truth is among the candidates.") : null) : null;
   }
   notes() {
-    const some = this.one.notes || [];
-    return some.length ? h("div", {}, some.map((text) => h("p", { class: "note" }, `Not used: ${text}`))) : null;
+    const some = [...(this.one.contradictions || []).map((text) => `Contradiction: ${text}`), ...(this.one.notes || []).map((text) => `Not used: ${text}`)];
+    return some.length ? h("div", {}, some.map((text) => h("p", { class: "note" }, text))) : null;
   }
 }
