@@ -253,22 +253,14 @@ class Concatenation(Protocol):
 
 @runtime_checkable
 class SeesEveryPositive(Protocol):
-    """A loss that declares whether a batch shall hold every measurement that matches a query.
-
-    Attributes:
-        every_positive: whether an epoch shall hold each pair of a compound's measurements, and not some that are drawn.
-    """
+    """A loss with `every_positive`: whether an epoch holds all pairs of a compound's measurements, or drawn ones."""
 
     every_positive: bool
 
 
 @runtime_checkable
 class HasTemperature(Protocol):
-    """A loss with a temperature, which training writes into its table of metrics.
-
-    Attributes:
-        temperature: a positive number, or what returns it when called without arguments.
-    """
+    """A loss with a `temperature`, a positive number or what returns it, which training writes into its metrics."""
 
     temperature: Any
 
@@ -369,18 +361,9 @@ class HasCost(Protocol):
 
 @runtime_checkable
 class TellsApart(Protocol):
-    """A scorer that tells records of one modality apart: those of one kind repeat each other, those of two add up."""
+    """A scorer with a `kind` of each record: records of one kind repeat each other, those of two add up."""
 
-    def kind(self, record: Any, /) -> str:
-        """What the record is of, such as its nucleus."""
-
-
-@runtime_checkable
-class SaysHowFar(Protocol):
-    """A scorer that can say how far a record is off all candidates, for people."""
-
-    def misfit(self, query: Any, candidates: Sequence[Structure], /) -> str:
-        """Such as `45% off every candidate`; empty where it is near one, or where it cannot be told."""
+    def kind(self, record: Any, /) -> str: ...  # noqa: D102
 
 
 @runtime_checkable

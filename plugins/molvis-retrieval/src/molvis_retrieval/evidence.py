@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
-from molvis_core.errors import (
-    ScoreError,
-)
+from molvis_core.errors import ConfigError, ScoreError
 from molvis_core.interfaces import HasCost, HoldsAtAnyMass, LeavesOut
 from molvis_core.records import PeakList, Structure
 from molvis_retrieval.bundle import Bundle
@@ -70,8 +68,9 @@ class Weigher:
     def __init__(
         self, bundle: Bundle, *, rerank: bool = True, without: Collection[str] = (), doubt: float = DOUBT
     ) -> None:
-        self.calibration = bundle.calibration
-        self.doubt = doubt
+        if not 0 <= doubt < 1:
+            raise ConfigError(f"doubt is a probability, from 0 to less than 1, got {doubt}")
+        self.calibration, self.doubt = bundle.calibration, doubt
         self.complete = rerank or not bundle.channels.scorers
         all_scorers = bundle.channels.scorers if rerank and bundle.calibration.weights else {}
         self.scorers = {key: channel for key, channel in all_scorers.items() if key not in without}

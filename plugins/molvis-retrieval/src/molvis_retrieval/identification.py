@@ -83,20 +83,17 @@ def identify(
         adduct: taken for ions that name none.
         adducts: tried for ions that name none, and ranked together; without any, the likely ones of the ion's polarity
             (`molvis_core.chemistry.adducts.ADDUCT_SHARES`). `positive` and `negative` stand for those.
-        ions: for each query, adducts that its ions without one may be, with the logarithm of how much more probable
-            what was seen beside them is for each: the other ions of a molecule that a run shows. It adds to the score.
-            They take the place of the likely ones; `adducts` goes before them.
+        ions: for each query, adducts that its ions without one may be, in the place of the likely ones, with the
+            logarithm of how much more probable the other ions of a run are for each, which adds to the score.
         isotopes: for each query, peaks of a survey scan around its ion, or None.
         formulas: rank formulas too (`molvis_retrieval.posterior`); by default those of ions that name no adduct.
         top: candidates that come back for each query.
-        rerank: use the bundle's scorers. With `all` only those that tell candidates of unlike masses apart, such as
-            those of electron ionization: weights of the others are calibrated among candidates of equal mass, and among
-            others they could lift one of another mass above the truth.
+        rerank: use the bundle's scorers; with `all` only those that tell candidates of unlike masses apart, since
+            weights of the others are calibrated among candidates of equal mass.
         consensus: measurements of one name are of one unknown.
         modality: of bare records; without it their type decides.
         classes: also give the classes that each unknown probably belongs to; it costs some milliseconds a candidate.
-        doubt: how probable it is beforehand that one of several kinds of measurements of an unknown is of another
-            compound; 0 takes all of them for its own.
+        doubt: how probable it is beforehand that one of several kinds of measurements is of another compound.
         device: where to embed.
         processes: how many rank many unknowns side by side, where not in the whole library; None for all processors.
         progress: called with the unknowns done and in all.
@@ -108,8 +105,6 @@ def identify(
     """
     if top < 1:
         raise ConfigError(f"top must be positive, got {top}")
-    if not 0 <= doubt < 1:
-        raise ConfigError(f"doubt is a probability, from 0 to less than 1, got {doubt}")
     search = Search(candidates, ppm, mass, formula, adduct, tuple(adducts))
     index.require(bundle)
     unknowns = unknowns_of(bundle, queries, adduct, consensus, modality, mass)

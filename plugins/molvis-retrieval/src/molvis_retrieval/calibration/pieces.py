@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from molvis_core.errors import DatasetError
 from molvis_core.progress import Progress
-from molvis_core.records import Measurement
+from molvis_core.records import Measurement, Structure
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.calibration.compounds import by_compound, draw_subsets, usable_records
 from molvis_retrieval.calibration.foreign import Pool
@@ -131,30 +131,39 @@ class _Maker:
         records, masses = usable_records(self.weigh, self.bundle.modalities, found, self.per_compound, self.rng)
         if len(records) < 2:
             return []
-        rows = self.index.library.within_ppm(float(np.median(masses)) if masses else structure.exact_mass, self.ppm)
-        structures, vectors = self.index.library.structures(rows), self.index.take(rows)
-        places = [i for i, s in enumerate(structures) if s.inchikey14 == key]
-        truth = places[0] if places else len(structures)
-        if not places:
-            structures.append(structure)
-            vectors = np.concatenate([vectors, self.bundle.embed("structure", [structure])])
+        mass = float(np.median(masses)) if masses else structure.exact_mass
+        structures, vectors, truth = self._candidates(key, structure, mass)
         if len(structures) < 2:
             return []
         weigh, out = self.weigh.without([key]), list[PieceCase]()
-        # Of one kind alone nothing can be told, so that subsets of two and more are drawn.
         for draw in draw_subsets({m: len(v) for m, v in records.items()}, 2 * self.per_compound, self.rng):
-            names = list(draw)
-            other = names[self.rng.integers(len(names))] if self.rng.random() < EXCHANGED else ""
-            asked: dict[str, list[Any]] = {m: [records[m][i]] for m, i in draw.items()}
-            if other:
-                near = bool(self.rng.random() < _NEAR)
-                asked[other] = [self.pool.foreign(other, asked[other][0], key, self.rng, near=near)]
-            if len(names) < 2 or asked[names[0]] == [None] or any(r == [None] for r in asked.values()):
-                continue
-            pieces = self._pieces(weigh, asked, structures, vectors)
+            # Of one kind alone nothing can be told.
+            asked, other = self._asked(key, {m: records[m][i] for m, i in draw.items()})
+            pieces = self._pieces(weigh, asked, structures, vectors) if len(asked) > 1 else {}
             if len(pieces) > 1 and (not other or other in pieces):
                 out.append(PieceCase(key, pieces, other, truth))
         return out
+
+    def _candidates(
+        self, key: str, structure: Structure, mass: float
+    ) -> tuple[list[Structure], Float[np.ndarray, "m dim"], int]:
+        """The candidates of a mass with their vectors, and the place of the truth, which is added where it lacks."""
+        rows = self.index.library.within_ppm(mass, self.ppm)
+        structures, vectors = self.index.library.structures(rows), self.index.take(rows)
+        places = [i for i, s in enumerate(structures) if s.inchikey14 == key]
+        if places:
+            return structures, vectors, places[0]
+        added = self.bundle.embed("structure", [structure])
+        return [*structures, structure], np.concatenate([vectors, added]), len(structures)
+
+    def _asked(self, key: str, own: Mapping[str, Any]) -> tuple[dict[str, list[Any]], str]:
+        """The records of a case, one of them perhaps exchanged, and which; nothing where none can take its place."""
+        asked = {m: [record] for m, record in own.items()}
+        if self.rng.random() >= EXCHANGED:
+            return asked, ""
+        other = str(self.rng.choice([*own]))
+        made = self.pool.foreign(other, own[other], key, self.rng, near=bool(self.rng.random() < _NEAR))
+        return ({}, "") if made is None else ({**asked, other: [made]}, other)
 
     def _pieces(
         self,

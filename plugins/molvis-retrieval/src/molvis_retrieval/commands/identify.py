@@ -18,8 +18,10 @@ from molvis_retrieval.commands.options import (
     BundleName,
     Candidates,
     Device,
+    Doubt,
     Libraries,
     Library,
+    Measured,
     Ppm,
     Processes,
     Reader,
@@ -53,12 +55,7 @@ def identify(
         list[str] | None,
         typer.Option(help="Its collision cross section in A^2: 145.2 or [M+H]+=145.2; several."),
     ] = None,
-    measured: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--measured", "--with", help="Any measurement of it: MODALITY=FILE, such as ir=a.jdx; ccs=145.2; several."
-        ),
-    ] = None,
+    measured: Measured = None,
     bundle: BundleName = "massbank",
     candidates: Candidates = "auto",
     ppm: Ppm = 10.0,
@@ -72,10 +69,7 @@ def identify(
     classes: Annotated[
         bool, typer.Option("--classes", help="Also give classes that each unknown probably belongs to.")
     ] = False,
-    doubt: Annotated[
-        float,
-        typer.Option(help="How probable it is beforehand that one of its measurements is another compound's."),
-    ] = 0.05,
+    doubt: Doubt = 0.05,
     reader: Reader = None,
     modality: Annotated[
         str | None, typer.Option(help="Modality of FILE, where readers of several claim its ending.")
@@ -95,8 +89,7 @@ def identify(
     """Rank candidate structures for unknowns.
 
     FILE holds many unknowns, one a spectrum. Of one unknown that was measured in several ways, name the measurements:
-    --msms a.mgf --ir b.jdx --ccs 145.2. Their evidence adds up, and any of them may be left out.
-    Where one of them fits none of the candidates, or others than the rest, the answer says so.
+    --msms a.mgf --ir b.jdx --ccs 145.2. Their evidence adds up; where one contradicts the rest, the answer says so.
 
     What cannot be read or searched is reported, and the rest goes on. The probability of a candidate is that it is the
     truth, given that the truth is among the candidates; "among" is how probable that is.

@@ -39,6 +39,15 @@ Candidates = Annotated[
         "Among all, embeddings rank alone, since scorers are calibrated among candidates of one mass."
     ),
 ]
+Measured = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--measured", "--with", help="Any measurement of it: MODALITY=FILE, such as ir=a.jdx; ccs=145.2; several."
+    ),
+]
+Doubt = Annotated[
+    float, typer.Option(help="How probable it is beforehand that one of its measurements is another compound's.")
+]
 Adducts = Annotated[
     str | None,
     typer.Option(help="Adducts to try for ions that name none: [M+H]+,[M+Na]+ or positive; else the likely ones."),
