@@ -63,9 +63,10 @@ WRONG = [
     "evaluate massbank nowhere --library nowhere", "config fill nowhere", "nmr fit nowhere --smiles CCO",
     "nmr fit nowhere#1 --smiles CCO", "nmr quantify nowhere --library nowhere", "nmr convert nowhere a.csv",
     "nmr process nowhere --out a.csv", "nmr simulate --system nowhere", "flux check nowhere", "flux simulate nowhere",
-    "flux fit nowhere", "flux design nowhere", "flux sample nowhere", "flux compose nowhere --out a",
-    "flux train nowhere --out a", "flux estimate nowhere nowhere", "references build nowhere --out a",
-    "references describe nowhere", "serve --library nowhere", "search nowhere --references nowhere", "network nowhere",
+    "flux fit nowhere", "flux map nowhere", "flux design nowhere", "flux sample nowhere",
+    "flux compose nowhere --out a", "flux train nowhere --out a", "flux estimate nowhere nowhere",
+    "references build nowhere --out a", "references describe nowhere",
+    "serve --library nowhere", "search nowhere --references nowhere", "network nowhere",
 ]  # fmt: skip
 
 

@@ -37,5 +37,9 @@ class FitError(MolvisError, ValueError):
     """A flux fit cannot be done: no data, NaN, a constraint that nothing meets, an argument that means nothing."""
 
 
+class MapError(MolvisError, ValueError):
+    """A map that cannot be read, or that is not one of the network's."""
+
+
 class EstimatorError(MolvisError, ValueError):
     """Data that an estimator was not trained for, or settings that mean nothing."""

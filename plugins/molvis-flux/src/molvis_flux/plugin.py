@@ -73,6 +73,12 @@ def _commands() -> list[Component]:
         ),
         Component(
             kind="command",
+            name="flux-map",
+            target="molvis_flux.commands.map:map_",
+            summary="Draw a network with its fluxes, on a map of Escher or one of its own.",
+        ),
+        Component(
+            kind="command",
             name="flux-design",
             target="molvis_flux.commands.design:design",
             summary="Choose the tracers and fragments that determine fluxes best.",

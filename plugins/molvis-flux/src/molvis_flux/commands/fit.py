@@ -24,22 +24,28 @@ def fit(
         bool, typer.Option(help="Also the fluxes of least total flux that the data allow.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the starts and the draws.")] = 0,
+    map_: Annotated[
+        Path | None, typer.Option("--map", help="Map of Escher (JSON) to draw the network on, in the folder of --out.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for tables, figures and a report.")] = None,
 ) -> None:
     """Fluxes of a network from its labelling data, with intervals and identifiability."""
     existing(network, what="a network")
+    existing(map_, what="a map of Escher")
     from molvis_flux.fit.multistart import fit as run
     from molvis_flux.fit.parsimonious import parsimonious as least
     from molvis_flux.formats import read_study
+    from molvis_flux.maps.escher import read_escher
     from molvis_flux.report import tables
 
     study = read_study(network)
+    chart = read_escher(map_, study.network) if map_ else None
     with output.progress("fitting") as advance:
         found = run(study, starts=starts, seed=seed, level=level, intervals=intervals, samples=samples or None,
                     progress=advance)  # fmt: skip
     lean = least(found, level=level) if parsimonious else None
     if out:
-        tables.save(found, out)
+        tables.save(found, out, chart)
     if output.as_json(tables.plain(found) | ({"parsimonious": lean} if lean else {})):
         return
     output.print_table(*tables.rounded(tables.fluxes(found)))

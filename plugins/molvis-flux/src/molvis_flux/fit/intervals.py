@@ -259,7 +259,7 @@ def _ends(
     at = directions @ best
     end = np.where(side < 0, limits[:, 0], limits[:, 1])
     spread = coordinate_covariance(problem, slope_at(problem, best))
-    deviation = np.sqrt(np.einsum("nk,nk->n", directions @ spread, directions))
+    deviation = np.sqrt(np.maximum(np.einsum("nk,nk->n", directions @ spread, directions), 0.0))
     room = np.maximum(side * (end - at), 0.0)
     deviation = np.clip(deviation, 1e-9 * np.maximum(room, 1e-9), None)
     n = len(side)
@@ -287,8 +287,6 @@ def profile(
 
     Reference: Antoniewicz, Kelleher and Stephanopoulos, Metab. Eng. 8 (2006) 324, doi:10.1016/j.ymben.2006.01.004
     """
-    from scipy.stats import chi2
-
     map_, best = problem.map, found.y[0]
     out, directions = ranges(problem), map_.directions
     size = np.linalg.norm(directions, axis=1)
@@ -299,7 +297,7 @@ def profile(
     # Fluxes of one pathway are multiples of each other: one of them is enough.
     unit = directions[open_] / size[open_, None]
     chosen, same = alike(unit * leading_signs(unit)[:, None])
-    target = float(np.sqrt(chi2.ppf(level, 1)))
+    target = normal_reach(level)  # the root of chi-square's quantile for one degree of freedom
     ends = _ends(problem, best, directions[open_[chosen]], limits[open_[chosen]], target)
     _search(problem, ends, float(found.ssr[0]), target, rounds, progress)
     edges, origin = ends.edges(), ends.at.reshape(-1, 2)[:, 0]
@@ -316,9 +314,7 @@ def profile_along(
     problem: FluxProblem, found: Minimum, along: Float[np.ndarray, "n k"], *, level: float = 0.9, rounds: int = 8
 ) -> Float[np.ndarray, "n 2"]:
     """Profile likelihood intervals of linear combinations of the coordinates, as `profile` has them of values."""
-    from scipy.stats import chi2
-
-    target = float(np.sqrt(chi2.ppf(level, 1)))
+    target = normal_reach(level)
     ends = _ends(problem, found.y[0], along, _limits(problem, along), target)
     _search(problem, ends, float(found.ssr[0]), target, rounds, None)
     return ends.edges()

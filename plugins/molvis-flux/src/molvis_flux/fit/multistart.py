@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,10 +20,12 @@ from molvis_flux.fit.combinations import Combination, combinations
 from molvis_flux.fit.defaults import LEVEL, LIMIT, SAMPLES, STARTS
 from molvis_flux.fit.information import information
 from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
+from molvis_flux.fit.places import place
 from molvis_flux.fit.problem import FluxProblem, flux_problem
+from molvis_flux.fit.profile_curve import profile_at
 from molvis_flux.model.network import Study
 from molvis_flux.sampling.interior import starting_points
-from molvis_flux.sampling.smc import posterior
+from molvis_flux.sampling.smc import Posterior, posterior
 from molvis_flux.space.coordinates import Name
 
 logger = logging.getLogger("molvis")
@@ -114,6 +116,41 @@ class FluxResult:
     def value(self, name: str, kind: str = "net") -> float:
         """One flux."""
         return float(self.values[self.names.index((kind, name))])
+
+    def verdict(self, name: str | Name) -> identifiability.Verdict:
+        """What may be said of one value, by `v1` (the net flux) or a path: `net/v1`, `exchange/v1`, `pool/A`, `mix/x`.
+
+        Raises:
+            FitError: there is no such value.
+        """
+        return self.verdicts[place(self.names, name)]
+
+    def profile(self, name: str | Name, values: Sequence[float]) -> Float[np.ndarray, " p"]:
+        """Profile of the sum of squares at some values of a flux: how much it rises, all else refitted.
+
+        Where the model is right it is -2 times the logarithm of a likelihood ratio: 2.71 bounds the 90% interval.
+
+        Args:
+            name: as in `verdict`.
+            values: within what the constraints allow.
+
+        Raises:
+            FitError: no such value, one that the network fixes, or a place beyond its range.
+        """
+        return profile_at(self.least_squares, self.y[0], self.ssr, place(self.names, name), np.asarray(values, float))
+
+    def posterior(self, n: int = SAMPLES, *, seed: int = 0, progress: Progress | None = None) -> Posterior:
+        """Draws from the posterior, whatever intervals were asked from the fit. Axis v runs over `names`.
+
+        Args:
+            n: draws.
+            seed: of the draws.
+            progress: called with thousandths of the way.
+
+        Raises:
+            FitError: `n` is less than 2.
+        """
+        return posterior(self.least_squares, self.y[0], n=n, seed=seed, progress=progress)
 
 
 def in_order(ssr: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:

@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from molvis_flux.fit.estimates import estimates
 from molvis_flux.fit.identifiability import BOUNDED, FIXED, IDENTIFIABLE, UNSEEN
 from molvis_flux.fit.multistart import FluxResult
+from molvis_flux.maps.flows import flows_of
+from molvis_flux.maps.layout import own_map
+from molvis_flux.maps.network_map import NetworkMap
+from molvis_flux.maps.svg import draw
+from molvis_flux.model.network import Study
 from molvis_flux.report.dark import for_dark_pages
 from molvis_flux.report.layout import Point, layout, pairs
 from molvis_flux.space.coordinates import Name
@@ -24,9 +30,9 @@ COLOURS = {IDENTIFIABLE: "#1f6f8b", BOUNDED: "#d08c2e", UNSEEN: "#9a9a9a", FIXED
 _MOST_FRAGMENTS = 60
 
 
-def figures(result: FluxResult) -> dict[str, str]:
-    """Every figure that the fit has something for, by name."""
-    out = {"network": network(result), "intervals": intervals(result)}
+def figures(result: FluxResult, chart: NetworkMap | None = None) -> dict[str, str]:
+    """Every figure that the fit has something for, by name; the network on its own map, or on one that is given."""
+    out = {"network": network(result, chart), "intervals": intervals(result)}
     if any(part.kind == "mid" for part in result.residuals):
         out["distributions"] = distributions(result)
     if result.samples is not None:
@@ -34,34 +40,25 @@ def figures(result: FluxResult) -> dict[str, str]:
     return out
 
 
-def network(result: FluxResult) -> str:
-    """The network from its sources down; the width of an arrow is its net flux, its colour the flux's identifiability.
+def network(result: FluxResult, chart: NetworkMap | None = None) -> str:
+    """The network with its fluxes: widths are net fluxes, colours say how sure they are.
 
     Arrows follow traced atoms. Broken ones are not identifiable and are drawn at the posterior's mean.
+
+    Args:
+        result: of a fit.
+        chart: the map to draw on; one of our own layout where none is given.
     """
-    model = result.least_squares.study.network
-    place = layout(model, [source for e in result.least_squares.study.experiments for source in e.tracers])
-    if not place:
-        return _svg(_figure(4, 2))
-    height = 1 + max(y for _, y in place.values())
-    figure = _figure(max(6.0, 1.35 * _width(place)), max(4.0, 1.15 * height))
-    axes = figure.add_axes((0.02, 0.02, 0.96, 0.96))
-    axes.set_axis_off()
-    for arrow in _arrows(result, place):
-        _draw_arrow(axes, arrow)
-    for name, (x, y) in place.items():
-        outside = model.metabolites[name].role != "balanced"
-        axes.text(x, y, name, fontsize=8, ha="center", va="center", weight="bold",
-                  bbox={"boxstyle": "round,pad=0.3", "facecolor": "#f2ead8" if outside else "white",
-                        "edgecolor": "#777777", "lw": 0.7})  # fmt: skip
-    xs, ys = np.array(list(place.values())).T
-    axes.set_xlim(xs.min() - 0.7, xs.max() + 0.7)
-    axes.set_ylim(ys.max() + 0.5, ys.min() - 0.5)
-    return _svg(figure)
+    return draw(chart or own_chart(result.least_squares.study), flows_of(estimates(result)))
+
+
+def own_chart(study: Study) -> NetworkMap:
+    """The map of a study's network by our own layout."""
+    return own_map(study.network, dict.fromkeys(source for e in study.experiments for source in e.tracers))
 
 
 def plain_network(result: FluxResult) -> dict[str, list[dict[str, object]]]:
-    """What `network` draws, as plain values: metabolites with their places, arrows with widths and identifiability."""
+    """The network as plain values, to draw: metabolites with places, arrows with widths and identifiability."""
     model = result.least_squares.study.network
     place = layout(model, [source for e in result.least_squares.study.experiments for source in e.tracers])
     nodes: list[dict[str, object]] = [
@@ -112,23 +109,6 @@ def _arrows(result: FluxResult, place: dict[str, Point]) -> Iterator[_Arrow]:
             width = 0.5 + 6.0 * min(abs(shown[name]) / largest, 1.0)
             label = f"{name} {abs(shown[name]):.3g}" + (" ±" if reaction.reversible else "")
             yield _Arrow(name, (start, end), place[start], place[end], bend, width, judged["net", name].kind, label)
-
-
-def _draw_arrow(axes: Axes, arrow: _Arrow) -> None:
-    width, bend, start, end = arrow.width, arrow.bend, arrow.start, arrow.end
-    axes.annotate(
-        "", end, start,
-        arrowprops={
-            "arrowstyle": f"-|>,head_length={0.25 + width / 12:.2f},head_width={0.12 + width / 20:.2f}",
-            "lw": width, "color": COLOURS[arrow.kind], "shrinkA": 13, "shrinkB": 13, "alpha": 0.85,
-            "linestyle": (0, (2, 1.5)) if arrow.kind == UNSEEN else "-",
-            "connectionstyle": f"arc3,rad={bend:.2f}", "mutation_scale": 12,
-        },
-    )  # fmt: skip
-    x, y = ((a + b) / 2 for a, b in zip(start, end, strict=True))
-    across = (end[1] - start[1], start[0] - end[0])
-    axes.text(x - bend * across[0] / 2, y - bend * across[1] / 2, arrow.label, fontsize=6, ha="center", va="center",
-              color="#333333", bbox={"facecolor": "white", "alpha": 0.7, "pad": 0.5, "lw": 0})  # fmt: skip
 
 
 def intervals(result: FluxResult) -> str:
@@ -210,11 +190,6 @@ def _shown(result: FluxResult, name: Name) -> float:
     if verdict.value is not None:
         return verdict.value
     return verdict.mean if verdict.mean is not None else float(result.values[row])
-
-
-def _width(place: dict[str, Point]) -> float:
-    xs = [x for x, _ in place.values()]
-    return max(xs) - min(xs) + 1.4
 
 
 def _figure(width: float, height: float) -> Figure:

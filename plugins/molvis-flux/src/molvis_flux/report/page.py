@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
 
 import numpy as np
@@ -9,15 +10,16 @@ import numpy as np
 from molvis_core.html import render_page
 from molvis_flux.fit.identifiability import BOUNDED, FIXED, IDENTIFIABLE, UNSEEN
 from molvis_flux.fit.multistart import FluxResult
+from molvis_flux.maps.frame import framed, script, style
 from molvis_flux.report import figures
 
 _STYLES = {IDENTIFIABLE: "identifiable", BOUNDED: "bounded", UNSEEN: "unseen", FIXED: "fixed"}
 _NETWORK = (
-    "Width: net flux; colour: identifiability; ±: reversible. Broken arrows are not identifiable; their widths are the "
-    "posterior's means. Large networks leave out pools of one traced atom."
+    "Width: net flux, in the direction of the arrow. Broken arrows are not identifiable: their widths are the "
+    "posterior's means, and their numbers the interval. Carriers, such as ATP and carbon dioxide, and pools that bring "
+    "less than a quarter of a reaction's atoms are left out; the whole equation is told on hovering."
 )
 _CAPTIONS = {
-    "network": ("Network", _NETWORK),
     "intervals": ("Intervals", "Coloured: what the data leave. Grey: what the constraints allow without data."),
     "distributions": (
         "Measured and fitted distributions",
@@ -27,12 +29,13 @@ _CAPTIONS = {
 }
 
 
-def report(result: FluxResult, *, title: str = "") -> str:
+def report(result: FluxResult, *, title: str = "", drawings: Mapping[str, str] | None = None) -> str:
     """Fluxes, their identifiability, intervals, residuals and figures of a fit, as HTML.
 
     Args:
         result: of `fit`.
         title: of the page; the network's name where none is given.
+        drawings: of `figures.figures`, where they are made already.
     """
     good, network = result.goodness, result.least_squares.study.network
     template = resources.files("molvis_flux").joinpath("templates", "flux.html").read_text(encoding="utf-8")
@@ -46,7 +49,8 @@ def report(result: FluxResult, *, title: str = "") -> str:
         ("starts that converged", f"{int(result.converged.sum())} of {len(result.starts)}"),
         *((kind, str(count)) for kind, count in counts.items()),
     ]
-    drawings = figures.figures(result)
+    drawings = dict(drawings or figures.figures(result))
+    network_map = drawings.pop("network")
     return render_page(
         template,
         title=title or f"Fluxes of {network.name or 'a network'}",
@@ -55,6 +59,10 @@ def report(result: FluxResult, *, title: str = "") -> str:
         problem=result.problem,
         good=good,
         facts=facts,
+        network_map=framed(network_map, label="Network with its fluxes"),
+        network_caption=_NETWORK,
+        map_style=style(),
+        map_script=script(),
         figures=[(*_CAPTIONS[name], _inline(svg, name)) for name, svg in drawings.items()],
         level=f"{result.level:.0%}",
         drawn=result.samples is not None,

@@ -13,6 +13,7 @@ from molvis_core.text import in_cells
 from molvis_files.writing import replacing_folder, write_text
 from molvis_flux.fit.identifiability import UNSEEN
 from molvis_flux.fit.multistart import FluxResult
+from molvis_flux.maps.network_map import NetworkMap
 
 Table = tuple[tuple[str, ...], list[list[object]]]
 
@@ -95,13 +96,18 @@ def plain(result: FluxResult) -> dict[str, object]:
     }
 
 
-def save(result: FluxResult, folder: Path) -> None:
-    """A folder of tables, figures and an HTML report, whole or not at all.
+def save(result: FluxResult, folder: Path, chart: NetworkMap | None = None) -> None:
+    """A folder of tables, figures and an HTML report, whole or not at all. `read_fit` opens it.
+
+    Args:
+        result: of a fit.
+        folder: to make.
+        chart: a map to draw the network on; one of our own layout where none is given.
 
     Raises:
         OSError: it cannot be written; what was there is kept.
     """
-    from molvis_flux.report import figures
+    from molvis_flux.report import figures, saved
     from molvis_flux.report.page import report
 
     with replacing_folder(folder) as fresh:
@@ -111,6 +117,8 @@ def save(result: FluxResult, folder: Path) -> None:
         if result.samples is not None:
             names = ["/".join(name) for name in result.names]
             write_text(fresh / "posterior.csv", as_csv(names, result.samples.tolist()))
-        for name, drawing in figures.figures(result).items():
+        drawings = figures.figures(result, chart)
+        for name, drawing in drawings.items():
             write_text(fresh / f"{name}.svg", drawing)
-        write_text(fresh / "report.html", report(result))
+        write_text(fresh / "report.html", report(result, drawings=drawings))
+        saved.write(fresh, result)

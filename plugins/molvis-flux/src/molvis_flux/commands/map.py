@@ -1,0 +1,86 @@
+"""`molvis flux map`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molvis_core import output
+from molvis_core.errors import ConfigError
+from molvis_files.arguments import existing, writable
+
+
+def map_(
+    source: Annotated[Path, typer.Argument(help="Folder of a fit (molvis flux fit --out), or a network.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="File: .html (zoom and hover), .svg, or .json (for Escher).")
+    ] = Path("map.html"),
+    on: Annotated[Path | None, typer.Option(help="Map of Escher (JSON) to draw on; else it is laid out.")] = None,
+    name: Annotated[
+        list[str] | None, typer.Option(help="OURS=THEIRS: what a reaction is called on the map. May be repeated.")
+    ] = None,
+    colour: Annotated[str, typer.Option(help="verdict or certainty.")] = "verdict",
+) -> None:
+    """Draw a network with the fluxes of a fit.
+
+    Widths are net fluxes; colours are verdicts, or how sure fluxes are. Without a fit, the fluxes that the file states
+    are drawn, if there are any.
+    """
+    existing(source, what="the folder of a fit, or a network")
+    existing(on, what="a map of Escher")
+    writable(out)
+    names = _checked(out, colour, on, name or [])
+    from molvis_files.writing import write_text
+    from molvis_flux.formats import read_study
+    from molvis_flux.maps import escher, svg
+    from molvis_flux.maps.flows import flows_of, flows_without_fit
+    from molvis_flux.maps.frame import map_page
+    from molvis_flux.report.figures import own_chart
+    from molvis_flux.report.saved import is_fit, read_fit
+
+    found = read_fit(source) if is_fit(source) else None
+    study = found.study if found else read_study(source, strict=False)
+    chart = escher.read_escher(on, study.network, names) if on else own_chart(study)
+    if out.suffix == ".json":
+        text = json.dumps(escher.escher_json(chart, study.network)) + "\n"
+    else:
+        flows = flows_of(found) if found else flows_without_fit(study.network, study.fluxes)
+        colours = ("verdict", "certainty") if found else ("verdict",)
+        text = svg.draw(chart, flows, colours=colours, shown=colour if found else "")
+        if out.suffix == ".html":
+            title = f"Fluxes of {study.network.name or 'a network'}"
+            text = map_page(text, title=title, notes=chart.notes, colours=colours)
+    write_text(out, text)
+    drawn = [track.reaction for track in chart.tracks if track.reaction]
+    if output.as_json({"drawn": drawn, "missing": chart.missing, "foreign": chart.foreign, "notes": chart.notes}):
+        return
+    for note in chart.notes:
+        output.note(note)
+    if chart.missing:
+        output.note(f"not on the map: {', '.join(chart.missing)}")
+    if chart.foreign:
+        output.note(f"on the map, and not in the network: {', '.join(chart.foreign)}. --name OURS=THEIRS joins them")
+    output.note(f"{len(drawn)} of {len(study.network.reactions)} reactions drawn: {out}")
+
+
+def _checked(out: Path, colour: str, on: Path | None, names: list[str]) -> dict[str, str]:
+    """The names, where the options can be meant together."""
+    if out.suffix not in (".html", ".svg", ".json"):
+        raise ConfigError(f"--out ends in {out.suffix or 'nothing'!r}; it is .html, .svg or .json")
+    if colour not in ("verdict", "certainty"):
+        raise ConfigError(f"--colour must be verdict or certainty, got {colour!r}")
+    if names and on is None:
+        raise ConfigError("--name names reactions of a map; say which with --on")
+    if out.suffix == ".json" and on:
+        raise ConfigError("--out .json writes a map of our own layout for Escher; leave --on out")
+    return dict(_pair(text) for text in names)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    ours, equals, theirs = text.partition("=")
+    if not equals or not ours or not theirs:
+        raise ConfigError(f"--name takes OURS=THEIRS, got {text!r}")
+    return ours, theirs
