@@ -65,78 +65,21 @@ def molvis_components() -> list[Component]:
 def _commands() -> list[Component]:
     """What runs as `molvis flux ...`."""
     return [
-        Component(
-            kind="command",
-            name="flux-fit",
-            target="molvis_flux.commands.fit:fit",
-            summary="Fluxes from labelling data, with intervals and identifiability.",
+        _command("fit", "fit:fit", "Fluxes from labelling data, with intervals and identifiability."),
+        _command("map", "map:map_", "Draw a network with its fluxes, on a map of Escher or one of its own."),
+        _command(
+            "compare", "compare:compare", "Compare the fluxes of conditions: differences and fold changes with errors."
         ),
-        Component(
-            kind="command",
-            name="flux-map",
-            target="molvis_flux.commands.map:map_",
-            summary="Draw a network with its fluxes, on a map of Escher or one of its own.",
-        ),
-        Component(
-            kind="command",
-            name="flux-design",
-            target="molvis_flux.commands.design:design",
-            summary="Choose the tracers and fragments that determine fluxes best.",
-        ),
-        Component(
-            kind="command",
-            name="flux-check",
-            target="molvis_flux.commands.check:check",
-            summary="Find faults in a network and its data.",
-        ),
-        Component(
-            kind="command",
-            name="flux-import",
-            target="molvis_flux.commands.import_measurements:import_",
-            summary="Join tables of measured isotopologues to a network.",
-        ),
-        Component(
-            kind="command",
-            name="flux-convert",
-            target="molvis_flux.commands.convert:convert",
-            summary="Write a network in another format: TOML, FluxML or SBML.",
-        ),
-        Component(
-            kind="command",
-            name="flux-compose",
-            target="molvis_flux.commands.compose:compose",
-            summary="Make one network of several tissues or strains.",
-        ),
-        Component(
-            kind="command",
-            name="flux-sample",
-            target="molvis_flux.commands.sample:sample",
-            summary="Draw fluxes that a network allows.",
-        ),
-        Component(
-            kind="command",
-            name="flux-simulate",
-            target="molvis_flux.commands.simulate:simulate",
-            summary="Simulate labelling at given fluxes.",
-        ),
-        Component(
-            kind="command",
-            name="flux-demo",
-            target="molvis_flux.commands.demo:demo",
-            summary="Simulate and fit the network of Antoniewicz et al. 2007 (EMU).",
-        ),
-        Component(
-            kind="command",
-            name="flux-train",
-            target="molvis_flux.commands.train:train",
-            summary="Train a neural estimator for a network and its tracers.",
-        ),
-        Component(
-            kind="command",
-            name="flux-estimate",
-            target="molvis_flux.commands.estimate:estimate",
-            summary="Fluxes of a sample by a trained estimator.",
-        ),
+        _command("design", "design:design", "Choose the tracers and fragments that determine fluxes best."),
+        _command("check", "check:check", "Find faults in a network and its data."),
+        _command("import", "import_measurements:import_", "Join tables of measured isotopologues to a network."),
+        _command("convert", "convert:convert", "Write a network in another format: TOML, FluxML or SBML."),
+        _command("compose", "compose:compose", "Make one network of several tissues or strains."),
+        _command("sample", "sample:sample", "Draw fluxes that a network allows."),
+        _command("simulate", "simulate:simulate", "Simulate labelling at given fluxes."),
+        _command("demo", "demo:demo", "Simulate and fit the network of Antoniewicz et al. 2007 (EMU)."),
+        _command("train", "train:train", "Train a neural estimator for a network and its tracers."),
+        _command("estimate", "estimate:estimate", "Fluxes of a sample by a trained estimator."),
         Component(
             kind="route",
             name="flux-fit",
@@ -144,6 +87,10 @@ def _commands() -> list[Component]:
             summary="Fluxes of a network from its labelling data, with intervals.",
         ),
     ]
+
+
+def _command(name: str, target: str, summary: str) -> Component:
+    return Component(kind="command", name=f"flux-{name}", target=f"molvis_flux.commands.{target}", summary=summary)
 
 
 def _readers() -> list[Component]:

@@ -19,7 +19,7 @@ Place = tuple[float, int]
 _SWEEPS = 24
 _GAP, _LANE = 10.0, 15.0
 """Between two nodes, and between a line and what is beside it."""
-_FIRST, _FURTHER = 24.0, 8.0
+_FIRST, _FURTHER = 60.0, 8.0
 """How much more a column counts than other edges."""
 
 
@@ -140,7 +140,7 @@ def _lengths(
     for name in order:
         for i in into[name]:
             start = edges[i].start
-            if start in taken and name in taken:
+            if start in taken and (name in taken or start in last):
                 continue
             far = edges[i].weight + (0.0 if start in taken else length[start])
             if far > length[name]:

@@ -125,13 +125,12 @@ def _large(side: list[Participant]) -> list[Participant]:
 
 
 def _with_first_uses(sketches: Iterable[Sketch]) -> list[Sketch]:
-    """A substrate that stands apart wherever it is used is joined to its first use, so that it does not look unused."""
+    """A substrate that stands apart wherever it is used is joined to its first use, so that it is no dead end."""
     found = list(sketches)
-    uses = {name for one in found for name in one.substrates if name not in one.apart}
-    made = {name for one in found for name in one.products if name not in one.apart}
+    met = Counter(name for one in found for name in {*one.substrates, *one.products} - one.apart)
     for i, one in enumerate(found):
-        joined = {name for name in one.substrates if name in one.apart and name in made - uses}
-        uses |= joined
+        joined = {name for name in one.substrates if name in one.apart and met[name] == 1}
+        met.update(joined)
         found[i] = replace(one, apart=one.apart - joined)
     return found
 

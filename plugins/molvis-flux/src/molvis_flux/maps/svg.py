@@ -19,7 +19,8 @@ KEYS = {
     "verdict": (("identifiable", "identifiable"), ("bounded", "bounded"), ("unseen", "not identifiable"),
                 ("fixed", "fixed by the network")),
     "certainty": (("sure0", "within 5%"), ("sure1", "15%"), ("sure2", "50%"), ("sure3", "100%"), ("sure4", "more")),
-    "change": (("more", "more"), ("less", "less"), ("same", "not told apart"), ("unseen", "not comparable")),
+    "change": (("more", "more"), ("less", "less"), ("turned", "turned round"), ("same", "not told apart"),
+               ("unseen", "not comparable")),
 }  # fmt: skip
 _NONE = Flow(None, "", ("absent",), ())
 _MOST_LINES = 4
