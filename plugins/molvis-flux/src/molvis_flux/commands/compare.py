@@ -36,11 +36,9 @@ def compare(
     from molvis_flux.report.saved import read_fit
 
     before, *others = [(folder.name or str(folder), read_fit(folder)) for folder in fits]
-    found = {name: run(before[1], after) for name, after in others}
+    found = {name: run(before[1], after, () if kind == "all" else ("net",)) for name, after in others}
     if len(found) < len(others):
         raise ConfigError("two of the folders have one name; rename one, so that the results can be told apart")
-    if kind == "net":
-        found = {name: tuple(c for c in changes if c.name[0] == "net") for name, changes in found.items()}
     if out:
         compared.save(out, before[0], before[1], found, on)
     if output.as_json({"before": before[0], "level": before[1].level, "after": found}):

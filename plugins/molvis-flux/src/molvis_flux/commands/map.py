@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from molvis_core import output
 from molvis_core.errors import ConfigError
 from molvis_files.arguments import existing, writable
+
+if TYPE_CHECKING:
+    from molvis_flux.maps.network_map import NetworkMap
 
 
 def map_(
@@ -57,13 +61,16 @@ def map_(
     drawn = [track.reaction for track in chart.tracks if track.reaction]
     if output.as_json({"drawn": drawn, "missing": chart.missing, "foreign": chart.foreign, "notes": chart.notes}):
         return
-    for note in chart.notes:
+    for note in (*chart.notes, *_unmatched(chart)):
         output.note(note)
-    if chart.missing:
-        output.note(f"not on the map: {', '.join(chart.missing)}")
-    if chart.foreign:
-        output.note(f"on the map, and not in the network: {', '.join(chart.foreign)}. --name OURS=THEIRS joins them")
     output.note(f"{len(drawn)} of {len(study.network.reactions)} reactions drawn: {out}")
+
+
+def _unmatched(chart: NetworkMap) -> Iterator[str]:
+    if chart.missing:
+        yield f"not on the map: {', '.join(chart.missing)}"
+    if chart.foreign:
+        yield f"on the map, and not in the network: {', '.join(chart.foreign)}. --name OURS=THEIRS joins them"
 
 
 def _checked(out: Path, colour: str, on: Path | None, names: list[str]) -> dict[str, str]:

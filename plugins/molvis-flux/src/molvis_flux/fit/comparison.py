@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -52,13 +52,18 @@ class Change:
     q: float | None = None
 
 
-def compare(before: Estimates, after: Estimates) -> tuple[Change, ...]:
+def compare(before: Estimates, after: Estimates, kinds: Collection[str] = ()) -> tuple[Change, ...]:
     """The values that two fits have in common, one by one.
 
     An interval of a difference is made from the two intervals (MOVER: each end from the distances of the ends that it
     depends on, added in squares), so that profile intervals keep their asymmetry; that of a fold change is the same of
     logarithms. The fits have to be independent: of different data. Fluxes of one network depend on each other, so
     that q is a guide rather than a guarantee.
+
+    Args:
+        before: of one condition.
+        after: of another.
+        kinds: of the values that count, such as `net`; all where none is given.
 
     Reference: Zou and Donner, Stat. Med. 27 (2008) 1693, doi:10.1002/sim.3095; Benjamini and Hochberg, J. R. Stat.
     Soc. B 57 (1995) 289, doi:10.1111/j.2517-6161.1995.tb02031.x
@@ -73,6 +78,7 @@ def compare(before: Estimates, after: Estimates) -> tuple[Change, ...]:
         )
     ours = {verdict.name: verdict for verdict in before.verdicts}
     both = [(ours[verdict.name], verdict) for verdict in after.verdicts if verdict.name in ours]
+    both = [(a, b) for a, b in both if not kinds or a.name[0] in kinds]
     if not both:
         raise FitError(f"{before.name} and {after.name} have no flux in common: are they fits of one network?")
     return _with_q([_change(a, b, before.level) for a, b in both])
