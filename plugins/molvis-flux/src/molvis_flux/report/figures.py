@@ -12,12 +12,13 @@ import numpy as np
 
 from molvis_flux.fit.estimates import estimates
 from molvis_flux.fit.identifiability import BOUNDED, FIXED, IDENTIFIABLE, UNSEEN
-from molvis_flux.fit.multistart import FluxResult
+from molvis_flux.fit.multistart import FluxResult, Residual
 from molvis_flux.maps.flows import flows_of
 from molvis_flux.maps.layout import own_map
 from molvis_flux.maps.network_map import NetworkMap
 from molvis_flux.maps.svg import draw
 from molvis_flux.model.network import Study
+from molvis_flux.report.courses import Course, courses, draw_courses, size_of
 from molvis_flux.report.dark import for_dark_pages
 from molvis_flux.report.layout import Point, layout, pairs
 from molvis_flux.space.coordinates import Name
@@ -33,8 +34,15 @@ _MOST_FRAGMENTS = 60
 def figures(result: FluxResult, chart: NetworkMap | None = None) -> dict[str, str]:
     """Every figure that the fit has something for, by name; the network on its own map, or on one that is given."""
     out = {"network": network(result, chart), "intervals": intervals(result)}
-    if any(part.kind == "mid" for part in result.residuals):
-        out["distributions"] = distributions(result)
+    in_time = courses(result)
+    if in_time:
+        out["courses"] = time_courses(in_time)
+    shown = {(course.experiment, course.target) for course in in_time}
+    rest = [
+        p for p in result.residuals if p.kind == "mid" and (p.time is None or (p.experiment, p.target) not in shown)
+    ]
+    if rest:
+        out["distributions"] = distributions(rest)
     if result.samples is not None:
         out["posterior"] = posterior(result)
     return out
@@ -140,10 +148,16 @@ def intervals(result: FluxResult) -> str:
     return _svg(figure)
 
 
-def distributions(result: FluxResult) -> str:
+def time_courses(found: tuple[Course, ...]) -> str:
+    """Labelling in time: curves of the fit with the data above, residuals below."""
+    figure = _figure(*size_of(found))
+    draw_courses(found, figure)
+    return _svg(figure)
+
+
+def distributions(parts: Sequence[Residual]) -> str:
     """Measured bars with their standard deviations and fitted points, those that fit worst first."""
-    parts = sorted((p for p in result.residuals if p.kind == "mid"), key=lambda p: -p.ssr / len(p.measured))
-    parts = parts[:_MOST_FRAGMENTS]
+    parts = sorted(parts, key=lambda p: -p.ssr / len(p.measured))[:_MOST_FRAGMENTS]
     columns = min(6, len(parts))
     figure = _figure(max(1.75 * columns + 0.4, 3.0), 1.5 * -(-len(parts) // columns) + 0.5)
     for i, part in enumerate(parts):

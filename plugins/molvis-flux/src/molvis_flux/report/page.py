@@ -21,6 +21,10 @@ _NETWORK = (
 )
 _CAPTIONS = {
     "intervals": ("Intervals", "Coloured: what the data leave. Grey: what the constraints allow without data."),
+    "courses": (
+        "Labelling in time",
+        "Curves: the fit. Points: measured, with their standard deviations. Below: residuals over these; lines at 2.",
+    ),
     "distributions": (
         "Measured and fitted distributions",
         "Bars: measured, with standard deviations. Worst fit first.",
