@@ -12,7 +12,7 @@ from molvis_files.arguments import existing
 
 
 def design(
-    network: Annotated[Path, typer.Argument(help="TOML, FluxML, mfapy, FreeFlux or INCAWrapper; a file or a folder.")],
+    network: Annotated[Path, typer.Argument(help="The network, in any format that is read; a file or a folder.")],
     flux: Annotated[
         list[str] | None, typer.Option(help="A flux of interest, such as net/v2; may be repeated. Default: all net.")
     ] = None,

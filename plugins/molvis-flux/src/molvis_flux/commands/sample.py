@@ -12,7 +12,7 @@ from molvis_files.arguments import existing
 
 
 def sample(
-    network: Annotated[Path, typer.Argument(help="TOML, FluxML, mfapy, FreeFlux or INCAWrapper; a file or a folder.")],
+    network: Annotated[Path, typer.Argument(help="The network, in any format that is read; a file or a folder.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV of the draws; a column for each flux.")] = None,
     n: Annotated[int, typer.Option("--n", min=1, help="Draws.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,

@@ -12,7 +12,7 @@ from molvis_files.arguments import existing
 
 
 def simulate(
-    network: Annotated[Path, typer.Argument(help="TOML, FluxML, mfapy, FreeFlux or INCAWrapper; a file or a folder.")],
+    network: Annotated[Path, typer.Argument(help="The network, in any format that is read; a file or a folder.")],
     fluxes: Annotated[
         Path | None, typer.Option("--fluxes", help="CSV with a column for each flux; by default those of the file.")
     ] = None,

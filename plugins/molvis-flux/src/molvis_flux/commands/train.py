@@ -12,7 +12,7 @@ from molvis_files.arguments import existing
 
 
 def train(
-    network: Annotated[Path, typer.Argument(help="TOML, FluxML, mfapy, FreeFlux or INCAWrapper; a file or a folder.")],
+    network: Annotated[Path, typer.Argument(help="The network, in any format that is read; a file or a folder.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the estimator.")],
     steps: Annotated[int, typer.Option(min=1, help="Of the training; 5,000 are some minutes.")] = 5000,
     simulations: Annotated[int, typer.Option(min=1000, help="Flux vectors to learn from.")] = 200_000,

@@ -21,7 +21,7 @@ from xml.sax.saxutils import escape, quoteattr
 from molvis_core.errors import WriteError
 from molvis_core.records import Measurement
 from molvis_files.writing import write_text
-from molvis_flux.formats.fluxml_writer_data import configuration
+from molvis_flux.formats.fluxml_writer_data import Variants, configuration
 from molvis_flux.formats.orientations import orientations
 from molvis_flux.formats.writers import only_study
 from molvis_flux.model.network import Constraint, Experiment, Metabolite, Network, Participant, Reaction, Study
@@ -69,11 +69,11 @@ def fluxml(study: Study, path: str = "FluxML") -> tuple[str, tuple[str, ...]]:
         "    </metabolitepools>",
         *(line for reaction in network.reactions.values() for line in form.reaction(reaction)),
         "  </reactionnetwork>",
-        *_constraints(path, network),
+        *_constraints(path, network, form.variants),
     ]
     first = True
     for experiment in form.experiments:
-        body += configuration(experiment, form.study, form.notes, first=first)
+        body += configuration(experiment, form.study, form.variants, form.notes, first=first)
         first = False
     comment = "\n".join((*study.notes, *form.notes))
     head = [
@@ -95,15 +95,22 @@ class _Form:
         self.notes: list[str] = []
         study = self._renamed(study)
         self.split: dict[str, tuple[str, float]] = {}
+        self.flows: dict[str, tuple[str, float]] = {}
+        self.fed: dict[str, str] = {}
         self.study = dataclasses.replace(study, network=self._whole(study.network))
         stated = {
             ("net", name): factor * study.fluxes["net", of]
             for name, (of, factor) in self.split.items()
             if ("net", of) in study.fluxes
         }
-        self.study = dataclasses.replace(self.study, fluxes={**study.fluxes, **stated})
         self.network = self.study.network
-        self.experiments = study.experiments or (None,)
+        stated |= {("net", name): flux for name, flux in self._outward({**study.fluxes, **stated})}
+        self.study = dataclasses.replace(self.study, fluxes={**study.fluxes, **stated})
+        self.experiments = tuple(
+            dataclasses.replace(e, tracers={self.fed.get(n, n): t for n, t in e.tracers.items()})
+            for e in study.experiments
+        ) or (None,)
+        self.variants = self._turned()
         users: dict[str, set[str]] = {}
         for reaction in self.network.reactions.values():
             for p in (*reaction.substrates, *reaction.products):
@@ -137,9 +144,70 @@ class _Form:
             reactions[reaction.name] = dataclasses.replace(
                 reaction, substrates=tuple(sides[0]), products=tuple(sides[1])
             )
+        self._feeds(metabolites, reactions)
+        self._outflows(metabolites, reactions)
         return dataclasses.replace(
             network, metabolites=metabolites, reactions=reactions, constraints=tuple(constraints)
         )
+
+    def _feeds(self, metabolites: dict[str, Metabolite], reactions: dict[str, Reaction]) -> None:
+        """Reactions that lead from an input to a pool, for what is used beside others: 13CFLUX takes inputs alone."""
+        sources = {name for name, m in metabolites.items() if m.role == "source"}
+        back = [r for r in reactions.values() if r.reversible or r.net[0] < 0]
+        made = {p.metabolite for r in reactions.values() for p in r.products}
+        made |= {p.metabolite for r in back for p in r.substrates}
+        for reaction in list(reactions.values()):
+            used = {p.metabolite for p in reaction.substrates}
+            for name in sorted(used & sources - made if used - sources else ()):
+                if name in self.fed:
+                    continue
+                self.fed[name] = f"{name}__fed"
+                metabolite = metabolites[name]
+                metabolites[name] = dataclasses.replace(metabolite, role="balanced")
+                metabolites[f"{name}__fed"] = dataclasses.replace(
+                    metabolite, name=f"{name}__fed", symmetries=(), pool=None
+                )
+                atoms = _unfollowed(metabolite, 0)
+                reactions[f"{name}__feed"] = Reaction(
+                    f"{name}__feed", (Participant(f"{name}__fed", 1.0, atoms),), (Participant(name, 1.0, atoms),)
+                )
+                self.flows[f"{name}__feed"] = (name, -1.0)
+        if self.fed:
+            fed = ", ".join(f"{new} to {old}" for old, new in self.fed.items())
+            self.notes.append(f"Inputs that are used beside other pools are led in by reactions of their own: {fed}.")
+
+    def _outflows(self, metabolites: dict[str, Metabolite], reactions: dict[str, Reaction]) -> None:
+        """Reactions that lead out of the network for what may pile up: 13CFLUX takes no pool that is only made.
+
+        And atoms of every substrate whose pool has some: it takes no other.
+        """
+        followed = {p.metabolite for r in reactions.values() for p in (*r.substrates, *r.products) if p.atoms}
+        for name, metabolite in list(metabolites.items()):
+            if metabolite.role == "sink":
+                kept = metabolite.elements if name in followed else ()
+                metabolites[name] = dataclasses.replace(metabolite, elements=kept, role="balanced")
+                reactions[f"{name}__out"] = Reaction(f"{name}__out", (Participant(name),), ())
+                self.flows[f"{name}__out"] = (name, 1.0)
+        for name, reaction in reactions.items():
+            used = tuple(
+                p if p.atoms else dataclasses.replace(p, atoms=_unfollowed(metabolites[p.metabolite], i))
+                for i, p in enumerate(reaction.substrates)
+            )
+            reactions[name] = dataclasses.replace(reaction, substrates=used)
+
+    def _outward(self, fluxes: Mapping[tuple[str, str], float]) -> Iterator[tuple[str, float]]:
+        """The flux of each feed and outflow that the stated fluxes determine."""
+        for out, (metabolite, way) in self.flows.items():
+            terms = [
+                (sign * p.coefficient, fluxes.get(("net", r.name)))
+                for r in self.network.reactions.values()
+                if r.name != out
+                for sign, side in ((1, r.products), (-1, r.substrates))
+                for p in side
+                if p.metabolite == metabolite
+            ]
+            if terms and all(flux is not None for _, flux in terms):
+                yield out, way * math.fsum(times * (flux or 0.0) for times, flux in terms)
 
     def _split(self, reaction: Reaction, side: Iterable[Participant]) -> tuple[list[Participant], list[Participant]]:
         """Participants with whole coefficients, one each, and those with others."""
@@ -189,34 +257,41 @@ class _Form:
 
     def _ends(self, users: Mapping[str, set[str]]) -> None:
         """FluxML says by the reactions alone what is balanced."""
-        used = {p.metabolite for r in self.network.reactions.values() for p in r.substrates}
         for name, metabolite in self.network.metabolites.items():
-            if metabolite.role == "sink" and name in used:
-                raise WriteError(
-                    f"{self.path}: {name} may pile up and is used by a reaction; FluxML balances it. Write the study "
-                    "as TOML"
-                )
             if metabolite.role == "balanced" and len(users.get(name, ())) == 1:
                 self.notes.append(f"{name} stands in one reaction only; FluxML has it leave the network.")
 
-    def reaction(self, reaction: Reaction) -> Iterator[str]:
-        """The lines of a reaction."""
+    def _turned(self) -> Variants:
+        """The names of the variants of each reaction that has some."""
+        found: dict[str, tuple[str, ...]] = {}
+        for reaction in self.network.reactions.values():
+            count = math.prod(max(1, len(turns)) for _, _, turns in self._sides(reaction))
+            if count > _MOST:
+                raise WriteError(
+                    f"{self.path}: reaction {reaction.name!r} has {count} combinations of orientations of its "
+                    f"symmetric metabolites; FluxML is written with at most {_MOST}"
+                )
+            if count > 1:
+                found[reaction.name] = tuple(f"{reaction.name}___{i}" for i in range(1, count + 1))
+        return found
+
+    def _sides(self, reaction: Reaction) -> Iterator[tuple[str, Participant, tuple[tuple[int, ...], ...]]]:
+        """Participants with their element and the orientations in which they are made."""
         both = reaction.reversible or reaction.net[0] < 0
-        labels = self._labels(reaction)
-        yield f"    <reaction id={quoteattr(reaction.name)} bidirectional={quoteattr(str(both).lower())}>"
-        count = 1
         for side, tag in ((reaction.substrates, "reduct"), (reaction.products, "rproduct")):
             for p in side:
                 metabolite = self.network.metabolites[p.metabolite]
-                given = metabolite.role == "source"
-                turns = orientations(metabolite) if p.atoms and (tag == "rproduct" or both or given) else ()
-                count *= max(1, len(turns))
-                yield from _participant(tag, p, labels, turns)
-        if count > _MOST:
-            raise WriteError(
-                f"{self.path}: reaction {reaction.name!r} has {count} combinations of orientations of its symmetric "
-                f"metabolites; FluxML is written with at most {_MOST}"
-            )
+                turned = tag == "rproduct" or both or metabolite.role == "source"
+                yield tag, p, orientations(metabolite) if p.atoms and turned else ()
+
+    def reaction(self, reaction: Reaction) -> Iterator[str]:
+        """The lines of a reaction; its name lists those of its variants."""
+        both = reaction.reversible or reaction.net[0] < 0
+        labels = self._labels(reaction)
+        name = quoteattr(" ".join(self.variants.get(reaction.name, (reaction.name,))))
+        yield f"    <reaction id={name} bidirectional={quoteattr(str(both).lower())}>"
+        for tag, p, turns in self._sides(reaction):
+            yield from _participant(tag, p, labels, turns)
         yield "    </reaction>"
 
     def _labels(self, reaction: Reaction) -> dict[str, str]:
@@ -233,11 +308,16 @@ class _Form:
         return labels
 
 
+def _unfollowed(metabolite: Metabolite, place: int) -> tuple[str, ...]:
+    """Labels of atoms that no product has."""
+    return tuple(f"{metabolite.name}/{place}/{i}" for i in range(len(metabolite.elements)))
+
+
 def _plain_names(names: Iterable[str]) -> dict[str, str]:
-    """Names of letters, digits, underscores and dots that do not begin with a digit."""
+    """Names of letters, digits and underscores that do not begin with a digit: 13CFLUX takes no others."""
     found: dict[str, str] = {}
     for name in names:
-        plain = re.sub(r"[^A-Za-z0-9_.]", "_", name)
+        plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
         plain = plain if re.match(r"[A-Za-z_]", plain) else f"_{plain}"
         while plain in found.values():
             plain += "_"
@@ -317,16 +397,20 @@ def _participant(
     yield f"      </{tag}>"
 
 
-def _constraints(path: str, network: Network) -> Iterator[str]:
+def _constraints(path: str, network: Network, variants: Variants) -> Iterator[str]:
     """Bounds and conditions."""
     lists: dict[str, list[str]] = {"net": [], "xch": [], "psize": []}
     for r in network.reactions.values():
         both = r.reversible or r.net[0] < 0
-        lists["net"] += _between(r.name, *r.net, open_below=0.0 if not both else -math.inf)
-        if both:
-            lists["xch"] += _between(r.name, *(r.exchange if r.reversible else (0.0, 0.0)), open_below=0.0)
+        names = variants.get(r.name, (r.name,))
+        exchange = r.exchange if r.reversible else (0.0, 0.0)
+        for name in names:
+            net = (r.net[0] / len(names), r.net[1] / len(names))
+            lists["net"] += _between(name, *net, open_below=0.0 if not both else -math.inf)
+            if both:
+                lists["xch"] += _between(name, *(x / len(names) for x in exchange), open_below=0.0)
     for c in network.constraints:
-        kind, found = _condition(path, c)
+        kind, found = _condition(path, c, variants)
         lists[kind] += found
     for m in network.metabolites.values():
         if m.pool is not None:
@@ -341,7 +425,7 @@ def _constraints(path: str, network: Network) -> Iterator[str]:
     yield "  </constraints>"
 
 
-def _condition(path: str, c: Constraint) -> tuple[str, list[str]]:
+def _condition(path: str, c: Constraint, variants: Variants) -> tuple[str, list[str]]:
     """The list that a condition belongs to, and its text."""
     kinds = {kind for kind, *_ in c.terms}
     if len(kinds) > 1:
@@ -349,7 +433,8 @@ def _condition(path: str, c: Constraint) -> tuple[str, list[str]]:
             f"{path}: the condition {c.name!r} is about net and exchange fluxes; FluxML has them apart. Write the "
             "study as TOML"
         )
-    terms = " ".join(f"{'-' if x < 0 else '+'} {abs(x)!r}*{name}" for _, name, x in c.terms)
+    named = [(variants.get(name, (name,)), x) for _, name, x in c.terms]
+    terms = " ".join(f"{'-' if x < 0 else '+'} {abs(x) * len(names)!r}*{names[0]}" for names, x in named)
     return "net" if kinds == {"net"} else "xch", _between(terms.removeprefix("+ "), c.low, c.high)
 
 

@@ -15,18 +15,24 @@ from molvis_flux.formats.notation import impure
 from molvis_flux.model.abundance import heavy_share
 from molvis_flux.model.network import Datum, Experiment, Fragment, Metabolite, Study, Tracer
 
+Variants = Mapping[str, tuple[str, ...]]
+"""Of reactions that are written as several, the names of these, which share the flux evenly."""
+
 Groups = dict[tuple[str, bool, int], list[Datum]]
 
 _MOST = 12
 """Atoms of a source whose isotopomers are written out."""
 
 
-def configuration(experiment: Experiment | None, study: Study, notes: list[str], *, first: bool) -> Iterator[str]:
+def configuration(
+    experiment: Experiment | None, study: Study, variants: Variants, notes: list[str], *, first: bool
+) -> Iterator[str]:
     """The lines of an experiment, or of none: then only the sources and the fluxes.
 
     Args:
         experiment: to be written.
         study: with its network, fluxes and pools.
+        variants: of its reactions.
         notes: gets what FluxML cannot hold.
         first: of several; fragments that no experiment measures stand in this one.
 
@@ -40,9 +46,10 @@ def configuration(experiment: Experiment | None, study: Study, notes: list[str],
     for metabolite in study.network.metabolites.values():
         if metabolite.role == "source":
             yield from _input(metabolite, experiment.tracers.get(metabolite.name) if experiment else None)
-    yield from _measurement(study, data, notes, first=first)
+    yield from _measurement(study, data, variants, notes, first=first)
     values = [
-        f'<fluxvalue flux={quoteattr(n)} type="{_type(kind)}">{v!r}</fluxvalue>' for (kind, n), v in _fluxes(study)
+        f'<fluxvalue flux={quoteattr(n)} type="{_type(kind)}">{v!r}</fluxvalue>'
+        for (kind, n), v in _fluxes(study, variants)
     ]
     values += [f"<poolsizevalue pool={quoteattr(name)}>{v!r}</poolsizevalue>" for name, v in study.pools.items()]
     if values:
@@ -58,11 +65,12 @@ def _type(kind: str) -> str:
     return "net" if kind == "net" else "xch"
 
 
-def _fluxes(study: Study) -> Iterator[tuple[tuple[str, str], float]]:
+def _fluxes(study: Study, variants: Variants) -> Iterator[tuple[tuple[str, str], float]]:
     """Stated fluxes; the exchange of an irreversible reaction is none."""
     for (kind, name), value in study.fluxes.items():
         if kind == "net" or study.network.reactions[name].reversible:
-            yield (kind, name), value
+            names = variants.get(name, (name,))
+            yield from (((kind, one), value / len(names)) for one in names)
 
 
 def _input(metabolite: Metabolite, tracer: Tracer | None) -> Iterator[str]:
@@ -113,7 +121,9 @@ def _written_out(metabolite: Metabolite, tracer: Tracer, pattern: str) -> dict[s
     return found
 
 
-def _measurement(study: Study, data: Sequence[Datum], notes: list[str], *, first: bool) -> Iterator[str]:
+def _measurement(
+    study: Study, data: Sequence[Datum], variants: Variants, notes: list[str], *, first: bool
+) -> Iterator[str]:
     fragments = study.network.fragments
     groups = _groups(fragments, data, notes, first=first)
     scalars = [datum for datum in data if datum.kind != "mid"]
@@ -134,7 +144,8 @@ def _measurement(study: Study, data: Sequence[Datum], notes: list[str], *, first
             for i, datum in enumerate(some, 1):
                 name = _free(f"{datum.kind}_{i}", set(names.values()))
                 tag = {"net": "netflux", "exchange": "xchflux", "pool": "poolsize"}[datum.kind]
-                yield f"          <{tag} id={quoteattr(name)}><textual>{escape(datum.target)}</textual></{tag}>"
+                text = escape(_whole(datum, variants))
+                yield f"          <{tag} id={quoteattr(name)}><textual>{text}</textual></{tag}>"
                 written.append(
                     f'          <datum id={quoteattr(name)} stddev="{datum.sd[0]!r}">{datum.values[0]!r}</datum>'
                 )
@@ -144,6 +155,12 @@ def _measurement(study: Study, data: Sequence[Datum], notes: list[str], *, first
     yield from written
     yield "      </data>"
     yield "    </measurement>"
+
+
+def _whole(datum: Datum, variants: Variants) -> str:
+    """What a flux or pool is called: of a reaction with variants so many times its first."""
+    names = variants.get(datum.target, ()) if datum.kind != "pool" else ()
+    return f"{len(names)}*{names[0]}" if names else datum.target
 
 
 def _groups(fragments: Mapping[str, Fragment], data: Sequence[Datum], notes: list[str], *, first: bool) -> Groups:
@@ -157,21 +174,20 @@ def _groups(fragments: Mapping[str, Fragment], data: Sequence[Datum], notes: lis
             seen[key] = seen.get(key, 0) + 1
             groups.setdefault((datum.target, datum.scaled, seen[key]), []).append(datum)
     if first:
-        wanted = {name for name, *_ in groups} | {d.target for d in data}
-        for name in fragments:
-            if name not in wanted and _writable(fragments[name], None, notes):
-                groups[name, False, 1] = []
+        unmeasured = sorted(set(fragments) - {d.target for d in data})
+        if unmeasured:
+            notes.append(f"Not written, as 13CFLUX takes no group without data: fragments {', '.join(unmeasured)}.")
     return groups
 
 
-def _writable(fragment: Fragment, datum: Datum | None, notes: list[str]) -> bool:
+def _writable(fragment: Fragment, datum: Datum, notes: list[str]) -> bool:
     """Whether FluxML can hold a fragment and a datum of it; a note where it cannot."""
     why = ""
     if fragment.kind != "ms":
         why = f"its kind, {fragment.kind}, is not written"
     elif len(fragment.parts) > 1 or fragment.convolved or fragment.mix:
         why = "it is of several molecules, which a group of FluxML is not"
-    elif datum is not None and not datum.corrected:
+    elif not datum.corrected:
         why = "natural isotopes of its derivative are still in the data, and FluxML has no formula; correct them first"
     note = f"Not written: fragment {fragment.name}: {why}."
     if why and note not in notes:
@@ -195,7 +211,8 @@ def _free(name: str, taken: set[str]) -> str:
 
 def _group(name: str, fragment: Fragment, scaled: bool, found: Sequence[Datum]) -> str:
     _, pool, atoms = fragment.parts[0]
-    masses = ",".join(str(i) for i in range(len(atoms) + 1))
+    measured = {i for datum in found for i, _ in _known(datum)}
+    masses = ",".join(map(str, sorted(measured)))
     times = sorted({d.time for d in found if d.time is not None})
     at = f' times="{",".join(map(repr, times))}"' if times else ""
     where = ",".join(str(atom + 1) for atom in atoms)
@@ -205,6 +222,12 @@ def _group(name: str, fragment: Fragment, scaled: bool, found: Sequence[Datum]) 
 
 def _mid(name: str, datum: Datum) -> Iterator[str]:
     time = "" if datum.time is None else f' time="{datum.time!r}"'
-    for mass, (value, sd) in enumerate(zip(datum.values, datum.sd, strict=True)):
-        if math.isfinite(value) and math.isfinite(sd):
-            yield f'<datum id={quoteattr(name)} stddev="{sd!r}" weight="{mass}"{time}>{value!r}</datum>'
+    for mass, (value, sd) in _known(datum):
+        yield f'<datum id={quoteattr(name)} stddev="{sd!r}" weight="{mass}"{time}>{value!r}</datum>'
+
+
+def _known(datum: Datum) -> Iterator[tuple[int, tuple[float, float]]]:
+    """The masses that were measured, with value and standard deviation."""
+    for mass, pair in enumerate(zip(datum.values, datum.sd, strict=True)):
+        if all(map(math.isfinite, pair)):
+            yield mass, pair
