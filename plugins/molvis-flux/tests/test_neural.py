@@ -199,6 +199,38 @@ def test_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cut", "whole"]
 
 
+def test_an_estimator_can_be_used_before_its_training_ends(tmp_path: Path) -> None:
+    short = dataclasses.replace(SMALL, steps=40, simulations=1000)
+    early: list[tuple[int, Estimator]] = []
+
+    def staged(found: Estimator, done: int) -> None:
+        opened = load_estimator(tmp_path / "e")
+        for name, tensor in found.model.state_dict().items():
+            torch.testing.assert_close(opened.model.state_dict()[name], tensor, rtol=0, atol=0)
+        early.append((done, opened))
+        if done == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(study(), tmp_path / "e", settings=short, staged=staged)
+    assert [done for done, _ in early] == [8, 20]
+    opened = load_estimator(tmp_path / "e")
+    assert not opened.complete
+    _, clean = held_out(opened, 1, seed=5)
+    notes = estimate(opened, measured(opened, clean[0]), draws=500).notes
+    assert any("20 of its training's 40 steps" in note for note in notes)
+    whole = train(study(), tmp_path / "e", settings=short, staged=staged)  # it does not write that of 20 steps again
+    assert len(early) == 2
+    assert whole.complete
+    assert load_estimator(tmp_path / "e").complete
+    straight = train(study(), tmp_path / "straight", settings=short)
+    for name, tensor in straight.model.state_dict().items():
+        torch.testing.assert_close(whole.model.state_dict()[name], tensor, rtol=0, atol=0)
+    # One that has ended is not replaced before another has, too.
+    train(study(), tmp_path / "e", settings=dataclasses.replace(short, seed=1), staged=staged)
+    assert len(early) == 2
+
+
 def test_importance_sampling_gives_the_posterior_of_a_grid(trained: Estimator) -> None:
     space, rng = trained.space, np.random.default_rng(3)
     (low, high), (start, stop) = trained.copula.knots[:, [0, -1]]

@@ -23,20 +23,27 @@ def train(
 ) -> None:
     """Train an estimator of fluxes for a network and its tracers.
 
+    A first estimator that can be used is there after a fifth of the steps, a second after half of them.
     The file's experiments define which tracers are fed and what may be measured; the data's values are not used. After
     an interruption the same command goes on.
     """
     existing(network, what="a network")
     output.resumes()
     from molvis_flux.formats import read_study
-    from molvis_flux.neural.estimator import Settings
+    from molvis_flux.neural.estimator import Estimator, Settings
     from molvis_flux.neural.training import train as run
 
     settings = Settings(noise=noise, steps=steps, simulations=simulations, width=width, seed=seed)
     with output.progress("training") as show:
-        estimator = run(
-            read_study(network), out, settings=settings, resume=resume, progress=lambda done, all_, _: show(done, all_)
-        )
+
+        def step(done: int, steps: int, loss: float) -> None:
+            show(done, steps, f"training, loss {loss:.2f}")
+
+        def staged(early: Estimator, done: int) -> None:
+            spent = f"after {early.metrics['cpu_seconds']:,.0f} CPU seconds"
+            output.note(f"an estimator of {done:,} steps can be used from now on, {spent}: {out}")
+
+        estimator = run(read_study(network), out, settings=settings, resume=resume, progress=step, staged=staged)
     if output.as_json({"folder": out, "measurements": len(estimator.measurements), "metrics": estimator.metrics}):
         return
     columns = ("missing", "log density", "coverage of 90% intervals before calibration")

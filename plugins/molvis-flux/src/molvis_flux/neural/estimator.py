@@ -121,7 +121,7 @@ class Estimator:
         free: `(kind, reaction)` of the coordinates.
         calibration: by interval level, factors by which the neural posterior's intervals are widened: rows of
             `MISSING`, columns of the space's parameters; for those of `ensemble` by `ensemble/` and the level.
-        metrics: of the training.
+        metrics: of the training; `steps` are those done.
     """
 
     study: Study
@@ -148,6 +148,11 @@ class Estimator:
     def measurements(self) -> tuple[Measurement, ...]:
         """What may be measured, in the order of a vector of data."""
         return measurements(self.study, self.plan, self.settings.noise)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the training has ended; one that has not writes estimators that can be used, too."""
+        return self.metrics.get("steps", self.settings.steps) >= self.settings.steps
 
     def simulate(self, theta: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n d"]:
         """Vectors of data without noise, of coordinates of the space."""

@@ -29,7 +29,7 @@ from molvis_flux.neural.estimator import (
     collect,
     load_estimator,
 )
-from molvis_flux.neural.inference import SURE
+from molvis_flux.neural.inference import SURE, unfinished
 from molvis_flux.neural.posterior import weigh
 from molvis_flux.sampling.importance import quantiles, resampled
 
@@ -115,7 +115,7 @@ class NeuralFluxes:
             data, beliefs = self._collect(records), self._beliefs(prior)
         except MolvisError as error:
             return failed(records, prior, str(error))
-        for note in data.notes:
+        for note in (*unfinished(self.estimator), *data.notes):
             log.warning("%s", note)
         estimator = self.estimator
 

@@ -106,7 +106,7 @@ def estimate(
     if problem is not None:
         pool = found.points[np.argsort(-found.weight, kind="stable")[:8]]
         best = result(problem, least_squares(problem, space.values(pool)), intervals="none", samples=0)
-    notes = list(data.notes)
+    notes = [*unfinished(estimator), *data.notes]
     if used == "sequential":
         assert problem is not None
         assert best is not None
@@ -130,6 +130,17 @@ def estimate(
         trouble = unexplained(best.goodness, SURE)
     return Estimate(
         space.parameters, values, intervals, level, samples, used, found.effective, best, judged, tuple(notes), trouble
+    )
+
+
+def unfinished(estimator: Estimator) -> tuple[str, ...]:
+    """What is to be said of an estimator whose training has not ended."""
+    if estimator.complete:
+        return ()
+    done, steps = estimator.metrics["steps"], estimator.settings.steps
+    return (
+        f"the estimator has {done:,.0f} of its training's {steps:,} steps: intervals are wider than they need to be. "
+        "Run its training again where it was interrupted",
     )
 
 

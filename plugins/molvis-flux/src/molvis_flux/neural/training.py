@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from molvis_core.errors import TrainingError, WriteError
+from molvis_core.errors import MolvisError, TrainingError, WriteError
 from molvis_files.documents import to_plain
 from molvis_files.locking import sole_writer
 from molvis_flux.errors import EstimatorError
@@ -26,6 +28,7 @@ from molvis_flux.neural.estimator import (
     Measurement,
     Settings,
     features,
+    load_estimator,
     make_model,
     measurements,
     network_digest,
@@ -44,6 +47,9 @@ log = logging.getLogger("molvis")
 
 TrainingProgress = Callable[[int, int, float], None]
 
+STAGES = (0.2, 0.5)
+"""Shares of the steps after which an estimator is written that can be used while the training goes on."""
+
 
 def train(
     study: Study,
@@ -52,8 +58,12 @@ def train(
     settings: Settings | None = None,
     resume: bool = True,
     progress: TrainingProgress | None = None,
+    staged: Callable[[Estimator, int], None] | None = None,
 ) -> Estimator:
     """Train an estimator for a network and its tracers, and write it to a folder.
+
+    Long before the training ends, after `STAGES` of its steps, an estimator is written that can be used: less sharp, with
+    intervals calibrated like those of the last. One in the folder whose training has ended is not replaced by such.
 
     Args:
         study: the network; experiments with tracers; fragments that may be measured: those that an experiment has data
@@ -62,6 +72,7 @@ def train(
         settings: of the training.
         resume: go on from the checkpoint of the same training, if there is one.
         progress: called with steps done, steps in all, and the latest loss.
+        staged: called with each estimator that was written before the training ended, and the steps done.
 
     Raises:
         EstimatorError: no experiment, nothing that can be measured, or settings that mean nothing.
@@ -71,11 +82,16 @@ def train(
         molvis_core.errors.BusyError: another process trains into the folder.
     """
     with sole_writer(folder):
-        return _train(study, Path(folder), settings or Settings(), resume, progress)
+        return _train(study, Path(folder), settings or Settings(), resume, progress, staged)
 
 
 def _train(
-    study: Study, folder: Path, settings: Settings, resume: bool, progress: TrainingProgress | None
+    study: Study,
+    folder: Path,
+    settings: Settings,
+    resume: bool,
+    progress: TrainingProgress | None,
+    staged: Callable[[Estimator, int], None] | None,
 ) -> Estimator:
     began = time.process_time()
     _check(settings)
@@ -91,18 +107,43 @@ def _train(
     center, spread = _standard(simulated, parts, settings.noise[0])
     goal = torch.from_numpy(copula.normal(space.coordinates(values))).float()
     model = make_model(parts, len(space), settings)
-    _descend(model, parts, torch.from_numpy(simulated), goal, center, spread, study, settings,
-             folder, resume, progress)  # fmt: skip
     free = tuple(space.parameters[row] for row in space.free)
-    fresh = Estimator(study, settings, copula, model.eval(), center, spread, free)
-    calibration, metrics = calibrate(fresh, n=min(300, settings.simulations // 20))
-    if settings.ensemble_cases and len(space) > WIDEST:
-        calibration |= calibrate_ensemble(fresh, n=settings.ensemble_cases)
-    metrics["cpu_seconds"] = time.process_time() - began  # since the last resumption, if there was one
-    done = Estimator(study, settings, copula, model, center, spread, free, calibration, metrics)
+
+    def finished(step: int) -> Estimator:
+        """The estimator as it is after some steps, calibrated; before the last with fewer held-out cases."""
+        fresh, last = Estimator(study, settings, copula, model.eval(), center, spread, free), step == settings.steps
+        calibration, metrics = calibrate(fresh, n=min(300 if last else 100, settings.simulations // 20))
+        if settings.ensemble_cases and len(space) > WIDEST:
+            cases = settings.ensemble_cases if last else -(-settings.ensemble_cases // 6)
+            calibration |= calibrate_ensemble(fresh, n=cases)
+        metrics |= {"steps": step, "cpu_seconds": time.process_time() - began}  # since the last resumption
+        return dataclasses.replace(fresh, calibration=calibration, metrics=metrics)
+
+    def stage(step: int) -> None:
+        if _steps_of(folder, study, settings) < step:
+            early = finished(step)
+            save_estimator(early, folder)
+            if staged:
+                staged(early, step)
+
+    _descend(model, parts, torch.from_numpy(simulated), goal, center, spread, study, settings,
+             folder, resume, progress, stage)  # fmt: skip
+    done = finished(settings.steps)
     save_estimator(done, folder)
     shutil.rmtree(_checkpoint(folder), ignore_errors=True)
     return done
+
+
+def _steps_of(folder: Path, study: Study, settings: Settings) -> float:
+    """Steps of the estimator in a folder; 0 where it is an unfinished one of another training, infinite where ended."""
+    try:
+        found = load_estimator(folder)
+    except MolvisError:
+        return 0
+    if found.complete:
+        return math.inf
+    same = found.settings == settings and network_digest(found.study.network) == network_digest(study.network)
+    return found.metrics["steps"] if same else 0
 
 
 def _check(settings: Settings) -> None:
@@ -210,6 +251,7 @@ def _descend(
     folder: Path,
     resume: bool,
     progress: TrainingProgress | None,
+    stage: Callable[[int], None],
 ) -> None:
     """Minimise the posterior's negative log density. A step depends on its number and the seed alone."""
     optimizer = torch.optim.AdamW(model.parameters(), settings.rate, betas=(0.9, 0.98), weight_decay=1e-3)
@@ -220,7 +262,12 @@ def _descend(
     every = min(500, max(1, settings.steps // 4))
     generator = torch.Generator()
     center_, spread_ = center.astype(np.float32), spread.astype(np.float32)
+    stages = {math.ceil(share * settings.steps) for share in STAGES if settings.steps > 1}
     for step in range(first, settings.steps):
+        if step in stages:  # behind the checkpoint of this step, so that an interruption here costs no steps
+            with average.applied():
+                stage(step)
+            model.train()
         generator.manual_seed(settings.seed * 1_000_003 + step)
         rows = torch.randint(len(simulated), (settings.batch,), generator=generator)
         values, there, sd = draw_batch(parts, simulated[rows], generator)
