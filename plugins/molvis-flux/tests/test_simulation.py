@@ -246,7 +246,7 @@ BAD = {
     ),
     "a fraction of -0.2": lambda m, e: compile_plan(m, [Experiment("e", {"Ac": Tracer((("11", -0.2), ("01", 1.2)))})]),
     "a purity of 1.2": lambda m, e: compile_plan(m, [Experiment("e", {"Ac": Tracer((("01", 1.0),), purity=1.2)})]),
-    "measured by 1h-nmr": lambda m, e: compile_plan(
+    "measured by 1h-nmr and names no channels": lambda m, e: compile_plan(
         replace(m, fragments={"Suc": replace(m.fragments["Suc"], kind="1h-nmr")}), [e], ["Suc"]
     ),
     "no reaction makes metabolite 'Lost'": lambda m, e: compile_plan(

@@ -43,6 +43,7 @@ class Residual:
         measured, fitted, sd: its numbers; a fitted one of a datum in arbitrary units is scaled to it.
         ssr: sum of squared residuals over standard deviations.
         scale: of a datum in arbitrary units, else 1.
+        labels: what the numbers of a distribution are called, such as `M+0`.
     """
 
     experiment: str
@@ -55,6 +56,7 @@ class Residual:
     sd: Float[np.ndarray, " c"]
     ssr: float
     scale: float
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -317,5 +319,6 @@ def _residuals(problem: FluxProblem, y: Float[np.ndarray, " k"]) -> tuple[Residu
         datum = part.datum
         ssr = float((((fitted - values) / sd) ** 2).sum())
         named = (part.experiment, datum.target, datum.kind, datum.time, part.channels)
-        out.append(Residual(*named, values, fitted, sd, ssr, scale))
+        labels = problem.study.network.fragments[datum.target].labels(part.channels) if datum.kind == "mid" else ()
+        out.append(Residual(*named, values, fitted, sd, ssr, scale, labels))
     return tuple(out)

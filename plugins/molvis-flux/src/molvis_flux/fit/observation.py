@@ -104,6 +104,11 @@ class Labelling:
         columns = list(range(offset + slot.start, offset + slot.stop))
         if datum.corrected and len(datum.values) > len(columns):
             place = datum.where or f"experiment {experiment.name!r}"
+            if channels := self.network.fragments[fragment].channels:
+                raise FitError(
+                    f"{place}: {len(datum.values)} numbers for fragment {datum.target!r}, which has the channels "
+                    f"{' '.join(channels)}"
+                )
             raise FitError(
                 f"{place}: {len(datum.values)} numbers for fragment {datum.target!r}, whose {len(columns) - 1} traced "
                 f"mass units give {len(columns)}; correct them for natural abundance, or state that they "

@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from molvis_core.errors import did_you_mean
-from molvis_flux.errors import FitError
+from molvis_flux.errors import FitError, SimulationError
 from molvis_flux.fit.observation import Labelling, labelling
+from molvis_flux.labelling.channels import recipes
 from molvis_flux.model.network import Datum, Experiment, Network, Study
 from molvis_flux.sampling.interior import barrier, middle
 from molvis_flux.space.coordinates import Coordinates, coordinates, split
@@ -384,7 +385,10 @@ def _check_fragment(network: Network, target: str, place: str) -> None:
     if fragment is None:
         raise FitError(f"{place}: the network has no such fragment.{did_you_mean(target, network.fragments)}")
     if fragment.kind != "ms":
-        raise FitError(f"{place}: fragments of kind {fragment.kind!r} cannot be simulated; leave the measurement out")
+        try:
+            recipes(network, fragment)
+        except SimulationError as error:
+            raise FitError(f"{place}: {error}; or leave the measurement out") from error
 
 
 def _pools(

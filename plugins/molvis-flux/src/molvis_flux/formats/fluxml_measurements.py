@@ -52,7 +52,9 @@ class Measurements:
                 attribute(node, "id", self.draft),
                 None if time is None else number(time, node, "the time", self.draft),
             )
-            channel = node.attributes.get("weight") or node.attributes.get("type", "") + node.attributes.get("pos", "")
+            # Of 1H-NMR, which has one kind of peak only, it may be left out.
+            peak = node.attributes.get("type", "P") + node.attributes.get("pos", "")
+            channel = node.attributes.get("weight") or peak
             spread = number(attribute(node, "stddev", self.draft), node, "the standard deviation", self.draft)
             value = number(node.text, node, f"the datum of {key[0]}", self.draft)
             series.setdefault(key, {})["".join(channel.split())] = (value, spread, node.line)
@@ -128,6 +130,13 @@ class Measurements:
         paired = re.findall(r"\(([^)]*)\)", match["channels"])
         channels = ["".join(c.split()) for c in (paired or match["channels"].split(","))]
         kind = _kind(match["kind"], tandem=":" in positions, paired=bool(paired))
+        if kind.endswith("nmr"):
+            channels = _peaks(match["kind"], channels)
+        kept: tuple[int, ...] = ()
+        if kind == "msms":
+            kept = self.draft.atoms(positions.split(":")[1], metabolite, f"the daughter of {name!r}", node.line)
+            if other := [i + 1 for i in kept if i not in atoms]:
+                raise self.draft.error(f"group {name!r}: its daughter has atom {other[0]}, the ion not", node.line)
         return Fragment(
             name,
             ((1.0, metabolite.name, atoms),),
@@ -135,6 +144,7 @@ class Measurements:
             kind=kind,
             where=self.draft.where(node.line),
             channels=() if kind == "ms" else tuple(channels),
+            daughter=tuple(atoms.index(i) for i in kept),
         )
 
     def _scalar(
@@ -177,7 +187,17 @@ class Measurements:
 def _kind(letter: str, *, tandem: bool, paired: bool) -> str:
     """The kind of measurement of a group, of the letter behind its `#` and of how its channels are written."""
     if letter != "M":
-        return {"S": "1h-nmr", "P": "1h-nmr"}.get(letter, "13c-nmr")
+        return "1h-nmr" if letter == "P" else "13c-nmr"
     if tandem:
         return "msms"
     return "ms-resolved" if paired else "ms"
+
+
+def _peaks(letter: str, channels: list[str]) -> list[str]:
+    """Peaks by their whole names: `S1,T1,3` are S1, T1 and T3."""
+    out: list[str] = []
+    for i, text in enumerate(channels):
+        if i and not text.isdigit():
+            letter = text.rstrip("0123456789")
+        out.append(letter + text.lstrip("PSDLRT"))
+    return out

@@ -238,7 +238,7 @@ class NativeReader(TomlSource):
     def fragment(self, name: str, spec: Any) -> None:
         """One fragment."""
         where = ("fragments", name)
-        keys = {"of": str, "formula": str, "mix": list, "kind": str, "channels": list}
+        keys = {"of": str, "formula": str, "mix": list, "kind": str, "channels": list, "daughter": str}
         spec = self.checked({"of": spec} if isinstance(spec, str) else spec, keys, *where)
         if "of" not in spec:
             raise self.error(f'fragment {name!r} lacks `of`, such as "Ala[1-3]"', *where)
@@ -266,7 +266,19 @@ class NativeReader(TomlSource):
             spec.get("kind", "ms"),
             self.draft.where(self.line(*where)),
             tuple(spec.get("channels", ())),
+            self.daughter(spec.get("daughter", ""), parts[0], *where),
         )
+
+    def daughter(self, text: str, part: tuple[float, str, tuple[int, ...]], *where: str) -> tuple[int, ...]:
+        """Places, in a fragment's first part, of the atoms that a collision leaves together."""
+        if not text:
+            return ()
+        _, pool, atoms = part
+        line, what = self.line(*where), f"fragment {where[-1]!r}"
+        kept = self.draft.atoms(text, self.draft.known_metabolite(pool, line, what), f"the daughter of {what}", line)
+        if other := [i + 1 for i in kept if i not in atoms]:
+            raise self.error(f"{what} has a daughter with atom {other[0]}, which it does not have itself", *where)
+        return tuple(atoms.index(i) for i in kept)
 
     def part(self, text: str, *where: str) -> tuple[float, str, tuple[int, ...]]:
         """Weight, metabolite and atoms of `0.3 Ala[1-3]`."""

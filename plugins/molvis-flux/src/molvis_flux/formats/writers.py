@@ -183,6 +183,8 @@ def _fragment(fragment: Fragment) -> str | dict[str, Any]:
         spec["kind"] = fragment.kind
     if fragment.channels:
         spec["channels"] = list(fragment.channels)
+    if fragment.daughter:
+        spec["daughter"] = _atoms([fragment.parts[0][2][place] for place in fragment.daughter])
     return spec if len(spec) > 1 else of
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 
 from molvis_core.errors import did_you_mean
 from molvis_flux.errors import SimulationError
+from molvis_flux.labelling.channels import recipes
 from molvis_flux.labelling.elimination import Rows, convolve, mix
 from molvis_flux.labelling.emu import Decomposition, Emu, canonical, orbit, span
 from molvis_flux.labelling.straight_line import Builder
@@ -24,7 +25,7 @@ class Slot:
 
     Attributes:
         experiment, fragment: names.
-        start, stop: M+0 up to the heaviest, one past the end.
+        start, stop: M+0 up to the heaviest, or the fragment's channels; one past the end.
     """
 
     experiment: str
@@ -144,8 +145,7 @@ def chosen_fragments(network: Network, experiment: Experiment, names: Collection
     """Fragments by name; without names those the experiment has data of, or all where it has none.
 
     Raises:
-        SimulationError: an unknown fragment, or one that is not measured by its mass isotopomers; or a tracer of what
-            is no source.
+        SimulationError: an unknown fragment, or one that cannot be simulated; or a tracer of what is no source.
     """
     for source in experiment.tracers:
         if source not in network.metabolites:
@@ -160,29 +160,47 @@ def chosen_fragments(network: Network, experiment: Experiment, names: Collection
             )
     if names is None:
         measured = dict.fromkeys(datum.target for datum in experiment.data if datum.kind == "mid")
-        names = list(measured) or [name for name, f in network.fragments.items() if f.kind == "ms"]
+        names = list(measured) or [name for name, f in network.fragments.items() if f.kind == "ms" or f.channels]
     for name in names:
         if name not in network.fragments:
             raise SimulationError(
                 f"experiment {experiment.name!r}: no fragment {name!r} in {network.name!r}."
                 f"{did_you_mean(name, network.fragments)}"
             )
-        if (kind := network.fragments[name].kind) != "ms":
-            raise SimulationError(f"fragment {name!r} is measured by {kind}; only mass isotopomers (ms) are simulated")
     return [network.fragments[name] for name in names]
 
 
 def units_of(network: Network, fragment: Fragment) -> list[Emu]:
-    """The units a fragment is made of: its parts, then what is convolved with them."""
+    """The units a fragment is made of: its parts, then what is convolved with them.
+
+    Raises:
+        SimulationError: channels that the fragment cannot have.
+    """
+    if fragment.kind != "ms":
+        parts = zip(fragment.parts, recipes(network, fragment), strict=True)
+        return [canonical(network, (name, unit)) for (_, name, _), recipe in parts for unit in recipe.units]
     named = [(name, atoms) for _, name, atoms in fragment.parts] + list(fragment.convolved)
     return [canonical(network, emu) for emu in named]
 
 
 def _measured(builder: Builder, network: Network, fragment: Fragment, values: Mapping[Emu, Rows]) -> tuple[int, ...]:
     weights = [weight for weight, _, _ in fragment.parts]
+    if fragment.kind != "ms":
+        return _by_channel(builder, network, fragment, values)
     shares = [builder.constant(weight / sum(weights)) for weight in weights]
     units = units_of(network, fragment)
     rows = mix(builder, [(share, values[unit]) for share, unit in zip(shares, units, strict=False)])
     for unit in units[len(shares) :]:
         rows = convolve(builder, rows, values[unit])
     return rows[0]
+
+
+def _by_channel(builder: Builder, network: Network, fragment: Fragment, values: Mapping[Emu, Rows]) -> tuple[int, ...]:
+    """Rows of the channels of tandem MS, resolved MS or NMR: sums of mass isotopomers of units."""
+    sums: list[list[tuple[int, int]]] = [[] for _ in fragment.channels]
+    total = sum(weight for weight, _, _ in fragment.parts)
+    for (share, name, _), recipe in zip(fragment.parts, recipes(network, fragment), strict=True):
+        units = [values[canonical(network, (name, unit))][0] for unit in recipe.units]
+        for found, terms in zip(sums, recipe.terms, strict=True):
+            found += [(builder.constant(share / total * weight), units[unit][mass]) for unit, mass, weight in terms]
+    return tuple(builder.total(found) for found in sums)

@@ -143,6 +143,13 @@ def measurement_matrix(network: Network, experiment: Experiment, datum: Datum) -
     fragment, masses = network.fragments[datum.target], len(datum.values)
     traced = traced_elements(network, fragment)
     size = 1 + sum(MASS_SHIFT.get(element, 1) for element in traced)
+    if fragment.kind != "ms":
+        if not datum.corrected:
+            raise SimulationError(
+                f"{datum.where or experiment.name}: data of {fragment.name!r}, by {fragment.kind}, are not corrected "
+                "for natural abundance, which is done for mass spectra (ms) only. Correct them first"
+            )
+        return np.eye(len(fragment.channels))[:masses]
     if datum.corrected:
         return np.eye(size)[:masses]
     if not fragment.formula:

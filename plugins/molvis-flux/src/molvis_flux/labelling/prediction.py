@@ -30,13 +30,15 @@ class Prediction:
     Attributes:
         experiment, fragment: names.
         time: since the tracer was given; None in the stationary state.
-        fractions: M+0, M+1, ...; a row for each flux vector.
+        fractions: M+0, M+1, ..., or the fragment's channels; a row for each flux vector.
+        channels: of a fragment that is not measured by its mass isotopomers.
     """
 
     experiment: str
     fragment: str
     time: float | None
     fractions: tuple[tuple[float, ...], ...]
+    channels: tuple[str, ...] = ()
 
 
 def predict(
@@ -76,9 +78,14 @@ def predict(
     else:
         plan = compile_plan(study.network, study.experiments, fragments)
         found = plan.simulate(net, exchange)[:, None]
+    kinds = study.network.fragments
     return [
         Prediction(
-            slot.experiment, slot.fragment, time, tuple(map(tuple, found[:, t, slot.start : slot.stop].tolist()))
+            slot.experiment,
+            slot.fragment,
+            time,
+            tuple(map(tuple, found[:, t, slot.start : slot.stop].tolist())),
+            kinds[slot.fragment].channels if kinds[slot.fragment].kind != "ms" else (),
         )
         for slot in plan.layout
         for t, time in enumerate(times or (None,))
@@ -257,15 +264,20 @@ def with_tracers(study: Study, tracers: Mapping[str, Tracer]) -> Study:
 def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
     """Predictions as CSV: a line for each flux vector, experiment, fragment and time.
 
+    Where some are of tandem MS, resolved MS or NMR, a last column names their channels in the order of the others.
+
     Raises:
         WriteError: the file cannot be written; what was there before is kept.
     """
     most = max((len(p.fractions[0]) for p in predictions if p.fractions), default=0)
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["vector", "experiment", "fragment", "time", *(f"M+{i}" for i in range(most))])
+    named = any(p.channels for p in predictions)
+    last = ["channels"] if named else []
+    rows.writerow(["vector", "experiment", "fragment", "time", *(f"M+{i}" for i in range(most)), *last])
     for p in predictions:
         for vector, fractions in enumerate(p.fractions):
             cells = in_cells((str(vector), p.experiment, p.fragment, "" if p.time is None else f"{p.time:g}"))
-            rows.writerow([*cells, *(f"{x:.9g}" for x in fractions), *[""] * (most - len(fractions))])
+            names = in_cells((" ".join(p.channels),)) if named else ()
+            rows.writerow([*cells, *(f"{x:.9g}" for x in fractions), *[""] * (most - len(fractions)), *names])
     write_text(path, text.getvalue())

@@ -338,11 +338,13 @@ def _mid(datum: Datum, fragment: Fragment, text: str) -> Iterator[Finding]:
     where = datum.where
     expected = len(fragment.channels) or len(fragment.elements) + 1
     if len(datum.values) != expected and (datum.corrected or len(datum.values) < 2 or not fragment.formula):
-        yield _error(
-            f"{text} has {len(datum.values)} fractions; the fragment has {expected - 1} atoms that may be labelled, so "
-            f"M+0 to M+{expected - 1} are {expected}. Write NaN for what was not measured",
-            where,
+        has = (
+            f"its channels are {' '.join(fragment.channels)}"
+            if fragment.channels
+            else f"the fragment has {expected - 1} atoms that may be labelled, so M+0 to M+{expected - 1}"
         )
+        numbers = f"{len(datum.values)} {'numbers' if fragment.channels else 'fractions'}"
+        yield _error(f"{text} has {numbers}; {has}. Write NaN for what was not measured", where)
         return
     if any(value < -0.02 for value in datum.values):
         yield _warning(f"{text} has a fraction of {min(datum.values):g}, below zero", where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -105,9 +106,10 @@ class Fragment:
         convolved: `(metabolite, atoms)` of further molecules whose mass isotopomers add up with those of `parts`, as in
             a condensation product; usually empty.
         mix: names of mixing parameters, one for each part, where the weights are to be fitted; empty: as given.
-        kind: `ms`; `msms` (tandem), `ms-resolved` (isotopes of several elements told apart), `1h-nmr`, `13c-nmr` are
-            read and kept, and refused by what cannot simulate them.
+        kind: `ms`; `msms` (tandem), `ms-resolved` (isotopes of several elements told apart), `1h-nmr`, `13c-nmr`; see
+            `molvis_flux.labelling.channels`.
         channels: what the numbers of a datum are, where they are not M+0, M+1, ..., such as `("2,0", "2,1")`.
+        daughter: of `msms`: which of a part's atoms stay in the ion that a collision leaves, by their places in it.
     """
 
     name: str
@@ -119,6 +121,11 @@ class Fragment:
     kind: str = "ms"
     where: str = ""
     channels: tuple[str, ...] = ()
+    daughter: tuple[int, ...] = ()
+
+    def labels(self, places: Iterable[int]) -> tuple[str, ...]:
+        """What some numbers of a datum are called, counted from 0: `M+0`, or a channel."""
+        return tuple(self.channels[i] if self.kind != "ms" and self.channels else f"M+{i}" for i in places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +239,6 @@ class Study:
                     continue
                 name = f"{experiment.name}/{datum.target}"
                 if len(known) < len(datum.values):
-                    name += f" ({', '.join(f'M+{i}' for i in known)})"
+                    name += f" ({', '.join(self.network.fragments[datum.target].labels(known.tolist()))})"
                 found.append(Distribution(np.array(datum.values)[known], np.array(datum.sd)[known], name))
         return tuple(found)

@@ -138,10 +138,8 @@ def unfinished(estimator: Estimator) -> tuple[str, ...]:
     if estimator.complete:
         return ()
     done, steps = estimator.metrics["steps"], estimator.settings.steps
-    return (
-        f"the estimator has {done:,.0f} of its training's {steps:,} steps: intervals are wider than they need to be. "
-        "Run its training again where it was interrupted",
-    )
+    what = f"the estimator has {done:,.0f} of its training's {steps:,} steps: intervals are wider than they need to be"
+    return (f"{what}. Run its training again where it was interrupted",)
 
 
 def _check(method: str, level: float, draws: int) -> None:

@@ -62,8 +62,8 @@ def train(
 ) -> Estimator:
     """Train an estimator for a network and its tracers, and write it to a folder.
 
-    Long before the training ends, after `STAGES` of its steps, an estimator is written that can be used: less sharp, with
-    intervals calibrated like those of the last. One in the folder whose training has ended is not replaced by such.
+    Long before the training ends, after `STAGES` of its steps, an estimator is written that can be used: less sharp,
+    with intervals calibrated like those of the last. It does not replace one in the folder whose training has ended.
 
     Args:
         study: the network; experiments with tracers; fragments that may be measured: those that an experiment has data

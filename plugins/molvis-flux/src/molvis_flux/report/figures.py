@@ -167,7 +167,7 @@ def distributions(parts: Sequence[Residual]) -> str:
         points = axes.plot(part.channels, part.fitted, "o", ms=3.2, color="#b3432b")
         time = "" if part.time is None else f" at {part.time:g}"
         axes.set_title(f"{part.target}{time}", fontsize=6.5, pad=2)
-        axes.set_xticks(part.channels, [f"{c}" for c in part.channels])
+        axes.set_xticks(part.channels, [label.removeprefix("M+") for label in part.labels])
         axes.tick_params(labelsize=5.5, length=2)
         if not i:
             figure.legend(

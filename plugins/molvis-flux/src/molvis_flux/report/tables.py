@@ -45,7 +45,7 @@ def residuals(result: FluxResult) -> Table:
     rows: list[list[object]] = []
     for part in result.residuals:
         for i, (measured, fitted, sd) in enumerate(zip(part.measured, part.fitted, part.sd, strict=True)):
-            channel = f"M+{part.channels[i]}" if part.kind == "mid" else ""
+            channel = part.labels[i] if part.labels else ""
             off = float((fitted - measured) / sd)
             rows.append([part.experiment, part.target, part.kind, part.time, channel,
                          float(measured), float(sd), float(fitted), off])  # fmt: skip
