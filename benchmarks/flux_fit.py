@@ -63,26 +63,11 @@ def ecoli() -> dict[str, Any]:
 
 
 def mouse() -> tuple[Study, list[float], dict[str, list[float]]]:
-    """The whole-body mouse with its published fits. The tracers are those its published distributions follow from."""
-    folder = DATA / "multitissue" / "mouse"
-    study = read_study(
-        folder / "whole_body_model.txt",
-        status=folder / "whole_body_status.csv",
-        data=folder / "whole_body_mdv_mouse1.txt",
-    )
-    fed = {"SubsGlcPeri": 0.75, "SubsLacPeri": 0.75, "SubsGlcCn": 0.35, "SubsLacCn": 0.35}
-    tracers = {}
-    for name, metabolite in study.network.metabolites.items():
-        if metabolite.role == "source" and metabolite.elements:
-            count, share = len(metabolite.elements), fed.get(name, 0.0)
-            tracers[name] = Tracer((("0" * count, 1 - share), ("1" * count, share)), natural=True)
-    first = study.experiments[0]
-    # The published table states 0.015 where the file of distributions has 1.
-    data = tuple(replace(d, sd=(0.015,) * len(d.values)) if d.kind == "mid" else d for d in first.data)
-    with (folder / "published_fits_mouse1.csv").open() as file:
+    """The whole-body mouse of the examples, with its published fits."""
+    study = read_study(ROOT / "examples" / "mouse" / "mouse.toml")
+    with (DATA / "multitissue" / "mouse" / "published_fits_mouse1.csv").open() as file:
         rows = list(csv.reader(file))
     fluxes = {row[0]: [float(x) for x in row[4:14]] for row in rows if row[0] in study.network.reactions}
-    study = replace(study, experiments=(replace(first, tracers=tracers, data=data),))
     return study, [float(x) for x in rows[1][4:14]], fluxes
 
 

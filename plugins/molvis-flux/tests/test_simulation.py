@@ -50,6 +50,20 @@ def test_the_network_of_the_emu_paper_gives_its_published_labelling():
     assert plan.units == 10  # B, C, D and F of the paper's figure 3, and what they are made of
 
 
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_one_vector_at_a_call_gives_what_a_batch_gives(name, dtype):
+    model, experiment = MODELS[name]()
+    model = whole(model)
+    plan = compile_plan(model, [experiment])
+    net, exchange = fluxes(model, 6, n=9)
+    net[3] = 0.0  # where nothing flows
+    together = plan.simulate(net, exchange, dtype=dtype)
+    apart = np.concatenate([plan.simulate(net[i : i + 1], exchange[i : i + 1], dtype=dtype) for i in range(9)])
+    np.testing.assert_allclose(apart, together, rtol=0, atol=4 * np.finfo(dtype).eps)
+    assert (plan.simulate(net[:3], exchange[:3], dtype=dtype) == apart[:3]).all()
+
+
 def test_two_equal_products_each_carry_the_full_flux():
     model = network(
         "split", {"S": 4, "U": 2, "G": 2}, {"split": "S abcd -> G ab + G cd", "dilute": "U ab -> G ab"}, sources="S U"

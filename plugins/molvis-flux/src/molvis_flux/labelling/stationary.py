@@ -84,6 +84,9 @@ class Plan(FragmentVector):
             raise SimulationError(f"no backend {backend!r}; 'numba' and 'torch' are known")
         found = np.empty((len(net), self.size), dtype)
         last = (self.ways, kernels.arguments(self.compact, dtype))
+        if len(net) < kernels.FEW:
+            kernels.simulate_few(np.empty(self.compact.rows, dtype), net, exchange, found, *last)
+            return found
 
         def part(rows: slice) -> None:
             work = kernels.workspace(self.compact.rows, dtype)
