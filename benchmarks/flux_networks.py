@@ -68,7 +68,7 @@ def random_study(seed: int, metabolites: int = 14) -> Study:
         if sizes[a] == sizes[b]:
             add([(a, letters(sizes[a]))], [(b, shuffled(letters(sizes[a])))], reversible=rng.random() < 0.3)
     _leave(sizes, reactions, rng)
-    role = {"S": "source"} | {name: "sink" for name in sizes if name.startswith("out ")}
+    role = {"S": "source"} | {name: "sink" for name in sizes if name.startswith("out_")}
     pools = {name: Metabolite(name, ("C",) * count, role.get(name, "balanced")) for name, count in sizes.items()}
     inner = [name for name, m in pools.items() if m.role == "balanced" and len(m.elements) > 1]
     chosen = sorted(rng.choice(inner, max(4, len(inner) // 2), replace=False).tolist())
@@ -83,7 +83,7 @@ def _leave(sizes: dict[str, int], reactions: dict[str, Reaction], rng: np.random
     used = {part.metabolite for reaction in reactions.values() for part in reaction.substrates}
     for name in list(sizes):
         if name != "S" and (name not in used or rng.random() < 0.33):
-            out, atoms = f"out {name}", tuple(chr(ord("a") + i) for i in range(sizes[name]))
+            out, atoms = f"out_{name}", tuple(chr(ord("a") + i) for i in range(sizes[name]))
             sizes[out] = sizes[name]
             key = f"v{len(reactions) + 1}"
             reactions[key] = Reaction(key, (Participant(name, atoms=atoms),), (Participant(out, atoms=atoms),),

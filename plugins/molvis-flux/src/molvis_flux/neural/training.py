@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,10 +17,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from molvis_core.errors import MolvisError, TrainingError, WriteError
+from molvis_core.errors import MolvisError, ReadError, TrainingError, WriteError
 from molvis_files.documents import to_plain
 from molvis_files.locking import sole_writer
 from molvis_flux.errors import EstimatorError
+from molvis_flux.formats import read_study
+from molvis_flux.formats.writers import write_study
 from molvis_flux.labelling.stationary import compile_plan
 from molvis_flux.model.network import Study
 from molvis_flux.neural.calibration import calibrate, calibrate_ensemble
@@ -98,6 +101,7 @@ def _train(
     study = without_data(study)
     space = _free_space(study)
     _check_data(study)
+    _check_file(study)
     plan = compile_plan(study.network, study.experiments)
     parts = measurements(study, plan, settings.noise)
     _check_parts(parts, study)
@@ -176,6 +180,20 @@ def _check_data(study: Study) -> None:
             if datum.time is not None or datum.kind == "pool":
                 place = datum.where or f"experiment {experiment.name!r}"
                 raise EstimatorError(f"{place}: the estimator is for the stationary state; fit this with flux-fit")
+
+
+def _check_file(study: Study) -> None:
+    """Raise unless the study can be kept in a file: better before the training than behind it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "study.toml"
+        write_study(path, study)
+        try:
+            kept = read_study(path)
+        except ReadError as error:
+            text = str(error).removeprefix(str(path)).lstrip(":")
+            raise EstimatorError(f"the network cannot be kept in the estimator's folder: line {text}") from error
+    if network_digest(kept.network) != network_digest(study.network):
+        raise EstimatorError("the network changes when it is written as TOML; read it from such a file, and train then")
 
 
 def _check_parts(parts: Sequence[Measurement], study: Study) -> None:
