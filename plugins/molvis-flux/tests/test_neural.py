@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import typer
+from small_estimator import SMALL, measured, model, study
 from typer.testing import CliRunner
 
 from molvis_core import output
@@ -21,8 +22,7 @@ from molvis_core.testing import FitterContract
 from molvis_flux.commands.estimate import estimate as estimate_command
 from molvis_flux.commands.train import train as train_command
 from molvis_flux.errors import EstimatorError
-from molvis_flux.model.examples import network
-from molvis_flux.model.network import Datum, Experiment, Fragment, Network, Study, Tracer
+from molvis_flux.model.network import Datum, Fragment, Study, Tracer
 from molvis_flux.neural.calibration import calibrate_ensemble, held_out, with_missing
 from molvis_flux.neural.estimator import Estimator, Settings, collect, load_estimator, network_digest, save_estimator
 from molvis_flux.neural.fitter import NeuralFluxes
@@ -37,38 +37,6 @@ from molvis_flux.space.flux_space import flux_space
 
 pytestmark = pytest.mark.full
 
-SMALL = Settings(noise=(0.005, 0.03), steps=120, batch=128, simulations=3000, width=32, depth=1, components=3)
-
-
-def model() -> Network:
-    """The EMU paper's network with an uptake of 1, so that the split of B and one exchange flux are free."""
-    made = network(
-        "small",
-        {"A": 3, "B": 3, "C": 2, "D": 3, "E": 1, "F": 3},
-        {
-            "v1": "A abc -> B abc",
-            "v2": "B abc <-> D abc",
-            "v4": "B abc -> C bc + E a",
-            "v5": "B abc + C de -> D bcd + E a + E e",
-            "v6": "D abc -> F abc",
-        },
-        sources="A",
-        sinks="E F",
-    )
-    reactions = dict(made.reactions)
-    reactions["v1"] = dataclasses.replace(reactions["v1"], net=(1.0, 1.0))
-    reactions["v2"] = dataclasses.replace(reactions["v2"], net=(-10.0, 10.0), exchange=(1e-3, 1.0))
-    fragments = {
-        name: Fragment(name, ((1.0, name, atoms),), ("C",) * len(atoms))
-        for name, atoms in (("B", (0, 1, 2)), ("C", (0, 1)), ("D", (0, 1, 2)), ("F", (0, 1, 2)))
-    }
-    return dataclasses.replace(made, reactions=reactions, fragments=fragments)
-
-
-def study() -> Study:
-    tracers = {"middle": "010", "first": "100"}
-    return Study(model(), tuple(Experiment(n, {"A": Tracer(((p, 1.0),))}) for n, p in tracers.items()))
-
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -80,21 +48,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(folder: Path) -> Estimator:
     return load_estimator(folder)
-
-
-def measured(estimator: Estimator, clean: np.ndarray, names: Sequence[str] | None = None, sd: float = 0.01) -> Study:
-    """A study with data of some fragments, `experiment/fragment`; of all without names."""
-    experiments: list[Experiment] = []
-    for experiment in estimator.study.experiments:
-        data = tuple(
-            Datum(
-                m.target, "mid", tuple(clean[m.start : m.stop].tolist()), (sd,) * (m.stop - m.start), where="data.csv:7"
-            )
-            for m in estimator.measurements
-            if m.experiment == experiment.name and (names is None or f"{m.experiment}/{m.target}" in names)
-        )
-        experiments.append(dataclasses.replace(experiment, data=data))
-    return dataclasses.replace(estimator.study, experiments=tuple(experiments))
 
 
 def test_the_copula_makes_the_prior_standard_normal_and_goes_back() -> None:
@@ -179,72 +132,6 @@ def test_what_does_not_matter_is_not_in_the_digest_and_does_not_move_coordinates
     assert [turned.space.parameters[i] for i in turned.space.free] == list(trained.free)
     reactions["v2"] = dataclasses.replace(reactions["v2"], exchange=(1e-3, 2.0))
     assert network_digest(other) != network_digest(network)
-
-
-def test_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
-    short = dataclasses.replace(SMALL, steps=40, simulations=1000)
-    whole = train(study(), tmp_path / "whole", settings=short)
-
-    def stop(done: int, steps: int, loss: float) -> None:
-        if done == 25:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(study(), tmp_path / "cut", settings=short, progress=stop)
-    seen: list[int] = []
-    cut = train(study(), tmp_path / "cut", settings=short, progress=lambda done, steps, loss: seen.append(done))
-    assert seen[0] == 21
-    for name, tensor in whole.model.state_dict().items():
-        torch.testing.assert_close(cut.model.state_dict()[name], tensor, rtol=0, atol=0)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["cut", "whole"]
-
-
-def test_an_estimator_can_be_used_before_its_training_ends(tmp_path: Path) -> None:
-    short = dataclasses.replace(SMALL, steps=40, simulations=1000)
-    early: list[tuple[int, Estimator]] = []
-
-    def staged(found: Estimator, done: int) -> None:
-        opened = load_estimator(tmp_path / "e")
-        for name, tensor in found.model.state_dict().items():
-            torch.testing.assert_close(opened.model.state_dict()[name], tensor, rtol=0, atol=0)
-        early.append((done, opened))
-        if done == 20:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(study(), tmp_path / "e", settings=short, staged=staged)
-    assert [done for done, _ in early] == [8, 20]
-    opened = load_estimator(tmp_path / "e")
-    assert not opened.complete
-    _, clean = held_out(opened, 1, seed=5)
-    notes = estimate(opened, measured(opened, clean[0]), draws=500).notes
-    assert any("20 of its training's 40 steps" in note for note in notes)
-    whole = train(study(), tmp_path / "e", settings=short, staged=staged)  # it does not write that of 20 steps again
-    assert len(early) == 2
-    assert whole.complete
-    assert load_estimator(tmp_path / "e").complete
-    straight = train(study(), tmp_path / "straight", settings=short)
-    for name, tensor in straight.model.state_dict().items():
-        torch.testing.assert_close(whole.model.state_dict()[name], tensor, rtol=0, atol=0)
-    # One that has ended is not replaced before another has, too.
-    train(study(), tmp_path / "e", settings=dataclasses.replace(short, seed=1), staged=staged)
-    assert len(early) == 2
-
-
-def test_a_network_that_cannot_be_kept_is_refused_before_its_training(tmp_path: Path) -> None:
-    named = study()
-    pools = {name.replace("F", "out F"): dataclasses.replace(m, name=name.replace("F", "out F"))
-             for name, m in named.network.metabolites.items()}  # fmt: skip
-    out = dataclasses.replace(
-        named.network.reactions["v6"],
-        products=tuple(dataclasses.replace(p, metabolite="out F") for p in named.network.reactions["v6"].products),
-    )
-    fragments = {n: f for n, f in named.network.fragments.items() if n != "F"}
-    network = dataclasses.replace(
-        named.network, metabolites=pools, reactions=named.network.reactions | {"v6": out}, fragments=fragments
-    )
-    with pytest.raises(EstimatorError, match="cannot be kept in the estimator's folder: line .*'out F"):
-        train(Study(network, named.experiments), tmp_path / "e", settings=SMALL)
 
 
 def test_importance_sampling_gives_the_posterior_of_a_grid(trained: Estimator) -> None:
