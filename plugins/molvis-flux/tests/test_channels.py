@@ -173,7 +173,7 @@ BAD = {
     "channel 'x'; numbers with a comma": replace(HALF, channels=("x",)),
     "channel '1,1,1' has 3 numbers": replace(HALF, channels=("1,1,1",)),
     "name those kept as its daughter": replace(HALF, daughter=()),
-    "has 1 traced elements: C": replace(HALF, kind="ms-resolved", channels=("1,0",)),
+    "there are 1 traced elements: C": replace(HALF, kind="ms-resolved", channels=("1,0",)),
     "S2, DL2, DR2, DD2 or T2 is expected": replace(PEAKS, channels=("P2",)),
     "P2 is expected": replace(SHARES, channels=("S2",)),
     "has no measured atom 9": replace(SHARES, channels=("P9",)),

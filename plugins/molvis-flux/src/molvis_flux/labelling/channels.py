@@ -100,37 +100,34 @@ def _groups(
     """Groups of atoms, the mass that a label adds in each, and the counts of labels that a channel asks for."""
     if fragment.kind.endswith("nmr"):
         return _peak(metabolite, atoms, fragment.kind, channel)
-    asked = _pair(channel)
     elements = dict.fromkeys(metabolite.elements)
-    split = [[i for i in atoms if metabolite.elements[i] == element] for element in elements]
+    split = [tuple(i for i in atoms if metabolite.elements[i] == element) for element in elements]
     if fragment.kind == "ms-resolved":
-        if len(asked) != len(split):
-            raise ValueError(
-                f"channel {channel!r} has {len(asked)} numbers; {metabolite.name!r} has {len(split)} traced elements: "
-                f"{', '.join(elements)}"
-            )
-        groups = [tuple(group) for group in split]
-        wanted = [asked]
+        groups, wanted = split, [_pair(channel, len(split), f"traced elements: {', '.join(elements)}")]
     else:
-        if len(asked) != 2:
-            raise ValueError(f"channel {channel!r} has {len(asked)} numbers; mass before and after are two")
-        kept = {atoms[place] for place in fragment.daughter}
-        if not kept or not kept < set(atoms):
-            raise ValueError("a collision splits some atoms from it and keeps others; name those kept as its daughter")
-        ends = [[i for i in group if (i in kept) == after] for after in (True, False) for group in split]
-        groups = [tuple(group) for group in ends]
-        counts = itertools.product(*(range(len(group) + 1) for group in groups))
-        heavy = [[MASS_SHIFT.get(element, 1) for element in elements]] * 2
-        each = [m for side in heavy for m in side]
-        half = len(split)
-        wanted = [
-            count for count in counts
-            if (_mass(count, each), _mass(count[:half], each[:half])) == asked
-        ]  # fmt: skip
-    shifts = [MASS_SHIFT.get(metabolite.elements[group[0]], 1) if group else 1 for group in groups]
+        groups, wanted = _tandem(metabolite, split, {atoms[place] for place in fragment.daughter}, channel)
     # A count that a group cannot have is of no molecule: its share is 0.
     wanted = [count for count in wanted if all(n <= len(g) for n, g in zip(count, groups, strict=True))]
-    return _whole_first(groups, shifts, wanted)
+    return _whole_first(groups, _shifts(metabolite, groups), wanted)
+
+
+def _tandem(
+    metabolite: Metabolite, split: Sequence[Atoms], kept: set[int], channel: str
+) -> tuple[list[Atoms], list[tuple[int, ...]]]:
+    """Of each element the atoms that stay in the ion and those that leave it, and counts of labels of some masses."""
+    before, after = _pair(channel, 2, "masses, before and after the collision")
+    if not kept or not kept < {i for group in split for i in group}:
+        raise ValueError("a collision splits some atoms from it and keeps others; name those kept as its daughter")
+    stay = [tuple(i for i in group if i in kept) for group in split]
+    groups = stay + [tuple(i for i in group if i not in kept) for group in split]
+    each, half = _shifts(metabolite, groups), len(split)
+    counts = itertools.product(*(range(len(group) + 1) for group in groups))
+    return groups, [c for c in counts if (_mass(c, each), _mass(c[:half], each[:half])) == (before, after)]
+
+
+def _shifts(metabolite: Metabolite, groups: Sequence[Atoms]) -> list[int]:
+    """What a label adds to the mass in each group."""
+    return [MASS_SHIFT.get(metabolite.elements[group[0]], 1) if group else 1 for group in groups]
 
 
 def _peak(
@@ -159,13 +156,16 @@ def _mass(counts: Sequence[int], shifts: Sequence[int]) -> int:
     return sum(n * shift for n, shift in zip(counts, shifts, strict=False))
 
 
-def _pair(channel: str) -> tuple[int, ...]:
+def _pair(channel: str, expected: int, what: str) -> tuple[int, ...]:
+    """The numbers of a channel such as `2,1`."""
     try:
         found = tuple(int(part) for part in channel.split(","))
     except ValueError:
         found = (-1,)
     if min(found) < 0:
         raise ValueError(f"channel {channel!r}; numbers with a comma between, such as 2,1, are expected")
+    if len(found) != expected:
+        raise ValueError(f"channel {channel!r} has {len(found)} numbers; there are {expected} {what}")
     return found
 
 

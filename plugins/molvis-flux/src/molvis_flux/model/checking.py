@@ -338,13 +338,11 @@ def _mid(datum: Datum, fragment: Fragment, text: str) -> Iterator[Finding]:
     where = datum.where
     expected = len(fragment.channels) or len(fragment.elements) + 1
     if len(datum.values) != expected and (datum.corrected or len(datum.values) < 2 or not fragment.formula):
-        has = (
-            f"its channels are {' '.join(fragment.channels)}"
-            if fragment.channels
-            else f"the fragment has {expected - 1} atoms that may be labelled, so M+0 to M+{expected - 1}"
+        numbers = "numbers" if fragment.channels else "fractions"
+        yield _error(
+            f"{text} has {len(datum.values)} {numbers}; {_has(fragment, expected)}. Write NaN for what was not measured",
+            where,
         )
-        numbers = f"{len(datum.values)} {'numbers' if fragment.channels else 'fractions'}"
-        yield _error(f"{text} has {numbers}; {has}. Write NaN for what was not measured", where)
         return
     if any(value < -0.02 for value in datum.values):
         yield _warning(f"{text} has a fraction of {min(datum.values):g}, below zero", where)
@@ -359,6 +357,13 @@ def _mid(datum: Datum, fragment: Fragment, text: str) -> Iterator[Finding]:
         )
     elif abs(total - 1) > _SUM_WARNING:
         yield _warning(f"{text} sums to {total:g}, not to 1", where)
+
+
+def _has(fragment: Fragment, expected: int) -> str:
+    if fragment.channels:
+        return f"its channels are {' '.join(fragment.channels)}"
+    atoms = expected - 1
+    return f"the fragment has {atoms} atoms that may be labelled, so M+0 to M+{atoms} are {expected}"
 
 
 def _values(study: Study) -> Iterator[Finding]:
