@@ -338,9 +338,9 @@ def _mid(datum: Datum, fragment: Fragment, text: str) -> Iterator[Finding]:
     where = datum.where
     expected = len(fragment.channels) or len(fragment.elements) + 1
     if len(datum.values) != expected and (datum.corrected or len(datum.values) < 2 or not fragment.formula):
-        numbers = "numbers" if fragment.channels else "fractions"
+        count = f"{len(datum.values)} {'numbers' if fragment.channels else 'fractions'}"
         yield _error(
-            f"{text} has {len(datum.values)} {numbers}; {_has(fragment, expected)}. Write NaN for what was not measured",
+            f"{text} has {count}; {_has(fragment, expected)}. Write NaN for what was not measured",
             where,
         )
         return
