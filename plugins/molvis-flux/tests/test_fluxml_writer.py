@@ -201,3 +201,12 @@ def test_an_example_of_13cflux_is_written_as_it_was_read(tmp_path: Path) -> None
         assert (other.net, other.exchange, other.reversible) == (reaction.net, reaction.exchange, reaction.reversible)
     assert back.experiments[0].tracers == study.experiments[0].tracers
     assert back.fluxes == study.fluxes
+
+
+def test_a_pool_that_13cflux_would_take_for_an_input_is_said(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text(
+        '[reactions]\nup = "A(a) -> B(a)"\nv = "C(a) <-> B(a)"\nw = "C(a) <-> D(a)"\nout = "D(a) ->"\n'
+        '[metabolites]\nA = "source"\n'
+    )
+    notes = write_fluxml(tmp_path / "s.fml", read_study(tmp_path / "s.toml"))
+    assert any(note.startswith("On one side of all reactions: B, C. 13CFLUX") for note in notes)

@@ -257,6 +257,16 @@ class _Form:
 
     def _ends(self, users: Mapping[str, set[str]]) -> None:
         """FluxML says by the reactions alone what is balanced."""
+        sides = [
+            {p.metabolite for r in self.network.reactions.values() for p in side(r)}
+            for side in (lambda r: r.substrates, lambda r: r.products)
+        ]
+        balanced = {name for name, m in self.network.metabolites.items() if m.role == "balanced"}
+        if one_sided := sorted(balanced & (sides[0] ^ sides[1])):
+            self.notes.append(
+                f"On one side of all reactions: {', '.join(one_sided)}. 13CFLUX goes by the sides, not by "
+                "reversibility, and takes them for inputs or outputs; turn a reversible reaction of each round."
+            )
         for name, metabolite in self.network.metabolites.items():
             if metabolite.role == "balanced" and len(users.get(name, ())) == 1:
                 self.notes.append(f"{name} stands in one reaction only; FluxML has it leave the network.")
