@@ -26,6 +26,9 @@ def map_(
     name: Annotated[
         list[str] | None, typer.Option(help="OURS=THEIRS: what a reaction is called on the map. May be repeated.")
     ] = None,
+    organs: Annotated[
+        str | None, typer.Option(help="Organs and what they exchange: names with commas between, or auto.")
+    ] = None,
     colour: Annotated[str, typer.Option(help="verdict or certainty.")] = "verdict",
 ) -> None:
     """Draw a network with the fluxes of a fit.
@@ -37,6 +40,9 @@ def map_(
     existing(on, what="a map of Escher")
     writable(out)
     names = _checked(out, colour, on, name or [])
+    if organs is not None:
+        _organs(source, out, organs)
+        return
     from molvis_files.writing import write_text
     from molvis_flux.formats import read_study
     from molvis_flux.maps import escher, svg
@@ -64,6 +70,28 @@ def map_(
     for note in (*chart.notes, *_unmatched(chart)):
         output.note(note)
     output.note(f"{len(drawn)} of {len(study.network.reactions)} reactions drawn: {out}")
+
+
+def _organs(source: Path, out: Path, asked: str) -> None:
+    """The picture of organs, of a fit."""
+    from molvis_files.writing import write_text
+    from molvis_flux.fit.organs import exchanges
+    from molvis_flux.maps.frame import map_page
+    from molvis_flux.maps.organs import draw_organs
+    from molvis_flux.report.saved import read_fit
+
+    if out.suffix == ".json":
+        raise ConfigError("--organs makes no map for Escher; let --out end in .html or .svg")
+    found = read_fit(source)
+    boxes, crossing = exchanges(found, () if asked == "auto" else tuple(filter(None, asked.split(","))))
+    title = f"Organs of {found.study.network.name or 'a network'}"
+    drawing = draw_organs(boxes, crossing, level=found.level, title=title)
+    write_text(out, drawing if out.suffix == ".svg" else map_page(drawing, title=title, colours=("verdict",)))
+    if not output.as_json({"organs": boxes, "exchanges": crossing}):
+        rows = [[one.organ or "outside", one.pool, one.value, one.low, one.high] for one in crossing]
+        shown = [[f"{x:.3g}" if isinstance(x, float) else x for x in row] for row in rows]
+        output.print_table(("organ", "pool", "net", f"{found.level:.0%} from", f"{found.level:.0%} to"), shown)
+        output.note(f"organs: {', '.join(boxes)}; {out}")
 
 
 def _unmatched(chart: NetworkMap) -> Iterator[str]:

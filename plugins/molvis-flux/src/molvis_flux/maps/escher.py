@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from molvis_files.documents import load_json
 from molvis_files.opening import read_text
 from molvis_flux.errors import MapError
 from molvis_flux.maps.network_map import Curve, Limb, NetworkMap, Point, Pool, Track
+from molvis_flux.model.matching import direction, matches
 from molvis_flux.model.network import Network
 
 SCHEMA = "https://escher.github.io/escher/jsonschema/1-0-0#"
@@ -26,7 +26,6 @@ _WIDER, _TALLER = 4.2, 3.0
 """Maps of Escher have letters of about 30 units, ours of 10; and a reaction's name and flux stand in one line there."""
 _LETTER = 30.0
 _APART = 12.0
-_COMPARTMENT = re.compile(r"(?:_(?:[a-z]|ex|ext)|\.(?:[a-z]|ex|ext)|\[\w+\])$")
 
 
 def read_escher(path: Path, network: Network, names: Mapping[str, str] | None = None) -> NetworkMap:
@@ -138,10 +137,6 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", re.sub(r"^r_", "", name.lower()))
-
-
 def _matched(
     reactions: Mapping[str, Mapping[str, Any]], network: Network, names: Mapping[str, str], path: Path
 ) -> dict[str, str]:
@@ -152,38 +147,14 @@ def _matched(
             raise MapError(f"the network has no reaction {ours!r}.{did_you_mean(ours, network.reactions)}")
         if theirs not in shown.values():
             raise MapError(f"{path}: the map has no reaction {theirs!r}.{did_you_mean(theirs, shown.values())}")
-    by_shown = {theirs: ours for ours, theirs in names.items()}
-    free = [name for name in network.reactions if name not in names]
-    by_shown = {**{name: name for name in free}, **by_shown}
-    loose: dict[str, list[str]] = {}
-    exact = {by_shown[name] for name in shown.values() if name in by_shown}
-    for name in free:
-        if name not in exact:
-            loose.setdefault(_plain(name), []).append(name)
-    out: dict[str, str] = {}
-    for key, name in shown.items():
-        near = loose.get(_plain(name), [])
-        if name in by_shown:
-            out[key] = by_shown[name]
-        elif len(near) == 1:
-            out[key] = near[0]
-    return out
-
-
-def _bare(name: str) -> str:
-    return _plain(_COMPARTMENT.sub("", name.lower()))
+    # A map may show one reaction several times.
+    found = matches(network.reactions, dict.fromkeys(shown.values()), names)
+    return {key: found[name] for key, name in shown.items() if name in found}
 
 
 def _direction(network: Network, name: str, drawn: Mapping[str, Any]) -> int:
-    """-1 where metabolites of the same name are on the other sides; those that are not found say nothing."""
-    sides = {_bare(str(m["bigg_id"])): float(m["coefficient"]) for m in drawn.get("metabolites", [])}
-    reaction, agree = network.reactions[name], 0.0
-    for sign, side in ((-1.0, reaction.substrates), (1.0, reaction.products)):
-        for part in side:
-            agree += (
-                math.copysign(1.0, sign * sides[_bare(part.metabolite)]) if sides.get(_bare(part.metabolite)) else 0
-            )
-    return -1 if agree < 0 else 1
+    sides = {str(m["bigg_id"]): float(m["coefficient"]) for m in drawn.get("metabolites", [])}
+    return direction(network.reactions[name], sides)
 
 
 def _pools(nodes: Mapping[str, Mapping[str, Any]], place: Mapping[str, Point]) -> Iterable[Pool]:

@@ -36,6 +36,8 @@ class Flow:
 
 def number(value: float) -> str:
     """Three digits, as on a label."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
     return f"{value:.3g}" if abs(value) >= 1e-9 else "0"
 
 

@@ -118,7 +118,11 @@ def draw_courses(found: tuple[Course, ...], figure: Figure) -> None:
     """Curves with data above, residuals below, for each fragment, into an empty figure of `size_of(found)`."""
     found = found[:_MOST]
     columns, rows = _grid(found)
-    grid = figure.add_gridspec(rows, columns, hspace=0.42, wspace=0.28, left=0.06, right=0.985, top=0.94, bottom=0.05)
+    width, height = figure.get_size_inches()
+    grid = figure.add_gridspec(
+        rows, columns, hspace=0.42, wspace=0.28, left=0.55 / width, right=1 - 0.1 / width, top=1 - 0.75 / height,
+        bottom=0.3 / height,
+    )  # fmt: skip
     for i, course in enumerate(found):
         inner = grid[i // columns, i % columns].subgridspec(2, 1, height_ratios=(3, 1), hspace=0.08)
         above, below = figure.add_subplot(inner[0]), figure.add_subplot(inner[1])
@@ -128,14 +132,21 @@ def draw_courses(found: tuple[Course, ...], figure: Figure) -> None:
             below.set_ylabel("residual", fontsize=6)
     handles = list(_handles(found))
     figure.legend(
-        handles=handles, fontsize=6.5, frameon=False, ncols=len(handles), loc="upper center", bbox_to_anchor=(0.5, 1.0)
+        handles=handles,
+        fontsize=6.5,
+        frameon=False,
+        ncols=min(len(handles), 2 + 2 * columns),
+        loc="upper center",
+        bbox_to_anchor=(0.5, 1.0),
+        columnspacing=1.2,
+        handlelength=1.5,
     )
 
 
 def size_of(found: tuple[Course, ...]) -> tuple[float, float]:
     """Width and height of the figure, in inches."""
     columns, rows = _grid(found[:_MOST])
-    return max(2.6 * columns, 3.4), 2.3 * rows + 0.5
+    return 2.6 * columns + 0.8, 2.4 * rows + 0.8
 
 
 def _grid(found: tuple[Course, ...]) -> tuple[int, int]:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from molvis_flux.fit.estimates import estimates
+from molvis_flux.fit.estimates import Estimates, estimates
 from molvis_flux.fit.identifiability import BOUNDED, FIXED, IDENTIFIABLE, UNSEEN
 from molvis_flux.fit.multistart import FluxResult, Residual
+from molvis_flux.fit.organs import exchanges, organs_of
 from molvis_flux.maps.flows import flows_of
 from molvis_flux.maps.layout import own_map
 from molvis_flux.maps.network_map import NetworkMap
+from molvis_flux.maps.organs import draw_organs
 from molvis_flux.maps.svg import draw
 from molvis_flux.model.network import Study
 from molvis_flux.report.courses import Course, courses, draw_courses, size_of
@@ -34,6 +36,8 @@ _MOST_FRAGMENTS = 60
 def figures(result: FluxResult, chart: NetworkMap | None = None) -> dict[str, str]:
     """Every figure that the fit has something for, by name; the network on its own map, or on one that is given."""
     out = {"network": network(result, chart), "intervals": intervals(result)}
+    if len(organs_of(result.least_squares.study.network)) > 1:
+        out["organs"] = organs(estimates(result))
     in_time = courses(result)
     if in_time:
         out["courses"] = time_courses(in_time)
@@ -58,6 +62,16 @@ def network(result: FluxResult, chart: NetworkMap | None = None) -> str:
         chart: the map to draw on; one of our own layout where none is given.
     """
     return draw(chart or own_chart(result.least_squares.study), flows_of(estimates(result)))
+
+
+def organs(found: Estimates, names: Sequence[str] = ()) -> str:
+    """Organs as boxes beside the blood, with what they exchange through it.
+
+    Raises:
+        MapError: the network has no such organs.
+    """
+    boxes, crossing = exchanges(found, names)
+    return draw_organs(boxes, crossing, level=found.level, title=f"Organs of {found.study.network.name}")
 
 
 def own_chart(study: Study) -> NetworkMap:

@@ -55,6 +55,7 @@ def report(result: FluxResult, *, title: str = "", drawings: Mapping[str, str] |
     ]
     drawings = dict(drawings or figures.figures(result))
     network_map = drawings.pop("network")
+    organ_map = drawings.pop("organs", "")
     return render_page(
         template,
         title=title or f"Fluxes of {network.name or 'a network'}",
@@ -65,6 +66,8 @@ def report(result: FluxResult, *, title: str = "", drawings: Mapping[str, str] |
         facts=facts,
         network_map=framed(network_map, label="Network with its fluxes"),
         network_caption=_NETWORK,
+        organ_map=framed(organ_map, colours=("verdict",), label="Organs"),
+        has_organs=bool(organ_map),
         map_style=style(),
         map_script=script(),
         figures=[(*_CAPTIONS[name], _inline(svg, name)) for name, svg in drawings.items()],
