@@ -123,7 +123,7 @@ class InstationaryPlan(FragmentVector):
         pool_directions: Float[np.ndarray, "p k"],
         *,
         tolerance: float = 1e-4,
-        step: float = 1e-6,
+        step: float = 1e-4,
     ) -> tuple[Float[np.ndarray, "t d"], Float[np.ndarray, "t d k"]]:
         """Mass isotopomers of one flux vector, and how they change along directions.
 
@@ -140,16 +140,19 @@ class InstationaryPlan(FragmentVector):
             exchange_directions: changes of the exchange fluxes.
             pool_directions: changes of the pools.
             tolerance: as in `simulate`.
-            step: how far along each direction, relative to the fluxes and pools.
+            step: how far along each direction, relative to that flux or pool which it changes most. Rounding shows
+                in slopes where it is much less, and curvature where it is much more.
 
         Raises:
             SimulationError: as in `simulate`.
         """
         center = np.concatenate([net, exchange, pools])
-        directions = np.concatenate([net_directions, exchange_directions, pool_directions])
-        length = np.abs(directions).max(axis=0)
-        size = max(1e-12, float(np.median(np.abs(center)[center != 0])) if center.any() else 1.0)
-        far = step * size / np.where(length > 0, length, 1.0)
+        backwards = np.isin(np.arange(len(exchange)), self.ways[self.ways[:, 2] > 0, 0])
+        used = np.where(backwards[:, None], exchange_directions, 0.0)
+        directions = np.concatenate([net_directions, used, pool_directions])
+        scale = np.concatenate([_scale(net, 0.03), _scale(exchange, 0.03), _scale(pools, 0.0)])
+        length = (np.abs(directions) / scale[:, None]).max(axis=0)
+        far = step / np.where(length > 0, length, 1.0)
         vectors = np.concatenate([center[None], center + (directions * far).T, center - (directions * far).T])
         r = len(self.reactions)
         parts = (np.ascontiguousarray(vectors[:, :r]), np.ascontiguousarray(vectors[:, r : 2 * r]))
@@ -210,6 +213,12 @@ class InstationaryPlan(FragmentVector):
                 f"{tolerance:g}. Is its size, or a flux, in the unit of the others?"
             )
         return found
+
+
+def _scale(values: Float[np.ndarray, " n"], least: float) -> Float[np.ndarray, " n"]:
+    """What a change of each value is measured by: its size, or a share of the usual one where it is smaller."""
+    usual = float(np.median(np.abs(values)[values != 0])) if values.any() else 1.0
+    return np.maximum(np.abs(values), max(least * usual, 1e-12))
 
 
 def compile_instationary(
