@@ -17,6 +17,7 @@ from ir_table import robustness
 from massbank_tables import TABLES as MASSBANK
 from msms_peers_table import peers
 from nmr_trials_table import crude, intervals
+from several_table import TABLES as SEVERAL
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -427,6 +428,7 @@ def nmr_simulated_mixtures() -> list[str]:
 
 TABLES = {
     **MASSBANK,
+    **SEVERAL,
     "retrieval": retrieval,
     "checks": checks,
     "groups": groups,

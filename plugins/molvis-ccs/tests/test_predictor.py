@@ -6,15 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from molvis_ccs.evaluation import accuracy
-from molvis_ccs.features import SIZE, describe_all
+from molvis_ccs.features import SIZE, describe_all, volume
 from molvis_ccs.likelihood import CcsLikelihood
-from molvis_ccs.predictor.ensemble import ADDUCTS, CcsEnsemble
+from molvis_ccs.predictor.ensemble import ADDUCTS, INSTRUMENTS, CcsEnsemble
 from molvis_ccs.predictor.loading import SHIPPED, load
-from molvis_ccs.training.calibration import calibrate
+from molvis_ccs.predictor.quantization import packed
+from molvis_ccs.training.calibration import calibrate, calibrate_between
 from molvis_ccs.training.fitting import fit
 from molvis_ccs.training.ions import gather, redistributable
+from molvis_ccs.training.laboratories import LeftOut, left_out
 from molvis_ccs.trend import usual_ccs
 from molvis_core.chemistry.adducts import ion_mz
 from molvis_core.chemistry.structures import structure
@@ -122,6 +125,98 @@ def test_few_values_leave_the_intervals_as_they_are() -> None:
     assert (model.get_buffer("calibration") == 1).all()
 
 
+def test_ions_of_one_mass_differ_by_their_volume() -> None:
+    chains, bromines = "CCCCCCCC[N+](CCCCCCCC)(CCCCCCCC)CCCCCCCC", "Brc1ccc(-c2ccc(Br)c(Br)c2)cc1Br"
+    assert volume(chains) > 1.8 * volume(bromines)  # 466 Da each
+    atoms, shared = 6 * 20.58 + 6 * 7.24, 12 * 5.92 + 14.7  # twelve bonds, one aromatic ring
+    assert volume("c1ccccc1") == pytest.approx(atoms - shared)
+    assert volume("[He]") > 0
+
+
+def test_the_trend_grows_for_every_adduct_however_few_values_there_are(measured: list[Measurement]) -> None:
+    model = fit(measured[:60], members=1, width=8, epochs=1)
+    size = torch.linspace(30.0, 3000.0, 50, dtype=torch.float64)
+    for place in range(len(ADDUCTS)):
+        trend = model.log_trend(size, torch.full((50,), place))
+        assert (trend.diff() > 0).all(), ADDUCTS[place]
+
+
+def test_predictions_are_centred_on_the_training_data(measured: list[Measurement]) -> None:
+    train = [m for m in measured if m.fold == "train"]
+    model = fit(train, members=1, width=16, epochs=3, dropout=0.5)
+    mean, _ = model.predict([m.structure for m in train if m.structure], "[M+H]+", "DT")
+    off = np.log([m.record.value for m in train if isinstance(m.record, Value)] / mean)
+    assert abs(np.median(off)) < 0.003
+
+
+def test_intervals_hold_nine_in_ten_of_each_group_of_a_laboratory_left_out() -> None:
+    rng = np.random.default_rng(0)
+    widths = {("DT", "[M+H]+", 0): 0.01, ("TW", "[M+H]+", 1): 0.03, ("TIMS", "[M-H]-", 0): 0.05}
+    values = [
+        LeftOut("a", str(i), adduct, instrument, kind, 200 * (1 + width * rng.normal()), 200.0, 2.0)
+        for (instrument, adduct, kind), width in widths.items()
+        for i in range(400)
+    ]
+    model = CcsEnsemble(members=1, width=8)
+    calibrate_between(model, values)
+    factor, between = model.get_buffer("calibration"), float(model.get_buffer("between"))
+    for (instrument, adduct, kind), width in widths.items():
+        sd = 200 * float(factor[INSTRUMENTS.index(instrument), ADDUCTS.index(adduct), kind]) * np.hypot(0.01, between)
+        assert sd == pytest.approx(200 * width, rel=0.15)
+
+
+def test_a_laboratory_left_out_teaches_nothing(measured: list[Measurement]) -> None:
+    def laboratory(one: Measurement) -> str:
+        return "odd" if one.structure and len(one.structure.smiles) % 2 else "even"
+
+    seen: list[str] = []
+    taught: list[str] = []
+
+    def teaches(one: Measurement) -> bool:
+        taught.append(laboratory(one))
+        return True
+
+    found = left_out(
+        measured[:60], laboratory, teaches=teaches, note=seen.append, members=1, width=8, epochs=1
+    )  # fmt: skip
+    assert seen == ["even", "odd"]
+    assert len(found) == 60
+    assert {one.laboratory for one in found} == {"even", "odd"}
+    assert all(one.mean > 0 and one.sd > 0 for one in found)
+    assert taught[0] == "odd"
+
+
+def test_the_spread_between_laboratories_is_no_evidence(trained: CcsEnsemble) -> None:
+    structures = synthetic_structures(3)
+    trained.get_buffer("between").fill_(0.03)
+    (_, wide), (_, own) = (trained.predict(structures, "[M+H]+", "DT", within=w) for w in (False, True))
+    trained.get_buffer("between").fill_(0.0)
+    assert (wide > own).all()
+
+
+def test_a_predictor_of_format_1_predicts_by_mass(tmp_path: Path) -> None:
+    model = CcsEnsemble(members=1, width=8, by_volume=False)
+    state = {k: v for k, v in model.state_dict().items() if k not in ("between", "within")}
+    state["calibration"] = torch.full((4, len(ADDUCTS)), 2.0)
+    header = {"format": "1", "adducts": " ".join(ADDUCTS)} | {k: str(v) for k, v in model.arguments.items()}
+    save_file(packed(state), tmp_path / "old.safetensors", metadata=header)
+    old = load(str(tmp_path / "old.safetensors"))
+    assert not old.by_volume
+    structures = synthetic_structures(3)
+    mean, sd = old.predict(structures, "[M+H]+", "DT")
+    np.testing.assert_allclose(mean, model.predict(structures, "[M+H]+", "DT")[0], rtol=5e-3)
+    np.testing.assert_allclose(sd, 2 * model.predict(structures, "[M+H]+", "DT")[1], rtol=2e-2)
+
+
+def test_a_value_far_off_all_candidates_is_told_of() -> None:
+    scorer, _ = _scorer([150.0, 152.0, 170.0], 2.0)
+    structures = synthetic_structures(3)
+    assert scorer.misfit(Value(246.5, adduct="[M+H]+"), structures) == "45% above the nearest of them"
+    assert scorer.misfit(Value(120.0, adduct="[M+H]+"), structures) == "20% below the nearest of them"
+    assert scorer.misfit(Value(151.0, adduct="[M+H]+"), structures) == ""
+    assert scorer.misfit(Value(151.0), structures) == scorer.misfit(Value(500.0, adduct="[M+H]+"), []) == ""
+
+
 def test_the_median_of_a_compound_counts_and_wild_values_do_not() -> None:
     ethanol = structure("CCO")
     values = (110.0, 111.0, 112.0, 150.0)
@@ -213,7 +308,10 @@ class _Told:
     def __init__(self, mean: Sequence[float], sd: float) -> None:
         self.mean, self.sd, self.asked = list(mean), sd, 0
 
-    def predict(self, structures: Sequence[Structure], adduct: str, kind: str | None) -> tuple[np.ndarray, np.ndarray]:
+    def predict(
+        self, structures: Sequence[Structure], adduct: str, kind: str | None, *, within: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        assert within  # candidates for one value share the offset of its laboratory
         self.asked += len(structures)
         return np.array(self.mean[: len(structures)]), np.full(len(structures), self.sd)
 

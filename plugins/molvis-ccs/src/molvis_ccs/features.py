@@ -66,6 +66,55 @@ def describe(smiles: str) -> Float[np.ndarray, " f"]:
     return np.concatenate([numbers, np.log1p(np.concatenate(counts))]).astype(np.float32)
 
 
+def volume(smiles: str) -> float:
+    """Van der Waals volume in A^3, from atoms, bonds and rings; of the heaviest elements about.
+
+    Reference: Y. H. Zhao, M. H. Abraham, A. M. Zissimos, J. Org. Chem. 68 (2003) 7368, doi:10.1021/jo034808o
+
+    Raises:
+        molvis_core.errors.StructureError: RDKit refuses it.
+    """
+    mol = parse_mol(smiles)
+    hydrogens = sum(atom.GetTotalNumHs() for atom in mol.GetAtoms())
+    atoms = sum(_VOLUMES.get(atom.GetSymbol(), _LARGE) for atom in mol.GetAtoms()) + hydrogens * _VOLUMES["H"]
+    rings = mol.GetRingInfo().BondRings()
+    aromatic = sum(all(mol.GetBondWithIdx(i).GetIsAromatic() for i in ring) for ring in rings)
+    shared = 5.92 * (mol.GetNumBonds() + hydrogens) + 14.7 * aromatic + 3.8 * (len(rings) - aromatic)
+    return max(atoms - shared, _VOLUMES["H"])
+
+
+_VOLUMES = {
+    "H": 7.24, "C": 20.58, "N": 15.60, "O": 14.71, "F": 13.31, "Cl": 22.45, "Br": 26.52, "I": 32.52, "P": 24.43,
+    "S": 24.43, "As": 26.52, "B": 40.48, "Si": 38.79, "Se": 28.73, "Te": 36.62,
+}  # fmt: skip
+"""Of atoms, in A^3."""
+_LARGE = 40.0
+"""Of a metal, about."""
+
+
+KINDS = ("other", "lipid-like", "fluorinated")
+"""Classes of compounds whose errors are of their own size."""
+
+
+def kind_of(smiles: str) -> int:
+    """Place in `KINDS`: chains of eight carbon atoms outside rings and heteroatoms are lipid-like.
+
+    Raises:
+        molvis_core.errors.StructureError: RDKit refuses it.
+    """
+    mol = parse_mol(smiles)
+    chain, perfluoro = _patterns()
+    return 1 if mol.HasSubstructMatch(chain) else 2 if mol.HasSubstructMatch(perfluoro) else 0
+
+
+@functools.cache
+def _patterns() -> tuple[Any, Any]:
+    from rdkit.Chem import MolFromSmarts
+
+    chain = "[CX4;!R;!$(C[N,O,S,F,Cl])]" + "~[C;!R]" * 7
+    return MolFromSmarts(chain), MolFromSmarts("FC(F)C(F)F")
+
+
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if values.size else 0.0
 

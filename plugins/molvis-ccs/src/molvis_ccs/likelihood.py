@@ -98,7 +98,8 @@ class CcsLikelihood:
         if fresh:
             if self._model is None:
                 self._model = load(self.predictor)
-            mean, sd = self._model.predict(list(fresh.values()), adduct, kind)
+            # An offset of the laboratory is the same for all candidates, and does not make them more alike.
+            mean, sd = self._model.predict(list(fresh.values()), adduct, kind, within=True)
             found |= {k: (float(m), float(s)) for k, m, s in zip(fresh, mean, sd, strict=True)}
             self._known |= {key: found[key] for key in fresh}
             while len(self._known) > _REMEMBERED:

@@ -1,7 +1,7 @@
 """`ccs-ensemble`: structure and adduct to a cross section and how sure it is, by small networks that vote.
 
-Each network estimates how far, on a logarithmic scale, an ion lies from the trend of its adduct with m/z, and how
-widely it may err. Their mean is the prediction; their disagreement adds to the error that each estimates.
+Each network estimates how far, on a logarithmic scale, an ion lies from the trend of its adduct with the volume of the
+molecule, and how widely it may err. Their mean is the prediction; their disagreement adds to the error of each.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from molvis_ccs.features import NUMBERS, SIZE, describe_all
+from molvis_ccs.features import KINDS, NUMBERS, SIZE, describe_all, kind_of, volume
 from molvis_ccs.predictor.quantization import packed
 from molvis_ccs.trend import TRENDS
 from molvis_core.chemistry.adducts import parse_adduct
@@ -29,8 +29,8 @@ from molvis_nn.batches import TensorBatch
 
 ADDUCTS = tuple(TRENDS)
 INSTRUMENTS = ("DT", "TIMS", "TW")
-FORMAT = 1
-"""Number of the format of the weights that this molvis writes."""
+FORMAT = 2
+"""Number of the format of the weights that this molvis writes. In format 1 the trend was that of m/z."""
 _CONDITIONS = len(ADDUCTS) + len(INSTRUMENTS) + 2
 _LEAST_SPREAD = 0.02
 
@@ -41,11 +41,13 @@ class StructureBatch(TensorBatch):
 
     Attributes:
         features: see `molvis_ccs.features`.
-        mz: of the ion of each adduct.
+        size: what the cross section of the ion of each adduct grows with.
+        kind: place of the compound's class in `molvis_ccs.features.KINDS`.
     """
 
     features: Float[Tensor, "n f"]
-    mz: Float[Tensor, "n q"]
+    size: Float[Tensor, "n q"]
+    kind: Int64[Tensor, " n"]
 
 
 class _Network(nn.Module):
@@ -83,6 +85,8 @@ class CcsEnsemble(nn.Module):
         rank: principal components of the features that they see.
         dropout: of their layers, in training.
         feature_dropout: share of the components left out of each structure, in training.
+        by_volume: the trend is one of the molecule's volume, else of the ion's m/z. Ions of one m/z differ in size by
+            half where some hold bromine and others alkyl chains.
     """
 
     accepts = Structure
@@ -96,8 +100,10 @@ class CcsEnsemble(nn.Module):
         rank: int = 384,
         dropout: float = 0.2,
         feature_dropout: float = 0.05,
+        by_volume: bool = True,
     ) -> None:
         super().__init__()
+        self.by_volume = by_volume
         for name, value in (("members", members), ("width", width), ("rank", rank)):
             if value < 1:
                 raise ConfigError(f"ccs-ensemble: {name} must be a positive whole number, got {value}")
@@ -115,47 +121,64 @@ class CcsEnsemble(nn.Module):
         self.register_buffer("offset", torch.zeros(rank))
         self.register_buffer("spread", torch.tensor(0.05))
         # One row more for an instrument that is not known.
-        self.register_buffer("calibration", torch.ones(len(INSTRUMENTS) + 1, len(ADDUCTS)))
+        self.register_buffer("within", torch.ones(len(INSTRUMENTS) + 1, len(ADDUCTS)))
+        self.register_buffer("calibration", torch.ones(len(INSTRUMENTS) + 1, len(ADDUCTS), len(KINDS)))
+        # Relative standard deviation between laboratories.
+        self.register_buffer("between", torch.tensor(0.0))
 
     def collate(self, records: Sequence[Structure]) -> StructureBatch:
-        """Features of each structure, and the m/z of its ions.
+        """Features of each structure, and the size of its ions.
 
         Raises:
             molvis_core.errors.StructureError: RDKit refuses a structure.
         """
         features = describe_all([record.smiles for record in records])
-        masses = np.array([record.exact_mass for record in records], dtype=np.float64)
-        return StructureBatch(torch.from_numpy(features), torch.from_numpy(_ion_mz(masses)))
+        kinds = torch.tensor([kind_of(record.smiles) for record in records], dtype=torch.int64)
+        return StructureBatch(torch.from_numpy(features), torch.from_numpy(self.sizes(records)), kinds)
+
+    def sizes(self, structures: Sequence[Structure]) -> Float[np.ndarray, "n q"]:
+        """What the cross section of each ion of each structure grows with: its volume in A^3, or its m/z.
+
+        Raises:
+            molvis_core.errors.StructureError: RDKit refuses a structure.
+        """
+        if not self.by_volume:
+            return _ion_mz(np.array([one.exact_mass for one in structures], dtype=np.float64))
+        known = {smiles: volume(smiles) for smiles in {one.smiles for one in structures}}
+        own = np.array([known[one.smiles] for one in structures], dtype=np.float64)
+        return np.repeat(own[:, None], len(ADDUCTS), axis=1)
 
     def forward(self, batch: StructureBatch) -> tuple[Float[Tensor, "n q"], Float[Tensor, "n q"]]:
         """Mean and standard deviation for each adduct, on whichever instrument."""
-        count, adducts = batch.mz.shape
-        adduct = torch.arange(adducts, device=batch.mz.device).repeat(count)
-        row = torch.arange(count, device=batch.mz.device).repeat_interleave(adducts)
+        count, adducts = batch.size.shape
+        adduct = torch.arange(adducts, device=batch.size.device).repeat(count)
+        row = torch.arange(count, device=batch.size.device).repeat_interleave(adducts)
         unknown = torch.full_like(adduct, len(INSTRUMENTS))
-        mean, sd = self.of_ions(batch.features, batch.mz.flatten(), row, adduct, unknown)
+        mean, sd = self.of_ions(batch.features, batch.size.flatten(), row, adduct, unknown, batch.kind[row])
         return mean.reshape(count, adducts), sd.reshape(count, adducts)
 
     def of_ions(
         self,
         features: Float[Tensor, "n f"],
-        mz: Float[Tensor, " k"],
+        size: Float[Tensor, " k"],
         row: Int64[Tensor, " k"],
         adduct: Int64[Tensor, " k"],
         instrument: Int64[Tensor, " k"],
+        kind: Int64[Tensor, " k"] | None,
     ) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"]]:
         """Mean and standard deviation of ions.
 
         Args:
             features: of structures.
-            mz: of the ions.
+            size: of the ions, see `sizes`.
             row: which structure an ion is of.
             adduct: its place in `adducts`.
             instrument: its place in `INSTRUMENTS`, or their number where it is not known.
+            kind: place of the compound's class; None for standard deviations within the laboratories that taught it.
         """
         known = instrument < len(INSTRUMENTS)
         if not known.any():
-            kinds: list[Tensor] = [torch.full_like(instrument, kind) for kind in range(len(INSTRUMENTS))]
+            kinds: list[Tensor] = [torch.full_like(instrument, one) for one in range(len(INSTRUMENTS))]
         elif known.all():
             kinds = [instrument]
         else:
@@ -165,16 +188,21 @@ class CcsEnsemble(nn.Module):
         components = self.components(features)
         for network in self.networks:
             embedded = network.embed(components)[row]  # ty: ignore[not-callable]
-            for kind in kinds:
-                mean, spread = network(embedded, self.conditions(mz, adduct, kind))
+            for given in kinds:
+                mean, spread = network(embedded, self.conditions(size, adduct, given))
                 means.append(mean)
                 variances.append(2 * spread.square())  # of a Laplace distribution
         stacked = torch.stack(means)
         variance = torch.stack(variances).mean(dim=0) + stacked.var(dim=0, unbiased=False)
-        factor = self.get_buffer("calibration")[instrument, adduct] * self.get_buffer("spread")
-        log_ccs = self.log_trend(mz, adduct) + stacked.mean(dim=0) * self.get_buffer("spread")
+        own = variance * self.get_buffer("spread").square()
+        if kind is None:
+            factor = self.get_buffer("within")[instrument, adduct]
+        else:
+            factor = self.get_buffer("calibration")[instrument, adduct, kind]
+            own = own + self.get_buffer("between").square()
+        log_ccs = self.log_trend(size, adduct) + stacked.mean(dim=0) * self.get_buffer("spread")
         mean = log_ccs.exp()
-        return mean, mean * factor * variance.sqrt()
+        return mean, mean * factor * own.sqrt()
 
     def scaled(self, features: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
         """Numbers of mean 0 and deviation 1 over the training data; counts as they are."""
@@ -186,18 +214,18 @@ class CcsEnsemble(nn.Module):
         return self.scaled(features) @ self.get_buffer("basis") - self.get_buffer("offset")
 
     def conditions(
-        self, mz: Float[Tensor, " k"], adduct: Int64[Tensor, " k"], instrument: Int64[Tensor, " k"]
+        self, size: Float[Tensor, " k"], adduct: Int64[Tensor, " k"], instrument: Int64[Tensor, " k"]
     ) -> Float[Tensor, "k c"]:
-        """What a network sees of an ion: its adduct, the instrument, and its m/z."""
-        size = torch.log(mz / 300).float()
+        """What a network sees of an ion: its adduct, the instrument, and its size."""
+        large = torch.log(size / 300).float()
         kinds = [nn.functional.one_hot(adduct, len(ADDUCTS)), nn.functional.one_hot(instrument, len(INSTRUMENTS))]
-        return torch.cat([*(kind.float() for kind in kinds), size[:, None], size[:, None] ** 2], dim=1)
+        return torch.cat([*(kind.float() for kind in kinds), large[:, None], large[:, None] ** 2], dim=1)
 
-    def log_trend(self, mz: Float[Tensor, " k"], adduct: Int64[Tensor, " k"]) -> Float[Tensor, " k"]:
-        """Logarithm of the cross section that ions of this m/z and adduct usually have."""
+    def log_trend(self, size: Float[Tensor, " k"], adduct: Int64[Tensor, " k"]) -> Float[Tensor, " k"]:
+        """Logarithm of the cross section that ions of this size and adduct usually have."""
         square, slope, level = self.get_buffer("trend")[adduct].double().unbind(dim=1)
-        size = torch.log(mz.double())
-        return ((square * size + slope) * size + level).float()
+        large = torch.log(size.double())
+        return ((square * large + slope) * large + level).float()
 
     def predict(
         self,
@@ -206,6 +234,7 @@ class CcsEnsemble(nn.Module):
         instrument_types: Sequence[str | None] | str | None = None,
         *,
         chunk: int = 2048,
+        within: bool = False,
     ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
         """Mean and standard deviation in A^2 of one ion of each structure.
 
@@ -216,6 +245,8 @@ class CcsEnsemble(nn.Module):
             adducts: one for each, or one for all; of `adducts`.
             instrument_types: `DT`, `TIMS`, `TW` or None (their average); one for each, or one for all.
             chunk: structures at a time.
+            within: standard deviations within the laboratories that taught it, which candidates for one value share
+                the offset of, and not those of the next laboratory.
 
         Raises:
             AdductError: an adduct that the predictor does not know.
@@ -230,7 +261,8 @@ class CcsEnsemble(nn.Module):
         places: dict[str, int] = {}
         row = np.array([places.setdefault(s.smiles, len(places)) for s in structures], dtype=np.int64)
         smiles = list(places)
-        mz = _ion_mz(np.array([s.exact_mass for s in structures], dtype=np.float64))[np.arange(count), adduct]
+        kind = np.array([kind_of(text) for text in smiles], dtype=np.int64)[row]
+        size = self.sizes(structures)[np.arange(count), adduct]
         training = self.training
         self.eval()
         device = self.get_buffer("spread").device
@@ -240,8 +272,10 @@ class CcsEnsemble(nn.Module):
                 inside = (row >= start) & (row < start + chunk)
                 for some in (inside & (instrument < len(INSTRUMENTS)), inside & (instrument == len(INSTRUMENTS))):
                     if some.any():
-                        given = (mz[some], row[some] - start, adduct[some], instrument[some])
-                        found = self.of_ions(features, *(torch.from_numpy(g).to(device) for g in given))
+                        given = (size[some], row[some] - start, adduct[some], instrument[some])
+                        classes = None if within else torch.from_numpy(kind[some]).to(device)
+                        tensors = (torch.from_numpy(g).to(device) for g in given)
+                        found = self.of_ions(features, *tensors, classes)
                         mean[some], sd[some] = (f.double().cpu().numpy() for f in found)
         self.train(training)
         return mean, sd
@@ -262,6 +296,7 @@ class CcsEnsemble(nn.Module):
 
         state = packed(self.state_dict())
         about = {k: str(v) for k, v in self.arguments.items()}
+        about["size"] = "volume" if self.by_volume else "mass"
         header = {"format": str(FORMAT), "adducts": " ".join(ADDUCTS), **about, **dict(card or {})}
         try:
             with replacing(Path(path)) as fresh:

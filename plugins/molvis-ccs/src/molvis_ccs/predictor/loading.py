@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from molvis_ccs.features import KINDS
 from molvis_ccs.predictor.ensemble import ADDUCTS, FORMAT, CcsEnsemble
 from molvis_ccs.predictor.quantization import unpacked
 from molvis_core.errors import BundleError
@@ -19,6 +20,7 @@ def load(path: str = "") -> CcsEnsemble:
     Raises:
         BundleError: there is no such file, it is damaged, or a newer molvis wrote it.
     """
+    import torch
     from safetensors import SafetensorError, safe_open
 
     file = Path(path) if path else SHIPPED
@@ -35,9 +37,15 @@ def load(path: str = "") -> CcsEnsemble:
                 rank=int(header["rank"]),
                 dropout=float(header["dropout"]),
                 feature_dropout=float(header["feature_dropout"]),
+                by_volume=header.get("size") == "volume",
             )
             names = content.keys()
-            made.load_state_dict(unpacked({name: content.get_tensor(name) for name in names}))
+            state = unpacked({name: content.get_tensor(name) for name in names})
+            if number < _BY_CLASS:
+                state["within"] = state["calibration"]
+                state["calibration"] = state["calibration"][:, :, None].expand(-1, -1, len(KINDS)).contiguous()
+                state["between"] = torch.tensor(0.0)
+            made.load_state_dict(state)
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{file}: no predictor, or damaged: {error}") from error
     except (KeyError, ValueError, RuntimeError) as error:
@@ -47,4 +55,6 @@ def load(path: str = "") -> CcsEnsemble:
     return made.eval()
 
 
+_BY_CLASS = 2
+"""Format from which the classes of compounds have widths of their own, and laboratories a spread."""
 SHIPPED = Path(__file__).parents[1] / "weights" / "ccs-ensemble.safetensors"
