@@ -10,9 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from molvis_ccs.features import kind_of
+from molvis_ccs.predictor.ensemble import CcsEnsemble
 from molvis_ccs.training.fitting import fit
 from molvis_ccs.training.ions import usable
 from molvis_core.records import Measurement
@@ -66,22 +65,27 @@ def left_out(
         if note:
             note(name)
         mine = [m for m, lab in rows if lab == name]
-        known = {m.structure.inchikey14 for m in mine if m.structure}
-        others = [
-            replace(m, fold="train")
-            for m, lab in rows
-            if lab != name and m.fold != "test" and teaches(m) and m.structure and m.structure.inchikey14 not in known
-        ]
-        model = fit(others, **options)
-        structures = [m.structure for m in mine if m.structure]
-        adducts, instruments = ([getattr(m.record, a) for m in mine] for a in ("adduct", "instrument_type"))
-        mean, sd = model.predict(structures, adducts, instruments)
-        kinds = {one.smiles: kind_of(one.smiles) for one in structures}
-        out += [
-            LeftOut(
-                name, s.inchikey14, m.record.adduct, m.record.instrument_type, kinds[s.smiles],
-                float(m.record.value), float(a), float(b),
-            )
-            for m, s, a, b in zip(mine, structures, np.asarray(mean), np.asarray(sd), strict=True)
-        ]  # fmt: skip
+        others = _others([m for m, lab in rows if lab != name and m.fold != "test" and teaches(m)], mine)
+        out += _predicted(fit(others, **options), name, mine)
     return out
+
+
+def _others(measurements: Sequence[Measurement], mine: Sequence[Measurement]) -> list[Measurement]:
+    """Those of other compounds, to learn from."""
+    known = {m.structure.inchikey14 for m in mine if m.structure}
+    return [replace(m, fold="train") for m in measurements if m.structure and m.structure.inchikey14 not in known]
+
+
+def _predicted(model: CcsEnsemble, laboratory: str, mine: Sequence[Measurement]) -> list[LeftOut]:
+    """The values of a laboratory with their predictions."""
+    structures = [m.structure for m in mine if m.structure]
+    adducts, instruments = ([getattr(m.record, a) for m in mine] for a in ("adduct", "instrument_type"))
+    mean, sd = model.predict(structures, adducts, instruments)
+    kinds = {smiles: kind_of(smiles) for smiles in {one.smiles for one in structures}}
+    rows = zip(mine, structures, mean.tolist(), sd.tolist(), strict=True)
+    return [
+        LeftOut(
+            laboratory, s.inchikey14, m.record.adduct, m.record.instrument_type, kinds[s.smiles], m.record.value, a, b
+        )
+        for m, s, a, b in rows
+    ]  # fmt: skip
