@@ -402,3 +402,8 @@ def test_accuracy_counts_errors_by_value_and_by_compound() -> None:
 def test_accuracy_of_nothing_is_an_error() -> None:
     with pytest.raises(RecordError, match="no values"):
         accuracy(np.zeros(0), np.zeros(0), None, [])
+
+
+def test_the_modality_names_its_only_predictor() -> None:
+    predicting = pytest.importorskip("molvis_retrieval.predicting", reason="molvis predict is a command of it")
+    assert isinstance(predicting.build_predictor("ccs"), CcsEnsemble)

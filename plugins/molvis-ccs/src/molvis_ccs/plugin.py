@@ -26,6 +26,7 @@ def molvis_components() -> list[Component]:
             name="ccs-ensemble",
             target="molvis_ccs.predictor.loading:load",
             summary="Cross sections of a structure's ions in N2, and how sure they are, by networks that vote.",
+            modality="ccs",
         ),
         Component(
             kind="scorer",

@@ -90,17 +90,25 @@ def predict_structures(
     return tuple(out)
 
 
+def predictor_named(name: str) -> str:
+    """The name of a predictor: as it is, or that of the only one of a modality of this name."""
+    offered = registry.components("predictor")
+    own = [one.name for one in offered if one.modality == name]
+    return own[0] if len(own) == 1 and name not in {one.name for one in offered} else name
+
+
 def build_predictor(name: str, settings: Sequence[str] = ()) -> Any:
     """A predictor with its arguments.
 
     Args:
-        name: of the predictor.
+        name: of the predictor, or a modality that one predictor alone predicts.
         settings: its arguments, as `molvis_files.measurements.parse_settings` reads them.
 
     Raises:
         ConfigError: an argument that the predictor does not have.
         molvis_core.errors.ComponentError: no such predictor.
     """
+    name = predictor_named(name)
     registry.component("predictor", name)
     return registry.build("predictor", {"use": name, **parse_settings(settings)}, where="--set")
 

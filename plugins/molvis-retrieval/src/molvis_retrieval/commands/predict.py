@@ -21,7 +21,7 @@ def predict(
     predictor: Annotated[
         str,
         typer.Argument(
-            autocompletion=names("predictor"), help="Name of a predictor; `molvis list predictor` lists them."
+            autocompletion=names("predictor"), help="Name of a predictor (`molvis list predictor` lists them), or ccs."
         ),
     ],
     structures: Annotated[list[str], typer.Argument(metavar="STRUCTURE...", help="Files of structures, or SMILES.")],
@@ -54,8 +54,9 @@ def predict(
     if measured:
         existing(measured, what="a file of measured spectra")
     from molvis_core.interfaces import PredictsRecords
-    from molvis_retrieval.predicting import build_predictor, predict_structures, write_predictions
+    from molvis_retrieval.predicting import build_predictor, predict_structures, predictor_named, write_predictions
 
+    predictor = predictor_named(predictor)
     options = {"adduct": adduct, "energy": energy, "instrument": instrument}
     named = {key: value for key, value in options.items() if value is not None}
     _check_options(predictor, named)
