@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
@@ -87,7 +87,7 @@ def draw_record(
     explained: Sequence[Any] | None = None,
     *,
     modality: str = "",
-    reference: Spectrum | None = None,
+    reference: Spectrum | Trace | None = None,
     label: str = "reference spectrum of candidate 1",
 ) -> Picture | None:
     """A spectrum or a trace as an SVG whose colours the page chooses; None for records that are not drawn.
@@ -96,14 +96,14 @@ def draw_record(
         record: a `PeakList`, an `EiSpectrum` or a `Trace`.
         explained: for peaks: objects with `peak`, `formula`, `ppm` and `smiles`, such as a scorer's `explain` returns.
         modality: of a trace: it decides what the axis shows, and in which direction.
-        reference: of peaks: drawn below them, upside down, with the pairs in one colour.
+        reference: drawn below the record, upside down; of peaks with the pairs in one colour.
         label: what the reference is.
     """
     if isinstance(record, PeakList | EiSpectrum) and len(record):
-        below = None if reference is None else as_peaks(reference)
+        below = as_peaks(reference) if isinstance(reference, PeakList | EiSpectrum) else None
         return _draw_peaks(as_peaks(record), explained, below, label, caption=_caption(record))
     if isinstance(record, Trace) and len(record):
-        return _draw_trace(record, modality)
+        return _draw_trace(record, modality, reference if isinstance(reference, Trace) else None, label)
     return None
 
 
@@ -203,21 +203,45 @@ def _caption(record: Spectrum) -> str:
     return " · ".join(escape(visible(t)) for t in known if t)
 
 
-def _draw_trace(record: Trace, name: str) -> Picture:
+def _draw_trace(record: Trace, name: str, below: Trace | None = None, label: str = "") -> Picture:
     known = {c.name for c in registry.components("modality")}
     modality: Modality = registry.load("modality", name) if name in known else Modality(name or "trace", Trace)
     low, high = float(record.x[0]), float(record.x[-1])
-    bottom, top = min(0.0, float(record.y.min())), float(record.y.max())
     ends = (WIDTH - RIGHT, LEFT) if modality.descending else (LEFT, WIDTH - RIGHT)
     x = scale(low, high if high > low else low + 1, *ends)
+    bottom, top = min(0.0, float(record.y.min())), float(record.y.max())
     y = scale(bottom, top if top > bottom else bottom + 1, HEIGHT - BOTTOM, TOP)
+    unit = modality.axis_unit.replace("cm^-1", "cm⁻¹")
+    across = f"{modality.axis}, {unit}" if unit else modality.axis
+    words = [modality.signal or modality.name, f"{low:g} to {high:g} {unit}".strip(), f"{len(record)} points"]
+    parts = list(axes(x, y, low, high, across, ""))
+    if below is None:
+        parts.append(_line(record, x, y))
+    else:
+        # Each is as high as its half: absorbances of two samples have no common scale.
+        inside = (below.x >= low) & (below.x <= high)
+        middle, named = (TOP + HEIGHT - BOTTOM) / 2, escape(visible(label))
+        parts += [
+            _line(record, x, scale(*_ends(record.y), middle, TOP)),
+            _line(replace(below, x=below.x[inside], y=below.y[inside]), x,
+                  scale(*_ends(below.y[inside]), middle, HEIGHT - BOTTOM), "trace reference"),
+            f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{middle:.1f}" y2="{middle:.1f}"/>',
+            f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - BOTTOM - 6}" text-anchor="middle">{named}</text>',
+        ]  # fmt: skip
+        words.append(f"below: {label}, scaled to the same height")
+    title = f"{modality.name} spectrum" + (f" above the {label}" if below is not None else "")
+    return Picture(svg(parts, title), " · ".join(escape(visible(w)) for w in words))
+
+
+def _ends(values: Float[np.ndarray, " t"]) -> tuple[float, float]:
+    low, high = (min(0.0, float(values.min())), float(values.max())) if len(values) else (0.0, 1.0)
+    return low, high if high > low else low + 1
+
+
+def _line(record: Trace, x: Callable[[float], float], y: Callable[[float], float], kind: str = "trace") -> str:
     # More points than pixels only make the file larger.
     step = max(1, len(record) // (2 * WIDTH))
     points = " ".join(
         f"{x(float(a)):.1f},{y(float(b)):.1f}" for a, b in zip(record.x[::step], record.y[::step], strict=True)
     )
-    unit = modality.axis_unit.replace("cm^-1", "cm⁻¹")
-    across = f"{modality.axis}, {unit}" if unit else modality.axis
-    parts = [*axes(x, y, low, high, across, ""), f'<polyline class="trace" points="{points}"/>']
-    words = [modality.signal or modality.name, f"{low:g} to {high:g} {unit}".strip(), f"{len(record)} points"]
-    return Picture(svg(parts, f"{modality.name} spectrum"), " · ".join(escape(visible(w)) for w in words))
+    return f'<polyline class="{kind}" points="{points}"/>'

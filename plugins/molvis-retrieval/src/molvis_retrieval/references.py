@@ -12,13 +12,13 @@ from jaxtyping import Int64
 
 from molvis_core.errors import ConfigError, ReadError
 from molvis_core.interfaces import UsesReferences
-from molvis_core.records import EiSpectrum, Measurement, PeakList, Structure
+from molvis_core.records import EiSpectrum, Measurement, PeakList, Structure, Trace
 
 if TYPE_CHECKING:
     from molvis_retrieval.bundle import Bundle
 
 Spectrum = PeakList | EiSpectrum
-Reference = Callable[[Structure, Spectrum], Spectrum | None]
+Reference = Callable[[Structure, Any], Any]
 """A spectrum of a structure, measured or predicted, as like a measured one as there is; None where there is none."""
 
 
@@ -69,13 +69,24 @@ def match(one: Spectrum, other: Spectrum, *, ppm: float = 10.0, least: float = 0
 
 
 def from_measurements(measurements: Iterable[Measurement]) -> Reference:
-    """References among measured spectra of known structures: those of the same adduct, the most alike in energy."""
+    """References among measured spectra of known structures: those of the same adduct, the most alike in energy.
+
+    Of a trace, such as an infrared spectrum, the first that shares most of its range.
+    """
+    items = list(measurements)
+    traces: dict[str, list[Trace]] = {}
+    for item in items:
+        if item.structure is not None and isinstance(item.record, Trace):
+            traces.setdefault(item.structure.inchikey14, []).append(item.record)
     known: dict[str, list[PeakList]] = {}
-    for item in measurements:
+    for item in items:
         if item.structure is not None and isinstance(item.record, PeakList) and len(item.record):
             known.setdefault(item.structure.inchikey14, []).append(item.record)
 
-    def reference(structure: Structure, like: Spectrum) -> PeakList | None:
+    def reference(structure: Structure, like: Any) -> PeakList | Trace | None:
+        if isinstance(like, Trace):
+            shared = {_shared(one, like): one for one in reversed(traces.get(structure.inchikey14, []))}
+            return shared[max(shared)] if shared else None
         if not isinstance(like, PeakList):
             return None
         found = [
@@ -84,6 +95,11 @@ def from_measurements(measurements: Iterable[Measurement]) -> Reference:
         return min(found, key=lambda r: _distance(r.collision_energy, like.collision_energy), default=None)
 
     return reference
+
+
+def _shared(one: Trace, other: Trace) -> float:
+    """What both have of the axis."""
+    return float(min(one.x[-1], other.x[-1]) - max(one.x[0], other.x[0]))
 
 
 def _distance(one: float | None, other: float | None) -> float:

@@ -18,7 +18,7 @@ from molvis_core.errors import MolvisError
 from molvis_core.html import render_page
 from molvis_core.interfaces import Explains
 from molvis_core.progress import Progress
-from molvis_core.records import EiSpectrum, PeakList, Structure, Value
+from molvis_core.records import EiSpectrum, PeakList, Structure, Trace, Value
 from molvis_files.drawing import draw_structure, formula_html
 from molvis_files.spectrum_drawing import spectrum_style
 from molvis_retrieval.drawing import Picture, draw_record, with_substructures
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 
 _MOST_SPECTRA = 3
+_MOST_COMPARED = 20
+"""Candidates whose reference spectra are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,8 @@ class Section:
     @property
     def undrawn(self) -> int:
         """Spectra that are not shown."""
-        return sum(not isinstance(r, Value) for r in self.found.records) - len(self.pictures)
+        looked_at = sum(not isinstance(record, Value) for record, _ in _drawn(self.found))
+        return sum(not isinstance(r, Value) for r in self.found.records) - looked_at
 
 
 def write_report(
@@ -231,6 +234,9 @@ def _pictures(
     for number, (record, modality) in enumerate(_drawn(one), start=1):
         below = reference(best.structure, record) if reference and best and _has_peaks(record) else None
         explained = _explain(record, best, explainers)
+        if isinstance(record, Trace):
+            pictures += _beside_references(record, modality, one.candidates, reference)
+            continue
         picture = draw_record(record, explained, modality=modality, reference=below)
         if picture is not None and best and explained and isinstance(record, PeakList):
             rival = _explain(record, second, explainers) or ()
@@ -240,6 +246,27 @@ def _pictures(
         if picture is not None:
             pictures.append(picture)
     return tuple(pictures)
+
+
+def _beside_references(
+    record: Trace, modality: str, candidates: Sequence[Candidate], reference: Reference | None
+) -> list[Picture]:
+    """A trace above the references of the best candidates that have one, or alone."""
+    known = [
+        (rank, found)
+        for rank, one in enumerate(candidates[:_MOST_COMPARED], start=1)
+        if reference and isinstance(found := reference(one.structure, record), Trace) and _overlap(found, record)
+    ]
+    drawn = [
+        draw_record(record, modality=modality, reference=found, label=f"reference spectrum of candidate {rank}")
+        for rank, found in known[:_MOST_SPECTRA]
+    ] or [draw_record(record, modality=modality)]
+    return [picture for picture in drawn if picture is not None]
+
+
+def _overlap(one: Trace, other: Trace) -> bool:
+    """Whether two traces share a part of the axis that can be drawn."""
+    return int(((one.x >= other.x[0]) & (one.x <= other.x[-1])).sum()) > 1
 
 
 def _numbers(one: Identification) -> tuple[str, ...]:
