@@ -1,4 +1,4 @@
-"""`molvis ir`: bands, corrections and reference spectra."""
+"""`molvis ir`: bands, functional groups, corrections and reference spectra."""
 
 from __future__ import annotations
 
@@ -84,6 +84,40 @@ def search(
         for rank, (m, (name, s)) in enumerate(zip(found, named, strict=True), start=1)
     ]
     output.print_table(["rank", "similarity", "shared range", "name", "structure"], rows)
+
+
+def groups(
+    spectra: Annotated[list[Path], typer.Argument(help="Infrared spectra.")],
+    bundle: Annotated[
+        Path | None, typer.Option(help="That was trained with the preset ir on your spectra: RUN/bundle.")
+    ] = None,
+    least: Annotated[float, typer.Option(min=0.0, max=1.0, help="Groups of a lower probability are not shown.")] = 0.1,
+) -> None:
+    """Say which functional groups a spectrum shows, with probabilities.
+
+    A probability is right as often as it says, for compounds like those that were learned from.
+    """
+    existing(*spectra, what="a file of spectra")
+    from molvis_core.errors import ConfigError
+    from molvis_files.measurements import read_measurements
+    from molvis_ir.groups import GROUPS
+    from molvis_ir.predictor import HOW_TO_TRAIN, learned_encoder
+
+    if bundle is None:
+        raise ConfigError(f"--bundle: functional groups are told by a trained bundle. {HOW_TO_TRAIN}")
+    model = learned_encoder(bundle, "ir")
+    items = [(item, path) for path in spectra for item in read_measurements(path, modality="ir")]
+    found = model.probabilities([item.record for item, _ in items])
+    names = [item.name or item.record.identifier or path.name for item, path in items]
+    told = [
+        sorted(((g, round(float(p), 4)) for g, p in zip(GROUPS, row, strict=True)), key=lambda one: -one[1])
+        for row in found
+    ]
+    if output.as_json([{"spectrum": name, "groups": dict(some)} for name, some in zip(names, told, strict=True)]):
+        return
+    for name, some in zip(names, told, strict=True):
+        rows = [[group, f"{p:.2f}"] for group, p in some if p >= least]
+        output.print_table(["functional group", "probability"], rows, title=name)
 
 
 def correct(

@@ -15,6 +15,12 @@ def molvis_components() -> list[Component]:
             target="molvis_ir.modality:IR",
             summary="Infrared spectra: absorbance along the wavenumber.",
         ),
+        _encoder("ir-regression", "regression:IrRegression", "Spectra and structures, each predicted from the other."),
+        _encoder(
+            "ir-regression-structure",
+            "regression:IrRegressionStructure",
+            "Structures, by the spectra that are predicted for them; learns with ir-regression.",
+        ),
         _encoder(
             "ir-local", "local:IrLocal", "Stretches of the spectrum with weights of their own, then a residual network."
         ),
@@ -65,6 +71,12 @@ def molvis_components() -> list[Component]:
             cite="10.1366/0003702884428734",
         ),
         Component(
+            kind="predictor",
+            name="ir",
+            target="molvis_ir.predictor:IrPredictor",
+            summary="Infrared spectra of structures, by a bundle that was trained with the preset ir.",
+        ),
+        Component(
             kind="command-group",
             name="ir",
             target="molvis_ir.commands:__doc__",
@@ -72,6 +84,7 @@ def molvis_components() -> list[Component]:
         ),
         _command("peaks", "List the bands of spectra, and which groups absorb there."),
         _command("search", "Search reference spectra for those that are like a spectrum."),
+        _command("groups", "Say which functional groups a spectrum shows, with probabilities."),
         _command("correct", "Correct spectra for how they were measured."),
     ]
 

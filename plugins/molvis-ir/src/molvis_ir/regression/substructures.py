@@ -1,0 +1,108 @@
+"""How alike two structures are: a kernel on counted substructures."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int64
+from rdkit.Chem import rdFingerprintGenerator
+from rdkit.Chem.rdchem import Mol
+from scipy import sparse
+
+from molvis_core.chemistry.structures import parse_smiles
+
+THRESHOLDS = ((1, 1.0), (2, 1.0), (3, 1.0), (4, 1.5), (6, 2.0), (8, 3.0), (12, 4.0), (16, 4.0))
+"""A substructure that comes so often counts so much more: two molecules share what both have at least."""
+_KIND = 40
+"""Bits of a key before its kind: 32 of the substructure, and behind them the threshold."""
+
+
+@functools.cache
+def _generators() -> tuple[rdFingerprintGenerator.FingerprintGenerator64, ...]:
+    make = rdFingerprintGenerator
+    return (
+        make.GetMorganGenerator(radius=3),
+        make.GetMorganGenerator(radius=2, atomInvariantsGenerator=make.GetMorganFeatureAtomInvGen()),
+        make.GetAtomPairGenerator(),
+        make.GetTopologicalTorsionGenerator(),
+        make.GetRDKitFPGenerator(maxPath=6, numBitsPerFeature=1),
+    )
+
+
+KINDS = 5
+"""Circles of atoms, circles of pharmacophoric atoms, pairs of atoms, torsions and paths; their kernels are averaged."""
+
+
+def substructures(smiles: str) -> Int64[np.ndarray, " k"]:
+    """Keys of a molecule's substructures, one for each threshold that their number reaches; sorted.
+
+    Raises:
+        molvis_core.errors.StructureError: RDKit refuses the SMILES.
+    """
+    mol: Mol = parse_smiles(smiles)
+    keys: list[int] = []
+    for kind, generator in enumerate(_generators()):
+        counts = generator.GetSparseCountFingerprint(mol).GetNonzeroElements()
+        for found, count in counts.items():
+            base = (kind << _KIND) | (found & 0xFFFFFFFF)
+            keys += [base | (step << 32) for step, (least, _) in enumerate(THRESHOLDS) if count >= least]
+    return np.unique(np.array(keys, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Substructures:
+    """Those of molecules that were learned from, and the kernel with them.
+
+    Attributes:
+        keys: that two or more of the molecules have, sorted.
+        place, start: of each molecule the places of its keys, end to end.
+    """
+
+    keys: Int64[np.ndarray, " f"]
+    place: Int64[np.ndarray, " p"]
+    start: Int64[np.ndarray, " n_and_1"]
+
+    @classmethod
+    def of(cls, found: Sequence[Int64[np.ndarray, " _"]]) -> Substructures:
+        """The substructures of molecules."""
+        every, count = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *found]), return_counts=True)
+        keys = every[count >= min(2, max(len(found), 1))]
+        empty = cls(keys, np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64))
+        rows = empty.rows(found)
+        return cls(keys, rows.indices.astype(np.int64), rows.indptr.astype(np.int64))
+
+    def rows(self, found: Sequence[Int64[np.ndarray, " _"]]) -> sparse.csr_matrix:
+        """The known keys of molecules, one molecule to a row; other keys are left out."""
+        lengths = [len(one) for one in found]
+        flat = np.concatenate([np.empty(0, dtype=np.int64), *found])
+        place = np.searchsorted(self.keys, flat).clip(max=max(len(self.keys) - 1, 0))
+        known = self.keys[place] == flat if len(self.keys) else np.zeros(len(flat), dtype=bool)
+        owner = np.repeat(np.arange(len(found)), lengths)[known]
+        start = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(found)))])
+        ones = np.ones(len(owner), dtype=np.float32)
+        return sparse.csr_matrix((ones, place[known], start), shape=(len(found), len(self.keys)))
+
+    def kernel(self, found: Sequence[Int64[np.ndarray, " _"]]) -> Float[np.ndarray, "m n"]:
+        """Mean over the kinds of shared over joint weight, from 0 to 1, with every molecule that was learned from.
+
+        Two molecules that both have nothing of a kind, such as torsions, are alike in it.
+        """
+        rows, known = self.rows(found), self._known
+        out = np.zeros((rows.shape[0], known.shape[0]), dtype=np.float32)
+        bounds = np.searchsorted(self.keys, np.arange(KINDS + 1) << _KIND)
+        weight = np.array([w for _, w in THRESHOLDS], dtype=np.float32)[(self.keys >> 32) & 0xFF]
+        for low, high in itertools.pairwise(bounds):
+            mine, theirs = rows[:, low:high], known[:, low:high]
+            shared = (mine.multiply(weight[low:high]).tocsr() @ theirs.T).toarray()
+            joint = (mine @ weight[low:high])[:, None] + (theirs @ weight[low:high])[None] - shared
+            out += np.divide(shared, joint, out=np.ones_like(shared), where=joint > 0)
+        return out / KINDS
+
+    @functools.cached_property
+    def _known(self) -> sparse.csr_matrix:
+        ones = np.ones(len(self.place), dtype=np.float32)
+        return sparse.csr_matrix((ones, self.place, self.start), shape=(len(self.start) - 1, len(self.keys)))
