@@ -1,0 +1,173 @@
+"""How well the preset `ir` ranks, what each of its parts is worth, and whether its functional groups are calibrated.
+
+    python benchmarks/ir_regression.py --bundle RUN/bundle --dataset DATASET [--fold val] [--library structures.parquet]
+        [--sample 20000] [--as-measured] [--out benchmarks/results]
+
+DATASET holds infrared spectra with a fold to each compound. Every spectrum of a fold is ranked among all compounds of
+the dataset, among those alone that nothing was learned from (training compounds are known to a model, so that it can
+tell them from the truth), and with another compound's spectrum, where the truth must be where chance puts it. With
+`--library`, so many of its structures are drawn as further rivals, and those that rank before the truth count as many
+times as the library is larger than what was drawn: an estimate of the rank among all of it.
+
+Functional groups: expected calibration error over all groups that ten or more training compounds have, in ten bins of
+equal width, and its interval over compounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from molvis_core.chemistry.structures import structure
+from molvis_ir.groups import GROUPS, has_groups
+from molvis_retrieval import load_bundle
+from molvis_retrieval.dataset import Dataset
+
+KS = (1, 5, 20)
+
+
+def interval(values: np.ndarray, owner: np.ndarray) -> list[float]:
+    """Mean over compounds in per cent, with its 95% interval by bootstrap over compounds."""
+    _, place, count = np.unique(owner, return_inverse=True, return_counts=True)
+    each = 100 * np.bincount(place, values) / count
+    drawn = each[np.random.default_rng(0).integers(0, len(each), (2000, len(each)))].mean(axis=1)
+    return [round(float(v), 1) for v in (each.mean(), *np.quantile(drawn, [0.025, 0.975]))]
+
+
+def hits(above: np.ndarray, owner: np.ndarray) -> dict[str, Any]:
+    """Hit rates and mean reciprocal rank of truths that so many rivals rank before."""
+    out: dict[str, Any] = {f"hit{k}": interval((above < k).astype(float), owner) for k in KS}
+    out["mrr"] = interval(1 / (1 + above), owner)
+    return out
+
+
+def calibration(told: np.ndarray, present: np.ndarray, bins: int = 10) -> float:
+    """Expected calibration error in percentage points."""
+    place = np.minimum((told * bins).astype(int), bins - 1).ravel()
+    gap = np.bincount(place, (told - present).ravel(), minlength=bins)
+    return float(100 * np.abs(gap).sum() / told.size)
+
+
+def groups(bundle: Any, records: list[Any], smiles: list[str], fold: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Calibration of the functional groups, and how well each is told."""
+    present = has_groups(smiles)
+    often = present[fold == "train"].sum(axis=0) >= 10
+    told = bundle.encoder("ir").probabilities(records)[:, often]
+    true = present[truth][:, often]
+    rng = np.random.default_rng(0)
+    drawn = [calibration(told[rows], true[rows]) for rows in rng.integers(0, len(told), (300, len(told)))]
+    sure = told >= 0.9
+    named = [name for name, kept in zip(GROUPS, often, strict=True) if kept]
+    each = {
+        name: {
+            "compounds": int(true[:, i].sum()),
+            "auc": round(_auc(told[:, i], true[:, i]), 3),
+            "ece": round(calibration(told[:, i : i + 1], true[:, i : i + 1]), 2),
+        }
+        for i, name in enumerate(named)
+    }
+    return {
+        "groups": len(named),
+        "ece": [round(v, 2) for v in (calibration(told, true), *np.quantile(drawn, [0.025, 0.975]))],
+        "over_0.9": {
+            "stated": round(100 * float(told[sure].mean()), 1),
+            "right": round(100 * float(true[sure].mean()), 1),
+        },
+        "share_found_over_0.5": round(100 * float((told[true] > 0.5).mean()), 1),
+        "share_right_over_0.5": round(100 * float(true[told > 0.5].mean()), 1),
+        "each": each,
+    }
+
+
+def _auc(told: np.ndarray, true: np.ndarray) -> float:
+    if not true.any() or true.all():
+        return float("nan")
+    order = np.argsort(np.argsort(told, kind="stable"), kind="stable")
+    yes = int(true.sum())
+    return float((order[true].sum() - yes * (yes - 1) / 2) / (yes * (len(true) - yes)))
+
+
+def measure(bundle: Any, dataset: Dataset, fold: str, library: Path | None, sample: int) -> dict[str, Any]:
+    """All figures of a bundle on a fold."""
+    table = dataset.table("ir")
+    owners, folds = table["inchikey14"].to_pylist(), table["fold"].to_pylist()
+    keys = list(dict.fromkeys(owners))
+    first = {key: row for row, key in reversed(list(enumerate(owners)))}
+    place = {key: i for i, key in enumerate(keys)}
+    of = np.array([folds[first[key]] for key in keys])
+    structures = [dataset.structure("ir", first[key]) for key in keys]
+    rows = [i for i, one in enumerate(folds) if one == fold]
+    truth = np.array([place[owners[i]] for i in rows])
+    records = [dataset.record("ir", i) for i in rows]
+    known, asked = bundle.embed_structures(structures), bundle.embed("ir", records)
+    found: dict[str, Any] = {"fold": fold, "spectra": len(rows), "candidates": len(keys)}
+
+    def above(scores: np.ndarray, owner: np.ndarray) -> np.ndarray:
+        return (scores > scores[np.arange(len(owner)), owner][:, None]).sum(axis=1)
+
+    scores = asked @ known.T
+    found["all"] = hits(above(scores, truth), truth)
+    unseen = np.flatnonzero(of != "train")
+    own = scores[np.arange(len(truth)), truth][:, None]
+    found["unseen"] = {"candidates": len(unseen), **hits((scores[:, unseen] > own).sum(axis=1), truth)}
+    other = np.roll(np.arange(len(truth)), len(truth) // 2)
+    ranks = above(scores[other], truth)
+    found["decoy"] = {**hits(ranks, truth), "middle_rank_percent": round(100 * float(np.median(ranks)) / len(keys), 1)}
+    encoder = bundle.encoder("ir")
+    if size := getattr(encoder, "directions", 0):
+        cuts = {"with": slice(0, size), "without": slice(size, 2 * size), "back": slice(2 * size, None)}
+        for name, part in cuts.items():
+            found[name] = hits(above(asked[:, part] @ known[:, part].T, truth), truth)
+        both = np.r_[0 : 2 * size]
+        found["forward alone"] = hits(above(asked[:, both] @ known[:, both].T, truth), truth)
+        found["groups"] = groups(bundle, records, [s.smiles for s in structures], of, truth)
+    if library:
+        found["library"] = _among(bundle, library, sample, set(keys), asked, above(scores, truth), own, truth)
+    return found
+
+
+def _among(
+    bundle: Any, library: Path, sample: int, never: set[str], asked: np.ndarray, before: np.ndarray, own: np.ndarray,
+    truth: np.ndarray,
+) -> dict[str, Any]:  # fmt: skip
+    rows = pq.read_table(library, columns=["smiles", "inchikey14"]).to_pylist()
+    others = [row["smiles"] for row in rows if row["inchikey14"] not in never]
+    chosen = np.random.default_rng(0).permutation(len(others))[:sample]
+    more = np.zeros(len(asked))
+    for start in range(0, len(chosen), 2000):
+        some = [structure(others[i]) for i in chosen[start : start + 2000]]
+        more += (asked @ bundle.embed_structures(some).T > own).sum(axis=1)
+        print(f"{start + len(some)} of {len(chosen)} structures", flush=True)
+    factor = len(others) / len(chosen)
+    return {"structures": len(others), "drawn": len(chosen), **hits(before + factor * more, truth)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--dataset", type=Path, required=True)
+    parser.add_argument("--fold", default="val")
+    parser.add_argument("--library", type=Path)
+    parser.add_argument("--sample", type=int, default=20_000)
+    parser.add_argument("--as-measured", action="store_true", help="Wavenumber scales are not put right.")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    options = parser.parse_args()
+    bundle = load_bundle(options.bundle)
+    if options.as_measured:
+        bundle.encoder("ir").robust = False
+    found = measure(bundle, Dataset.open(options.dataset), options.fold, options.library, options.sample)
+    print(json.dumps({key: value for key, value in found.items() if key != "groups"}, indent=1))
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / "ir_regression.json"
+    known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    known[options.fold + (", scales as measured" if options.as_measured else "")] = found
+    file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
