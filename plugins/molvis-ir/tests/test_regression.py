@@ -19,14 +19,14 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.errors import BundleError, ConfigError, TrainingError
 from molvis_core.records import Measurement, RankedQuery, Trace
 from molvis_core.testing import EncoderContract, RecordPredictorContract
+from molvis_ir._regression.population import Population, channels_of
+from molvis_ir._regression.probabilities import probabilities, scales
+from molvis_ir._regression.ridge import ridge, whitening
+from molvis_ir._regression.substructures import Substructures, substructures
 from molvis_ir.encoders.regression import IrRegression, IrRegressionStructure
 from molvis_ir.groups import GROUPS, has_groups
 from molvis_ir.predictor import IrPredictor
 from molvis_ir.preparation import grid, prepare
-from molvis_ir.regression.population import Population, channels_of
-from molvis_ir.regression.probabilities import probabilities, scales
-from molvis_ir.regression.ridge import ridge, whitening
-from molvis_ir.regression.substructures import Substructures, substructures
 from molvis_ir.writers import write_jcamp
 from molvis_nn.apart import LearnsApart
 

@@ -15,13 +15,13 @@ from molvis_core.errors import ConfigError, TrainingError
 from molvis_core.progress import Progress, StageProgress
 from molvis_core.records import RankedQuery, Structure, Trace
 from molvis_files.kept import Kept
+from molvis_ir._regression.learning import Learned, backward, learn, likeness
+from molvis_ir._regression.population import Population, slopes_of
+from molvis_ir._regression.probabilities import Scale, probabilities
+from molvis_ir._regression.state import Grown
+from molvis_ir._regression.substructures import Substructures, substructures
 from molvis_ir.encoders.frame import TraceBatch
 from molvis_ir.preparation import grid, measured, prepare
-from molvis_ir.regression.learning import Learned, backward, learn, likeness
-from molvis_ir.regression.population import Population, slopes_of
-from molvis_ir.regression.probabilities import Scale, probabilities
-from molvis_ir.regression.state import Grown
-from molvis_ir.regression.substructures import Substructures, substructures
 from molvis_nn.batches import TensorBatch
 
 _SAME = 1 - 1e-5
@@ -34,7 +34,7 @@ class SubstructureBatch(TensorBatch):
 
     Attributes:
         count: keys of each molecule.
-        key: of all of them, as `molvis_ir.regression.substructures` makes them.
+        key: of all of them, as `molvis_ir._regression.substructures` makes them.
     """
 
     count: Int64[Tensor, " n"]

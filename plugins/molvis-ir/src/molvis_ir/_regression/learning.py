@@ -11,13 +11,13 @@ from jaxtyping import Bool, Float
 from scipy import linalg
 
 from molvis_core.records import Structure, Trace
+from molvis_ir._regression.population import Population, channels_of
+from molvis_ir._regression.probabilities import Scale, scales
+from molvis_ir._regression.ridge import ridge, whitening
+from molvis_ir._regression.substructures import Substructures, substructures
 from molvis_ir.augmentation import augment
 from molvis_ir.groups import has_groups
 from molvis_ir.preparation import measured, prepare
-from molvis_ir.regression.population import Population, channels_of
-from molvis_ir.regression.probabilities import Scale, scales
-from molvis_ir.regression.ridge import ridge, whitening
-from molvis_ir.regression.substructures import Substructures, substructures
 
 _PENALTY, _PENALTY_BACK, _FLOOR = 0.01, 0.1, 0.02
 _STRENGTH = 0.5
