@@ -390,6 +390,14 @@ class UsesReferences(LeavesOut, Protocol):
 
 
 @runtime_checkable
+class NamesAnalogues(Protocol):
+    """A scorer that knows what resembles a measurement: what an unknown is like, where no candidate is the truth."""
+
+    def analogues(self, record: Any, /) -> Sequence[tuple[float, Structure]]:
+        """Compounds of the most alike measurements with their similarities: above 0, at most 1, the largest first."""
+
+
+@runtime_checkable
 class AdaptsToRun(Protocol):
     """A scorer that depends on how a run was measured, which all its queries together show: the offset of a mass axis.
 

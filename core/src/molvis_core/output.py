@@ -235,19 +235,11 @@ def _log_lines(description: str) -> Generator[StageProgress]:
 
 
 def _bar(description: str) -> Any:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich import progress as rich
 
-    named = TextColumn("{task.description}", markup=False)
-    bar = Progress(
-        named, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-        console=console(stderr=True),
+    bar = rich.Progress(
+        rich.TextColumn("{task.description}", markup=False), rich.BarColumn(), rich.MofNCompleteColumn(),
+        rich.TimeElapsedColumn(), rich.TimeRemainingColumn(), console=console(stderr=True),
     )  # fmt: skip
     bar.add_task(description, total=None)
     return bar

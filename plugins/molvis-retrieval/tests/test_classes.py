@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from molvis_core.chemistry.structures import structure
 from molvis_core.records import Structure
-from molvis_retrieval.classes import LEAST, class_probabilities
+from molvis_retrieval.classes import LEAST, analogues, class_probabilities
 
 ALCOHOL, ACID, RING = (structure(s) for s in ("CCO", "CC(=O)O", "Oc1ccccc1"))
 
@@ -53,3 +54,50 @@ def test_probabilities_are_from_0_to_1_and_fall(shares: list[float]) -> None:
 
 def test_without_a_classifier_there_are_no_classes() -> None:
     assert class_probabilities([ALCOHOL], np.ones(1), []) == ()
+
+
+def test_where_the_truth_is_surely_a_candidate_analogues_say_nothing() -> None:
+    shares, alike = np.array([0.5, 0.3, 0.2]), [(0.9, RING)]
+    found = class_probabilities([ALCOHOL, ACID, RING], shares, [Toy()], among=1.0, alike=alike)
+    assert [c.probability_overall for c in found] == pytest.approx([1.0, 0.3, 0.2])
+
+
+def test_without_the_truth_candidates_promise_less_and_analogues_count() -> None:
+    def ring(among: float, *alike: tuple[float, Structure]) -> float:
+        found = class_probabilities([ALCOHOL, ACID, RING], np.ones(3), [Toy()], among=among, alike=alike)
+        return {c.name: c.told for c in found}["ring"]
+
+    assert ring(0.0, (0.9, RING)) > ring(0.0) > ring(0.0, (0.9, ALCOHOL))
+    assert ring(0.3, (0.9, RING)) == pytest.approx(0.3 / 3 + 0.7 * ring(0.0, (0.9, RING)))
+    # An analogue counts by the square of its similarity.
+    assert ring(0.0, (0.9, RING), (0.1, ALCOHOL)) > ring(0.0, (0.5, RING), (0.5, ALCOHOL))
+
+
+def test_analogues_alone_name_classes_where_there_is_no_candidate() -> None:
+    found = class_probabilities([], np.zeros(0), [Toy()], among=0.0, alike=[(0.8, RING), (0.7, RING)])
+    told = {c.name: (c.probability, c.candidates, c.told) for c in found}
+    assert told["ring"][:2] == (0.0, 0)
+    assert told["ring"][2] > 0.9
+    assert "carbonyl" not in told
+
+
+def test_what_is_not_known_of_presence_is_not_said() -> None:
+    found = class_probabilities([ALCOHOL], np.ones(1), [Toy()], alike=[(0.9, RING)])
+    assert [(c.name, c.probability_overall, c.told) for c in found] == [("oxygen", None, 1.0)]
+
+
+class Knows:
+    """A scorer that names the same analogues of everything."""
+
+    def __init__(self, *found: tuple[float, Structure]) -> None:
+        self.found = found
+
+    def analogues(self, record: object) -> list[tuple[float, Structure]]:
+        return list(self.found)
+
+
+def test_the_most_similar_analogues_of_all_scorers_and_records_are_taken() -> None:
+    some = Knows((0.9, ACID), (0.2, RING))
+    assert analogues([(some, ["a"]), (object(), ["a"]), (Knows((0.5, ALCOHOL)), [])]) == [(0.9, ACID), (0.2, RING)]
+    many = analogues([(some, ["a"] * 9)])
+    assert [value for value, _ in many] == [0.9] * 9 + [0.2]

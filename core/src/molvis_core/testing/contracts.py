@@ -267,6 +267,9 @@ class ScorerContract(Contract):
     ) -> None:
         checks.scorer_uses_references(scorer, query, candidates)
 
+    def test_it_names_what_resembles_a_query(self, scorer: Any, query: Any, candidates: Sequence[Structure]) -> None:
+        checks.scorer_names_analogues(scorer, query, candidates)
+
     def test_it_keeps_what_it_learned(self, scorer: Any, examples: Sequence[RankedQuery]) -> None:
         checks.scorer_keeps_what_it_learned(scorer, examples)
 

@@ -252,6 +252,7 @@ def _scorer(component: Component) -> _Checks:
         ("leaves compounds out", with_query(checks.scorer_leaves_out)),
         ("tells records apart", lambda: checks.scorer_tells_records_apart(built(), built.records()[-1])),
         ("uses references that can be left out", with_query(checks.scorer_uses_references)),
+        ("names what resembles a query", with_query(checks.scorer_names_analogues)),
         (
             "keeps what it learned",
             lambda: checks.scorer_keeps_what_it_learned(built(), synthetic_rankings(built().accepts)),

@@ -16,15 +16,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 
 from molvis_core.errors import ConfigError
-from molvis_core.interfaces import Classifier
 from molvis_core.progress import Progress
 from molvis_core.records import PeakList
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
-from molvis_retrieval.classes import MOST, ClassProbability, class_probabilities, installed_classifiers
+from molvis_retrieval.classes import (
+    MOST,
+    ClassProbability,
+    analogues,
+    class_probabilities,
+    installed_classifiers,
+)
 from molvis_retrieval.contradiction import with_pieces
 from molvis_retrieval.evidence import Embedded, Weigher, describe, embed, whole_library
 from molvis_retrieval.pieces import DOUBT
@@ -216,12 +221,32 @@ class Ranker:
             )
             weighed = weigh_readings(readings, placed, self.index, weigh, cosine, hypotheses)
             searched = self.search.searched(self.index, unknowns)
-            found = _ranked(
-                unknowns, weighed, count, searched, self.index, self.top, presence, self.classifiers, hypotheses
-            )  # fmt: skip
+            found = _ranked(unknowns, weighed, count, searched, self.index, self.top, presence, hypotheses)
             found = with_pieces(found, weighed, self.index, weigh)
+            found = replace(found, classes=self._classes(found, weighed, weigh, unknowns[0].measured))
             said = tuple(remarks(weigh, unknowns[0].measured))
             yield replace(found, notes=(*found.notes, *said)) if said else found
+
+    def _classes(
+        self,
+        found: Identification,
+        weighed: Sequence[Weighed | str],
+        weigh: Weigher,
+        measured: Mapping[str, Sequence[Any]],
+    ) -> tuple[ClassProbability, ...]:
+        """What the most probable candidates agree on, and compounds of similar measurements."""
+        if not self.classifiers:
+            return ()
+        some = [w for w in weighed if not isinstance(w, str)]
+        logits = np.concatenate([w.logits for w in some]) if some else np.zeros(0)
+        places = np.concatenate([w.places for w in some]) if some else np.zeros(0, dtype=np.int64)
+        best = metrics.in_order(logits, MOST) if some else places
+        shares = np.exp(logits[best] - logits.max()) if some else logits
+        alike = analogues([(one.scorer, weigh.taken(key, measured)) for key, one in weigh.scorers.items()])
+        among = found.probability_among if some else 0.0
+        return class_probabilities(
+            self.index.library.structures(places[best]), shares, self.classifiers, among=among, alike=alike
+        )
 
     def _hypotheses(self, readings: Sequence[Unknown], *, rare_later: bool) -> Hypotheses | None:
         """What is known of the formulas of an unknown, where that is asked for."""
@@ -239,7 +264,6 @@ def _ranked(
     index: Index,
     top: int,
     presence: Presence | None,
-    classifiers: Sequence[Classifier],
     hypotheses: Hypotheses | None,
 ) -> Identification:
     """Candidates under all adducts in one order, with probabilities over all of them; `count` were placed."""
@@ -283,7 +307,6 @@ def _ranked(
         candidates=tuple(candidates),
         margin=margin,
         truth_rank=truth_rank,
-        classes=_classes(total, norm, places, index, classifiers),
     )
     return _with_marginals(one, hypotheses, among, _shares(found, total - norm, index))
 
@@ -308,20 +331,6 @@ def _with_marginals(
         return one
     adducts, formulas = marginals(hypotheses, among, candidates)
     return replace(one, adducts=adducts, formulas=formulas)
-
-
-def _classes(
-    logits: Float[np.ndarray, " m"],
-    norm: float,
-    places: Int64[np.ndarray, " m"],
-    index: Index,
-    classifiers: Sequence[Classifier],
-) -> tuple[ClassProbability, ...]:
-    """What the most probable candidates agree on."""
-    if not classifiers:
-        return ()
-    best = metrics.in_order(logits, MOST)
-    return class_probabilities(index.library.structures(places[best]), np.exp(logits[best] - norm), classifiers)
 
 
 def _among(first: Weighed, place: int, best: Candidate, rivals: int, presence: Presence | None) -> float | None:

@@ -229,9 +229,15 @@ def _panel(
             "together": list(one["ions"]) if len(one["ions"]) > 1 else None,
             "formulas": _likeliest(one.get("formulas")),
             "ions": _likeliest(one.get("adducts")),
-            "classes": [[c["name"], round(c["probability"], 3)] for c in one.get("classes", ())[:12]],
+            "classes": [[c["name"], round(_told(c), 3)] for c in one.get("classes", ())[:12]],
         }
     return {k: v for k, v in told.items() if v not in (None, [], {}, "")}
+
+
+def _told(of_class: Mapping[str, Any]) -> float:
+    """The probability of a class whether or not the truth is a candidate, where that is known."""
+    overall = of_class.get("probability_overall")
+    return of_class["probability"] if overall is None else overall
 
 
 def _likeliest(shares: Mapping[str, float] | None) -> list[list[Any]]:

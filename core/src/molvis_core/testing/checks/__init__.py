@@ -68,6 +68,7 @@ from molvis_core.testing.checks.scorers import (
     scorer_ignores_the_order_of_candidates,
     scorer_keeps_what_it_learned,
     scorer_leaves_out,
+    scorer_names_analogues,
     scorer_tells_records_apart,
     scorer_uses_references,
 )
@@ -127,6 +128,7 @@ __all__ = [
     "scorer_ignores_the_order_of_candidates",
     "scorer_keeps_what_it_learned",
     "scorer_leaves_out",
+    "scorer_names_analogues",
     "scorer_tells_records_apart",
     "scorer_uses_references",
     "target_batch_travels",

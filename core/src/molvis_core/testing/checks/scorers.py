@@ -137,6 +137,23 @@ def scorer_uses_references(scorer: Any, query: Any, candidates: Sequence[Structu
     require(np.array_equal(np.asarray(original(query, list(candidates))), before), "without changed the scorer itself")
 
 
+@contract("scorer-analogues")
+def scorer_names_analogues(scorer: Any, query: Any, candidates: Sequence[Structure]) -> None:
+    """Where it names analogues: similarities above 0 and at most 1 fall, and what it forgets is none of them."""
+    if not isinstance(scorer, interfaces.NamesAnalogues):
+        return
+    found = list(scorer.analogues(query))
+    values = [float(value) for value, _ in found]
+    require(all(0 < v <= 1 for v in values), f"a similarity is not above 0 and at most 1: {values}")
+    require(values == sorted(values, reverse=True), f"similarities do not fall: {values}")
+    require(all(isinstance(one, Structure) for _, one in found), "analogues gave something else than structures")
+    if isinstance(scorer, interfaces.LeavesOut):
+        gone = {one.inchikey14 for one in candidates}
+        fewer: Any = scorer.without(gone)
+        left = {one.inchikey14 for _, one in fewer.analogues(query)}
+        require(not left & gone, f"analogues names what was left out: {', '.join(sorted(left & gone))}")
+
+
 STATE_SUFFIXES = (".safetensors", ".arrow", ".parquet", ".toml", ".json")
 """Endings of the files in which a scorer keeps what it learned: formats that hold data and no code."""
 

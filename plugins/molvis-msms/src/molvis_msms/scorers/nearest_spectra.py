@@ -135,6 +135,14 @@ class NearestSpectra:
             return None
         return best.index.spectrum(best.row)
 
+    def analogues(self, record: PeakList) -> list[tuple[float, Structure]]:
+        """Compounds of the references that vote, with the similarity of each one's spectrum to a query."""
+        if not len(record):
+            return []
+        near = self._nearest(record, self._similarity.prepare(record))
+        told = ((min(score, 1.0), index.structure(row)) for score, index, row in near if score > 0)
+        return [(score, compound) for score, compound in told if compound is not None]
+
     def learn(
         self,
         examples: Sequence[RankedQuery],
@@ -194,14 +202,18 @@ class NearestSpectra:
         self._support = support
 
     def _voters(self, query: PeakList, prepared: Prepared) -> list[tuple[float, str]]:
-        """Similarity and SMILES of the nearest references of all indexes."""
-        found: list[tuple[float, str]] = []
+        """Similarity and SMILES of the nearest references."""
+        near = self._nearest(query, prepared)
+        return [(score, str(index.table["smiles"][row].as_py())) for score, index, row in near]
+
+    def _nearest(self, query: PeakList, prepared: Prepared) -> list[tuple[float, References, int]]:
+        """Similarity, index and row of the nearest references of all indexes whose structure is known."""
+        found: list[tuple[float, References, int]] = []
         for index in self.indexes:
             near = index.search(
                 query, self._similarity, top=self.neighbours, without=self._without, known=True, prepared=prepared
             )
-            smiles = (str(index.table["smiles"][int(row)].as_py()) for row in near.rows)
-            found += zip(near.scores.tolist(), smiles, strict=True)
+            found += [(float(v), index, int(row)) for v, row in zip(near.scores, near.rows, strict=True)]
         return sorted(found, key=lambda one: -one[0])[: self.neighbours]
 
     def _best(self, query: PeakList, prepared: Prepared, compounds: Sequence[str]) -> list[_Best | None]:

@@ -56,7 +56,7 @@ def _show_query(one: Identification, most: int) -> None:
     for text in one.contradictions:
         print(f"contradiction: {text}")
     if one.classes:
-        likely = [f"{c.name} {c.probability:.2f}" for c in one.classes[:_MOST_CLASSES]]
+        likely = [f"{c.name} {c.told:.2f}" for c in one.classes[:_MOST_CLASSES]]
         print(f"classes: {', '.join(likely)}")
     print()
 

@@ -151,8 +151,8 @@ class Unknown {
     const likeliest = (shares) => Object.entries(shares || {}).sort((a, b) => b[1] - a[1]).slice(0, 6).filter(([, p]) => p >= 0.005);
     if (likeliest(one.adducts).length) found.push(table("Which ion", likeliest(one.adducts)));
     if (likeliest(one.formulas).length) found.push(table("Which formula", likeliest(one.formulas).map(([name, p]) => [h("span", {}, formula(name)), p])));
-    if (one.classes?.length) found.push(table("Which classes", one.classes.slice(0, 12).map((c) => [c.name, c.probability])));
-    return found.length ? card(null, h("div", { class: "twin" }, found), one.classes?.length ? h("p", { class: "note" }, "Classes: the share of the candidates' probability that has them, given that the truth is among the candidates.") : null) : null;
+    if (one.classes?.length) found.push(table("Which classes", one.classes.slice(0, 12).map((c) => [c.name, c.probability_overall ?? c.probability])));
+    return found.length ? card(null, h("div", { class: "twin" }, found), one.classes?.length ? h("p", { class: "note" }, one.classes[0].probability_overall == null ? "Classes: the share of the candidates' probability that has them, given that the truth is among the candidates." : "Classes: whether or not the truth is among the candidates; known compounds with similar spectra count, too.") : null) : null;
   }
   notes() {
     const some = [...(this.one.contradictions || []).map((text) => `Contradiction: ${text}`), ...(this.one.notes || []).map((text) => `Not used: ${text}`)];
