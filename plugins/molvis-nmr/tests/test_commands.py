@@ -130,6 +130,19 @@ def test_many_mixtures_go_into_a_table_that_an_interrupted_run_completes(folder:
         assert row["lactate (upper limit 95%)"] == ""
 
 
+def test_a_table_of_another_content_of_the_library_is_not_gone_on_with(folder: Path) -> None:
+    library, table = folder / "edited.json", folder / "edited.csv"
+    settings = ("--library", library, "--standard", "none", "--out", table)
+    amounts: list[float] = []
+    for times in (1, 2):
+        write_system(library, replace(pair(), multiplicity=times * pair().multiplicity))
+        assert run(quantify, folder / "spectrum.csv", *settings).exit_code == 0
+        with table.open(encoding="utf-8", newline="") as file:
+            (row,) = csv.DictReader(file)
+        amounts.append(float(row["lactate (amount)"]))
+    assert amounts[1] < 0.8 * amounts[0]
+
+
 def test_a_sample_that_cannot_be_read_is_named_and_the_others_are_done(folder: Path) -> None:
     bad = folder / "bad.csv"
     bad.write_text("no spectrum\n", encoding="utf-8")

@@ -311,3 +311,41 @@ SPECTRUM = Trace(AXIS, np.sin(AXIS * 50) ** 20, frequency=FREQUENCY)
 def test_bad_input_is_told_apart(spectrum: Trace, library: list, settings: dict, words: str) -> None:
     with pytest.raises(RecordError, match=words):
         quantify(spectrum, library, **settings)
+
+
+def test_a_strongly_coupled_multiplet_takes_the_shape_that_its_shifts_give_it() -> None:
+    library_one = make("pair", [3.50, 3.45, 3.00], [1, 1, 1], [(0, 1, 14.0), (0, 2, 5.0), (1, 2, 7.0)])
+    there = replace(library_one, shifts=library_one.shifts + np.array([0.003, -0.002, 0.001]))
+    y = dss() + 2.0 * simulate(there, FREQUENCY, axis=AXIS).y + np.random.default_rng(3).normal(0, 0.01, len(AXIS))
+    found = quantify(Trace(AXIS, y, frequency=FREQUENCY), [library_one, *LIBRARY], tube=False)
+    (one,) = found.present
+    assert one.name == "pair"
+    assert one.amount == pytest.approx(2.0 * AREA, rel=0.02)
+    assert found.roi_iou > 0.95
+
+
+def test_derivatives_of_a_strongly_coupled_multiplet_are_those_of_its_shifts() -> None:
+    from molvis_nmr.mixture.compounds import Shared, rows_of, state_of, turned
+    from molvis_nmr.mixture.coupled import derive, settle
+    from molvis_nmr.mixture.library import library_compounds
+
+    system = make("pair", [3.50, 3.46, 3.00], [1, 1, 1], [(0, 1, 14.0), (0, 2, 5.0), (1, 2, 7.0)])
+    (compound,) = library_compounds([system], mixture(TRUTH), 0.03, {})
+    axis, shared = Axis(-100.0, 0.2, 10_000), Shared(0.8)
+    k = next(k for k, m in enumerate(compound.multiplets) if m.movers)
+    state = state_of(compound, 1.0, np.full(len(compound.multiplets), 2.0))
+    derive(compound, state, FREQUENCY)
+
+    def drawn() -> np.ndarray:
+        y = np.zeros(axis.points)
+        part, rows = rows_of(state.multiplets[k], axis, shared, float(state.moved[k]), 0.0, 60.0)
+        y[part] = rows[0]
+        return y
+
+    before = drawn()
+    part = rows_of(state.multiplets[k], axis, shared, float(state.moved[k]), 0.0, 60.0)[0]
+    slope = turned(state.multiplets[k], state.multiplets[k].turns[0], axis, shared, float(state.moved[k]), 0.0, part)
+    state.inner[k][0] += 0.2
+    settle(compound, state, FREQUENCY)
+    change = drawn() - before
+    assert np.abs(change[part] - 0.2 * slope).max() < 0.2 * np.abs(change).max()

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from molvis_nmr.mixture.axis import Axis
 from molvis_nmr.mixture.shapes import draw
+from molvis_nmr.spins.system import SpinSystem
 
 _WINGS = (12.0, 400.0)  # Hz beside the outermost lines: what a weak and a strong multiplet reach
 
@@ -24,6 +25,10 @@ class Multiplet:
             heights.
         measured: whether it is a measured stretch, which has its own width.
         window: by how much it may move, in Hz.
+        groups: of the compound's spin system that it is of.
+        movers: those of them that have one shift and may move against the others; the first shift moves with the
+            multiplet and is none.
+        turns: lines by which it changes with each mover's shift, per Hz, like `position` and `weight`.
     """
 
     names: tuple[str, ...]
@@ -32,6 +37,9 @@ class Multiplet:
     weight: Float[np.ndarray, " l"]
     window: float
     measured: bool = False
+    groups: tuple[int, ...] = ()
+    movers: tuple[tuple[int, ...], ...] = ()
+    turns: tuple[tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]], ...] = ()
 
     @property
     def area(self) -> float:
@@ -59,6 +67,7 @@ class Compound:
         standard: whether it is the reference compound.
         tube: whether it is what a tube holds beside the sample's compounds.
         inchi: where known.
+        system: of spins, where multiplets change their shape with their shifts; None where they do not.
     """
 
     name: str
@@ -68,6 +77,7 @@ class Compound:
     standard: bool = False
     tube: bool = False
     inchi: str = ""
+    system: SpinSystem | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -79,12 +89,20 @@ class State:
         moved: in Hz from where the library has it.
         width: logarithm of the width relative to the shared one.
         response: relative; 0 is as expected.
+        inner: by how much the movers of each multiplet have moved beside it, in Hz.
+        multiplets: as they look where the spins are; empty where they look as in the library.
+        at, derived: by how much each group of the spin system was displaced against the mean of all, in Hz, when
+            `multiplets` and their `turns` were made.
     """
 
     amount: float
     moved: Float[np.ndarray, " m"]
     width: Float[np.ndarray, " m"] = field(default_factory=lambda: np.zeros(0))
     response: Float[np.ndarray, " m"] = field(default_factory=lambda: np.zeros(0))
+    inner: tuple[Float[np.ndarray, " _"], ...] = ()
+    multiplets: tuple[Multiplet, ...] = ()
+    at: Float[np.ndarray, " _"] = field(default_factory=lambda: np.zeros(0))
+    derived: Float[np.ndarray, " _"] = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         if not len(self.width):
@@ -92,9 +110,10 @@ class State:
         if not len(self.response):
             self.response = np.zeros(len(self.moved))
 
-    def copy(self) -> State:
-        """One of its own."""
-        return State(self.amount, self.moved.copy(), self.width.copy(), self.response.copy())
+
+def state_of(compound: Compound, amount: float, moved: Float[np.ndarray, " m"]) -> State:
+    """A compound as it comes in: its multiplets moved, and shaped as in the library."""
+    return State(amount, moved, inner=tuple(np.zeros(len(m.movers)) for m in compound.multiplets))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +158,23 @@ def rows_of(
     )
 
 
+def turned(
+    multiplet: Multiplet, turn: tuple[Float[np.ndarray, " l"], Float[np.ndarray, " l"]], axis: Axis, shared: Shared,
+    moved: float, width: float, part: slice,
+) -> Float[np.ndarray, " p"]:  # fmt: skip
+    """How a multiplet at amount 1 changes with the shift of one of its movers, per Hz, on the points of `rows_of`."""
+    start, w = axis.start + axis.step * part.start, shared.width * float(np.exp(width))
+    center = multiplet.center + moved
+    return draw(turn[0] + center, turn[1], w, shared.gauss, start, axis.step, part.stop - part.start)[0]
+
+
 def signal_of(compound: Compound, state: State, axis: Axis, shared: Shared, noise: float) -> Float[np.ndarray, " t"]:
     """What a compound gives to the spectrum."""
     y = np.zeros(axis.points)
     if state.amount <= 0:
         return y
-    for m, moved, width, response in zip(compound.multiplets, state.moved, state.width, state.response, strict=True):
+    shapes = state.multiplets or compound.multiplets
+    for m, moved, width, response in zip(shapes, state.moved, state.width, state.response, strict=True):
         height = state.amount * (1 + response)
         reach = wings(height * m.area, shared.width, noise)
         part, rows = rows_of(m, axis, shared, float(moved), float(width), reach)

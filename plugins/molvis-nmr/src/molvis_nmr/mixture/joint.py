@@ -10,25 +10,31 @@ doi:10.1080/01621459.1989.10478852 (least squares of Student's t by reweighting)
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from molvis_nmr.fitting.noise import variance_factor
-from molvis_nmr.mixture.compounds import Shared, State, rows_of, wings
+from molvis_nmr.mixture.compounds import Shared, State, rows_of, turned, wings
+from molvis_nmr.mixture.coupled import derive
 from molvis_nmr.mixture.model import MixtureFit, around
 
 _WIDTH_SD = 0.25  # of the logarithm of a multiplet's width relative to the shared one
 RESPONSE_SD = 0.06  # by which responses of multiplets scatter
 _MOVED_SD = 3.0  # Hz by which multiplets scatter about the sample's offset, by the core of its distribution
+_INNER_SD = 2.0  # Hz by which spins of one multiplet scatter beside it
+_RESPONSES = (-0.8, 0.8)
 _GAUSS = (0.0, 0.9)
 _STIFFNESS = 1.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Layout:
-    """Where parameters are: of each compound its amount, then places, widths and responses; then the shared ones."""
+    """Where parameters are: of each compound its amount, then places, widths and responses of multiplets, and places
+    of movers within them; then the shared ones.
+    """
 
     order: tuple[int, ...]
     at: dict[int, int]
@@ -54,7 +60,7 @@ def layout_of(fit: MixtureFit) -> Layout:
     size = 0
     for i in fit.states:
         at[i] = size
-        size += 1 + 3 * len(fit.library[i].multiplets)
+        size += 1 + 3 * len(fit.library[i].multiplets) + sum(len(m.movers) for m in fit.library[i].multiplets)
     return Layout(tuple(fit.states), at, size, size + 2 + len(fit.base))
 
 
@@ -71,35 +77,14 @@ def equations(fit: MixtureFit) -> Equations:
     pull = np.zeros(layout.size)
     by_width, by_gauss = np.zeros(axis.points), np.zeros(axis.points)
     for i, state in fit.states.items():
-        multiplets = fit.library[i].multiplets
-        n, first = len(multiplets), layout.at[i] + 1
-        whole = np.zeros(axis.points)
-        columns: list[list[tuple[slice, np.ndarray]]] = [[], [], []]
-        for m, moved, width, response in zip(multiplets, state.moved, state.width, state.response, strict=True):
-            height = state.amount * (1 + response)
-            reach = wings(height * m.area, fit.shared.width, fit.floor)
-            part, rows = rows_of(m, axis, fit.shared, float(moved), float(width), reach)
-            whole[part] += (1 + response) * rows[0]
-            by_width[part] += height * rows[2]
-            by_gauss[part] += height * rows[3]
-            columns[0].append((part, height * rows[1]))
-            columns[1].append((part, height * rows[2]))
-            columns[2].append((part, state.amount * rows[0]))
-        some = np.flatnonzero(whole)
-        for part, values in [(some, whole[some]), *((np.arange(p.start, p.stop), v) for c in columns for p, v in c)]:
+        derive(fit.library[i], state, mixture.frequency)
+        for part, values in _columns(fit, i, by_width, by_gauss):
             places.append(part)
             data.append(values)
             ends.append(ends[-1] + len(part))
-        off = state.moved - fit.offset
-        # Student's t of three degrees of freedom, whose tails leave room for what pH moves.
-        spread = fit.offset_sd**2 * (3 + (off / fit.offset_sd) ** 2) / 4
-        precision[first : first + n] = 1 / spread
-        pull[first : first + n] = off / spread
-        precision[first + n : first + 2 * n] = 1 / _WIDTH_SD**2
-        pull[first + n : first + 2 * n] = state.width / _WIDTH_SD**2
-        wide = RESPONSE_SD**2 * (3 + (state.response / RESPONSE_SD) ** 2) / 4
-        precision[first + 2 * n : first + 3 * n] = 1 / wide
-        pull[first + 2 * n : first + 3 * n] = state.response / wide
+        first = layout.at[i] + 1
+        some = slice(first, first + 3 * len(state.moved) + sum(len(k) for k in state.inner))
+        precision[some], pull[some] = _priors(fit, state)
     own = csc_array(
         (np.concatenate([*data, np.zeros(0)]), np.concatenate([*places, np.zeros(0, dtype=np.int64)]), np.array(ends)),
         shape=(axis.points, layout.shared),
@@ -123,6 +108,46 @@ def equations(fit: MixtureFit) -> Equations:
     return Equations(layout, normal, gradient, precision, cost, weight)
 
 
+def _columns(
+    fit: MixtureFit, i: int, by_width: Float[np.ndarray, " t"], by_gauss: Float[np.ndarray, " t"]
+) -> Iterator[tuple[Int[np.ndarray, " p"], Float[np.ndarray, " p"]]]:
+    """A compound's derivatives in the order of its parameters, where they are; those by the shared ones are added."""
+    axis, state = fit.mixture.axis, fit.states[i]
+    whole = np.zeros(axis.points)
+    columns: list[list[tuple[slice, np.ndarray]]] = [[], [], [], []]
+    shapes = state.multiplets or fit.library[i].multiplets
+    for m, moved, width, response in zip(shapes, state.moved, state.width, state.response, strict=True):
+        height = state.amount * (1 + response)
+        reach = wings(height * m.area, fit.shared.width, fit.floor)
+        part, rows = rows_of(m, axis, fit.shared, float(moved), float(width), reach)
+        whole[part] += (1 + response) * rows[0]
+        by_width[part] += height * rows[2]
+        by_gauss[part] += height * rows[3]
+        columns[0].append((part, height * rows[1]))
+        columns[1].append((part, height * rows[2]))
+        columns[2].append((part, state.amount * rows[0]))
+        for turn in m.turns:
+            columns[3].append((part, height * turned(m, turn, axis, fit.shared, float(moved), float(width), part)))
+    some = np.flatnonzero(whole)
+    yield some, whole[some]
+    for part, values in (one for c in columns for one in c):
+        yield np.arange(part.start, part.stop), values
+
+
+def _priors(fit: MixtureFit, state: State) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    """Precisions of a compound's parameters but its amount, and by how much their priors pull.
+
+    They are Student's t of three degrees of freedom, whose tails leave room for what pH moves.
+    """
+    off = [state.moved - fit.offset, state.width, state.response, np.concatenate([*state.inner, np.zeros(0)])]
+    scale = [fit.offset_sd, 0.0, RESPONSE_SD, _INNER_SD]
+    spread = [
+        s**2 * (3 + (x / s) ** 2) / 4 if s else np.full(len(x), _WIDTH_SD**2) for x, s in zip(off, scale, strict=True)
+    ]
+    precision = 1 / np.concatenate(spread)
+    return precision, precision * np.concatenate(off)
+
+
 def _moved(fit: MixtureFit, layout: Layout, step: Float[np.ndarray, " p"], reach: float) -> MixtureFit:
     """After a step; no multiplet leaves its window or goes further than `reach` Hz at once."""
     states: dict[int, State] = {}
@@ -130,12 +155,20 @@ def _moved(fit: MixtureFit, layout: Layout, step: Float[np.ndarray, " p"], reach
         multiplets = fit.library[i].multiplets
         n, first = len(multiplets), layout.at[i] + 1
         window = np.array([m.window for m in multiplets])
+        ends = first + 3 * n + np.cumsum([0, *(len(k) for k in s.inner)])
         moved = s.moved + np.clip(step[first : first + n], -reach, reach)
         states[i] = State(
             max(float(s.amount + step[first - 1]), 0.02 * s.amount),
             np.clip(moved, fit.offset - window, fit.offset + window),
             np.clip(s.width + np.clip(step[first + n : first + 2 * n], -0.3, 0.3), -1.0, 1.2),
-            np.clip(s.response + np.clip(step[first + 2 * n : first + 3 * n], -0.3, 0.3), -0.95, 0.8),
+            np.clip(s.response + np.clip(step[first + 2 * n : first + 3 * n], -0.3, 0.3), *_RESPONSES),
+            tuple(
+                np.clip(k + np.clip(step[a:b], -reach, reach), -m.window, m.window)
+                for k, a, b, m in zip(s.inner, ends, ends[1:], multiplets, strict=False)
+            ),
+            s.multiplets,
+            s.at,
+            s.derived,
         )
     width = fit.shared.width * float(np.exp(np.clip(step[layout.shared], -0.2, 0.2)))
     gauss = float(np.clip(fit.shared.gauss + np.clip(step[layout.shared + 1], -0.2, 0.2), *_GAUSS))
@@ -155,7 +188,7 @@ def improve(fit: MixtureFit, steps: int, reach: float = 1.0) -> MixtureFit:
         matrix = at.normal + np.diag(at.precision)
         diagonal = np.diag(matrix).copy()
         better = None
-        for _ in range(3):
+        for _ in range(5):
             step = _solve(matrix + damping * np.diag(diagonal), at.gradient)
             trial = _moved(fit, at.layout, step, reach)
             off = trial.residual()
@@ -164,7 +197,7 @@ def improve(fit: MixtureFit, steps: int, reach: float = 1.0) -> MixtureFit:
                 better = trial
                 damping = max(damping / 5, 1e-6)
                 break
-            damping *= 20
+            damping *= 15
         if better is None:
             break
         fit = better
@@ -177,9 +210,9 @@ def _prior(fit: MixtureFit, at: Equations) -> float:
     """Squared distances from the priors, whose precisions are those of the step's start."""
     total = 4.0 * fit.shared.gauss**2
     for i, s in fit.states.items():
-        n, first = len(s.moved), at.layout.at[i] + 1
-        off = np.concatenate([s.moved - fit.offset, s.width, s.response])
-        total += float((at.precision[first : first + 3 * n] * off**2).sum())
+        first = at.layout.at[i] + 1
+        off = np.concatenate([s.moved - fit.offset, s.width, s.response, *s.inner])
+        total += float((at.precision[first : first + len(off)] * off**2).sum())
     return total
 
 

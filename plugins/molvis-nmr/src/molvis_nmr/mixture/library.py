@@ -11,8 +11,8 @@ from molvis_core.errors import RecordError, did_you_mean
 from molvis_core.records import Trace
 from molvis_nmr.fitting.noise import noise_level
 from molvis_nmr.mixture.compounds import Compound, Multiplet
+from molvis_nmr.mixture.coupled import flexible, lines_of, movers_of
 from molvis_nmr.mixture.results import Entry, Reference
-from molvis_nmr.mixture.shapes import binned
 from molvis_nmr.mixture.spectrum import uniform
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import Lines, lines
@@ -49,11 +49,17 @@ def library_compounds(
         own = windows.get(name, window)
         reach = [max(windows.get(f"{name}/{g}", own) for g in m.names) for m in found]
         found = [replace(m, window=measured.frequency * ppm) for m, ppm in zip(found, reach, strict=True)]
-        concentrates = isinstance(entry, SpinSystem) or entry.protons is not None
-        inchi = entry.inchi if isinstance(entry, SpinSystem) else ""
-        made.append(Compound(name, entry.identifier, tuple(found), concentrates, inchi=inchi))
+        made.append(_compound(entry, name, found, measured.frequency))
     _check_windows(windows, keys)
     return made
+
+
+def _compound(entry: SpinSystem | Reference, name: str, multiplets: Sequence[Multiplet], frequency: float) -> Compound:
+    """A compound of an entry and its multiplets."""
+    if isinstance(entry, Reference):
+        return Compound(name, entry.identifier, tuple(multiplets), entry.protons is not None)
+    system = entry if flexible(entry, frequency) else None
+    return Compound(name, entry.identifier, tuple(multiplets), inchi=entry.inchi, system=system)
 
 
 def _known_entry(entry: Entry, number: int) -> SpinSystem | Reference:
@@ -99,12 +105,14 @@ def _together(system: SpinSystem, observed: Sequence[int], frequency: float) -> 
 
 
 def _multiplet(system: SpinSystem, found: Lines, members: Sequence[int], frequency: float, window: float) -> Multiplet:
-    weight = found.weight[:, members].sum(axis=1)
-    some = np.abs(weight) > 1e-5
-    position, weight = binned(found.position[some], weight[some])
+    position, weight = lines_of(found, members)
     center = float(np.average(system.shifts[members], weights=system.multiplicity[members])) * frequency
     names = tuple(system.names[k] for k in members)
-    return Multiplet(names, center, position - center, weight, window * frequency)
+    movers = movers_of(system, members) if flexible(system, frequency) else ()
+    return Multiplet(
+        names, center, position - center, weight, window * frequency, groups=tuple(members),
+        movers=movers[1:],
+    )  # fmt: skip
 
 
 def multiplets_of_spectrum(entry: Reference, frequency: float, window: float) -> list[Multiplet]:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from molvis_nmr.mixture.axis import Axis
 from molvis_nmr.mixture.background import Background
 from molvis_nmr.mixture.compounds import Compound, Shared, State, signal_of
+from molvis_nmr.mixture.coupled import settle
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -62,7 +63,9 @@ class MixtureFit:
     signals: dict[int, Float[np.ndarray, " t"]] = field(default_factory=dict)
 
     def refresh(self) -> None:
-        """Draw what compounds give anew."""
+        """Draw what compounds give anew, as their spins make it where they are."""
+        for i, s in self.states.items():
+            settle(self.library[i], s, self.mixture.frequency)
         self.signals = {
             i: signal_of(self.library[i], s, self.mixture.axis, self.shared, self.floor) for i, s in self.states.items()
         }

@@ -18,7 +18,7 @@ from molvis_core.progress import Progress
 from molvis_core.records import Trace
 from molvis_nmr.fitting.noise import noise_level
 from molvis_nmr.mixture.background import background_of, lower_envelope, water_wing
-from molvis_nmr.mixture.compounds import Compound, Shared, State
+from molvis_nmr.mixture.compounds import Compound, Shared, state_of
 from molvis_nmr.mixture.joint import improve, learn_errors
 from molvis_nmr.mixture.library import library_compounds
 from molvis_nmr.mixture.matching import match
@@ -189,7 +189,7 @@ def _look_first(search: Search) -> None:
             np.zeros(1),
         )  # fmt: skip
         if found.amount > 0 and (fit.library[i].standard or found.evidence > 10):
-            fit.states[i] = State(found.amount, found.moved)
+            fit.states[i] = state_of(fit.library[i], found.amount, found.moved)
     fit.refresh()
     if fit.states:
         learn_errors(fit)

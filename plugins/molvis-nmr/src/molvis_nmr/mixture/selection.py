@@ -7,12 +7,12 @@ same better; what was left out may come back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from molvis_nmr.mixture.compounds import State
+from molvis_nmr.mixture.compounds import state_of
 from molvis_nmr.mixture.joint import improve, learn_errors
 from molvis_nmr.mixture.matching import CORE, Match, Template, match, templates_of
 from molvis_nmr.mixture.model import MixtureFit
@@ -152,7 +152,7 @@ def forward(search: Search) -> bool:
         if (taken & on).any():
             continue
         taken |= on
-        fit.states[i] = State(found.amount, found.moved)
+        fit.states[i] = state_of(fit.library[i], found.amount, found.moved)
         came += 1
     if came:
         fit.refresh()
@@ -165,7 +165,11 @@ def conditional(search: Search, i: int) -> Match:
     axis = fit.mixture.axis
     data = fit.residual() + fit.signals[i]
     commons, prior = offsets(search, known=True)
-    return match(search.templates[i], axis, fit.mixture.frequency, data, _weight(search, i), commons, prior)
+    compound, shapes = fit.library[i], fit.states[i].multiplets
+    templates = search.templates[i]
+    if shapes and any(a is not b for a, b in zip(shapes, compound.multiplets, strict=True)):
+        templates = templates_of(replace(compound, multiplets=shapes), axis, fit.shared)
+    return match(templates, axis, fit.mixture.frequency, data, _weight(search, i), commons, prior)
 
 
 def backward(search: Search) -> bool:
@@ -186,7 +190,7 @@ def backward(search: Search) -> bool:
             other, there = better
             del fit.states[i]
             search.left_out[i] = search.left_out.get(i, 0) + 1
-            fit.states[other] = State(there.amount, there.moved)
+            fit.states[other] = state_of(fit.library[other], there.amount, there.moved)
             fit.refresh()
             changed = True
     return changed

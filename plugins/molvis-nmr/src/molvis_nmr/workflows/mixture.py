@@ -8,13 +8,16 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from molvis_core import registry
 from molvis_core.errors import ConfigError, MolvisError, ReadError, did_you_mean
 from molvis_core.progress import Progress
+from molvis_core.records import Trace
 from molvis_core.text import in_cells
 from molvis_files.writing import write_text
 from molvis_nmr.formats.opening import read_spectrum
@@ -159,8 +162,9 @@ def quantify_files(
 ) -> list[str]:
     """Quantify many mixtures into a table with a row for each; what fails, with why.
 
-    The table is written anew after each sample, and a sample that it holds under the same settings is not done again:
-    a run that was interrupted goes on. Beside it lies `TABLE.done.jsonl`, which holds what is known of each sample.
+    The table is written anew after each sample, and a sample that it holds under the same settings and a library of
+    the same content is not done again: a run that was interrupted goes on. Beside it lies `TABLE.done.jsonl`, which
+    holds what is known of each sample.
 
     Args:
         spectra: files or folders.
@@ -200,7 +204,15 @@ def quantify_files(
 
 
 def _digest(entry: Entry) -> str:
-    return f"{getattr(entry, 'name', '')} {entry.identifier}"
+    """Of all that an entry of a library says, so that what an edited library gave is not taken for this one's."""
+    made = hashlib.sha256()
+    for field in fields(entry):
+        value = getattr(entry, field.name)
+        told = _digest(value) if isinstance(value, Trace) else repr(value)
+        made.update(f"{field.name} {told}".encode())
+        if isinstance(value, np.ndarray):
+            made.update(value.tobytes())
+    return made.hexdigest()
 
 
 def _names(spectra: Sequence[Path]) -> dict[Path, str]:
