@@ -24,7 +24,7 @@ _STRONG = 0.08  # couplings larger than this share of the distance between two s
 _STATES = 600  # of the largest coupled part that is simulated again and again
 _STILL = 0.02  # Hz of movement that no shape shows
 _FAR = 0.5  # Hz after which derivatives are made anew
-_STEP = 0.3  # Hz of the differences that derivatives are
+_STEP = 0.05  # Hz of the differences that derivatives are; 0.3 was wrong by up to half of the largest derivative
 
 
 def flexible(system: SpinSystem, frequency: float) -> bool:
