@@ -1,10 +1,9 @@
-"""Trials of NMR fits on systems that were set aside: crude starts, intervals, and sharp symmetric spectra.
+"""Trials of NMR fits on systems that were set aside: crude starts and intervals.
 
     python benchmarks/nmr_trials.py split                      # writes the split; done once, before anything ran
     python benchmarks/nmr_trials.py split --part new           # sets further systems aside; done once, too
     python benchmarks/nmr_trials.py starts --part looked --seeds 3
     python benchmarks/nmr_trials.py coverage --part aside --seeds 1
-    python benchmarks/nmr_trials.py sharp
 
 Systems and measured spectra are those of the data folder (`MOLVIS_DATA`, `nmr/`). `benchmarks/nmr_trials_split.json`
 says which were looked at while the fit was developed (`looked`), which were set aside and then measured once (`aside`),
