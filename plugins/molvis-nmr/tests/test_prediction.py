@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from molvis_core.errors import StructureError
+from molvis_core.records import Trace
+from molvis_nmr.fitting.spin_system import fit
+from molvis_nmr.fitting.symmetry import ties_of
 from molvis_nmr.formats.spin_systems import read_systems
 from molvis_nmr.prediction.environments import learned
 from molvis_nmr.prediction.structure import from_smiles
+from molvis_nmr.spins.simulation import simulate
 from molvis_nmr.spins.system import SpinSystem
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "nmr"
@@ -28,7 +33,7 @@ def _coupling(system: SpinSystem, a: str, b: str) -> float:
         ("CCO", {"H1": 3, "H2": 2}),
         ("C[C@H](N)C(=O)O", {"H1": 3, "H2": 1}),
         ("NCC(=O)O", {"H2": 2}),
-        ("C[N+](C)(C)CCO", {"H1+H3+H4": 9, "H5": 2, "H6": 2}),
+        ("C[N+](C)(C)CCO", {"H1+H3+H4": 9, "H5a": 1, "H5b": 1, "H6a": 1, "H6b": 1}),
         ("CC(C)O", {"H1+H3": 6, "H2": 1}),
         ("C1CCCCC1", {"H1+H2+H3+H4+H5+H6": 12}),
         ("OC(=O)C[C@H](N)C(=O)O", {"H4a": 1, "H4b": 1, "H5": 1}),  # beside a stereocenter
@@ -44,6 +49,48 @@ def _coupling(system: SpinSystem, a: str, b: str) -> float:
 def test_groups_follow_from_symmetry(smiles: str, groups: dict[str, int]):
     system = from_smiles(smiles)
     assert dict(zip(system.names, system.multiplicity.tolist(), strict=True)) == groups
+
+
+@pytest.mark.parametrize("smiles", ["NCCCC(=O)O", "NCCCCN"])
+def test_protons_of_a_chain_have_one_shift_and_two_couplings_which_a_fit_ties(smiles: str):
+    chain = from_smiles(smiles)
+    assert chain.multiplicity.tolist() == [1] * len(chain)
+    assert chain.shifts[chain.names.index("H3a")] == chain.shifts[chain.names.index("H3b")]
+    one, other = _coupling(chain, "H2a", "H3a"), _coupling(chain, "H2a", "H3b")
+    assert 1.0 < one - other < 3.0
+    assert (_coupling(chain, "H2b", "H3b"), _coupling(chain, "H2b", "H3a")) == (one, other)
+    assert -20 < _coupling(chain, "H3a", "H3b") < -9
+    tied = [set(names) for names in ties_of(chain)]
+    for together in (
+        {"shift/H3a", "shift/H3b"},
+        {"coupling/H2a-H3a", "coupling/H2b-H3b"},
+        {"coupling/H2a-H3b", "coupling/H2b-H3a"},
+    ):
+        assert any(together <= names for names in tied)
+    assert not any({"coupling/H2a-H3a", "coupling/H2a-H3b"} <= names for names in tied)
+
+
+@pytest.mark.parametrize("smiles", ["CCCCCCCC", "NCCCCCCN", "OC(=O)CCC(=O)O"])
+def test_protons_of_long_chains_and_those_that_no_other_tells_apart_are_groups(smiles: str):
+    assert min(from_smiles(smiles).multiplicity) >= 2
+
+
+def test_gamma_aminobutyrate_fits_from_its_structure_with_two_couplings_a_bond():
+    start = from_smiles("NCCCC(=O)O")
+    couplings = start.couplings.copy()
+    for a, b, hz in (("H2", "H3", (8.51, 6.503)), ("H3", "H4", (7.678, 6.98))):
+        for x in "ab":
+            for y in "ab":
+                k, m = start.names.index(a + x), start.names.index(b + y)
+                couplings[k, m] = couplings[m, k] = hz[x != y]
+    truth = replace(start, shifts=np.repeat([3.013, 1.888, 2.284], 2), couplings=couplings, widths=np.full(6, 0.6))
+    axis = np.linspace(1.6, 3.3, 8192)
+    y = simulate(truth, 500.0, axis=axis).y
+    y = y + np.random.default_rng(0).normal(0, y.max() / 300, len(axis))
+    found = fit(Trace(axis, y, frequency=500.0), start)
+    assert found.metrics["r_factor"] < 0.04
+    values = sorted({round(abs(_coupling(found.system, "H2a", other)), 3) for other in ("H3a", "H3b")})
+    np.testing.assert_allclose(values, [6.503, 8.51], atol=0.15)
 
 
 def test_an_ab_system_of_two_rings_of_spins_couples_within_its_ring():
