@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from molvis_core import structure
 from molvis_core.records import PeakList, Structure
+from molvis_retrieval.calibration.weights import _Candidates, _Maker
+from molvis_retrieval.channels import ScorerChannel
 from molvis_retrieval.evidence import Embedded, Weigher
 from molvis_retrieval.placing import Placed
 from molvis_retrieval.unknowns import Unknown
@@ -97,3 +101,44 @@ def test_what_costs_most_does_not_look_at_candidates_that_are_far_behind() -> No
     assert slow.asked == [one.smiles for one in some[:5]]
     np.testing.assert_allclose(found.scorers["s2"], [0.0, 0.1, 0.2, 0.3, 0.4, 0.0, 0.0, 0.0])
     assert np.argsort(-found.logits, kind="stable").tolist() == list(range(8))
+
+
+class Telling(Scorer):
+    """Tells records apart by their precursor."""
+
+    def kind(self, record: PeakList) -> str:
+        return str(record.precursor_mz)
+
+
+def test_records_that_a_scorer_tells_apart_add_up_where_weights_are_fitted_as_where_they_are_used() -> None:
+    weigh = weigher()
+    weigh.calibration.repeats = 0.0
+    weigh.scorers = {
+        "s0": ScorerChannel(Telling({"CCCCO": 3.0, "CCCOC": 1.0}, 0), "msms"),
+        "s1": ScorerChannel(Scorer({"CCCOC": 2.0}, 0), "msms"),
+    }
+    records = {"msms": [SPECTRUM, replace(SPECTRUM, precursor_mz=80.0), replace(SPECTRUM, precursor_mz=80.0)]}
+    maker: Any = object.__new__(_Maker)
+    for name, value in (("weigh", weigh), ("columns", ("s0.x", "s1.x"))):
+        object.__setattr__(maker, name, value)
+    candidates = _Candidates(STRUCTURES, np.zeros((4, 2)), 0, {}, {})
+    single = {"msms": [maker._values(candidates, "msms", k, record) for k, record in enumerate(records["msms"])]}
+    case = maker._together(candidates, single, records)
+    used = weigh.features(records, STRUCTURES)
+    np.testing.assert_allclose(case.values, np.hstack([used["s0"], used["s1"]]))
+    assert case.values[0, 0] == pytest.approx(6.0)  # two kinds, each of 3
+    assert case.counts.tolist() == [1.5, 3.0]
+
+
+def test_a_case_of_evidence_that_is_all_told_apart_counts_repeats_of_one_kind() -> None:
+    weigh = weigher()
+    weigh.scorers = {"s0": ScorerChannel(Telling({"CCCCO": 3.0}, 0), "msms")}
+    records = {"msms": [SPECTRUM, replace(SPECTRUM), replace(SPECTRUM)]}
+    maker: Any = object.__new__(_Maker)
+    for name, value in (("weigh", weigh), ("columns", ("s0.x",))):
+        object.__setattr__(maker, name, value)
+    candidates = _Candidates(STRUCTURES, np.zeros((4, 2)), 0, {}, {})
+    single = {"msms": [maker._values(candidates, "msms", k, record) for k, record in enumerate(records["msms"])]}
+    case = maker._together(candidates, single, records)
+    assert case.counts.tolist() == [3.0]
+    assert case.values[0, 0] == pytest.approx(3.0)

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from molvis_core.errors import (
     DatasetError,
 )
-from molvis_core.interfaces import UsesReferences
+from molvis_core.interfaces import TellsApart, UsesReferences
 from molvis_core.progress import Progress
 from molvis_core.records import Measurement, Structure
 from molvis_core.ties import first_largest
@@ -283,7 +283,8 @@ class _Maker:
             for modality, some in records.items()
         }
         cases = self._subsets(candidates, single)
-        return cases, [self._together(candidates, single)] if any(len(v) > 1 for v in single.values()) else []
+        together = self._together(candidates, single, records)
+        return cases, [together] if (together.counts > 1).any() else []
 
     def _candidates(
         self, key: str, structure: Structure, records: Mapping[str, Sequence[Any]], mass: float
@@ -335,14 +336,41 @@ class _Maker:
             cases.append(_Case(values, candidates.truth, 1 / len(draws), np.ones(len(self.columns))))
         return cases
 
-    def _together(self, candidates: _Candidates, single: Mapping[str, Sequence[Float[np.ndarray, "m f"]]]) -> _Case:
-        """A case with all records, the mean of those of a modality."""
+    def _together(
+        self,
+        candidates: _Candidates,
+        single: Mapping[str, Sequence[Float[np.ndarray, "m f"]]],
+        records: Mapping[str, Sequence[Any]],
+    ) -> _Case:
+        """A case with all records, as they are scored: the mean of those that say the same, which add up otherwise."""
         counts = np.ones(len(self.columns))
         total = np.zeros((len(candidates.structures), len(self.columns)))
-        for blocks in single.values():
-            counts[np.any([b.any(axis=0) for b in blocks], axis=0)] = len(blocks)
-            total += np.mean(blocks, axis=0)
+        for modality, some in single.items():
+            blocks = np.stack(some)
+            for columns, kinds in self._kinds(modality, records[modality]):
+                parts = [blocks[kind][:, :, columns] for kind in kinds]
+                speak = np.array([part.any(axis=(0, 1)) for part in parts])
+                total[:, columns] += sum(part.mean(axis=0) for part in parts)
+                # Kinds of other numbers that speak in one column are rare: it counts as their mean.
+                said = (speak * np.array([len(kind) for kind in kinds])[:, None]).sum(axis=0)
+                here = speak.any(axis=0)
+                counts[np.array(columns)[here]] = said[here] / speak.sum(axis=0)[here]
         return _Case(total, candidates.truth, 1.0, counts)
+
+    def _kinds(self, modality: str, records: Sequence[Any]) -> list[tuple[list[int], list[list[int]]]]:
+        """Columns, and places of the records of a modality that say the same there."""
+        left = set(range(len(self.columns)))
+        found: list[tuple[list[int], list[list[int]]]] = []
+        for name, channel in self.weigh.scorers.items():
+            if isinstance(channel.scorer, TellsApart):
+                apart = channel.apart([r for r in records if channel.takes(modality, r)])
+                mine = [k for k, c in enumerate(self.columns) if c.split(".", 1)[0] == name]
+                place = {id(record): k for k, record in enumerate(records)}
+                if apart and mine:
+                    found.append((mine, [[place[id(record)] for record in kind] for kind in apart]))
+                    left -= set(mine)
+        rest = [(sorted(left), [list(range(len(records)))])] if left else []
+        return [*found, *rest]
 
 
 def _repeats(cases: Sequence[_Case], weights: np.ndarray) -> float:
