@@ -127,3 +127,12 @@ def test_prometheus_gets_counts(client: Any) -> None:
     text = client.get("/metrics").text
     assert 'molvis_requests_total{method="GET",path="/api/v1/info",status="200"}' in text
     assert 'molvis_memory_bytes{process="worker-0"}' in text
+
+
+def test_a_form_that_is_cut_off_is_refused(client: Any) -> None:
+    whole = b'--x\r\nContent-Disposition: form-data; name="spectra"; filename="a.mgf"\r\n\r\nBEGIN IONS\r\n--x--\r\n'
+    kind = {"content-type": "multipart/form-data; boundary=x"}
+    for length in (len(whole) - 6, len(whole) - 12, 40):
+        answer = client.post("/api/v1/echo", content=whole[:length], headers=kind)
+        assert answer.status_code == 422
+        assert "the form cannot be read" in answer.text

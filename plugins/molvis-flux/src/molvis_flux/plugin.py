@@ -66,10 +66,8 @@ def _commands() -> list[Component]:
     """What runs as `molvis flux ...`."""
     return [
         _command("fit", "fit:fit", "Fluxes from labelling data, with intervals and identifiability."),
-        _command("map", "map:map_", "Draw a network with its fluxes, on a map of Escher or one of its own."),
-        _command(
-            "compare", "compare:compare", "Compare the fluxes of conditions: differences and fold changes with errors."
-        ),
+        _command("map", "map:map_", "Draw a network with its fluxes."),
+        _command("compare", "compare:compare", "Compare the fluxes of conditions, with errors."),
         _command("design", "design:design", "Choose the tracers and fragments that determine fluxes best."),
         _command("check", "check:check", "Find faults in a network and its data."),
         _command("import", "import_measurements:import_", "Join tables of measured isotopologues to a network."),

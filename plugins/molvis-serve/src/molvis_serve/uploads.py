@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
@@ -84,7 +84,7 @@ async def _body(request: Request, most: int, files: int) -> Body:
     stream = _counted(request, most)
     try:
         if kind == "multipart/form-data":
-            parser = MultiPartParser(request.headers, stream, max_files=files, max_fields=50, max_part_size=_FIELD)
+            parser = _Form(request.headers, stream, max_files=files, max_fields=50, max_part_size=_FIELD)
             form = await parser.parse()
             return _sorted(list(form.multi_items()))
         if kind in ("application/json", ""):
@@ -98,6 +98,24 @@ async def _body(request: Request, most: int, files: int) -> Body:
     except ClientDisconnect as error:
         raise Refused(400, "the request ended early") from error
     raise Refused(415, f"send application/json or multipart/form-data, not {kind[:80]!r}")
+
+
+class _Form(MultiPartParser):
+    """A form that must end as one. Starlette takes a form that is cut off for one without its last part."""
+
+    ended = False
+
+    def on_end(self) -> None:
+        super().on_end()
+        self.ended = True
+
+    async def parse(self) -> FormData:
+        found = await super().parse()
+        if not self.ended:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException("it is cut off before its closing boundary")
+        return found
 
 
 async def _counted(request: Request, most: int) -> AsyncGenerator[bytes]:

@@ -55,7 +55,7 @@ def _spectrum(path: Path, block: Sequence[str], line: int, record: int) -> Measu
     if end is None:
         return ReadError(path, "the molecule is cut off: 'M  END' is missing", line=line, record=record)
     items = _items(block[end + 1 :])
-    name = items.get("name", [""])[0] or block[0].strip() or record
+    name = next(iter(items.get("name", [])), "") or block[0].strip() or record
     try:
         known = structure_of(parse_molfile("\n".join(block[: end + 1]) + "\n"))
         peaks = [peak(part) for row in items.get(_PEAKS, []) for part in row.split(";") if part.strip()]
