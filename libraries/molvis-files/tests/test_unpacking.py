@@ -120,3 +120,13 @@ def test_what_is_no_zip_file_is_a_read_error(raw: bytes, tmp_path: Path) -> None
     (tmp_path / "a.zip").write_bytes(raw)
     with pytest.raises(ReadError, match="is no ZIP file"):
         open_zip(tmp_path / "a.zip")
+
+
+def test_a_directory_that_points_before_its_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("0", b"text")
+    raw = path.read_bytes()
+    path.write_bytes(raw[1:])  # a byte lost at the start: every offset is one too large, so Python counts from -1
+    with pytest.raises(ReadError, match="points before its start"):
+        open_zip(path)

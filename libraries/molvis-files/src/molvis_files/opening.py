@@ -201,6 +201,8 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         found = zipfile.ZipFile(io.BytesIO(raw))
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
         raise ReadError(path, f"is no ZIP file: {error}; get it whole") from error
+    if any(info.header_offset < 0 for info in found.infolist()):  # reading it would be a ValueError of `seek`
+        raise ReadError(path, "is no ZIP file: its directory points before its start; get it whole")
     # No file yields more than the directory states for it: what is stated is what can be.
     if sum(info.file_size for info in found.infolist()) > (most := most_unpacked(len(raw))):
         raise ReadError(path, _too_much(most))
