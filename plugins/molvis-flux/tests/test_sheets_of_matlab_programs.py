@@ -125,3 +125,10 @@ def test_a_workbook_of_the_old_excel_is_to_be_saved_anew(tmp_path: Path) -> None
     (tmp_path / "m.xls").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
     with pytest.raises(ReadError, match="save it as .xlsx"):
         read_study(tmp_path / "m.xls")
+
+
+def test_a_coefficient_must_be_a_finite_number() -> None:
+    from molvis_flux.formats.notation import participants
+
+    with pytest.raises(ValueError, match="of A is no finite number"):
+        participants("1" + "0" * 400 + " A(ab)")

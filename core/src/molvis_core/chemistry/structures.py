@@ -5,6 +5,7 @@ In core because libraries, datasets and targets all key on it, whichever plugins
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 
@@ -92,8 +93,9 @@ def parse_molfile(block: str) -> Mol:
     with BlockLogs():
         mol = Chem.MolFromMolBlock(block)
         if mol is None or mol.GetNumAtoms() == 0:
-            loose = Chem.MolFromMolBlock(block, sanitize=False)
-            problems = Chem.DetectChemistryProblems(loose) if loose is not None else ()
+            loose, problems = Chem.MolFromMolBlock(block, sanitize=False), ()
+            with contextlib.suppress(RuntimeError):  # RDKit cannot look for problems in atoms that it failed to read
+                problems = Chem.DetectChemistryProblems(loose) if loose is not None else ()
             why = f": {problems[0].Message()}" if problems else "; it holds no atoms that can be read"
             raise StructureError(f"RDKit refuses the molecule {quoted(title)}{why}")
     return _of_fair_size(title, mol)
@@ -205,9 +207,7 @@ def structure_of(mol: Mol, *, name: str | None = None, stereo: bool = True) -> S
     with BlockLogs():
         inchikey = Chem.MolToInchiKey(mol)
     if not inchikey:
-        raise StructureError(
-            f"InChI has no key for {quoted(Chem.MolToSmiles(mol))}; is it a molecule of known elements?"
-        )
+        raise StructureError(f"InChI has no key for {quoted(Chem.MolToSmiles(mol))}; are its elements known?")
     charge = Chem.GetFormalCharge(mol)
     return Structure(
         smiles=Chem.MolToSmiles(mol, isomericSmiles=stereo),

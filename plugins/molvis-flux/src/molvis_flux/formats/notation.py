@@ -48,7 +48,9 @@ def participants(side: str) -> tuple[Participant, ...]:
         match = _ITEM.fullmatch(item.strip())
         if match is None:
             raise ValueError(f"{item.strip()!r} is no metabolite; write `name`, `name(abc)` or `2 name`")
-        found.append(Participant(match["name"], float(match["times"] or 1), split_atoms(match["atoms"] or "")))
+        if not math.isfinite(times := float(match["times"] or 1)):
+            raise ValueError(f"{match['times']!r} of {match['name']} is no finite number")
+        found.append(Participant(match["name"], times, split_atoms(match["atoms"] or "")))
     return tuple(found)
 
 
