@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from molvis_flux.model.examples import network
+from molvis_flux.model.examples import antoniewicz
 from molvis_flux.model.network import Datum, Experiment, Fragment, Network, Study, Tracer
 from molvis_flux.neural.estimator import Estimator, Settings
 
@@ -16,19 +16,7 @@ SMALL = Settings(noise=(0.005, 0.03), steps=120, batch=128, simulations=3000, wi
 
 def model() -> Network:
     """The EMU paper's network with an uptake of 1, so that the split of B and one exchange flux are free."""
-    made = network(
-        "small",
-        {"A": 3, "B": 3, "C": 2, "D": 3, "E": 1, "F": 3},
-        {
-            "v1": "A abc -> B abc",
-            "v2": "B abc <-> D abc",
-            "v4": "B abc -> C bc + E a",
-            "v5": "B abc + C de -> D bcd + E a + E e",
-            "v6": "D abc -> F abc",
-        },
-        sources="A",
-        sinks="E F",
-    )
+    made = dataclasses.replace(antoniewicz().network, name="small")
     reactions = dict(made.reactions)
     reactions["v1"] = dataclasses.replace(reactions["v1"], net=(1.0, 1.0))
     reactions["v2"] = dataclasses.replace(reactions["v2"], net=(-10.0, 10.0), exchange=(1e-3, 1.0))

@@ -25,6 +25,7 @@ from molvis_files.web import inlined
 from molvis_files.writing import write_text
 from molvis_lcms.records import Feature
 from molvis_retrieval.annotation_tables import rows_of
+from molvis_retrieval.classes import ClassProbability
 from molvis_retrieval.run_details import DRAWN, Detailed
 
 __all__ = ["LARGEST", "write_run_page"]
@@ -229,15 +230,9 @@ def _panel(
             "together": list(one["ions"]) if len(one["ions"]) > 1 else None,
             "formulas": _likeliest(one.get("formulas")),
             "ions": _likeliest(one.get("adducts")),
-            "classes": [[c["name"], round(_told(c), 3)] for c in one.get("classes", ())[:12]],
+            "classes": [[c["name"], round(ClassProbability(**c).told, 3)] for c in one.get("classes", ())[:12]],
         }
     return {k: v for k, v in told.items() if v not in (None, [], {}, "")}
-
-
-def _told(of_class: Mapping[str, Any]) -> float:
-    """The probability of a class whether or not the truth is a candidate, where that is known."""
-    overall = of_class.get("probability_overall")
-    return of_class["probability"] if overall is None else overall
 
 
 def _likeliest(shares: Mapping[str, float] | None) -> list[list[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +34,6 @@ from molvis_retrieval.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from molvis_core.records import Measurement
     from molvis_lcms.retention import Retention
     from molvis_retrieval.bundle import Bundle, Calibration
     from molvis_retrieval.index import Index
@@ -337,6 +336,8 @@ def calibrate(
     from molvis_files.writing import replacing_folder
     from molvis_retrieval import load_bundle
     from molvis_retrieval.bundle import write_calibration
+    from molvis_retrieval.calibration.pieces import calibrate_pieces
+    from molvis_retrieval.calibration.presence import calibrate_presence
     from molvis_retrieval.calibration.weights import calibrate as fit
     from molvis_retrieval.dataset import Dataset
     from molvis_retrieval.evaluation.ranking import MAIN_ADDUCTS, usable_modalities
@@ -358,8 +359,14 @@ def calibrate(
         with output.progress("calibrating the ranking") as show:
             found = fit(opened, measurements, index, progress=show, **options)
         if len(names) > 1:
-            found = _with_pieces(opened.with_calibration(found), measurements, index, options)
-        found = _with_presence(opened.with_calibration(found), measurements, index, options)
+            found = _with_fitted(
+                opened.with_calibration(found), "pieces", "whether a measurement is of the unknown", calibrate_pieces,
+                measurements, index, **options,
+            )  # fmt: skip
+        found = _with_fitted(
+            opened.with_calibration(found), "presence", "whether the truth is among the candidates",
+            calibrate_presence, measurements, index, **options,
+        )  # fmt: skip
         if out:
             with replacing_folder(out) as fresh:
                 shutil.copytree(opened.path, fresh, dirs_exist_ok=True)
@@ -379,37 +386,17 @@ def calibrate(
             output.note("fitted too: how probable it is that each kind of measurement is of the unknown")
 
 
-def _with_pieces(
-    bundle: Bundle, measurements: Sequence[Measurement], index: Index, options: dict[str, Any]
+def _with_fitted(
+    bundle: Bundle, part: str, what: str, fit: Callable[..., Any], *given: Any, **options: Any
 ) -> Calibration:
-    """The calibration of a bundle with the probability that a piece is of the unknown, if that can be fitted."""
+    """The calibration of a bundle with a part of it fitted anew; as it is where there is too little to fit it to."""
     from dataclasses import replace
 
     from molvis_core.errors import DatasetError
-    from molvis_retrieval.calibration.pieces import calibrate_pieces
 
     try:
-        with output.progress("calibrating whether a measurement is of the unknown") as show:
-            pieces = calibrate_pieces(bundle, measurements, index, progress=show, **options)
+        with output.progress(f"calibrating {what}") as show:
+            return replace(bundle.calibration, **{part: fit(bundle, *given, progress=show, **options)})
     except DatasetError as error:
         output.note(f"not calibrated: {error}")
         return bundle.calibration
-    return replace(bundle.calibration, pieces=pieces)
-
-
-def _with_presence(
-    bundle: Bundle, measurements: Sequence[Measurement], index: Index, options: dict[str, Any]
-) -> Calibration:
-    """The calibration of a bundle with the probability that the truth is a candidate, if that can be fitted."""
-    from dataclasses import replace
-
-    from molvis_core.errors import DatasetError
-    from molvis_retrieval.calibration.presence import calibrate_presence
-
-    try:
-        with output.progress("calibrating whether the truth is among the candidates") as show:
-            presence = calibrate_presence(bundle, measurements, index, progress=show, **options)
-    except DatasetError as error:
-        output.note(f"not calibrated: {error}")
-        return bundle.calibration
-    return replace(bundle.calibration, presence=presence)
