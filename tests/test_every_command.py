@@ -34,6 +34,7 @@ RESULTS = [
     "library describe index",
     "library verify index",
     "bundle verify bundle",
+    "bundle join bundle sizes --out both",
     "identify unknown.codes --bundle bundle --library index",
     "calibrate bundle data --library index --out calibrated",
     "evaluate bundle data --library index --scope mass",
@@ -77,6 +78,26 @@ def run(line: str) -> int:
     return int(caught.value.code or 0)
 
 
+def make_sizes(folder: Path) -> None:
+    """A second bundle, of cross sections, with a space of its own."""
+    from molvis_core.registry import build
+    from molvis_retrieval.bundle import save_bundle
+    from molvis_retrieval.config import parse_config
+
+    encoders = {"ccs": {"use": "ccs", "dim": 16}, "structure": {"use": "neutral-mass", "of": "structure", "dim": 16}}
+    config = parse_config("""
+name = "sizes"
+encoders.ccs = { use = "ccs", dim = 16 }
+encoders.structure = { use = "neutral-mass", of = "structure", dim = 16 }
+data.path = "elsewhere"
+[[pairs]]
+query = "ccs"
+reference = "structure"
+loss = "infonce"
+""")
+    save_bundle(folder, config, {key: build("encoder", spec).state_dict() for key, spec in encoders.items()})
+
+
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     from molvis_flux.formats.writers import write_study
@@ -86,6 +107,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.chdir(tmp_path_factory.mktemp("workplace"))
         bundle = barcode.make_bundle(Path("bundle"))
         barcode.make_index(bundle, Path("index"))
+        make_sizes(Path("sizes"))
         Path("unknown.codes").write_text("CCCCO\nCCC(C)O\n", encoding="utf-8")
         Path("known.mgf").write_text(
             "BEGIN IONS\nTITLE=ethanol\nPEPMASS=47.0491\nSMILES=CCO\n29.0386 1\nEND IONS\n", encoding="utf-8"

@@ -13,7 +13,7 @@ from molvis_core.errors import ConfigError
 from molvis_core.interfaces import Concatenation, HasTemperature, declares
 from molvis_core.records import PeakList
 from molvis_core.testing import offer
-from molvis_nn.concatenated import Concatenated, NeutralMass
+from molvis_nn.concatenated import Concatenated, NeutralMass, Placed
 
 
 def ion(smiles: str, adduct: str | None = "[M+H]+") -> PeakList:
@@ -74,6 +74,19 @@ def test_the_product_of_joined_vectors_is_the_weighted_mean_of_the_parts() -> No
 def test_parts_that_do_not_go_together_are_refused(arguments: dict, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         Concatenated(**arguments)
+
+
+def test_a_placed_vector_meets_its_part_of_concatenated_vectors_alone() -> None:
+    small, large = ({"use": "neutral-mass", "of": "structure", "dim": dim} for dim in (8, 16))
+    both, placed = Concatenated([small, large]), Placed(large, before=8)
+    molecules = [structure(s) for s in ("CCO", "CCCO", "c1ccccc1")]
+    alone = placed.encoder(placed.collate(molecules))
+    vectors = placed(placed.collate(molecules))
+    assert vectors.shape == (3, 24)
+    assert torch.allclose(vectors.norm(dim=1), torch.ones(3), atol=1e-5)
+    assert torch.allclose(vectors @ both(both.collate(molecules)).T, alone @ alone.T / 2**0.5, atol=1e-5)
+    with pytest.raises(ConfigError, match="0 or more"):
+        Placed(large, before=-1)
 
 
 class Half(torch.nn.Module):

@@ -1,4 +1,4 @@
-"""Encoders whose vectors are concatenated, a loss for each of their parts, and the neutral mass as such a part."""
+"""Encoders whose vectors are concatenated or placed in longer ones, a loss for each part, and the neutral mass."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from molvis_core.records import PeakList, Structure
 from molvis_nn.batches import TensorBatch
 from molvis_nn.layers import sinusoids, wavelengths
 
-__all__ = ["Concatenated", "EachPart", "MassBatch", "NeutralMass", "PartsBatch"]
+__all__ = ["Concatenated", "EachPart", "MassBatch", "NeutralMass", "PartsBatch", "Placed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +91,40 @@ class Concatenated(nn.Module):
             chosen = [c for c in chosen if any(True for _ in c[0].parameters())] or chosen
         vectors = torch.cat([scale * part(b) for part, scale, b in chosen], dim=-1)
         return nn.functional.normalize(vectors, dim=-1) if len(chosen) < len(self.parts) else vectors
+
+
+class Placed(nn.Module):
+    """Another encoder's vectors within longer ones that are zero elsewhere.
+
+    Against concatenated vectors, whose part at this place has the factor f, the dot product is f times the cosine with
+    that part, and says nothing of the others: so encoders that were trained apart share one space.
+
+    Args:
+        of: spec of the encoder.
+        before, after: how many zeros there are on either side.
+    """
+
+    def __init__(self, of: Mapping[str, Any], before: int = 0, after: int = 0) -> None:
+        super().__init__()
+        if min(before, after) < 0:
+            raise ConfigError(f"placed: before and after must be 0 or more, got {before} and {after}")
+        self.encoder: Any = registry.build("encoder", of, where="placed.of")
+        self.accepts: type[Any] = self.encoder.accepts
+        self.before, self.after = before, after
+        self.dim = before + int(self.encoder.dim) + after
+
+    def collate(self, records: Sequence[Any]) -> Any:
+        """As the encoder has it."""
+        return self.encoder.collate(records)
+
+    def featurise(self, records: Sequence[Any], *, progress: Progress | None = None) -> None:
+        """Let the encoder prepare features ahead, where it can."""
+        if isinstance(self.encoder, Featurises):
+            self.encoder.featurise(records, progress=progress)
+
+    def forward(self, batch: Any) -> Float[Tensor, "n dim"]:
+        """Unit vectors."""
+        return nn.functional.pad(self.encoder(batch), (self.before, self.after))
 
 
 class EachPart(nn.Module):

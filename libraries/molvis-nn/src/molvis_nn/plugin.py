@@ -36,6 +36,12 @@ def molvis_components() -> list[Component]:
         ),
         Component(
             kind="encoder",
+            name="placed",
+            target="molvis_nn.concatenated:Placed",
+            summary="Another encoder's vectors within longer ones: how bundles that were joined share one space.",
+        ),
+        Component(
+            kind="encoder",
             name="set-attention",
             target="molvis_nn.fusion:SetAttention",
             summary="All measurements of an unknown as one vector, by attention over their own encoders' vectors.",

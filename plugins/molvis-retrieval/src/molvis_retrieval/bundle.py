@@ -36,6 +36,7 @@ from molvis_files.writing import replacing_folder
 from molvis_nn.sizes import build_within
 from molvis_retrieval.bundle_folder import (
     FOLDER,
+    Saves,
     check_states,
     default_card,
     digest_of,
@@ -52,8 +53,6 @@ from molvis_retrieval.schema import Spec, from_mapping
 
 if TYPE_CHECKING:
     import torch
-
-    from molvis_core.interfaces import Learns
 
 
 log = logging.getLogger("molvis")
@@ -367,7 +366,7 @@ def save_bundle(
     states: Mapping[str, Mapping[str, torch.Tensor]],
     *,
     calibration: Calibration | None = None,
-    scorers: Mapping[str, Learns] | None = None,
+    scorers: Mapping[str, Saves] | None = None,
     metadata: Mapping[str, Any] | None = None,
     card: str = "",
     half: bool = False,

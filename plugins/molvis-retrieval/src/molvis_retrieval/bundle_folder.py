@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from molvis_core import registry
 from molvis_core.errors import BundleError, did_you_mean
@@ -17,9 +17,6 @@ from molvis_files.digests import KEY, checksum, file_sha256, sealed
 from molvis_files.folders import FolderFormat
 from molvis_files.writing import recover, replacing
 from molvis_retrieval.config import RunConfig
-
-if TYPE_CHECKING:
-    from molvis_core.interfaces import Learns
 
 log = logging.getLogger("molvis")
 
@@ -126,7 +123,15 @@ def states_folder(path: Path, key: str) -> Path:
     return path / "scorers" / key
 
 
-def write_states(path: Path, scorers: Mapping[str, Learns]) -> dict[str, dict[str, str]]:
+class Saves(Protocol):
+    """What writes what a scorer learned: the scorer, or another bundle's copy of it."""
+
+    def save(self, folder: Path) -> None:
+        """Write it into a folder."""
+        ...
+
+
+def write_states(path: Path, scorers: Mapping[str, Saves]) -> dict[str, dict[str, str]]:
     """Write what scorers learned into the folder of a bundle.
 
     Returns:

@@ -24,6 +24,7 @@ _COMMANDS = (
     ("calibrate", "identify:calibrate", "Fit the probabilities that a bundle's scores stand for."),
     ("evaluate", "evaluate:evaluate", "Measure how often bundles rank the truth first."),
     ("benchmark", "benchmark:benchmark", "From files of spectra to a bundle and its figures."),
+    ("bundle-join", "bundle:join", "Join bundles, to rank by what all of them take."),
     ("bundle-verify", "bundle:verify", "Check a bundle against its digests."),
     ("config-fill", "config:fill", "Write out a configuration with every default."),
     ("config-presets", "config:presets", "List the presets, or print one."),
