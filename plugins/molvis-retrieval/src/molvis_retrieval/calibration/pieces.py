@@ -16,9 +16,16 @@ from jaxtyping import Float
 
 from molvis_core.errors import DatasetError
 from molvis_core.progress import Progress
-from molvis_core.records import Measurement, Structure
+from molvis_core.records import Measurement
 from molvis_retrieval.bundle import Bundle
-from molvis_retrieval.calibration.compounds import by_compound, draw_subsets, usable_records
+from molvis_retrieval.calibration.compounds import (
+    Candidates,
+    by_compound,
+    candidates_of,
+    draw_subsets,
+    score_among,
+    usable_records,
+)
 from molvis_retrieval.calibration.foreign import Pool
 from molvis_retrieval.evidence import Weigher
 from molvis_retrieval.pieces import Piece, Pieces, mixed
@@ -75,8 +82,12 @@ def calibrate_pieces(
         fitted_on: description of the data, for the card.
 
     Raises:
-        DatasetError: fewer than 20 compounds were measured in several ways.
+        DatasetError: fewer than 20 compounds were measured in several ways, or a fusion pools what was measured.
     """
+    if pooled := bundle.channels.fused({m.modality for m in measurements}):
+        raise DatasetError(
+            f"the bundle pools several modalities in {', '.join(pooled)}: of such evidence no part is one measurement's"
+        )
     cases = piece_cases(
         bundle, measurements, index, ppm=ppm, per_compound=per_compound, seed=seed, progress=progress
     )  # fmt: skip
@@ -132,29 +143,17 @@ class _Maker:
         if len(records) < 2:
             return []
         mass = float(np.median(masses)) if masses else structure.exact_mass
-        structures, vectors, truth = self._candidates(key, structure, mass)
-        if len(structures) < 2:
+        candidates = candidates_of(self.bundle, self.index, structure, mass, self.ppm)
+        if not len(candidates.rivals):
             return []
         weigh, out = self.weigh.without([key]), list[PieceCase]()
         for draw in draw_subsets({m: len(v) for m, v in records.items()}, 2 * self.per_compound, self.rng):
             # Of one kind alone nothing can be told.
             asked, other = self._asked(key, {m: records[m][i] for m, i in draw.items()})
-            pieces = self._pieces(weigh, asked, structures, vectors) if len(asked) > 1 else {}
+            pieces = self._pieces(weigh, asked, candidates) if len(asked) > 1 else {}
             if len(pieces) > 1 and (not other or other in pieces):
-                out.append(PieceCase(key, pieces, other, truth))
+                out.append(PieceCase(key, pieces, other, candidates.own))
         return out
-
-    def _candidates(
-        self, key: str, structure: Structure, mass: float
-    ) -> tuple[list[Structure], Float[np.ndarray, "m dim"], int]:
-        """The candidates of a mass with their vectors, and the place of the truth, which is added where it lacks."""
-        rows = self.index.library.within_ppm(mass, self.ppm)
-        structures, vectors = self.index.library.structures(rows), self.index.take(rows)
-        places = [i for i, s in enumerate(structures) if s.inchikey14 == key]
-        if places:
-            return structures, vectors, places[0]
-        added = self.bundle.embed("structure", [structure])
-        return [*structures, structure], np.concatenate([vectors, added]), len(structures)
 
     def _asked(self, key: str, own: Mapping[str, Any]) -> tuple[dict[str, list[Any]], str]:
         """The records of a case, one of them perhaps exchanged, and which; nothing where none can take its place."""
@@ -166,18 +165,9 @@ class _Maker:
         return ({}, "") if made is None else ({**asked, other: [made]}, other)
 
     def _pieces(
-        self,
-        weigh: Weigher,
-        records: Mapping[str, Sequence[Any]],
-        structures: Sequence[Any],
-        vectors: Float[np.ndarray, "m dim"],
+        self, weigh: Weigher, records: Mapping[str, Sequence[Any]], candidates: Candidates
     ) -> Mapping[str, Piece]:
-        def pick(places: np.ndarray) -> list[Any]:
-            return [structures[i] for i in places]
-
-        embedded = {m: self.bundle.embed(m, r) for m, r in records.items() if m in self.bundle.channels.encoders}
-        cosine = {key: rows @ vectors.T for key, rows in embedded.items()}
-        scored = weigh.score(records, cosine, pick) if cosine else weigh.score_without(records, len(structures), pick)
+        _, scored = score_among(self.bundle, weigh, records, candidates.structures, candidates.vectors)
         return scored.pieces
 
 

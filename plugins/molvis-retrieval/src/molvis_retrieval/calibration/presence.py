@@ -17,12 +17,19 @@ from jaxtyping import Bool, Float, Int64
 
 from molvis_core.errors import DatasetError
 from molvis_core.progress import Progress
-from molvis_core.records import Measurement, Structure
+from molvis_core.records import Measurement
 from molvis_core.ties import first_largest
 from molvis_nn.logistic import logistic_regression
 from molvis_retrieval import metrics
 from molvis_retrieval.bundle import Bundle
-from molvis_retrieval.calibration.compounds import by_compound, draw_subsets, usable_records
+from molvis_retrieval.calibration.compounds import (
+    Candidates,
+    by_compound,
+    candidates_of,
+    draw_subsets,
+    score_among,
+    usable_records,
+)
 from molvis_retrieval.calibration.foreign import Pool, random_peaks
 from molvis_retrieval.evidence import Weigher, describe
 from molvis_retrieval.presence import Presence, expand
@@ -104,29 +111,10 @@ def presence_cases(
     maker = _Maker(bundle, weigh, index, Pool.of(measurements), ppm, per_compound, thinned, kinds, rng)
     out: list[PresenceCase] = []
     for done, (key, found) in enumerate(compounds.items(), start=1):
-        out += dataclasses.replace(maker, weigh=maker.weigh.without([key])).cases(key, found)
+        out += dataclasses.replace(maker, weigh=maker.weigh.without([key])).cases(found)
         if progress:
             progress(done, len(compounds))
     return out
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidates:
-    """The candidates of a compound.
-
-    Attributes:
-        key: first block of its InChIKey.
-        structures: of the candidates.
-        vectors: of the candidates.
-        rivals: places of those that are not the truth.
-        own: place of the truth.
-    """
-
-    key: str
-    structures: Sequence[Structure]
-    vectors: Float[np.ndarray, "m dim"]
-    rivals: Int64[np.ndarray, " n"]
-    own: int
 
 
 @dataclass(frozen=True)
@@ -143,14 +131,15 @@ class _Maker:
     kinds: Sequence[Kind]
     rng: np.random.Generator
 
-    def cases(self, key: str, found: Mapping[str, Sequence[Measurement]]) -> list[PresenceCase]:
+    def cases(self, found: Mapping[str, Sequence[Measurement]]) -> list[PresenceCase]:
         """Cases of one compound; none where it has no usable measurement or no rival."""
         structure = next(i.structure for items in found.values() for i in items)
         assert structure is not None
         records, masses = usable_records(self.weigh, self.bundle.modalities, found, self.per_compound, self.rng)
         if not records:
             return []
-        candidates = self._candidates(key, structure, float(np.median(masses)) if masses else structure.exact_mass)
+        mass = float(np.median(masses)) if masses else structure.exact_mass
+        candidates = candidates_of(self.bundle, self.index, structure, mass, self.ppm)
         if not len(candidates.rivals):
             return []
         draws = list(self._draws(records))
@@ -163,19 +152,6 @@ class _Maker:
                     out.append(dataclasses.replace(case, share=SHARES[kind] / len(draws)))
         return out
 
-    def _candidates(self, key: str, structure: Structure, mass: float) -> _Candidates:
-        """The candidates of a mass, with the truth where it has a rival."""
-        rows = self.index.library.within_ppm(mass, self.ppm)
-        structures, vectors = self.index.library.structures(rows), self.index.take(rows)
-        rivals = np.array([i for i, s in enumerate(structures) if s.inchikey14 != key], dtype=np.int64)
-        own = [i for i, s in enumerate(structures) if s.inchikey14 == key]
-        if not own and len(rivals):
-            own = [len(structures)]
-            structures.append(structure)
-            made = self.bundle.embed("structure", [structure]).astype(np.float16).astype(np.float32)
-            vectors = np.concatenate([vectors, made])
-        return _Candidates(key, structures, vectors, rivals, own[0] if own else 0)
-
     def _thinned(self, rivals: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " k"]:
         """All rivals or, every second time, some of them."""
         if self.thinned and self.rng.random() < 0.5:
@@ -187,7 +163,7 @@ class _Maker:
         self,
         kind: Kind,
         drawn: Mapping[str, Sequence[Any]],
-        candidates: _Candidates,
+        candidates: Candidates,
         chosen: Int64[np.ndarray, " k"],
     ) -> PresenceCase | None:
         """A query of a kind, of full weight; None where no such measurement can be made."""
@@ -216,17 +192,7 @@ class _Maker:
     def _described(
         self, records: Mapping[str, Sequence[Any]], structures: Sequence[Any], vectors: Float[np.ndarray, "m dim"]
     ) -> dict[str, float]:
-        def pick(places: np.ndarray) -> list[Any]:
-            return [structures[i] for i in places]
-
-        channels = self.bundle.channels
-        embedded = {m: self.bundle.embed(m, r) for m, r in records.items() if m in channels.encoders}
-        embedded |= {key: self.bundle.fuse([embedded], key) for key in channels.fused(embedded)}
-        cosine = {key: rows @ vectors.T for key, rows in embedded.items()}
-        if cosine:
-            scored = self.weigh.score(records, cosine, pick)
-        else:
-            scored = self.weigh.score_without(records, len(structures), pick)
+        cosine, scored = score_among(self.bundle, self.weigh, records, structures, vectors)
         first = int(metrics.in_order(scored.logits, 1)[0])
         return describe(records, cosine, scored, first, structures[first])
 

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from molvis_core.errors import (
-    DatasetError,
-)
+from molvis_core.errors import DatasetError
 from molvis_core.interfaces import TellsApart, UsesReferences
 from molvis_core.progress import Progress
 from molvis_core.records import Measurement, Structure
 from molvis_core.ties import first_largest
 from molvis_retrieval.bundle import Bundle, Calibration
 from molvis_retrieval.calibration import conditional_logit
-from molvis_retrieval.calibration.compounds import by_compound, draw_subsets, usable_records
+from molvis_retrieval.calibration.compounds import by_compound, candidates_of, draw_subsets, usable_records
 from molvis_retrieval.evidence import START_WEIGHT, Weigher
 from molvis_retrieval.runs import as_measured
 
@@ -77,7 +75,7 @@ def calibrate(
     repeated: list[_Case] = []
     for done, (key, found) in enumerate(compounds.items(), start=1):
         own = replace(maker, weigh=weigh.without([key]))
-        single, several = own.cases(key, found, embedded)
+        single, several = own.cases(found, embedded)
         cases += single
         repeated += several
         if progress:
@@ -264,7 +262,7 @@ class _Maker:
     rng: np.random.Generator
 
     def cases(
-        self, key: str, found: Mapping[str, Sequence[Measurement]], embedded: Sequence[str]
+        self, found: Mapping[str, Sequence[Measurement]], embedded: Sequence[str]
     ) -> tuple[list[_Case], list[_Case]]:
         """Cases of one compound with one record of each modality that they hold, and one with several."""
         structure = next(i.structure for items in found.values() for i in items)
@@ -274,7 +272,7 @@ class _Maker:
             return [], []
         # One window for all of a compound's measurements: infrared spectra know no mass of their own.
         mass = float(np.median(masses)) if masses else structure.exact_mass
-        candidates = self._candidates(key, structure, records, mass)
+        candidates = self._candidates(structure, records, mass)
         if candidates is None:
             return [], []
         # One row of columns for each record; a case is a sum over the records that it holds.
@@ -287,18 +285,13 @@ class _Maker:
         return cases, [together] if (together.counts > 1).any() else []
 
     def _candidates(
-        self, key: str, structure: Structure, records: Mapping[str, Sequence[Any]], mass: float
+        self, structure: Structure, records: Mapping[str, Sequence[Any]], mass: float
     ) -> _Candidates | None:
         """The candidates of a mass; None where the truth has no rival."""
-        rows = self.index.library.within_ppm(mass, self.ppm)
-        structures, vectors = self.index.library.structures(rows), self.index.take(rows)
-        place = [i for i, s in enumerate(structures) if s.inchikey14 == key]
-        truth = place[0] if place else len(structures)
-        if not place:
-            structures.append(structure)
-            vectors = np.concatenate([vectors, self.bundle.embed("structure", [structure])])
-        if len(structures) < 2:
+        found = candidates_of(self.bundle, self.index, structure, mass, self.ppm)
+        if not len(found.rivals):
             return None
+        structures, vectors, truth = found.structures, found.vectors, found.own
         made = {m: self.bundle.embed(m, r) for m, r in records.items() if m in self.bundle.modalities}
         cosine = {m: rows @ vectors.T for m, rows in made.items()}
         mean = sum((c.mean(axis=0) for c in cosine.values()), np.zeros(len(structures)))
