@@ -13,7 +13,7 @@ from molvis_core.errors import BundleError, ConfigError, TrainingError
 from molvis_core.records import RankedQuery, ShiftList
 from molvis_core.testing import RecordPredictorContract, ScorerContract
 from molvis_nmr_shifts.library import PredictedLibrary, write_library
-from molvis_nmr_shifts.matching.lines import USUAL, Lines, Prices, likelihoods
+from molvis_nmr_shifts.matching.lines import USUAL, Lines, Peaks, Prices, likeliest, likelihoods
 from molvis_nmr_shifts.prediction.environments import EnvironmentTable
 from molvis_nmr_shifts.prediction.graphs import graph_of
 from molvis_nmr_shifts.prediction.lessons import lessons_of
@@ -149,6 +149,9 @@ def test_a_library_of_predicted_shifts_ranks_like_the_network(scorer: ShiftMatch
     assert found[-1] == -np.inf
     wanted = likelihoods(query, scorer.lines(EVERY, "13C"), scorer.prices["13C"])
     np.testing.assert_allclose(found[:-1], wanted, atol=0.2)
+    rows, values = library.best(query, scorer.prices["13C"], 5)
+    np.testing.assert_array_equal(rows, np.argsort(-found, kind="stable")[:5])
+    np.testing.assert_array_equal(values, found[rows])
     some = library.search(query, scorer.prices["13C"], np.array([9, 2]))
     np.testing.assert_array_equal(some, found[[9, 2]])
     kept = ShiftMatching(width=32, layers=2, library=str(tmp_path / "lines"))
@@ -191,9 +194,36 @@ def test_missing_extra_shared_and_stray_signals_are_priced() -> None:
     assert found == pytest.approx(hit + (near + np.log(2.0)) - 2.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("kinds", [False, True])
+@pytest.mark.parametrize("nucleus", ["13C", "1H"])
+def test_the_likeliest_are_those_of_aligning_all(nucleus: str, kinds: bool) -> None:
+    rng = np.random.default_rng(5)
+    sizes = rng.integers(0, 9, 3000)
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    span = USUAL[nucleus].span
+    means = np.concatenate([np.sort(rng.uniform(0, span, size)) for size in sizes]).astype(np.float32)
+    widths = (span * rng.uniform(0.001, 0.02, len(means))).astype(np.float32)
+    held, counts = (rng.integers(low, high, len(means)).astype(np.int8) for low, high in ((0, 4), (1, 4)))
+    many = Lines(starts, means, widths, held, counts, rng.random(len(means)) < 0.1)
+    for number in range(6):
+        own = many.take(np.array([int(rng.choice(np.flatnonzero(sizes > 2)))]))
+        shifts = own.means + rng.normal(0, 0.01 * span, len(own.means))
+        said = tuple("SDTQ"[h] for h in own.hydrogens) if kinds and nucleus == "13C" else ()
+        record = ShiftList(shifts[number % 2 :], nucleus, multiplicity=said[number % 2 :])
+        wanted = likelihoods(record, many, USUAL[nucleus])
+        wanted[sizes == 0] = -np.inf
+        rows, values = likeliest(record, Peaks.of(many), USUAL[nucleus], 25)
+        np.testing.assert_array_equal(rows, np.argsort(-wanted, kind="stable")[:25])
+        np.testing.assert_array_equal(values, wanted[rows])
+    few, _ = likeliest(record, Peaks.of(many.take(np.arange(4))), USUAL[nucleus], 25)
+    assert len(few) == 4
+
+
 def test_prices_that_make_no_sense_are_refused(tmp_path: Path, scorer: ShiftMatching) -> None:
     with pytest.raises(ConfigError, match="stray"):
         Prices(1.0, 1.5, 200.0, 0, 0, 0, 0, 0, 0)
+    with pytest.raises(ConfigError, match="above 0"):
+        Prices(1.0, 0.5, 200.0, 0.1, 0, 0, 0, 0, 0)
     with pytest.raises(ConfigError, match="epochs"):
         ShiftMatching(epochs=0)
     with pytest.raises(ConfigError, match="width"):

@@ -61,6 +61,20 @@ def bruker(folder: Path, *, acqus: str = "", points: np.ndarray | None = None, e
     return folder
 
 
+def topspin4(folder: Path) -> Path:
+    """An experiment as TopSpin 4 writes it: little-endian floating point numbers, the group delay stated."""
+    values = "$BYTORDA=0\n$DTYPA=2\n$GRPDLY=67.9841613769531\n$DSPFVS=20\n$DECIM=3000\n"
+    points = signal(67.9841613769531)
+    bruker(folder, acqus=values, points=points)
+    write_file(folder / "fid", np.stack([points.real, points.imag], axis=1).ravel().astype("<f8").tobytes())
+    head = "##TITLE= Parameter file, TopSpin 4.1.4\n##JCAMPDX= 5.0\n$$ 2023-05-04 11:12:13.141 +0200  nmr@host\n"
+    write_file(folder / "acqus", head + (folder / "acqus").read_text())
+    processed(folder, **{"$DTYPP": 2, "$NC_proc": 0})
+    real = np.frombuffer((folder / "pdata" / "1" / "1r").read_bytes(), "<i4").astype("<f8")
+    write_file(folder / "pdata" / "1" / "1r", real.tobytes())
+    return folder
+
+
 def processed(folder: Path, number: str = "1", **changes: object) -> Path:
     """A spectrum processed by the vendor: one signal at 3 ppm."""
     size = 4096

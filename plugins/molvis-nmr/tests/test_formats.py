@@ -24,6 +24,7 @@ from nmr_samples import (
     processed,
     signal,
     text,
+    topspin4,
     varian,
     write_file,
 )
@@ -58,6 +59,7 @@ from molvis_nmr.workflows.convert import convert, process_file
         lambda path: packed(path / "a.zip", bruker(path / "7")),
         lambda path: bruker(path / "7", points=signal(40.0), acqus="$GRPDLY=40.0"),
         lambda path: bruker(path / "7", points=signal(46.0), acqus="$GRPDLY=-1\n$DSPFVS=12\n$DECIM=2"),
+        lambda path: topspin4(path / "7"),
         lambda path: varian(path / "a.fid"),
         lambda path: varian(path / "a.fid") / "fid",
         lambda path: packed(path / "a.zip", varian(path / "a.fid")),
@@ -88,6 +90,7 @@ def test_a_fid_of_every_format_gives_the_same_spectrum(tmp_path: Path, make: Cal
     [
         lambda path: processed(bruker(path / "7")),
         lambda path: processed(path / "7"),
+        lambda path: topspin4(path / "7"),
         lambda path: processed(bruker(path / "7")) / "pdata" / "1" / "1r",
         lambda path: processed(bruker(path / "7")) / "pdata" / "1",
         lambda path: packed(path / "a.zip", processed(bruker(path / "7"))),
@@ -153,6 +156,14 @@ def _fault(make: Callable[[Path], Path], path: Path, **options: Any) -> ReadErro
         (
             lambda p: (write_file(p / "7" / "acqus", ""), write_file(p / "7" / "ser", "x"))[0].parent,
             r"a 2D experiment \(ser\)",
+        ),
+        (
+            lambda p: (write_file(p / "7" / "acqus", ""), write_file(p / "7" / "pdata" / "1" / "2rr", "x"))[0].parent,
+            r"a 2D experiment \(2rr\), and molvis reads spectra of one axis: pick its peaks",
+        ),
+        (
+            lambda p: (write_file(p / "7" / "acqus", ""), write_file(p / "7" / "ser", "x"))[1],
+            r"is a 2D experiment \(ser\).* --measured nmr-shifts=LIST",
         ),
         (lambda p: bruker(p / "7") / "acqus", "is no spectrum but belongs to one; give its folder"),
         (lambda p: varian(p / "a.fid", cut=100), "numbers: it is cut off"),

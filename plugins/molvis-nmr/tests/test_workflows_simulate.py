@@ -49,9 +49,9 @@ def test_groups_tell_their_couplings_and_lines(ethanol):
 
 
 def test_what_cannot_be_simulated_or_written_is_refused(ethanol, tmp_path):
-    with pytest.raises(ConfigError, match="either a spin system in a file or a structure"):
+    with pytest.raises(ConfigError, match="give one of a spin system in a file, a structure"):
         simulate_file()
-    with pytest.raises(ConfigError, match="either a spin system in a file or a structure"):
+    with pytest.raises(ConfigError, match="give one of a spin system in a file, a structure"):
         simulate_file(ethanol, smiles="CCO")
     with pytest.raises(ConfigError, match="width must be positive"):
         simulate_file(ethanol, width=0.0)

@@ -127,6 +127,7 @@ _FITTERS = (
 _COMMANDS = {
     "convert": "Write a spectrum or a spin system in another format.",
     "process": "Turn a raw fid into a phased, referenced spectrum.",
+    "peaks": "Pick the lines of a decoupled spectrum, such as 13C.",
     "simulate": "Simulate the spectrum of a spin system or of a structure.",
     "fit": "Fit a spin system to one spectrum or several.",
     "quantify": "Which compounds of a library are in a mixture, and how much.",

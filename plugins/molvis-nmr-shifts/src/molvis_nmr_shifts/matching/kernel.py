@@ -101,3 +101,90 @@ def align(
             last, here = here, last
             last_hit, here_hit = here_hit, last_hit
         out[c] = last[n]
+
+
+@numba.njit(cache=True, nogil=True)
+def _suited(
+    shift: float,
+    held: int,
+    first: int,
+    near: int,
+    end: int,
+    means: np.ndarray,
+    sharp: np.ndarray,
+    tall: np.ndarray,
+    hydrogens: np.ndarray,
+    slope: float,
+    top: float,
+    narrow: float,
+    wrong: float,
+) -> float:  # pragma: no cover - compiled
+    """The largest that a signal's density has on one of the lines of a candidate, but for what all share.
+
+    Lines so far away that the best one could not be beaten by the narrowest line with the widest tails need no look.
+    """
+    best = -1e18
+    for step in (-1, 1):
+        k = near if step < 0 else near + 1
+        while first <= k < end:
+            off = abs(shift - means[k])
+            if top - off * slope <= best:
+                break
+            value = tall[k] - off * sharp[k] * narrow
+            if held >= 0 and held != hydrogens[k]:
+                value += wrong
+            best = max(best, value)
+            k += step
+    return best
+
+
+@numba.njit(cache=True, nogil=True)
+def bound(
+    shifts: np.ndarray,
+    attached: np.ndarray,
+    starts: np.ndarray,
+    means: np.ndarray,
+    sharp: np.ndarray,
+    tall: np.ndarray,
+    reach: np.ndarray,
+    hydrogens: np.ndarray,
+    prices: np.ndarray,
+    out: np.ndarray,
+) -> None:  # pragma: no cover - compiled
+    """What `align` gives at most: every signal may have the line that suits it best, in whatever order.
+
+    A line that is the first of no signal is missing or falls together with another; of these there are at least as many
+    as there are more lines than signals.
+
+    Args:
+        shifts: as of `align`, and so are the others that it has; no price may be above 0.
+        attached: as there.
+        starts: as there.
+        means: as there.
+        sharp: one over the width of each line.
+        tall: its logarithm.
+        reach: the least `sharp` of each candidate, and its largest `tall`; "m 2".
+        hydrogens: as there.
+        prices: as there.
+        out: one number for each candidate.
+    """
+    factor, stray, density = prices[0], prices[1], prices[2]
+    extra = prices[5] + math.log(density)
+    idle, wrong = max(prices[3], prices[4], prices[6]), prices[8]
+    floor, usual = math.log(stray * density), math.log(1 - stray) - math.log(2 * factor)
+    narrow = 1 / factor
+    n = len(shifts)
+    for c in range(len(starts) - 1):
+        first, end = starts[c], starts[c + 1]
+        slope, top = reach[c, 0] * narrow, reach[c, 1]
+        total = max(0, end - first - n) * idle
+        near = first
+        for i in range(n):
+            shift = shifts[i]
+            while near + 1 < end and means[near + 1] <= shift:
+                near += 1
+            best = _suited(
+                shift, attached[i], first, near, end, means, sharp, tall, hydrogens, slope, top, narrow, wrong
+            )
+            total += max(either(best + usual, floor), extra)
+        out[c] = total

@@ -9,7 +9,7 @@ import numpy as np
 
 from molvis_core.errors import ConfigError
 from molvis_core.records import ShiftList
-from molvis_nmr_shifts.matching.kernel import align
+from molvis_nmr_shifts.matching.kernel import align, bound
 from molvis_nmr_shifts.prediction.graphs import Graph
 from molvis_nmr_shifts.prediction.lessons import ATTACHED
 
@@ -118,6 +118,8 @@ class Prices:
     def __post_init__(self) -> None:
         if not (self.factor > 0 and 0 < self.stray < 1 and self.span > 0):
             raise ConfigError(f"prices: factor and span must be positive and stray between 0 and 1, got {self}")
+        if max(self.missing, self.loose, self.extra, self.shared, self.again, self.wrong) > 0:
+            raise ConfigError(f"prices: logarithms of chances must not be above 0, got {self}")
 
     @property
     def array(self) -> np.ndarray:
@@ -141,6 +143,69 @@ def likelihoods(record: ShiftList, lines: Lines, prices: Prices) -> np.ndarray:
         lines.counts, lines.loose, prices.array, out,
     )  # fmt: skip
     return out
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Peaks:
+    """What of lines does not depend on the query, to rank them fast.
+
+    Attributes:
+        lines: that they are of.
+        sharp: one over each width.
+        tall: its logarithm.
+        reach: "m 2", the least `sharp` and the largest `tall` of each molecule.
+    """
+
+    lines: Lines
+    sharp: np.ndarray
+    tall: np.ndarray
+    reach: np.ndarray
+
+    @classmethod
+    def of(cls, lines: Lines) -> Peaks:
+        """Those of lines."""
+        sharp = (1 / lines.widths).astype(np.float32)
+        tall = np.log(sharp)
+        reach = np.zeros((len(lines), 2), np.float32)
+        some = np.flatnonzero(np.diff(lines.starts))
+        reach[some, 0] = np.minimum.reduceat(sharp, lines.starts[some]) if len(some) else 0.0
+        reach[some, 1] = np.maximum.reduceat(tall, lines.starts[some]) if len(some) else 0.0
+        return cls(lines, sharp, tall, reach)
+
+
+def likeliest(record: ShiftList, peaks: Peaks, prices: Prices, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """The molecules whose lines a list is likeliest under, best first, and `likelihoods` of these.
+
+    All others are at most as likely: a bound of each, which costs a fraction, says which need an alignment.
+
+    Args:
+        record: measured.
+        peaks: of all molecules; one without lines comes last.
+        prices: of an alignment.
+        most: how many.
+
+    Returns:
+        Places of so many molecules, or of all, and the logarithms of their likelihoods; of equal ones the first.
+    """
+    lines = peaks.lines
+    limit = np.empty(len(lines))
+    bound(
+        record.shifts, attached_hydrogens(record), lines.starts, lines.means, peaks.sharp, peaks.tall, peaks.reach,
+        lines.hydrogens, prices.array, limit,
+    )  # fmt: skip
+    # Rounding of the two differs.
+    limit += 1e-6 * (1 + np.abs(limit))
+    limit[np.diff(lines.starts) == 0] = -np.inf
+    found = np.full(len(lines), -np.inf)
+    asked, step, least = np.isneginf(limit), max(4 * most, 256), -np.inf
+    while len(left := np.flatnonzero(~asked & (limit >= least))):
+        some = left[np.argpartition(-limit[left], step)[:step]] if len(left) > step else left
+        some.sort()
+        found[some] = likelihoods(record, lines.take(some), prices)
+        asked[some], step = True, 4 * step
+        least = float(np.partition(found, -most)[-most]) if most <= len(found) else -np.inf
+    rows = np.argsort(-found, kind="stable")[:most]
+    return rows, found[rows]
 
 
 def attached_hydrogens(record: ShiftList) -> np.ndarray:

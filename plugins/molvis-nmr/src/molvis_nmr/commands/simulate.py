@@ -13,7 +13,10 @@ from molvis_files.arguments import existing
 
 def simulate(
     system: Annotated[str | None, typer.Option(help="GISSMO XML, JSON or TOML; FILE#ENTRY picks one of many.")] = None,
-    smiles: Annotated[str | None, typer.Option(help="A structure: shifts and couplings by rule.")] = None,
+    smiles: Annotated[str | None, typer.Option(help="A structure: 1H shifts and couplings by rule.")] = None,
+    shifts: Annotated[
+        Path | None, typer.Option(help="A list of shifts, each one line: 13C with 1H decoupled, for --nucleus 13C.")
+    ] = None,
     field: Annotated[float, typer.Option(help="1H frequency of the spectrometer in MHz.")] = 600.0,
     nucleus: Annotated[str, typer.Option(help="Whose spectrum, such as 1H or 19F.")] = "1H",
     window: Annotated[tuple[float, float] | None, typer.Option(help="From and to in ppm; else all lines.")] = None,
@@ -27,11 +30,12 @@ def simulate(
 ) -> None:
     """Simulate the spectrum of a spin system or of a structure, with full strong coupling, at any field."""
     existing(system, what="a spin system")
+    existing(shifts, what="a list of shifts")
     from molvis_nmr.workflows.simulate import simulate_file
 
     done = simulate_file(
-        system, smiles=smiles, frequency=field, nucleus=nucleus, window=window, points=points, width=width,
-        broadening=broadening, gaussian=gaussian, out=out,
+        system, smiles=smiles, shifts=shifts, frequency=field, nucleus=nucleus, window=window, points=points,
+        width=width, broadening=broadening, gaussian=gaussian, out=out,
     )  # fmt: skip
     if output.as_json(done.as_dict()):
         return

@@ -48,8 +48,14 @@ def _experiment(path: Path, folder: Folder, root: str, only: str) -> Iterator[Fo
     )
     if only == "fid" or (not processed and not only.startswith("pdata/")):
         if fid is None and fault is None:
-            what = "a 2D experiment (ser)" if f"{root}ser" in folder else "neither fid nor pdata/1/1r"
-            fault = ReadError(folder.where(root), f"holds {what}; a 1D experiment is needed")
+            plane = re.compile(re.escape(root) + r"(ser|pdata/[^/]+/[23]r+)")
+            two = next((name for name in folder.names if plane.fullmatch(name)), None)
+            why = (
+                "holds neither fid nor pdata/1/1r; a 1D experiment is needed"
+                if two is None
+                else f"holds {two_axes(two)}"
+            )
+            fault = ReadError(folder.where(root), why)
         record = root or folder.path.name
         yield Found(path, record.strip("/"), fid=fid, problem=fault, name=_title(folder, root))
         return
@@ -63,6 +69,14 @@ def _experiment(path: Path, folder: Folder, root: str, only: str) -> Iterator[Fo
             yield Found(path, record, fid=fid, problem=error)
         else:
             yield Found(path, record, trace=trace, fid=fid, name=_title(folder, root))
+
+
+def two_axes(name: str) -> str:
+    """What is said of a 2D experiment, whose data a file of this name is."""
+    return (
+        f"a 2D experiment ({name.rpartition('/')[2]}), and molvis reads spectra of one axis: pick its peaks with other "
+        "software, and give their list to molvis identify --measured nmr-shifts=LIST"
+    )
 
 
 def _fid_or_fault(folder: Folder, root: str) -> tuple[Fid | None, ReadError | None]:

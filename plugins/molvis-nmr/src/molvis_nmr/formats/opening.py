@@ -9,6 +9,7 @@ from typing import Any
 from molvis_core import registry
 from molvis_core.errors import ComponentError, ReadError, did_you_mean
 from molvis_core.records import Trace
+from molvis_nmr.formats.bruker import two_axes
 from molvis_nmr.formats.entries import split_entry
 from molvis_nmr.formats.sources import Folder, Found, SpectrumReader, is_zip
 from molvis_nmr.processing import Fid
@@ -118,6 +119,8 @@ def _nothing(path: Path) -> str:
         return f"holds no NMR spectrum that molvis reads: it has no {kinds}"
     if _of_an_experiment(path):
         return f"is not an NMR spectrum that molvis reads: there is no {kinds} beside it"
+    if path.name in ("ser", "2rr") and path.is_file():
+        return f"is {two_axes(path.name)}"
     if path.parent.name.endswith(".fid") or (path.parent / "acqus").exists() or path.parent.parent.name == "pdata":
         return "is no spectrum but belongs to one; give its folder, or the fid or 1r in it"
     endings = sorted({s for c in registry.components("reader") if c.modality == "nmr" for s in c.suffixes})

@@ -17,6 +17,7 @@ from molvis_nmr.spins.approximation import Approximation, approximation
 from molvis_nmr.spins.simulation import simulate
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import Lines, distinct, lines
+from molvis_nmr.workflows.peaks import decoupled, read_list
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -73,6 +74,7 @@ def simulate_file(
     system: Path | str | None = None,
     *,
     smiles: str | None = None,
+    shifts: Path | None = None,
     frequency: float = 600.0,
     nucleus: str = "1H",
     window: tuple[float, float] | None = None,
@@ -86,7 +88,8 @@ def simulate_file(
 
     Args:
         system: a file that `molvis_nmr.formats.spin_systems.read_system` reads.
-        smiles: a structure, in place of it.
+        smiles: a structure, in place of it; its 1H are simulated.
+        shifts: a file with a list of shifts of the nucleus, in place of both; each signal is one line.
         frequency: of 1H, in MHz.
         nucleus: whose spectrum.
         window: from and to, in ppm.
@@ -98,21 +101,29 @@ def simulate_file(
             for a picture.
 
     Raises:
-        ConfigError: neither a system nor a structure, or both, or a width that is not positive.
+        ConfigError: not one of a system, a structure and a list; another nucleus than 1H of a structure; a width that
+            is not positive.
         ReadError: the file cannot be read.
         StructureError: RDKit refuses the structure.
         RecordError: the system has no such nucleus, or a window or number of points that cannot be.
         WriteError: `out` cannot be written, or has another ending.
     """
-    if (system is None) == (smiles is None):
-        raise ConfigError("give either a spin system in a file or a structure as SMILES")
-    if system is not None:
+    if sum(one is not None for one in (system, smiles, shifts)) != 1:
+        raise ConfigError("give one of a spin system in a file, a structure as SMILES, and a list of shifts")
+    if shifts is not None:
+        spins = decoupled(read_list(shifts, nucleus))
+    elif system is not None:
         from molvis_nmr.formats.spin_systems import read_system
 
         spins = read_system(system)
     else:
         from molvis_nmr.prediction.structure import from_smiles
 
+        if nucleus != "1H":
+            raise ConfigError(
+                f"of a structure 1H is simulated, not {nucleus}. Predict the shifts (molvis predict shift-predictor "
+                "SMILES --out list.sdf, with weights of your own) and give them: --shifts list.sdf"
+            )
         spins = from_smiles(str(smiles))
     if width is not None:
         if not 0 < width < np.inf:
