@@ -4,15 +4,15 @@
 
 DATASET holds MS/MS spectra, cross sections and infrared spectra of one set of folds; INDEX is one of the shipped
 bundle. Asked for are all compounds of the folds that were measured by MS/MS and in another way, of each up to two
-measurements of a kind, among the candidates within 10 ppm. Evidence is that of the shipped bundle, and the cosine of a
-bundle for infrared spectra that was trained on fold `train` alone, added up as in one bundle.
+measurements of a kind, among the candidates within 10 ppm. Evidence is that of the shipped bundle, joined (as by
+`molvis bundle join`) with one for infrared spectra that was trained on fold `train` alone.
 
 All weights are cross-fitted: compounds are dealt into five parts, and each part is ranked with weights, and with the
 probabilities that a piece is of the unknown, that were fitted to the other four; compounds with MS/MS alone teach its
 weights. Reported are the log-loss of the true structure and hit@1 with each kind alone and with several, differences
-with 95% intervals over compounds drawn again; the same with a piece of another compound in half of the cases; and what
-a cross section could tell at best. Evidence is kept in --work, since it takes most of the time. Writes
-benchmarks/results/several.json.
+with 95% intervals over compounds drawn again; the same with a piece of another compound in half of the cases, and in as
+many as `--doubt` states where nothing is said; and what a cross section could tell at best. Evidence is kept in --work,
+since it takes most of the time. Writes benchmarks/results/several.json.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.evaluation.ranking import MAIN_ADDUCTS
 from molvis_retrieval.evidence import Weigher
 from molvis_retrieval.index import Index
+from molvis_retrieval.joining import join_bundles
 from molvis_retrieval.pieces import DOUBT, Piece, fit_of
 
 PPM = 10.0
@@ -74,17 +75,17 @@ class Compound:
     predicted: list[tuple[np.ndarray, np.ndarray, float]] = field(default_factory=list)
 
 
-def evidence(bundle: Bundle, infrared: Bundle | None, dataset: Dataset, index: Index, fold: str) -> Iterator[Compound]:
+def evidence(bundle: Bundle, joined: Bundle, dataset: Dataset, index: Index, fold: str) -> Iterator[Compound]:
     """Evidence for all compounds of a fold that were measured by MS/MS and in another way."""
     rng = np.random.default_rng(0)
-    names = ["msms", "ccs", *(["ir"] if infrared else [])]
+    names = [name for name in ("msms", "ccs", "ir") if name in joined.channels.modalities]
     measured = [
         dataset.measurement(name, int(row))
         for name in names
         for row in dataset.rows(name, fold=fold, adducts=MAIN_ADDUCTS, min_peaks=2)
     ]
     pool, compounds = Pool.of(measured), by_compound(measured)
-    weigh = Weigher(bundle)
+    weigh = Weigher(joined)
     for key, found in compounds.items():
         if "msms" not in found:
             continue
@@ -112,7 +113,7 @@ def evidence(bundle: Bundle, infrared: Bundle | None, dataset: Dataset, index: I
         near = _nearest(bundle, asked, vectors, truth)
         kept = [structures[i] for i in near]
         own = weigh.without([key])
-        blocks = {m: [(_block(own, infrared, m, r, kept), f) for r, f in some] for m, some in asked.items()}
+        blocks = {m: [(_block(own, joined, m, r, kept), f) for r, f in some] for m, some in asked.items()}
         yield Compound(
             key, fold, int(np.flatnonzero(near == truth)[0]),
             {m: [b for b, f in some if not f] for m, some in blocks.items()},
@@ -128,13 +129,10 @@ def _nearest(bundle: Bundle, asked: Mapping[str, Sequence[Any]], vectors: np.nda
     return near if truth in near else np.r_[near[:-1], truth]
 
 
-def _block(
-    weigh: Weigher, infrared: Bundle | None, modality: str, record: Any, structures: Sequence[Any]
-) -> np.ndarray:
+def _block(weigh: Weigher, joined: Bundle, modality: str, record: Any, structures: Sequence[Any]) -> np.ndarray:
     """Columns of one measurement."""
     if modality == "ir":
-        assert infrared is not None
-        return (infrared.embed("ir", [record]) @ infrared.embed("structure", list(structures)).T).T.astype(np.float64)
+        return (joined.embed("ir", [record]) @ joined.embed("structure", list(structures)).T).T.astype(np.float64)
     found = weigh.features({modality: [record]}, structures)
     return np.concatenate([found[key] for key in weigh.scorers if key in found], axis=1)
 
@@ -259,7 +257,7 @@ def worth(done: Sequence[tuple[Weights, list[Compound]]], doubt: float) -> dict[
 def noticed(done: Sequence[tuple[Weights, list[Compound]]], exchanged: float, doubt: float) -> dict[str, Any]:
     """How good probabilities are where pieces are exchanged: of the answer, and of each piece."""
     answer: list[tuple[float, float, float]] = []
-    piece: dict[str, list[tuple[float, float]]] = {}
+    piece: dict[str, list[tuple[float, float, str]]] = {}
     owner: list[str] = []
     for weights, compounds in done:
         rng = np.random.default_rng(4)
@@ -270,7 +268,8 @@ def noticed(done: Sequence[tuple[Weights, list[Compound]]], exchanged: float, do
                 answer.append((float(chosen.max()), *loss(logits, case.truth)))
                 owner.append(case.compound)
                 for m, other in foreign.items():
-                    piece.setdefault(m, []).append((float(chosen @ (1 - other)), float(m != case.foreign)))
+                    own = float(m != case.foreign)
+                    piece.setdefault(m, []).append((float(chosen @ (1 - other)), own, case.compound))
     stated = np.array(answer)
     out = {
         "cases": len(stated), "compounds": len(set(owner)), "exchanged": exchanged, "doubt": doubt,
@@ -281,15 +280,13 @@ def noticed(done: Sequence[tuple[Weights, list[Compound]]], exchanged: float, do
             "of those above 0.9, right": round(float(stated[stated[:, 0] > 0.9, 2].mean()), 3),
         },
     }  # fmt: skip
-    for m, pairs in piece.items():
-        p, own = np.array(pairs).T
+    for m, told in [*piece.items(), *([("all pieces", [t for some in piece.values() for t in some])] if piece else [])]:
+        p, own = np.array([t[:2] for t in told]).T
         out[m] = {
-            "calibration error": round(calibration_error(p, own), 4),
+            "calibration error": _with_interval(p, own, [t[2] for t in told]),
+            "stated": round(float(p.mean()), 3), "own": round(float(own.mean()), 3),
             "own told from others (AUC)": round(auc(p, own), 3),
-        }
-    if piece:
-        p, own = np.array([pair for pairs in piece.values() for pair in pairs]).T
-        out["all pieces"] = {"calibration error": round(calibration_error(p, own), 4)}
+        }  # fmt: skip
     return out
 
 
@@ -334,6 +331,7 @@ def at_best(done: Sequence[tuple[Weights, list[Compound]]]) -> dict[str, Any]:
         alone: list[tuple[float, float]] = []
         beside: list[tuple[float, float]] = []
         spectrum: list[tuple[float, float]] = []
+        sizes = np.array([len(one.predicted[0][0]) for _, some in done for one in some if one.predicted])
         for weights, compounds in done:
             for one in compounds:
                 if not one.predicted:
@@ -351,20 +349,22 @@ def at_best(done: Sequence[tuple[Weights, list[Compound]]]) -> dict[str, Any]:
             "msms": {"log-loss": interval(s[:, 0]), "hit@1": interval(s[:, 1])},
             "msms + ccs": {"log-loss": interval(b[:, 0]), "hit@1": interval(b[:, 1])},
             "difference to msms": interval(b[:, 0] - s[:, 0]),
+            "bits": interval((np.log(sizes) - a[:, 0]) / np.log(2)),
+            "bits to name a candidate": interval(np.log2(sizes)),
         }
     spread = [np.std(np.log(one.predicted[0][0])) for _, some in done for one in some if one.predicted]
     return out | {"spread of the predictions for one mass": round(float(np.median(spread)), 4)}
 
 
-def columns_of(bundle: Bundle, infrared: Bundle | None) -> dict[str, list[str]]:
+def columns_of(joined: Bundle) -> dict[str, list[str]]:
     """Names of the columns of each kind of measurement, in the order of `_block`."""
-    scorers = Weigher(bundle).scorers
+    scorers = Weigher(joined).scorers
     kinds: dict[str, type[Any]] = {"msms": PeakList, "ccs": Value}
     named = {
         m: [f"{k}.{f}" for k, one in scorers.items() if one.scorer.accepts is kind for f in one.features]
         for m, kind in kinds.items()
     }
-    return named | ({"ir": ["ir"]} if infrared else {})
+    return named | ({"ir": ["ir"]} if "ir" in joined.modalities else {})
 
 
 def main() -> None:
@@ -381,17 +381,18 @@ def main() -> None:
     bundle, index, dataset = load_bundle(options.bundle), Index.open(options.library), Dataset.open(options.data)
     infrared = load_bundle(options.infrared) if options.infrared else None
     options.work.mkdir(parents=True, exist_ok=True)
+    joined = join_bundles([bundle, infrared], options.work / "joined").bundle if infrared else bundle
     compounds: list[Compound] = []
     for fold in options.folds.split(","):
         file = options.work / f"{fold}.pickle"
         if not file.exists():
             found: list[tuple[Any, ...]] = []
-            for one in evidence(bundle, infrared, dataset, index, fold):
+            for one in evidence(bundle, joined, dataset, index, fold):
                 found.append(astuple(one))
                 print(f"\r{fold}: {len(found)}", end="", flush=True)
             file.write_bytes(pickle.dumps(found))
         compounds += [Compound(*one) for one in pickle.loads(file.read_bytes())]
-    done = list(parts(compounds, columns_of(bundle, infrared)))
+    done = list(parts(compounds, columns_of(joined)))
     result = {
         "bundle": bundle.name, "infrared": infrared.name if infrared else None, "folds": options.folds,
         "compounds": {
@@ -399,7 +400,10 @@ def main() -> None:
         },
         "worth": worth(done, DOUBT),
         "worth without doubt": worth(done, 0.0),
-        "noticed": [noticed(done, e, d) for e, d in ((0.5, 0.5), (0.5, DOUBT), (0.5, 0.0), (0.0, DOUBT), (0.0, 0.0))],
+        "noticed": [
+            noticed(done, e, d)
+            for e, d in ((0.5, 0.5), (0.5, DOUBT), (0.5, 0.0), (DOUBT, DOUBT), (DOUBT, 0.0), (0.0, DOUBT), (0.0, 0.0))
+        ],
         "a cross section at best": at_best(done),
     }  # fmt: skip
     write_text(options.out, json.dumps(result, indent=1) + "\n")

@@ -37,7 +37,8 @@ def noticed() -> list[str]:
         answer = one["answer"]
         error = answer["calibration error"]
         span = _span([100 * error[k] for k in ("value", "low", "high")], 1)
-        pieces = f"{100 * one['all pieces']['calibration error']:.1f}" if "all pieces" in one else ""
+        told = one.get("all pieces", {}).get("calibration error", {})
+        pieces = _span([100 * told[k] for k in ("value", "low", "high")], 1) if told else ""
         share = [f"{100 * answer[k]:.1f}%" for k in ("stated", "right")]
         rows.append(
             f"| {100 * one['exchanged']:.0f}% | {one['doubt']:g} | {span} | {pieces} | {' | '.join(share)} "

@@ -22,7 +22,7 @@ from molvis_ccs.predictor.loading import SHIPPED
 from molvis_ccs.readers.parquet import read_parquet
 from molvis_ccs.training.calibration import calibrate_between
 from molvis_ccs.training.fitting import fit
-from molvis_ccs.training.ions import redistributable, usable
+from molvis_ccs.training.ions import gather, redistributable, usable
 from molvis_ccs.training.laboratories import LeftOut, left_out
 from molvis_core.records import Measurement
 from molvis_files.writing import write_text
@@ -38,8 +38,8 @@ developers with `molvis_ccs.training.fitting.fit`, which makes it again from the
 {train} measured values of {compounds} compounds quoted from the literature: the rows of molvis's benchmark table whose
 licence asks for attribution alone; non-commercial, unclear and GPL rows taught it nothing. {val} values of other
 compounds, of every licence, set how wide candidates' likelihoods are, and {left_out} values of laboratories left out
-one after the other the width of its intervals. Networks: {members}. Licence of the weights: CC BY 4.0. The values come
-from:
+one after the other the width of its intervals. Networks: {members}, beside a kernel regression that knows {structures}
+structures. Licence of the weights: CC BY 4.0. The values come from:
 
 {sources}
 
@@ -53,7 +53,7 @@ intervals over compounds drawn again; the intervals of the last column claim 90%
 {figures}
 
 A laboratory left out with all its compounds, predicted by a single network that learned from the others, fold `test`
-(the widths were set on the other folds); groups of more than 100 values. Laboratories: {laboratories}.
+(the widths were set on the other folds) and a regression; groups of more than 100 values. Laboratories: {laboratories}.
 
 | | values | compounds | median error, % | median over compounds, % | intervals hold |
 | --- | --- | --- | --- | --- | --- |
@@ -156,6 +156,7 @@ def write(model: CcsEnsemble, rows: list[Measurement], free: list[Measurement], 
         train=len(train),
         compounds=len({m.structure.inchikey14 for m in train if m.structure}),
         members=model.arguments["members"],
+        structures=len({ion.structure.smiles for ion in gather(train)}),
         val=sum(m.fold == "val" for m in free),
         sources="\n".join(f"- {source.strip()} ({count} values)" for source, count in sources.most_common()),
         figures="\n".join(line(name, a) for name, a in found.items()),

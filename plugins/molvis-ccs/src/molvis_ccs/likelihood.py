@@ -35,15 +35,17 @@ class CcsLikelihood:
     Args:
         predictor: path of a predictor's file; the one that comes with molvis-ccs where it is empty.
         sd: of a measurement that does not state its own, in percent.
+        calibrants: a table of cross sections that the own laboratory measured of known structures, whose common offset
+            is corrected for.
     """
 
     accepts = Value
     features: tuple[str, ...] = ("likelihood", "standing")
 
-    def __init__(self, predictor: str = "", sd: float = 0.3) -> None:
+    def __init__(self, predictor: str = "", sd: float = 0.3, calibrants: str = "") -> None:
         if not sd >= 0:
             raise ConfigError(f"ccs-likelihood: sd must be 0 percent or more, got {sd}")
-        self.predictor, self.sd = predictor, sd
+        self.predictor, self.sd, self.calibrants = predictor, sd, calibrants
         self._model: CcsEnsemble | None = None
         self._known: OrderedDict[tuple[str, str, str | None], tuple[float, float]] = OrderedDict()
 
@@ -97,7 +99,7 @@ class CcsLikelihood:
         fresh = {key: c for key, c in zip(keys, candidates, strict=True) if key not in found}
         if fresh:
             if self._model is None:
-                self._model = load(self.predictor)
+                self._model = load(self.predictor, calibrants=self.calibrants)
             # An offset of the laboratory is the same for all candidates, and does not make them more alike.
             mean, sd = self._model.predict(list(fresh.values()), adduct, kind, within=True)
             found |= {k: (float(m), float(s)) for k, m, s in zip(fresh, mean, sd, strict=True)}

@@ -25,7 +25,7 @@ def molvis_components() -> list[Component]:
             kind="predictor",
             name="ccs-ensemble",
             target="molvis_ccs.predictor.loading:load",
-            summary="Cross sections of a structure's ions in N2, and how sure they are, by networks that vote.",
+            summary="Cross sections of a structure's ions in N2 and how sure they are, by networks and a regression.",
             modality="ccs",
         ),
         Component(

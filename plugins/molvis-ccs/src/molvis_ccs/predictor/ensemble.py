@@ -1,7 +1,8 @@
-"""`ccs-ensemble`: structure and adduct to a cross section and how sure it is, by small networks that vote.
+"""`ccs-ensemble`: structure and adduct to a cross section and how sure it is, by networks and a kernel regression.
 
 Each network estimates how far, on a logarithmic scale, an ion lies from the trend of its adduct with the volume of the
-molecule, and how widely it may err. Their mean is the prediction; their disagreement adds to the error of each.
+molecule, and how widely it may err. The prediction is half their mean and half what a kernel regression gives for the
+same; where they disagree, that adds to the error.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from molvis_ccs.features import KINDS, NUMBERS, SIZE, describe_all, kind_of, volume
 from molvis_ccs.predictor.quantization import packed
+from molvis_ccs.predictor.regression import KernelRegression
 from molvis_ccs.trend import TRENDS
 from molvis_core.chemistry.adducts import parse_adduct
 from molvis_core.errors import AdductError, ConfigError, RecordError, did_you_mean
@@ -29,8 +31,9 @@ from molvis_nn.batches import TensorBatch
 
 ADDUCTS = tuple(TRENDS)
 INSTRUMENTS = ("DT", "TIMS", "TW")
-FORMAT = 2
-"""Number of the format of the weights that this molvis writes. In format 1 the trend was that of m/z."""
+FORMAT = 3
+"""Number of the format of the weights that this molvis writes. Format 2 knew no regression, in format 1 the trend was
+that of m/z."""
 _CONDITIONS = len(ADDUCTS) + len(INSTRUMENTS) + 2
 _LEAST_SPREAD = 0.02
 
@@ -87,11 +90,14 @@ class CcsEnsemble(nn.Module):
         feature_dropout: share of the components left out of each structure, in training.
         by_volume: the trend is one of the molecule's volume, else of the ion's m/z. Ions of one m/z differ in size by
             half where some hold bromine and others alkyl chains.
+        structures: that the kernel regression knows; without any the networks stand alone.
     """
 
     accepts = Structure
     predicts = "ccs"
     adducts = columns = ADDUCTS
+    instrument_type: str | None = None
+    """What the columns are of: one of `INSTRUMENTS`, or None for the mean over them."""
 
     def __init__(
         self,
@@ -101,12 +107,18 @@ class CcsEnsemble(nn.Module):
         dropout: float = 0.2,
         feature_dropout: float = 0.05,
         by_volume: bool = True,
+        structures: int = 0,
     ) -> None:
         super().__init__()
         self.by_volume = by_volume
-        for name, value in (("members", members), ("width", width), ("rank", rank)):
-            if value < 1:
-                raise ConfigError(f"ccs-ensemble: {name} must be a positive whole number, got {value}")
+        for name, value, least in (
+            ("members", members, 1),
+            ("width", width, 1),
+            ("rank", rank, 1),
+            ("structures", structures, 0),
+        ):
+            if value < least:
+                raise ConfigError(f"ccs-ensemble: {name} must be a whole number of at least {least}, got {value}")
         for name, value in (("dropout", dropout), ("feature_dropout", feature_dropout)):
             if not 0 <= value < 1:
                 raise ConfigError(f"ccs-ensemble: {name} must be a number from 0 to less than 1, got {value}")
@@ -114,6 +126,7 @@ class CcsEnsemble(nn.Module):
         self.arguments = counts | {"dropout": dropout, "feature_dropout": feature_dropout}
         self.networks = nn.ModuleList([_Network(rank, width, dropout, feature_dropout) for _ in range(members)])
         trends = [(0.0, b, math.log(a) - b * math.log(500)) for a, b in TRENDS.values()]
+        self.regression = KernelRegression(structures, len(ADDUCTS), len(INSTRUMENTS)) if structures else None
         self.register_buffer("trend", torch.tensor(trends, dtype=torch.float32))
         self.register_buffer("centre", torch.zeros(NUMBERS))
         self.register_buffer("scale", torch.ones(NUMBERS))
@@ -123,6 +136,8 @@ class CcsEnsemble(nn.Module):
         # One row more for an instrument that is not known.
         self.register_buffer("within", torch.ones(len(INSTRUMENTS) + 1, len(ADDUCTS)))
         self.register_buffer("calibration", torch.ones(len(INSTRUMENTS) + 1, len(ADDUCTS), len(KINDS)))
+        # Logarithm of what a laboratory measures by what is predicted, by instrument: see `calibrants`.
+        self.register_buffer("shift", torch.zeros(len(INSTRUMENTS) + 1), persistent=False)
         # Relative standard deviation between laboratories.
         self.register_buffer("between", torch.tensor(0.0))
 
@@ -149,12 +164,12 @@ class CcsEnsemble(nn.Module):
         return np.repeat(own[:, None], len(ADDUCTS), axis=1)
 
     def forward(self, batch: StructureBatch) -> tuple[Float[Tensor, "n q"], Float[Tensor, "n q"]]:
-        """Mean and standard deviation for each adduct, on whichever instrument."""
+        """Mean and standard deviation for each adduct, on `instrument_type`."""
         count, adducts = batch.size.shape
         adduct = torch.arange(adducts, device=batch.size.device).repeat(count)
         row = torch.arange(count, device=batch.size.device).repeat_interleave(adducts)
-        unknown = torch.full_like(adduct, len(INSTRUMENTS))
-        mean, sd = self.of_ions(batch.features, batch.size.flatten(), row, adduct, unknown, batch.kind[row])
+        kind = torch.full_like(adduct, _instrument(self.instrument_type))
+        mean, sd = self.of_ions(batch.features, batch.size.flatten(), row, adduct, kind, batch.kind[row])
         return mean.reshape(count, adducts), sd.reshape(count, adducts)
 
     def of_ions(
@@ -194,13 +209,19 @@ class CcsEnsemble(nn.Module):
                 variances.append(2 * spread.square())  # of a Laplace distribution
         stacked = torch.stack(means)
         variance = torch.stack(variances).mean(dim=0) + stacked.var(dim=0, unbiased=False)
+        deviation = stacked.mean(dim=0)
+        if self.regression is not None:
+            other = self.regression(self.scaled(features), row, adduct, instrument if known.any() else None)
+            variance = variance + (other - deviation).square() / 4
+            deviation = (deviation + other) / 2
         own = variance * self.get_buffer("spread").square()
         if kind is None:
             factor = self.get_buffer("within")[instrument, adduct]
         else:
             factor = self.get_buffer("calibration")[instrument, adduct, kind]
             own = own + self.get_buffer("between").square()
-        log_ccs = self.log_trend(size, adduct) + stacked.mean(dim=0) * self.get_buffer("spread")
+        log_ccs = self.log_trend(size, adduct) + deviation * self.get_buffer("spread")
+        log_ccs = log_ccs + self.get_buffer("shift")[instrument]
         mean = log_ccs.exp()
         return mean, mean * factor * own.sqrt()
 
@@ -296,6 +317,7 @@ class CcsEnsemble(nn.Module):
 
         state = packed(self.state_dict())
         about = {k: str(v) for k, v in self.arguments.items()}
+        about["structures"] = str(len(self.regression.get_buffer("numbers")) if self.regression is not None else 0)
         about["size"] = "volume" if self.by_volume else "mass"
         header = {"format": str(FORMAT), "adducts": " ".join(ADDUCTS), **about, **dict(card or {})}
         try:

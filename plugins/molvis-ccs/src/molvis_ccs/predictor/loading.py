@@ -6,20 +6,42 @@ from pathlib import Path
 from typing import Any
 
 from molvis_ccs.features import KINDS
-from molvis_ccs.predictor.ensemble import ADDUCTS, FORMAT, CcsEnsemble
+from molvis_ccs.predictor.ensemble import ADDUCTS, FORMAT, INSTRUMENTS, CcsEnsemble
 from molvis_ccs.predictor.quantization import unpacked
-from molvis_core.errors import BundleError
+from molvis_core.errors import BundleError, ConfigError, did_you_mean
 
 
-def load(path: str = "") -> CcsEnsemble:
+def load(path: str = "", instrument: str = "", calibrants: str = "") -> CcsEnsemble:
     """A trained predictor, ready to predict.
 
     Args:
         path: of a file that `CcsEnsemble.save` wrote; the one that comes with molvis-ccs where it is empty.
+        instrument: type that `molvis predict` answers for: DT, TIMS or TW; the mean over them where it is empty.
+        calibrants: a table of cross sections that the own laboratory measured of known structures, whose common offset
+            is corrected for; nothing is corrected where it is empty.
 
     Raises:
         BundleError: there is no such file, it is damaged, or a newer molvis wrote it.
+        molvis_core.errors.ReadError: the table cannot be read.
+        molvis_core.errors.RecordError: no row of it can be predicted.
+        molvis_core.errors.ConfigError: there is no such type of instrument.
     """
+    if instrument and instrument not in INSTRUMENTS:
+        raise ConfigError(
+            f"ccs-ensemble: instrument must be one of {', '.join(INSTRUMENTS)}, got {instrument!r}"
+            f"{did_you_mean(instrument, INSTRUMENTS)}"
+        )
+    made = _read(path)
+    made.instrument_type = instrument or None
+    if calibrants:
+        from molvis_ccs.predictor.calibrants import correct, read_calibrants
+
+        correct(made, read_calibrants(Path(calibrants)), calibrants)
+    return made
+
+
+def _read(path: str) -> CcsEnsemble:
+    """The predictor of a file."""
     import torch
     from safetensors import SafetensorError, safe_open
 
@@ -38,6 +60,7 @@ def load(path: str = "") -> CcsEnsemble:
                 dropout=float(header["dropout"]),
                 feature_dropout=float(header["feature_dropout"]),
                 by_volume=header.get("size") == "volume",
+                structures=int(header.get("structures", 0)),
             )
             names = content.keys()
             state = unpacked({name: content.get_tensor(name) for name in names})

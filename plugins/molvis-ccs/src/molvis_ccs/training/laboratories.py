@@ -26,6 +26,7 @@ class LeftOut:
         adduct, instrument_type: of the predictor's.
         kind: place of the compound's class in `molvis_ccs.features.KINDS`.
         measured, mean, sd: in A^2; the standard deviation is the networks' own, with nothing added for laboratories.
+        source: what the value is quoted from.
     """
 
     laboratory: str
@@ -36,6 +37,7 @@ class LeftOut:
     measured: float
     mean: float
     sd: float
+    source: str = ""
 
 
 def left_out(
@@ -85,7 +87,8 @@ def _predicted(model: CcsEnsemble, laboratory: str, mine: Sequence[Measurement])
     rows = zip(mine, structures, mean.tolist(), sd.tolist(), strict=True)
     return [
         LeftOut(
-            laboratory, s.inchikey14, m.record.adduct, m.record.instrument_type, kinds[s.smiles], m.record.value, a, b
+            laboratory, s.inchikey14, m.record.adduct, m.record.instrument_type, kinds[s.smiles], m.record.value, a, b,
+            m.source or "",
         )
         for m, s, a, b in rows
     ]  # fmt: skip
