@@ -21,7 +21,7 @@ from molvis_core.records import Measurement, RankedQuery, Trace
 from molvis_core.testing import EncoderContract, RecordPredictorContract
 from molvis_ir._regression.population import Population, channels_of
 from molvis_ir._regression.probabilities import probabilities, scales
-from molvis_ir._regression.ridge import ridge, whitening
+from molvis_ir._regression.ridge import ridge
 from molvis_ir._regression.substructures import Substructures, substructures
 from molvis_ir.encoders.regression import IrRegression, IrRegressionStructure
 from molvis_ir.groups import GROUPS, has_groups
@@ -29,6 +29,7 @@ from molvis_ir.predictor import IrPredictor
 from molvis_ir.preparation import grid, prepare
 from molvis_ir.writers import write_jcamp
 from molvis_nn.apart import LearnsApart
+from molvis_nn.regression import whitening
 
 ENDS = ("O", "C(=O)O", "C(=O)C", "C#N", "N", "Cl", "C=O", "OC", "C(=O)N", "S", "Br", "c1ccccc1")
 COMPOUNDS = [f"{'C' * n}{end}" for end in ENDS for n in range(2, 14)]

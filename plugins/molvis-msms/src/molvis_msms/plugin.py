@@ -43,9 +43,16 @@ def _encoders() -> list[Component]:
         ),
         Component(
             kind="encoder",
+            name="fingerprint-regression",
+            target="molvis_msms.encoders.fingerprint_regression:FingerprintRegression",
+            summary="Fingerprints predicted from peaks in closed form; learns apart, with `fingerprint-map`.",
+            cite="10.1093/bioinformatics/btw246",
+        ),
+        Component(
+            kind="encoder",
             name="fingerprint-map",
             target="molvis_msms.encoders.read_fingerprint:FingerprintMap",
-            summary="Linear map of a structure's fingerprint; learns with `read-fingerprint`.",
+            summary="Linear map of a structure's fingerprint; learns with an encoder of spectra.",
         ),
         Component(
             kind="encoder",

@@ -13,11 +13,12 @@ from scipy import linalg
 from molvis_core.records import Structure, Trace
 from molvis_ir._regression.population import Population, channels_of
 from molvis_ir._regression.probabilities import Scale, scales
-from molvis_ir._regression.ridge import ridge, whitening
+from molvis_ir._regression.ridge import ridge
 from molvis_ir._regression.substructures import Substructures, substructures
 from molvis_ir.augmentation import augment
 from molvis_ir.groups import has_groups
 from molvis_ir.preparation import measured, prepare
+from molvis_nn.regression import whitening
 
 _PENALTY, _PENALTY_BACK, _FLOOR = 0.01, 0.1, 0.02
 _STRENGTH = 0.5

@@ -52,17 +52,3 @@ def ridge(kernel: Float[np.ndarray, "n n"], values: Float[np.ndarray, "n k"], pe
     residual = found / np.diag(inverse)[:, None]
     # The prediction with all examples is y - penalty c, and without its own y - residual.
     return Ridge(found, penalty * found - residual, values - residual)
-
-
-def whitening(residual: Float[np.ndarray, "n k"], floor: float) -> Float[np.ndarray, "k k"]:
-    """The matrix that errors of prediction are multiplied by, from the right, to be of unit covariance.
-
-    Args:
-        residual: errors of predictions for examples that were left out.
-        floor: variance that is added to each direction, in parts of their mean.
-    """
-    covariance = residual.T @ residual / max(len(residual), 1)
-    size = len(covariance)
-    covariance += (floor * np.trace(covariance) / size + 1e-12) * np.eye(size)
-    lower = linalg.cholesky(covariance, lower=True)
-    return linalg.solve_triangular(lower, np.eye(size), lower=True).T

@@ -18,11 +18,11 @@ from molvis_files.kept import Kept
 from molvis_ir._regression.learning import Learned, backward, learn, likeness
 from molvis_ir._regression.population import Population, slopes_of
 from molvis_ir._regression.probabilities import Scale, probabilities
-from molvis_ir._regression.state import Grown
 from molvis_ir._regression.substructures import Substructures, substructures
 from molvis_ir.encoders.frame import TraceBatch
 from molvis_ir.preparation import grid, measured, prepare
 from molvis_nn.batches import TensorBatch
+from molvis_nn.grown import Grown
 
 _SAME = 1 - 1e-5
 """A structure whose kernel with a compound is at least this is that compound."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,7 +26,8 @@ from molvis_msms.fingerprint.compression import compressed
 from molvis_msms.fingerprint.corpus import Corpus
 from molvis_msms.fingerprint.fitting import Fitted, Settings, fit
 from molvis_msms.fingerprint.network import Bag
-from molvis_msms.fingerprint.tokens import DESCRIBED, describe, tokens
+from molvis_msms.fingerprint.token_batch import TokenBatch
+from molvis_msms.fingerprint.tokens import DESCRIBED
 from molvis_nn.batches import TensorBatch
 
 _UNKNOWN = np.iinfo(np.int64).max
@@ -34,26 +35,6 @@ _UNKNOWN = np.iinfo(np.int64).max
 _BLOCK = 512
 _SAMPLE = 20_000
 """Structures that tell in which directions structures vary."""
-
-
-@dataclass(frozen=True, eq=False)
-class TokenBatch(TensorBatch):
-    """Tokens of all spectra end to end.
-
-    Attributes:
-        precursor: m/z; 0 where unknown.
-        negative: whether the ion is.
-        described: the ion and its settings.
-        count: tokens of each spectrum.
-        key, weight: of each token.
-    """
-
-    precursor: Float[Tensor, " n"]
-    negative: Bool[Tensor, " n"]
-    described: Float[Tensor, "n q"]
-    count: Int64[Tensor, " n"]
-    key: Int64[Tensor, " k"]
-    weight: Float[Tensor, " k"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,17 +104,7 @@ class ReadFingerprint(nn.Module):
 
     def collate(self, records: Sequence[PeakList]) -> TokenBatch:
         """The tokens of each spectrum's highest peaks."""
-        cut = [tokens(record, self.settings.top_peaks) for record in records]
-        keys, weights = [t.key for t in cut], [t.weight for t in cut]
-        about = np.stack([describe(r) for r in records]) if records else np.empty((0, DESCRIBED), dtype=np.float32)
-        return TokenBatch(
-            torch.tensor([r.precursor_mz or 0.0 for r in records], dtype=torch.float64),
-            torch.tensor([r.ionmode == "negative" for r in records], dtype=torch.bool),
-            torch.from_numpy(about),
-            torch.tensor([len(key) for key in keys], dtype=torch.int64),
-            torch.from_numpy(np.concatenate([np.empty(0, dtype=np.int64), *keys])),
-            torch.from_numpy(np.concatenate([np.empty(0, dtype=np.float32), *weights])),
-        )
+        return TokenBatch.of(records, self.settings.top_peaks)
 
     def forward(self, batch: TokenBatch) -> Float[Tensor, "n dim"]:
         """Unit vectors."""
@@ -176,13 +147,9 @@ class ReadFingerprint(nn.Module):
             ConfigError: the other encoder is not `fingerprint-map`, or of another length.
             TrainingError: there are no examples, none of their fingerprints differ, or a checkpoint is of another run.
         """
-        if not isinstance(reference, FingerprintMap) or reference.dim != self.dim:
-            raise ConfigError(
-                f"read-fingerprint learns with fingerprint-map of the same length, here dim = {self.dim}; the other "
-                f"side is {type(reference).__name__} with dim = {getattr(reference, 'dim', 'none')}"
-            )
+        other = map_beside("read-fingerprint", self.dim, reference)
         fitted = fit(self.settings, examples, validation, seed=seed, progress=progress, checkpoint=checkpoint)
-        kept = self._take(fitted, reference)
+        kept = self._take(fitted, other)
         hit, likelihood = fitted.ranking.figures(fitted.networks, fitted.bank())
         return {"val_hit1": hit, "val_loglik": likelihood, "kept": kept}
 
@@ -274,6 +241,25 @@ class FingerprintMap(nn.Module):
         self.matrix.zero_()
         self.matrix[torch.from_numpy(chosen)] = torch.from_numpy(matrix)
         self.usual.copy_(torch.from_numpy((frequency @ matrix).astype(np.float32)))
+
+
+def map_beside(name: str, dim: int, reference: object) -> FingerprintMap:
+    """The encoder of structures that an encoder of spectra learns with.
+
+    Args:
+        name: of the encoder of spectra.
+        dim: length of its vectors.
+        reference: the encoder on the other side.
+
+    Raises:
+        ConfigError: it is not `fingerprint-map`, or of another length.
+    """
+    if not isinstance(reference, FingerprintMap) or reference.dim != dim:
+        raise ConfigError(
+            f"{name} learns with fingerprint-map of the same length, here dim = {dim}; the other side is "
+            f"{type(reference).__name__} with dim = {getattr(reference, 'dim', 'none')}"
+        )
+    return reference
 
 
 def _sample(corpus: Corpus) -> UInt8[np.ndarray, "m bytes"]:

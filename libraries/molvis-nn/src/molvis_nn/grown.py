@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+__all__ = ["Grown"]
+
 
 class Grown(nn.Module):
     """A module whose buffers have no fixed shape."""
