@@ -117,17 +117,17 @@ def msp_records(path: Path) -> Iterator[SpectrumText | ReadError]:
 def _blocks(numbered: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[tuple[int, str]]]]:
     """Records: separated by empty lines, or by a new `Name:` behind the peaks."""
     block: list[tuple[int, str]] = []
+    counted = False
     for number, raw in numbered:
         line = raw.strip()
         starts = bool(re.match(r"name\s*:", line, re.IGNORECASE))
-        if (not line or starts) and block:
-            if starts and not any(_COUNT.match(b) for _, b in block):
-                block.append((number, line))  # a second name of the same compound
-                continue
+        # Without peaks before it, a name is a second one of the same compound.
+        if block and (not line or (starts and counted)):
             yield block[0][0], block
-            block = []
+            block, counted = [], False
         if line:
             block.append((number, line))
+            counted = counted or bool(_COUNT.match(line))
     if block:
         yield block[0][0], block
 

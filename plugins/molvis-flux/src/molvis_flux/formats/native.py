@@ -17,6 +17,7 @@ from molvis_flux.formats.builder import reverse
 from molvis_flux.formats.composition import composed, differences
 from molvis_flux.formats.notation import conditions, reaction, tracer
 from molvis_flux.formats.opening import read_study, studies_of
+from molvis_flux.formats.quoting import NAME, cut, flux_of, unquoted
 from molvis_flux.formats.tables import Row, number, rows
 from molvis_flux.formats.toml_source import Lines, TomlSource
 from molvis_flux.model.network import Datum, Fragment, Metabolite, Reaction, Study
@@ -32,7 +33,7 @@ _SECTIONS = (
     "pools",
     "experiments",
 )
-_PART = re.compile(r"\s*(?:(?P<weight>[^*+\[\]]*?)\s+)?(?P<pool>[^\s\[\]]+)\s*(?:\[(?P<atoms>[^\]]*)\])?\s*")
+_PART = re.compile(rf"\s*(?:(?P<weight>[^*+\[\]`]*?)\s+)?(?P<pool>{NAME}|[^\s\[\]`]+)\s*(?:\[(?P<atoms>[^\]]*)\])?\s*")
 
 _PLAN = ("parts", "infusions", "mixtures")
 
@@ -242,8 +243,8 @@ class NativeReader(TomlSource):
         spec = self.checked({"of": spec} if isinstance(spec, str) else spec, keys, *where)
         if "of" not in spec:
             raise self.error(f'fragment {name!r} lacks `of`, such as "Ala[1-3]"', *where)
-        mixed, *joined = spec["of"].split("*")
-        parts = [self.part(text, *where) for text in mixed.split("+")]
+        mixed, *joined = cut(r"\*", spec["of"])
+        parts = [self.part(text, *where) for text in cut(r"\+", mixed)]
         convolved = [self.part(text, *where) for text in joined]
         if len({len(atoms) for _, _, atoms in parts}) > 1:
             raise self.error(
@@ -290,7 +291,7 @@ class NativeReader(TomlSource):
         except ValueError as error:
             raise self.error(f"fragment {where[-1]!r}: {error}", *where) from error
         line, what = self.line(*where), f"fragment {where[-1]!r}"
-        metabolite = self.draft.known_metabolite(match["pool"], line, what)
+        metabolite = self.draft.known_metabolite(unquoted(match["pool"]), line, what)
         return weight, metabolite.name, self.draft.atoms(match["atoms"] or "", metabolite, what, line)
 
     def value(self, section: str, kind: str, name: str, value: Any) -> None:
@@ -305,8 +306,7 @@ class NativeReader(TomlSource):
 
     def flux(self, text: str, *where: str) -> tuple[str, str]:
         """Kind and reaction of `v1` or `exchange(v1)`."""
-        match = re.fullmatch(r"(net|exchange)\((.+)\)", text)
-        kind, name = (match[1], match[2]) if match else ("net", text)
+        kind, name = flux_of(text)
         self.draft.known_reaction(name, self.line(*where), "a flux")
         return kind, name
 

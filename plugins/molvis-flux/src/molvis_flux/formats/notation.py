@@ -9,18 +9,20 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from molvis_flux.formats.quoting import NAME, cut, flux_key, flux_of, unquoted
 from molvis_flux.model.composition import spread_mid
 from molvis_flux.model.network import Constraint, Participant, Tracer
 
 _ITEM = re.compile(
-    r"(?:(?P<times>\d+\.?\d*(?:[eE][-+]?\d+)?)(?:\s*\*\s*|\s+))?(?P<name>[^\s()+]+)\s*(?:\((?P<atoms>[^()]*)\))?"
+    r"(?:(?P<times>\d+\.?\d*(?:[eE][-+]?\d+)?)(?:\s*\*\s*|\s+))?"
+    rf"(?P<name>{NAME}|[^\s()+`]+)\s*(?:\((?P<atoms>[^()]*)\))?"
 )
-_ARROW = re.compile(r"\s*(<=>|<->|<-->|-->|->|=>|→|⇌)\s*")
+_ARROW = r"\s*(<=>|<->|<-->|-->|->|=>|→|⇌)\s*"
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)|(?P<name>[A-Za-z_][\w.:\[\]]*)|`(?P<quoted>[^`]+)`"
-    r"|(?P<sign>[-+*/()]))"
+    r"\s*(?:(?P<number>\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)|(?P<name>[A-Za-z_][\w.:\[\]]*)"
+    rf"|(?P<quoted>{NAME})|(?P<sign>[-+*/()]))"
 )
-_RELATION = re.compile(r"(<=|>=|==|=|<|>|≤|≥)")
+_RELATION = r"(<=|>=|==|=|<|>|≤|≥)"
 _POSITIONS = re.compile(r"([0-9]{1,4})(?:\s*-\s*([0-9]{1,4}))?")
 _CARBONS = re.compile(r"\[?(?P<where>[Uu]|\d+(?:,\d+)*)-?13C\d*\]?(?:[-A-Za-z].*)?")
 
@@ -38,19 +40,24 @@ def split_atoms(text: str) -> tuple[str, ...]:
 def participants(side: str) -> tuple[Participant, ...]:
     """One side of a reaction: `A(abc) + 2 ATP`. Nothing, `nothing` and `∅` are the outside.
 
+    A name with blanks, brackets or signs stands between back quotes, see `molvis_flux.formats.quoting.quoted`.
+
     Raises:
         ValueError: what cannot be read.
     """
     if side.strip() in ("", "nothing", "∅"):
         return ()
     found = []
-    for item in side.split("+"):
+    for item in cut(r"\+", side):
         match = _ITEM.fullmatch(item.strip())
         if match is None:
-            raise ValueError(f"{item.strip()!r} is no metabolite; write `name`, `name(abc)` or `2 name`")
+            raise ValueError(
+                f"{item.strip()!r} is no metabolite; write name, name(abc) or 2 name, and between back quotes a "
+                "name with blanks, brackets or signs, as in `D-Glc (ext)`(abcdef)"
+            )
         if not math.isfinite(times := float(match["times"] or 1)):
             raise ValueError(f"{match['times']!r} of {match['name']} is no finite number")
-        found.append(Participant(match["name"], times, split_atoms(match["atoms"] or "")))
+        found.append(Participant(unquoted(match["name"]), times, split_atoms(match["atoms"] or "")))
     return tuple(found)
 
 
@@ -88,7 +95,7 @@ def reaction(text: str) -> tuple[tuple[Participant, ...], tuple[Participant, ...
     Raises:
         ValueError: there is no arrow or there are several, or a side cannot be read.
     """
-    parts = _ARROW.split(text)
+    parts = cut(_ARROW, text)
     if len(parts) != 3:
         raise ValueError(f"{text!r} has {len(parts) // 2} arrows; a reaction has one, `->` or `<->`")
     return participants(parts[0]), participants(parts[2]), parts[1] in ("<=>", "<->", "<-->", "⇌")
@@ -186,12 +193,15 @@ class _Reader:
         self.at += 1
         if token["number"]:
             return {}, float(token["number"])
-        name = token["name"] or token["quoted"]
+        if token["quoted"]:
+            # What looks like `exchange(v)` is the name of a reaction here.
+            return {flux_key("net", unquoted(token["quoted"])): 1.0}, 0.0
+        name = token["name"]
         if name in ("net", "exchange", "xch") and self.sign("("):
             inner, _ = self.sum()
             if len(inner) != 1 or not self.sign(")"):
                 raise ValueError(f"{self.text.strip()!r}: write `{name}(reaction)`")
-            return {f"{name}({next(iter(inner))})": 1.0}, 0.0
+            return {f"{name}({flux_of(next(iter(inner)))[1]})": 1.0}, 0.0
         return {name: 1.0}, 0.0
 
 
@@ -207,8 +217,8 @@ def conditions(text: str, kind: str, where: str = "") -> list[Constraint]:
         ValueError: one cannot be read, or is not linear.
     """
     found = []
-    for part in filter(None, (p.strip() for p in re.split(r"[;\n]", text))):
-        pieces = _RELATION.split(part)
+    for part in filter(None, (p.strip() for p in cut(r"[;\n]", text))):
+        pieces = cut(_RELATION, part)
         if len(pieces) not in (3, 5):
             raise ValueError(f"{part!r} is no condition; write `v1 <= 10`, `v1 = 2*v2` or `0 <= v1 - v2 <= 5`")
         sides = [linear(piece) for piece in pieces[::2]]
@@ -242,17 +252,12 @@ def condition(
     if not terms:
         raise ValueError(f"{name!r} names no flux; a condition needs at least one")
     return Constraint(
-        terms=tuple((*_flux(flux, kind), value) for flux, value in terms.items()),
+        terms=tuple((*flux_of(flux, kind), value) for flux, value in terms.items()),
         low=-math.inf if relation in ("<", "<=", "≤") else bound,
         high=math.inf if relation in (">", ">=", "≥") else bound,
         where=where,
         name=" ".join(name.split()),
     )
-
-
-def _flux(text: str, kind: str) -> tuple[str, str]:
-    match = re.fullmatch(r"(net|exchange|xch)\((.+)\)", text)
-    return (kind, text) if match is None else ("net" if match[1] == "net" else "exchange", match[2])
 
 
 def tracer(spec: Any, atoms: int) -> Tracer:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from molvis_flux.formats.builder import Draft
 from molvis_flux.formats.fluxml_tree import Node, attribute, number, parse_tree
 from molvis_flux.formats.notation import reaction as parse_reaction
 from molvis_flux.formats.opening import stem, studies_of
+from molvis_flux.formats.quoting import unquoted
 from molvis_flux.formats.tables import Row, rows
 from molvis_flux.formats.tables import number as cell_number
 from molvis_flux.model.network import Metabolite, Participant, Reaction, Study
@@ -98,8 +100,15 @@ def plain_names(names: Sequence[str], prefix: str) -> dict[str, str]:
     cobrapy writes `[` as `__91__`.
     """
     strip = all(name.startswith(prefix) for name in names)
-    found = {n: re.sub(r"__(\d{2,3})__", lambda m: chr(int(m[1])), n[len(prefix) :] if strip else n) for n in names}
+    found = {n: re.sub(r"__(\d{1,7})__", _character, n[len(prefix) :] if strip else n) for n in names}
     return found if len(set(found.values())) == len(found) else {name: name for name in names}
+
+
+def _character(match: re.Match[str]) -> str:
+    """What stands for a character that identifiers cannot have; any other number as it is."""
+    code = int(match[1])
+    plain = code > sys.maxunicode or 0xD800 <= code < 0xE000 or re.fullmatch(r"[A-Za-z0-9_]", chr(code))
+    return match[0] if plain else chr(code)
 
 
 class _Reader:
@@ -216,7 +225,8 @@ def _parameters(node: Node) -> Iterator[Node]:
 def _maps(path: Path, draft: Draft) -> None:
     """Put the atoms of a table into the reactions."""
     for row, cell in _cells(path):
-        name = cell["reaction"] if cell["reaction"] in draft.reactions else cell["reaction"].removeprefix("R_")
+        name = cell["reaction"] if cell["reaction"] in draft.reactions else unquoted(cell["reaction"])
+        name = name if name in draft.reactions else name.removeprefix("R_")
         reaction = draft.known_reaction(name, row.line, "the table of atoms", str(path))
         if cell["atoms"]:
             _map(path, draft, reaction, cell["atoms"], row)

@@ -11,13 +11,14 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import quoteattr
 
 from molvis_core.errors import WriteError
 from molvis_core.records import Measurement
 from molvis_files.writing import write_text
 from molvis_flux.formats.opening import stem
 from molvis_flux.formats.orientations import orientations
+from molvis_flux.formats.quoting import labelled, labels, quoted
 from molvis_flux.formats.sbml import OUTSIDE, TABLE
 from molvis_flux.formats.writers import only_study
 from molvis_flux.model.network import Metabolite, Network, Participant, Reaction, Study
@@ -151,7 +152,7 @@ def _table(network: Network) -> str:
     for reaction in network.reactions.values():
         if reaction.reversible or any(p.atoms for p in (*reaction.substrates, *reaction.products)):
             ends = [repr(bound) for bound in reaction.exchange] if reaction.reversible else ["", ""]
-            table.writerow((reaction.name, _map(network, reaction, fed), *ends))
+            table.writerow((quoted(reaction.name), _map(network, reaction, fed), *ends))
             rows += 1
     return text.getvalue() if rows else ""
 
@@ -159,21 +160,15 @@ def _table(network: Network) -> str:
 def _map(network: Network, reaction: Reaction, fed: set[str]) -> str:
     """The participants with atoms; a symmetric molecule as parts in each of its orientations."""
     sides = []
-    for side in (reaction.substrates, reaction.products):
+    for side in labelled(reaction):
         parts: list[str] = []
         for p in side:
             if p.atoms and p.metabolite not in fed:
                 turns = orientations(network.metabolites[p.metabolite])
                 times = f"{p.coefficient / len(turns)!r} " if turns else "" if p.coefficient else "0 "
                 parts += [
-                    f"{times}{p.metabolite}({_labels([p.atoms[i] for i in turn])})"
+                    f"{times}{quoted(p.metabolite)}({labels([p.atoms[i] for i in turn])})"
                     for turn in turns or (range(len(p.atoms)),)
                 ]
         sides.append(" + ".join(parts))
     return (" <-> " if reaction.reversible else " -> ").join(sides).strip() if any(sides) else ""
-
-
-def _labels(atoms: Sequence[str]) -> str:
-    if all(len(atom) == 1 for atom in atoms):
-        return "".join(atoms)
-    return " ".join(map(escape, atoms)) + ("," if len(atoms) == 1 else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from molvis_core.errors import ReadError, did_you_mean
 from molvis_flux.formats.builder import Draft
 from molvis_flux.formats.opening import stem
 
-_HEADER = re.compile(r"\s*\[+([^\]]+)\]+\s*(?:#.*)?")
-_KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_PIECE = r"""(?:[\w-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
+_NAME = rf"{_PIECE}(?:\s*\.\s*{_PIECE})*"
+_HEADER = re.compile(rf"\s*\[{{1,2}}\s*({_NAME})\s*\]{{1,2}}\s*(?:#.*)?")
+_KEY = re.compile(rf"\s*({_NAME})\s*=")
 _WORDS: dict[type, str] = {str: "text", dict: "a table", list: "a list", bool: "true or false"}
 
 Where = Callable[..., int | None]
@@ -23,11 +26,11 @@ class Lines:
     """Lines of keys, which `tomllib` does not keep."""
 
     def __init__(self, text: str) -> None:
-        self.lines = text.splitlines()
+        self.lines = text.split("\n")  # as TOML counts them; a name may hold other ends of lines
         self.found: dict[tuple[str, ...], int] = {}
         prefix: tuple[str, ...] = ()
         for at, line in enumerate(self.lines, 1):
-            if (header := _HEADER.fullmatch(line)) and "=" not in header[1]:
+            if header := _HEADER.fullmatch(line):
                 prefix = self._split(header[1])
                 for end in range(1, len(prefix) + 1):
                     self.found.setdefault(prefix[:end], at)
@@ -38,7 +41,7 @@ class Lines:
 
     @staticmethod
     def _split(key: str) -> tuple[str, ...]:
-        return tuple(part.strip().strip("\"'") for part in re.findall(r"""[\w-]+|"[^"]*"|'[^']*'""", key))
+        return tuple(_unescaped(part) for part in re.findall(_PIECE, key))
 
     def __call__(self, *keys: str, text: str = "") -> int | None:
         """The line of a key, or the next of its tables that is known; after it, the first line with a text."""
@@ -48,6 +51,16 @@ class Lines:
         if text and start:
             return next((n for n, line in enumerate(self.lines[start - 1 :], start) if text in line), start)
         return start
+
+
+def _unescaped(part: str) -> str:
+    """A piece of a key, as the table has it."""
+    if part[0] not in "\"'":
+        return part
+    try:
+        return str(tomllib.loads(f"key = {part}")["key"]) if "\\" in part and part[0] == '"' else part[1:-1]
+    except tomllib.TOMLDecodeError:
+        return part
 
 
 class TomlSource:

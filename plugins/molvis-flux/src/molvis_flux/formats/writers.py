@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from molvis_core.errors import WriteError
 from molvis_core.records import Measurement
 from molvis_files.writing import write_text
+from molvis_flux.formats.quoting import flux_key, labelled, labels, quoted
 from molvis_flux.model.network import (
     Constraint,
     Datum,
@@ -22,6 +24,9 @@ from molvis_flux.model.network import (
     Study,
     Tracer,
 )
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What a comment of TOML may not hold."""
 
 
 def write_study(path: str | Path, study: Study) -> None:
@@ -62,7 +67,7 @@ def study_toml(study: Study) -> str:
 
 def _lines(study: Study) -> Iterator[str]:
     network = study.network
-    yield from (f"# {line}" for note in study.notes for line in note.splitlines())
+    yield from (f"# {_CONTROL.sub(' ', line)}" for note in study.notes for line in note.splitlines())
     if network.constraints:  # keys of no table come first
         yield "constraints = ["
         yield from (f"    {_value(_condition(constraint))}," for constraint in network.constraints)
@@ -78,7 +83,7 @@ def _lines(study: Study) -> Iterator[str]:
     specs = {m.name: _metabolite(m, mapped.get(m.name)) for m in network.metabolites.values()}
     yield from _table("metabolites", {name: spec for name, spec in specs.items() if spec})
     yield from _table("fragments", {f.name: _fragment(f) for f in network.fragments.values()})
-    yield from _table("fluxes", {_flux(kind, name): value for (kind, name), value in study.fluxes.items()})
+    yield from _table("fluxes", {flux_key(kind, name): value for (kind, name), value in study.fluxes.items()})
     yield from _table("pools", study.pools)
     for experiment in study.experiments:
         yield from _experiment(experiment)
@@ -91,10 +96,6 @@ def _table(head: str, entries: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"{_key(name)} = {_value(value)}" for name, value in entries.items())
 
 
-def _flux(kind: str, name: str) -> str:
-    return name if kind == "net" else f"{kind}({name})"
-
-
 def _experiment(experiment: Experiment) -> Iterator[str]:
     head = f"experiments.{_key(experiment.name)}"
     yield f"\n[{head}]"
@@ -103,7 +104,7 @@ def _experiment(experiment: Experiment) -> Iterator[str]:
         measured: dict[str, list[list[float]]] = {}
         for d in experiment.data:
             if d.kind in kinds:
-                name = d.target if d.kind == "pool" else _flux(d.kind, d.target)
+                name = d.target if d.kind == "pool" else flux_key(d.kind, d.target)
                 measured.setdefault(name, []).append([d.values[0], d.sd[0]])
         pairs = {name: found if len(found) > 1 else found[0] for name, found in measured.items()}
         yield from _table(f"{head}.{section}", pairs)
@@ -114,7 +115,7 @@ def _experiment(experiment: Experiment) -> Iterator[str]:
 
 
 def _reaction(reaction: Reaction) -> str:
-    sides = (" + ".join(map(_participant, side)) for side in (reaction.substrates, reaction.products))
+    sides = (" + ".join(map(_participant, side)) for side in labelled(reaction))
     text = (" <-> " if reaction.reversible else " -> ").join(sides).strip()
     spec: dict[str, Any] = {"text": text, "net": list(reaction.net)}
     if reaction.reversible:
@@ -123,12 +124,9 @@ def _reaction(reaction: Reaction) -> str:
 
 
 def _participant(participant: Participant) -> str:
-    atoms = participant.atoms
-    labels = "".join(atoms) if all(len(a) == 1 for a in atoms) else " ".join(atoms)
-    if len(atoms) == 1 and len(atoms[0]) > 1:
-        labels = f"{atoms[0]},"  # A comma marks it as one label, not several letters.
     times = "" if participant.coefficient == 1 else f"{_number(participant.coefficient)} "
-    return f"{times}{participant.metabolite}" + (f"({labels})" if atoms else "")
+    atoms = f"({labels(participant.atoms)})" if participant.atoms else ""
+    return f"{times}{quoted(participant.metabolite)}{atoms}"
 
 
 def _metabolite(metabolite: Metabolite, mapped: int | None) -> dict[str, Any]:
@@ -170,10 +168,10 @@ def _atoms(atoms: Sequence[int]) -> str:
 
 def _fragment(fragment: Fragment) -> str | dict[str, Any]:
     parts = [
-        f"{'' if len(fragment.parts) == 1 else _number(weight) + ' '}{pool}[{_atoms(atoms)}]"
+        f"{'' if len(fragment.parts) == 1 else _number(weight) + ' '}{quoted(pool)}[{_atoms(atoms)}]"
         for weight, pool, atoms in fragment.parts
     ]
-    of = " * ".join([" + ".join(parts), *(f"{pool}[{_atoms(atoms)}]" for pool, atoms in fragment.convolved)])
+    of = " * ".join([" + ".join(parts), *(f"{quoted(pool)}[{_atoms(atoms)}]" for pool, atoms in fragment.convolved)])
     spec: dict[str, Any] = {"of": of}
     if fragment.formula:
         spec["formula"] = fragment.formula
@@ -211,15 +209,18 @@ def _mid(datum: Datum) -> dict[str, Any]:
 
 
 def _condition(constraint: Constraint) -> str:
-    terms = " + ".join(
-        f"{_number(factor)} * {'' if kind == 'net' else 'exchange('}`{name}`{'' if kind == 'net' else ')'}"
-        for kind, name, factor in constraint.terms
-    )
+    terms = " + ".join(f"{_number(factor)} * {_term(kind, name)}" for kind, name, factor in constraint.terms)
     if constraint.low == constraint.high:
         return f"{terms} = {_number(constraint.low)}"
     low = "" if constraint.low == -math.inf else f"{_number(constraint.low)} <= "
     high = "" if constraint.high == math.inf else f" <= {_number(constraint.high)}"
     return f"{low}{terms}{high}"
+
+
+def _term(kind: str, name: str) -> str:
+    """A flux of a condition. Always quoted: there a name may not even begin with a digit."""
+    name = "`" + name.replace("`", "``") + "`"
+    return name if kind == "net" else f"exchange({name})"
 
 
 def _key(name: str) -> str:

@@ -217,7 +217,7 @@ def parse_tracers(network: Network, texts: Iterable[str]) -> dict[str, Tracer]:
     """
     given: dict[str, dict[str, float]] = {}
     for text in texts:
-        source, equals, rest = text.partition("=")
+        source, equals, rest = text.rpartition("=")  # a name may have the sign, a pattern not
         pattern, _, share = rest.partition(":")
         try:
             fraction = float(share or 1)
