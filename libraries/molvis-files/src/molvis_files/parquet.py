@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from molvis_core.errors import ReadError
+from molvis_core.errors import ReadError, RecordError
 from molvis_files.opening import DAMAGE, open_bytes, read_bytes
 
 if TYPE_CHECKING:
@@ -98,6 +99,20 @@ def _fits(found: Any, kind: Kind) -> bool:
     if kind == "flag":
         return types.is_boolean(found)
     return (kind in ("text", "label") and text) or (kind in ("number", "label") and number)
+
+
+def whole_number(row: Mapping[str, Any], column: str) -> int | None:
+    """The whole number in a column of a row; None where the cell is empty or NaN.
+
+    Raises:
+        RecordError: it is infinite, or has a fraction.
+    """
+    value = row.get(column)
+    if value is None or value != value:
+        return None
+    if math.isinf(value) or value != int(value):
+        raise RecordError(f"{column} is {value!r}, no whole number")
+    return int(value)
 
 
 def parquet_columns(path: Path) -> frozenset[str]:

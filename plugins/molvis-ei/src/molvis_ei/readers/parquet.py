@@ -12,7 +12,7 @@ import numpy as np
 from molvis_core.errors import LeftOutError, ReadError, RecordError, StructureError
 from molvis_core.records import Measurement
 from molvis_ei.readers.fields import Items, one_form, spectrum_of
-from molvis_files.parquet import Kind, parquet_columns, read_batches
+from molvis_files.parquet import Kind, parquet_columns, read_batches, whole_number
 from molvis_files.spectra import known_structure
 
 _KINDS: dict[str, Kind] = {
@@ -80,11 +80,11 @@ def _row(path: Path, row: Mapping[str, Any], mz: Any, heights: Any, number: int)
             instrument_type=row.get("instrument_type"),
             identifier=str(record),
         )
+        cluster = whole_number(row, "cluster")
     except (RecordError, StructureError, TypeError) as error:
         return ReadError(path, str(error), line=number, record=record)
     origin: dict[str, Any] = {k: row.get(k) for k in ("fold", "name", "source", "licence", "contributor", "authors")}
-    cluster = row.get("cluster")
-    return Measurement(spectrum, known, "ei", cluster=None if cluster is None else int(cluster), **origin)
+    return Measurement(spectrum, known, "ei", cluster=cluster, **origin)
 
 
 def _derivative(row: Mapping[str, Any]) -> str | None:

@@ -9,10 +9,13 @@ import typer
 
 from molvis_core import output
 from molvis_files.arguments import existing
+from molvis_flux.commands.reading import Options, Reader
 
 
 def check(
     network: Annotated[Path, typer.Argument(help="The network, in any format that is read; a file or a folder.")],
+    reader: Reader = None,
+    option: Options = None,
 ) -> None:
     """Look for faults in a network and its data.
 
@@ -20,10 +23,10 @@ def check(
     and constraints that leave no flux, each with its place and what to change. Ends with 1 where there is an error.
     """
     existing(network, what="a network")
-    from molvis_flux.formats import read_study
+    from molvis_flux.formats.options import open_study
     from molvis_flux.space.consistency import check as run
 
-    study = read_study(network, strict=False)
+    study = open_study(network, reader=reader, options=option or (), strict=False)
     found = run(study)
     if not output.as_json(found):
         model = study.network

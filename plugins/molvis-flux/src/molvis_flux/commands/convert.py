@@ -9,6 +9,7 @@ import typer
 
 from molvis_core import output
 from molvis_files.arguments import existing
+from molvis_flux.commands.reading import Options, Reader
 
 
 def convert(
@@ -16,13 +17,8 @@ def convert(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="What to write: .toml, .fml (FluxML), .xml or .sbml (SBML).")
     ],
-    reader: Annotated[
-        str | None, typer.Option("--from", help="Reader, where several could; the one that recognises the file.")
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", help="KEY=VALUE of the reader, such as status=status.csv or atoms=maps.csv."),
-    ] = None,
+    reader: Reader = None,
+    option: Options = None,
 ) -> None:
     """Write a network in another format, and say what that format has otherwise or not at all."""
     existing(network, what="a network")

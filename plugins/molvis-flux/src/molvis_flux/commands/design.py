@@ -9,6 +9,7 @@ import typer
 
 from molvis_core import output
 from molvis_files.arguments import existing
+from molvis_flux.commands.reading import Options, Reader
 
 
 def design(
@@ -25,15 +26,18 @@ def design(
     draws: Annotated[int, typer.Option(help="Fluxes to average over.")] = 32,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     top: Annotated[int, typer.Option(help="Rows to show of each table.")] = 12,
+    reader: Reader = None,
+    option: Options = None,
 ) -> None:
     """Choose the tracers and fragments that determine fluxes best."""
     existing(network, what="a network")
     from molvis_flux.fit.design import design as run
-    from molvis_flux.formats import read_study
+    from molvis_flux.formats.options import open_study
 
+    study = open_study(network, reader=reader, options=option or ())
     of_interest = [(kind, name) for kind, _, name in (one.partition("/") for one in flux or [])]
     with output.progress("tracers") as advance:
-        found = run(read_study(network), fluxes=of_interest, fragments=fragment or [], sd=sd, criterion=criterion,
+        found = run(study, fluxes=of_interest, fragments=fragment or [], sd=sd, criterion=criterion,
                     experiments=experiments, draws=draws, seed=seed, progress=advance)  # fmt: skip
     if output.as_json(found):
         return

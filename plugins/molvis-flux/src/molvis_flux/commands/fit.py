@@ -9,6 +9,7 @@ import typer
 
 from molvis_core import output
 from molvis_files.arguments import existing
+from molvis_flux.commands.reading import Options, Reader
 from molvis_flux.fit.defaults import LEVEL, STARTS
 
 
@@ -28,17 +29,19 @@ def fit(
         Path | None, typer.Option("--map", help="Map of Escher (JSON) to draw the network on, in the folder of --out.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for tables, figures and a report.")] = None,
+    reader: Reader = None,
+    option: Options = None,
 ) -> None:
     """Fluxes of a network from its labelling data, with intervals and identifiability."""
     existing(network, what="a network")
     existing(map_, what="a map of Escher")
     from molvis_flux.fit.multistart import fit as run
     from molvis_flux.fit.parsimonious import parsimonious as least
-    from molvis_flux.formats import read_study
+    from molvis_flux.formats.options import open_study
     from molvis_flux.maps.escher import read_escher
     from molvis_flux.report import tables
 
-    study = read_study(network)
+    study = open_study(network, reader=reader, options=option or ())
     chart = read_escher(map_, study.network) if map_ else None
     with output.progress("fitting") as advance:
         found = run(study, starts=starts, seed=seed, level=level, intervals=intervals, samples=samples or None,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from molvis_core import output
 from molvis_files.arguments import existing
+from molvis_flux.commands.reading import Options, Reader
+
+if TYPE_CHECKING:
+    from molvis_flux.formats.isotopologues import Layout
 
 
 def import_(
@@ -31,19 +35,30 @@ def import_(
     relative: Annotated[
         float, typer.Option("--relative-sd", min=0.0, help="The same, as a share of the fraction.")
     ] = 0.0,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--table",
+            help="KEY=VALUE of the tables: sheet, delimiter, unit (fraction, percent, area), or a column's heading: "
+            "compound, mass, value, sd, sample, formula. May be repeated.",
+        ),
+    ] = None,
+    reader: Reader = None,
+    option: Options = None,
 ) -> None:
     """Join measured tables to a network: proposes which compound is which metabolite, and says what it assumed."""
     existing(network, what="a network")
-    from molvis_flux.formats import read_study
     from molvis_flux.formats.importing import ErrorModel, import_measurements
     from molvis_flux.formats.isotopologues import read_isotopologues
+    from molvis_flux.formats.options import open_study
     from molvis_flux.formats.writers import write_study
 
-    for table in tables:
-        existing(table, what="a table")
+    for path in tables:
+        existing(path, what="a table")
+    layout = _layout(table)
     study = import_measurements(
-        read_study(network),
-        [item for table in tables for item in read_isotopologues(table)],
+        open_study(network, reader=reader, options=option or ()),
+        [item for path in tables for item in read_isotopologues(path, layout)],
         names=_pairs("--name", name),
         tracers=_pairs("--tracer", tracer),
         raw=raw,
@@ -57,6 +72,26 @@ def import_(
     for note in study.notes:
         output.note(note)
     output.note(f"{len(rows)} distributions in {out}")
+
+
+def _layout(texts: list[str] | None) -> Layout:
+    """How tables are written, of `KEY=VALUE`.
+
+    Raises:
+        ReadError: a key that there is not, or a value that cannot be.
+    """
+    from molvis_core.errors import ReadError, did_you_mean
+    from molvis_flux.formats.isotopologues import COLUMNS, UNITS, Layout
+
+    given = _pairs("--table", texts)
+    keys = ("sheet", "delimiter", "unit", *COLUMNS)
+    for key, value in given.items():
+        if key not in keys:
+            raise ReadError("--table", f"there is no {key!r}.{did_you_mean(key, keys)} There are {', '.join(keys)}")
+        if key == "unit" and value not in UNITS:
+            raise ReadError("--table", f"unit is {value!r}; it is {', '.join(UNITS)}")
+    columns = {key: value for key, value in given.items() if key in COLUMNS}
+    return Layout(given.get("sheet", ""), given.get("delimiter", ""), given.get("unit", ""), columns)
 
 
 def _pairs(option: str, texts: list[str] | None) -> dict[str, str]:

@@ -12,6 +12,7 @@ import typer
 from molvis_core import output
 from molvis_core.errors import ConfigError
 from molvis_files.arguments import existing, writable
+from molvis_flux.commands.reading import Options, Reader
 
 if TYPE_CHECKING:
     from molvis_flux.maps.network_map import NetworkMap
@@ -30,6 +31,8 @@ def map_(
         str | None, typer.Option(help="Organs and what they exchange: names with commas between, or auto.")
     ] = None,
     colour: Annotated[str, typer.Option(help="verdict or certainty.")] = "verdict",
+    reader: Reader = None,
+    option: Options = None,
 ) -> None:
     """Draw a network with the fluxes of a fit.
 
@@ -44,7 +47,7 @@ def map_(
         _organs(source, out, organs)
         return
     from molvis_files.writing import write_text
-    from molvis_flux.formats import read_study
+    from molvis_flux.formats.options import open_study
     from molvis_flux.maps import escher, svg
     from molvis_flux.maps.flows import flows_of, flows_without_fit
     from molvis_flux.maps.frame import map_page
@@ -52,7 +55,7 @@ def map_(
     from molvis_flux.report.saved import is_fit, read_fit
 
     found = read_fit(source) if is_fit(source) else None
-    study = found.study if found else read_study(source, strict=False)
+    study = found.study if found else open_study(source, reader=reader, options=option or (), strict=False)
     chart = escher.read_escher(on, study.network, names) if on else own_chart(study)
     if out.suffix == ".json":
         text = json.dumps(escher.escher_json(chart, study.network)) + "\n"

@@ -9,6 +9,7 @@ import typer
 
 from molvis_core import output
 from molvis_files.arguments import existing
+from molvis_flux.commands.reading import Options, Reader
 
 
 def sample(
@@ -16,18 +17,21 @@ def sample(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV of the draws; a column for each flux.")] = None,
     n: Annotated[int, typer.Option("--n", min=1, help="Draws.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    reader: Reader = None,
+    option: Options = None,
 ) -> None:
     """Draw fluxes that a network allows: net fluxes uniformly, exchange fluxes uniformly in their logarithm.
 
     Prints what each flux may be, by its balances and bounds alone.
     """
     existing(network, what="a network")
-    from molvis_flux.formats import read_study
+    from molvis_flux.formats.options import open_study
     from molvis_flux.sampling.prior import sample as run
     from molvis_flux.sampling.prior import summary, write_fluxes
     from molvis_flux.space.flux_space import flux_space
 
-    space = flux_space(read_study(network).network)
+    study = open_study(network, reader=reader, options=option or ())
+    space = flux_space(study.network)
     values = run(space, n, seed)
     rows = summary(space, values)
     if out is not None:

@@ -9,6 +9,7 @@ import typer
 
 from molvis_core import output
 from molvis_files.arguments import existing
+from molvis_flux.commands.reading import Options, Reader
 
 
 def simulate(
@@ -25,6 +26,8 @@ def simulate(
     ] = None,
     times: Annotated[str, typer.Option("--times", help="Of labelling in time, such as 0,10,60; else stationary.")] = "",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV with a line for each distribution.")] = None,
+    reader: Reader = None,
+    option: Options = None,
 ) -> None:
     """Mass isotopomer distributions at given fluxes.
 
@@ -32,10 +35,10 @@ def simulate(
     """
     existing(network, what="a network")
     existing(fluxes, what="a table of fluxes")
-    from molvis_flux.formats import read_study
+    from molvis_flux.formats.options import open_study
     from molvis_flux.labelling import prediction
 
-    study = read_study(network)
+    study = open_study(network, reader=reader, options=option or ())
     study = prediction.with_tracers(study, prediction.parse_tracers(study.network, tracer or ()))
     if fluxes is not None:
         net, exchange = prediction.read_fluxes(fluxes, study.network)

@@ -9,6 +9,7 @@ import typer
 
 from molvis_core import output
 from molvis_files.arguments import existing
+from molvis_flux.commands.reading import Options, Reader
 
 
 def train(
@@ -20,6 +21,8 @@ def train(
     width: Annotated[int, typer.Option(min=8, help="Of the neural network.")] = 192,
     seed: Annotated[int, typer.Option(help="Of everything drawn.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on where the same training was interrupted.")] = True,
+    reader: Reader = None,
+    option: Options = None,
 ) -> None:
     """Train an estimator of fluxes for a network and its tracers.
 
@@ -29,10 +32,11 @@ def train(
     """
     existing(network, what="a network")
     output.resumes()
-    from molvis_flux.formats import read_study
+    from molvis_flux.formats.options import open_study
     from molvis_flux.neural.estimator import Estimator, Settings
     from molvis_flux.neural.training import train as run
 
+    study = open_study(network, reader=reader, options=option or ())
     settings = Settings(noise=noise, steps=steps, simulations=simulations, width=width, seed=seed)
     with output.progress("training") as show:
 
@@ -43,7 +47,7 @@ def train(
             spent = f"after {early.metrics['cpu_seconds']:,.0f} CPU seconds"
             output.note(f"an estimator of {done:,} steps can be used from now on, {spent}: {out}")
 
-        estimator = run(read_study(network), out, settings=settings, resume=resume, progress=step, staged=staged)
+        estimator = run(study, out, settings=settings, resume=resume, progress=step, staged=staged)
     if output.as_json({"folder": out, "measurements": len(estimator.measurements), "metrics": estimator.metrics}):
         return
     columns = ("missing", "log density", "coverage of 90% intervals before calibration")

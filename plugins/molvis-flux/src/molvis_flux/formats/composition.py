@@ -7,6 +7,7 @@ from typing import Any
 
 from molvis_flux.errors import CompositionError
 from molvis_flux.formats.opening import read_study
+from molvis_flux.formats.options import beside
 from molvis_flux.formats.toml_source import TomlSource
 from molvis_flux.model.composition import Mixture, Part, Pool, Port, arterio_venous, compose
 from molvis_flux.model.network import Datum, Study
@@ -47,21 +48,11 @@ def _part(reader: TomlSource, name: str, spec: Any) -> Part:
     if "file" not in options:
         raise reader.error(f"the model of part {name!r} lacks `file`", *where)
     file = reader.path.parent / str(options.pop("file"))
-    for key, value in options.items():
-        if isinstance(value, str) and key in (
-            "status",
-            "bounds",
-            "data",
-            "fluxes",
-            "measured_fluxes",
-            "concentrations",
-        ):
-            options[key] = reader.path.parent / value
     if not Path(file).exists():
         raise reader.error(f"part {name!r} names the file {file}, which is not there", *where)
     try:
         # A template has open ends that the whole closes; faults are told of the whole, with the template's lines.
-        study = read_study(file, strict=False, **options)
+        study = read_study(file, strict=False, **beside(reader.path.parent, options))
     except TypeError as error:
         raise reader.error(f"part {name!r} has an option that its format has not: {error}", *where) from error
     return Part(study, float(spec.get("mass", 1.0)), tuple(spec.get("without", ())))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
-from molvis_core.errors import ReadError, WriteError
+from molvis_core.errors import WriteError
 from molvis_flux.formats.fluxml_writer import write_fluxml
-from molvis_flux.formats.opening import read_study, suffix
+from molvis_flux.formats.opening import suffix
+from molvis_flux.formats.options import open_study
 from molvis_flux.formats.sbml_writer import write_sbml
 from molvis_flux.formats.writers import write_study
 from molvis_flux.model.network import Study
@@ -30,7 +30,7 @@ def convert(
         source: in any format that is read.
         out: `.toml`, `.fml`, `.xml` or `.sbml`.
         reader: name of the reader.
-        options: of the reader, as `key=value`; one that comes several times is a list.
+        options: of the reader, as `molvis_flux.formats.options.open_study` takes them.
 
     Returns:
         The study as it was read, and what the new format has otherwise or not at all.
@@ -43,16 +43,5 @@ def convert(
     write = _WRITERS.get(suffix(out))
     if write is None:
         raise WriteError(f"{out}: no format has the ending {out.suffix!r}; write {', '.join(_WRITERS)}")
-    given: dict[str, Any] = {}
-    for text in options:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise ReadError("--option", f"{text!r} has no `=`; write KEY=VALUE, such as status=status.csv")
-        known = given.setdefault(key, [])
-        known.append({"true": True, "false": False}.get(value, value))
-    given = {key: values[0] if len(values) == 1 else values for key, values in given.items()}
-    try:
-        study = read_study(source, reader=reader, **given)
-    except TypeError as error:
-        raise ReadError("--option", f"{error}; the options of each reader are in docs/flux/models.md") from error
+    study = open_study(source, reader=reader, options=options)
     return study, write(out, study) or ()

@@ -17,6 +17,7 @@ from molvis_flux.formats.builder import reverse
 from molvis_flux.formats.composition import composed, differences
 from molvis_flux.formats.notation import conditions, reaction, tracer
 from molvis_flux.formats.opening import read_study, studies_of
+from molvis_flux.formats.options import beside
 from molvis_flux.formats.quoting import NAME, cut, flux_of, unquoted
 from molvis_flux.formats.tables import Row, number, rows
 from molvis_flux.formats.toml_source import Lines, TomlSource
@@ -100,11 +101,8 @@ class NativeReader(TomlSource):
         if "file" not in spec:
             raise self.error("model lacks `file`", "model")
         file = self.path.parent / spec.pop("file")
-        for key in ("status", "bounds", "fluxes", "measured_fluxes", "concentrations", "data"):
-            if isinstance(spec.get(key), str):
-                spec[key] = self.path.parent / spec[key]
         try:
-            base = read_study(file, strict=False, **spec)
+            base = read_study(file, strict=False, **beside(self.path.parent, spec))
         except TypeError as error:
             raise self.error(f"model has an option that its format has not: {error}", "model") from error
         self.take(base)

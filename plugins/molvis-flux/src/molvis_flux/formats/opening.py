@@ -101,6 +101,16 @@ def _reader_of(path: Path, name: str | None) -> Component:
     raise ReadError(path, f"holds no network that is known; formats are {', '.join(c.name for c in readers)}")
 
 
+def reader_named(path: str | Path, name: str | None) -> tuple[str, Callable[..., Any]]:
+    """Name and function of the reader that `read_study` would take.
+
+    Raises:
+        ReadError: there is none.
+    """
+    component = _reader_of(Path(path), name)
+    return component.name, registry.load("reader", component.name)
+
+
 def _named(path: Path, name: str, readers: Sequence[Component]) -> Component:
     """The reader that a caller named, or by one that it had before."""
     names = [c.name for c in readers]

@@ -41,7 +41,7 @@ class Lines:
 
     @staticmethod
     def _split(key: str) -> tuple[str, ...]:
-        return tuple(_unescaped(part) for part in re.findall(_PIECE, key))
+        return tuple(bare_key(part) for part in re.findall(_PIECE, key))
 
     def __call__(self, *keys: str, text: str = "") -> int | None:
         """The line of a key, or the next of its tables that is known; after it, the first line with a text."""
@@ -53,7 +53,7 @@ class Lines:
         return start
 
 
-def _unescaped(part: str) -> str:
+def bare_key(part: str) -> str:
     """A piece of a key, as the table has it."""
     if part[0] not in "\"'":
         return part

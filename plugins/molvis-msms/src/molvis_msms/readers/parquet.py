@@ -13,7 +13,7 @@ import numpy as np
 from molvis_core.chemistry.adducts import parse_adduct
 from molvis_core.errors import AdductError, LeftOutError, ReadError, RecordError, StructureError
 from molvis_core.records import Measurement, PeakList, Structure
-from molvis_files.parquet import Kind, parquet_columns, read_batches
+from molvis_files.parquet import Kind, parquet_columns, read_batches, whole_number
 from molvis_files.spectra import known_structure
 from molvis_msms.readers.items import Items
 
@@ -84,12 +84,11 @@ def _parquet_row(path: Path, row: Mapping[str, Any], mz: Any, heights: Any, numb
                 row.get("name"),
             )  # fmt: skip
         spectrum = _spectrum(row, mz, heights, str(record))
+        cluster = whole_number(row, "cluster")
     except (AdductError, RecordError, StructureError) as error:
         return ReadError(path, str(error), line=number, record=record)
-    origin: dict[str, Any] = {
-        k: row.get(k) for k in ("fold", "cluster", "name", "source", "licence", "contributor", "authors")
-    }
-    return Measurement(spectrum, known, "msms", **origin)
+    origin: dict[str, Any] = {k: row.get(k) for k in ("fold", "name", "source", "licence", "contributor", "authors")}
+    return Measurement(spectrum, known, "msms", cluster=cluster, **origin)
 
 
 def _spectrum(row: Mapping[str, Any], mz: Any, heights: Any, identifier: str) -> PeakList:

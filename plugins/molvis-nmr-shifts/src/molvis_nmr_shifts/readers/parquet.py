@@ -9,7 +9,7 @@ from typing import Any
 from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.errors import ReadError, RecordError, StructureError
 from molvis_core.records import Measurement, ShiftList, Structure
-from molvis_files.parquet import Kind, parquet_columns, read_batches
+from molvis_files.parquet import Kind, parquet_columns, read_batches, whole_number
 from molvis_files.spectra import known_structure
 from molvis_nmr_shifts.readers.atoms import places_text, smiles_places
 from molvis_nmr_shifts.readers.items import MODALITY, Items, attached, check, nucleus_of, solvent_of
@@ -71,8 +71,7 @@ def _measurement(row: Mapping[str, Any], identifier: str) -> Measurement:
         )
     )
     origin: dict[str, Any] = {k: row.get(k) for k in ("fold", "name", "source", "licence", "contributor", "authors")}
-    cluster = row.get("cluster")
-    return Measurement(record, known, MODALITY, cluster=None if cluster is None else int(cluster), **origin)
+    return Measurement(record, known, MODALITY, cluster=whole_number(row, "cluster"), **origin)
 
 
 def _atoms(row: Mapping[str, Any], known: Structure) -> tuple[str, ...]:
