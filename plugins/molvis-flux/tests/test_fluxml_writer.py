@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 import os
 from pathlib import Path
 
+import isotopomers
 import numpy as np
 import pytest
 from simulating import every_mid
+from test_channels import CITRATE, HALF, PEAKS, SHARES
 
 from molvis_core import registry
 from molvis_core.errors import WriteError
 from molvis_core.records import Measurement
 from molvis_flux.formats import read_study
 from molvis_flux.formats.fluxml_writer import write_fluxml
+from molvis_flux.labelling.stationary import compile_plan
 from molvis_flux.model.examples import antoniewicz
-from molvis_flux.model.network import Constraint, Experiment, Study
+from molvis_flux.model.network import Constraint, Datum, Experiment, Fragment, Study, Tracer
 
 DATA = Path(os.environ.get("MOLVIS_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "flux"
 
@@ -210,3 +215,92 @@ def test_a_pool_that_13cflux_would_take_for_an_input_is_said(tmp_path: Path) -> 
     )
     notes = write_fluxml(tmp_path / "s.fml", read_study(tmp_path / "s.toml"))
     assert any(note.startswith("On one side of all reactions: B, C. 13CFLUX") for note in notes)
+
+
+def measured_otherwise(kind: str) -> Study:
+    """A study with groups of FluxML that are no mass spectra alone, and its simulated data."""
+    model, experiment = isotopomers.elements() if kind == "ms-resolved" else isotopomers.symmetric()
+    if kind == "ms-resolved":
+        pool = max(model.metabolites.values(), key=lambda m: len(set(m.elements)))
+        counts = [pool.elements.count(element) for element in dict.fromkeys(pool.elements)]
+        channels = tuple(",".join(map(str, of)) for of in itertools.product(*(range(n + 1) for n in counts)))
+        found = [Fragment("f", ((1.0, pool.name, tuple(range(len(pool.elements)))),), pool.elements, kind=kind,
+                          channels=channels)]  # fmt: skip
+    else:
+        found = [f for f in (CITRATE, HALF, PEAKS, SHARES) if f.kind == kind]
+    model = dataclasses.replace(model, fragments={f.name: f for f in found})
+    net, exchange = isotopomers.fluxes(model, 4)
+    plan = compile_plan(model, [experiment])
+    values = plan.simulate(net, exchange)[0]
+    data = []
+    for f in found:
+        numbers = values[plan.slot(experiment.name, f.name)].tolist()
+        data.append(Datum(f.name, "mid", tuple(numbers), (0.01,) * len(numbers)))
+        data.append(Datum(f.name, "mid", (math.nan, *numbers[1:]), (0.02,) * len(numbers), scaled=True))
+    stated = {("net", n): float(v) for n, v in zip(model.reactions, net[0], strict=True)}
+    stated |= {
+        ("exchange", n): float(v)
+        for (n, r), v in zip(model.reactions.items(), exchange[0], strict=True)
+        if r.reversible
+    }
+    return Study(model, (dataclasses.replace(experiment, data=tuple(data)),), stated)
+
+
+@pytest.mark.parametrize("kind", ["msms", "ms-resolved", "1h-nmr", "13c-nmr"])
+def test_tandem_ms_resolved_ms_and_nmr_come_back_with_the_same_labelling(kind: str, tmp_path: Path) -> None:
+    study = measured_otherwise(kind)
+    notes = write_fluxml(tmp_path / "m.fml", study)
+    assert not [note for note in notes if "Not written" in note]
+    again = read_study(tmp_path / "m.fml")
+    names = [*study.network.fragments]
+    for name in names:
+        one, other = study.network.fragments[name], again.network.fragments[name]
+        assert (one.kind, one.channels, one.daughter) == (other.kind, other.channels, other.daughter)
+        scaled = again.network.fragments[f"{name}__2"]
+        assert scaled.channels == one.channels[1:]
+    known = {(d.target, d.values, d.sd, d.scaled) for d in again.experiments[0].data}
+    for d in study.experiments[0].data:
+        name, first = (f"{d.target}__2", 1) if d.scaled else (d.target, 0)
+        assert (name, d.values[first:], d.sd[first:], d.scaled) in known
+    wanted, found = every_mid(study, names), every_mid(again, names)
+    for key, values in wanted.items():
+        np.testing.assert_allclose(found[key], values, atol=1e-12)
+
+
+def test_peaks_are_written_as_13cflux_takes_them(tmp_path: Path) -> None:
+    """It refuses atoms in brackets before peaks, and a type of the one kind of peak of 1H-NMR (3.1.2)."""
+    for kind in ("1h-nmr", "13c-nmr"):
+        write_fluxml(tmp_path / f"{kind}.fml", measured_otherwise(kind))
+    text = (tmp_path / "1h-nmr.fml").read_text()
+    assert "<textual>Akg#P2,P4,P5</textual>" in text
+    assert 'pos="2"' in text
+    assert 'type="P"' not in text
+    text = (tmp_path / "13c-nmr.fml").read_text()
+    assert "<textual>Oaa#S1,DR1,S2,DL2,DR2,DD2,T2,DL4,S4</textual>" in text
+    assert 'type="DL" pos="2"' in text
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the data folder is not there; MOLVIS_DATA names it")
+def test_resolved_measurements_of_an_example_of_13cflux_are_written(tmp_path: Path) -> None:
+    study = read_study(DATA / "fluxml_examples" / "spirallus_model_level_3.fml")
+    resolved = {n: f.channels for n, f in study.network.fragments.items() if f.kind == "ms-resolved"}
+    assert resolved
+    write_fluxml(tmp_path / "s.fml", study)
+    again = read_study(tmp_path / "s.fml")
+    assert {n: f.channels for n, f in again.network.fragments.items() if f.kind == "ms-resolved"} == resolved
+
+
+def test_a_natural_tracer_of_purity_1_is_written_without_a_purity(tmp_path: Path) -> None:
+    """13CFLUX 3.1.2 labels `<label cfg="10" purity="1.0">` with isotopomers that sum to 3."""
+    study = antoniewicz()
+    for shares, stated in (((("010", 0.75), ("000", 0.25)), False), ((("000", 1.0),), True)):
+        tracer = Tracer(shares, natural=True)
+        fed = dataclasses.replace(
+            study, experiments=(dataclasses.replace(study.experiments[0], tracers={"A": tracer}),)
+        )
+        write_fluxml(tmp_path / "n.fml", fed)
+        text = (tmp_path / "n.fml").read_text()
+        assert ("purity" in text) is stated
+        wanted, found = every_mid(fed, ["F"]), every_mid(read_study(tmp_path / "n.fml"), ["F"])
+        for values, others in zip(wanted.values(), found.values(), strict=True):
+            np.testing.assert_allclose(others, values, atol=1e-12)

@@ -89,8 +89,14 @@ def _input(metabolite: Metabolite, tracer: Tracer | None) -> Iterator[str]:
 
 
 def _labels(metabolite: Metabolite, tracer: Tracer) -> list[tuple[str, float, float | None]]:
-    """Patterns, shares and purities. Where a purity is stated, FluxML's light atoms are natural; else ideal."""
-    if tracer.natural and not tracer.abundance:
+    """Patterns, shares and purities. Where a purity is stated, FluxML's light atoms are natural; else ideal.
+
+    Of labelled atoms whose purity is stated as 1.0, 13CFLUX 3.1.2 makes isotopomers that sum to 3: such a tracer is
+    written out instead, as far as that is done.
+    """
+    labelled = any("1" in pattern for pattern, _ in tracer.isotopomers)
+    exact = labelled and tracer.purity == 1 and len(metabolite.elements) <= _MOST
+    if tracer.natural and not tracer.abundance and not exact:
         return [(pattern, share, tracer.purity) for pattern, share in tracer.isotopomers]
     if tracer.purity == 1 and not tracer.natural:
         return [(pattern, share, None) for pattern, share in tracer.isotopomers]
@@ -136,7 +142,10 @@ def _measurement(
     yield from (f"          {_group(names[key], fragments[key[0]], key[1], found)}" for key, found in groups.items())
     yield "        </labelingmeasurement>"
     written = [
-        f"          {line}" for key, found in groups.items() for datum in found for line in _mid(names[key], datum)
+        f"          {line}"
+        for key, found in groups.items()
+        for datum in found
+        for line in _numbers(names[key], fragments[key[0]], datum)
     ]
     for parent, kinds in (("fluxmeasurement", ("net", "exchange")), ("poolsizemeasurement", ("pool",))):
         if some := [datum for datum in scalars if datum.kind in kinds]:
@@ -183,9 +192,7 @@ def _groups(fragments: Mapping[str, Fragment], data: Sequence[Datum], notes: lis
 def _writable(fragment: Fragment, datum: Datum, notes: list[str]) -> bool:
     """Whether FluxML can hold a fragment and a datum of it; a note where it cannot."""
     why = ""
-    if fragment.kind != "ms":
-        why = f"its kind, {fragment.kind}, is not written"
-    elif len(fragment.parts) > 1 or fragment.convolved or fragment.mix:
+    if len(fragment.parts) > 1 or fragment.convolved or fragment.mix:
         why = "it is of several molecules, which a group of FluxML is not"
     elif not datum.corrected:
         why = "natural isotopes of its derivative are still in the data, and FluxML has no formula; correct them first"
@@ -210,24 +217,41 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _group(name: str, fragment: Fragment, scaled: bool, found: Sequence[Datum]) -> str:
-    _, pool, atoms = fragment.parts[0]
-    measured = {i for datum in found for i, _ in _known(datum)}
-    masses = ",".join(map(str, sorted(measured)))
     times = sorted({d.time for d in found if d.time is not None})
     at = f' times="{",".join(map(repr, times))}"' if times else ""
-    where = ",".join(str(atom + 1) for atom in atoms)
-    text = escape(f"{pool}[{where}]#M{masses}")
+    text = escape(_specification(fragment, sorted({i for datum in found for i, _ in _known(datum)})))
     return f'<group id={quoteattr(name)} scale="{"auto" if scaled else "one"}"{at}><textual>{text}</textual></group>'
 
 
-def _mid(name: str, datum: Datum) -> Iterator[str]:
+def _specification(fragment: Fragment, measured: Sequence[int]) -> str:
+    """What a group measures: `Pool[1,2]#M0,1`, `Pool[1,2:2]#M(1,0),(1,1)`, `Pool#S1,DL2` (peaks name their atoms)."""
+    _, pool, atoms = fragment.parts[0]
+    where = ",".join(str(atom + 1) for atom in atoms)
+    if fragment.kind == "ms":
+        return f"{pool}[{where}]#M{','.join(map(str, measured))}"
+    channels = [fragment.channels[i] for i in measured]
+    if fragment.kind.endswith("nmr"):
+        return f"{pool}#{','.join(channels)}"
+    if fragment.kind == "msms":
+        where += ":" + ",".join(str(atoms[place] + 1) for place in fragment.daughter)
+    return f"{pool}[{where}]#M{','.join(f'({channel})' for channel in channels)}"
+
+
+def _numbers(name: str, fragment: Fragment, datum: Datum) -> Iterator[str]:
+    """The numbers of a datum, each with what it is of: a weight, of tandem MS two, or a peak and its atom."""
     time = "" if datum.time is None else f' time="{datum.time!r}"'
-    for mass, (value, sd) in _known(datum):
-        yield f'<datum id={quoteattr(name)} stddev="{sd!r}" weight="{mass}"{time}>{value!r}</datum>'
+    for i, (value, sd) in _known(datum):
+        of = f'weight="{i if fragment.kind == "ms" else fragment.channels[i]}"'
+        if fragment.kind.endswith("nmr"):
+            peak = fragment.channels[i].rstrip("0123456789")
+            of = f'pos="{fragment.channels[i][len(peak) :]}"'
+            # Of 1H-NMR there is one kind, which 13CFLUX will not have named.
+            of = of if peak == "P" else f'type="{peak}" {of}'
+        yield f'<datum id={quoteattr(name)} stddev="{sd!r}" {of}{time}>{value!r}</datum>'
 
 
 def _known(datum: Datum) -> Iterator[tuple[int, tuple[float, float]]]:
-    """The masses that were measured, with value and standard deviation."""
-    for mass, pair in enumerate(zip(datum.values, datum.sd, strict=True)):
+    """The masses or channels that were measured, with value and standard deviation."""
+    for i, pair in enumerate(zip(datum.values, datum.sd, strict=True)):
         if all(map(math.isfinite, pair)):
-            yield mass, pair
+            yield i, pair
