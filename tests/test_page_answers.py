@@ -353,3 +353,26 @@ def test_a_job_that_is_not_there_and_a_service_that_is_gone_are_told(browser: An
         page.context.unroute("**")
         page.get_by_role("button", name="Try again").click()
         page.locator("h1", has_text="Service").wait_for()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_fit_of_fluxes_has_the_map_of_its_report(visit: Any, dark: bool) -> None:
+    from molvis_core.output import to_plain
+    from molvis_flux.fit.multistart import fit
+    from molvis_flux.model.examples import antoniewicz
+    from molvis_flux.report import figures, tables
+
+    found = fit(antoniewicz(), starts=3, samples=200)
+    page = visit(width=400 if dark else 1280, dark=dark)
+    answered(page, "flux-fit", {**to_plain(tables.plain(found)), "pictures": figures.figures(found)})
+    until(page, "document.querySelectorAll('.flux-map .tools').length > 0")
+    drawn = page.locator("svg.fluxmap .flow[data-name]")
+    assert {one.get_attribute("data-name") for one in drawn.all()} == set(antoniewicz().network.reactions)
+    page.locator('svg.fluxmap .flow[data-name="v1"]').first.focus()
+    assert "net 100" in page.locator(".said").inner_text()
+    assert page.locator("tr.on").get_attribute("data-name") == "v1"
+    page.get_by_role("button", name="larger").click()
+    paper = page.locator("svg.fluxmap").first.evaluate("(svg) => getComputedStyle(svg).backgroundColor")
+    assert (sum(map(int, paper[4:-1].split(","))) < 200) is dark
+    fits(page)
+    no_barriers(page)

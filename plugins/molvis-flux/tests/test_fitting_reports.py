@@ -21,7 +21,6 @@ from molvis_flux.formats.writers import write_study
 from molvis_flux.model.examples import antoniewicz
 from molvis_flux.model.network import Tracer
 from molvis_flux.report import figures, tables
-from molvis_flux.report.layout import layout
 from molvis_flux.report.page import report
 from molvis_flux.report.saved import read_fit
 
@@ -62,12 +61,6 @@ def test_the_picture_of_the_network_names_every_metabolite_and_flux(found: FluxR
     text = figures.network(found)
     for name in (*found.least_squares.study.network.metabolites, "v1", "v2", "v4", "v5", "v6"):
         assert f">{name}" in text
-
-
-def test_metabolites_lie_below_what_they_are_made_from() -> None:
-    place = layout(antoniewicz().network)
-    assert place["A"][1] < place["B"][1] < place["D"][1] < place["F"][1]
-    assert len(set(place.values())) == len(place)
 
 
 def test_a_report_loads_nothing_and_says_what_was_found(found: FluxResult, blind: FluxResult) -> None:

@@ -18,7 +18,7 @@ from molvis_flux.formats import read_study
 from molvis_flux.labelling.instationary import compile_instationary
 from molvis_flux.labelling.stationary import compile_plan
 from molvis_flux.model.network import Experiment
-from molvis_flux.report.layout import layout
+from molvis_flux.maps.layout import own_map
 
 def parts(value):
     if isinstance(value, np.ndarray):
@@ -33,7 +33,7 @@ for path, options, in_time in pickle.load(sys.stdin.buffer):
     study = read_study(path, **options)
     network, experiments = study.network, study.experiments[:1] or (Experiment("none"),)
     fragments = [name for name, fragment in network.fragments.items() if fragment.kind == "ms"]
-    made = [layout(network), compile_plan(network, experiments, fragments)]
+    made = [own_map(network), compile_plan(network, experiments, fragments)]
     if in_time:
         made.append(compile_instationary(network, experiments, fragments))
     digest = hashlib.sha256(b"".join(part for each in made for part in parts(each)))

@@ -215,7 +215,7 @@ def test_text_of_strangers_stays_text() -> None:
     drawing = draw(own_map(network), flows_without_fit(network, {("net", "r<1>"): 2.0}), colours=("verdict",))
     ET.fromstring(drawing)
     page = map_page(drawing, title=network.name, colours=("verdict",))
-    assert "<b>" not in page.replace("<b>", "", 0).split("<script>")[0]
+    assert "<b>" not in page.replace("<b>", "", 0).split("<script")[0]
     assert "&lt;A&gt;" in page
 
 
@@ -223,7 +223,7 @@ def test_a_page_with_a_map_loads_nothing() -> None:
     page = map_page(draw(own_map(cell()), flows_without_fit(cell(), {})), title="cell")
     for loaded in ("<link", "src=", "@import", "url("):
         assert loaded not in page
-    assert page.count("<script>") == 1
+    assert page.count("<script") == 1
 
 
 def test_maps_are_the_same_whatever_the_fluxes_are() -> None:

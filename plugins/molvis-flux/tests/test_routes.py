@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,6 @@ class TestFit(RouteContract):
         found = {"/".join(one["name"]): one["value"] for one in answer["fluxes"]}
         assert found["net/v2" if "net/v2" in found else "v2/net"] == pytest.approx(60, abs=1)
         assert answer["pictures"]["network"].lstrip().startswith(("<svg", "<?xml"))
-        assert {node["name"] for node in answer["map"]["nodes"]} == set("ABCDE")
-        arrows = {(one["name"], one["from"], one["to"]) for one in answer["map"]["arrows"]}
-        assert arrows >= {("v1", "A", "B"), ("v2", "B", "D")}
+        names = re.findall(r'data-name="([^"]*)"', answer["pictures"]["network"])
+        assert {"v1", "v2", "v3"} <= set(names)
         assert (asked.folder / "fit" / "fluxes.csv").is_file()

@@ -1,7 +1,8 @@
 """Modules of JavaScript that pages share: the report over a run holds them, the page of the service loads them.
 
 `elements` makes elements and writes numbers, `molecule` draws a `molvis_files.sketch.sketch`, `shapes` draws isotopes
-and chromatograms.
+and chromatograms, `fluxmap` gives a map of fluxes its tools. `fluxmap.css` has the rules of such a map, `fluxframe.css`
+those of the tools.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def fit(request: Request, progress: StageProgress) -> Mapping[str, Any]:
     lean = parsimonious(found, level=options["level"]) if options["parsimonious"] else None
     tables.save(found, request.folder / "fit")
     plain = to_plain(tables.plain(found) | ({"parsimonious": lean} if lean else {}))
-    return {**plain, "map": figures.plain_network(found), "pictures": figures.figures(found)}
+    return {**plain, "pictures": figures.figures(found)}
 
 
 FIT = Route(

@@ -1,25 +1,21 @@
-"""A map within a page: with buttons to make it larger, a field to find a reaction, and what is told on hovering."""
+"""A map within a page: with buttons to make it larger, a field to find a reaction, and what is told on hovering.
+
+The script is `fluxmap` of `molvis_files.web`, which the page of the service loads, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from importlib import resources
 
 from molvis_core.html import render_page
+from molvis_files.web import FOLDER, inlined
 from molvis_flux.maps.svg import KEYS
 
-_TOOLS = """<div class="flux-map">
-<div class="tools" hidden>
-<button type="button" data-zoom="1.25" aria-label="larger">+</button>
-<button type="button" data-zoom="0.8" aria-label="smaller">&minus;</button>
-<button type="button" data-zoom="0">whole width</button>
-{colours}<label>find <input type="search" size="12"></label>
-<span class="soft small">Point at an arrow, or reach it with Tab. Drag to move; Ctrl and the wheel zoom.</span>
-</div>
-<div class="view" tabindex="0" role="region" aria-label="{label}">{svg}</div>
-<div class="tip" role="status" hidden></div>
-</div>"""
+_FRAME = (
+    '<div class="flux-map" data-colours="{colours}">\n'
+    '<div class="view" tabindex="0" role="region" aria-label="{label}">{svg}</div>\n</div>'
+)
 
 _PAGE = """{% extends "page.html" %}
 {% block style %}main { max-width: 1500px; }
@@ -40,19 +36,18 @@ def framed(svg: str, *, colours: Sequence[str] = ("verdict", "certainty"), label
         label: for those who cannot see it.
     """
     assert set(colours) <= set(KEYS)
-    options = "".join(f"<option>{name}</option>" for name in colours)
-    choice = f"<label>colour <select>{options}</select></label>\n" if len(colours) > 1 else ""
-    return _TOOLS.format(svg=svg, colours=choice, label=escape(label))
+    return _FRAME.format(svg=svg, colours=" ".join(colours), label=escape(label))
 
 
 def style() -> str:
     """Rules of a page with maps."""
-    return _template("map_frame.css")
+    return FOLDER.joinpath("fluxframe.css").read_text(encoding="utf-8")
 
 
 def script() -> str:
-    """What makes the maps of a page move; it loads nothing."""
-    return f"<script>\n{_template('map.js')}</script>"
+    """What gives the maps of a page their tools; it loads nothing. Without it they stand still."""
+    start = 'document.querySelectorAll(".flux-map").forEach(fluxMap);'
+    return f'<script type="module">\n{inlined("elements", "fluxmap")}{start}\n</script>'
 
 
 def map_page(
@@ -68,7 +63,3 @@ def map_page(
         _PAGE, title=title, subtitle=subtitle, notes=list(notes), map=framed(svg, colours=colours, label=title),
         style=style(), script=script(),
     )  # fmt: skip
-
-
-def _template(name: str) -> str:
-    return resources.files("molvis_flux").joinpath("templates", name).read_text(encoding="utf-8")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from importlib import resources
 
 from molvis_core.text import in_page
+from molvis_files.web import FOLDER
 from molvis_flux.fit.organs import Exchange
 from molvis_flux.maps.flows import number
 from molvis_flux.maps.layout import LETTER
@@ -47,7 +47,7 @@ def draw_organs(organs: Sequence[str], found: Sequence[Exchange], *, level: floa
         f'<text class="note" x="0" y="{height + 4:g}">Widths: net flux, the largest {number(largest)}. '
         f"Broken: the {level:.0%} interval holds 0.</text>"
     )
-    style = resources.files("molvis_flux").joinpath("templates", "map.css").read_text(encoding="utf-8")
+    style = FOLDER.joinpath("fluxmap.css").read_text(encoding="utf-8")
     said = title or f"{len(boxes)} organs and what they exchange"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="fluxmap by-verdict" role="group" aria-label="{_text(said)}" '

@@ -6,9 +6,9 @@ import math
 import textwrap
 from collections.abc import Iterator, Mapping
 from html import escape
-from importlib import resources
 
 from molvis_core.text import in_page
+from molvis_files.web import FOLDER
 from molvis_flux.maps.flows import Flow
 from molvis_flux.maps.layout import HALF, LETTER, clipped
 from molvis_flux.maps.network_map import Curve, NetworkMap, Point, Pool, Track
@@ -62,7 +62,7 @@ def draw(
         f'<text class="note" x="{left:.1f}" y="{under + 15 * unit * (i + 0.5):.1f}">{_text(line)}</text>'
         for i, line in enumerate(foot)
     ]
-    style = resources.files("molvis_flux").joinpath("templates", "map.css").read_text(encoding="utf-8")
+    style = FOLDER.joinpath("fluxmap.css").read_text(encoding="utf-8")
     said = title or f"Map of {chart.name or 'a network'}: {len(chart.tracks)} reactions, {len(chart.pools)} metabolites"
     body = "\n".join([*_key(colours, largest, left, y0 + 0.6 * head, unit), *parts, *labels, *boxes, *texts, *words])
     return (

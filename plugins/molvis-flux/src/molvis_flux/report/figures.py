@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +20,6 @@ from molvis_flux.maps.svg import draw
 from molvis_flux.model.network import Study
 from molvis_flux.report.courses import Course, courses, draw_courses, size_of
 from molvis_flux.report.dark import for_dark_pages
-from molvis_flux.report.layout import Point, layout, pairs
 from molvis_flux.space.coordinates import Name
 
 if TYPE_CHECKING:
@@ -77,60 +74,6 @@ def organs(found: Estimates, names: Sequence[str] = ()) -> str:
 def own_chart(study: Study) -> NetworkMap:
     """The map of a study's network by our own layout."""
     return own_map(study.network, dict.fromkeys(source for e in study.experiments for source in e.tracers))
-
-
-def plain_network(result: FluxResult) -> dict[str, list[dict[str, object]]]:
-    """The network as plain values, to draw: metabolites with places, arrows with widths and identifiability."""
-    model = result.least_squares.study.network
-    place = layout(model, [source for e in result.least_squares.study.experiments for source in e.tracers])
-    nodes: list[dict[str, object]] = [
-        {"name": name, "x": x, "y": y, "outside": model.metabolites[name].role != "balanced"}
-        for name, (x, y) in place.items()
-    ]
-    arrows: list[dict[str, object]] = [
-        {
-            "name": arrow.reaction, "from": arrow.ends[0], "to": arrow.ends[1], "bend": arrow.bend,
-            "width": arrow.width, "kind": arrow.kind, "label": arrow.label,
-        }
-        for arrow in _arrows(result, place)
-    ]  # fmt: skip
-    return {"nodes": nodes, "arrows": arrows}
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrow:
-    """One arrow of the network, in the direction of its net flux."""
-
-    reaction: str
-    ends: tuple[str, str]
-    start: Point
-    end: Point
-    bend: float
-    width: float
-    kind: str
-    label: str
-
-
-def _arrows(result: FluxResult, place: dict[str, Point]) -> Iterator[_Arrow]:
-    """The arrows of the reactions whose ends have a place; of several between the same two, each bends more."""
-    model = result.least_squares.study.network
-    judged = {verdict.name: verdict for verdict in result.verdicts}
-    shown = {name: _shown(result, ("net", name)) for name in model.reactions}
-    seen = [abs(x) for name, x in shown.items() if judged["net", name].kind != UNSEEN]
-    largest = max(seen, default=1.0) or 1.0
-    drawn: dict[tuple[str, str], int] = defaultdict(int)
-    for name, reaction in model.reactions.items():
-        for start, end in pairs(model, name):
-            if shown[name] < 0:
-                start, end = end, start
-            if start not in place or end not in place:
-                continue
-            key = (min(start, end), max(start, end))
-            bend = 0.12 * drawn[key] * (1 if start == key[0] else -1)
-            drawn[key] += 1
-            width = 0.5 + 6.0 * min(abs(shown[name]) / largest, 1.0)
-            label = f"{name} {abs(shown[name]):.3g}" + (" ±" if reaction.reversible else "")
-            yield _Arrow(name, (start, end), place[start], place[end], bend, width, judged["net", name].kind, label)
 
 
 def intervals(result: FluxResult) -> str:
@@ -210,14 +153,6 @@ def posterior(result: FluxResult, names: Sequence[Name] = (), *, most: int = 12)
         axes.tick_params(labelsize=5.5, length=2)
     figure.tight_layout()
     return _svg(figure)
-
-
-def _shown(result: FluxResult, name: Name) -> float:
-    row = result.names.index(name)
-    verdict = result.verdicts[row]
-    if verdict.value is not None:
-        return verdict.value
-    return verdict.mean if verdict.mean is not None else float(result.values[row])
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -12,7 +12,7 @@ const KINDS = [
   [(job, found) => Array.isArray(found?.explained), () => import("./explained.js")],
   [(job, found) => Array.isArray(found?.records) || Array.isArray(found?.values), () => import("./predicted.js")],
   [(job, found) => Boolean(found?.spectra?.[0]?.ppm || found?.spectrum?.ppm), () => import("./fit.js")],
-  [(job, found) => Boolean(found?.fluxes && (found.pictures || found.map)), () => import("./flux.js")],
+  [(job, found) => Boolean(found?.fluxes && found.pictures), () => import("./flux.js")],
 ];
 
 export async function show([id, ...rest], signal) {

@@ -1,7 +1,21 @@
 // Maps of fluxes in a page: what a reaction carries is told where one points, and the map is made larger and moved.
-document.querySelectorAll(".flux-map").forEach((frame) => {
-  const svg = frame.querySelector("svg.fluxmap"), view = frame.querySelector(".view"), tip = frame.querySelector(".tip");
-  if (!svg || !view || !tip) return;
+import { h } from "./elements.js";
+
+// The tools of a frame: an element `.flux-map` around a `.view` with the map. Where one points at a reaction, and where one
+// leaves it, the frame has an event `flux` whose detail is its name, or null.
+export function fluxMap(frame) {
+  const svg = frame.querySelector("svg.fluxmap"), view = frame.querySelector(".view");
+  if (!svg || !view) return;
+  const tip = h("div", { class: "tip", role: "status", hidden: true });
+  const colours = (frame.dataset.colours || "").split(" ").filter(Boolean);
+  const select = colours.length > 1 ? h("select", {}, colours.map((name) => h("option", {}, name))) : null;
+  const find = h("input", { type: "search", size: 12 });
+  const zoomer = (label, by, text) => h("button", { type: "button", "aria-label": label, onclick: () => (by ? set(zoom * by) : home()) }, text);
+  frame.prepend(h("div", { class: "tools" },
+    zoomer("larger", 1.25, "+"), zoomer("smaller", 0.8, "\u2212"), zoomer("whole width", 0, "whole width"),
+    select ? h("label", {}, "colour ", select) : null, h("label", {}, "find ", find),
+    h("span", { class: "soft small" }, "Point at an arrow, or reach it with Tab. Drag to move; Ctrl and the wheel zoom.")));
+  frame.append(tip);
   const [wide, tall] = [svg.width.baseVal.value, svg.height.baseVal.value];
   const flows = [...svg.querySelectorAll(".flow[data-name]")];
   const told = new Map(flows.map((flow) => {
@@ -12,7 +26,7 @@ document.querySelectorAll(".flux-map").forEach((frame) => {
     return [flow, text];
   }));
   let zoom = 1;
-  const whole = () => Math.min(1.4, view.clientWidth / wide);
+  const whole = () => Math.min(1.4, (view.clientWidth || wide) / wide);
   const set = (next, at) => {
     const box = view.getBoundingClientRect(), [x, y] = at ? [at.clientX - box.left, at.clientY - box.top] : [view.clientWidth / 2, view.clientHeight / 2];
     const [u, v] = [(view.scrollLeft + x) / zoom, (view.scrollTop + y) / zoom];
@@ -27,10 +41,14 @@ document.querySelectorAll(".flux-map").forEach((frame) => {
     const [name, ...lines] = told.get(flow).split("\n");
     tip.replaceChildren(Object.assign(document.createElement("b"), { textContent: name }), ...lines.map((line) => Object.assign(document.createElement("div"), { textContent: line })));
     tip.hidden = false;
+    frame.dispatchEvent(new CustomEvent("flux", { detail: flow.dataset.name }));
     tip.style.left = `${Math.max(4, Math.min(x + 14, innerWidth - tip.offsetWidth - 8))}px`;
     tip.style.top = `${y + 18 + tip.offsetHeight > innerHeight ? Math.max(4, y - tip.offsetHeight - 12) : y + 18}px`;
   };
-  const hush = () => { tip.hidden = true; };
+  const hush = () => {
+    tip.hidden = true;
+    frame.dispatchEvent(new CustomEvent("flux", { detail: null }));
+  };
   flows.forEach((flow) => {
     flow.addEventListener("pointermove", (event) => { if (!moving) tell(flow, event.clientX, event.clientY); });
     flow.addEventListener("pointerleave", hush);
@@ -56,12 +74,9 @@ document.querySelectorAll(".flux-map").forEach((frame) => {
   });
   view.addEventListener("pointermove", (event) => { if (moving) view.scrollTo(moving[0] - event.clientX, moving[1] - event.clientY); });
   for (const end of ["pointerup", "pointercancel"]) view.addEventListener(end, () => { moving = null; });
-  frame.querySelectorAll("button[data-zoom]").forEach((button) => button.addEventListener("click", () => (button.dataset.zoom === "0" ? home() : set(zoom * Number(button.dataset.zoom)))));
-  const colours = frame.querySelector("select");
-  if (colours) colours.addEventListener("change", () => {
-    [...colours.options].forEach((option) => svg.classList.toggle(`by-${option.value}`, option.value === colours.value));
+  if (select) select.addEventListener("change", () => {
+    for (const name of colours) svg.classList.toggle(`by-${name}`, name === select.value);
   });
-  const find = frame.querySelector("input[type=search]");
   find.addEventListener("input", () => {
     const asked = find.value.trim().toLowerCase();
     const found = flows.filter((flow) => { const hit = asked && flow.dataset.name.toLowerCase().includes(asked); flow.classList.toggle("found", Boolean(hit)); return hit; });
@@ -69,6 +84,5 @@ document.querySelectorAll(".flux-map").forEach((frame) => {
     const box = found[0].querySelector(".line").getBoundingClientRect(), outer = view.getBoundingClientRect();
     view.scrollBy((box.left + box.right - outer.left - outer.right) / 2, (box.top + box.bottom - outer.top - outer.bottom) / 2);
   });
-  frame.querySelector(".tools").hidden = false;
   addEventListener("beforeprint", () => { svg.style.width = svg.style.height = ""; });
-});
+}
