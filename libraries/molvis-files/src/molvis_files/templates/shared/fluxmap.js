@@ -37,6 +37,9 @@ export function fluxMap(frame) {
   };
   const home = () => { set(whole()); view.scrollTo(0, 0); };
   home();
+  // On a small screen letters would be too small to read: it begins larger, and is moved.
+  if (view.clientWidth < 600) set(Math.max(whole(), 0.8));
+  view.scrollTo(0, 0);
   const tell = (flow, x, y) => {
     const [name, ...lines] = told.get(flow).split("\n");
     tip.replaceChildren(Object.assign(document.createElement("b"), { textContent: name }), ...lines.map((line) => Object.assign(document.createElement("div"), { textContent: line })));
