@@ -26,7 +26,7 @@ def check(
     from molvis_flux.formats.options import open_study
     from molvis_flux.space.consistency import check as run
 
-    study = open_study(network, reader=reader, options=option or (), strict=False)
+    study = open_study(network, reader=reader, options=option, strict=False)
     found = run(study)
     if not output.as_json(found):
         model = study.network

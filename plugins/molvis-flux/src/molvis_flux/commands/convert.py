@@ -24,7 +24,7 @@ def convert(
     existing(network, what="a network")
     from molvis_flux.formats.converting import convert as run
 
-    study, notes = run(network, out, reader=reader, options=option or ())
+    study, notes = run(network, out, reader=reader, options=option)
     model = study.network
     sizes = {
         "reactions": len(model.reactions),

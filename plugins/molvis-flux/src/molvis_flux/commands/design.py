@@ -34,7 +34,7 @@ def design(
     from molvis_flux.fit.design import design as run
     from molvis_flux.formats.options import open_study
 
-    study = open_study(network, reader=reader, options=option or ())
+    study = open_study(network, reader=reader, options=option)
     of_interest = [(kind, name) for kind, _, name in (one.partition("/") for one in flux or [])]
     with output.progress("tracers") as advance:
         found = run(study, fluxes=of_interest, fragments=fragment or [], sd=sd, criterion=criterion,

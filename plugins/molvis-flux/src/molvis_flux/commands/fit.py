@@ -41,7 +41,7 @@ def fit(
     from molvis_flux.maps.escher import read_escher
     from molvis_flux.report import tables
 
-    study = open_study(network, reader=reader, options=option or ())
+    study = open_study(network, reader=reader, options=option)
     chart = read_escher(map_, study.network) if map_ else None
     with output.progress("fitting") as advance:
         found = run(study, starts=starts, seed=seed, level=level, intervals=intervals, samples=samples or None,

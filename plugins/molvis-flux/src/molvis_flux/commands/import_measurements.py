@@ -57,7 +57,7 @@ def import_(
         existing(path, what="a table")
     layout = _layout(table)
     study = import_measurements(
-        open_study(network, reader=reader, options=option or ()),
+        open_study(network, reader=reader, options=option),
         [item for path in tables for item in read_isotopologues(path, layout)],
         names=_pairs("--name", name),
         tracers=_pairs("--tracer", tracer),

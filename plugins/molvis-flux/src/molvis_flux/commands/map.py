@@ -55,7 +55,7 @@ def map_(
     from molvis_flux.report.saved import is_fit, read_fit
 
     found = read_fit(source) if is_fit(source) else None
-    study = found.study if found else open_study(source, reader=reader, options=option or (), strict=False)
+    study = found.study if found else open_study(source, reader=reader, options=option, strict=False)
     chart = escher.read_escher(on, study.network, names) if on else own_chart(study)
     if out.suffix == ".json":
         text = json.dumps(escher.escher_json(chart, study.network)) + "\n"

@@ -30,7 +30,7 @@ def sample(
     from molvis_flux.sampling.prior import summary, write_fluxes
     from molvis_flux.space.flux_space import flux_space
 
-    study = open_study(network, reader=reader, options=option or ())
+    study = open_study(network, reader=reader, options=option)
     space = flux_space(study.network)
     values = run(space, n, seed)
     rows = summary(space, values)

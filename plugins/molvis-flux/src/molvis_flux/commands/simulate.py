@@ -38,7 +38,7 @@ def simulate(
     from molvis_flux.formats.options import open_study
     from molvis_flux.labelling import prediction
 
-    study = open_study(network, reader=reader, options=option or ())
+    study = open_study(network, reader=reader, options=option)
     study = prediction.with_tracers(study, prediction.parse_tracers(study.network, tracer or ()))
     if fluxes is not None:
         net, exchange = prediction.read_fluxes(fluxes, study.network)

@@ -36,7 +36,7 @@ def train(
     from molvis_flux.neural.estimator import Estimator, Settings
     from molvis_flux.neural.training import train as run
 
-    study = open_study(network, reader=reader, options=option or ())
+    study = open_study(network, reader=reader, options=option)
     settings = Settings(noise=noise, steps=steps, simulations=simulations, width=width, seed=seed)
     with output.progress("training") as show:
 

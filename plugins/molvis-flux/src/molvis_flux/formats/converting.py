@@ -22,7 +22,7 @@ _WRITERS: dict[str, Callable[[Path, Study], tuple[str, ...] | None]] = {
 
 
 def convert(
-    source: str | Path, out: str | Path, *, reader: str | None = None, options: Iterable[str] = ()
+    source: str | Path, out: str | Path, *, reader: str | None = None, options: Iterable[str] | None = None
 ) -> tuple[Study, tuple[str, ...]]:
     """Read a network and write it in the format that the ending of `out` says.
 

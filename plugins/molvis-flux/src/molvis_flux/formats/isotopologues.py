@@ -299,7 +299,7 @@ def _gathered(path: Path, cells: Iterator[_Cell], stated: str) -> Iterator[Isoto
     hundred = any(sums.values()) and all(abs(total - 100) < 1 or total == 0 for total in sums.values())
     for key, masses in found.items():
         formula, line = about[key]
-        unit = stated or _unit(sums[key], percent=hundred or key in percents)
+        unit = _unit(stated, sums[key], percent=hundred or key in percents)
         pairs = [masses.get(m, (math.nan, math.nan)) for m in range(max(masses) + 1)]
         sd = tuple(s for _, s in pairs)
         known = not all(map(math.isnan, sd))
@@ -311,7 +311,9 @@ def _sum(masses: dict[int, tuple[float, float]]) -> float:
     return math.fsum(value for value, _ in masses.values() if not math.isnan(value))
 
 
-def _unit(total: float, *, percent: bool) -> str:
+def _unit(stated: str, total: float, *, percent: bool) -> str:
+    if stated:
+        return stated
     if percent:
         return "percent"
     return "fraction" if abs(total - 1) < 0.05 else "area"

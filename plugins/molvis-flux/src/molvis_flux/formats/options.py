@@ -20,7 +20,7 @@ _PIECE = r"""(?:[^."'=\s]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 
 
 def open_study(
-    path: str | Path, *, reader: str | None = None, options: Iterable[str] = (), strict: bool = True
+    path: str | Path, *, reader: str | None = None, options: Iterable[str] | None = None, strict: bool = True
 ) -> Study:
     """`read_study` with options as text, for command lines.
 
@@ -34,7 +34,7 @@ def open_study(
     Raises:
         ReadError: an option that cannot be read or that the reader has not; or see `read_study`.
     """
-    return read_study(path, reader=reader, strict=strict, **_checked(Path(path), reader, parsed(options)))
+    return read_study(path, reader=reader, strict=strict, **_checked(Path(path), reader, parsed(options or ())))
 
 
 def parsed(texts: Iterable[str]) -> dict[str, Any]:
