@@ -1,13 +1,14 @@
 """How well the preset `ir` ranks, what each of its parts is worth, and whether its functional groups are calibrated.
 
     python benchmarks/ir_regression.py --bundle RUN/bundle --dataset DATASET [--fold val] [--library structures.parquet]
-        [--sample 20000] [--as-measured] [--out benchmarks/results]
+        [--whole-below 250] [--sample 20000] [--as-measured] [--out benchmarks/results]
 
 DATASET holds infrared spectra with a fold to each compound. Every spectrum of a fold is ranked among all compounds of
 the dataset, among those alone that nothing was learned from (training compounds are known to a model, so that it can
 tell them from the truth), and with another compound's spectrum, where the truth must be where chance puts it. With
-`--library`, so many of its structures are drawn as further rivals, and those that rank before the truth count as many
-times as the library is larger than what was drawn: an estimate of the rank among all of it.
+`--library`, its structures are further rivals: all with `--sample 0`. Otherwise all below a mass are, and of the
+heavier ones so many are drawn; those of them that rank before the truth count as many times as there are more than were
+drawn, which is an estimate of the rank among all.
 
 Functional groups: expected calibration error over all groups that ten or more training compounds have, in ten bins of
 equal width, and its interval over compounds.
@@ -53,11 +54,11 @@ def calibration(told: np.ndarray, present: np.ndarray, bins: int = 10) -> float:
     return float(100 * np.abs(gap).sum() / told.size)
 
 
-def groups(bundle: Any, records: list[Any], smiles: list[str], fold: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+def groups(encoder: Any, records: list[Any], smiles: list[str], fold: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     """Calibration of the functional groups, and how well each is told."""
     present = has_groups(smiles)
     often = present[fold == "train"].sum(axis=0) >= 10
-    told = bundle.encoder("ir").probabilities(records)[:, often]
+    told = encoder.probabilities(records)[:, often]
     true = present[truth][:, often]
     rng = np.random.default_rng(0)
     drawn = [calibration(told[rows], true[rows]) for rows in rng.integers(0, len(told), (300, len(told)))]
@@ -92,7 +93,20 @@ def _auc(told: np.ndarray, true: np.ndarray) -> float:
     return float((order[true].sum() - yes * (yes - 1) / 2) / (yes * (len(true) - yes)))
 
 
-def measure(bundle: Any, dataset: Dataset, fold: str, library: Path | None, sample: int) -> dict[str, Any]:
+def _regression(bundle: Any) -> tuple[Any, int]:
+    """The encoder `ir-regression` of a bundle, and where its vector begins in that of the bundle; none has none."""
+    start = 0
+    encoder = bundle.encoder("ir")
+    for part in getattr(encoder, "parts", [encoder]):
+        if hasattr(part, "probabilities"):
+            return part, start
+        start += part.dim
+    return None, 0
+
+
+def measure(
+    bundle: Any, dataset: Dataset, fold: str, library: Path | None, sample: int, whole_below: float
+) -> dict[str, Any]:
     """All figures of a bundle on a fold."""
     table = dataset.table("ir")
     owners, folds = table["inchikey14"].to_pylist(), table["fold"].to_pylist()
@@ -118,33 +132,47 @@ def measure(bundle: Any, dataset: Dataset, fold: str, library: Path | None, samp
     other = np.roll(np.arange(len(truth)), len(truth) // 2)
     ranks = above(scores[other], truth)
     found["decoy"] = {**hits(ranks, truth), "middle_rank_percent": round(100 * float(np.median(ranks)) / len(keys), 1)}
-    encoder = bundle.encoder("ir")
-    if size := getattr(encoder, "directions", 0):
-        cuts = {"with": slice(0, size), "without": slice(size, 2 * size), "back": slice(2 * size, None)}
+    encoder, start = _regression(bundle)
+    if encoder:
+        size, last = encoder.directions, start + encoder.dim
+        cuts = {
+            "with": slice(start, start + size),
+            "without": slice(start + size, start + 2 * size),
+            "forward alone": slice(start, start + 2 * size),
+            "back alone": slice(start + 2 * size, last),
+            "regression alone": slice(start, last),
+            "networks alone": slice(0, start),
+        }
         for name, part in cuts.items():
-            found[name] = hits(above(asked[:, part] @ known[:, part].T, truth), truth)
-        both = np.r_[0 : 2 * size]
-        found["forward alone"] = hits(above(asked[:, both] @ known[:, both].T, truth), truth)
-        found["groups"] = groups(bundle, records, [s.smiles for s in structures], of, truth)
+            if part.stop > part.start:
+                found[name] = hits(above(asked[:, part] @ known[:, part].T, truth), truth)
+        found["groups"] = groups(encoder, records, [s.smiles for s in structures], of, truth)
     if library:
-        found["library"] = _among(bundle, library, sample, set(keys), asked, above(scores, truth), own, truth)
+        found["library"] = _among(
+            bundle, library, (sample, whole_below), set(keys), asked, above(scores, truth), own, truth
+        )
     return found
 
 
 def _among(
-    bundle: Any, library: Path, sample: int, never: set[str], asked: np.ndarray, before: np.ndarray, own: np.ndarray,
-    truth: np.ndarray,
+    bundle: Any, library: Path, drawn: tuple[int, float], never: set[str], asked: np.ndarray, before: np.ndarray,
+    own: np.ndarray, truth: np.ndarray,
 ) -> dict[str, Any]:  # fmt: skip
-    rows = pq.read_table(library, columns=["smiles", "inchikey14"]).to_pylist()
-    others = [row["smiles"] for row in rows if row["inchikey14"] not in never]
-    chosen = np.random.default_rng(0).permutation(len(others))[:sample]
-    more = np.zeros(len(asked))
-    for start in range(0, len(chosen), 2000):
-        some = [structure(others[i]) for i in chosen[start : start + 2000]]
-        more += (asked @ bundle.embed_structures(some).T > own).sum(axis=1)
-        print(f"{start + len(some)} of {len(chosen)} structures", flush=True)
-    factor = len(others) / len(chosen)
-    return {"structures": len(others), "drawn": len(chosen), **hits(before + factor * more, truth)}
+    sample, whole_below = drawn
+    table = pq.read_table(library, columns=["smiles", "inchikey14", "exact_mass"]).to_pylist()
+    others = [row for row in table if row["inchikey14"] not in never]
+    light = [row["smiles"] for row in others if not sample or row["exact_mass"] < whole_below]
+    heavy = [row["smiles"] for row in others if sample and row["exact_mass"] >= whole_below]
+    chosen = [heavy[i] for i in np.random.default_rng(0).permutation(len(heavy))[:sample]]
+    counts = [np.zeros(len(asked)), np.zeros(len(asked))]
+    for count, smiles in zip(counts, (light, chosen), strict=True):
+        for start in range(0, len(smiles), 1000):
+            some = [structure(one) for one in smiles[start : start + 1000]]
+            count += (asked @ bundle.embed_structures(some).T > own).sum(axis=1)
+            print(f"{start + len(some)} of {len(smiles)} structures", flush=True)
+    factor = len(heavy) / max(len(chosen), 1)
+    about = {"structures": len(others), "all_below_da": whole_below, "light": len(light), "drawn": len(chosen)}
+    return {**about, **hits(before + counts[0] + factor * counts[1], truth)}
 
 
 def main() -> None:
@@ -154,13 +182,15 @@ def main() -> None:
     parser.add_argument("--fold", default="val")
     parser.add_argument("--library", type=Path)
     parser.add_argument("--sample", type=int, default=20_000)
+    parser.add_argument("--whole-below", type=float, default=250.0, help="In Da.")
     parser.add_argument("--as-measured", action="store_true", help="Wavenumber scales are not put right.")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     bundle = load_bundle(options.bundle)
     if options.as_measured:
-        bundle.encoder("ir").robust = False
-    found = measure(bundle, Dataset.open(options.dataset), options.fold, options.library, options.sample)
+        _regression(bundle)[0].robust = False
+    sizes = (options.sample, options.whole_below)
+    found = measure(bundle, Dataset.open(options.dataset), options.fold, options.library, *sizes)
     print(json.dumps({key: value for key, value in found.items() if key != "groups"}, indent=1))
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "ir_regression.json"

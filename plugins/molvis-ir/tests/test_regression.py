@@ -19,8 +19,10 @@ from molvis_core.chemistry.structures import structure
 from molvis_core.errors import BundleError, ConfigError, TrainingError
 from molvis_core.records import Measurement, RankedQuery, Trace
 from molvis_core.testing import EncoderContract, RecordPredictorContract
+from molvis_ir._regression.learning import PENALTY_BACK, likeness
 from molvis_ir._regression.population import Population, channels_of
 from molvis_ir._regression.probabilities import probabilities, scales
+from molvis_ir._regression.ranges import Backward, Targets, coarse
 from molvis_ir._regression.ridge import ridge
 from molvis_ir._regression.substructures import Substructures, substructures
 from molvis_ir.encoders.regression import IrRegression, IrRegressionStructure
@@ -38,7 +40,7 @@ BANDS = {
     "alcohol": 3640, "carboxylic acid": 1775, "ketone": 1720, "nitrile": 2250, "primary amine": 3350, "C-Cl": 720,
     "aldehyde": 1740, "ether": 1120, "amide": 1680, "thiol": 2580, "C-Br": 640, "benzene ring": 1500,
 }  # fmt: skip
-SMALL: dict[str, Any] = {"directions": 40, "coordinates": 30}
+SMALL: dict[str, Any] = {"directions": 40, "coordinates": 30, "codes": 20}
 Pair = tuple[IrRegression, IrRegressionStructure]
 
 
@@ -144,10 +146,56 @@ def test_a_scale_that_is_off_by_20_wavenumbers_is_put_right(learned: Pair) -> No
 
 def test_a_compound_that_was_learned_from_is_once_predicted_without_itself(learned: Pair) -> None:
     known, unknown = (vectors(learned[1], [structure(s)])[0] for s in (COMPOUNDS[0], COMPOUNDS[1]))
-    size = SMALL["directions"]
-    halves = [np.linalg.norm(v[:size] / 0.5 - v[size : 2 * size] / 0.5**0.5) for v in (known, unknown)]
+    size, scales = SMALL["directions"], learned[0].scales
+    halves = [np.linalg.norm(v[:size] / scales[0] - v[size : 2 * size] / scales[1]) for v in (known, unknown)]
     assert halves[0] > 0.05
     assert halves[1] == pytest.approx(0, abs=1e-5)
+
+
+def test_a_compound_does_not_draw_predictions_towards_itself() -> None:
+    pair = IrRegression(**SMALL | {"codes": 2000}).eval(), IrRegressionStructure(**SMALL | {"codes": 2000}).eval()
+    pair[0].learn(pair[1], [query(s) for s in COMPOUNDS[::2]], [query(COMPOUNDS[1])], seed=1)
+    size, mine = 2 * SMALL["directions"], COMPOUNDS[:40:2]
+    asked, known = vectors(pair[0], [spectrum(s) for s in mine]), vectors(pair[1], [structure(s) for s in mine])
+    told = (asked * known)[:, size:].sum(axis=1) / pair[0].scales[2] ** 2
+    # The same by leaving each out of the regression.
+    back, points, white = (pair[0].array(name).astype(float) for name in ("back", "targets", "white"))
+    found = ridge(likeness(back, back, float(pair[0].array("middle")[0])), points, PENALTY_BACK)
+    with_all = (points - PENALTY_BACK * found.coefficients) @ white
+    onto = points @ white / np.linalg.norm(points @ white, axis=1, keepdims=True)
+    expected = ((found.left_out @ white) * onto).sum(axis=1) / np.linalg.norm(with_all, axis=1)
+    np.testing.assert_allclose(told, expected[: len(mine)], atol=0.03)
+    assert np.median((with_all * onto).sum(axis=1) / np.linalg.norm(with_all, axis=1) - expected) > 0.1
+
+
+def test_from_the_whole_range_the_regression_solved_anew_is_the_same(learned: Pair) -> None:
+    encoder = learned[0]
+    targets = Targets(*(encoder.array(n) for n in ("targets", "white", "own")), float(encoder.array("strength")[0]))
+    anew = targets.solved(encoder.array("back"), np.ones(len(grid()), dtype=bool))
+    root = np.sqrt(prepare([spectrum(s, seed=5) for s in COMPOUNDS[1:20:2]]).clip(min=0))
+    back, structures, pulls = (encoder.array(name) for name in ("back", "structures", "pulls"))
+    whole = Backward(back, anew.middle, structures, pulls)
+    for one, other in zip(anew.read(root), whole.read(root), strict=True):
+        np.testing.assert_allclose(one, other, atol=0.02)
+
+
+def test_spectra_of_a_part_of_the_range_find_their_compounds(learned: Pair) -> None:
+    unknown = COMPOUNDS[1::2]
+    whole = [spectrum(s, seed=5) for s in unknown]
+    part = [Trace(one.x[200:], one.y[200:]) for one in whole]
+    found = ranks(learned, part, unknown)
+    assert np.mean(np.array(found) < 5) > 0.6
+    again = vectors(learned[0], part)
+    np.testing.assert_allclose(again, vectors(learned[0], part), atol=1e-6)
+
+
+def test_blocks_of_the_range_are_known_as_a_whole() -> None:
+    known = np.ones(825, dtype=bool)
+    known[[3, 824]] = False
+    out = coarse(known)
+    assert not out[:10].any()
+    assert out[10:820].all()
+    assert not out[820:].any()
 
 
 def test_ridge_says_what_it_would_predict_without_an_example() -> None:
@@ -270,6 +318,13 @@ def test_it_learns_with_its_counterpart_alone() -> None:
 def test_arguments_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="ir-regression"):
         IrRegression(**wrong)
+
+
+def test_as_a_part_of_another_encoder_it_predicts_the_same(learned: Pair, bundle: Path, tmp_path: Path) -> None:
+    state = {f"parts.1.{name}": value for name, value in learned[1].state_dict().items()}
+    save_file(state | {"parts.0.weight": torch.zeros(2)}, tmp_path / "structure.safetensors")
+    (one,), (other,) = (IrPredictor(str(b)).records([structure("CCCCO")])[0] for b in (bundle, tmp_path))
+    np.testing.assert_array_equal(one.y, other.y)
 
 
 def test_the_predicted_spectrum_has_the_band_of_the_group(bundle: Path) -> None:

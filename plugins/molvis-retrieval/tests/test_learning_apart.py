@@ -18,6 +18,7 @@ from molvis_core.testing import offer
 from molvis_nn.loop import TrainingProgress
 from molvis_retrieval.config import RunConfig
 from molvis_retrieval.training.loop import load_trained, train
+from molvis_retrieval.training.run import prepare
 
 config = ethers_config
 assert "[scorers.oxygen]" in SCORERS
@@ -97,9 +98,57 @@ def test_a_damaged_file_of_theirs_is_named(apart: RunConfig, tmp_path: Path) -> 
         train(apart, tmp_path / "run")
 
 
-def test_beside_encoders_that_are_trained_in_steps_they_are_refused(apart: RunConfig, tmp_path: Path) -> None:
+@pytest.fixture
+def both(apart: RunConfig) -> RunConfig:
+    """A part that is trained in steps, and behind it one that learns apart."""
+    first = {"msms": {"use": "toy-peaks"}, "structure": {"use": "toy-letters"}}
+    encoders = {key: {"use": "concatenated", "of": [first[key], spec]} for key, spec in apart.encoders.items()}
+    return replace(apart, encoders=encoders, train=replace(apart.train, epochs=4, validate_every=2))
+
+
+def test_other_parts_are_trained_in_steps_beside_them(apart: RunConfig, both: RunConfig, tmp_path: Path) -> None:
+    train(apart, tmp_path / "alone")
+    alone = load_trained(tmp_path / "alone").encoder("msms")
+    result = train(both, tmp_path / "both")
+    query = load_trained(tmp_path / "both").encoder("msms")
+    assert (query.parts[1].seen == alone.seen).all()
+    assert result.best_epoch in (2, 4)
+    fresh = prepare(both).encoders["msms"]
+    assert not (query.parts[0].layers[0].weight == fresh.parts[0].layers[0].weight).all()
+    with (tmp_path / "both" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["epoch"]) for row in rows] == [2, 4]
+    assert {float(row["examples"]) for row in rows} == {float(alone.seen.sum())}
+
+
+def test_what_learned_apart_does_not_change_how_the_other_parts_are_trained(both: RunConfig, tmp_path: Path) -> None:
+    both = replace(both, train=replace(both.train, validate_every=4))
+    train(both, tmp_path / "both")
+    single = {key: {"use": "concatenated", "of": spec["of"][:1]} for key, spec in both.encoders.items()}
+    train(replace(both, encoders=single), tmp_path / "single")
+    first, second = (load_file(tmp_path / run / "bundle" / "msms.safetensors") for run in ("single", "both"))
+    for name in first:
+        assert first[name].numpy() == pytest.approx(second[name].numpy(), abs=1e-4)
+
+
+def test_a_run_of_both_goes_on_after_an_interruption(both: RunConfig, tmp_path: Path) -> None:
+    def stop(state: TrainingProgress) -> None:
+        if state.step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(both, tmp_path / "run", progress=stop)
+    messages: list[str] = []
+    train(both, tmp_path / "run", progress=lambda state: messages.append(state.message))
+    assert not any("places" in message for message in messages)
+    train(both, tmp_path / "whole")
+    first, second = (load_file(tmp_path / run / "bundle" / "structure.safetensors") for run in ("run", "whole"))
+    assert all((first[name] == second[name]).all() for name in first)
+
+
+def test_with_another_encoder_on_the_other_side_they_are_refused(apart: RunConfig, tmp_path: Path) -> None:
     mixed = replace(apart, encoders={**apart.encoders, "structure": {"use": "toy-letters"}})
-    with pytest.raises(ConfigError, match="this run has 'structure' beside them"):
+    with pytest.raises(ConfigError, match="toy-places learns with toy-oxygens"):
         train(mixed, tmp_path / "run")
 
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from molvis_core.chemistry.structures import structure
+from molvis_core.errors import ConfigError
 from molvis_core.plugins import Component, Plugin
 from molvis_core.progress import StageProgress
 from molvis_core.records import Measurement, PeakList, RankedQuery, Structure, Trace, Value
@@ -138,7 +139,8 @@ class Places(nn.Module):
         progress: StageProgress | None = None,
         checkpoint: Path | None = None,
     ) -> dict[str, float]:
-        assert isinstance(reference, Oxygens)
+        if not isinstance(reference, Oxygens):
+            raise ConfigError(f"toy-places learns with toy-oxygens, not with {type(reference).__name__}")
         assert checkpoint is not None
         (checkpoint / "begun").touch()
         if progress:

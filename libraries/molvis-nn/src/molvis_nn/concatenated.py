@@ -45,8 +45,9 @@ class Concatenated(nn.Module):
     """Several encoders side by side: their unit vectors, weighted and concatenated.
 
     The dot product of two concatenated vectors is the weighted mean of the parts' cosines, so each part must have a
-    counterpart of the same length and place on the other side. In training, parts without weights are left out: a fixed
-    part that distinguishes compounds, such as the mass, would leave the others nothing to learn.
+    counterpart of the same length and place on the other side. In training, parts with no weight to train are left out:
+    a fixed part that distinguishes compounds, such as the mass or one that has learned before, would leave the others
+    nothing to learn.
 
     Args:
         of: specs of encoders that accept one record type.
@@ -88,7 +89,7 @@ class Concatenated(nn.Module):
         """Unit vectors."""
         chosen = list(zip(self.encoders, self.scales, batch.parts, strict=True))
         if self.training:
-            chosen = [c for c in chosen if any(True for _ in c[0].parameters())] or chosen
+            chosen = [c for c in chosen if any(p.requires_grad for p in c[0].parameters())] or chosen
         vectors = torch.cat([scale * part(b) for part, scale, b in chosen], dim=-1)
         return nn.functional.normalize(vectors, dim=-1) if len(chosen) < len(self.parts) else vectors
 

@@ -67,9 +67,10 @@ def learned_encoder(bundle: Path, key: str) -> Any:
         state = {name: v.float() if v.is_floating_point() else v for name, v in load_file(file).items()}
     except (OSError, SafetensorError) as error:
         raise BundleError(f"{file}: damaged: {error}") from error
-    part, wanted = ("parts.0.", "structures") if key == "ir" else ("parts.0.", "spectra")
-    if part + wanted in state:  # one of several encoders side by side
-        state = {name.removeprefix(part): value for name, value in state.items() if name.startswith(part)}
+    wanted = "pulls" if key == "ir" else "spectra"
+    # Where it is one of several encoders side by side, its tensors begin with parts.2. or the like.
+    part = next((n.removesuffix(wanted) for n in state if n.split(".")[-1] == wanted and n.startswith("parts.")), "")
+    state = {name.removeprefix(part): value for name, value in state.items() if name.startswith(part)}
     encoder = IrRegression() if key == "ir" else IrRegressionStructure()
     try:
         encoder.load_state_dict(state)

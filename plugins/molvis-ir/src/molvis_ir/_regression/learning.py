@@ -20,7 +20,7 @@ from molvis_ir.groups import has_groups
 from molvis_ir.preparation import measured, prepare
 from molvis_nn.regression import whitening
 
-_PENALTY, _PENALTY_BACK, _FLOOR = 0.01, 0.1, 0.02
+_PENALTY, PENALTY_BACK, FLOOR = 0.01, 0.1, 0.02
 _STRENGTH = 0.5
 """Of the augmentation that errors are drawn from."""
 _WIDTH = 2.0
@@ -40,6 +40,9 @@ class Learned:
         errors: covariance of what is predicted wrongly, along the directions; and what is added in all directions.
         back: compounds' spectra as the kernel takes them, and the middle squared distance between them.
         coordinates: coefficients from spectra to coordinates of structures, and from structures to the same.
+        targets: coordinates of the compounds before they are whitened, and what whitens them.
+        own: coefficients from spectra to codes of compounds, and the codes by how much each compound's own spectrum
+            moves the prediction towards itself; the largest of these has length 1, and `strength` before.
         groups: coefficients from spectra to functional groups, and how their values become probabilities.
     """
 
@@ -49,6 +52,8 @@ class Learned:
     errors: tuple[np.ndarray, float]
     back: tuple[np.ndarray, float]
     coordinates: tuple[np.ndarray, np.ndarray, np.ndarray]
+    targets: tuple[np.ndarray, np.ndarray]
+    own: tuple[np.ndarray, np.ndarray, float]
     groups: tuple[np.ndarray, np.ndarray, Sequence[Scale]]
     explained: float
 
@@ -58,6 +63,7 @@ def learn(
     *,
     directions: int,
     coordinates: int,
+    codes: int,
     robust: bool,
     seed: int,
     say: Callable[[int, str], None],
@@ -68,6 +74,7 @@ def learn(
         pairs: spectra and structures.
         directions: of spectra that are predicted at most.
         coordinates: of structures that are predicted at most.
+        codes: length of the code of a compound.
         robust: whether errors are also what other instruments would have measured.
         seed: of what those are.
         say: called with the steps that are done, of five, and what is being done.
@@ -88,9 +95,9 @@ def learn(
     known = Substructures.of(found := [substructures(one) for one in smiles])
     kernel = known.kernel(found)
     say(2, "learning spectra of structures")
-    along = (means - population.mean) @ population.basis
-    forward = ridge(kernel, along, _PENALTY)
-    residual = along - forward.left_out
+    places = (means - population.mean) @ population.basis
+    forward = ridge(kernel, places, _PENALTY)
+    residual = places - forward.left_out
     covariance = residual.T @ residual / len(residual)
     if robust:
         covariance += _distortions(values, whole, seen, population, seed)
@@ -99,24 +106,37 @@ def learn(
     back = backward(means[:, half:])
     middle, like = _alike(back)
     points, to_points = _coordinates(kernel, coordinates)
+    # Directions at random are nearly orthogonal: few coordinates tell all compounds apart.
+    code = np.random.default_rng(seed).normal(size=(len(points), codes))
+    code /= np.maximum(np.linalg.norm(code, axis=1, keepdims=True), 1e-12)
     present = has_groups(smiles).astype(np.float64)
     share = present.mean(axis=0)
-    found_back = ridge(like, np.concatenate([points, present - share], axis=1), _PENALTY_BACK)
+    found_back = ridge(like, np.concatenate([points, code, present - share], axis=1), PENALTY_BACK)
     say(4, "calibrating functional groups")
     size = points.shape[1]
     wrong = points - found_back.left_out[:, :size]
-    white = whitening(wrong, _FLOOR)
-    fitted = scales(found_back.left_out[:, size:] + share, present.astype(bool))
+    white = whitening(wrong, FLOOR)
+    gain = along(wrong @ white, points @ white)
+    strength = max(float(np.abs(gain).max()), 1e-12)
+    group = slice(size + codes, None)
+    fitted = scales(found_back.left_out[:, group] + share, present.astype(bool))
     return Learned(
         population,
         known,
         (forward.coefficients, forward.correction),
-        (covariance, _FLOOR * float(np.trace(covariance)) / len(covariance)),
+        (covariance, FLOOR * float(np.trace(covariance)) / len(covariance)),
         (back, middle),
         (found_back.coefficients[:, :size] @ white, to_points @ white, kernel.mean(axis=0)),
-        (found_back.coefficients[:, size:], share, fitted),
-        1 - float((residual**2).sum() / max((along**2).sum(), 1e-12)),
+        (points, white),
+        (found_back.coefficients[:, size : size + codes], code * (gain / strength)[:, None], strength),
+        (found_back.coefficients[:, group], share, fitted),
+        1 - float((residual**2).sum() / max((places**2).sum(), 1e-12)),
     )
+
+
+def along(rows: Float[np.ndarray, "n k"], onto: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+    """How far each row reaches along the one beside it."""
+    return (rows * onto).sum(axis=1) / np.maximum(np.linalg.norm(onto, axis=1), 1e-12)
 
 
 def backward(root: Float[np.ndarray, "n t"]) -> Float[np.ndarray, "n t"]:

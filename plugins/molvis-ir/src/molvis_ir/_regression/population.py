@@ -20,6 +20,8 @@ _NEAR = 100.0
 """Weight of the mean cosine of slopes with the most similar training spectra."""
 _MOVED, _BY = 3.0, 0.5
 """What a shift costs, and each point of it: most scales are right."""
+_DOUBT = 6.0
+"""By how much a shift has to be more likely than none for the two to count alike; four times that, it counts alone."""
 
 
 def channels_of(spectra: Float[np.ndarray, "n t"]) -> Float[np.ndarray, "n c"]:
@@ -90,8 +92,8 @@ class Population:
         spectrum: Float[np.ndarray, " t"],
         known: Bool[np.ndarray, " t"],
         slopes: Float[np.ndarray, "n s"],
-    ) -> tuple[Float[np.ndarray, " t"], Bool[np.ndarray, " t"]]:
-        """The spectrum on the wavenumber scale that is most likely, and where it is known.
+    ) -> tuple[Float[np.ndarray, " t"], Bool[np.ndarray, " t"], float]:
+        """The spectrum on the wavenumber scale that is most likely, where it is known, and how sure the shift is.
 
         No band tells how far a scale is off, but all together do: by how usual the spectrum is, and by how similar
         its slopes are to those of the spectra that are most like it.
@@ -106,7 +108,7 @@ class Population:
         inside = np.convolve(~known, np.ones(2 * reach + 1), mode="same") == 0
         inside[:reach] = inside[-reach:] = False
         if inside.mean() < _LEAST:
-            return spectrum, known
+            return spectrum, known, 0.0
         rows = np.stack([np.interp(points + shift, points, spectrum) for shift in _SHIFTS])
         alike = slopes_of(np.sqrt(rows.clip(min=0)), inside) @ slopes.T
         nearest = np.sort(alike, axis=1)[:, -_NEAREST:].mean(axis=1)
@@ -114,10 +116,11 @@ class Population:
         likely = likely - _MOVED * (_SHIFTS != 0) - _BY * np.abs(_SHIFTS)
         shift = int(_SHIFTS[np.argmax(np.round(likely, 6))])
         if not shift:
-            return spectrum, known
+            return spectrum, known, 0.0
+        margin = float(likely.max() - likely[_SHIFTS == 0].item())
         moved = np.interp(points + shift, points, known.astype(np.float64)) > 0.99
         best = np.interp(points + shift, points, spectrum) * moved
-        return best / max(float(np.linalg.norm(best)), 1e-12), moved
+        return best / max(float(np.linalg.norm(best)), 1e-12), moved, 1 / (1 + np.exp((_DOUBT - margin) / _DOUBT))
 
 
 def slopes_of(root: Float[np.ndarray, "n t"], inside: Bool[np.ndarray, " t"] | None = None) -> Float[np.ndarray, "n t"]:

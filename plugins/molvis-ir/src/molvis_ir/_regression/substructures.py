@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int64
-from rdkit.Chem import rdFingerprintGenerator
+from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 from rdkit.Chem.rdchem import Mol
 from scipy import sparse
 
@@ -33,8 +33,33 @@ def _generators() -> tuple[rdFingerprintGenerator.FingerprintGenerator64, ...]:
     )
 
 
-KINDS = 5
-"""Circles of atoms, circles of pharmacophoric atoms, pairs of atoms, torsions and paths; their kernels are averaged."""
+KINDS = 7
+"""Circles of atoms, circles of pharmacophoric atoms, pairs of atoms, torsions, paths, circles of atoms by the smallest
+ring that they are in, and structural keys; their kernels are averaged."""
+
+
+@functools.cache
+def _circles_by_ring() -> rdFingerprintGenerator.FingerprintGenerator64:
+    return rdFingerprintGenerator.GetMorganGenerator(radius=2)
+
+
+def _by_ring(mol: Mol) -> list[int]:
+    """A number for each atom: its element, hydrogens, aromaticity, smallest ring of up to eight atoms, and charge."""
+    rings, out = mol.GetRingInfo(), list[int]()
+    for atom in mol.GetAtoms():
+        size = rings.MinAtomRingSize(atom.GetIdx())
+        ring = size if size <= 8 else 0
+        parts = (atom.GetTotalNumHs() & 15, int(atom.GetIsAromatic()), ring, (atom.GetFormalCharge() + 8) & 15)
+        out.append(functools.reduce(lambda number, part: number * 16 + part, parts, atom.GetAtomicNum()))
+    return out
+
+
+def _counts(mol: Mol) -> list[dict[int, int]]:
+    """How often each substructure comes, by kind."""
+    found = [generator.GetSparseCountFingerprint(mol).GetNonzeroElements() for generator in _generators()]
+    around = _circles_by_ring().GetSparseCountFingerprint(mol, customAtomInvariants=_by_ring(mol))
+    keys = rdMolDescriptors.GetMACCSKeysFingerprint(mol).GetOnBits()
+    return [*found, around.GetNonzeroElements(), dict.fromkeys(keys, 1)]
 
 
 def substructures(smiles: str) -> Int64[np.ndarray, " k"]:
@@ -43,10 +68,8 @@ def substructures(smiles: str) -> Int64[np.ndarray, " k"]:
     Raises:
         molvis_core.errors.StructureError: RDKit refuses the SMILES.
     """
-    mol: Mol = parse_smiles(smiles)
     keys: list[int] = []
-    for kind, generator in enumerate(_generators()):
-        counts = generator.GetSparseCountFingerprint(mol).GetNonzeroElements()
+    for kind, counts in enumerate(_counts(parse_smiles(smiles))):
         for found, count in counts.items():
             base = (kind << _KIND) | (found & 0xFFFFFFFF)
             keys += [base | (step << 32) for step, (least, _) in enumerate(THRESHOLDS) if count >= least]

@@ -18,11 +18,15 @@ from molvis_files.kept import Kept
 from molvis_ir._regression.learning import Learned, backward, learn, likeness
 from molvis_ir._regression.population import Population, slopes_of
 from molvis_ir._regression.probabilities import Scale, probabilities
+from molvis_ir._regression.ranges import Backward, Targets, coarse, misses_much
 from molvis_ir._regression.substructures import Substructures, substructures
 from molvis_ir.encoders.frame import TraceBatch
 from molvis_ir.preparation import grid, measured, prepare
 from molvis_nn.batches import TensorBatch
 from molvis_nn.grown import Grown
+
+_RANGES = 6
+"""Regressions from a part of the range that are kept, each as large as what was learned."""
 
 _SAME = 1 - 1e-5
 """A structure whose kernel with a compound is at least this is that compound."""
@@ -45,10 +49,12 @@ class IrRegression(Grown):
     """Spectra to unit vectors: themselves, measured by how well spectra are predicted, and what they say of structures.
 
     Two kernel ridge regressions are solved at once: from counted substructures to spectra, and from spectra to
-    coordinates of structures. A vector has three parts. The first two are the spectrum, less the usual one, scaled by
+    coordinates of structures. A vector has four parts. The first two are the spectrum, less the usual one, scaled by
     the errors of predictions for compounds that were left out; `ir-regression-structure` has the prediction there. For
     a compound that was learned from that is once what is predicted with it, and once what would be without it, so that
-    neither known nor unknown compounds are preferred. The third part is the structure that the spectrum predicts.
+    neither known nor unknown compounds are preferred. The third part is the structure that the spectrum predicts. A
+    compound that was learned from draws predictions for spectra like its own towards itself; the fourth part takes that
+    away: codes at random tell such compounds apart, and a spectrum has the codes of those that it was predicted from.
 
     Points that were not measured do not count. A robust one puts the wavenumber scale right by what spectra usually
     look like, and takes what other instruments would have measured for errors too.
@@ -59,7 +65,8 @@ class IrRegression(Grown):
     Args:
         directions: of spectra that are predicted.
         coordinates: of structures that are predicted.
-        weights: of the three parts in the dot product.
+        codes: length of the codes of compounds.
+        weights: of the first two parts in the dot product, and of the last two together.
         robust: whether the wavenumber scale is put right, and other instruments are reckoned with.
         most: compounds that are learned from; more are thinned out, since time grows with their cube.
     """
@@ -72,25 +79,33 @@ class IrRegression(Grown):
         self,
         directions: int = 400,
         coordinates: int = 600,
-        weights: Sequence[float] = (0.25, 0.5, 0.25),
+        codes: int = 300,
+        weights: Sequence[float] = (0.3, 0.22, 0.48),
         robust: bool = True,
         most: int = 12_000,
     ) -> None:
         super().__init__()
-        self.dim = _length("ir-regression", directions, coordinates)
+        self.dim = _length("ir-regression", directions, coordinates, codes)
         if len(weights) != 3 or min(weights) < 0 or not sum(weights) > 0:
             raise ConfigError(f"ir-regression: weights must be three numbers of at least 0, got {list(weights)}")
         if most < 2:
             raise ConfigError(f"ir-regression: most must be at least 2, got {most}")
-        self.directions, self.coordinates, self.robust, self.most = directions, coordinates, robust, most
-        self.scales = np.sqrt(np.asarray(weights, dtype=np.float64) / sum(weights))
+        self.directions, self.coordinates, self.codes, self.robust, self.most = (
+            directions, coordinates, codes, robust, most,
+        )  # fmt: skip
+        shares = np.asarray([*weights, weights[2]], dtype=np.float64)
+        self.scales = np.sqrt(shares / shares.sum())
         points = len(grid())
         none, flat = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
         self.hold(
             usual=np.zeros(2 * points, np.float32), basis=none, variance=flat, rest=np.zeros(1, np.float32),
             errors=none, floor=np.ones(1, np.float32), back=none, middle=np.ones(1, np.float32), structures=none,
-            groups=none, share=flat, curves=none,
+            pulls=none, targets=none, white=none, own=none, strength=np.ones(1, np.float32), groups=none, share=flat,
+            curves=none,
         )  # fmt: skip
+
+        self._ranges: dict[bytes, Backward] = {}
+        self._ranges_of: Tensor | None = None
 
     @property
     def learned(self) -> bool:
@@ -107,17 +122,42 @@ class IrRegression(Grown):
 
     def forward(self, batch: TraceBatch) -> Float[Tensor, "n dim"]:
         """Unit vectors."""
-        out = np.zeros((len(batch), self.dim))
         if not self.learned:
-            out[:, -1] = 1.0
-        elif len(batch):
-            seen = self._seen(_rows(batch))
-            first = _unit(np.stack([along for along, _ in seen]))
-            third = _unit(self._alike(np.stack([whole for _, whole in seen])) @ self.array("structures"))
-            starts = (0, self.directions, 2 * self.directions)
-            for start, scale, part in zip(starts, self.scales, (first, first, third), strict=True):
-                out[:, start : start + part.shape[1]] = scale * part
+            out = np.eye(self.dim)[np.full(len(batch), -1)]
+        elif rows := _rows(batch):
+            out = self._vectors(rows)
+            moved = self._moved(rows)
+            if doubtful := list(moved):
+                share = np.array([moved[i][2] for i in doubtful])[:, None]
+                put_right = self._vectors([moved[i][:2] for i in doubtful])
+                out[doubtful] = (1 - share) * out[doubtful] + share * put_right
+        else:
+            out = np.zeros((0, self.dim))
         return torch.nn.functional.normalize(torch.from_numpy(out).float(), dim=-1).to(batch.values.device)
+
+    def _vectors(self, rows: _Rows) -> Float[np.ndarray, "n dim"]:
+        """All parts of spectra whose wavenumber scales are right."""
+        seen = self._seen(rows)
+        out = np.zeros((len(rows), self.dim))
+        first = _unit(np.stack([one.scaled for one in seen]))
+        third, codes = self._back(seen)
+        last = 2 * self.directions
+        places = (0, self.directions, last, last + self.coordinates)
+        for start, scale, part in zip(places, self.scales, (first, first, third, _completed(codes, 0)), strict=True):
+            out[:, start : start + part.shape[1]] = scale * part
+        return out
+
+    def _moved(self, rows: _Rows) -> dict[int, tuple[np.ndarray, np.ndarray, float]]:
+        """By their numbers, spectra whose wavenumber scale may be off: put right, where known, and how surely."""
+        if not self.robust:
+            return {}
+        people, slopes = self._people(), slopes_of(self.array("back"))
+        found = {number: people.put_right(*row, slopes) for number, row in enumerate(rows)}
+        return {number: one for number, one in found.items() if one[2]}
+
+    def _people(self) -> Population:
+        parts = [self.array(name).astype(np.float64) for name in ("usual", "basis", "variance")]
+        return Population(parts[0], parts[1], parts[2], float(self.array("rest")[0]))
 
     def probabilities(self, records: Sequence[Trace]) -> Float[np.ndarray, "n g"]:
         """Probabilities of the functional groups `molvis_ir.groups.GROUPS` in what was measured.
@@ -128,38 +168,70 @@ class IrRegression(Grown):
         """
         if not self.learned:
             raise TrainingError("ir-regression: it knows no functional groups before it has learned")
-        whole = np.stack([whole for _, whole in self._seen(_rows(self.collate(records)))])
-        values = self._alike(whole) @ self.array("groups") + self.array("share")
+        rows = _rows(self.collate(records))
+        for number, (spectrum, known, share) in self._moved(rows).items():
+            if share > 0.5:
+                rows[number] = (spectrum, known)
+        whole = np.stack([one.whole for one in self._seen(rows)])
+        back = backward(whole[:, whole.shape[1] // 2 :])
+        like = likeness(back, self.array("back").astype(np.float64), float(self.array("middle")[0]))
+        values = like @ self.array("groups") + self.array("share")
         return probabilities(values, [Scale(*map(float, row[:2]), int(row[2])) for row in self.array("curves")])
 
-    def _seen(self, rows: _Rows) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Spectra scaled by the errors of prediction, and their channels with what was not measured filled in."""
-        parts = [self.array(name).astype(np.float64) for name in ("usual", "basis", "variance")]
-        people = Population(parts[0], parts[1], parts[2], float(self.array("rest")[0]))
+    def _seen(self, rows: _Rows) -> list[_Seen]:
+        """Spectra as the regressions take them."""
+        people = self._people()
         errors, floor = self.array("errors").astype(np.float64), float(self.array("floor")[0])
         lower = _lower(errors, floor)
         scaled = np.linalg.inv(lower)
-        slopes = slopes_of(self.array("back"))
-        out: list[tuple[np.ndarray, np.ndarray]] = []
-        for given, measured_there in rows:
-            spectrum, known = (
-                people.put_right(given, measured_there, slopes) if self.robust else (given, measured_there)
-            )
+        out: list[_Seen] = []
+        for spectrum, known in rows:
             whole = people.filled(spectrum, known)
             if known.all():
-                out.append((scaled @ (people.basis.T @ (whole - people.mean)), whole))
+                out.append(_Seen(scaled @ (people.basis.T @ (whole - people.mean)), whole, known))
                 continue
             # What counts is p A m for a prediction p along the directions, A being the inverse of the errors'
             # covariance where the spectrum m is seen; the other side holds p scaled as if all were seen.
             seen = people.within(known)
             turned = seen.basis.T @ ((whole - people.mean) * seen.known)
             within = np.linalg.solve(np.linalg.inv(errors) + seen.gram / floor, turned / floor)
-            out.append((lower.T @ (turned - seen.gram @ within) / floor, whole))
+            out.append(_Seen(lower.T @ (turned - seen.gram @ within) / floor, whole, known))
         return out
 
-    def _alike(self, whole: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n m"]:
-        back = self.array("back").astype(np.float64)
-        return likeness(backward(whole[:, whole.shape[1] // 2 :]), back, float(self.array("middle")[0]))
+    def _back(self, seen: Sequence[_Seen]) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n c"]]:
+        """Coordinates of structures, and codes of the compounds that they come from."""
+        half = len(grid())
+        usual = self.array("usual")[half:].astype(np.float64) ** 2
+        third, codes = np.zeros((len(seen), self.array("structures").shape[1])), np.zeros((len(seen), self.codes))
+        ranges: dict[bytes, list[int]] = {}
+        for number, one in enumerate(seen):
+            known = coarse(one.known)
+            ranges.setdefault(known.tobytes() if misses_much(known, usual) else b"", []).append(number)
+        for bits, mine in ranges.items():
+            root = np.stack([seen[i].whole[half:] for i in mine])
+            known = np.frombuffer(bits, dtype=bool) if bits else np.ones(half, dtype=bool)
+            third[mine], codes[mine] = self._solved(known).read(root * known)
+        return third, codes
+
+    def _solved(self, known: Bool[np.ndarray, " t"]) -> Backward:
+        """The regression to structures from points of the grid, solved anew where some of them were not measured."""
+        held = self.get_buffer("back")
+        if self._ranges_of is not held:
+            names = ("back", "structures", "pulls")
+            back, structures, pulls = (self.array(name).astype(np.float64) for name in names)
+            whole = np.ones(len(grid()), dtype=bool).tobytes()
+            self._ranges = {whole: Backward(back, float(self.array("middle")[0]), structures, pulls)}
+            self._ranges_of = held
+        if (key := known.tobytes()) not in self._ranges:
+            names = ("targets", "white", "own")
+            targets = Targets(*(self.array(name) for name in names), float(self.array("strength")[0]))
+            if len(self._ranges) > _RANGES:
+                self._ranges.pop(list(self._ranges)[1])
+            self._ranges[key] = targets.solved(self.array("back"), known)
+        return self._ranges[key]
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"_ranges": {}, "_ranges_of": None}
 
     def learn(
         self,
@@ -183,23 +255,23 @@ class IrRegression(Grown):
         """
         if not isinstance(reference, IrRegressionStructure) or reference.dim != self.dim:
             raise ConfigError(
-                "ir-regression learns with ir-regression-structure of the same directions and coordinates, here "
-                f"{self.directions} and {self.coordinates}; the other side is {type(reference).__name__}"
+                "ir-regression learns with ir-regression-structure of the same directions, coordinates and codes, here "
+                f"{self.directions}, {self.coordinates} and {self.codes}; the other side is {type(reference).__name__}"
             )
         pairs = _thinned([(q.record, q.candidates[q.truth]) for q in examples], self.most, seed)
         if len({s.inchikey14 for _, s in pairs}) < 2:
             raise TrainingError("ir-regression: there are fewer than two compounds to learn from")
         found = learn(
-            pairs, directions=self.directions, coordinates=self.coordinates, robust=self.robust, seed=seed,
+            pairs, directions=self.directions, coordinates=self.coordinates, codes=self.codes,
+            robust=self.robust, seed=seed,
             say=lambda done, what: progress(done, 5, what) if progress else None,
         )  # fmt: skip
         self._take(found)
         reference.take(found, self.scales)
-        cosine = [
-            float(reference.spectrum([q.candidates[q.truth]])[0] @ self.collate([q.record]).values[0].numpy())
-            for q in validation
-        ]
-        return {"explained": found.explained, "val_cosine": float(np.mean(cosine))}
+        predicted = reference.spectrum([q.candidates[q.truth] for q in validation])
+        measured_rows = self.collate([q.record for q in validation]).values.numpy()
+        cosine = (predicted * measured_rows).sum(axis=1).mean() if len(validation) else float("nan")
+        return {"explained": found.explained, "val_cosine": float(cosine)}
 
     def _take(self, found: Learned) -> None:
         people = found.population
@@ -207,7 +279,9 @@ class IrRegression(Grown):
         self._hold(
             usual=people.mean, basis=people.basis, variance=people.variance, rest=np.array([people.rest]),
             errors=found.errors[0], floor=np.array([found.errors[1]]), back=found.back[0],
-            middle=np.array([found.back[1]]), structures=found.coordinates[0], groups=found.groups[0],
+            middle=np.array([found.back[1]]), structures=found.coordinates[0], pulls=found.own[0] * found.own[2],
+            targets=found.targets[0], white=found.targets[1], own=found.own[1],
+            strength=np.array([found.own[2]]), groups=found.groups[0],
             share=found.groups[1], curves=np.array(curves),
         )  # fmt: skip
 
@@ -223,19 +297,20 @@ class IrRegressionStructure(Grown):
     Args:
         directions: of spectra that are predicted.
         coordinates: of structures.
+        codes: length of the codes of compounds.
     """
 
     accepts = Structure
 
-    def __init__(self, directions: int = 400, coordinates: int = 600) -> None:
+    def __init__(self, directions: int = 400, coordinates: int = 600, codes: int = 300) -> None:
         super().__init__()
-        self.dim = _length("ir-regression-structure", directions, coordinates)
-        self.directions, self.coordinates = directions, coordinates
+        self.dim = _length("ir-regression-structure", directions, coordinates, codes)
+        self.directions, self.coordinates, self.codes = directions, coordinates, codes
         none, flat, whole = np.zeros((0, 0), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
         self.hold(
             keys=whole, place=whole, start=np.zeros(1, np.int64), usual=np.zeros(2 * len(grid()), np.float32),
             basis=none, errors=none, floor=np.ones(1, np.float32), spectra=none, correction=none, points=none,
-            centre=flat, scales=np.ones(3, np.float32),
+            centre=flat, own=none, scales=np.ones(4, np.float32),
         )  # fmt: skip
         self._kept = Kept(substructures, 200_000)
         self._read: Substructures | None = None
@@ -272,17 +347,20 @@ class IrRegressionStructure(Grown):
         elif len(batch):
             kernel = self._kernel(batch)
             lower = _lower(self.array("errors").astype(np.float64), float(self.array("floor")[0]))
-            scales, start = self.array("scales"), 2 * self.directions
+            start = 2 * self.directions
+            own = np.zeros((len(batch), self.codes))
             with_all = kernel @ self.array("spectra")
-            without, own = with_all.copy(), kernel.argmax(axis=1)
+            without, nearest = with_all.copy(), kernel.argmax(axis=1)
             same = kernel.max(axis=1) >= _SAME
-            without[same] += self.array("correction")[own[same]]
+            without[same] += self.array("correction")[nearest[same]]
+            own[same] = self.array("own")[nearest[same]]
             parts = [
                 (0, _unit(np.linalg.solve(lower, with_all.T).T)),
                 (self.directions, _unit(np.linalg.solve(lower, without.T).T)),
                 (start, _unit((kernel - self.array("centre")) @ self.array("points"))),
+                (start + self.coordinates, _completed(own, 1)),
             ]
-            for scale, (place, part) in zip(scales, parts, strict=True):
+            for scale, (place, part) in zip(self.array("scales"), parts, strict=True):
                 out[:, place : place + part.shape[1]] = scale * part
         return torch.nn.functional.normalize(torch.from_numpy(out).float(), dim=-1).to(batch.key.device)
 
@@ -310,13 +388,13 @@ class IrRegressionStructure(Grown):
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_read": None, "_read_from": None}
 
-    def take(self, found: Learned, scales: Float[np.ndarray, " 3"]) -> None:
+    def take(self, found: Learned, scales: Float[np.ndarray, " 4"]) -> None:
         """Take over what `ir-regression` has learned."""
         self.hold(keys=found.known.keys, place=found.known.place, start=found.known.start)
         values = {
             "usual": found.population.mean, "basis": found.population.basis, "errors": found.errors[0],
             "floor": np.array([found.errors[1]]), "spectra": found.spectra[0], "correction": found.spectra[1],
-            "points": found.coordinates[1], "centre": found.coordinates[2], "scales": scales,
+            "points": found.coordinates[1], "centre": found.coordinates[2], "own": found.own[1], "scales": scales,
         }  # fmt: skip
         self.hold(**{name: np.asarray(value).astype(np.float32) for name, value in values.items()})
         self._read = None
@@ -330,6 +408,15 @@ def _unit(rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """A spectrum scaled by the errors of prediction, its channels with gaps filled in, and where it was measured."""
+
+    scaled: Float[np.ndarray, " k"]
+    whole: Float[np.ndarray, " c"]
+    known: Bool[np.ndarray, " t"]
+
+
 _Rows = list[tuple[Float[np.ndarray, " t"], Bool[np.ndarray, " t"]]]
 """Spectra, and where they were measured."""
 
@@ -339,10 +426,21 @@ def _rows(batch: TraceBatch) -> _Rows:
     return list(zip(values, known, strict=True))
 
 
-def _length(where: str, directions: int, coordinates: int) -> int:
-    if directions < 1 or coordinates < 1:
-        raise ConfigError(f"{where}: directions and coordinates must be positive, got {directions} and {coordinates}")
-    return 2 * directions + coordinates
+def _completed(rows: Float[np.ndarray, "n k"], place: int) -> Float[np.ndarray, "n k+2"]:
+    """Rows of length 1 at most, made 1 by a coordinate that the other side, with another `place`, has no use for."""
+    size = np.linalg.norm(rows, axis=1, keepdims=True)
+    rows = rows / np.maximum(size, 1)
+    rest = np.zeros((len(rows), 2))
+    rest[:, place] = np.sqrt((1 - (rows**2).sum(axis=1)).clip(min=0))
+    return np.concatenate([rows, rest], axis=1)
+
+
+def _length(where: str, directions: int, coordinates: int, codes: int) -> int:
+    if min(directions, coordinates, codes) < 1:
+        raise ConfigError(
+            f"{where}: directions, coordinates and codes must be positive, got {directions}, {coordinates} and {codes}"
+        )
+    return 2 * directions + coordinates + codes + 2
 
 
 def _thinned(pairs: list[tuple[Trace, Structure]], most: int, seed: int) -> list[tuple[Trace, Structure]]:

@@ -1,10 +1,13 @@
-"""Encoders that learn apart: each gets its windows before anything else, and the run takes no steps with them."""
+"""Encoders that learn apart: each gets its windows before anything else, and the run takes no steps with them.
+
+They may be parts of encoders whose other parts are trained in steps afterwards.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +28,26 @@ Sides = tuple[LearnsApart, Any]
 
 
 def learns_apart(run: Run) -> bool:
-    """Whether a run's encoders learn apart.
+    """Whether encoders of a run, or parts of them, learn apart.
 
     Raises:
-        ConfigError: some do, but others would have to be trained in steps.
+        ConfigError: some do, and the run has more than one pairing with structures.
     """
     if not any(True for encoder in run.encoders.values() for _ in _sides(encoder, encoder)):
         return False
-    inapt = [key for key, encoder in run.trained.items() if any(p.requires_grad for p in encoder.parameters())]
-    several = [f"{p.query}:{p.reference}" for p in run.pairings if p.fused or p.reference != "structure"]
-    if inapt or several or len(run.pairings) > 1:
-        others = ", ".join(map(repr, inapt)) or ", ".join(several) or "several pairings"
+    others = [f"{p.query}:{p.reference}" for p in run.pairings if p.fused or p.reference != "structure"]
+    if others or len(run.pairings) > 1:
         raise ConfigError(
-            f"encoders that learn apart are trained alone, one pairing with structures in a run; this run has {others} "
-            "beside them. Train them in a run of their own, or use an encoder that learns in steps, such as peak-sum"
+            "encoders that learn apart are trained in a run of one pairing with structures; this run has "
+            f"{', '.join(others) or 'several pairings'}. Train them in a run of their own, or use an encoder that "
+            "learns in steps, such as peak-sum"
         )
     return True
+
+
+def takes_steps(run: Run) -> bool:
+    """Whether anything of a run's encoders is trained in steps."""
+    return any(p.requires_grad for encoder in run.trained.values() for p in encoder.parameters())
 
 
 def _sides(query: Any, reference: Any) -> Iterator[Sides]:
@@ -52,8 +59,8 @@ def _sides(query: Any, reference: Any) -> Iterator[Sides]:
             yield from _sides(mine, other)
 
 
-def train_apart(run: Run, folder: Path, *, resume: bool = True, report: Report | None = None) -> State:
-    """Let the encoders of a run learn, and validate them.
+def learn_apart(run: Run, folder: Path, *, resume: bool = True, report: Report | None = None) -> dict[str, float]:
+    """Let the encoders of a run learn that learn apart; their weights change no more after that.
 
     Args:
         run: its library, or else its dataset, is where candidates come from.
@@ -62,7 +69,11 @@ def train_apart(run: Run, folder: Path, *, resume: bool = True, report: Report |
         resume: take what is there; else it is thrown away first.
         report: called as they learn.
 
+    Returns:
+        Figures of how well they rank, by name.
+
     Raises:
+        ConfigError: an encoder does not learn with the one on its other side.
         TrainingError: there is nothing to learn from, or the disk is full.
     """
     pairing = run.pairings[0]
@@ -70,12 +81,24 @@ def train_apart(run: Run, folder: Path, *, resume: bool = True, report: Report |
     if not resume:
         shutil.rmtree(mine, ignore_errors=True)
     figures: dict[str, float] = {}
-    pairs = list(_sides(run.encoders[pairing.query], run.encoders[pairing.reference]))
-    for number, (query, reference) in enumerate(pairs):
+    for number, (query, reference) in enumerate(_sides(run.encoders[pairing.query], run.encoders[pairing.reference])):
         kept = mine / f"{number}.safetensors"
         if not kept.is_file():
             _learn(run, query, reference, kept, _shown(run, pairing.query, report))
         figures |= _restore(kept, query, reference)
+        for module in _named(query, reference).values():
+            module.requires_grad_(False)
+    return figures
+
+
+def validated(run: Run, folder: Path, figures: Mapping[str, float]) -> State:
+    """Where a run stands that takes no steps: its encoders as they are, and how they rank.
+
+    Args:
+        run: whose encoders have learned.
+        folder: of the run; the metrics are written there.
+        figures: that stand beside them.
+    """
     metrics = validate(run)
     value = -metrics["val_loss"] if run.config.train.select == "loss" else metrics[f"val_{run.config.train.select}"]
     epochs = run.config.train.epochs

@@ -30,7 +30,7 @@ from molvis_nn.loop import TrainingProgress, on_cpu, set_rate, write_metrics, wr
 from molvis_nn.threads import OtherLoad, computing
 from molvis_retrieval.bundle import Bundle, load_bundle, save_bundle
 from molvis_retrieval.config import RunConfig, TrainConfig, check, fill
-from molvis_retrieval.training.apart import learns_apart, train_apart
+from molvis_retrieval.training.apart import learn_apart, learns_apart, takes_steps, validated
 from molvis_retrieval.training.batches import Batches, PairBatch
 from molvis_retrieval.training.checkpoint import State, checkpoint_of, load, save
 from molvis_retrieval.training.collapse import collapses
@@ -112,10 +112,13 @@ def train(
         load = OtherLoad()
         run = prepare(config, progress=report)
         ending = _Ending(run, folder, fabric, resume=resume, report=report, metadata=metadata or {}, half=half)
+        figures: dict[str, float] = {}
         if learns_apart(run):
-            held.enter_context(computing(config.train.threads, load))
-            return ending.reached(_apart(ending), "done")
-        training = _Training(run, folder, fabric, resume=resume, report=report)
+            with computing(config.train.threads, load):
+                figures = _apart(ending)
+                if not takes_steps(run):
+                    return ending.reached(_standing(ending, figures), "done")
+        training = _Training(run, folder, fabric, resume=resume, report=report, figures=figures)
         state = training.state
         state.threads = held.enter_context(computing(config.train.threads or state.threads, load))
         stopped = training.steps_to_end()
@@ -151,22 +154,31 @@ class _Ending:
         return TrainResult(self.folder, state.best_epoch, metrics, stopped, found)
 
 
-def _apart(ending: _Ending) -> State:
-    """Encoders that learn apart, in the first process alone."""
-    run, state = ending.run, State()
-    if ending.fabric.is_global_zero:
+def _apart(ending: _Ending) -> dict[str, float]:
+    """Let encoders learn apart, in the first process alone; the others take over what it kept."""
+    run, fabric, figures = ending.run, ending.fabric, dict[str, float]()
+    if fabric.is_global_zero:
         ending.folder.mkdir(parents=True, exist_ok=True)
         write_safely(ending.folder / "config.toml", write_toml(fill(run.config)).encode())
-        state = train_apart(run, ending.folder, resume=ending.resume, report=ending.report)
-    ending.fabric.barrier()
-    return state
+        figures = learn_apart(run, ending.folder, resume=ending.resume, report=ending.report)
+    fabric.barrier()
+    return figures if fabric.is_global_zero else learn_apart(run, ending.folder)
+
+
+def _standing(ending: _Ending, figures: Mapping[str, float]) -> State:
+    """Where a run stands that takes no steps."""
+    return validated(ending.run, ending.folder, figures) if ending.fabric.is_global_zero else State()
 
 
 class _Training:
     """A run under way: its steps, validations and checkpoints in their order."""
 
-    def __init__(self, run: Run, folder: Path, fabric: Fabric, *, resume: bool, report: Report | None) -> None:
+    def __init__(
+        self, run: Run, folder: Path, fabric: Fabric, *, resume: bool, report: Report | None,
+        figures: Mapping[str, float],
+    ) -> None:  # fmt: skip
         self.run, self.folder, self.fabric, self.report, self.resume = run, folder, fabric, report, resume
+        self.figures = figures
         self.settings = run.config.train
         self.batches = Batches(run, fabric.global_rank, fabric.world_size)
         learner = Learner.of(run)
@@ -269,6 +281,7 @@ class _Training:
             "epoch": float(epoch),
             "step": float(self.state.step),
             "loss": float(np.mean(running or [math.nan])),
+            **self.figures,
             **metrics,
             "learning_rate": float(self.learner.optimizer.param_groups[0]["lr"]),
         }
