@@ -35,7 +35,7 @@ from molvis_nmr_shifts.matching.fitting import fit_prices
 from molvis_nmr_shifts.matching.lines import USUAL, Lines, Prices, likelihoods, lines_of
 from molvis_nmr_shifts.prediction.environments import EnvironmentTable
 from molvis_nmr_shifts.prediction.graphs import graph_of, solvent_place
-from molvis_nmr_shifts.prediction.learning import NORMAL_QUANTILE, Course, learn, predict, signal_shift, spreads
+from molvis_nmr_shifts.prediction.learning import NORMAL_QUANTILE, Course, learn, signal_shift
 from molvis_nmr_shifts.prediction.lessons import Lesson, lessons_of
 from molvis_nmr_shifts.prediction.model import ShiftModel
 from molvis_nmr_shifts.prediction.network import ShiftNetwork
@@ -120,7 +120,7 @@ def train(options: argparse.Namespace) -> None:
         network, learning, held_out, course, checkpoint=kept,
         progress=lambda done: print(f"epoch {done} of {epochs}, {time.monotonic() - began:.0f} s", flush=True),
     )  # fmt: skip
-    ShiftModel(network, spreads(network, held_out), SETTINGS).save(options.work)
+    ShiftModel.learned(network, SETTINGS, learning, held_out).save(options.work)
     note = {"epochs": epochs, "lessons": len(learning), "seconds": time.monotonic() - began, **figures}
     (options.work / "trained.json").write_text(json.dumps(note, indent=1), encoding="utf-8")
     print(note, flush=True)
@@ -158,7 +158,7 @@ def accuracy(model: ShiftModel, tables: EnvironmentTable, some: Sequence[Row], n
     by_compound: dict[str, list[tuple[float, float, float]]] = {}
     for one in some:
         (lesson,) = lessons([one])
-        ((shifts, scales),) = predict(model.network, [lesson])
+        ((shifts, scales),) = model.predict([lesson.graph], lesson.solvent)
         usual = tables.predict(one.smiles)[nucleus][0]
         for signal in (s for s in lesson.signals if s.atoms):
             atoms = list(signal.atoms)

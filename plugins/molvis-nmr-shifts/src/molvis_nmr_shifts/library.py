@@ -145,11 +145,15 @@ def key_of(smiles: str) -> int:
 
 
 def digest_of(model: ShiftModel) -> str:
-    """Digest of a network's weights."""
+    """Digest of a network's weights, and of the shifts that it is combined with."""
     found = hashlib.sha256()
     for name, value in sorted(model.network.state_dict().items()):
         found.update(name.encode())
         found.update(value.numpy().tobytes())
+    if model.seen is not None and model.combination is not None:
+        for array in (model.seen.keys, model.seen.sums):
+            found.update(array.tobytes())
+        found.update(json.dumps(model.combination.as_dict(), sort_keys=True).encode())
     return found.hexdigest()
 
 

@@ -20,7 +20,7 @@ from molvis_nmr_shifts.library import PredictedLibrary
 from molvis_nmr_shifts.matching.fitting import fit_prices
 from molvis_nmr_shifts.matching.lines import NUCLEI, USUAL, Lines, Prices, likelihoods, lines_of
 from molvis_nmr_shifts.prediction.graphs import solvent_place
-from molvis_nmr_shifts.prediction.learning import Course, learn, spreads
+from molvis_nmr_shifts.prediction.learning import Course, learn
 from molvis_nmr_shifts.prediction.lessons import lessons_of
 from molvis_nmr_shifts.prediction.model import KnownGraphs, ShiftModel
 from molvis_nmr_shifts.prediction.network import ShiftNetwork
@@ -152,7 +152,8 @@ class ShiftMatching:
             network, lessons, held_out, course, seed=seed, checkpoint=checkpoint,
             progress=lambda done: show(done, self.epochs, "a network from structures to shifts"),
         )  # fmt: skip
-        self.take(ShiftModel(network, spreads(network, held_out), {"width": self.width, "layers": self.layers}))
+        settings = {"width": self.width, "layers": self.layers}
+        self.take(ShiftModel.learned(network, settings, lessons, held_out))
         self.fit(validation or examples)
         ranked = [self(one.record, one.candidates)[:, [0, 2]].sum(axis=1) for one in validation]
         first = [float(s.argmax() == one.truth) for s, one in zip(ranked, validation, strict=True)]

@@ -202,13 +202,13 @@ def errors(network: ShiftNetwork, lessons: Sequence[Lesson]) -> dict[str, float]
     return {f"val_mae_{nucleus}": float(np.mean(some)) for nucleus, some in off.items() if some}
 
 
-def spreads(network: ShiftNetwork, lessons: Sequence[Lesson]) -> dict[str, float]:
-    """By nucleus the factor on its scales that makes 1.645 of them hold 90% of the signals whose atoms are known.
+def spreads(lessons: Sequence[Lesson], predicted: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    """By nucleus the factor on predicted scales that makes 1.645 of them hold 90% of the signals whose atoms are known.
 
     A Laplace distribution's own where there are none.
     """
     off: dict[str, list[float]] = {"13C": [], "1H": []}
-    for lesson, (shifts, scales) in zip(lessons, predict(network, lessons), strict=True):
+    for lesson, (shifts, scales) in zip(lessons, predicted, strict=True):
         for one in (s for s in lesson.signals if s.atoms):
             scale = float(scales[list(one.atoms), int(one.nucleus == "1H")].mean())
             off[one.nucleus].append(abs(signal_shift(one, shifts, lesson) - one.shift) / scale)
