@@ -26,7 +26,13 @@ from molvis_nmr.spins.simulation import render
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import lines
 
-FIELDS = {"looked_at": (499.84, 499.84, 600.13), "set_aside": (499.84, 499.84, 400.13)}
+FIELDS = {
+    "looked_at": (499.84, 499.84, 600.13), "set_aside": (499.84, 499.84, 400.13),
+    "set_aside_since": (499.84, 400.13, 600.13),
+}  # fmt: skip
+"""In MHz. What was set aside since has the compounds of those set aside first, in other mixtures, and at 600 MHz
+phenylalanine's spectrum, which nothing had used.
+"""
 PRESENT = {10: 5, 30: 8, 100: 12, 0: 12}
 """Compounds present by the size of the library; 0 is all of it."""
 
@@ -151,10 +157,19 @@ def broad(axis: np.ndarray, frequency: float, random: np.random.Generator) -> np
     return y / y.max()
 
 
-def sample(folder: Path, side: str, size: int, seed: int) -> Sample:
-    """A mixture of the compounds of one side, and a library of `size` entries that holds all but one of them."""
-    random = np.random.default_rng([seed, size, side == "set_aside"])
+def sample(folder: Path, side: str, size: int, seed: int, strangers: int = 1) -> Sample:
+    """A mixture of the compounds of one side, and a library of `size` entries that holds all but some of them.
+
+    Args:
+        folder: of the data.
+        side: of the division, a key of `FIELDS`.
+        size: of the library; 0 is all of it.
+        seed: of what is drawn.
+        strangers: how many of the compounds the library lacks.
+    """
+    random = np.random.default_rng([seed, size, list(FIELDS).index(side)])
     frequency = float(random.choice(FIELDS[side]))
+    side = side.removesuffix("_since")
     everything, divided = shelf(folder), split()
     pool = [e for e in everything if e in set(divided["compounds"][side])]
     by_key = {skeleton(s.inchi): i for i, s in everything.items()}
@@ -171,7 +186,7 @@ def sample(folder: Path, side: str, size: int, seed: int) -> Sample:
     rest = [e for e in pool if e not in own.values() and e != "bmse000795"]
     random.shuffle(rest)
     there = [*chosen, *rest][: PRESENT[size]]
-    stranger = rest[PRESENT[size]]
+    lacking = rest[PRESENT[size] : PRESENT[size] + strangers]
     points = round(10.5 * frequency / 0.2)
     axis = np.linspace(-0.6, 9.9, points)
     with_dss = random.random() < 0.7
@@ -179,7 +194,7 @@ def sample(folder: Path, side: str, size: int, seed: int) -> Sample:
     low, high = 1.0, 20.0
     parts: dict[str, np.ndarray] = {}
     amounts: dict[str, float] = {}
-    for e in [*there, stranger]:
+    for e in [*there, *lacking]:
         amount = float(np.exp(random.uniform(np.log(low), np.log(high))))
         if e in chosen:
             shape = measured(spectra(folder)[chosen[e]], entries(folder)[COMPOUND_OF[chosen[e]]], axis - offset, random)
@@ -198,10 +213,10 @@ def sample(folder: Path, side: str, size: int, seed: int) -> Sample:
     wide = random.choice([0.0, 0.1, 0.3]) * scale * broad(axis, frequency, random)
     y = y + water + rolling + wide + random.normal(0, noise, points)
     away = (axis < 4.6) | (axis > 4.95)
-    snr = {e: float(np.where(away, p, 0).max() / noise) for e, p in parts.items() if e != stranger}
-    del amounts[stranger]
+    snr = {e: float(np.where(away, p, 0).max() / noise) for e, p in parts.items() if e not in lacking}
+    amounts = {e: a for e, a in amounts.items() if e not in lacking}
     return Sample(
-        Trace(axis, y, frequency=frequency), _library(everything, there, stranger, rest, size, random), amounts, snr,
+        Trace(axis, y, frequency=frequency), _library(everything, there, lacking, rest, size, random), amounts, snr,
         {e for e in there if e in chosen},
     )  # fmt: skip
 
@@ -209,13 +224,13 @@ def sample(folder: Path, side: str, size: int, seed: int) -> Sample:
 def _library(
     everything: dict[str, SpinSystem],
     there: Sequence[str],
-    stranger: str,
+    lacking: Sequence[str],
     rest: Sequence[str],
     size: int,
     random: np.random.Generator,
 ) -> list[SpinSystem]:
     """The entries of those present and of others; all of them for size 0."""
-    others = [e for e in (rest if size else everything) if e not in there and e not in (stranger, "bmse000795")]
+    others = [e for e in (rest if size else everything) if e not in there and e not in (*lacking, "bmse000795")]
     if size:
         others = list(random.permutation(others))[: size - len(there)]
     return [everything[e] for e in sorted([*there, *others])]

@@ -31,6 +31,13 @@ SAMPLES = {
     "looked_at": ["nrc:amino_acid_mixture_2022", "raw/bruker/MTBLS1/ADG10003u_007/10"],
     "set_aside": ["nrc:glucose_2018", "raw/bruker/MTBLS1/ADG10003u_051/10"],
 }
+SINCE = {
+    "set_aside_since": {"sizes": [10, 30, 100], "seeds": list(range(8)), "strangers": [1]},
+    "set_aside_since, many strangers": {"sizes": [30, 100], "seeds": list(range(8)), "strangers": [4]},
+}
+"""Mixtures that were set aside later, see `nmr_mixture_samples.FIELDS`; the urine set aside first was not looked at
+until then, either.
+"""
 COMPOUND_OF = {
     "gissmo_exp:Arginine": "bmse000029", "gissmo_exp:Glycine": "bmse000089", "gissmo_exp:Methionine": "bmse000044",
     "gissmo_exp:Proline": "bmse000047", "mipt:Proline-Varian-MIPT-499.8MHz": "bmse000047",
@@ -62,7 +69,7 @@ def main() -> None:
         key = skeleton(entry["inchi"])
         odd = hashlib.sha256(key.encode()).digest()[0] % 2
         compounds[side_of.get(key, "set_aside" if odd else "looked_at")].append(identifier)
-    done = {"measured": MEASURED, "samples": SAMPLES, "compounds": compounds}
+    done = {"measured": MEASURED, "samples": SAMPLES, "since": SINCE, "compounds": compounds}
     WRITTEN.write_text(json.dumps(done, indent=1) + "\n", encoding="utf-8")
     print({side: len(names) for side, names in compounds.items()})
 

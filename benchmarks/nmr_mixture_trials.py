@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nmr_mixture_samples import Sample, sample
+from nmr_mixture_samples import FIELDS, Sample, sample
 from scipy.optimize import nnls
 
 from molvis_nmr.mixture import presence
@@ -53,13 +53,13 @@ def peer(given: Sample) -> dict[str, float]:
     return {c.identifier: float(a) for c, a in zip(compounds, amounts, strict=True) if a > 0.02 * amounts.max()}
 
 
-def trial(folder: Path, side: str, size: int, seed: int) -> dict[str, Any]:
-    given = sample(folder, side, size, seed)
+def trial(folder: Path, side: str, size: int, seed: int, strangers: int = 1, beside: bool = True) -> dict[str, Any]:
+    given = sample(folder, side, size, seed, strangers)
     begin = time.process_time()
     found = module.quantify(given.trace, given.library, least_probability=1e-9, limit=1e-9)
     spent = time.process_time() - begin
     begin = time.process_time()
-    other = peer(given)
+    other = peer(given) if beside else {}
     rows = []
     for m in found.metabolites:
         truth = given.amounts.get(m.identifier)
@@ -75,7 +75,7 @@ def trial(folder: Path, side: str, size: int, seed: int) -> dict[str, Any]:
         )  # fmt: skip
     plain = [{"truth": t, "snr": given.snr[e], "amount": other.get(e, 0.0)} for e, t in given.amounts.items()]
     return {
-        "side": side, "size": size, "seed": seed, "cpu_s": spent, "rows": rows,
+        "side": side, "size": size, "seed": seed, "strangers": strangers, "cpu_s": spent, "rows": rows,
         "peer": {"cpu_s": time.process_time() - begin, "rows": plain, "false": len(set(other) - set(given.amounts))},
     }  # fmt: skip
 
@@ -145,10 +145,12 @@ def calibrate(trials: list[dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
-    parser.add_argument("--side", default="looked_at", choices=("looked_at", "set_aside"))
+    parser.add_argument("--side", default="looked_at", choices=tuple(FIELDS))
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 30, 100, 0])
     parser.add_argument("--mixtures", type=int, default=5)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--strangers", type=int, default=1, help="compounds of a mixture that its library lacks")
+    parser.add_argument("--no-peer", action="store_true")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--table", type=Path, nargs="+")
     parser.add_argument("--calibrate", type=Path, nargs="+")
@@ -162,7 +164,7 @@ def main() -> None:
         return print("together", json.dumps(figures(trials)))
     for seed in range(given.first, given.first + given.mixtures):
         for size in given.sizes:
-            done = trial(given.data / "nmr", given.side, size, seed)
+            done = trial(given.data / "nmr", given.side, size, seed, given.strangers, not given.no_peer)
             line = json.dumps(done)
             if given.out:
                 with given.out.open("a", encoding="utf-8") as file:
