@@ -148,6 +148,18 @@ def measured(row: dict[str, Any], system: SpinSystem, axis: np.ndarray, random: 
     return total * protons / area
 
 
+def with_carbon_13(y: np.ndarray, axis: np.ndarray, frequency: float, random: np.random.Generator) -> np.ndarray:
+    """A spectrum with the satellites of 13C, by couplings that are usual of a shift and 4 Hz off."""
+    made = (1 - 0.0107) * y
+    step = float(axis[1] - axis[0]) * frequency
+    limits = [-np.inf, 0.4, 1.6, 3.0, 4.4, 6.0, 8.2, np.inf]
+    for low, high, usual in zip(limits, limits[1:], (118, 126, 130, 144, 164, 162, 195), strict=False):
+        part = np.where((axis >= low) & (axis < high), y, 0.0)
+        lag = round(0.5 * random.normal(usual, 4.0) / step)
+        made += 0.0107 / 2 * (np.roll(part, lag) + np.roll(part, -lag))
+    return made
+
+
 def broad(axis: np.ndarray, frequency: float, random: np.random.Generator) -> np.ndarray:
     """Macromolecules and lipids: signals 20 to 80 Hz wide, highest 1."""
     y = np.zeros(len(axis))
@@ -202,10 +214,13 @@ def sample(folder: Path, side: str, size: int, seed: int, strangers: int = 1) ->
             system = disagreeing(everything[e], random)
             shape = drawn(replace(system, shifts=system.shifts + offset), frequency, axis)
         parts[e], amounts[e] = amount * shape, amount
+    carbon = np.random.default_rng([seed, size, 13])
+    parts = {e: with_carbon_13(p, axis, frequency, carbon) for e, p in parts.items()}
     y = np.sum(list(parts.values()), axis=0)
     if with_dss:
         dss = disagreeing(entries(folder)["bmse000795"], random)
-        y = y + 5.0 * drawn(replace(dss, shifts=dss.shifts - dss.shifts[0] + offset), frequency, axis)
+        shape = drawn(replace(dss, shifts=dss.shifts - dss.shifts[0] + offset), frequency, axis)
+        y = y + 5.0 * with_carbon_13(shape, axis, frequency, carbon)
     scale = float(np.median([p.max() for p in parts.values()]))
     water = random.uniform(5, 100) * scale * random.choice([-1, 1]) / (1 + ((axis - 4.77) * frequency / 5) ** 2)
     rolling = 0.02 * scale * np.cos(axis * random.uniform(0.5, 2) + random.uniform(0, 6))

@@ -84,7 +84,7 @@ def read(files: list[Path]) -> list[dict[str, Any]]:
     return [json.loads(line) for f in files for line in f.read_text(encoding="utf-8").splitlines()]
 
 
-def is_present(row: dict[str, Any], least: float = 0.8, limit: float = 3.0) -> bool:
+def is_present(row: dict[str, Any], least: float = 0.8, limit: float = 2.0) -> bool:
     return bool(row["amount"] > limit * row.get("error", np.inf) and row["probability"] > least)
 
 

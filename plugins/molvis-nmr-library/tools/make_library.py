@@ -65,6 +65,18 @@ AMINO_ACIDS = [
     "C4H9NO2/c5-3-1-2-4(6)7",
     "C2H7NO3S",
 ]
+COMPANIONS = [
+    "alpha-D-glucose",
+    "beta-D-glucose",
+    "lactic.acid",
+    "pyruvic.acid",
+    "acetic.acid",
+    "citrate",
+    "ethanol$",
+    "glycerol$",
+    "succinic",
+]
+"""What is usually beside amino acids in a sample and has signals among theirs: without it they would take them."""
 ENERGY = [
     "lactic.acid",
     "pyruvic.acid",
@@ -319,7 +331,7 @@ def main() -> None:
         return [by_key[k] for k in found]
 
     write("metabolites", entries)
-    write("amino-acids", [e for k, e in by_key.items() if is_amino(k)])
+    write("amino-acids", those(COMPANIONS))
     write("urine", those(URINE + ENERGY))
     write("serum", those(ENERGY))
     write("medium", those(MEDIUM))

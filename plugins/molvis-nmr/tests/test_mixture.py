@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -284,6 +285,8 @@ def test_a_report_of_a_mixture_names_what_is_there_and_what_is_not(found: Quanti
     assert "<script" not in text
     told = json.loads(written[0].read_text(encoding="utf-8"))
     assert {m["name"] for m in told["metabolites"] if m["present"]} == set(TRUTH)
+    rows = list(csv.DictReader(written[1].read_text(encoding="utf-8").splitlines()))
+    assert {row["unit"] for row in rows} == {"mM"}
 
 
 SPECTRUM = Trace(AXIS, np.sin(AXIS * 50) ** 20, frequency=FREQUENCY)

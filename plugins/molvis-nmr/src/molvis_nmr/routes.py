@@ -140,6 +140,6 @@ MIXTURE = Route(
         Option("standard", "Compound at 0 ppm: DSS, TSP or none.", default="DSS", choices=("DSS", "TSP", "none")),
         Option("concentration", "Of the standard.", "number", least=0, most=1e9),
         Option("unit", "Of that concentration.", default="mM", most=20),
-        Option("limit", "Standard errors from which a compound is present.", "number", default=3.0, least=0, most=1000),
+        Option("limit", "Standard errors from which a compound is present.", "number", default=2.0, least=0, most=1000),
     ),
 )

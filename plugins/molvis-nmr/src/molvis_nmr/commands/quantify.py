@@ -33,7 +33,7 @@ def quantify(
         str | None, typer.Option(help="AMOUNT:CONCENTRATION of a proton in another spectrum, instead of a standard.")
     ] = None,
     tube: Annotated[bool, typer.Option(help="Look for solvents, urea, EDTA and the like, too.")] = True,
-    limit: Annotated[float, typer.Option(help="Standard errors from which a compound is present.")] = 3.0,
+    limit: Annotated[float, typer.Option(help="Standard errors from which a compound is present.")] = 2.0,
     probability: Annotated[float, typer.Option(help="Probability from which it is.")] = 0.8,
 ) -> None:
     """Say which compounds of a library are in a mixture, and how much of each, with errors."""

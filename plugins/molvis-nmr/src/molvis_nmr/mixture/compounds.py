@@ -11,6 +11,9 @@ from molvis_nmr.mixture.axis import Axis
 from molvis_nmr.mixture.shapes import draw
 from molvis_nmr.spins.system import SpinSystem
 
+CARBON_13 = 0.0107
+"""Natural abundance."""
+_WITH_SATELLITES = 25.0  # widths that a multiplet's wings reach where its satellites are as high as the noise
 _WINGS = (12.0, 400.0)  # Hz beside the outermost lines: what a weak and a strong multiplet reach
 
 
@@ -29,6 +32,7 @@ class Multiplet:
         movers: those of them that have one shift and may move against the others; the first shift moves with the
             multiplet and is none.
         turns: lines by which it changes with each mover's shift, per Hz, like `position` and `weight`.
+        carbon: coupling of its protons to their carbon where that is 13C, in Hz; 0 for none.
     """
 
     names: tuple[str, ...]
@@ -40,6 +44,7 @@ class Multiplet:
     groups: tuple[int, ...] = ()
     movers: tuple[tuple[int, ...], ...] = ()
     turns: tuple[tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]], ...] = ()
+    carbon: float = 0.0
 
     @property
     def area(self) -> float:
@@ -54,6 +59,17 @@ class Multiplet:
             return self.center + float(self.position.min()), self.center + float(self.position.max())
         seen = self.position[self.weight > 0.04 * self.weight.max()]
         return self.center + float(seen.min()), self.center + float(seen.max())
+
+
+def coupling_to_carbon(ppm: float) -> float:
+    """What protons of a shift usually have to a 13C that they are bound to, in Hz.
+
+    Typical values, off by some Hz for a compound: 118 next to silicon, 125 to 130 in chains, 140 to 150 beside oxygen
+    and nitrogen, 160 to 170 for anomers and aromatics, 195 for formate (H.-O. Kalinowski, S. Berger, S. Braun,
+    Carbon-13 NMR Spectroscopy, Wiley 1988).
+    """
+    limits = (0.4, 1.6, 3.0, 4.4, 6.0, 8.2)
+    return (118.0, 127.0, 131.0, 145.0, 165.0, 161.0, 195.0)[int(np.searchsorted(limits, ppm))]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -89,6 +105,7 @@ class State:
         moved: in Hz from where the library has it.
         width: logarithm of the width relative to the shared one.
         response: relative; 0 is as expected.
+        excess: probability that a signal of no compound lies on it.
         inner: by how much the movers of each multiplet have moved beside it, in Hz.
         multiplets: as they look where the spins are; empty where they look as in the library.
         at, derived: by how much each group of the spin system was displaced against the mean of all, in Hz, when
@@ -103,12 +120,15 @@ class State:
     multiplets: tuple[Multiplet, ...] = ()
     at: Float[np.ndarray, " _"] = field(default_factory=lambda: np.zeros(0))
     derived: Float[np.ndarray, " _"] = field(default_factory=lambda: np.zeros(0))
+    excess: Float[np.ndarray, " m"] = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         if not len(self.width):
             self.width = np.zeros(len(self.moved))
         if not len(self.response):
             self.response = np.zeros(len(self.moved))
+        if not len(self.excess):
+            self.excess = np.full(len(self.moved), 0.03)
 
 
 def state_of(compound: Compound, amount: float, moved: Float[np.ndarray, " m"]) -> State:
@@ -150,12 +170,27 @@ def rows_of(
         value = np.interp(x, multiplet.position, multiplet.weight)
         slope = -np.interp(x, multiplet.position, np.gradient(multiplet.weight, multiplet.position))
         return part, np.stack([value, slope, np.zeros(len(x)), np.zeros(len(x))])
-    part = axis.part(low - reach, high + reach)
+    # A multiplet whose wings reach so far is so strong that its satellites stand out of the noise.
+    aside = multiplet.carbon / 2 if reach > _WITH_SATELLITES * shared.width else 0.0
+    beside = max(reach, aside + _WINGS[0]) if aside else reach
+    part = axis.part(low - beside, high + beside)
     start = axis.start + axis.step * part.start
     w = shared.width * float(np.exp(width))
-    return part, draw(
+    rows = draw(
         multiplet.position + center, multiplet.weight, w, shared.gauss, start, axis.step, part.stop - part.start
     )
+    return part, with_satellites(rows, aside / axis.step) if aside else rows
+
+
+def with_satellites(rows: Float[np.ndarray, "r p"], points: float) -> Float[np.ndarray, "r p"]:
+    """A multiplet with those of the molecules that have a 13C: at both sides, so many points away."""
+    made = (1 - CARBON_13) * rows
+    whole, part = int(points), points - int(points)
+    for lag, share in ((whole, 1 - part), (whole + 1, part)):
+        if 0 < lag < rows.shape[1]:
+            made[:, lag:] += CARBON_13 / 2 * share * rows[:, :-lag]
+            made[:, :-lag] += CARBON_13 / 2 * share * rows[:, lag:]
+    return made
 
 
 def turned(
@@ -164,7 +199,7 @@ def turned(
 ) -> Float[np.ndarray, " p"]:  # fmt: skip
     """How a multiplet at amount 1 changes with the shift of one of its movers, per Hz, on the points of `rows_of`."""
     start, w = axis.start + axis.step * part.start, shared.width * float(np.exp(width))
-    center = multiplet.center + moved
+    center = multiplet.center + moved  # satellites hardly change
     return draw(turn[0] + center, turn[1], w, shared.gauss, start, axis.step, part.stop - part.start)[0]
 
 

@@ -14,20 +14,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from molvis_nmr.fitting.noise import variance_factor
 from molvis_nmr.mixture.compounds import Shared, State, rows_of, turned, wings
 from molvis_nmr.mixture.coupled import derive
-from molvis_nmr.mixture.model import MixtureFit, around
+from molvis_nmr.mixture.model import MixtureFit, around, satellites
+from molvis_nmr.mixture.responses import RESPONSE_SD, precision
 
 _WIDTH_SD = 0.25  # of the logarithm of a multiplet's width relative to the shared one
-RESPONSE_SD = 0.06  # by which responses of multiplets scatter
 _MOVED_SD = 3.0  # Hz by which multiplets scatter about the sample's offset, by the core of its distribution
 _INNER_SD = 2.0  # Hz by which spins of one multiplet scatter beside it
-_RESPONSES = (-0.8, 0.8)
+_RESPONSES = (-0.8, 6.0)
 _GAUSS = (0.0, 0.9)
 _STIFFNESS = 1.0
+_NEAR = 12.0  # Hz about a point in which the model's error is its own
+_SHRINK = 0.1  # share of the points about it that the median of all stands for
+_LOCAL = (0.3, 4.0)
+_FAR = 0.1  # ppm about a point in which unknown signals are likely where one is
+UNKNOWN = 1.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -73,7 +78,7 @@ def equations(fit: MixtureFit) -> Equations:
     data: list[np.ndarray] = []
     places: list[np.ndarray] = []
     ends = [0]
-    precision = np.zeros(layout.size)
+    stiffness = np.zeros(layout.size)
     pull = np.zeros(layout.size)
     by_width, by_gauss = np.zeros(axis.points), np.zeros(axis.points)
     for i, state in fit.states.items():
@@ -84,17 +89,18 @@ def equations(fit: MixtureFit) -> Equations:
             ends.append(ends[-1] + len(part))
         first = layout.at[i] + 1
         some = slice(first, first + 3 * len(state.moved) + sum(len(k) for k in state.inner))
-        precision[some], pull[some] = _priors(fit, state)
+        stiffness[some], pull[some] = _priors(fit, state)
     own = csc_array(
         (np.concatenate([*data, np.zeros(0)]), np.concatenate([*places, np.zeros(0, dtype=np.int64)]), np.array(ends)),
         shape=(axis.points, layout.shared),
     )
     jacobian = csc_array(hstack([own, csc_array(np.stack([by_width, by_gauss], axis=1)), basis]))
     residual, sigma = fit.residual(), fit.sigma()
-    weight = np.where(mixture.mask, 1 / sigma**2, 0.0) / (1 + (residual / (4 * sigma)) ** 2)
+    foreign = np.maximum(residual, 0.0) * (fit.unknown if fit.complete else 0.0) / sigma**2
+    weight = np.where(mixture.mask, 1 / sigma**2, 0.0) / (1 + (residual / (4 * sigma)) ** 2 + foreign)
     normal = (jacobian.T @ (jacobian * weight[:, None])).toarray()
-    precision[layout.shared] = 1.0
-    precision[layout.shared + 1] = 4.0
+    stiffness[layout.shared] = 1.0
+    stiffness[layout.shared + 1] = 4.0
     pull[layout.shared + 1] = 4.0 * fit.shared.gauss
     gradient = jacobian.T @ (weight * residual) - pull
     rough = slice(layout.shared + 2, layout.size)
@@ -103,9 +109,9 @@ def equations(fit: MixtureFit) -> Equations:
     normal[rough, rough] += stiff + 1e-9 * np.diag(np.diag(block) + 1e-30)
     gradient[rough] -= stiff @ fit.base
     cost = float(
-        (weight * residual**2).sum() + (pull**2 / np.maximum(precision, 1e-30)).sum() + fit.base @ stiff @ fit.base
+        (weight * residual**2).sum() + (pull**2 / np.maximum(stiffness, 1e-30)).sum() + fit.base @ stiff @ fit.base
     )
-    return Equations(layout, normal, gradient, precision, cost, weight)
+    return Equations(layout, normal, gradient, stiffness, cost, weight)
 
 
 def _columns(
@@ -144,8 +150,11 @@ def _priors(fit: MixtureFit, state: State) -> tuple[Float[np.ndarray, " k"], Flo
     spread = [
         s**2 * (3 + (x / s) ** 2) / 4 if s else np.full(len(x), _WIDTH_SD**2) for x, s in zip(off, scale, strict=True)
     ]
-    precision = 1 / np.concatenate(spread)
-    return precision, precision * np.concatenate(off)
+    weights = 1 / np.concatenate(spread)
+    n = len(state.moved)
+    # A single multiplet has no other to disagree with: its response would only stand for its amount.
+    weights[2 * n : 3 * n] = precision(state.response, state.excess) if n > 1 else 1e8
+    return weights, weights * np.concatenate(off)
 
 
 def _moved(fit: MixtureFit, layout: Layout, step: Float[np.ndarray, " p"], reach: float) -> MixtureFit:
@@ -169,6 +178,7 @@ def _moved(fit: MixtureFit, layout: Layout, step: Float[np.ndarray, " p"], reach
             s.multiplets,
             s.at,
             s.derived,
+            s.excess,
         )
     width = fit.shared.width * float(np.exp(np.clip(step[layout.shared], -0.2, 0.2)))
     gauss = float(np.clip(fit.shared.gauss + np.clip(step[layout.shared + 1], -0.2, 0.2), *_GAUSS))
@@ -236,8 +246,33 @@ def learn_errors(fit: MixtureFit) -> float:
             beyond = np.median(off[strong] ** 2 / (fit.floor**2 + (middle * near[strong]) ** 2)) > 0.455
             low, high = (middle, high) if beyond else (low, middle)
         fit.model_error = float(np.sqrt(low * high))
+        _learn_where(fit, off, near, strong)
     scaled = off / fit.sigma()
     return variance_factor(np.where(inside, scaled, 0.0), inside & (np.abs(scaled) < 5))
+
+
+def _learn_where(
+    fit: MixtureFit, off: Float[np.ndarray, " t"], near: Float[np.ndarray, " t"], strong: Bool[np.ndarray, " t"]
+) -> None:
+    """How much larger or smaller the model's error is near each point, and how strong unknown signals are, in place."""
+    from scipy.ndimage import gaussian_filter1d
+
+    axis = fit.mixture.axis
+
+    def smooth(y: np.ndarray, hertz: float) -> np.ndarray:
+        return np.asarray(gaussian_filter1d(y, hertz / axis.step, truncate=3.0))
+
+    # Of a stretch with hardly a signal the median holds; tall lines beside it do not count as its own.
+    share = np.where(strong, 1 / (near**2 + 1e-30), 0.0)
+    limited = np.minimum(off**2, (5.0 * fit.model_error * near) ** 2 + 25 * fit.floor**2)
+    extra = np.maximum(limited - fit.floor**2, 0.0)
+    count = smooth(strong.astype(float), _NEAR)
+    ratio = (smooth(extra * share, _NEAR) + _SHRINK * fit.model_error**2) / (count + _SHRINK)
+    fit.local = np.clip(np.sqrt(ratio) / fit.model_error, *_LOCAL)
+    scale = np.sqrt(fit.floor**2 + (fit.model_error * near) ** 2 + satellites(fit.total(), axis) ** 2)
+    # What stands beside a compound's own lines may be its own misfit, unless it is the stronger.
+    over = np.where(fit.mixture.mask, np.maximum(off - 3 * scale - near, 0.0), 0.0)
+    fit.unknown = UNKNOWN * smooth(over, _FAR * fit.mixture.frequency)
 
 
 def covariance(fit: MixtureFit, correlation: float) -> tuple[Equations, Float[np.ndarray, "p p"]]:

@@ -10,7 +10,7 @@ import numpy as np
 from molvis_core.errors import RecordError, did_you_mean
 from molvis_core.records import Trace
 from molvis_nmr.fitting.noise import noise_level
-from molvis_nmr.mixture.compounds import Compound, Multiplet
+from molvis_nmr.mixture.compounds import Compound, Multiplet, coupling_to_carbon
 from molvis_nmr.mixture.coupled import flexible, lines_of, movers_of
 from molvis_nmr.mixture.results import Entry, Reference
 from molvis_nmr.mixture.spectrum import uniform
@@ -111,7 +111,7 @@ def _multiplet(system: SpinSystem, found: Lines, members: Sequence[int], frequen
     movers = movers_of(system, members) if flexible(system, frequency) else ()
     return Multiplet(
         names, center, position - center, weight, window * frequency, groups=tuple(members),
-        movers=movers[1:],
+        movers=movers[1:], carbon=coupling_to_carbon(center / frequency),
     )  # fmt: skip
 
 

@@ -9,8 +9,10 @@ from jaxtyping import Bool, Float
 
 from molvis_nmr.mixture.axis import Axis
 from molvis_nmr.mixture.background import Background
-from molvis_nmr.mixture.compounds import Compound, Shared, State, signal_of
+from molvis_nmr.mixture.compounds import CARBON_13, Compound, Shared, State, signal_of
 from molvis_nmr.mixture.coupled import settle
+
+_SATELLITES = (56.0, 86.0)  # Hz from their lines: half of usual couplings to carbon
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -47,7 +49,10 @@ class MixtureFit:
         shared: width and shape of all lines.
         base: coefficients of the baseline.
         floor: standard deviation of points without signal.
-        model_error: how well the model follows strong signals, relative.
+        model_error: how well the model follows strong signals, relative; the median.
+        local: the same near each point, as a multiple of the median.
+        unknown: how strong signals of no compound are near each point.
+        complete: whether all compounds have come in, so that what is left is of none.
         signals: what each compound gives, by its place.
     """
 
@@ -57,6 +62,9 @@ class MixtureFit:
     base: Float[np.ndarray, " b"]
     floor: float
     model_error: float = 0.08
+    local: Float[np.ndarray, " t"] | float = 1.0
+    unknown: Float[np.ndarray, " t"] | float = 0.0
+    complete: bool = False
     offset: float = 0.0
     offset_sd: float = 3.0
     states: dict[int, State] = field(default_factory=dict)
@@ -82,12 +90,35 @@ class MixtureFit:
         """The spectrum less the model."""
         return self.mixture.y - self.total() - self.baseline()
 
-    def sigma(self, without: int | None = None) -> Float[np.ndarray, " t"]:
-        """Standard deviation of each point: noise, and what the model misses of strong signals near it."""
+    def sigma(self, without: int | None = None, *, local: bool = True) -> Float[np.ndarray, " t"]:
+        """Standard deviation of each point: noise, what the model misses of strong signals near it, and satellites of
+        13C, whose places are known to some hertz only.
+
+        Args:
+            without: compound that is thought away.
+            local: whether the model's error is that near each point, not the median: what is missed near a compound
+                is no evidence against it.
+        """
         total = self.total()
         if without is not None:
             total = total - self.signals[without]
-        return np.sqrt(self.floor**2 + (self.model_error * around(total, self.mixture.axis, self.shared)) ** 2)
+        near = around(total, self.mixture.axis, self.shared)
+        beside = satellites(total, self.mixture.axis)
+        return np.sqrt(self.floor**2 + (self.model_error * (self.local if local else 1.0) * near) ** 2 + beside**2)
+
+
+def satellites(y: Float[np.ndarray, " t"], axis: Axis) -> Float[np.ndarray, " t"]:
+    """How high satellites of 13C are at most about each point."""
+    from scipy.ndimage import maximum_filter1d
+
+    low, high = (round(hertz / axis.step) for hertz in _SATELLITES)
+    highest = np.asarray(maximum_filter1d(np.maximum(y, 0.0), high - low + 1))
+    middle = (low + high) // 2
+    made = np.zeros(len(y))
+    if middle < len(y):
+        made[middle:] = highest[: len(y) - middle]
+        made[: len(y) - middle] = np.maximum(made[: len(y) - middle], highest[middle:])
+    return CARBON_13 / 2 * made
 
 
 def around(y: Float[np.ndarray, " t"], axis: Axis, shared: Shared) -> Float[np.ndarray, " t"]:

@@ -23,11 +23,12 @@ from molvis_nmr.mixture.joint import improve, learn_errors
 from molvis_nmr.mixture.library import library_compounds
 from molvis_nmr.mixture.matching import match
 from molvis_nmr.mixture.model import Mixture, MixtureFit
+from molvis_nmr.mixture.responses import agree
 from molvis_nmr.mixture.results import WATER, Entry, Quantification
-from molvis_nmr.mixture.selection import Search, find_offset, search_of, select
+from molvis_nmr.mixture.selection import FAR, Search, find_offset, search_of, select, weight_of
 from molvis_nmr.mixture.spectrum import standard_at, uniform, working_axis
 from molvis_nmr.mixture.summary import Prepared, summarize
-from molvis_nmr.mixture.tube import STANDARDS, standard_compounds, tube_compounds
+from molvis_nmr.mixture.tube import STANDARDS, TITRATES, standard_compounds, tube_compounds
 from molvis_nmr.spins.eigenstates import one_thread
 
 _STAGES = 6
@@ -59,7 +60,7 @@ def quantify(
     dilution: float = 1.0,
     reference: tuple[float, float] | None = None,
     tube: bool = True,
-    limit: float = 3.0,
+    limit: float = 2.0,
     least_probability: float = 0.8,
     progress: Progress | None = None,
 ) -> Quantification:
@@ -99,8 +100,8 @@ def quantify(
         prepared, search = _prepare(spectrum, library, asked)
         advance(1, _STAGES)
         _look_first(search)
-        if not prepared.standard:
-            find_offset(search)
+        if not prepared.standard or prepared.standard in TITRATES:
+            find_offset(search, TITRATES.get(prepared.standard, FAR))
         advance(2, _STAGES)
         select(search)
         advance(4, _STAGES)
@@ -192,13 +193,16 @@ def _look_first(search: Search) -> None:
             fit.states[i] = state_of(fit.library[i], found.amount, found.moved)
     fit.refresh()
     if fit.states:
-        learn_errors(fit)
-        search.fit = improve(fit, 4)
+        # All others are not in yet: what is not explained tells nothing of the standard's errors.
+        search.fit = improve(fit, 6)
 
 
 def _finish(search: Search) -> None:
-    """The last steps, with errors as they are."""
+    """The last steps, with errors as they are, and signals of no compound allowed for."""
+    search.fit.complete = True
     for steps in (4, 6):
         learn_errors(search.fit)
+        agree(search.fit, weight_of(search))
         search.fit = improve(search.fit, steps)
     learn_errors(search.fit)
+    agree(search.fit, weight_of(search))

@@ -16,6 +16,7 @@ from molvis_nmr.mixture.compounds import state_of
 from molvis_nmr.mixture.joint import improve, learn_errors
 from molvis_nmr.mixture.matching import CORE, Match, Template, match, templates_of
 from molvis_nmr.mixture.model import MixtureFit
+from molvis_nmr.mixture.responses import agree
 
 FAR = 0.045
 """ppm by which the axis of a sample without reference may be off."""
@@ -51,15 +52,22 @@ def search_of(fit: MixtureFit, fixed: frozenset[int]) -> Search:
     return Search(fit, fixed, made, [None] * len(made), np.zeros(fit.mixture.axis.points))
 
 
-def _weight(search: Search, without: int | None = None) -> Float[np.ndarray, " t"]:
-    return np.where(search.fit.mixture.mask, 1 / search.fit.sigma(without) ** 2, 0.0)
+def weight_of(search: Search, without: int | None = None) -> Float[np.ndarray, " t"]:
+    """1 over the variance of each point, of one compound's absence where it is named; 0 where nothing is fitted."""
+    return np.where(search.fit.mixture.mask, 1 / search.fit.sigma(without, local=False) ** 2, 0.0)
 
 
-def offsets(search: Search, known: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets in points that a compound may have, and the logarithm of their odds."""
+def offsets(search: Search, known: bool, far: float = FAR) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets in points that a compound may have, and the logarithm of their odds.
+
+    Args:
+        search: under way.
+        known: whether the sample's offset is.
+        far: how large it may be in ppm where it is not.
+    """
     mixture, fit = search.fit.mixture, search.fit
     step, core = mixture.axis.step, CORE * mixture.frequency
-    reach = (3 * CORE if known else FAR) * mixture.frequency
+    reach = (3 * CORE if known else far) * mixture.frequency
     stride = max(1, round(0.8 / step))
     center = round(fit.offset / step)
     commons = center + np.arange(-round(reach / step), round(reach / step) + 1, stride)
@@ -67,11 +75,13 @@ def offsets(search: Search, known: bool) -> tuple[np.ndarray, np.ndarray]:
     return commons.astype(np.int64), -2 * np.log1p(off**2 / 3) if known else np.zeros(len(commons))
 
 
-def find_offset(search: Search) -> None:
-    """By how much the axis of the sample is off, from compounds that fit at one offset and at no other."""
+def find_offset(search: Search, far: float = FAR) -> None:
+    """By how much the axis of the sample is off, up to `far` ppm, from compounds that fit at one offset and at no
+    other.
+    """
     fit = search.fit
-    commons, prior = offsets(search, known=False)
-    weight, data = _weight(search), fit.residual()
+    commons, prior = offsets(search, False, far)
+    weight, data = weight_of(search), fit.residual()
     step, core = fit.mixture.axis.step, CORE * fit.mixture.frequency
     votes = np.zeros(len(commons))
     for i in range(len(fit.library)):
@@ -88,7 +98,7 @@ def look(search: Search) -> None:
     """Matches of all compounds that are not in, anew where the residual has changed."""
     fit = search.fit
     axis, frequency = fit.mixture.axis, fit.mixture.frequency
-    data, weight = fit.residual(), _weight(search)
+    data, weight = fit.residual(), weight_of(search)
     scaled = data * np.sqrt(weight)
     changed = np.append(0, np.cumsum(np.abs(scaled - search.seen) > 0.7))
     search.seen = scaled
@@ -169,7 +179,7 @@ def conditional(search: Search, i: int) -> Match:
     templates = search.templates[i]
     if shapes and any(a is not b for a, b in zip(shapes, compound.multiplets, strict=True)):
         templates = templates_of(replace(compound, multiplets=shapes), axis, fit.shared)
-    return match(templates, axis, fit.mixture.frequency, data, _weight(search, i), commons, prior)
+    return match(templates, axis, fit.mixture.frequency, data, weight_of(search, i), commons, prior)
 
 
 def backward(search: Search) -> bool:
@@ -200,7 +210,7 @@ def _rival(search: Search, i: int, own: Match) -> tuple[int, Match] | None:
     """A compound that is not in and explains what this one does, and better."""
     fit = search.fit
     axis, frequency = fit.mixture.axis, fit.mixture.frequency
-    data, weight = fit.residual() + fit.signals[i], _weight(search, i)
+    data, weight = fit.residual() + fit.signals[i], weight_of(search, i)
     commons, prior = offsets(search, known=True)
     on = np.append(0, np.cumsum(_footprint(search, i, own.moved)))
     best: tuple[int, Match] | None = None
@@ -235,6 +245,7 @@ def _settle(search: Search, steps: int) -> None:
     fit = search.fit
     learn_errors(fit)
     fit.model_error = max(fit.model_error, 0.03)
+    agree(fit, weight_of(search))
     search.fit = improve(fit, steps, reach=1.5)
 
 

@@ -12,14 +12,15 @@ from molvis_core.records import Trace
 from molvis_nmr.fitting.agreement import roi_iou
 from molvis_nmr.mixture.axis import Axis
 from molvis_nmr.mixture.compounds import State, signal_of
-from molvis_nmr.mixture.joint import RESPONSE_SD, Equations, covariance, learn_errors
+from molvis_nmr.mixture.joint import Equations, covariance, learn_errors
 from molvis_nmr.mixture.matching import Match, match
 from molvis_nmr.mixture.model import MixtureFit
 from molvis_nmr.mixture.presence import features_of, probability_of
+from molvis_nmr.mixture.responses import RESPONSE_SD, agree
 from molvis_nmr.mixture.results import Metabolite, Quantification
-from molvis_nmr.mixture.selection import Search, offsets
+from molvis_nmr.mixture.selection import Search, offsets, weight_of
 
-ERROR_FACTOR = 1.6
+ERROR_FACTOR = 0.95
 """By which errors of amounts are multiplied: what residuals do not show, learned from mixtures whose truth is known."""
 
 
@@ -118,7 +119,12 @@ def summarize(
         least_probability: from which it does.
     """
     fit = search.fit
-    at, spread = covariance(fit, learn_errors(fit))
+    correlation = learn_errors(fit)
+    ways = agree(fit, weight_of(search))
+    at, spread = covariance(fit, correlation)
+    for i, sd in ways.items():
+        if np.isfinite(sd):
+            spread[at.layout.at[i], at.layout.at[i]] += sd**2
     amounts = _amounts(fit, at, spread, prepared.scale, concentration, dilution, reference)
     inside = {
         i: _metabolite(search, i, amounts, prepared, (limit, least_probability))
@@ -198,7 +204,7 @@ def _metabolite(
     c, s = fit.library[i], fit.states[i]
     value, error = float(amounts.values[k]), amounts.error(k)
     significance = value / max(error, 1e-300)
-    features = features_of(search, i, significance * ERROR_FACTOR, prepared.entries)
+    features = features_of(search, i, significance, prepared.entries)
     probability = probability_of(features)
     concentration, spread = (amounts.concentration(k) if c.concentrates else None) or (None, None)
     frequency = fit.mixture.frequency

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from molvis_nmr.mixture.compounds import Compound, Multiplet
+from molvis_nmr.mixture.compounds import Compound, Multiplet, coupling_to_carbon
 
 STANDARDS = {"DSS": "trimethylsilyl of DSS", "TSP": "trimethylsilyl of TSP"}
 """Reference compounds that are looked for at 0 ppm; nine equivalent protons each."""
+TITRATES = {"TSP": 0.025}
+"""How far in ppm the sample's offset is looked for beside a reference compound whose own signal moves with pH: TSP is
+a carboxylate (D. S. Wishart et al., J. Biomol. NMR 6 (1995) 135, doi:10.1007/BF00211777). The width is ours.
+"""
 _SILICON = (0.0468, 6.6)  # share of 29Si, and its coupling to methyl protons in Hz
 _SINGLETS: dict[str, tuple[tuple[float, int, float], ...]] = {
     "urea": ((5.78, 4, 0.04),),
@@ -31,7 +35,10 @@ _ETHYLENE = ((0.6256, 2, 8.6), (1.7569, 2, 8.0), (2.9072, 2, 7.9))
 
 
 def _singlet(name: str, ppm: float, protons: float, window: float, frequency: float) -> Multiplet:
-    return Multiplet((name,), ppm * frequency, np.zeros(1), np.array([float(protons)]), window * frequency)
+    carbon = 0.0 if name == "urea" else coupling_to_carbon(ppm)  # urea's protons are on nitrogen
+    return Multiplet(
+        (f"{ppm:.2f}",), ppm * frequency, np.zeros(1), np.array([float(protons)]), window * frequency, carbon=carbon
+    )
 
 
 def standard_compounds(name: str, frequency: float) -> list[Compound]:
@@ -43,6 +50,7 @@ def standard_compounds(name: str, frequency: float) -> list[Compound]:
     methyl = Multiplet(
         ("Si(CH3)3",), 0.0, np.array([0.0, -coupling / 2, coupling / 2]),
         9 * np.array([1 - share, share / 2, share / 2]), 0.01 * frequency,
+        carbon=coupling_to_carbon(0.0),
     )  # fmt: skip
     made = [Compound(name, "", (methyl,), standard=True, tube=True)]
     if name == "DSS":
@@ -55,7 +63,16 @@ def standard_compounds(name: str, frequency: float) -> list[Compound]:
             for _ in range(times):
                 place = (place[:, None] + j * apart).ravel()
                 weight = np.repeat(weight / 2, 2)
-            multiplets.append(Multiplet((f"{ppm:.2f}",), ppm * frequency, place, protons * weight, 0.02 * frequency))
+            multiplets.append(
+                Multiplet(
+                    (f"{ppm:.2f}",),
+                    ppm * frequency,
+                    place,
+                    protons * weight,
+                    0.02 * frequency,
+                    carbon=coupling_to_carbon(ppm),
+                )
+            )
         made.append(Compound("DSS, methylenes", "", tuple(multiplets), tube=True))
     return made
 
@@ -63,8 +80,6 @@ def standard_compounds(name: str, frequency: float) -> list[Compound]:
 def tube_compounds(frequency: float) -> list[Compound]:
     """Singlets of what is often in a tube."""
     return [
-        Compound(
-            name, "", tuple(_singlet(f"{ppm:.2f}", ppm, n, window, frequency) for ppm, n, window in rows), tube=True
-        )
+        Compound(name, "", tuple(_singlet(name, ppm, n, window, frequency) for ppm, n, window in rows), tube=True)
         for name, rows in _SINGLETS.items()
     ]

@@ -61,7 +61,7 @@ def write_quantification(
     names = ("amounts.json", "amounts.csv", "fitted.csv", "picture.png", "report.html")
     paths = [folder / name for name in names]
     write_text(paths[0], json.dumps(to_plain(summary), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    write_text(paths[1], _csv(summary["metabolites"]))
+    write_text(paths[1], _csv(summary["metabolites"], found.unit))
     write_spectrum(paths[2], found.fitted)
     figure = draw_fit(found.measured, found.fitted, found.parts, title=title, excluded=found.excluded)
     save(figure, paths[3])
@@ -69,7 +69,7 @@ def write_quantification(
     return paths
 
 
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+def _csv(rows: Sequence[Mapping[str, Any]], unit: str) -> str:
     import csv
     import io
 
@@ -86,10 +86,13 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
         "probability",
         "upper_limit",
         "upper_concentration",
+        "unit",
     )
     table = csv.writer(text, lineterminator="\n")
     table.writerow(columns)
-    table.writerows(in_cells("" if row[c] is None else row[c] for c in columns) for row in rows)
+    for row in rows:
+        told = {**row, "unit": unit if row["concentration"] is not None else ""}
+        table.writerow(in_cells("" if told[c] is None else told[c] for c in columns))
     return text.getvalue()
 
 

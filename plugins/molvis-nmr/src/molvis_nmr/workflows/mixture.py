@@ -49,7 +49,7 @@ class Asked:
     dilution: float = 1.0
     reference: tuple[float, float] | None = None
     tube: bool = True
-    limit: float = 3.0
+    limit: float = 2.0
     least_probability: float = 0.8
 
 

@@ -1,0 +1,91 @@
+"""What a library lacks does not become amounts of what it has; satellites; references that move."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_mixture import ALANINE, AREA, AXIS, ETHANOL, FREQUENCY, LIBRARY, make, mixture
+
+from molvis_core.records import Trace
+from molvis_nmr.mixture.axis import Axis
+from molvis_nmr.mixture.compounds import CARBON_13, Shared, rows_of
+from molvis_nmr.mixture.quantify import quantify
+from molvis_nmr.mixture.responses import readings
+from molvis_nmr.mixture.tube import standard_compounds
+from molvis_nmr.spins.simulation import simulate
+
+SMALL = np.full(3, 0.01)
+
+
+def test_multiplets_that_agree_outvote_one_that_is_too_large() -> None:
+    amount, error = readings(np.array([1.0, 1.03, 2.5]), SMALL, np.full(3, 0.05))
+    assert amount == pytest.approx(1.01, abs=0.04)
+    assert error < 0.1
+
+
+def test_of_two_multiplets_the_lower_holds_where_signals_of_no_compound_are_near() -> None:
+    amount, error = readings(np.array([1.0, 2.5]), SMALL[:2], np.full(2, 0.5))
+    assert amount == pytest.approx(1.0, abs=0.05)
+    calm, small = readings(np.array([1.0, 1.02]), SMALL[:2], np.full(2, 0.5))
+    assert calm == pytest.approx(1.01, abs=0.03)
+    assert error > 1.5 * small
+
+
+def test_two_multiplets_hold_against_one_that_is_suppressed() -> None:
+    amount, _ = readings(np.array([1.0, 1.02, 0.3]), SMALL, np.full(3, 0.05))
+    assert amount == pytest.approx(1.01, abs=0.05)
+
+
+def test_a_multiplet_that_the_spectrum_does_not_show_has_no_say() -> None:
+    amount, _ = readings(np.array([1.0, 9.0]), np.array([0.01, np.inf]), np.full(2, 0.05))
+    assert amount == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_compound_that_the_library_lacks_is_not_counted_as_one_that_it_has() -> None:
+    stranger = make("stranger", [3.79, 3.74, 3.60, 3.52, 3.33], [1, 1, 1, 1, 1],
+                    [(0, 1, 11.0), (1, 2, 6.0), (2, 3, 9.0), (3, 4, 9.0)])  # fmt: skip
+    spectrum = mixture({"alanine": 1.0, "lactate": 2.0, "stranger": 3.0}, library=[*LIBRARY, stranger])
+    found = {m.name: m for m in quantify(spectrum, LIBRARY).metabolites}
+    assert found["alanine"].present
+    assert found["alanine"].amount / AREA == pytest.approx(1.0, rel=0.12)
+    assert found["lactate"].amount / AREA == pytest.approx(2.0, rel=0.12)
+    whole = {m.name: m for m in quantify(spectrum, [*LIBRARY, stranger]).metabolites}
+    assert found["alanine"].error > whole["alanine"].error
+
+
+def test_satellites_are_of_the_strong_and_no_compounds() -> None:
+    lines = np.zeros_like(AXIS)
+    for hertz, share in ((0.0, 1 - CARBON_13), (-63.0, CARBON_13 / 2), (64.0, CARBON_13 / 2)):
+        lines += share * simulate(make("", [1.91 + hertz / FREQUENCY], [3], []), FREQUENCY, axis=AXIS).y
+    spectrum = mixture({"alanine": 1.0})
+    spectrum = replace(spectrum, y=spectrum.y + 60 * lines)
+    nearby = make("nearby", [1.91 + 63.0 / FREQUENCY], [3], [])
+    found = {m.name: m for m in quantify(spectrum, [*LIBRARY, nearby]).metabolites}
+    assert found["acetate"].amount / AREA == pytest.approx(60.0, rel=0.05)
+    assert found["alanine"].present
+    assert not found["nearby"].present
+
+
+def test_satellites_keep_the_area_and_have_the_derivatives_of_finite_differences() -> None:
+    axis = Axis(-156.0, 0.37, 900)
+    multiplet = standard_compounds("DSS", FREQUENCY)[0].multiplets[0]
+    shared = Shared(0.7, 0.3)
+    _, before = rows_of(multiplet, axis, shared, 0.3, 0.0, 40.0)
+    _, after = rows_of(multiplet, axis, shared, 0.3001, 0.0, 40.0)
+    assert np.abs((after[0] - before[0]) / 1e-4 - before[1]).max() < 1e-3 * np.abs(before[1]).max()
+    _, without = rows_of(replace(multiplet, carbon=0.0), axis, shared, 0.3, 0.0, 71.0)
+    assert before[0].sum() == pytest.approx(without[0].sum(), rel=2e-3)
+    aside = round(59.0 / axis.step)
+    top = int(before[0].argmax())
+    assert before[0][top + aside] > 1.5 * without[0][top + aside]
+
+
+def test_where_the_reference_titrates_the_sample_may_be_off() -> None:
+    there = mixture({"alanine": 1.0, "ethanol": 2.0, "lactate": 1.0}, standard=0.0)
+    moved = np.interp(AXIS - 0.02, AXIS, there.y)
+    spectrum = Trace(AXIS, moved + mixture({}, noise=1e-3).y, frequency=FREQUENCY)
+    found = quantify(spectrum, [ALANINE, ETHANOL, LIBRARY[0]], standard="TSP")
+    assert {m.name for m in found.present} == {"alanine", "ethanol", "lactate"}
+    assert found.offset == pytest.approx(0.02, abs=0.004)
