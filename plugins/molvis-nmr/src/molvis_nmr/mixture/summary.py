@@ -264,11 +264,13 @@ def _room(
     axis = fit.mixture.axis
     # Of a compound that is itself in doubt all may be this one's.
     residual = fit.residual() + sum((fit.signals[k] for k in doubted), np.zeros(axis.points))
+    # What stands out of the model counts in full here, be it forgiven in the fit: it may be this compound.
+    weight = np.where(fit.mixture.mask, 1 / fit.sigma() ** 2, 0.0)
     commons, prior = offsets(search, known=True)
-    found: Match = match(search.templates[i], axis, fit.mixture.frequency, residual, at.weight, commons, prior)
+    found: Match = match(search.templates[i], axis, fit.mixture.frequency, residual, weight, commons, prior)
     moved = found.moved if found.amount > 0 else np.full(len(fit.library[i].multiplets), fit.offset)
     column = signal_of(fit.library[i], State(1.0, moved), axis, fit.shared, fit.floor)
-    weighted = at.weight * column
+    weighted = weight * column
     alone = float(weighted @ column)
     if alone <= 0:
         return 0.0, float("inf")
@@ -278,7 +280,7 @@ def _room(
     taken = float(shared @ spread[np.ix_(rows, rows)] @ shared)
     left = max(alone - taken, 0.05 * alone)
     some = column > 0.1 * column.max()
-    excess = float(np.sqrt(max(1.0, np.mean(at.weight[some] * residual[some] ** 2))))
+    excess = float(np.sqrt(max(1.0, np.mean(weight[some] * residual[some] ** 2))))
     return float(weighted @ residual) / alone, excess / np.sqrt(left)
 
 
