@@ -119,12 +119,7 @@ def summarize(
         least_probability: from which it does.
     """
     fit = search.fit
-    correlation = learn_errors(fit)
-    ways = agree(fit, weight_of(search))
-    at, spread = covariance(fit, correlation)
-    for i, sd in ways.items():
-        if np.isfinite(sd):
-            spread[at.layout.at[i], at.layout.at[i]] += sd**2
+    at, spread = _uncertainty(search)
     amounts = _amounts(fit, at, spread, prepared.scale, concentration, dilution, reference)
     inside = {
         i: _metabolite(search, i, amounts, prepared, (limit, least_probability))
@@ -174,6 +169,18 @@ def summarize(
         offset=fit.offset / fit.mixture.frequency,
         problem="" if order else "no compound of the library stands out of the spectrum",
     )
+
+
+def _uncertainty(search: Search) -> tuple[Equations, Float[np.ndarray, "p p"]]:
+    """Covariance of all parameters; that of amounts with the ways in which their multiplets can be read."""
+    fit = search.fit
+    correlation = learn_errors(fit)
+    ways = agree(fit, weight_of(search))
+    at, spread = covariance(fit, correlation)
+    for i, sd in ways.items():
+        if np.isfinite(sd):
+            spread[at.layout.at[i], at.layout.at[i]] += sd**2
+    return at, spread
 
 
 def _amounts(
