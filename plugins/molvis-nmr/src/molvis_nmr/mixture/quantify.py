@@ -25,10 +25,10 @@ from molvis_nmr.mixture.matching import match
 from molvis_nmr.mixture.model import Mixture, MixtureFit
 from molvis_nmr.mixture.responses import agree
 from molvis_nmr.mixture.results import WATER, Entry, Quantification
-from molvis_nmr.mixture.selection import FAR, Search, find_offset, search_of, select, weight_of
+from molvis_nmr.mixture.selection import Search, find_offset, search_of, select, weight_of
 from molvis_nmr.mixture.spectrum import standard_at, uniform, working_axis
 from molvis_nmr.mixture.summary import Prepared, summarize
-from molvis_nmr.mixture.tube import STANDARDS, TITRATES, standard_compounds, tube_compounds
+from molvis_nmr.mixture.tube import STANDARDS, standard_compounds, tube_compounds
 from molvis_nmr.spins.eigenstates import one_thread
 
 _STAGES = 6
@@ -100,8 +100,8 @@ def quantify(
         prepared, search = _prepare(spectrum, library, asked)
         advance(1, _STAGES)
         _look_first(search)
-        if not prepared.standard or prepared.standard in TITRATES:
-            find_offset(search, TITRATES.get(prepared.standard, FAR))
+        if not prepared.standard:
+            find_offset(search)
         advance(2, _STAGES)
         select(search)
         advance(4, _STAGES)

@@ -57,17 +57,11 @@ def weight_of(search: Search, without: int | None = None) -> Float[np.ndarray, "
     return np.where(search.fit.mixture.mask, 1 / search.fit.sigma(without, local=False) ** 2, 0.0)
 
 
-def offsets(search: Search, known: bool, far: float = FAR) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets in points that a compound may have, and the logarithm of their odds.
-
-    Args:
-        search: under way.
-        known: whether the sample's offset is.
-        far: how large it may be in ppm where it is not.
-    """
+def offsets(search: Search, known: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets in points that a compound may have, and the logarithm of their odds."""
     mixture, fit = search.fit.mixture, search.fit
     step, core = mixture.axis.step, CORE * mixture.frequency
-    reach = (3 * CORE if known else far) * mixture.frequency
+    reach = (3 * CORE if known else FAR) * mixture.frequency
     stride = max(1, round(0.8 / step))
     center = round(fit.offset / step)
     commons = center + np.arange(-round(reach / step), round(reach / step) + 1, stride)
@@ -75,12 +69,10 @@ def offsets(search: Search, known: bool, far: float = FAR) -> tuple[np.ndarray, 
     return commons.astype(np.int64), -2 * np.log1p(off**2 / 3) if known else np.zeros(len(commons))
 
 
-def find_offset(search: Search, far: float = FAR) -> None:
-    """By how much the axis of the sample is off, up to `far` ppm, from compounds that fit at one offset and at no
-    other.
-    """
+def find_offset(search: Search) -> None:
+    """By how much the axis of the sample is off, from compounds that fit at one offset and at no other."""
     fit = search.fit
-    commons, prior = offsets(search, False, far)
+    commons, prior = offsets(search, known=False)
     weight, data = weight_of(search), fit.residual()
     step, core = fit.mixture.axis.step, CORE * fit.mixture.frequency
     votes = np.zeros(len(commons))

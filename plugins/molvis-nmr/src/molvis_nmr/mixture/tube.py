@@ -13,10 +13,6 @@ from molvis_nmr.mixture.compounds import Compound, Multiplet, coupling_to_carbon
 
 STANDARDS = {"DSS": "trimethylsilyl of DSS", "TSP": "trimethylsilyl of TSP"}
 """Reference compounds that are looked for at 0 ppm; nine equivalent protons each."""
-TITRATES = {"TSP": 0.025}
-"""How far in ppm the sample's offset is looked for beside a reference compound whose own signal moves with pH: TSP is
-a carboxylate (D. S. Wishart et al., J. Biomol. NMR 6 (1995) 135, doi:10.1007/BF00211777). The width is ours.
-"""
 _SILICON = (0.0468, 6.6)  # share of 29Si, and its coupling to methyl protons in Hz
 _SINGLETS: dict[str, tuple[tuple[float, int, float], ...]] = {
     "urea": ((5.78, 4, 0.04),),
