@@ -2,12 +2,13 @@
 
     python benchmarks/nmr_trials.py split                      # writes the split; done once, before anything ran
     python benchmarks/nmr_trials.py split --part new           # sets further systems aside; done once, too
+    python benchmarks/nmr_trials.py split --part later         # and once more
     python benchmarks/nmr_trials.py starts --part looked --seeds 3
     python benchmarks/nmr_trials.py coverage --part aside --seeds 1
 
 Systems and measured spectra are those of the data folder (`MOLVIS_DATA`, `nmr/`). `benchmarks/nmr_trials_split.json`
 says which were looked at while the fit was developed (`looked`), which were set aside and then measured once (`aside`),
-and which were set aside after that (`new`). By default few seeds run.
+and which were set aside after that (`new`) and after that (`later`). By default few seeds run.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,14 +94,14 @@ def split() -> None:
     write_text(SPLIT, json.dumps(found, indent=1) + "\n")
 
 
-def split_further() -> None:
+def split_further(part: str) -> None:
     """Set systems aside that no part of the split has, nor another entry of the same compound.
 
     Those of the paper and of ANATOLIA are left out: their measured spectra are fitted elsewhere.
     """
-    rng = np.random.default_rng(20261123)
+    rng = np.random.default_rng({"new": 20261123, "later": 20261124}[part])
     known, found = library(), json.loads(SPLIT.read_text())
-    used = {i for kind in ("starts", "coverage") for part in ("looked", "aside") for i in found[kind][part]}
+    used = {i for kind in ("starts", "coverage") for some in found[kind].values() for i in some}
     seen = {known[i].inchi or known[i].name for i in used}
     pool: list[str] = []
     for identifier, system in known.items():
@@ -110,9 +111,9 @@ def split_further() -> None:
             seen.add(key)
             pool.append(identifier)
     for_starts = [i for i in pool if eligible(known[i], 4)]
-    found["starts"]["new"] = [str(i) for i in rng.choice(for_starts, NEW_STARTS, replace=False)]
-    rest = [i for i in pool if i not in found["starts"]["new"]]
-    found["coverage"]["new"] = [str(i) for i in rng.choice(rest, NEW_COVERED, replace=False)]
+    found["starts"][part] = [str(i) for i in rng.choice(for_starts, NEW_STARTS, replace=False)]
+    rest = [i for i in pool if i not in found["starts"][part]]
+    found["coverage"][part] = [str(i) for i in rng.choice(rest, NEW_COVERED, replace=False)]
     write_text(SPLIT, json.dumps(found, indent=1) + "\n")
 
 
@@ -189,17 +190,31 @@ def right(found: SpinSystem, truth: SpinSystem, field: float) -> bool:
     return bool(np.abs(np.abs(found.couplings[np.ix_(order, order)]) - np.abs(truth.couplings)).max() < 0.5)
 
 
-def verdict(one: SpinSystemFit, best: SpinSystemFit, field: float) -> str:
-    """`found`, `reported` (as another solution), `unsure` (the fit says so) or `silent`.
+def without_flagged(found: SpinSystem, truth: SpinSystem, flags: Mapping[str, str]) -> SpinSystem:
+    """With the truth's values in place of couplings whose flag says that they may be off (`flat`, `line-shape`)."""
+    cost = np.abs(found.shifts[:, None] - truth.shifts) + 100.0 * (found.multiplicity[:, None] != truth.multiplicity)
+    at = np.asarray(linear_sum_assignment(cost)[1])
+    couplings = found.couplings.copy()
+    for k, m in itertools.combinations(range(len(found)), 2):
+        if flags.get(f"coupling/{found.names[k]}-{found.names[m]}") in ("flat", "line-shape"):
+            couplings[k, m] = couplings[m, k] = truth.couplings[at[k], at[m]]
+    return replace(found, couplings=couplings)
 
-    `best` is what a fit that starts from the truth finds. Where two groups nearly coincide, or a coupling does not
-    show, its couplings are off too; these are flagged as flat, and what is flagged is not wrong.
+
+def verdict(one: SpinSystemFit, best: SpinSystemFit, field: float) -> str:
+    """`found`, `reported` (as another solution), `unsure` (the fit, or the flag of what is off, says so) or `silent`.
+
+    `best` is what a fit that starts from the truth finds.
     """
     if right(one.system, best.system, field) or one.system is best.system:
         return "found"
-    if any(right(other.system, best.system, field) for other in getattr(one, "alternatives", ())):
+    if any(
+        right(without_flagged(other.system, best.system, one.flags), best.system, field) for other in one.alternatives
+    ):
         return "reported"
-    return "unsure" if one.problem or getattr(one, "doubt", "") else "silent"
+    if one.problem or one.doubt or right(without_flagged(one.system, best.system, one.flags), best.system, field):
+        return "unsure"
+    return "silent"
 
 
 def starts(part: str, seeds: int, only: Sequence[str] = ()) -> dict[str, Any]:
@@ -330,15 +345,15 @@ def main() -> None:
     """Run one trial, and write what it measured."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("trial", choices=["split", "starts", "coverage"])
-    asked.add_argument("--part", choices=["looked", "aside", "new"], default="looked")
+    asked.add_argument("--part", choices=["looked", "aside", "new", "later"], default="looked")
     asked.add_argument("--seeds", type=int, default=2)
     asked.add_argument("--only", nargs="+", default=[])
     asked.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "nmr_trials.json")
     asked.add_argument("--write", action="store_true", help="Put what was measured into the file of results.")
     options = asked.parse_args()
     if options.trial == "split":
-        if options.part == "new":
-            split_further()
+        if options.part in ("new", "later"):
+            split_further(options.part)
         else:
             split()
         return

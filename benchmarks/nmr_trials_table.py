@@ -8,6 +8,8 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results" / "nmr_trials.json"
 
+PARTS = (("aside", "set aside"), ("new", "set aside since"), ("later", "set aside last"), ("looked", "looked at"))
+
 
 def measured() -> dict[str, Any]:
     return json.loads(RESULTS.read_text(encoding="utf-8"))
@@ -18,7 +20,7 @@ def crude() -> list[str]:
         "| systems | fits | found | reported beside another | said to be not sure | silent | found, of which doubted |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for name, label in (("aside", "set aside"), ("new", "set aside since"), ("looked", "looked at")):
+    for name, label in PARTS:
         if row := measured().get("starts", {}).get(name):
             doubted = sum(r["doubted"] for r in row["rows"].values()) - row["unsure"]
             low, high = wilson(row["found"], row["of"])
@@ -31,7 +33,7 @@ def crude() -> list[str]:
 
 def intervals() -> list[str]:
     lines = ["| systems | kind | intervals | that hold the truth |", "| --- | --- | --- | --- |"]
-    for name, label in (("aside", "set aside"), ("new", "set aside since"), ("looked", "looked at")):
+    for name, label in PARTS:
         if row := measured().get("coverage", {}).get(name):
             low, high = wilson(round(row["without_flagged"] * row["unflagged_intervals"]), row["unflagged_intervals"])
             lines.append(

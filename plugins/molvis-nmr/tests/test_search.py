@@ -10,14 +10,15 @@ import pytest
 from molvis_core.errors import ConfigError
 from molvis_core.fitting import Normal
 from molvis_core.records import Trace
+from molvis_nmr.fitting.last_steps import from_rest, to_the_end
 from molvis_nmr.fitting.measured import Measured
-from molvis_nmr.fitting.moves import transported
+from molvis_nmr.fitting.moves import _parted, transported
 from molvis_nmr.fitting.priors import with_usual_prior
 from molvis_nmr.fitting.problem import problem_of
 from molvis_nmr.fitting.solutions import Floor, Quiet, Solution, same_parameters, same_spectrum, worse
 from molvis_nmr.fitting.spin_system import fit
 from molvis_nmr.fitting.symmetry import symmetries, ties_of
-from molvis_nmr.fitting.variable_projection import evaluate
+from molvis_nmr.fitting.variable_projection import descend, evaluate
 from molvis_nmr.prediction.structure import from_smiles
 from molvis_nmr.report.page import fit_summary, solutions_table
 from molvis_nmr.spins.simulation import simulate
@@ -108,6 +109,69 @@ def test_a_baseline_as_high_as_the_noise_is_seen_and_none_is_not() -> None:
         levels.append(quiet.slow(one.problem.mean, one.state.linear[0][:4], 0) * 100)
     assert 0.3 < levels[0] < 1.5
     assert levels[1] < 0.1
+
+
+def test_a_baseline_is_seen_beside_few_points_without_signal() -> None:
+    # 5 stretches of 25 Hz are free of signal here: too few to say that there is no baseline.
+    axis = np.arange(1.65, 3.7, 0.0005)
+    trace = noisy(CHAIN, 100, 3, axis, wave=1.0)
+    one = solution(trace, CHAIN)
+    quiet = Quiet(one.problem, one.problem.mean, 40.0)
+    quiet.masks[0] &= axis > 3.45
+    assert quiet.masks[0].sum() * 0.0005 * FIELD < 100
+    assert quiet.slow(one.problem.mean, one.state.linear[0][:4], 0) * 100 > 0.1
+
+
+def test_two_pairs_that_met_in_the_middle_are_parted_and_find_which_goes_with_which() -> None:
+    merged = system([7.48, 7.4801, 7.28, 7.2801], {(0, 2): 9.8, (1, 3): 6.8, (0, 3): 1.0, (1, 2): 2.0})
+    one = problem(noisy(merged, 200, 0, np.arange(7.0, 7.8, 0.0005)), merged)
+    tried = list(_parted(one, one.mean))
+    assert len(tried) == 8  # two pairs together in all four ways, and each alone in both
+    both = one.system(tried[0], 0)
+    assert both.shifts[0] - both.shifts[1] == pytest.approx(2 * 1.3 / FIELD)
+    assert both.couplings[0, 2] == both.couplings[1, 3] == pytest.approx(8.3)
+    assert both.couplings[0, 3] == both.couplings[1, 2] == pytest.approx(1.5)
+
+
+def test_a_small_coupling_that_came_near_0_is_found_again() -> None:
+    truth = system([2.0, 2.4, 3.3], {(0, 2): 7.0, (1, 2): 3.0, (0, 1): 1.1}, width=0.4)
+    trace = noisy(truth, 300, 0)
+    near_zero = replace(
+        system([2.0, 2.4, 3.3], {(0, 2): 7.0, (1, 2): 3.0, (0, 1): 0.02}), widths=np.array([0.75, 0.75, 0.4])
+    )
+    one = problem(trace, near_zero)
+    stage = one.stage(one.mean, 0.0, 40.0)
+    state, _ = descend(one, one.mean, stage, most=2)
+    given = np.ones(len(one.names), dtype=bool)
+    better = from_rest(one, state, stage, given, tolerance=1e-5)
+    assert abs(one.system(better.theta, 0).couplings[0, 1]) == pytest.approx(1.1, abs=0.1)
+    assert from_rest(one, state, stage, ~given, tolerance=1e-5) is state
+
+
+def test_a_descent_ends_where_more_steps_gain_what_no_data_can_tell() -> None:
+    one = problem(noisy(CHAIN, 200, 0), CHAIN)
+    stage = one.stage(one.mean, 0.0, 40.0)
+    assert not descend(one, one.mean, stage, most=1, tolerance=1e-9)[1]
+    assert to_the_end(one, one.mean, stage, most=20, tolerance=1e-9)[1]
+
+
+def test_couplings_below_the_line_width_are_flagged_where_more_than_noise_is_left() -> None:
+    truth = system([2.0, 2.4, 3.3], {(0, 2): 7.0, (1, 2): 3.0, (0, 1): 0.6})
+    trace = noisy(truth, 300, 0)
+    aside = np.interp(trace.x - 2 / FIELD, trace.x, trace.y)
+    strange = fit(replace(trace, y=0.85 * trace.y + 0.15 * aside), truth, starts=1)
+    plain = fit(trace, truth, starts=1)
+    assert strange.flags["coupling/H1-H2"] == "line-shape"
+    assert plain.flags.get("coupling/H1-H2") != "line-shape"
+
+
+def test_a_start_of_a_structure_half_a_ppm_off_is_left_for_one_that_explains_the_spectrum() -> None:
+    trace = noisy(CHAIN, 100, 1)
+    far = replace(CHAIN, shifts=CHAIN.shifts + np.array([0.6, 0, 0, 0]))
+    one = problem(trace, far)
+    right = one.mean.copy()
+    right[one.at(0, "shift")] = CHAIN.shifts
+    assert worse(solution(trace, far, right), solution(trace, far)) < 0
 
 
 def test_swapped_labels_are_one_solution_and_the_start_s_names_are_kept() -> None:

@@ -24,6 +24,9 @@ SHOWS = 1.0
 """Hz from which on a coupling is one that may take from another or give to it."""
 AROUND = 0.8
 """ppm around start values in which signal is taken for theirs."""
+NEAR, PARTED = 4.0, 1.3
+"""Hz: groups nearer than this may have come too near on the way; they are tried this far to either side of their
+middle."""
 GIVEN = (-3.0, -1.5, 1.5, 3.0)
 """Hz that a coupling gives to another of the same spin."""
 
@@ -67,10 +70,13 @@ def moves(problem: Problem, theta: Float[np.ndarray, " k"], stage: Stage, most: 
         most: how many.
     """
     here = evaluate(problem, theta, stage)
-    found = list(itertools.islice(_all(problem, theta), MOVES))
-    tried = [evaluate(problem, problem.tied(new, theta), stage, here) for new in found]
-    order = ascending(np.array([state.objective for state in tried]), 1e-3 * EQUIVALENT)[:most]
-    return [tried[i].theta for i in order][::-1]
+    found: list[Float[np.ndarray, " k"]] = []
+    # Groups that were parted have yet to find each other's couplings: beside other moves they look bad.
+    for some, count in ((_parted(problem, theta), 1), (_all(problem, theta), most)):
+        tried = [evaluate(problem, problem.tied(new, theta), stage, here) for new in itertools.islice(some, MOVES)]
+        order = ascending(np.array([state.objective for state in tried]), 1e-3 * EQUIVALENT)[:count]
+        found += [tried[i].theta for i in order]
+    return found[::-1]
 
 
 def _all(problem: Problem, theta: Float[np.ndarray, " k"]) -> Iterator[Float[np.ndarray, " k"]]:
@@ -84,6 +90,40 @@ def _all(problem: Problem, theta: Float[np.ndarray, " k"]) -> Iterator[Float[np.
             new = theta.copy()
             new[i] -= given * np.sign(theta[i])
             new[j] += given * np.sign(theta[j])
+            yield new
+
+
+def _parted(problem: Problem, theta: Float[np.ndarray, " k"]) -> Iterator[Float[np.ndarray, " k"]]:
+    """Shifts of groups that are nearly one, farther apart, in either order; of two such pairs in all four.
+
+    Where two protons of one pair couple to those of another, as in ortho-disubstituted rings that are nearly
+    symmetric, which goes with which decides; once both have met in the middle no step leads out, and couplings that
+    are alike have become unlike: they take their mean.
+    """
+    place = {frozenset(p): i for i, p in enumerate(problem.pairs)}
+    at, sizes, hertz = problem.at(0, "shift"), problem.systems[0].multiplicity, problem.measured[0].observed
+    shifts, free = theta[at], problem.free[at]
+    pairs = [
+        (k, m)
+        for k, m in itertools.combinations(problem.observed, 2)
+        if sizes[k] == sizes[m] and free[k] and free[m] and abs(shifts[k] - shifts[m]) * hertz < NEAR
+    ]
+    for some in [*itertools.combinations(pairs, 2), *((pair,) for pair in pairs)]:
+        if len({k for pair in some for k in pair}) < 2 * len(some):
+            continue
+        for signs in itertools.product((1.0, -1.0), repeat=len(some)):
+            new = theta.copy()
+            if len(some) == 2:
+                (k, m), (a, b) = some
+                for both in (((k, a), (m, b)), ((k, b), (m, a))):
+                    here = [place[frozenset(p)] for p in both if frozenset(p) in place]
+                    new[here] = theta[here].mean() if len(here) == 2 else theta[here]
+            for sign, (k, m) in zip(signs, some, strict=True):
+                middle = 0.5 * (shifts[k] + shifts[m])
+                for s, one in enumerate(problem.measured):
+                    first = problem.at(s, "shift").start
+                    new[first + k] = middle + sign * PARTED / one.observed
+                    new[first + m] = middle - sign * PARTED / one.observed
             yield new
 
 

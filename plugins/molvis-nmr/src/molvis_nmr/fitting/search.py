@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 
 from molvis_core.progress import Progress
 from molvis_core.ties import TIE, ascending
+from molvis_nmr.fitting.last_steps import from_rest, to_the_end
 from molvis_nmr.fitting.lineshape import with_line_shapes
 from molvis_nmr.fitting.lorentzians import Window
 from molvis_nmr.fitting.moves import moves, transported
@@ -51,6 +52,8 @@ HALFWAY = 0.5
 """Last broadening before sharp lines, in widths of the narrowest."""
 COMPARABLE = 20.0
 """Solutions whose evidence (-2 log likelihood) is within this of the best are reported beside it."""
+REPORTED = 4
+"""Most solutions that are reported beside the best."""
 ONE_BY_ONE, TRIED = 1.5, 10
 """Couplings that start at 0 and stay smaller than this, in Hz, are left out one by one; at most so many are tried."""
 NEARLY_NOISE = 1.3
@@ -160,7 +163,7 @@ class Search:
             basin.followed += 1
             if basin.followed > FOLLOWED:
                 continue
-            found = self._last(judged.state.theta, most=16)
+            found = self._last(self._to_line_width(judged, 3.0).state.theta, most=16)
             if same_spectrum(found, best):
                 self.hits += drawn and basin is not leading
                 if not same_parameters(found, best):
@@ -264,7 +267,12 @@ class Search:
             if any(same_spectrum(one, o) and same_parameters(one, o) for o in (best, *(s for s, _ in kept))):
                 continue
             kept.append((one, by))
-        return sorted(kept, key=lambda pair: pair[1])
+        nearest = sorted(kept, key=lambda pair: pair[1])[:REPORTED]
+        if not best.stage.absolute:
+            return nearest
+        ended = [(self.absolute(one), one, by) for one, by in nearest]
+        # One that is not found again by absolute deviations is reported as squared ones have it.
+        return [(one if same_spectrum(end, best) else end, by) for end, one, by in ended]
 
     def doubt(self, best: Solution) -> str:
         """Why another solution may be better than the best; empty where that was looked into enough."""
@@ -279,7 +287,8 @@ class Search:
         """Go on with absolute deviations, on every point."""
         problem, theta = solution.problem, solution.state.theta
         stage = problem.stage(theta, 0.0, near(problem, theta, self.reach), fine=6.0, absolute=2e-4)
-        state, ended = descend(problem, theta, stage, most=40, tolerance=2e-4)
+        state, ended = to_the_end(problem, theta, stage, most=40, tolerance=2e-4)
+        state = from_rest(problem, state, stage, ~_new_couplings(problem), tolerance=2e-4)
         self._tick()
         return self._solution(problem, state, stage, ended=ended)
 
@@ -389,9 +398,10 @@ class Search:
         if any(solution.problem.slow) and not noise:
             solution = self._without_baseline(solution)
         problem, stage = solution.problem, solution.stage
-        state, ended = descend(
+        state, ended = to_the_end(
             problem, solution.state.theta, stage, tolerance=1e-5 if noise else 1e-3, most=40 if noise else 20
         )
+        state = from_rest(problem, state, stage, ~_new_couplings(problem), tolerance=1e-5 if noise else 1e-3)
         best = self._solution(problem, state, stage, ended=ended)
         if noise:  # else they may make up for a line shape
             gaussian = np.zeros(len(problem.names), dtype=bool)

@@ -16,6 +16,8 @@ from molvis_nmr.spins.transitions import lines
 
 HOPELESS = 0.2
 """Share of the signal that may stay unexplained, as an R factor without noise; above it a fit has failed."""
+OBVIOUS = 0.1
+"""Share of the signal that stays unexplained by solutions that are obviously wrong."""
 NOISE_ONLY = 1.03
 """Residuals whose variance is at most this many times that of the noise are noise, beside what their number allows."""
 ASIDE = 0.05
@@ -95,9 +97,9 @@ class Quiet:
         model = problem.basis(theta, pieces, s, 0.0) @ r
         rest = np.split(np.concatenate([w.data for w in pieces]) - model, np.cumsum([len(w) for w in pieces])[:-1])
         blocks = np.concatenate([p[: len(p) // size * size].reshape(-1, size) for p in rest])
-        if len(blocks) < 6:
-            return 0.0
         middles = np.median(blocks, axis=1)
+        if len(blocks) < 6:  # too few to say that there is none, and the noise in their medians does little harm
+            return float((middles**2).mean()) ** 0.5
         noise = 1.4826 * float(np.median(np.abs(blocks - middles[:, None])))
         alike = autocorrelation([b - m for b, m in zip(blocks, middles, strict=True)], min(size - 1, 20))
         variance = (1.4826 * float(np.median(np.abs(middles)))) ** 2
@@ -225,9 +227,14 @@ def same_parameters(one: Solution, other: Solution, *, hertz: float = 1.0) -> bo
 def worse(one: Solution, other: Solution) -> float:
     """By how much the first is worse than the second: `evidence`, and how much farther it is from the prior.
 
-    Of two names for one spectrum that which the start values gave is better.
+    Of two names for one spectrum that which the start values gave is better. Where one leaves less than half of what
+    the other does unexplained, how far it is from start values does not matter: shifts of a structure are at times off
+    by ten times their prior.
     """
     problem = other.problem
+    less, more = sorted((one.unexplained, other.unexplained))
+    if less < 0.5 * more and more > OBVIOUS:
+        return evidence(one, other)
     far = [np.where(problem.free, x.state.theta - problem.mean, 0.0) for x in (one, other)]
     return evidence(one, other) + float(far[0] @ problem.precision @ far[0] - far[1] @ problem.precision @ far[1])
 

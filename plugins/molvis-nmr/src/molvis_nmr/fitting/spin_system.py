@@ -28,7 +28,7 @@ from molvis_nmr.fitting.priors import with_prior, with_symmetry, with_ties, with
 from molvis_nmr.fitting.problem import Problem, problem_of
 from molvis_nmr.fitting.search import NEARLY_NOISE, Search
 from molvis_nmr.fitting.solutions import Solution
-from molvis_nmr.fitting.uncertainty import covariance, flags, profile, unseen
+from molvis_nmr.fitting.uncertainty import below_line_width, covariance, flags, profile, unseen
 from molvis_nmr.spins.approximation import approximation
 from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
@@ -76,8 +76,9 @@ class SpinSystemFit:
             With a line shape also `held_out_iou`: of multiplets, with a line shape from the others alone.
         each: the same of each spectrum.
         parametric: the same as `metrics` before an instrument line shape was fitted; None without one.
-        flags: what the data do not determine, by parameter: `flat`, `sign-ambiguous`, `relabelling`, and `unseen`:
-            held at 0, since the data do not ask for it.
+        flags: what the data do not determine, by parameter: `flat`, `sign-ambiguous`, `relabelling`, `unseen`:
+            held at 0, since the data do not ask for it; `line-shape`: smaller than the lines are wide, in a fit that
+            leaves more than noise.
         scale: of each spectrum, what an intensity of 1 gives in its unit.
         gaussian: of each spectrum, the standard deviation in Hz that all lines are convolved with.
         line_shape: of each spectrum, offsets in Hz and the instrument's line shape there, where one was fitted.
@@ -246,6 +247,8 @@ def summarize(
     problem, state, stage = solution.problem, solution.state, solution.stage
     spread = covariance(problem, state, stage, solution.floor)
     found = flags(problem, state, stage, np.sqrt(np.maximum(np.diag(spread)[: len(problem.names)], 0)))
+    if not solution.only_noise(NEARLY_NOISE):
+        found = below_line_width(problem, state) | found
     systems, scales = zip(*(_fitted_system(solution, s) for s in range(len(problem.measured))), strict=True)
     each = [on_spectrum(solution, s) for s in range(len(problem.measured))]
     simulated = tuple(replace(m.trace, y=one.simulated) for m, one in zip(problem.measured, each, strict=True))

@@ -131,6 +131,20 @@ def flags(problem: Problem, state: State, stage: Stage, sd: Float[np.ndarray, " 
     return found
 
 
+def below_line_width(problem: Problem, state: State) -> dict[str, str]:
+    """Couplings smaller than their lines are wide, where more than noise is left: `line-shape`.
+
+    What the model's line shape lacks they and the widths make up for, so that they are off by more than their errors.
+    """
+    found: dict[str, str] = {}
+    for i, (k, m) in enumerate(problem.pairs):
+        for s in range(len(problem.measured)):
+            width = np.exp(state.theta[problem.at(s, "width")])
+            if problem.free[i] and abs(state.theta[i]) < width[k] + width[m]:
+                found[problem.names[i]] = "line-shape"
+    return found
+
+
 def unseen(problem: Problem, state: State, stage: Stage) -> dict[int, float]:
     """How large parameters that are held at 0 could be: where each, alone, costs 1 in -2 log likelihood.
 

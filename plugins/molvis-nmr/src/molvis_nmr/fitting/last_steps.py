@@ -1,0 +1,69 @@
+"""The last steps of a fit: on until nothing is gained, and away from where a coupling rests at 0."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from molvis_nmr.fitting.problem import EQUIVALENT, Problem, Stage
+from molvis_nmr.fitting.variable_projection import State, descend
+
+AGAIN = 3
+"""Times that a last descent goes on where it has not ended."""
+RESTING, MOST_RESTING = 1.0, 6
+"""Hz below which a coupling that did not start at 0 may rest there, and how many are looked at."""
+AWAY = (0.6, 1.2)
+"""Hz at which such a coupling is tried."""
+NARROWER = 0.85
+"""Factor of the widths of its groups, which made up for it."""
+LESS = 0.3
+"""Factor of the Gaussian width, which did, too."""
+
+
+def to_the_end(
+    problem: Problem, theta: Float[np.ndarray, " k"], stage: Stage, *, most: int, tolerance: float
+) -> tuple[State, bool]:
+    """`descend`, again while it has not come to an end; it has where further steps gain what no data can tell.
+
+    Couplings that hardly show, as those between the protons of a CH2, go on for long at next to no gain.
+    """
+    state, ended = descend(problem, theta, stage, most=most, tolerance=tolerance)
+    for _ in range(AGAIN):
+        if ended:
+            break
+        before = state.objective
+        state, ended = descend(problem, state.theta, stage, most=most, tolerance=tolerance)
+        ended = ended or before - state.objective < EQUIVALENT
+    return state, ended
+
+
+def from_rest(
+    problem: Problem, state: State, stage: Stage, given: Bool[np.ndarray, " k"], *, tolerance: float
+) -> State:
+    """The same, or what is better with a small coupling larger and the lines of its groups narrower.
+
+    A multiplet of first order is an even function of each coupling: one that came near 0 on the way has no slope
+    there, and stays, while widths and the Gaussian make up for what it lacks.
+
+    Args:
+        problem: what is fitted.
+        state: where a descent ended.
+        stage: the points.
+        given: couplings that did not start at 0.
+        tolerance: as for `descend`.
+    """
+    small = [i for i in range(len(problem.pairs)) if given[i] and problem.free[i] and abs(state.theta[i]) < RESTING]
+    for i in sorted(small, key=lambda i: abs(state.theta[i]))[:MOST_RESTING]:
+        for away in AWAY:
+            theta = state.theta.copy()
+            theta[i] = np.copysign(away, theta[i])
+            for s in range(len(problem.measured)):
+                theta[problem.at(s, "extra").start] *= LESS
+                for k in problem.pairs[i]:
+                    theta[problem.at(s, "width").start + k] += np.log(NARROWER)
+            theta = np.clip(problem.tied(theta, state.theta), problem.low, problem.high)
+            other, _ = descend(problem, theta, stage, most=8, tolerance=tolerance)
+            if other.objective < state.objective - EQUIVALENT:
+                state = other
+                break
+    return state
