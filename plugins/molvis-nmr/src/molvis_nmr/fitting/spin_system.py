@@ -248,7 +248,8 @@ def summarize(
     spread = covariance(problem, state, stage, solution.floor)
     found = flags(problem, state, stage, np.sqrt(np.maximum(np.diag(spread)[: len(problem.names)], 0)))
     if not solution.only_noise(NEARLY_NOISE):
-        found = below_line_width(problem, state) | found
+        known = {name: flag for name, flag in found.items() if flag != "sign-ambiguous"}
+        found = found | below_line_width(problem, state) | known
     systems, scales = zip(*(_fitted_system(solution, s) for s in range(len(problem.measured))), strict=True)
     each = [on_spectrum(solution, s) for s in range(len(problem.measured))]
     simulated = tuple(replace(m.trace, y=one.simulated) for m, one in zip(problem.measured, each, strict=True))
