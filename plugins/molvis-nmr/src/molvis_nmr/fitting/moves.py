@@ -101,23 +101,15 @@ def _parted(problem: Problem, theta: Float[np.ndarray, " k"]) -> Iterator[Float[
     are alike have become unlike: they take their mean.
     """
     place = {frozenset(p): i for i, p in enumerate(problem.pairs)}
-    at, sizes, hertz = problem.at(0, "shift"), problem.systems[0].multiplicity, problem.measured[0].observed
-    shifts, free = theta[at], problem.free[at]
-    pairs = [
-        (k, m)
-        for k, m in itertools.combinations(problem.observed, 2)
-        if sizes[k] == sizes[m] and free[k] and free[m] and abs(shifts[k] - shifts[m]) * hertz < NEAR
-    ]
+    shifts, pairs = theta[problem.at(0, "shift")], _near_pairs(problem, theta)
     for some in [*itertools.combinations(pairs, 2), *((pair,) for pair in pairs)]:
         if len({k for pair in some for k in pair}) < 2 * len(some):
             continue
         for signs in itertools.product((1.0, -1.0), repeat=len(some)):
             new = theta.copy()
-            if len(some) == 2:
-                (k, m), (a, b) = some
-                for both in (((k, a), (m, b)), ((k, b), (m, a))):
-                    here = [place[frozenset(p)] for p in both if frozenset(p) in place]
-                    new[here] = theta[here].mean() if len(here) == 2 else theta[here]
+            for both in _across(*some) if len(some) == 2 else ():
+                here = [place[frozenset(p)] for p in both if frozenset(p) in place]
+                new[here] = theta[here].mean() if len(here) == 2 else theta[here]
             for sign, (k, m) in zip(signs, some, strict=True):
                 middle = 0.5 * (shifts[k] + shifts[m])
                 for s, one in enumerate(problem.measured):
@@ -125,6 +117,23 @@ def _parted(problem: Problem, theta: Float[np.ndarray, " k"]) -> Iterator[Float[
                     new[first + k] = middle + sign * PARTED / one.observed
                     new[first + m] = middle - sign * PARTED / one.observed
             yield new
+
+
+def _near_pairs(problem: Problem, theta: Float[np.ndarray, " k"]) -> list[tuple[int, int]]:
+    """Groups of one size whose shifts are nearly one."""
+    at, sizes, hertz = problem.at(0, "shift"), problem.systems[0].multiplicity, problem.measured[0].observed
+    shifts, free = theta[at], problem.free[at]
+    return [
+        (k, m)
+        for k, m in itertools.combinations(problem.observed, 2)
+        if sizes[k] == sizes[m] and free[k] and free[m] and abs(shifts[k] - shifts[m]) * hertz < NEAR
+    ]
+
+
+def _across(one: tuple[int, int], other: tuple[int, int]) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
+    """The pairs whose couplings are alike, by either way in which two pairs go together."""
+    (k, m), (a, b) = one, other
+    return ((k, a), (m, b)), ((k, b), (m, a))
 
 
 def _sharing(problem: Problem, theta: Float[np.ndarray, " k"]) -> Iterator[tuple[int, int]]:

@@ -24,6 +24,8 @@ ASIDE = 0.05
 """ppm beyond a window where signals may lie that start values did not hit."""
 BLOCK = 25.0
 """Hz over which a baseline is averaged where there is no signal."""
+WING = 3.0
+"""In noise: what few points without signal have above this is the wing of a signal, as that of water."""
 NEGLIGIBLE = 0.05
 """A baseline lower than this share of the noise is none."""
 
@@ -98,9 +100,10 @@ class Quiet:
         rest = np.split(np.concatenate([w.data for w in pieces]) - model, np.cumsum([len(w) for w in pieces])[:-1])
         blocks = np.concatenate([p[: len(p) // size * size].reshape(-1, size) for p in rest])
         middles = np.median(blocks, axis=1)
+        noise = 1.4826 * float(np.median(np.abs(blocks - middles[:, None]))) if len(blocks) else 0.0
         if len(blocks) < 6:  # too few to say that there is none, and the noise in their medians does little harm
-            return float((middles**2).mean()) ** 0.5
-        noise = 1.4826 * float(np.median(np.abs(blocks - middles[:, None])))
+            level = float((middles**2).mean()) ** 0.5 if len(blocks) else 0.0
+            return level if level < WING * noise else 0.0
         alike = autocorrelation([b - m for b, m in zip(blocks, middles, strict=True)], min(size - 1, 20))
         variance = (1.4826 * float(np.median(np.abs(middles)))) ** 2
         expected = 1.57 * noise**2 * (1 + 2 * float(alike[1:].sum())) / size

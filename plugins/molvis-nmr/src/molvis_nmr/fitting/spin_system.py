@@ -246,10 +246,7 @@ def summarize(
     """
     problem, state, stage = solution.problem, solution.state, solution.stage
     spread = covariance(problem, state, stage, solution.floor)
-    found = flags(problem, state, stage, np.sqrt(np.maximum(np.diag(spread)[: len(problem.names)], 0)))
-    if not solution.only_noise(NEARLY_NOISE):
-        known = {name: flag for name, flag in found.items() if flag != "sign-ambiguous"}
-        found = found | below_line_width(problem, state) | known
+    found = _flags(solution, spread)
     systems, scales = zip(*(_fitted_system(solution, s) for s in range(len(problem.measured))), strict=True)
     each = [on_spectrum(solution, s) for s in range(len(problem.measured))]
     simulated = tuple(replace(m.trace, y=one.simulated) for m, one in zip(problem.measured, each, strict=True))
@@ -283,6 +280,16 @@ def summarize(
         approximate=_approximate(systems, problem),
         _solution=solution,
     )
+
+
+def _flags(solution: Solution, spread: Float[np.ndarray, "n n"]) -> dict[str, str]:
+    """What the data do not determine, and what rests on the line shape where more than noise is left."""
+    problem, state = solution.problem, solution.state
+    found = flags(problem, state, solution.stage, np.sqrt(np.maximum(np.diag(spread)[: len(problem.names)], 0)))
+    if solution.only_noise(NEARLY_NOISE):
+        return found
+    known = {name: flag for name, flag in found.items() if flag != "sign-ambiguous"}
+    return found | below_line_width(problem, state) | known
 
 
 def _approximate(systems: Sequence[SpinSystem], problem: Problem) -> str:

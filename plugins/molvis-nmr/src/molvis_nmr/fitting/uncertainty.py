@@ -134,7 +134,8 @@ def flags(problem: Problem, state: State, stage: Stage, sd: Float[np.ndarray, " 
 def below_line_width(problem: Problem, state: State) -> dict[str, str]:
     """Couplings smaller than their lines are wide, where more than noise is left: `line-shape`.
 
-    What the model's line shape lacks they and the widths make up for, so that they are off by more than their errors; nor does their sign show.
+    What the model's line shape lacks they and the widths make up for, so that they are off by more than their errors;
+    nor does their sign show.
     """
     found: dict[str, str] = {}
     for i, (k, m) in enumerate(problem.pairs):
