@@ -118,7 +118,7 @@ def fitted(estimator: Estimator, data: Data, truth: np.ndarray, i: int) -> dict[
     began = time.process_time()
     found = fit(study, level=LEVEL, seed=i)
     spent = time.process_time() - began
-    first = covariance_intervals(found.least_squares, found.y[0], found.covariance, LEVEL)
+    first = covariance_intervals(found.least_squares, found.y[0], LEVEL)
     values = found.values[:count]
     best = {"SSR over numbers": found.ssr / data.there.sum(), "CPU s": spent}
     return {

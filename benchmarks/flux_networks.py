@@ -9,7 +9,7 @@ from molvis_flux.model.network import Experiment, Fragment, Metabolite, Network,
 FED = 100.0
 
 
-def random_study(seed: int, metabolites: int = 14) -> Study:
+def random_study(seed: int, metabolites: int = 14, measured: float = 0.5) -> Study:
     """A network of some 25 to 30 reactions, with two tracers of its six-carbon substrate and some measured pools.
 
     Metabolites are made one after another from those that there are: by rearrangement of the atoms, by cleavage, by
@@ -19,6 +19,7 @@ def random_study(seed: int, metabolites: int = 14) -> Study:
     Args:
         seed: of everything.
         metabolites: that are made, beside the substrate and carbon dioxide.
+        measured: share of the pools with more than one carbon that are.
     """
     rng = np.random.default_rng([seed, 13])
     sizes: dict[str, int] = {"S": 6, "M0": 6, "CO2": 1}
@@ -71,7 +72,7 @@ def random_study(seed: int, metabolites: int = 14) -> Study:
     role = {"S": "source"} | {name: "sink" for name in sizes if name.startswith("out_")}
     pools = {name: Metabolite(name, ("C",) * count, role.get(name, "balanced")) for name, count in sizes.items()}
     inner = [name for name, m in pools.items() if m.role == "balanced" and len(m.elements) > 1]
-    chosen = sorted(rng.choice(inner, max(4, len(inner) // 2), replace=False).tolist())
+    chosen = sorted(rng.choice(inner, max(4, int(len(inner) * measured)), replace=False).tolist())
     fragments = {name: Fragment(name, ((1.0, name, tuple(range(sizes[name]))),)) for name in chosen}
     network = Network(f"random {seed}", pools, reactions, fragments)
     patterns = ("100000", "110000")

@@ -13,7 +13,7 @@ from molvis_flux.errors import FitError
 from molvis_flux.fit.information import normal_reach
 from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
 from molvis_flux.fit.problem import FluxProblem
-from molvis_flux.sampling.smc import normal_draws
+from molvis_flux.sampling.smc import linear_draws
 from molvis_flux.space.steady import leading_signs
 
 PRIOR_SHARE = 1.5
@@ -137,34 +137,21 @@ def normal_intervals(
 
 
 def covariance_intervals(
-    problem: FluxProblem,
-    y: Float[np.ndarray, " k"],
-    covariance: Float[np.ndarray, "v v"],
-    level: float,
-    *,
-    seed: int = 0,
+    problem: FluxProblem, y: Float[np.ndarray, " k"], level: float, *, seed: int = 0
 ) -> Float[np.ndarray, "v 2"]:
-    """Of a normal distribution about the fit, cut to the polytope.
+    """Of the normal distribution that linear residuals give, cut to the polytope.
 
-    Where the cut is far away the quantiles are those of the normal distribution. Elsewhere they are those of draws: a
+    The residuals are linear over what the data leave open (`smc.linear_draws`), and the ends are quantiles of draws: a
     fit that ends on a face, or that is anywhere within what the data do not see, is no middle of an interval.
 
     Args:
         problem: what was fitted.
         y: coordinates of the best fit.
-        covariance: of the values.
         level: probability of the intervals.
         seed: of the draws.
     """
-    values, limits = problem.map.values(y[None])[0], ranges(problem)
-    out = normal_intervals(values, covariance, limits, level)
-    near = np.abs(limits - values[:, None]).min(axis=1) < 2.0 * normal_reach(level) * np.sqrt(np.diag(covariance))
-    if near.any():
-        # The second fit starts from the middle of what the first leaves open, and is the better point to be linear at.
-        inside = problem.map.points(normal_draws(problem, y, n=400, seed=seed).mean(axis=0)[None])
-        again = minimise(problem, inside, tolerance=1e-6).y[0]
-        drawn = normal_draws(problem, again, seed=seed)[:, near]
-        out[near] = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0).T
+    drawn, limits = linear_draws(problem, y, seed=seed), ranges(problem)
+    out = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0).T
     return np.clip(out, limits[:, :1], limits[:, 1:])
 
 
@@ -212,7 +199,10 @@ class _Ends:
         if height < target:
             if distance >= near[lane]:
                 near[lane], self.near_root[lane], self.start[lane] = distance, height, y
-            if distance >= self.room[lane] * (1 - 1e-6):
+            # A fit is held at a trial by a spring, and stops a little short of the end of the range.
+            short = self.room[lane] - distance
+            tried = self.trial[lane] >= self.room[lane] and short <= 0.02 * self.room[lane]
+            if short <= 1e-6 * self.room[lane] or (tried and height * self.room[lane] < 0.98 * target * distance):
                 self.bound[lane], self.done[lane] = self.room[lane], True
                 return
         elif distance < far[lane]:

@@ -204,8 +204,8 @@ def fit(
         starts: points to start from; drawn from the feasible fluxes.
         seed: the same seed gives the same result.
         level: probability of the intervals.
-        intervals: `profile` (of the likelihood), `covariance` (to first order, cut to the polytope), `monte-carlo`
-            (refits of simulated data), `posterior`, or `none`.
+        intervals: `profile` (of the likelihood), `covariance` (of residuals made linear over what the data leave open,
+            cut to the polytope), `monte-carlo` (refits of simulated data), `posterior`, or `none`.
         samples: draws from the posterior; by default 1,000 where some flux is not identifiable or the intervals are
             asked from it, else none.
         fixed: `(kind, reaction)` to a flux held at a value.
@@ -252,7 +252,7 @@ def result(
     draws = None
     if intervals == "posterior" or samples:
         draws = posterior(problem, y, n=samples or SAMPLES, seed=seed, progress=progress).samples
-    bounds = _intervals(problem, found, covariance, draws, intervals, level, seed, progress)
+    bounds = _intervals(problem, found, draws, intervals, level, seed, progress)
     told = information(problem, values, slope)
     judged = identifiability.judge(
         problem, values, statistics.normal_intervals(values, covariance, ranges, level) if bounds is None else bounds,
@@ -286,7 +286,6 @@ def result(
 def _intervals(
     problem: FluxProblem,
     found: Minimum,
-    covariance: Float[np.ndarray, "v v"],
     draws: Float[np.ndarray, "s v"] | None,
     method: str,
     level: float,
@@ -300,7 +299,7 @@ def _intervals(
     if method == "monte-carlo":
         return statistics.monte_carlo(problem, y, level=level, seed=seed, progress=progress)
     if method == "covariance":
-        return statistics.covariance_intervals(problem, y, covariance, level, seed=seed)
+        return statistics.covariance_intervals(problem, y, level, seed=seed)
     if method == "posterior":
         assert draws is not None
         return np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0).T

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
+from numba import njit
 from scipy.special import ndtr, ndtri
 
 from molvis_core.progress import Progress
@@ -22,6 +23,15 @@ WIDER = 10.0
 """Particles start from the normal approximation with this many times its variance: from as wide as it is they do not
 find what lies beyond it. On an E. coli model starts from the prior, which cost three times as much, end where these do,
 and those from the approximation itself do not."""
+LINES = 4
+"""Rounds of regression for the normal approximation."""
+MOVES = 5
+"""Of each kind in a sweep."""
+MEMORY, SWEEPS = 0.5, 20
+"""The particles of a stage are moved until the correlation with where they were is this in every coordinate, or for so
+many sweeps."""
+LAST_MEMORY, LAST_SWEEPS = 0.15, 100
+"""The same for the last stage, whose particles are the answer."""
 
 
 class Likelihood(PolytopeWithMiddle, LeastSquares, Protocol):
@@ -104,12 +114,17 @@ def posterior(
     return Posterior(problem.map.names, values, stages, population.accepted, float(evidence))
 
 
-def normal_draws(
+def linear_draws(
     problem: Likelihood, y: Float[np.ndarray, " k"], *, n: int = 2000, seed: int = 0
 ) -> Float[np.ndarray, "n v"]:
-    """Draws from the normal approximation at the best fit, cut to the polytope: flat where the data see nothing.
+    """Draws from the normal distribution that residuals linear in the coordinates give, cut to the polytope.
 
-    Nothing is simulated for them, so that they cost next to nothing; `posterior` starts from such.
+    The residuals are made linear over all that the data leave open instead of at the best fit: by regression on the
+    coordinates of draws, which draw anew with the line that they gave, a few times over. Derivatives at one point are
+    no guide where they change within the interval, as they do near a bound and wherever a flux is about nothing. Each
+    round simulates some hundred flux vectors, and nothing else is fitted. Flat where the data see nothing.
+
+    Reference: statistical linear regression, García-Fernández et al., doi:10.1109/TSP.2015.2454485, with a polytope.
 
     Args:
         problem: what was fitted.
@@ -117,9 +132,23 @@ def normal_draws(
         n: draws.
         seed: of the draws.
     """
-    scale = _Scale(problem, uniform=False)
+    rng, scale = np.random.default_rng(seed), _Scale(problem, uniform=False)
     bridge = _Bridge(problem, scale, scale.to(y[None])[0])
-    drawn = _truncated_normal(scale, bridge.peak, bridge.precision, n, np.random.default_rng(seed))
+    peak, precision, k = bridge.peak, bridge.precision, len(y)
+    factor, count = np.linalg.cholesky(scale.metric), max(400, 6 * k)
+    drawn = _truncated_normal(scale, peak, precision, count, rng)
+    for turn in range(LINES if k else 0):
+        middle = drawn.mean(axis=0)
+        residuals = problem.residuals(scale.back(drawn), np.zeros(count, int))
+        design = np.column_stack([np.ones(count), (drawn - middle) @ factor])
+        ridge = np.diag([0.0] + [1e-6 * count] * k)
+        line = np.linalg.solve(design.T @ design + ridge, design.T @ residuals)
+        slope = (factor @ line[1:]).T
+        precision = slope.T @ slope
+        # A coordinate that the data do not see has its peak where the draws have their middle.
+        peak = middle - np.linalg.solve(precision + 0.01 * scale.metric, slope.T @ line[0])
+        last = turn == LINES - 1
+        drawn = _truncated_normal(scale, peak, precision, n if last else count, rng, start=middle)
     return problem.map.values(scale.back(drawn))
 
 
@@ -142,7 +171,7 @@ class _Bridge:
         self.problem, self.scale, self.peak = problem, scale, peak
         inner = scale.back(peak[None])
         slope = problem.jacobian(inner, np.zeros(1, int))[1][0] * scale.slopes(inner)
-        self.precision = slope.T @ slope / wider
+        self.precision, self.wider = slope.T @ slope / wider, wider
 
     def normal(self, at: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
         """Logarithm of the first, up to a constant."""
@@ -162,46 +191,108 @@ class _Population:
         self.from_, self.to = bridge.normal(particles), bridge.target(particles)
         k = particles.shape[1]
         self.axes = np.linalg.inv(np.linalg.cholesky(bridge.scale.metric)) if k else np.zeros((0, 0))
-        self.factor, self.accepted = np.zeros((k, k)), 0.0
+        self.accepted, self.length, self.steps = 0.0, 2.4 / np.sqrt(max(k, 1)), max(k / 2.0, 1.0)
+        self.gibbs_axes = gibbs.diagonal_axes(bridge.scale.metric, bridge.precision) if k else (self.axes, np.zeros(0))
+        self.gibbs_columns = np.ascontiguousarray((bridge.scale.rows @ self.gibbs_axes[0]).T)
 
     def select(self, log_weight: Float[np.ndarray, " n"]) -> float:
         """Draw the particles anew by their weights; returns the logarithm of the mean weight.
 
         Systematic: one uniform number for all particles (Kitagawa, doi:10.1080/10618600.1996.10474692).
         """
-        n, k = self.particles.shape
+        n = len(self.particles)
         top = log_weight.max()
         weight = np.exp(log_weight - top)
-        self.factor = _factor(np.cov(self.particles.T, aweights=weight).reshape(k, k))
         edges = np.cumsum(weight) / weight.sum()
         drawn = np.minimum(np.searchsorted(edges, (np.arange(n) + self.rng.random()) / n), n - 1)
         self.particles, self.from_, self.to = self.particles[drawn], self.from_[drawn], self.to[drawn]
         return float(top + np.log(weight.mean()))
 
     def move(self, share: float) -> None:
-        """Hit-and-run under the density that is `share` of the way over the bridge."""
-        rng, (n, k) = self.rng, self.particles.shape
-        length, self.accepted = 2.4 / np.sqrt(max(k, 1)), 0.0
-        moves = (3 * k + 8) * (3 if share == 1.0 else 1) if k else 0
-        for move in range(moves):
-            if move and move % (k + 1) == 0:
-                self.factor = _factor(np.cov(self.particles.T).reshape(k, k))
-            # Two moves of three go as the particles spread; one goes along an axis of the space, at any length: where
-            # few particles have been, their spread is no guide.
-            wide = move % 3 == 2
-            if wide:
-                direction, far = self.axes[rng.integers(0, k, n)], 10.0 ** rng.uniform(-3.0, 0.5, n)
-            else:
-                direction, far = rng.standard_normal((n, k)) @ self.factor.T, np.full(n, length)
-            step, correction = _chord(self.bridge.scale, self.particles, direction, far, rng)
-            trial = self.particles + step[:, None] * direction
-            a, b = self.bridge.normal(trial), self.bridge.target(trial)
-            rise = (1.0 - share) * (a - self.from_) + share * (b - self.to) + correction
-            taken = np.log(rng.random(n)) < rise
-            self.particles[taken], self.from_[taken], self.to[taken] = trial[taken], a[taken], b[taken]
-            if not wide:
-                self.accepted = float(taken.mean())
-                length = float(np.clip(length * np.exp(0.5 * (self.accepted - 0.35)), 1e-3, 30.0))
+        """Moves under the density that is `share` of the way over the bridge, until the particles forget.
+
+        How many that takes depends on the network; too few leave what the first stage was too narrow for.
+        """
+        before, k = self.particles.copy(), self.particles.shape[1]
+        keep, sweeps = (LAST_MEMORY, LAST_SWEEPS) if share == 1.0 else (MEMORY, SWEEPS)
+        keep, self.accepted = max(keep, 3.0 / np.sqrt(len(before))), 0.0
+        for _ in range(sweeps if k else 0):
+            self._sweep(share)
+            if _memory(before, self.particles) <= keep:
+                break
+
+    def _sweep(self, share: float) -> None:
+        """Some moves of each of three kinds, in turn.
+
+        Along a random direction of the particles' spread; along an axis of the space, at any length: where few
+        particles have been their spread is no guide; and by many steps of Gibbs under the normal approximation, which
+        costs one simulation however many there are, and carries far where the data see nothing.
+        """
+        rng, rows, k = self.rng, self.bridge.scale.rows, self.particles.shape[1]
+        factor = _factor(np.cov(self.particles.T).reshape(k, k))
+        along_factor, along_axes = rows @ factor, self.axes @ rows.T
+        inner, n = self.particles @ rows.T, len(self.particles)
+        for _ in range(MOVES):
+            free = rng.standard_normal((n, k))
+            length = np.full(n, self.length)
+            self.accepted = self._hit_and_run(share, inner, free @ factor.T, free @ along_factor.T, length)
+            self.length = float(np.clip(self.length * np.exp(0.5 * (self.accepted - 0.35)), 1e-3, 30.0))
+            axis = rng.integers(0, k, n)
+            self._hit_and_run(share, inner, self.axes[axis], along_axes[axis], 10.0 ** rng.uniform(-3.0, 0.5, n))
+            taken = self._gibbs(share, inner)
+            self.steps = float(np.clip(self.steps * np.exp(0.5 * (taken - 0.35)), 1.0, 4.0 * k))
+
+    def _hit_and_run(
+        self,
+        share: float,
+        inner: Float[np.ndarray, "n c"],
+        direction: Float[np.ndarray, "n k"],
+        along: Float[np.ndarray, "n c"],
+        length: Float[np.ndarray, " n"],
+    ) -> float:
+        """One step along each particle's direction, `along` in rows of the polytope; returns the share of taken ones.
+
+        `inner` are the rows at the particles, and are kept up.
+        """
+        step, correction = _chord(self.bridge.scale, inner, along, length, self.rng)
+        return self._choose(share, inner, step[:, None] * direction, step[:, None] * along, correction)
+
+    def _gibbs(self, share: float, inner: Float[np.ndarray, "n c"]) -> float:
+        """Steps of Gibbs under the normal approximation at this stage's width, taken or left as one."""
+        bridge, scale = self.bridge, self.bridge.scale
+        tight = (1.0 - share) + share * bridge.wider
+        axes, curvature = self.gibbs_axes
+        at = np.linalg.solve(axes, (self.particles - bridge.peak).T).T.copy()
+        before, start = 0.5 * (at**2 * (tight * curvature)).sum(axis=1), at.copy()
+        gibbs.walk(
+            self.gibbs_columns, inner - scale.low, scale.high - inner, at, tight * curvature,
+            round(self.steps), self.rng,
+        )  # fmt: skip
+        after, moved = 0.5 * (at**2 * (tight * curvature)).sum(axis=1), (at - start) @ axes.T
+        return self._choose(share, inner, moved, moved @ scale.rows.T, after - before)
+
+    def _choose(
+        self,
+        share: float,
+        inner: Float[np.ndarray, "n c"],
+        step: Float[np.ndarray, "n k"],
+        along: Float[np.ndarray, "n c"],
+        correction: Float[np.ndarray, " n"],
+    ) -> float:
+        """Take steps or leave them, by Metropolis and Hastings."""
+        trial = self.particles + step
+        a, b = self.bridge.normal(trial), self.bridge.target(trial)
+        rise = (1.0 - share) * (a - self.from_) + share * (b - self.to) + correction
+        taken = np.log(self.rng.random(len(rise))) < rise
+        self.particles[taken], self.from_[taken], self.to[taken] = trial[taken], a[taken], b[taken]
+        inner[taken] += along[taken]
+        return float(taken.mean())
+
+
+def _memory(before: Float[np.ndarray, "n k"], after: Float[np.ndarray, "n k"]) -> float:
+    """Correlation of particles with where they were, of the coordinate that has forgotten least."""
+    a, b = before - before.mean(axis=0), after - after.mean(axis=0)
+    return float(((a * b).sum(axis=0) / np.sqrt((a * a).sum(axis=0) * (b * b).sum(axis=0) + 1e-300)).max())
 
 
 def _factor(spread: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
@@ -274,25 +365,42 @@ def _next(gain: Float[np.ndarray, " n"], left: float) -> float:
 
 def _chord(
     scale: _Scale,
-    particles: Float[np.ndarray, "n k"],
-    direction: Float[np.ndarray, "n k"],
+    at: Float[np.ndarray, "n c"],
+    along: Float[np.ndarray, "n c"],
     length: Float[np.ndarray, " n"],
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """A normal step along each direction, cut where the polytope ends, and what the cut adds to its acceptance."""
-    along = direction @ scale.rows.T
-    at = particles @ scale.rows.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        one, two = (scale.low - at) / along, (scale.high - at) / along
-    still = np.abs(along) < 1e-14
-    ends_low = np.where(still, -np.inf, np.minimum(one, two)).max(axis=1)
-    ends_high = np.where(still, np.inf, np.maximum(one, two)).min(axis=1)
-    ends_low, ends_high = np.minimum(ends_low, 0.0), np.maximum(ends_high, 0.0)
+    """A normal step along each direction, cut where the polytope ends, and what the cut adds to its acceptance.
+
+    Args:
+        scale: of the coordinates.
+        at: rows of the polytope at the particles.
+        along: the same of the directions.
+        length: of the steps.
+        rng: of the steps.
+    """
+    ends_low, ends_high = _room(at, along, scale.low, scale.high)
     a, b = ends_low / length, ends_high / length
     step = length * _cut_normal(a, b, rng.random(len(a)))
     step = np.clip(step, ends_low * (1 - 1e-9), ends_high * (1 - 1e-9))
     before, after = _log_mass(a, b), _log_mass((ends_low - step) / length, (ends_high - step) / length)
     return step, before - after
+
+
+@njit(cache=True, nogil=True)
+def _room(at, along, low, high):
+    """How far each particle can go, back and forth."""
+    n, c = at.shape
+    back, forth = np.full(n, -np.inf), np.full(n, np.inf)
+    for i in range(n):
+        for j in range(c):
+            slope = along[i, j]
+            if abs(slope) < 1e-14:
+                continue
+            one, two = (low[j] - at[i, j]) / slope, (high[j] - at[i, j]) / slope
+            back[i], forth[i] = max(back[i], min(one, two)), min(forth[i], max(one, two))
+        back[i], forth[i] = min(back[i], 0.0), max(forth[i], 0.0)
+    return back, forth
 
 
 def _log_mass(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -311,10 +419,12 @@ def _truncated_normal(
     precision: Float[np.ndarray, "k k"],
     n: int,
     rng: np.random.Generator,
+    *,
+    start: Float[np.ndarray, " k"] | None = None,
 ) -> Float[np.ndarray, "n k"]:
-    """Draws from the normal distribution at the best fit, cut to the polytope."""
+    """Draws from a normal distribution cut to the polytope; `start` is a point inside where the peak is not."""
     # The best fit may lie on a face: a chain leaves it only from a little inside.
-    start = peak + 0.02 * (scale.middle - peak)
+    start = peak + 0.02 * (scale.middle - peak) if start is None else start
     seed = int(rng.integers(2**31))
     return gibbs.sample(
         scale.rows, scale.low, scale.high, scale.metric, start, n, seed=seed, peak=peak, precision=precision
