@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
+from numba import njit
 
 from molvis_core.errors import did_you_mean
 from molvis_flux.errors import FitError, SimulationError
@@ -123,12 +124,17 @@ class FluxProblem:
         directions = self.map.directions
         labelled, total = len(self.columns), len(self.sd)
         predicted, slope = np.empty((len(y), total)), np.empty((len(y), total, y.shape[1]))
-        predicted[:, labelled:], slope[:, labelled:] = values[:, self.targets], directions[self.targets]
+        predicted[:, labelled:] = values[:, self.targets]
+        # What is divided by is the same for all lanes but where scales are fitted, which comes first.
+        unit = np.ones(total) if self.scaled else 1.0 / self.sd
+        slope[:, labelled:] = directions[self.targets] * slopes[:, None, :] * unit[labelled:, None]
         if self.labelling is not None:
             simulated, tangents = self.labelling.tangents(values, directions)
             predicted[:, :labelled] = self._observe(simulated, values)
-            slope[:, :labelled] = self._observe_tangents(simulated, tangents, values)
-        slope *= slopes[:, None, :]
+            columns = self.columns[:, 0]
+            if not self._plain:
+                tangents, columns = self._observe_tangents(simulated, tangents, values), np.arange(labelled)
+            _scale(tangents, columns, slopes, unit, slope)
         for rows in self.scaled:
             p, m, w = predicted[:, rows], measured[:, rows], 1.0 / self.sd[rows] ** 2
             size = np.maximum((w * p * p).sum(axis=1), 1e-300)
@@ -136,7 +142,8 @@ class FluxProblem:
             change = np.einsum("nm,nmk->nk", w * (m - 2.0 * scale[:, None] * p), slope[:, rows]) / size[:, None]
             slope[:, rows] = scale[:, None, None] * slope[:, rows] + p[:, :, None] * change[:, None, :]
             predicted[:, rows] = scale[:, None] * p
-        slope /= self.sd[:, None]
+        if self.scaled:
+            slope /= self.sd[:, None]
         residuals = self._pinned((predicted - measured) / self.sd, y, lanes)
         if self.pins is not None:
             slope = np.concatenate([slope, (self.pins[0] * self.pins[2][:, None])[lanes][:, None, :]], axis=1)
@@ -174,8 +181,6 @@ class FluxProblem:
         tangents: Float[np.ndarray, "n d k"],
         values: Float[np.ndarray, "n v"],
     ) -> Float[np.ndarray, "n l k"]:
-        if self._plain:
-            return tangents[:, self.columns[:, 0]]
         out = np.zeros((len(values), len(self.columns), tangents.shape[2]))
         for term in range(self.columns.shape[1]):
             mix, column = self.mixes[:, term], self.columns[:, term]
@@ -190,6 +195,15 @@ class FluxProblem:
     def _plain(self) -> bool:
         """Whether each labelling row is one number of the simulation."""
         return self.columns.shape[1] == 1 and bool((self.weights == 1).all() and (self.mixes < 0).all())
+
+
+@njit(cache=True, nogil=True)
+def _scale(tangents, columns, slopes, unit, out):
+    """Some columns of the simulation's derivatives times `slopes` of each coordinate and `unit` of each row, at once."""
+    for lane in range(len(tangents)):
+        for row, column in enumerate(columns):
+            for j in range(slopes.shape[1]):
+                out[lane, row, j] = tangents[lane, column, j] * slopes[lane, j] * unit[row]
 
 
 def flux_problem(
