@@ -176,7 +176,9 @@ def summary(lanes: list[dict[str, Any]]) -> dict[str, Any]:
             **{kind: [float(np.mean(held)), len(held)] for kind, held in verdicts.items() if held},
         }  # fmt: skip
     passed = [p for lane in lanes for p in lane["passed"]]
-    return out | {"ends set by the data that the truth passes": [float(np.mean(passed)), len(passed)]}
+    if passed:
+        out["ends set by the data that the truth passes"] = [float(np.mean(passed)), len(passed)]
+    return out
 
 
 def main() -> None:

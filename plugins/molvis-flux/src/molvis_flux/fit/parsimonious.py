@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis_flux.errors import FitError
+from molvis_flux.fit.information import normal_reach
 from molvis_flux.fit.levenberg_marquardt import Price, minimise
 from molvis_flux.fit.multistart import FluxResult
 from molvis_flux.fit.problem import FluxProblem
@@ -45,12 +46,10 @@ def parsimonious(result: FluxResult, *, level: float = 0.9, rounds: int = 4) -> 
     Raises:
         FitError: `level` is not between 0 and 1.
     """
-    from scipy.stats import chi2
-
     if not 0 < level < 1:
         raise FitError(f"the level must be between 0 and 1, got {level}")
     problem, best = result.least_squares, result.y[0]
-    limit = result.ssr + float(chi2.ppf(level, 1))
+    limit = result.ssr + normal_reach(level) ** 2
     price_of, before = _slopes(problem, best), _total(problem, best)
     size = np.sqrt(max(float(price_of @ np.linalg.solve(problem.metric, price_of)), 1e-300))
     prices = np.logspace(-4, 3, 24) / size

@@ -199,7 +199,7 @@ class FluxProblem:
 
 @njit(cache=True, nogil=True)
 def _scale(tangents, columns, slopes, unit, out):
-    """Some columns of the simulation's derivatives times `slopes` of each coordinate and `unit` of each row, at once."""
+    """Some columns of a simulation's derivatives times `slopes` of each coordinate and `unit` of each row, at once."""
     for lane in range(len(tangents)):
         for row, column in enumerate(columns):
             for j in range(slopes.shape[1]):
