@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
-from numba import njit
 
 from molvis_core.errors import did_you_mean
 from molvis_flux.errors import FitError, SimulationError
 from molvis_flux.fit.observation import Labelling, labelling
+from molvis_flux.fit.scaling import scaled_tangents
 from molvis_flux.labelling.channels import recipes
 from molvis_flux.model.network import Datum, Experiment, Network, Study
 from molvis_flux.sampling.interior import barrier, middle
@@ -134,7 +134,7 @@ class FluxProblem:
             columns = self.columns[:, 0]
             if not self._plain:
                 tangents, columns = self._observe_tangents(simulated, tangents, values), np.arange(labelled)
-            _scale(tangents, columns, slopes, unit, slope)
+            scaled_tangents(tangents, columns, slopes, unit, slope)
         for rows in self.scaled:
             p, m, w = predicted[:, rows], measured[:, rows], 1.0 / self.sd[rows] ** 2
             size = np.maximum((w * p * p).sum(axis=1), 1e-300)
@@ -195,15 +195,6 @@ class FluxProblem:
     def _plain(self) -> bool:
         """Whether each labelling row is one number of the simulation."""
         return self.columns.shape[1] == 1 and bool((self.weights == 1).all() and (self.mixes < 0).all())
-
-
-@njit(cache=True, nogil=True)
-def _scale(tangents, columns, slopes, unit, out):
-    """Some columns of a simulation's derivatives times `slopes` of each coordinate and `unit` of each row, at once."""
-    for lane in range(len(tangents)):
-        for row, column in enumerate(columns):
-            for j in range(slopes.shape[1]):
-                out[lane, row, j] = tangents[lane, column, j] * slopes[lane, j] * unit[row]
 
 
 def flux_problem(

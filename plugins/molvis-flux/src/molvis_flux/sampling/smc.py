@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
-from numba import njit
 from scipy.special import ndtr, ndtri
 
 from molvis_core.progress import Progress
@@ -15,6 +14,7 @@ from molvis_flux.errors import FitError
 from molvis_flux.sampling import effective_size, gibbs
 from molvis_flux.sampling.interior import PolytopeWithMiddle
 from molvis_flux.sampling.prior import exchange_start
+from molvis_flux.sampling.room import room
 from molvis_flux.space.coordinates import Coordinates, Name
 from molvis_flux.space.flux_space import FluxSpace
 from molvis_flux.space.polytope import LeastSquares
@@ -379,28 +379,12 @@ def _chord(
         length: of the steps.
         rng: of the steps.
     """
-    ends_low, ends_high = _room(at, along, scale.low, scale.high)
+    ends_low, ends_high = room(at, along, scale.low, scale.high)
     a, b = ends_low / length, ends_high / length
     step = length * _cut_normal(a, b, rng.random(len(a)))
     step = np.clip(step, ends_low * (1 - 1e-9), ends_high * (1 - 1e-9))
     before, after = _log_mass(a, b), _log_mass((ends_low - step) / length, (ends_high - step) / length)
     return step, before - after
-
-
-@njit(cache=True, nogil=True)
-def _room(at, along, low, high):
-    """How far each particle can go, back and forth."""
-    n, c = at.shape
-    back, forth = np.full(n, -np.inf), np.full(n, np.inf)
-    for i in range(n):
-        for j in range(c):
-            slope = along[i, j]
-            if abs(slope) < 1e-14:
-                continue
-            one, two = (low[j] - at[i, j]) / slope, (high[j] - at[i, j]) / slope
-            back[i], forth[i] = max(back[i], min(one, two)), min(forth[i], max(one, two))
-        back[i], forth[i] = min(back[i], 0.0), max(forth[i], 0.0)
-    return back, forth
 
 
 def _log_mass(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
