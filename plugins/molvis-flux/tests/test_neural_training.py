@@ -71,15 +71,15 @@ def test_an_estimator_can_be_used_before_its_training_ends(tmp_path: Path) -> No
 
 def test_a_network_that_cannot_be_kept_is_refused_before_its_training(tmp_path: Path) -> None:
     named = study()
-    pools = {name.replace("F", "out F"): dataclasses.replace(m, name=name.replace("F", "out F"))
+    pools = {name.replace("F", ""): dataclasses.replace(m, name=name.replace("F", ""))
              for name, m in named.network.metabolites.items()}  # fmt: skip
     out = dataclasses.replace(
         named.network.reactions["v6"],
-        products=tuple(dataclasses.replace(p, metabolite="out F") for p in named.network.reactions["v6"].products),
+        products=tuple(dataclasses.replace(p, metabolite="") for p in named.network.reactions["v6"].products),
     )
     fragments = {n: f for n, f in named.network.fragments.items() if n != "F"}
     network = dataclasses.replace(
         named.network, metabolites=pools, reactions=named.network.reactions | {"v6": out}, fragments=fragments
     )
-    with pytest.raises(EstimatorError, match="cannot be kept in the estimator's folder: line .*'out F"):
+    with pytest.raises(EstimatorError, match="cannot be kept in the estimator's folder: line "):
         train(Study(network, named.experiments), tmp_path / "e", settings=SMALL)
