@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -87,9 +88,14 @@ def test_without_a_peak_that_it_knows_all_structures_are_alike(learned: Pair) ->
 def test_what_was_learned_fits_any_module_of_its_length(learned: Pair) -> None:
     read, _ = learned
     other, _ = fresh()
-    other.load_state_dict(read.state_dict())
     some = [q.record for q in queries(held_out=True)[:5]]
+    assert not np.array_equal(vectors(other, some), vectors(read, some))
+    other.load_state_dict(read.state_dict())
+    unused = len(pickle.dumps(other))
     assert np.array_equal(vectors(other, some), vectors(read, some))
+    sent = pickle.dumps(other)
+    assert len(sent) <= unused
+    assert np.array_equal(vectors(pickle.loads(sent), some), vectors(read, some))
 
 
 def test_a_group_left_out_is_predicted_as_if_it_had_not_been_there() -> None:
