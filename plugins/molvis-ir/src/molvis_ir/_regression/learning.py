@@ -19,6 +19,7 @@ from molvis_ir.augmentation import augment
 from molvis_ir.groups import has_groups
 from molvis_ir.preparation import measured, prepare
 from molvis_nn.regression import whitening
+from molvis_nn.vectors import upright
 
 _PENALTY, PENALTY_BACK, FLOOR = 0.01, 0.1, 0.02
 _STRENGTH = 0.5
@@ -173,9 +174,7 @@ def _coordinates(kernel: Float[np.ndarray, "n n"], most: int) -> tuple[np.ndarra
     value, vector = linalg.eigh(centred, subset_by_index=[len(kernel) - count, len(kernel) - 1])
     kept = value > 1e-6 * max(value[-1], 1e-12)
     value, vector = value[kept][::-1], vector[:, kept][:, ::-1]
-    # A vector's sign is arbitrary: its largest entry is positive, so that two machines agree.
-    vector = vector * np.sign(vector[np.abs(vector).argmax(axis=0), np.arange(vector.shape[1])])
-    to_points = vector / np.sqrt(value)
+    to_points = upright(vector) / np.sqrt(value)
     return (kernel - mean) @ to_points, to_points
 
 

@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float
 
+from molvis_nn.vectors import unit_rows
+
 _SHIFTS = np.arange(-6, 7)
 """Points of 4 cm^-1 that a wavenumber scale may be off by: whole ones, for between points a spectrum is smoothed, and a
 smooth one is always more likely."""
@@ -27,11 +29,7 @@ _DOUBT = 6.0
 def channels_of(spectra: Float[np.ndarray, "n t"]) -> Float[np.ndarray, "n c"]:
     """Absorbance and its square root side by side, each of norm 1: the root shows weak bands."""
     root = np.sqrt(spectra.clip(min=0))
-    return np.concatenate([_unit(spectra), _unit(root)], axis=1)
-
-
-def _unit(rows: Float[np.ndarray, "n t"]) -> Float[np.ndarray, "n t"]:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return np.concatenate([unit_rows(spectra), unit_rows(root)], axis=1)
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ def slopes_of(root: Float[np.ndarray, "n t"], inside: Bool[np.ndarray, " t"] | N
     """Slopes of square roots of spectra where these are inside, each row of norm 1."""
     out = np.zeros(root.shape, dtype=np.float32)
     out[:, 1:-1] = root[:, 2:] - root[:, :-2]
-    return _unit(out if inside is None else out * inside)
+    return unit_rows(out if inside is None else out * inside)
 
 
 class Seen:
@@ -161,7 +159,7 @@ class Seen:
             size = np.sqrt(
                 (mean[seen] ** 2).sum() + ((self.basis[i * half :][:half]) ** 2 @ self.population.variance).sum()
             )
-            rows.append(_unit(part * seen) * size)
+            rows.append(unit_rows(part * seen) * size)
         away = (np.concatenate(rows, axis=1) - self.population.mean) * self.known
         along = away @ self.basis
         total -= 0.5 * ((away**2).sum(1) - ((along @ self._inverse) * along).sum(1)) / self.population.rest

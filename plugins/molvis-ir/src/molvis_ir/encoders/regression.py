@@ -24,6 +24,7 @@ from molvis_ir.encoders.frame import TraceBatch
 from molvis_ir.preparation import grid, measured, prepare
 from molvis_nn.batches import TensorBatch
 from molvis_nn.grown import Grown
+from molvis_nn.vectors import unit_rows
 
 _RANGES = 6
 """Regressions from a part of the range that are kept, each as large as what was learned."""
@@ -139,7 +140,7 @@ class IrRegression(Grown):
         """All parts of spectra whose wavenumber scales are right."""
         seen = self._seen(rows)
         out = np.zeros((len(rows), self.dim))
-        first = _unit(np.stack([one.scaled for one in seen]))
+        first = unit_rows(np.stack([one.scaled for one in seen]))
         third, codes = self._back(seen)
         last = 2 * self.directions
         places = (0, self.directions, last, last + self.coordinates)
@@ -355,9 +356,9 @@ class IrRegressionStructure(Grown):
             without[same] += self.array("correction")[nearest[same]]
             own[same] = self.array("own")[nearest[same]]
             parts = [
-                (0, _unit(np.linalg.solve(lower, with_all.T).T)),
-                (self.directions, _unit(np.linalg.solve(lower, without.T).T)),
-                (start, _unit((kernel - self.array("centre")) @ self.array("points"))),
+                (0, unit_rows(np.linalg.solve(lower, with_all.T).T)),
+                (self.directions, unit_rows(np.linalg.solve(lower, without.T).T)),
+                (start, unit_rows((kernel - self.array("centre")) @ self.array("points"))),
                 (start + self.coordinates, _completed(own, 1)),
             ]
             for scale, (place, part) in zip(self.array("scales"), parts, strict=True):
@@ -375,7 +376,7 @@ class IrRegressionStructure(Grown):
             raise TrainingError("ir-regression-structure: it predicts nothing before it has learned")
         half = len(grid())
         rows = self._kernel(self.collate(structures)) @ self.array("spectra") @ self.array("basis")[:half].T
-        return _unit((rows + self.array("usual")[:half]).clip(min=0))
+        return unit_rows((rows + self.array("usual")[:half]).clip(min=0))
 
     def _kernel(self, batch: SubstructureBatch) -> Float[np.ndarray, "n m"]:
         keys = self.get_buffer("keys")
@@ -402,10 +403,6 @@ class IrRegressionStructure(Grown):
 
 def _lower(errors: Float[np.ndarray, "k k"], floor: float) -> Float[np.ndarray, "k k"]:
     return np.linalg.cholesky(errors + floor * np.eye(len(errors)))
-
-
-def _unit(rows: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 @dataclass(frozen=True)

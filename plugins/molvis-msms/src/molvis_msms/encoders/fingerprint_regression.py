@@ -30,6 +30,7 @@ from molvis_msms.fingerprint.token_batch import TokenBatch
 from molvis_msms.ranks import hit_rate
 from molvis_nn.grown import Grown
 from molvis_nn.regression import left_out, whitening
+from molvis_nn.vectors import unit_rows, upright
 
 _FREQUENT = (0.002, 0.998)
 """Bits are predicted that so many of the compounds have."""
@@ -204,7 +205,7 @@ class FingerprintRegression(Grown):
         about = torch.from_numpy(corpus.precursor), torch.from_numpy(corpus.negative)
         self.usual.take(read, *about)
         leads = self._lead(read, *about).numpy()
-        truth, rivals = (_unit(outputs.centred(packed) @ matrix) for packed in (corpus.truth, corpus.rivals))
+        truth, rivals = (unit_rows(outputs.centred(packed) @ matrix) for packed in (corpus.truth, corpus.rivals))
         learned = preferring(leads, truth, rivals, corpus, epochs=self.epochs, seed=seed, progress=show)
         self.hold(preference=learned)
 
@@ -249,27 +250,26 @@ class _Outputs:
         chosen = np.flatnonzero((share > _FREQUENT[0]) & (share < _FREQUENT[1]))
         if not len(chosen):
             raise TrainingError("fingerprint-regression: the fingerprints of the compounds to learn from do not differ")
-        plain = cls(chosen, share[chosen], np.eye(len(chosen), dtype=np.float32), 1.0)
-        centred = plain.centred(packed)
+        centred = _centred(packed, chosen, share[chosen])
         value, vector = linalg.eigh((centred.T @ centred).astype(np.float64))
         count = min(most, len(packed) - 1, len(chosen))
-        vector = vector[:, ::-1][:, :count]
-        # A vector's sign is arbitrary: its largest entry is positive, so that two machines agree.
-        vector = vector * np.sign(vector[np.abs(vector).argmax(axis=0), np.arange(count)])
+        vector = upright(vector[:, ::-1][:, :count])
         kept = float(value[::-1][:count].sum() / value.sum())
         return cls(chosen, share[chosen], vector.astype(np.float32), kept)
 
     def centred(self, packed: UInt8[np.ndarray, "m bytes"]) -> Float32[np.ndarray, "m bits"]:
         """The bits in use, less their frequency."""
-        return unpacked(packed)[:, self.chosen].astype(np.float32) - self.frequency.astype(np.float32)
+        return _centred(packed, self.chosen, self.frequency)
 
     def along(self, packed: UInt8[np.ndarray, "m bytes"]) -> Float32[np.ndarray, "m k"]:
         """Coordinates of structures."""
         return self.centred(packed) @ self.directions
 
 
-def _unit(rows: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n d"]:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+def _centred(
+    packed: UInt8[np.ndarray, "m bytes"], chosen: Int64[np.ndarray, " bits"], frequency: Float[np.ndarray, " bits"]
+) -> Float32[np.ndarray, "m bits"]:
+    return unpacked(packed)[:, chosen].astype(np.float32) - frequency.astype(np.float32)
 
 
 def _thinned(examples: Sequence[RankedQuery], most: int, seed: int) -> Sequence[RankedQuery]:

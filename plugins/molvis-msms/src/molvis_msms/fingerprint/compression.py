@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Float32
 
 from molvis_msms.fingerprint.network import FingerprintNetwork
+from molvis_nn.vectors import upright
 
 _BLOCK = 4096
 
@@ -57,9 +58,7 @@ def compressed(
         square += block.T @ block
     values, directions = np.linalg.eigh(square)
     count = min(dim, inner)
-    chosen = directions[:, ::-1][:, :count]
-    # The sign of a direction is arbitrary: its largest entry is positive, on every processor.
-    chosen = chosen * np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(count)])
+    chosen = upright(directions[:, ::-1][:, :count])
     spectra, structures = np.zeros((dim, inner)), np.zeros((len(frequency), dim))
     spectra[:count] = chosen.T / len(networks) ** 0.5
     structures[:, :count] = matrix @ chosen

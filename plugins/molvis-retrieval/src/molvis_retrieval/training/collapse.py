@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis_core.interfaces import Concatenation, declares
+from molvis_nn.vectors import unit_rows
 
 MOST_COSINE = 0.99
 """Mean cosine of different records beyond which an encoder no longer distinguishes them."""
@@ -69,7 +70,7 @@ def _parts(
         rows = vectors[:, start : start + part.dim]
         start += part.dim
         if any(True for _ in part.parameters()):
-            yield f"{key}.{number}", rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+            yield f"{key}.{number}", unit_rows(rows)
 
 
 def collapses(metrics: Mapping[str, float]) -> list[str]:
