@@ -230,3 +230,13 @@ def test_maps_are_the_same_whatever_the_fluxes_are() -> None:
     network = cell()
     assert own_map(network, ["Glc"]) == own_map(network, ["Glc"])
     assert len(own_map(Network("empty", {}, {})).tracks) == 0
+
+
+def test_the_key_of_colours_is_on_the_map_of_a_small_network_too() -> None:
+    network = antoniewicz().network
+    flows = flows_without_fit(network, {("net", name): 1234.5 for name in network.reactions})
+    drawn = ET.fromstring(draw(own_map(network), flows))
+    x0, _, width, _ = map(float, drawn.attrib["viewBox"].split())
+    words = [text for text in drawn.iter(f"{SVG}text") if text.get("class") == "note"]
+    assert any("a flux of" in (text.text or "") for text in words)
+    assert all(float(text.attrib["x"]) + LETTER * len(text.text or "") <= x0 + width for text in words)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from molvis_flux.fit.intervals import covariance_intervals
+from molvis_flux.fit.intervals import coordinate_covariance, covariance, covariance_intervals
 from molvis_flux.fit.multistart import multistart
 from molvis_flux.fit.problem import FluxProblem, flux_problem
 from molvis_flux.model.examples import antoniewicz
@@ -67,3 +67,19 @@ def test_intervals_from_residuals_made_linear_are_near_the_posterior(wide: FluxP
     linear = covariance_intervals(wide, found.y[0], 0.9)[net]
     width = np.maximum(exact[:, 1] - exact[:, 0], 1e-9)
     assert (np.abs(linear - exact).max(axis=1) <= 0.2 * width + 1e-6).all()
+
+
+def test_no_variance_is_negative_where_data_see_one_direction_a_billion_times_better(wide: FluxProblem) -> None:
+    rng = np.random.default_rng(0)
+    y = multistart(wide, starts=1).y[0]
+    seen = rng.standard_normal((1, len(y)))
+    jacobian = 1e9 * np.repeat(seen, 3, axis=0)
+    found = coordinate_covariance(wide, jacobian)
+    # What data see is known to the precision that they have, and what they do not see as without them.
+    assert seen[0] @ found @ seen[0] == pytest.approx(1 / 3e18, rel=1e-6)
+    across = np.linalg.svd(seen)[2][1:]
+    blind = coordinate_covariance(wide, np.zeros((1, len(y))))
+    narrowed = across @ found @ across.T
+    assert (np.diag(narrowed) > 0).all()
+    assert (np.diag(narrowed) <= np.diag(across @ blind @ across.T) * (1 + 1e-9)).all()
+    assert (np.diag(covariance(wide, y, jacobian)) >= 0).all()

@@ -114,15 +114,28 @@ def ranges(problem: FluxProblem) -> Float[np.ndarray, "v 2"]:
 
 def coordinate_covariance(problem: FluxProblem, jacobian: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "k k"]:
     """To first order; directions that the data do not see keep about the width of the polytope."""
-    return np.linalg.inv(jacobian.T @ jacobian + PRIOR_SHARE * problem.metric)
+    factor = _factor(problem, jacobian)
+    return factor @ factor.T
+
+
+def _factor(problem: FluxProblem, jacobian: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "k k"]:
+    """Of that covariance, `factor @ factor.T`.
+
+    Not from a matrix of second derivatives, where what data see a million times better than others leaves no digits
+    for these, and variances become negative.
+    """
+    weights, directions = np.linalg.eigh(PRIOR_SHARE * problem.metric)
+    prior = np.sqrt(np.maximum(weights, 0.0))[:, None] * directions.T
+    _, singular, right = np.linalg.svd(np.concatenate([jacobian, prior]), full_matrices=False)
+    return right.T / singular
 
 
 def covariance(
     problem: FluxProblem, y: Float[np.ndarray, " k"], jacobian: Float[np.ndarray, "m k"]
 ) -> Float[np.ndarray, "v v"]:
     """Of the values, to first order."""
-    slope = problem.map.directions * problem.map.slopes(y[None])
-    return slope @ coordinate_covariance(problem, jacobian) @ slope.T
+    spread = problem.map.directions * problem.map.slopes(y[None]) @ _factor(problem, jacobian)
+    return spread @ spread.T
 
 
 def normal_intervals(

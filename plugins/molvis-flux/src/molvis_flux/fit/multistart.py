@@ -13,6 +13,7 @@ from molvis_core.fitting import Fit
 from molvis_core.progress import Progress
 from molvis_core.records import Distribution
 from molvis_core.ties import ascending
+from molvis_files.threads import one_thread
 from molvis_flux.errors import FitError
 from molvis_flux.fit import identifiability
 from molvis_flux.fit import intervals as statistics
@@ -160,6 +161,7 @@ def in_order(ssr: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     return ascending(ssr, 1e-9 * (1.0 + float(ssr.min())))
 
 
+@one_thread()
 def multistart(
     problem: FluxProblem,
     *,
@@ -232,6 +234,7 @@ def fit(
                   progress=progress)  # fmt: skip
 
 
+@one_thread()
 def result(
     problem: FluxProblem,
     found: Minimum,

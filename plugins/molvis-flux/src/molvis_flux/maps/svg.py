@@ -51,7 +51,7 @@ def draw(
     boxes = [_pool(pool, unit) for pool in chart.pools]
     labels = [_label(track, flows.get(track.reaction, _NONE), unit) for track in chart.tracks]
     texts = [f'<text class="note" x="{x:.1f}" y="{y:.1f}">{_text(said)}</text>' for (x, y), said in chart.texts]
-    width = max(chart.size[0], 520.0 * unit)
+    width = max(chart.size[0], 520.0 * unit, *(_key_width(name, largest) * unit for name in colours))
     foot = list(_foot(chart, flows, width, unit))
     (left, top), margin = chart.corner, 12 * unit
     head = 26 * unit
@@ -140,14 +140,28 @@ def _key(colours: tuple[str, ...], largest: float, left: float, y: float, unit: 
                 f'stroke-width="{5 * unit:.1f}"/></g><text class="note" x="{x + 25 * unit:.1f}" '
                 f'y="{y + 3.5 * unit:.1f}">{said}</text>'
             )
-            x += (LETTER * len(said) + 38) * unit
+            x += _room(said) * unit
         if largest:
             parts.append(
                 f'<g class="flow scale"><path class="line" d="M{x + 6 * unit:.1f} {y:.1f}h{20 * unit:.1f}" '
                 f'stroke-width="{WIDE * unit:.1f}"/></g><text class="note" x="{x + 36 * unit:.1f}" '
-                f'y="{y + 3.5 * unit:.1f}">a flux of {largest:.3g}</text>'
+                f'y="{y + 3.5 * unit:.1f}">{_scale(largest)}</text>'
             )
         yield f'<g class="key {name}">{"".join(parts)}</g>'
+
+
+def _key_width(name: str, largest: float) -> float:
+    """Of a key of colours, for letters of size 10."""
+    scale = 36 + LETTER * len(_scale(largest)) if largest else 0.0
+    return sum(_room(said) for _, said in KEYS[name]) + scale
+
+
+def _room(said: str) -> float:
+    return LETTER * len(said) + 38
+
+
+def _scale(largest: float) -> str:
+    return f"a flux of {largest:.3g}"
 
 
 def _foot(chart: NetworkMap, flows: Mapping[str, Flow], width: float, unit: float) -> Iterator[str]:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from scipy.special import ndtr, ndtri
 
 from molvis_core.progress import Progress
+from molvis_files.threads import one_thread
 from molvis_flux.errors import FitError
 from molvis_flux.sampling import effective_size, gibbs
 from molvis_flux.sampling.interior import PolytopeWithMiddle
@@ -67,6 +68,7 @@ class Posterior:
     evidence: float
 
 
+@one_thread()
 def posterior(
     problem: Likelihood,
     y: Float[np.ndarray, " k"],
@@ -114,6 +116,7 @@ def posterior(
     return Posterior(problem.map.names, values, stages, population.accepted, float(evidence))
 
 
+@one_thread()
 def linear_draws(
     problem: Likelihood, y: Float[np.ndarray, " k"], *, n: int = 2000, seed: int = 0
 ) -> Float[np.ndarray, "n v"]:

@@ -20,6 +20,7 @@ from molvis_core.errors import RecordError, did_you_mean
 from molvis_core.fitting import Fixed, Prior
 from molvis_core.progress import Progress
 from molvis_core.records import Trace
+from molvis_files.threads import one_thread
 from molvis_nmr.fitting.measured import Measured, check
 from molvis_nmr.fitting.priors import with_prior, with_usual_prior
 from molvis_nmr.fitting.problem import Problem, problem_of
@@ -27,7 +28,6 @@ from molvis_nmr.fitting.solutions import Floor, Solution
 from molvis_nmr.fitting.spin_system import LADDER, REACH, SpinSystemFit, summarize
 from molvis_nmr.fitting.variable_projection import evaluate
 from molvis_nmr.spins.autograd import simulate_torch
-from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
 
 MODES = {

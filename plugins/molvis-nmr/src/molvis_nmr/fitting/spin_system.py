@@ -19,6 +19,7 @@ from molvis_core.errors import RecordError, did_you_mean
 from molvis_core.fitting import Fit, Fixed, Normal, Uniform
 from molvis_core.progress import Progress
 from molvis_core.records import Trace
+from molvis_files.threads import one_thread
 from molvis_nmr.fitting import agreement as metrics
 from molvis_nmr.fitting.foreign import Excluded
 from molvis_nmr.fitting.lineshape import held_out
@@ -30,7 +31,6 @@ from molvis_nmr.fitting.search import NEARLY_NOISE, Search
 from molvis_nmr.fitting.solutions import Solution
 from molvis_nmr.fitting.uncertainty import below_line_width, covariance, flags, profile, unseen
 from molvis_nmr.spins.approximation import approximation
-from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import lines
 

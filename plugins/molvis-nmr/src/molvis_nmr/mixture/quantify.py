@@ -16,6 +16,7 @@ import numpy as np
 from molvis_core.errors import RecordError, did_you_mean
 from molvis_core.progress import Progress
 from molvis_core.records import Trace
+from molvis_files.threads import one_thread
 from molvis_nmr.fitting.noise import noise_level
 from molvis_nmr.mixture.background import background_of, lower_envelope, water_wing
 from molvis_nmr.mixture.compounds import Compound, Shared, state_of
@@ -29,7 +30,6 @@ from molvis_nmr.mixture.selection import Search, find_offset, search_of, select,
 from molvis_nmr.mixture.spectrum import standard_at, uniform, working_axis
 from molvis_nmr.mixture.summary import Prepared, summarize
 from molvis_nmr.mixture.tube import STANDARDS, standard_compounds, tube_compounds
-from molvis_nmr.spins.eigenstates import one_thread
 
 _STAGES = 6
 _WIDTH = 0.7  # Hz, half at half height: what lines are expected to have before any is fitted

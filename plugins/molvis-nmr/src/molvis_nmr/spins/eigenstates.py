@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -17,18 +14,6 @@ from molvis_nmr.spins.hamiltonian import Blocks, Part, Step, blocks, components,
 from molvis_nmr.spins.system import SpinSystem
 
 log = logging.getLogger("molvis")
-
-
-@lru_cache(maxsize=1)
-def _threads() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
-
-
-def one_thread() -> AbstractContextManager[object]:
-    """Within it, linear algebra keeps to one thread: on matrices this small, several threads are slower."""
-    return _threads().limit(limits=1, user_api="blas")
 
 
 @dataclass(frozen=True, eq=False, slots=True)

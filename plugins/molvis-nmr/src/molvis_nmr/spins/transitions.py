@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from molvis_core.errors import RecordError
-from molvis_nmr.spins.eigenstates import Flips, Solved, one_thread, solve, tasks
+from molvis_files.threads import one_thread
+from molvis_nmr.spins.eigenstates import Flips, Solved, solve, tasks
 from molvis_nmr.spins.hamiltonian import Step, larmor
 from molvis_nmr.spins.system import SpinSystem
 

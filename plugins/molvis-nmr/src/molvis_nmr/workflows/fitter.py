@@ -13,6 +13,7 @@ from jaxtyping import Float
 from molvis_core.errors import MolvisError, RecordError
 from molvis_core.fitting import Fit, Fixed, Normal, Prior, Section
 from molvis_core.records import Trace
+from molvis_files.threads import one_thread
 from molvis_nmr.fitting.measured import Measured, check
 from molvis_nmr.fitting.priors import (
     COUPLING_SD,
@@ -29,7 +30,6 @@ from molvis_nmr.fitting.spin_system import LADDER, REACH, STARTS, SpinSystemFit,
 from molvis_nmr.fitting.variable_projection import evaluate, level
 from molvis_nmr.report.figures import as_svg
 from molvis_nmr.report.page import AGREEMENT, fitted, measured, parts, windows
-from molvis_nmr.spins.eigenstates import one_thread
 from molvis_nmr.spins.system import SpinSystem
 
 if TYPE_CHECKING:
