@@ -149,9 +149,13 @@ def _profile(
 @njit(cache=True, fastmath=True)
 def _at_offsets(
     profile: np.ndarray, reach: int, amounts: np.ndarray, commons: np.ndarray, window: int, scale: float,
-    independent: float, size: float,
+    independent: float, size: float, white: float,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Evidence by amount and common offset, and where the multiplet is then."""
+    """Evidence by amount and common offset, and where the multiplet is then.
+
+    What is wrong about a shape is wrong at all of its points together. Noise is not: where nothing but noise is seen,
+    a share `white` of the points is evidence of its own.
+    """
     best = np.full((len(amounts), len(commons)), -1e9)
     place = np.zeros((len(amounts), len(commons)), dtype=np.int64)
     gain = np.zeros(profile.shape[1])
@@ -171,7 +175,9 @@ def _at_offsets(
                 after -= (profile[7, k] - a * profile[9, k]) ** 2 / (profile[8, k] + loose)
             after = max(after, 0.0)
             share = min(n / size, 1.0)
-            gain[k] = 0.5 * independent * share * (np.log(1 + e / n) - np.log(1 + after / n))
+            calm = max(e / n, 1.0)
+            count = independent * share + max(white * n - independent * share, 0.0) / (calm * calm)
+            gain[k] = 0.5 * count * (np.log(1 + e / n) - np.log(1 + after / n))
         for j in range(len(commons)):
             for k in range(max(0, commons[j] + reach - window), min(2 * reach + 1, commons[j] + reach + window + 1)):
                 x = (k - reach - commons[j]) / scale
@@ -225,7 +231,9 @@ def match(
     if len(amounts) > 7:
         amounts = np.quantile(amounts, np.linspace(0, 1, 7))
     tables = [
-        _at_offsets(p, farthest + t.window, amounts, commons, t.window, scale, t.independent, float(t.inside.sum()))
+        _at_offsets(
+            p, farthest + t.window, amounts, commons, t.window, scale, t.independent, float(t.inside.sum()), 0.0
+        )
         for t, p in zip(templates, profiles, strict=True)
     ]
     total = np.sum([best for best, _ in tables], axis=0) + prior
@@ -235,3 +243,66 @@ def match(
         moved[list(t.members)] = place[i, j] * axis.step
     each = np.array([best[i, j] for best, _ in tables])
     return Match(float(total[i, j]), float(amounts[i]), moved, each, seen, float(commons[j]) * axis.step)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Landscape:
+    """A compound's evidence by its amount, wherever its multiplets may be.
+
+    Attributes:
+        templates: of its multiplets.
+        profiles: of each, how well it fits at every place.
+        commons: offsets in points that all multiplets may have together.
+        scale: by how many points multiplets scatter.
+    """
+
+    templates: list[Template]
+    profiles: list[Float[np.ndarray, "10 _"]]
+    commons: Int[np.ndarray, " o"]
+    scale: float
+
+    def span(self) -> tuple[float, float] | None:
+        """An amount that nobody would see, and one that is more than there can be; None where nothing counts."""
+        power = sum(float(p[1].max()) for p in self.profiles)
+        if power <= 0:
+            return None
+        most = 0.0
+        for p in self.profiles:
+            some = p[1] > 0.1 * max(float(p[1].max()), 1e-300)
+            if some.any():
+                most = max(most, float((p[0][some] / p[1][some]).max()))
+        return 0.3 / float(np.sqrt(power)), 2 * most + 30.0 / float(np.sqrt(power))
+
+    def evidence(
+        self, amounts: Float[np.ndarray, " a"], prior: Float[np.ndarray, " o"], white: float
+    ) -> Float[np.ndarray, " a"]:
+        """Logarithm of the odds that the data give each amount, at the offset that is best for it.
+
+        Args:
+            amounts: that are asked for.
+            prior: logarithm of the odds of each offset.
+            white: share of points whose noise is their own.
+        """
+        total = np.tile(prior, (len(amounts), 1))
+        for t, p in zip(self.templates, self.profiles, strict=True):
+            reach = (p.shape[1] - 1) // 2
+            total += _at_offsets(
+                p, reach, amounts, self.commons, t.window, self.scale, t.independent, float(t.inside.sum()), white
+            )[0]
+        return np.asarray(total.max(axis=1))
+
+
+def landscape(
+    templates: list[Template],
+    axis: Axis,
+    frequency: float,
+    data: Float[np.ndarray, " t"],
+    weight: Float[np.ndarray, " t"],
+    commons: Int[np.ndarray, " o"],
+) -> Landscape:
+    """A compound in data, see `match`."""
+    farthest = int(np.abs(commons).max())
+    profiles = [
+        _profile(data, weight, t.shape, t.wider, t.aside, t.inside, t.first, farthest + t.window) for t in templates
+    ]
+    return Landscape(templates, profiles, commons, CORE * frequency / axis.step)

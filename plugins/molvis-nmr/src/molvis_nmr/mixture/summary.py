@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -11,20 +12,21 @@ from jaxtyping import Bool, Float
 from molvis_core.records import Trace
 from molvis_nmr.fitting.agreement import roi_iou
 from molvis_nmr.mixture.axis import Axis
-from molvis_nmr.mixture.compounds import State, signal_of
+from molvis_nmr.mixture.compounds import signal_of
 from molvis_nmr.mixture.joint import Equations, covariance, learn_errors
-from molvis_nmr.mixture.matching import Match, match
+from molvis_nmr.mixture.limits import upper_limit
 from molvis_nmr.mixture.model import MixtureFit
 from molvis_nmr.mixture.presence import features_of, probability_of
 from molvis_nmr.mixture.responses import RESPONSE_SD, agree
 from molvis_nmr.mixture.results import Metabolite, Quantification
-from molvis_nmr.mixture.selection import Search, offsets, weight_of
+from molvis_nmr.mixture.selection import Search, weight_of
 
 ERROR_FACTOR = 0.95
 """By which errors of amounts are multiplied: what residuals do not show, learned from mixtures whose truth is known."""
 
 
 _SURE = 0.95
+_Room: TypeAlias = tuple[list[int], float]  # compounds in doubt, and how residuals correlate: see `upper_limit`
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -119,20 +121,19 @@ def summarize(
         least_probability: from which it does.
     """
     fit = search.fit
-    at, spread = _uncertainty(search)
+    at, spread, correlation = _uncertainty(search)
     amounts = _amounts(fit, at, spread, prepared.scale, concentration, dilution, reference)
     inside = {
         i: _metabolite(search, i, amounts, prepared, (limit, least_probability))
         for i in fit.states
         if i not in search.fixed
     }
-    doubted = [i for i, m in inside.items() if m.probability < _SURE]
-    outside = [
-        _absent(search, i, amounts, prepared, at, spread, doubted)
-        for i in range(prepared.entries)
-        if i not in fit.states
+    room = [i for i, m in inside.items() if m.probability < _SURE], correlation
+    outside = [_absent(search, i, amounts, prepared, room) for i in range(prepared.entries) if i not in fit.states]
+    found = [
+        *(m if m.present else _with_room(search, i, m, amounts, prepared, room) for i, m in inside.items()),
+        *outside,
     ]
-    found = [*inside.values(), *outside]
     found.sort(key=lambda m: (not m.present, -m.amount, m.error))
     shown = {m.name for m in found if m.present} | {fit.library[i].name for i in search.fixed}
     place = {fit.library[i].name: k for k, i in enumerate(fit.states)}
@@ -171,8 +172,10 @@ def summarize(
     )
 
 
-def _uncertainty(search: Search) -> tuple[Equations, Float[np.ndarray, "p p"]]:
-    """Covariance of all parameters; that of amounts with the ways in which their multiplets can be read."""
+def _uncertainty(search: Search) -> tuple[Equations, Float[np.ndarray, "p p"], float]:
+    """Covariance of all parameters, that of amounts with the ways in which their multiplets can be read; and by how
+    much neighbouring residuals make the variance of a mean larger.
+    """
     fit = search.fit
     correlation = learn_errors(fit)
     ways = agree(fit, weight_of(search))
@@ -180,7 +183,7 @@ def _uncertainty(search: Search) -> tuple[Equations, Float[np.ndarray, "p p"]]:
     for i, sd in ways.items():
         if np.isfinite(sd):
             spread[at.layout.at[i], at.layout.at[i]] += sd**2
-    return at, spread
+    return at, spread, max(correlation, 1.0)
 
 
 def _amounts(
@@ -240,19 +243,12 @@ def _metabolite(
     )
 
 
-def _absent(
-    search: Search, i: int, amounts: _Amounts, prepared: Prepared, at: Equations, spread: Float[np.ndarray, "p p"],
-    doubted: Sequence[int],
-) -> Metabolite:  # fmt: skip
-    """A compound that is not in the fit: its upper limit is what residual, overlap and the model's error leave room
-    for.
-    """
-    fit = search.fit
-    c = fit.library[i]
-    value, error = _room(search, i, at, spread, doubted)
-    value, error = value * prepared.scale, error * prepared.scale * ERROR_FACTOR
-    limit = max(value, 0.0) + 1.645 * error
+def _absent(search: Search, i: int, amounts: _Amounts, prepared: Prepared, room: _Room) -> Metabolite:
+    """A compound that is not in the fit."""
+    c = search.fit.library[i]
+    limit = upper_limit(search, i, *room) * prepared.scale
     factor = amounts.factor if c.concentrates else None
+    error = limit / 1.645
     return Metabolite(
         c.name, c.identifier, 0.0, error, False,
         concentration=None if factor is None else 0.0,
@@ -263,32 +259,13 @@ def _absent(
     )  # fmt: skip
 
 
-def _room(
-    search: Search, i: int, at: Equations, spread: Float[np.ndarray, "p p"], doubted: Sequence[int]
-) -> tuple[float, float]:
-    """Amount of an absent compound by least squares where it fits best, and its standard error."""
-    fit = search.fit
-    axis = fit.mixture.axis
-    # Of a compound that is itself in doubt all may be this one's.
-    residual = fit.residual() + sum((fit.signals[k] for k in doubted), np.zeros(axis.points))
-    # What stands out of the model counts in full here, be it forgiven in the fit: it may be this compound.
-    weight = np.where(fit.mixture.mask, 1 / fit.sigma() ** 2, 0.0)
-    commons, prior = offsets(search, known=True)
-    found: Match = match(search.templates[i], axis, fit.mixture.frequency, residual, weight, commons, prior)
-    moved = found.moved if found.amount > 0 else np.full(len(fit.library[i].multiplets), fit.offset)
-    column = signal_of(fit.library[i], State(1.0, moved), axis, fit.shared, fit.floor)
-    weighted = weight * column
-    alone = float(weighted @ column)
-    if alone <= 0:
-        return 0.0, float("inf")
-    # What the others give up where they overlap: signals of all that are in, each free to be more or less.
-    rows = [at.layout.at[k] for k in fit.states]
-    shared = np.array([float(weighted @ s) / max(fit.states[k].amount, 1e-30) for k, s in fit.signals.items()])
-    taken = float(shared @ spread[np.ix_(rows, rows)] @ shared)
-    left = max(alone - taken, 0.05 * alone)
-    some = column > 0.1 * column.max()
-    excess = float(np.sqrt(max(1.0, np.mean(weight[some] * residual[some] ** 2))))
-    return float(weighted @ residual) / alone, excess / np.sqrt(left)
+def _with_room(
+    search: Search, i: int, found: Metabolite, amounts: _Amounts, prepared: Prepared, room: _Room
+) -> Metabolite:
+    """A compound that is in the fit without being present: it may have more than the fit gave it."""
+    limit = max(found.upper_limit, upper_limit(search, i, *room) * prepared.scale)
+    factor = amounts.factor if found.concentration is not None else None
+    return replace(found, upper_limit=limit, upper_concentration=None if factor is None else limit * factor)
 
 
 def _near_signals(
