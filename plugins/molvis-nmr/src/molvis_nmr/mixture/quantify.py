@@ -26,13 +26,17 @@ from molvis_nmr.mixture.matching import match
 from molvis_nmr.mixture.model import Mixture, MixtureFit
 from molvis_nmr.mixture.responses import agree
 from molvis_nmr.mixture.results import WATER, Entry, Quantification
-from molvis_nmr.mixture.selection import Search, find_offset, search_of, select, weight_of
-from molvis_nmr.mixture.spectrum import standard_at, uniform, working_axis
+from molvis_nmr.mixture.selection import Search, find_offset, forward, search_of, select, vote, weight_of
+from molvis_nmr.mixture.spectrum import standards_at, uniform, working_axis
 from molvis_nmr.mixture.summary import Prepared, summarize
 from molvis_nmr.mixture.tube import STANDARDS, standard_compounds, tube_compounds
 
 _STAGES = 6
 _WIDTH = 0.7  # Hz, half at half height: what lines are expected to have before any is fitted
+_AT_ZERO = 0.02  # ppm about 0 in which a singlet that has no rival is the standard
+_STANDARD = 0.6  # share of the evidence without a standard that is asked for with it at one place
+_PLACES = 4
+_HIDDEN = 3  # rounds for those that come in at the end
 _WING = 1.0  # ppm beside water in which its wing is looked for
 
 
@@ -142,7 +146,26 @@ def _check_settings(
 def _prepare(spectrum: Trace, library: Sequence[Entry], asked: Settings) -> tuple[Prepared, Search]:
     """The spectrum on the axis that is fitted, and the compounds that it is searched for."""
     measured = uniform(spectrum)
-    offset = standard_at(measured, noise_level(measured.y)) if asked.standard else None
+    if asked.standard is None:
+        return _prepared(measured, None, library, asked)
+    places = standards_at(measured, noise_level(measured.y))
+    if len(places) == 1 and abs(places[0]) < _AT_ZERO:
+        return _prepared(measured, places[0], library, asked)
+    # Of several singlets, or one that is off, that is the standard from which the library's compounds are in place.
+    best, none = None, _prepared(measured, None, library, asked)
+    most = _STANDARD * vote(none[1], known=False)[1] if places else 0.0
+    for place in places[:_PLACES]:
+        made = _prepared(measured, place, library, asked)
+        votes = vote(made[1], known=True)[1]
+        if votes > most or (best is None and votes == most):
+            best, most = made, votes
+    return best or none
+
+
+def _prepared(
+    measured: Trace, offset: float | None, library: Sequence[Entry], asked: Settings
+) -> tuple[Prepared, Search]:
+    """The same with the standard at a place in ppm; None where there is none."""
     if offset:
         measured = replace(measured, x=measured.x - offset)
     frequency = measured.frequency or 0.0
@@ -198,11 +221,22 @@ def _look_first(search: Search) -> None:
 
 
 def _finish(search: Search) -> None:
-    """The last steps, with errors as they are, and signals of no compound allowed for."""
+    """The last steps, with errors as they are, and signals of no compound allowed for.
+
+    Between them those come in that others had hidden: what compounds have beyond their amounts goes back to what is
+    not explained.
+    """
     search.fit.complete = True
-    for steps in (4, 6):
-        learn_errors(search.fit)
-        agree(search.fit, weight_of(search))
-        search.fit = improve(search.fit, steps)
+    _adjust(search, 4)
+    if forward(search):
+        select(search, _HIDDEN)
+    _adjust(search, 6)
     learn_errors(search.fit)
     agree(search.fit, weight_of(search))
+
+
+def _adjust(search: Search, steps: int) -> None:
+    """All that are in fitted together, and the amounts that their multiplets agree on."""
+    learn_errors(search.fit)
+    agree(search.fit, weight_of(search))
+    search.fit = improve(search.fit, steps)

@@ -22,6 +22,7 @@ FAR = 0.045
 """ppm by which the axis of a sample without reference may be off."""
 _ENTER, _STAY = 7.0, 5.0
 _AT_ONCE, _ROUNDS = 6, 24
+_WIDTH_CHANGE = 0.15
 _BELONGS = 3.0  # evidence by which another compound has to be better to take one's place
 
 
@@ -44,6 +45,7 @@ class Search:
     matches: list[Match | None]
     seen: Float[np.ndarray, " t"]
     left_out: dict[int, int] = field(default_factory=dict)
+    width: float = 0.7
 
 
 def search_of(fit: MixtureFit, fixed: frozenset[int]) -> Search:
@@ -71,8 +73,20 @@ def offsets(search: Search, known: bool) -> tuple[np.ndarray, np.ndarray]:
 
 def find_offset(search: Search) -> None:
     """By how much the axis of the sample is off, from compounds that fit at one offset and at no other."""
+    offset, votes = vote(search, known=False)
+    if votes > 0:
+        search.fit.offset = offset
+
+
+def vote(search: Search, *, known: bool) -> tuple[float, float]:
+    """The offset in Hz at which most compounds of the library fit, and how strong the evidence for it is.
+
+    Args:
+        search: in which few compounds are in yet.
+        known: whether the offset is known but for what compounds scatter.
+    """
     fit = search.fit
-    commons, prior = offsets(search, known=False)
+    commons, prior = offsets(search, known=known)
     weight, data = weight_of(search), fit.residual()
     step, core = fit.mixture.axis.step, CORE * fit.mixture.frequency
     votes = np.zeros(len(commons))
@@ -82,8 +96,8 @@ def find_offset(search: Search) -> None:
         found = match(search.templates[i], fit.mixture.axis, fit.mixture.frequency, data, weight, commons, prior)
         if found.evidence > 2 * _ENTER and (found.each > 2).sum() > 1:
             votes += np.minimum(found.evidence, 60.0) * np.exp(-0.5 * ((commons * step - found.common) / core) ** 2)
-    if votes.max() > 0:
-        fit.offset = float(commons[int(votes.argmax())] * step)
+    best = int(votes.argmax())
+    return float(commons[best] * step), float(votes[best])
 
 
 def look(search: Search) -> None:
@@ -199,10 +213,14 @@ def backward(search: Search) -> bool:
 
 
 def _rival(search: Search, i: int, own: Match) -> tuple[int, Match] | None:
-    """A compound that is not in and explains what this one does, and better."""
+    """A compound that is not in and explains what this one does, and better.
+
+    What speaks for it elsewhere does not count: for that it may come in beside this one.
+    """
     fit = search.fit
     axis, frequency = fit.mixture.axis, fit.mixture.frequency
-    data, weight = fit.residual() + fit.signals[i], weight_of(search, i)
+    residual, weight = fit.residual(), weight_of(search, i)
+    data, beside = residual + fit.signals[i], weight_of(search)
     commons, prior = offsets(search, known=True)
     on = np.append(0, np.cumsum(_footprint(search, i, own.moved)))
     best: tuple[int, Match] | None = None
@@ -213,7 +231,10 @@ def _rival(search: Search, i: int, own: Match) -> tuple[int, Match] | None:
             continue
         found = match(templates, axis, frequency, data, weight, commons, prior)
         least = best[1].evidence if best else own.evidence + _BELONGS
-        if found.evidence > least and enough(found):
+        if found.evidence <= least or not enough(found):
+            continue
+        elsewhere = match(templates, axis, frequency, residual, beside, commons, prior)
+        if found.evidence - max(elsewhere.evidence, 0.0) > own.evidence + _BELONGS:
             best = j, found
     return best
 
@@ -221,6 +242,7 @@ def _rival(search: Search, i: int, own: Match) -> tuple[int, Match] | None:
 def select(search: Search, rounds: int = _ROUNDS) -> None:
     """Forward and backward until nothing changes."""
     for number in range(rounds):
+        _follow_width(search)
         came = forward(search)
         _settle(search, 3)
         left = backward(search)
@@ -230,6 +252,15 @@ def select(search: Search, rounds: int = _ROUNDS) -> None:
             break
         if number == 0:
             _recenter(search)
+
+
+def _follow_width(search: Search) -> None:
+    """Compare with multiplets of the width that lines were found to have."""
+    fit = search.fit
+    if abs(np.log(fit.shared.width / search.width)) > _WIDTH_CHANGE and fit.states:
+        search.width = fit.shared.width
+        search.templates = [templates_of(c, fit.mixture.axis, fit.shared) for c in fit.library]
+        search.matches = [None] * len(search.templates)
 
 
 def _settle(search: Search, steps: int) -> None:

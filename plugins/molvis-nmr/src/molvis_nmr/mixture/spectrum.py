@@ -13,6 +13,8 @@ from molvis_core.records import Trace
 from molvis_nmr.mixture.axis import Axis
 from molvis_nmr.mixture.compounds import Compound
 
+_NEAR_ZERO = 0.1  # ppm about 0 in which a standard is looked for
+_WIDEST = 8.0  # Hz at half height: more is grease or a bound standard
 _FINEST = 0.4  # Hz between points: finer spectra are averaged, for lines are wider
 
 
@@ -37,17 +39,34 @@ def uniform(spectrum: Trace) -> Trace:
     return replace(spectrum, x=x, y=np.interp(x, spectrum.x, spectrum.y))
 
 
-def standard_at(measured: Trace, noise: float) -> float | None:
-    """Where the standard's singlet is, in ppm; None where it is not."""
-    near = np.flatnonzero(np.abs(measured.x) < 0.1)
+def standards_at(measured: Trace, noise: float) -> list[float]:
+    """Where a standard's singlet may be, in ppm, the nearest to 0 first: narrow peaks that stand out of the noise.
+
+    Siloxanes and silicone grease have such singlets too, near 0.1 ppm, with the same satellites of 29Si: neither
+    height nor shape tells a standard from them.
+    """
+    from scipy.signal import find_peaks
+
+    assert measured.frequency is not None
+    near = np.flatnonzero(np.abs(measured.x) < _NEAR_ZERO)
     if len(near) < 5:
-        return None
-    top = near[int(measured.y[near].argmax())]
-    if measured.y[top] - np.median(measured.y[near]) < 20 * noise or top in (near[0], near[-1]):
-        return None
-    a, b, c = measured.y[top - 1 : top + 2]
-    bend = a - 2 * b + c
-    return float(measured.x[top] + (0.5 * (a - c) / bend if bend else 0.0) * (measured.x[1] - measured.x[0]))
+        return []
+    y = measured.y[near] - np.median(measured.y[near])
+    step = float(measured.x[1] - measured.x[0])
+    widest = 2 * _WIDEST / (step * measured.frequency)
+    least = max(20 * noise, 0.03 * float(y.max()))
+    tops, _ = find_peaks(
+        y,
+        height=least,
+        prominence=0.5 * least,
+        width=(None, widest),
+    )
+    found = []
+    for top in near[tops].tolist():
+        a, b, c = measured.y[top - 1 : top + 2]
+        bend = a - 2 * b + c
+        found.append(float(measured.x[top] + (0.5 * (a - c) / bend if bend else 0.0) * step))
+    return sorted(found, key=abs)
 
 
 def working_axis(
