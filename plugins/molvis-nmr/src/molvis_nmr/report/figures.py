@@ -30,6 +30,7 @@ _POINTS = 500
 _LONGEST = 18
 _WIDE, _LETTER = 11.0, 0.09
 """Inches: of a picture, and of a letter of the names in it."""
+_ABOVE = 0.24  # share of a panel's height, left above its signals for names and the bar
 _INK, _SOFT, _GRID = "#1f2933", "#7b8794", "#e4e7eb"
 # What stands for the page's own ink in an SVG that is shown on light and on dark paper.
 _PAGE_INK = "#010203"
@@ -185,7 +186,8 @@ def _panel(axes: Axes, picture: _Picture, window: tuple[float, float]) -> None:
     axes.axhline(below, color=_SOFT, lw=0.5, alpha=0.6)
     axes.plot(*_thin(x, most, below + residual), color=_SOFT, lw=0.8)
     axes.set_xlim(window[1], window[0])
-    axes.set_ylim(below - (0.04 + min(max(deepest, 0.12), 0.6)) * height, top + (0.2 if parts else 0.08) * height)
+    bottom = below - (0.04 + min(max(deepest, 0.12), 0.6)) * height
+    axes.set_ylim(bottom, top + (_ABOVE * (top - bottom) if parts else 0.08 * height))
     _style_axes(axes, picture.ink, 5 if parts else 12)
 
 
@@ -284,7 +286,7 @@ def _scale_bar(axes: Axes, window: tuple[float, float], frequency: float | None,
     length = next((hz for hz in (50, 20, 10, 5, 2) if hz < 0.35 * width), 1)
     right = window[0] + 0.02 * (window[1] - window[0])
     low, high = axes.get_ylim()
-    at = high - 0.16 * (high - low)
+    at = high - 0.75 * _ABOVE / (1 + _ABOVE) * (high - low)
     axes.plot([right, right + length / frequency], [at, at], color=ink, lw=1.3, solid_capstyle="butt")
     axes.text(right + length / frequency / 2, at, f"{length} Hz", ha="center", va="bottom", fontsize=7, color=ink)
 
