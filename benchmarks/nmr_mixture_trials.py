@@ -56,7 +56,7 @@ def peer(given: Sample) -> dict[str, float]:
 def trial(folder: Path, side: str, size: int, seed: int, strangers: int = 1, beside: bool = True) -> dict[str, Any]:
     given = sample(folder, side, size, seed, strangers)
     begin = time.process_time()
-    found = module.quantify(given.trace, given.library, least_probability=1e-9, limit=1e-9)
+    found = module.quantify(given.trace, given.library)
     spent = time.process_time() - begin
     begin = time.process_time()
     other = peer(given) if beside else {}
@@ -88,6 +88,11 @@ def is_present(row: dict[str, Any], least: float = 0.8, limit: float = 2.0) -> b
     return bool(row["amount"] > limit * row.get("error", np.inf) and row["probability"] > least)
 
 
+def _smallest(trial: dict[str, Any]) -> float:
+    """The smallest amount that was found in a mixture, beside which limits of what is absent are low or not."""
+    return min((r["truth"] for r in trial["rows"] if r["truth"] > 0 and is_present(r)), default=0.0)
+
+
 def figures(trials: list[dict[str, Any]], least: float = 0.8) -> dict[str, Any]:
     """What was found and invented, and how well."""
     rows = [r for t in trials for r in t["rows"]]
@@ -98,6 +103,7 @@ def figures(trials: list[dict[str, Any]], least: float = 0.8) -> dict[str, Any]:
     relative = [abs(r["amount"] / r["truth"] - 1) for r in right]
     covered = [abs(r["amount"] - r["truth"]) < 1.645 * r["error"] for r in right]
     limits = [r["limit"] >= r["truth"] for r in rows if not is_present(r, least) and r["truth"] > 0]
+    room = [r["limit"] / own for t in trials if (own := _smallest(t)) for r in t["rows"] if r["truth"] == 0]
     plain = [r for t in trials for r in t["peer"]["rows"]]
     hits = [r for r in plain if r["amount"] > 0]
     false = sum(t["peer"]["false"] for t in trials)
@@ -106,6 +112,7 @@ def figures(trials: list[dict[str, Any]], least: float = 0.8) -> dict[str, Any]:
         "reported": len(shown), "false": len(shown) - len(right),
         "median_error": float(np.median(relative or [np.nan])),
         "covered90": float(np.mean(covered or [np.nan])), "missed_below_limit": [int(sum(limits)), len(limits)],
+        "absent_limit": float(np.median(room or [np.nan])),
         "median_cpu_s": float(np.median([t["cpu_s"] for t in trials])),
         "longest_cpu_s": max(t["cpu_s"] for t in trials),
         "peer_found": sum(r["amount"] > 0 for r in plain if r["snr"] > 10), "peer_reported": len(hits) + false,
