@@ -34,6 +34,8 @@ def test_a_package_has_what_every_package_has(package: Path) -> None:
     changes = [p.name for p in (package / "changes").iterdir()]
     assert changes
     assert not [name for name in changes if not changelog.FRAGMENT.fullmatch(name)]
+    texts = {p.name: p.read_text(encoding="utf-8") for p in (package / "changes").iterdir()}
+    assert not [name for name, text in texts.items() if text.startswith(("-", "*"))], "the changelog adds the dash"
 
 
 CODE = (".css", ".js", ".py", ".md", ".toml", ".html", ".svg", ".typed")
