@@ -228,7 +228,9 @@ def fit(
     found = multistart(problem, starts=starts, seed=seed, limit=limit, progress=progress)
     trouble = ""
     if not found.converged[0]:
-        trouble = f"the best start had not converged after {int(found.steps[0])} steps; raise the limit of {limit}"
+        steps = int(found.steps[0])
+        cure = f"raise the limit of {limit}" if steps >= limit else "it found no better point; try more starts"
+        trouble = f"the best start had not converged after {steps} steps; {cure}"
         logger.warning("flux fit: %s", trouble)
     return result(problem, found, level=level, intervals=intervals, samples=samples, seed=seed, trouble=trouble,
                   progress=progress)  # fmt: skip

@@ -220,6 +220,7 @@ def flux_problem(
     network, parts = split(study.network)
     data = _measurements(study)
     labelled = [(experiment, datum) for experiment, datum in data if datum.kind == "mid"]
+    _check_tracers(labelled)
     simulation = labelling(network, space, labelled, parts) if labelled else None
     sizes = _pools(study, data, simulation)
     free = {name: bounds for name, bounds in sizes.items() if bounds[0] < bounds[1]}
@@ -353,6 +354,17 @@ def _measurements(study: Study) -> list[tuple[Experiment, Datum]]:
             "fluxes in at least one experiment"
         )
     return out
+
+
+def _check_tracers(labelled: Sequence[tuple[Experiment, Datum]]) -> None:
+    """Something is labelled, where labelling was measured; a control beside labelled experiments need not be."""
+    if labelled and not any(experiment.is_labelled for experiment, _ in labelled):
+        experiment, datum = labelled[0]
+        raise FitError(
+            f"{datum.where or f'experiment {experiment.name!r}'}: labelling was measured, but nothing is labelled. "
+            f"Give experiment {experiment.name!r} its tracers, in the network's file or as an option of its reader: "
+            "--option tracers.Glc=U-13C"
+        )
 
 
 def _check_target(network: Network, datum: Datum, place: str) -> None:

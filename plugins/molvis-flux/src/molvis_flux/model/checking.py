@@ -282,7 +282,7 @@ def _experiment(experiment: Experiment, network: Network) -> Iterator[Finding]:
         else:
             yield from _tracer(f"{label}: the tracer of {source!r}", tracer, len(metabolite.elements))
     mids = [datum for datum in experiment.data if datum.kind == "mid"]
-    if mids and not any("1" in pattern for t in experiment.tracers.values() for pattern, _ in t.isotopomers):
+    if mids and not experiment.is_labelled:
         yield _warning(f"{label} has measured MIDs and nothing labelled; give it its tracers")
     for datum in experiment.data:
         yield from _datum(datum, network, label)

@@ -193,6 +193,11 @@ class Experiment:
     tracers: dict[str, Tracer] = field(default_factory=dict)
     data: tuple[Datum, ...] = ()
 
+    @property
+    def is_labelled(self) -> bool:
+        """Whether a tracer has a labelled atom."""
+        return any("1" in pattern for tracer in self.tracers.values() for pattern, _ in tracer.isotopomers)
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
