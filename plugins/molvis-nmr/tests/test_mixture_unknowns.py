@@ -80,3 +80,21 @@ def test_satellites_keep_the_area_and_have_the_derivatives_of_finite_differences
     aside = round(59.0 / axis.step)
     top = int(before[0].argmax())
     assert before[0][top + aside] > 1.5 * without[0][top + aside]
+
+
+def test_a_chelator_and_its_complexes_in_the_tube_are_no_compounds_of_the_library() -> None:
+    chelator = make("EDTA", [3.62, 3.22], [4, 8], [])
+    calcium, magnesium = make("calcium", [2.56], [4], []), make("magnesium", [2.70], [4], [])
+    beside = make("citrate", [2.66, 2.54], [2, 2], [(0, 1, -15.5)])
+    spectrum = mixture(
+        {"alanine": 1.0, "EDTA": 0.6, "calcium": 0.8, "magnesium": 0.4},
+        library=[*LIBRARY, chelator, calcium, magnesium],
+        moved=0.003,
+    )
+    found = {m.name: m for m in quantify(spectrum, [*LIBRARY, beside]).metabolites if m.present}
+    assert set(found) == {"alanine", "EDTA", "EDTA, calcium", "EDTA, magnesium"}
+    for name, truth in (("EDTA", 0.6), ("EDTA, calcium", 0.8), ("EDTA, magnesium", 0.4)):
+        assert found[name].tube
+        assert found[name].amount / AREA == pytest.approx(truth, rel=0.1)
+    without = {m.name for m in quantify(spectrum, [*LIBRARY, beside], tube=False).metabolites if m.present}
+    assert without == {"alanine"}
