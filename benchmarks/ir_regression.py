@@ -1,14 +1,14 @@
 """How well the preset `ir` ranks, what each of its parts is worth, and whether its functional groups are calibrated.
 
     python benchmarks/ir_regression.py --bundle RUN/bundle --dataset DATASET [--fold val] [--library structures.parquet]
-        [--whole-below 250] [--sample 20000] [--as-measured] [--out benchmarks/results]
+        [--sample 0] [--vectors FOLDER] [--processes 2] [--as-measured] [--out benchmarks/results]
 
 DATASET holds infrared spectra with a fold to each compound. Every spectrum of a fold is ranked among all compounds of
 the dataset, among those alone that nothing was learned from (training compounds are known to a model, so that it can
 tell them from the truth), and with another compound's spectrum, where the truth must be where chance puts it. With
-`--library`, its structures are further rivals: all with `--sample 0`. Otherwise all below a mass are, and of the
-heavier ones so many are drawn; those of them that rank before the truth count as many times as there are more than were
-drawn, which is an estimate of the rank among all.
+`--library`, its structures are further rivals, in an order by chance: so many of them, and half, a quarter and an
+eighth of these, which tells how hit rates fall with size. Their vectors are kept in blocks under `--vectors`, so that a
+run that was stopped goes on, and another fold or other spectra cost only the comparison.
 
 Functional groups: expected calibration error over all groups that ten or more training compounds have, in ten bins of
 equal width, and its interval over compounds.
@@ -17,19 +17,26 @@ equal width, and its interval over compounds.
 from __future__ import annotations
 
 import argparse
+import functools
+import hashlib
 import json
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from molvis_core.chemistry.structures import structure
+from molvis_core.records import Structure
 from molvis_ir.groups import GROUPS, has_groups
 from molvis_retrieval import load_bundle
 from molvis_retrieval.dataset import Dataset
 
 KS = (1, 5, 20)
+BLOCK = 2000
 
 
 def interval(values: np.ndarray, owner: np.ndarray) -> list[float]:
@@ -104,9 +111,7 @@ def _regression(bundle: Any) -> tuple[Any, int]:
     return None, 0
 
 
-def measure(
-    bundle: Any, dataset: Dataset, fold: str, library: Path | None, sample: int, whole_below: float
-) -> dict[str, Any]:
+def measure(bundle: Any, dataset: Dataset, fold: str, library: Rivals | None) -> dict[str, Any]:
     """All figures of a bundle on a fold."""
     table = dataset.table("ir")
     owners, folds = table["inchikey14"].to_pylist(), table["fold"].to_pylist()
@@ -148,31 +153,83 @@ def measure(
                 found[name] = hits(above(asked[:, part] @ known[:, part].T, truth), truth)
         found["groups"] = groups(encoder, records, [s.smiles for s in structures], of, truth)
     if library:
-        found["library"] = _among(
-            bundle, library, (sample, whole_below), set(keys), asked, above(scores, truth), own, truth
-        )
+        found["library"] = _among(library, set(keys), asked, above(scores, truth), own, truth)
     return found
 
 
+@dataclass(frozen=True)
+class Rivals:
+    """Structures of a large library, in an order by chance, and how they are embedded.
+
+    Attributes:
+        bundle, library: folder and table.
+        sample: how many are drawn; 0 for all.
+        vectors: folder where they are kept.
+        processes: that embed.
+    """
+
+    bundle: Path
+    library: Path
+    sample: int
+    vectors: Path
+    processes: int
+
+    def drawn(self, never: set[str]) -> tuple[list[Structure], int]:
+        """Those that are drawn, and how many there are, without these compounds."""
+        columns = ["smiles", "inchikey14", "formula", "exact_mass", "charge"]
+        table = pq.read_table(self.library, columns=columns).to_pylist()
+        others = [row for row in table if row["inchikey14"] not in never]
+        chosen = np.random.default_rng(0).permutation(len(others))[: self.sample or None]
+        made = [
+            Structure(r["smiles"], r["inchikey14"], r["formula"], r["exact_mass"], r["charge"])
+            for r in (others[i] for i in chosen)
+        ]
+        return made, len(others)
+
+    def blocks(self, structures: list[Structure]) -> Iterator[np.ndarray]:
+        """Vectors of structures, a block after another."""
+        self.vectors.mkdir(parents=True, exist_ok=True)
+        weights = (self.bundle / "structure.safetensors").read_bytes()
+        made_of = hashlib.blake2b(weights, digest_size=6).hexdigest()
+        cut = [structures[start : start + BLOCK] for start in range(0, len(structures), BLOCK)]
+        files = [self.vectors / f"{made_of}-{number}-{len(one)}.npy" for number, one in enumerate(cut)]
+        tasks = [(self.bundle, one, file) for one, file in zip(cut, files, strict=True)]
+        spawned = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(self.processes, mp_context=spawned) as pool:
+            for number, file in enumerate(pool.map(_embedded, tasks)):
+                print(f"block {number + 1} of {len(files)}", flush=True)
+                yield np.load(file)
+
+
+@functools.cache
+def _bundle(path: Path) -> Any:
+    return load_bundle(path)
+
+
+def _embedded(task: tuple[Path, list[Structure], Path]) -> Path:
+    bundle, structures, file = task
+    if not file.exists():
+        found = _bundle(bundle).embed_structures(structures, batch_size=1000).astype(np.float32)
+        part = file.with_suffix(".part.npy")
+        np.save(part, found)
+        part.replace(file)
+    return file
+
+
 def _among(
-    bundle: Any, library: Path, drawn: tuple[int, float], never: set[str], asked: np.ndarray, before: np.ndarray,
-    own: np.ndarray, truth: np.ndarray,
-) -> dict[str, Any]:  # fmt: skip
-    sample, whole_below = drawn
-    table = pq.read_table(library, columns=["smiles", "inchikey14", "exact_mass"]).to_pylist()
-    others = [row for row in table if row["inchikey14"] not in never]
-    light = [row["smiles"] for row in others if not sample or row["exact_mass"] < whole_below]
-    heavy = [row["smiles"] for row in others if sample and row["exact_mass"] >= whole_below]
-    chosen = [heavy[i] for i in np.random.default_rng(0).permutation(len(heavy))[:sample]]
-    counts = [np.zeros(len(asked)), np.zeros(len(asked))]
-    for count, smiles in zip(counts, (light, chosen), strict=True):
-        for start in range(0, len(smiles), 1000):
-            some = [structure(one) for one in smiles[start : start + 1000]]
-            count += (asked @ bundle.embed_structures(some).T > own).sum(axis=1)
-            print(f"{start + len(some)} of {len(smiles)} structures", flush=True)
-    factor = len(heavy) / max(len(chosen), 1)
-    about = {"structures": len(others), "all_below_da": whole_below, "light": len(light), "drawn": len(chosen)}
-    return {**about, **hits(before + counts[0] + factor * counts[1], truth)}
+    rivals: Rivals, never: set[str], asked: np.ndarray, before: np.ndarray, own: np.ndarray, truth: np.ndarray
+) -> dict[str, Any]:
+    structures, every = rivals.drawn(never)
+    sizes = {round(len(structures) / share) for share in (8, 4, 2, 1)}
+    count, done, by_size = before.copy(), 0, {}
+    for block in rivals.blocks(structures):
+        above = asked @ block.T > own
+        for size in sorted(sizes):
+            if done < size <= done + len(block):
+                part = count + above[:, : size - done].sum(axis=1)
+                by_size[len(never) + size] = hits(part, truth)
+        count, done = count + above.sum(axis=1), done + len(block)
+    return {"structures": every, "drawn": len(structures), "by_candidates": by_size}
 
 
 def main() -> None:
@@ -181,16 +238,19 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, required=True)
     parser.add_argument("--fold", default="val")
     parser.add_argument("--library", type=Path)
-    parser.add_argument("--sample", type=int, default=20_000)
-    parser.add_argument("--whole-below", type=float, default=250.0, help="In Da.")
+    parser.add_argument("--sample", type=int, default=0, help="So many structures of the library; 0 for all.")
+    parser.add_argument("--vectors", type=Path, default=Path("ir-vectors"), help="Where those of the library are kept.")
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--as-measured", action="store_true", help="Wavenumber scales are not put right.")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     bundle = load_bundle(options.bundle)
     if options.as_measured:
         _regression(bundle)[0].robust = False
-    sizes = (options.sample, options.whole_below)
-    found = measure(bundle, Dataset.open(options.dataset), options.fold, options.library, *sizes)
+    rivals = None
+    if options.library:
+        rivals = Rivals(options.bundle, options.library, options.sample, options.vectors, options.processes)
+    found = measure(bundle, Dataset.open(options.dataset), options.fold, rivals)
     print(json.dumps({key: value for key, value in found.items() if key != "groups"}, indent=1))
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "ir_regression.json"

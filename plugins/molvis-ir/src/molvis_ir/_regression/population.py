@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +13,8 @@ from molvis_nn.vectors import unit_rows
 _SHIFTS = np.arange(-6, 7)
 """Points of 4 cm^-1 that a wavenumber scale may be off by: whole ones, for between points a spectrum is smoothed, and a
 smooth one is always more likely."""
+_RANGES = 8
+"""Ranges whose matrices are kept."""
 _LEAST = 0.2
 """Of the grid has to be known for a scale to be put right."""
 _SHARE = 0.05
@@ -47,6 +49,7 @@ class Population:
     basis: Float[np.ndarray, "c k"]
     variance: Float[np.ndarray, " k"]
     rest: float
+    _within: dict[bytes, Seen] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, rows: Float[np.ndarray, "n c"], most: int) -> Population:
@@ -60,8 +63,12 @@ class Population:
         return cls(mean, turned[:count].T.copy(), squares[:count] + floor, max(rest, 1e-3 * floor, 1e-12))
 
     def within(self, known: Bool[np.ndarray, " t"]) -> Seen:
-        """The same where only some points are known."""
-        return Seen(self, np.concatenate([known, known]))
+        """The same where only some points are known; it is kept, for spectra are often of one range."""
+        if (key := known.tobytes()) not in self._within:
+            if len(self._within) >= _RANGES:
+                self._within.clear()
+            self._within[key] = Seen(self, np.concatenate([known, known]))
+        return self._within[key]
 
     def filled(self, spectrum: Float[np.ndarray, " t"], known: Bool[np.ndarray, " t"]) -> Float[np.ndarray, " c"]:
         """Channels of a spectrum, what was not measured being what is most likely beside what was."""

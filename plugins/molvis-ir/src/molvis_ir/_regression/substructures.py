@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from rdkit.Chem import rdFingerprintGenerator, rdMolDescriptors
 from rdkit.Chem.rdchem import Mol
 from scipy import sparse
@@ -17,6 +17,8 @@ from molvis_core.chemistry.structures import parse_smiles
 
 THRESHOLDS = ((1, 1.0), (2, 1.0), (3, 1.0), (4, 1.5), (6, 2.0), (8, 3.0), (12, 4.0), (16, 4.0))
 """A substructure that comes so often counts so much more: two molecules share what both have at least."""
+_OFTEN = 0.1
+"""Of the molecules that were learned from have a common key."""
 _KIND = 40
 """Bits of a key before its kind: 32 of the substructure, and behind them the threshold."""
 
@@ -68,12 +70,42 @@ def substructures(smiles: str) -> Int64[np.ndarray, " k"]:
     Raises:
         molvis_core.errors.StructureError: RDKit refuses the SMILES.
     """
-    keys: list[int] = []
-    for kind, counts in enumerate(_counts(parse_smiles(smiles))):
-        for found, count in counts.items():
-            base = (kind << _KIND) | (found & 0xFFFFFFFF)
-            keys += [base | (step << 32) for step, (least, _) in enumerate(THRESHOLDS) if count >= least]
-    return np.unique(np.array(keys, dtype=np.int64))
+    kinds = _counts(parse_smiles(smiles))
+    sizes = [len(one) for one in kinds]
+    found = np.fromiter((key for one in kinds for key in one), np.int64, sum(sizes))
+    count = np.fromiter((times for one in kinds for times in one.values()), np.int64, sum(sizes))
+    base = (np.repeat(np.arange(len(kinds)), sizes) << _KIND) | (found & 0xFFFFFFFF)
+    return np.unique(np.concatenate([base[count >= least] | (i << 32) for i, (least, _) in enumerate(THRESHOLDS)]))
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Keys of one kind in molecules that were learned from: those that many have as a full matrix, which is quicker.
+
+    Attributes:
+        keys: their places.
+        weight: of each.
+        common: which of them many molecules have.
+        of_common, of_rare: weights of those that each molecule has.
+        size: of all that each molecule has.
+    """
+
+    keys: slice
+    weight: Float[np.ndarray, " f"]
+    common: Bool[np.ndarray, " f"]
+    of_common: Float[np.ndarray, "c n"]
+    of_rare: sparse.csr_matrix
+    size: Float[np.ndarray, " n"]
+
+    @classmethod
+    def of(
+        cls, keys: slice, known: sparse.csr_matrix, weight: Float[np.ndarray, " _"], often: Bool[np.ndarray, " _"]
+    ) -> _Kind:
+        """Keys at these places, of the weights and of those that come often among all."""
+        weight, common = weight[keys], often[keys]
+        weighed = known[:, keys].multiply(weight).tocsc()
+        full = np.ascontiguousarray(weighed[:, common].toarray().T)
+        return cls(keys, weight, common, full, weighed[:, ~common].T.tocsr(), known[:, keys] @ weight)
 
 
 @dataclass(frozen=True)
@@ -114,16 +146,22 @@ class Substructures:
 
         Two molecules that both have nothing of a kind, such as torsions, are alike in it.
         """
-        rows, known = self.rows(found), self._known
-        out = np.zeros((rows.shape[0], known.shape[0]), dtype=np.float32)
-        bounds = np.searchsorted(self.keys, np.arange(KINDS + 1) << _KIND)
-        weight = np.array([w for _, w in THRESHOLDS], dtype=np.float32)[(self.keys >> 32) & 0xFF]
-        for low, high in itertools.pairwise(bounds):
-            mine, theirs = rows[:, low:high], known[:, low:high]
-            shared = (mine.multiply(weight[low:high]).tocsr() @ theirs.T).toarray()
-            joint = (mine @ weight[low:high])[:, None] + (theirs @ weight[low:high])[None] - shared
+        rows = self.rows(found)
+        out = np.zeros((rows.shape[0], len(self.start) - 1), dtype=np.float32)
+        for kind in self._kinds:
+            mine = rows[:, kind.keys]
+            shared = mine[:, kind.common].toarray() @ kind.of_common + (mine[:, ~kind.common] @ kind.of_rare).toarray()
+            joint = (mine @ kind.weight)[:, None] + kind.size - shared
             out += np.divide(shared, joint, out=np.ones_like(shared), where=joint > 0)
         return out / KINDS
+
+    @functools.cached_property
+    def _kinds(self) -> list[_Kind]:
+        known = self._known
+        often = np.bincount(self.place, minlength=len(self.keys)) > _OFTEN * known.shape[0]
+        weight = np.array([w for _, w in THRESHOLDS], dtype=np.float32)[(self.keys >> 32) & 0xFF]
+        bounds = np.searchsorted(self.keys, np.arange(KINDS + 1) << _KIND)
+        return [_Kind.of(slice(*ends), known, weight, often) for ends in itertools.pairwise(bounds)]
 
     @functools.cached_property
     def _known(self) -> sparse.csr_matrix:
