@@ -22,7 +22,7 @@ from molvis_core.testing import EncoderContract, RecordPredictorContract
 from molvis_ir._regression.learning import PENALTY_BACK, likeness
 from molvis_ir._regression.population import Population, channels_of
 from molvis_ir._regression.probabilities import probabilities, scales
-from molvis_ir._regression.ranges import Backward, Targets, coarse
+from molvis_ir._regression.ranges import Backward, Lengths, Targets, coarse
 from molvis_ir._regression.ridge import ridge
 from molvis_ir._regression.substructures import Substructures, substructures
 from molvis_ir.encoders.regression import IrRegression, IrRegressionStructure
@@ -32,6 +32,7 @@ from molvis_ir.preparation import grid, prepare
 from molvis_ir.writers import write_jcamp
 from molvis_nn.apart import LearnsApart
 from molvis_nn.regression import whitening
+from molvis_nn.vectors import unit_rows
 
 ENDS = ("O", "C(=O)O", "C(=O)C", "C#N", "N", "Cl", "C=O", "OC", "C(=O)N", "S", "Br", "c1ccccc1")
 COMPOUNDS = [f"{'C' * n}{end}" for end in ENDS for n in range(2, 14)]
@@ -332,3 +333,39 @@ def test_the_predicted_spectrum_has_the_band_of_the_group(bundle: Path) -> None:
     inside = (found[0].x > 2100) & (found[0].x < 2400)
     assert found[0].x[inside][np.argmax(found[0].y[inside])] == pytest.approx(2250, abs=8)
     assert found[0].y.max() == 1
+
+
+def test_a_part_of_the_range_ranks_candidates_nearly_as_if_each_were_of_length_1_there() -> None:
+    rng = np.random.default_rng(0)
+    vectors = unit_rows(rng.gamma(1, size=(2000, 30)))
+    form = np.diag(np.arange(30) < 15).astype(float)
+    candidates, rows = vectors[:500], unit_rows((vectors[500:520] + 0.1 * rng.normal(size=(20, 30))) @ form)
+    exactly = rows @ candidates.T / np.sqrt(((candidates @ form) * candidates).sum(axis=1))
+
+    divided = Lengths.within(vectors[520:], form).divided(rows)
+    top = np.argsort(-exactly, axis=1)[:, :20]
+    near = [
+        np.take_along_axis(scores, top, axis=1) for scores in (rows @ candidates.T, divided @ candidates.T, exactly)
+    ]
+    plain, put_right = (np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(s, near[2], strict=True)]) for s in near[:2])
+    assert put_right > plain + 0.2
+
+
+def test_what_many_molecules_have_counts_as_what_few_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [substructures(smiles) for smiles in COMPOUNDS]
+    kernels = []
+    for often in (0.0, 0.1, 1.0):
+        monkeypatch.setattr("molvis_ir._regression.substructures._OFTEN", often)
+        kernels.append(Substructures.of(found).kernel(found))
+    assert (kernels[0] == kernels[1]).all()
+    assert (kernels[0] == kernels[2]).all()
+    assert np.allclose(np.diag(kernels[0]), 1)
+
+
+def test_a_population_keeps_few_ranges() -> None:
+    people = Population.of(np.random.default_rng(0).normal(size=(20, 40)), 5)
+    known = np.ones(20, dtype=bool)
+    assert people.within(known) is people.within(known.copy())
+    for number in range(19):
+        people.within(np.arange(20) > number)
+    assert len(people._within) < 10

@@ -146,6 +146,11 @@ def backward(root: Float[np.ndarray, "n t"]) -> Float[np.ndarray, "n t"]:
     return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
 
 
+def forward_of(rows: Float[np.ndarray, "n t"]) -> Float[np.ndarray, "n c"]:
+    """Channels of spectra as their kernel takes them."""
+    return channels_of(rows ** (1 / _POWER))
+
+
 def likeness(
     rows: Float[np.ndarray, "m t"], known: Float[np.ndarray, "n t"], middle: float
 ) -> Float[np.ndarray, "m n"]:

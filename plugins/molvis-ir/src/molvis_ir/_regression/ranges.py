@@ -15,6 +15,11 @@ _BLOCK = 10
 """Points of the grid that are known together or not at all: spectra whose ends differ a little are of one range."""
 _MISSED = 0.02
 """Of the usual sum of squares: what is missed below that is filled in."""
+_RIDGE = 0.01
+_NEAREST = 20
+"""Spectra that tell how large the dot product with a candidate that matters is."""
+_TRUST = 0.5
+"""Share of the weight that structures to spectra have where a range is missing: the rest is the other regression's."""
 _MOST = 3.0
 """Times as far as without a range missing may a compound's own spectrum move a prediction."""
 
@@ -86,6 +91,41 @@ class Targets:
         share = (moved / (self.strength * usual)).clip(-_MOST, _MOST)
         codes = inverse @ (self.code * (share * self.strength / usual)[:, None])
         return Backward(known, middle, found @ turn, codes)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Spectra that are predicted are of length 1 over the whole range: what they have of it in a part differs.
+
+    A dot product over a part is divided by that length, which a dot product cannot do. But the reciprocal is close to
+    linear in the vector, and for all candidates that matter the dot product is about the same: so much of that linear
+    function is added.
+
+    Attributes:
+        examples: vectors of spectra over the whole range, each of length 1.
+        direction: along which the reciprocal of the length in the part grows, whose mean is 1.
+    """
+
+    examples: Float[np.ndarray, "n k"]
+    direction: Float[np.ndarray, " k"]
+
+    @classmethod
+    def within(cls, examples: Float[np.ndarray, "n k"], form: Float[np.ndarray, "k k"]) -> Lengths:
+        """Those in a part, of which `form` gives the square: that of a vector a is a F a."""
+        size = np.sqrt(((examples @ form) * examples).sum(axis=1).clip(min=1e-12))
+        away, centred = size.mean() / size, examples - examples.mean(axis=0)
+        gram = centred.T @ centred
+        ridge = _RIDGE * len(examples) / len(gram) * np.eye(len(gram))
+        return cls(examples, np.linalg.solve(gram + ridge, centred.T @ (away - away.mean())))
+
+    def divided(self, rows: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "m k"]:
+        """Vectors over a part, whose dot products with whole ones rank as if these were of length 1 there.
+
+        Args:
+            rows: of length 1.
+        """
+        alike = np.partition(rows @ self.examples.T, -min(_NEAREST, len(self.examples)), axis=1)[:, -_NEAREST:]
+        return _TRUST * (rows + alike.mean(axis=1, keepdims=True) * self.direction)
 
 
 def coarse(known: Bool[np.ndarray, " t"]) -> Bool[np.ndarray, " t"]:

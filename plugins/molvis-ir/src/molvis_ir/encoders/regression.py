@@ -15,10 +15,10 @@ from molvis_core.errors import ConfigError, TrainingError
 from molvis_core.progress import Progress, StageProgress
 from molvis_core.records import RankedQuery, Structure, Trace
 from molvis_files.kept import Kept
-from molvis_ir._regression.learning import Learned, backward, learn, likeness
-from molvis_ir._regression.population import Population, slopes_of
+from molvis_ir._regression.learning import Learned, backward, forward_of, learn, likeness
+from molvis_ir._regression.population import Population, Seen, slopes_of
 from molvis_ir._regression.probabilities import Scale, probabilities
-from molvis_ir._regression.ranges import Backward, Targets, coarse, misses_much
+from molvis_ir._regression.ranges import Backward, Lengths, Targets, coarse, misses_much
 from molvis_ir._regression.substructures import Substructures, substructures
 from molvis_ir.encoders.frame import TraceBatch
 from molvis_ir.preparation import grid, measured, prepare
@@ -105,8 +105,10 @@ class IrRegression(Grown):
             curves=none,
         )  # fmt: skip
 
-        self._ranges: dict[bytes, Backward] = {}
+        self._ranges: dict[bytes, tuple[Backward, Lengths | None]] = {}
         self._ranges_of: Tensor | None = None
+        self._population: Population | None = None
+        self._population_of: Tensor | None = None
 
     @property
     def learned(self) -> bool:
@@ -140,8 +142,7 @@ class IrRegression(Grown):
         """All parts of spectra whose wavenumber scales are right."""
         seen = self._seen(rows)
         out = np.zeros((len(rows), self.dim))
-        first = unit_rows(np.stack([one.scaled for one in seen]))
-        third, codes = self._back(seen)
+        first, third, codes = self._read(seen)
         last = 2 * self.directions
         places = (0, self.directions, last, last + self.coordinates)
         for start, scale, part in zip(places, self.scales, (first, first, third, _completed(codes, 0)), strict=True):
@@ -157,8 +158,12 @@ class IrRegression(Grown):
         return {number: one for number, one in found.items() if one[2]}
 
     def _people(self) -> Population:
-        parts = [self.array(name).astype(np.float64) for name in ("usual", "basis", "variance")]
-        return Population(parts[0], parts[1], parts[2], float(self.array("rest")[0]))
+        held = self.get_buffer("usual")
+        if self._population is None or self._population_of is not held:
+            parts = [self.array(name).astype(np.float64) for name in ("usual", "basis", "variance")]
+            self._population = Population(parts[0], parts[1], parts[2], float(self.array("rest")[0]))
+            self._population_of = held
+        return self._population
 
     def probabilities(self, records: Sequence[Trace]) -> Float[np.ndarray, "n g"]:
         """Probabilities of the functional groups `molvis_ir.groups.GROUPS` in what was measured.
@@ -185,6 +190,7 @@ class IrRegression(Grown):
         errors, floor = self.array("errors").astype(np.float64), float(self.array("floor")[0])
         lower = _lower(errors, floor)
         scaled = np.linalg.inv(lower)
+        within: dict[bytes, np.ndarray] = {}
         out: list[_Seen] = []
         for spectrum, known in rows:
             whole = people.filled(spectrum, known)
@@ -194,15 +200,19 @@ class IrRegression(Grown):
             # What counts is p A m for a prediction p along the directions, A being the inverse of the errors'
             # covariance where the spectrum m is seen; the other side holds p scaled as if all were seen.
             seen = people.within(known)
-            turned = seen.basis.T @ ((whole - people.mean) * seen.known)
-            within = np.linalg.solve(np.linalg.inv(errors) + seen.gram / floor, turned / floor)
-            out.append(_Seen(lower.T @ (turned - seen.gram @ within) / floor, whole, known))
+            if (key := known.tobytes()) not in within:
+                share = _share(seen, errors, floor)
+                within[key] = lower.T @ (np.eye(len(lower)) - seen.gram @ share) / floor
+            out.append(_Seen(within[key] @ (seen.basis.T @ ((whole - people.mean) * seen.known)), whole, known))
         return out
 
-    def _back(self, seen: Sequence[_Seen]) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n c"]]:
-        """Coordinates of structures, and codes of the compounds that they come from."""
+    def _read(
+        self, seen: Sequence[_Seen]
+    ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n k"], Float[np.ndarray, "n c"]]:
+        """Spectra, coordinates of structures, and codes of the compounds that they come from."""
         half = len(grid())
         usual = self.array("usual")[half:].astype(np.float64) ** 2
+        first = unit_rows(np.stack([one.scaled for one in seen]))
         third, codes = np.zeros((len(seen), self.array("structures").shape[1])), np.zeros((len(seen), self.codes))
         ranges: dict[bytes, list[int]] = {}
         for number, one in enumerate(seen):
@@ -211,28 +221,41 @@ class IrRegression(Grown):
         for bits, mine in ranges.items():
             root = np.stack([seen[i].whole[half:] for i in mine])
             known = np.frombuffer(bits, dtype=bool) if bits else np.ones(half, dtype=bool)
-            third[mine], codes[mine] = self._solved(known).read(root * known)
-        return third, codes
+            back, lengths = self._solved(known)
+            third[mine], codes[mine] = back.read(root * known)
+            if lengths:
+                first[mine] = lengths.divided(first[mine])
+        return first, third, codes
 
-    def _solved(self, known: Bool[np.ndarray, " t"]) -> Backward:
+    def _solved(self, known: Bool[np.ndarray, " t"]) -> tuple[Backward, Lengths | None]:
         """The regression to structures from points of the grid, solved anew where some of them were not measured."""
         held = self.get_buffer("back")
         if self._ranges_of is not held:
             names = ("back", "structures", "pulls")
             back, structures, pulls = (self.array(name).astype(np.float64) for name in names)
             whole = np.ones(len(grid()), dtype=bool).tobytes()
-            self._ranges = {whole: Backward(back, float(self.array("middle")[0]), structures, pulls)}
+            self._ranges = {whole: (Backward(back, float(self.array("middle")[0]), structures, pulls), None)}
             self._ranges_of = held
         if (key := known.tobytes()) not in self._ranges:
             names = ("targets", "white", "own")
             targets = Targets(*(self.array(name) for name in names), float(self.array("strength")[0]))
             if len(self._ranges) > _RANGES:
                 self._ranges.pop(list(self._ranges)[1])
-            self._ranges[key] = targets.solved(self.array("back"), known)
+            self._ranges[key] = targets.solved(self.array("back"), known), self._lengths(known)
         return self._ranges[key]
 
+    def _lengths(self, known: Bool[np.ndarray, " t"]) -> Lengths:
+        """Of the spectra of compounds, in these points of the grid."""
+        errors = self.array("errors").astype(np.float64)
+        floor, people = float(self.array("floor")[0]), self._people()
+        lower, seen = _lower(errors, floor), people.within(known)
+        away = forward_of(self.array("back").astype(np.float64)) - people.mean
+        examples = unit_rows(np.linalg.solve(lower, people.basis.T @ away.T).T)
+        counts = (seen.gram - seen.gram @ _share(seen, errors, floor) @ seen.gram) / floor
+        return Lengths.within(examples, lower.T @ counts @ lower)
+
     def __getstate__(self) -> dict[str, object]:
-        return self.__dict__ | {"_ranges": {}, "_ranges_of": None}
+        return self.__dict__ | {"_ranges": {}, "_ranges_of": None, "_population": None, "_population_of": None}
 
     def learn(
         self,
@@ -403,6 +426,11 @@ class IrRegressionStructure(Grown):
 
 def _lower(errors: Float[np.ndarray, "k k"], floor: float) -> Float[np.ndarray, "k k"]:
     return np.linalg.cholesky(errors + floor * np.eye(len(errors)))
+
+
+def _share(seen: Seen, errors: Float[np.ndarray, "k k"], floor: float) -> Float[np.ndarray, "k k"]:
+    """Of what is seen along the directions, that which the errors of prediction explain."""
+    return np.linalg.inv(np.linalg.inv(errors) + seen.gram / floor) / floor
 
 
 @dataclass(frozen=True)
