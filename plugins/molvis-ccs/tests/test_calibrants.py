@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from molvis_ccs.likelihood import CcsLikelihood
 from molvis_ccs.predictor.calibrants import correct, offset
 from molvis_ccs.predictor.ensemble import CcsEnsemble
 from molvis_ccs.predictor.loading import load
 from molvis_core.chemistry.structures import structure
-from molvis_core.errors import ConfigError, RecordError
+from molvis_core.errors import ConfigError, ReadError, RecordError
 from molvis_core.records import Measurement, Structure, Value
 
 STRUCTURES = [structure("C" * size + end) for size in range(3, 9) for end in ("O", "N", "Cl", "C#N")]
@@ -74,3 +75,25 @@ def test_columns_are_of_the_instrument_that_was_asked_for(predictor: CcsEnsemble
     assert found != pytest.approx(own.predict([one], "[M+H]+", "DT")[0][0], rel=1e-5)
     with pytest.raises(ConfigError, match="DT, TIMS, TW"):
         load(str(tmp_path / "own.safetensors"), instrument="QTOF")
+
+
+def test_evidence_is_corrected_by_calibrants(predictor: CcsEnsemble, tmp_path: Path) -> None:
+    file, table = tmp_path / "own.safetensors", tmp_path / "known.csv"
+    predictor.save(file)
+    few = STRUCTURES[:12]
+    usual = predictor.predict(few, "[M+H]+", "TW")[0]
+    rows = [f"{one.smiles},[M+H]+,{1.02 * value:.3f}" for one, value in zip(few, usual, strict=True)]
+    table.write_text("smiles,adduct,TWCCSN2\n" + "\n".join(rows), encoding="utf-8")
+    plain = CcsLikelihood(str(file), sd=0.1)
+    own = plain.with_calibrants(table)
+    assert plain.calibrated == plain.calibrants == ""
+    assert own.calibrated.startswith("TW +1.")
+    assert own.calibrated.endswith("% by 12 compounds")
+    before, after = (one.predict(few, "[M+H]+", "TW")[0] for one in (plain, own))
+    assert after / before == pytest.approx(1.02, abs=0.004)
+    high = Value(1.02 * float(usual[3]), adduct="[M+H]+", instrument_type="TW")
+    assert own(high, few)[3, 0] > plain(high, few)[3, 0]
+    # A scorer that was built with them knows as much.
+    assert CcsLikelihood(str(file), sd=0.1, calibrants=str(table))(high, few) == pytest.approx(own(high, few))
+    with pytest.raises(ReadError):
+        plain.with_calibrants(tmp_path / "absent.csv")

@@ -15,7 +15,7 @@ from molvis_ccs.likelihood import CcsLikelihood
 from molvis_ccs.predictor.ensemble import ADDUCTS, INSTRUMENTS, CcsEnsemble
 from molvis_ccs.predictor.loading import SHIPPED, load
 from molvis_ccs.predictor.quantization import packed
-from molvis_ccs.training.calibration import calibrate, calibrate_between
+from molvis_ccs.training.calibration import Widths, calibrate, calibrate_between
 from molvis_ccs.training.fitting import fit
 from molvis_ccs.training.ions import gather, redistributable
 from molvis_ccs.training.laboratories import LeftOut, left_out
@@ -164,6 +164,30 @@ def test_intervals_hold_nine_in_ten_of_each_group_of_a_laboratory_left_out() -> 
     for (instrument, adduct, kind), width in widths.items():
         sd = 200 * float(factor[INSTRUMENTS.index(instrument), ADDUCTS.index(adduct), kind]) * np.hypot(0.01, between)
         assert sd == pytest.approx(200 * width, rel=0.15)
+
+
+def test_widths_hold_for_laboratories_that_did_not_set_them() -> None:
+    """Where laboratories differ, what holds nine in ten of theirs holds fewer of the next one's."""
+    rng = np.random.default_rng(0)
+
+    def of(offsets: Sequence[float]) -> list[LeftOut]:
+        return [
+            LeftOut(str(n), f"{n}-{i}", "[M+H]+", "DT", 0, 200 * (1 + o + 0.01 * rng.normal()), 200.0, 2.0)
+            for n, o in enumerate(offsets)
+            for i in range(100)
+        ]
+
+    def sd(values: list[LeftOut]) -> float:
+        return float(Widths.of(values).sd(values[:1])[0])
+
+    alike, some = of([0.0] * 6), of([0.0, 0.0, 0.01, -0.02, 0.03, -0.04])
+    assert sd(alike) == pytest.approx(2, rel=0.1)
+    off = np.abs([one.measured - one.mean for one in some])
+    assert (off < 1.645 * sd(some)).mean() > 0.92
+    for name in "012345":
+        widths = Widths.of([one for one in some if one.laboratory != name])
+        mine = [one for one in some if one.laboratory == name]
+        assert (widths.scores(mine) < 1).mean() > (0.2 if name == "5" else 0.85)
 
 
 def test_a_laboratory_left_out_teaches_nothing(measured: list[Measurement]) -> None:

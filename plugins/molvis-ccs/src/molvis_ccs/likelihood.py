@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from molvis_ccs.predictor.calibrants import correct, read_calibrants
 from molvis_ccs.predictor.ensemble import ADDUCTS, INSTRUMENTS, CcsEnsemble
 from molvis_ccs.predictor.loading import load
 from molvis_ccs.training.calibration import NORMAL_QUANTILE
@@ -46,6 +48,7 @@ class CcsLikelihood:
         if not sd >= 0:
             raise ConfigError(f"ccs-likelihood: sd must be 0 percent or more, got {sd}")
         self.predictor, self.sd, self.calibrants = predictor, sd, calibrants
+        self.calibrated = ""
         self._model: CcsEnsemble | None = None
         self._known: OrderedDict[tuple[str, str, str | None], tuple[float, float]] = OrderedDict()
 
@@ -69,6 +72,20 @@ class CcsLikelihood:
         # Against a width of 1%: among candidates only differences count, and the number is of a size for people.
         out[:, 0] = score + np.log(0.01)
         out[:, 1] = (score - score.mean()) / (score.std() + 0.5)
+        return out
+
+    def with_calibrants(self, path: Path) -> CcsLikelihood:
+        """The same scorer with the laboratory's offset that a table tells; this one stays as it is.
+
+        `calibrated` of the new one says what the offset is.
+
+        Raises:
+            molvis_core.errors.MolvisError: the table or the predictor cannot be read, or no row of it can be predicted.
+        """
+        out = CcsLikelihood(self.predictor, self.sd, str(path))
+        model = load(self.predictor)
+        out.calibrated = correct(model, read_calibrants(path), str(path))
+        out._model = model
         return out
 
     def misfit(self, query: Value, candidates: Sequence[Structure]) -> str:

@@ -35,8 +35,10 @@ def offset(errors: Float[np.ndarray, " n"]) -> float:
     return found
 
 
-def correct(model: CcsEnsemble, measurements: Sequence[Measurement], where: str = "calibrants") -> None:
+def correct(model: CcsEnsemble, measurements: Sequence[Measurement], where: str = "calibrants") -> str:
     """Take a laboratory's offset into a predictor, for each type of instrument that it was measured with.
+
+    Returns the offsets in words: `TW +1.20% by 5 compounds`.
 
     Args:
         model: that is changed.
@@ -62,12 +64,16 @@ def correct(model: CcsEnsemble, measurements: Sequence[Measurement], where: str 
     shift.zero_()
     mean, _ = model.predict([m.structure for m in rows if m.structure], [m.record.adduct for m in rows], kinds.tolist())
     error = np.log(np.array([m.record.value for m in rows]) / mean)
+    told: list[str] = []
     for kind in sorted(set(kinds)):
         some = kinds == kind
         of_compounds = [error[some & (compounds == one)].mean() for one in sorted(set(compounds[some]))]
         shift[INSTRUMENTS.index(kind)] = found = offset(np.array(of_compounds))
-        log.info("%s: %s measures %+.2f%%, by %d compounds", where, kind, 100 * found, len(of_compounds))
+        count = len(of_compounds)
+        told.append(f"{kind} {100 * found:+.2f}% by {count} compound{'s' if count > 1 else ''}")
     shift[len(INSTRUMENTS)] = shift[[INSTRUMENTS.index(kind) for kind in set(kinds)]].mean()
+    log.info("%s: measured against predicted: %s", where, ", ".join(told))
+    return ", ".join(told)
 
 
 def read_calibrants(path: Path) -> list[Measurement]:

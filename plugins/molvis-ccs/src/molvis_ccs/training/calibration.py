@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,32 +67,90 @@ def _quantile(scores: Float[np.ndarray, " n"]) -> float:
     return float(np.sort(scores)[min(rank, len(scores)) - 1])
 
 
-def calibrate_between(model: CcsEnsemble, values: Sequence[LeftOut]) -> None:
-    """Widen the intervals, so that they hold `LEVEL` of the values of laboratories that taught nothing.
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """How wide intervals have to be for laboratories that taught nothing.
 
-    A spread between laboratories is added to the networks' own: the one that makes the share the same where these are
-    sure and where they are not. Then a factor for each type of instrument, one for each adduct and one for each class
-    of compounds are found in turns, as raking does, until each of these groups has that share.
+    A spread between laboratories is added to the networks' own: the one that makes the share that is held the same
+    where these are sure and where they are not. Then a factor for each adduct and one for each class of compounds are
+    found in turns, as raking does, until each of these groups has that share. Types of instruments get none: most
+    laboratories have one type, so that its factor would be theirs, and hold for no other.
+
+    Attributes:
+        between: relative spread between laboratories.
+        adducts, kinds: factors, in the order of the predictor's adducts and of `molvis_ccs.features.KINDS`.
+    """
+
+    between: float
+    adducts: Float[np.ndarray, " a"]
+    kinds: Float[np.ndarray, " k"]
+
+    @classmethod
+    def of(cls, values: Sequence[LeftOut]) -> Widths:
+        """Those that hold `LEVEL` of a laboratory's values where the others set them.
+
+        Those that hold `LEVEL` of the values that set them hold fewer of the next laboratory's. What that takes beyond
+        is found with each laboratory left out in turn, and is common to all groups.
+        """
+        found = cls._of_these(values)
+        names = sorted({one.laboratory for one in values})
+        if len(names) < 2:
+            return found
+        scores = [
+            cls._of_these([v for v in values if v.laboratory != name]).scores(
+                [v for v in values if v.laboratory == name]
+            )
+            for name in names
+        ]
+        return replace(found, adducts=found.adducts * _quantile(np.concatenate(scores)))
+
+    @classmethod
+    def _of_these(cls, values: Sequence[LeftOut]) -> Widths:
+        """Those that hold `LEVEL` of the values that set them."""
+        flat = cls(0.0, np.ones(len(ADDUCTS)), np.ones(len(KINDS)))
+        off, own = _errors(values)
+        flat = replace(flat, between=_between(off, own))
+        adducts, kinds = _raked(flat.scores(values), _groups(values), (len(ADDUCTS), len(KINDS)))
+        return replace(flat, adducts=adducts, kinds=kinds)
+
+    def scores(self, values: Sequence[LeftOut]) -> Float[np.ndarray, " n"]:
+        """How far each value is off by half the width of its interval."""
+        off, own = _errors(values)
+        adducts, kinds = _groups(values)
+        return off / (NORMAL_QUANTILE * np.hypot(own, self.between) * self.adducts[adducts] * self.kinds[kinds])
+
+    def sd(self, values: Sequence[LeftOut]) -> Float[np.ndarray, " n"]:
+        """Standard deviations in A^2."""
+        _, own = _errors(values)
+        adducts, kinds = _groups(values)
+        mean = np.array([one.mean for one in values])
+        return mean * np.hypot(own, self.between) * self.adducts[adducts] * self.kinds[kinds]
+
+
+def _errors(values: Sequence[LeftOut]) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Relative errors and the networks' own relative deviations."""
+    return (
+        np.array([abs(one.measured - one.mean) / one.mean for one in values]),
+        np.array([one.sd / one.mean for one in values]),
+    )
+
+
+def _groups(values: Sequence[LeftOut]) -> list[Int64[np.ndarray, " n"]]:
+    """Places of adducts and of classes."""
+    return [np.array([ADDUCTS.index(one.adduct) for one in values]), np.array([one.kind for one in values])]
+
+
+def calibrate_between(model: CcsEnsemble, values: Sequence[LeftOut]) -> None:
+    """Widen the intervals, so that they hold `LEVEL` of the values of a laboratory that taught nothing: see `Widths`.
 
     Args:
         model: to calibrate.
         values: predicted without their laboratory and their compound.
     """
-    off = np.array([abs(one.measured - one.mean) / one.mean for one in values])
-    own = np.array([one.sd / one.mean for one in values])
-    groups = [
-        np.array([INSTRUMENTS.index(one.instrument_type) for one in values]),
-        np.array([ADDUCTS.index(one.adduct) for one in values]),
-        np.array([one.kind for one in values]),
-    ]
-    between = _between(off, own)
-    score = off / (NORMAL_QUANTILE * np.sqrt(own**2 + between**2))
-    instruments, adducts, kinds = _raked(score, groups, (len(INSTRUMENTS), len(ADDUCTS), len(KINDS)))
-    # Of an instrument that is not known, no type is meant.
-    instruments = np.append(instruments, np.exp(np.log(instruments).mean()))
-    factors = instruments[:, None, None] * adducts[:, None] * kinds
-    model.get_buffer("calibration").copy_(torch.from_numpy(factors).float())
-    model.get_buffer("between").fill_(between)
+    found = Widths.of(values)
+    factors = torch.from_numpy(found.adducts[:, None] * found.kinds).float()
+    model.get_buffer("calibration").copy_(factors.expand(len(INSTRUMENTS) + 1, -1, -1))
+    model.get_buffer("between").fill_(found.between)
 
 
 def _between(off: Float[np.ndarray, " n"], own: Float[np.ndarray, " n"]) -> float:
