@@ -52,6 +52,22 @@ def test_peaks_are_identified(engine: Engine) -> None:
 
 
 @pytest.mark.full
+def test_cross_sections_are_corrected_by_what_the_own_laboratory_measured(engine: Engine, tmp_path: Path) -> None:
+    table = tmp_path / "known.csv"
+    given = {"ccs": ["[M+H]+=138.2"], "formula": "C8H10N4O2"}
+    table.write_text(f"smiles,adduct,TWCCSN2\n{CAFFEINE},[M+H]+,145.0\n{PROLINE},[M+H]+,131.0\n", "utf-8")
+    plain = IDENTIFY.run(ask(IDENTIFY, given, engine), lambda *_: None)
+    told = IDENTIFY.run(ask(IDENTIFY, given, engine, calibrants=[table]), lambda *_: None)
+    assert "calibrants" not in plain
+    assert told["calibrants"].startswith("ccs: TW +")
+    (before,), (after,) = plain["unknowns"], told["unknowns"]
+    assert before["candidates"][0]["evidence"] != after["candidates"][0]["evidence"]
+    table.write_text(f"smiles,adduct,TWCCSN2\n{CAFFEINE},[M+Li]+,145.0\n", "utf-8")
+    with pytest.raises(MolvisError, match="known.csv: no cross section in N2"):
+        IDENTIFY.run(ask(IDENTIFY, given, engine, calibrants=[table]), lambda *_: None)
+
+
+@pytest.mark.full
 def test_one_of_several_libraries_is_searched(tmp_path: Path) -> None:
     paths = []
     for folder, name, smiles in (("a", "theophylline", THEOPHYLLINE), ("b", "caffeine", CAFFEINE)):

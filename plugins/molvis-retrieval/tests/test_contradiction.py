@@ -85,6 +85,26 @@ def test_how_far_a_number_is_off_is_told_where_a_scorer_can_say(
     assert found.truth_rank == 1
 
 
+def test_a_scorer_that_says_how_far_a_number_is_off_is_believed(
+    fitted: Bundle, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fit to few compounds may take a number that is far off all candidates for one that fits others."""
+    pieces = fitted.calibration.pieces
+    isomers = [s for s in STRUCTURES if s.formula == BUTANOL.formula]
+    other = max(isomers, key=lambda s: abs(size(s) - size(BUTANOL)))
+    far = dataclasses.replace(number(other), structure=BUTANOL)
+    weights = pieces.weights | {k: -3.5 if k == "ccs/" else 0.0 for k in pieces.weights if k.startswith("ccs/")}
+    unsure = dataclasses.replace(pieces, weights=weights)
+    bundle = fitted.with_calibration(dataclasses.replace(fitted.calibration, pieces=unsure))
+    parts = [measurement(BUTANOL, noise=0.3, seed=9), trace(BUTANOL, 0.3, 9), far]
+    said = identify(bundle, [parts], index)[0].contradictions
+    monkeypatch.setattr(Sized, "misfit", lambda *_: "far off", raising=False)
+    told = identify(bundle, [parts], index)[0].contradictions
+    assert len(said) == len(told) == 1
+    assert "fits other candidates" in said[0]
+    assert "the CCS fits none of these candidates (far off)" in told[0]
+
+
 def test_what_is_said_reaches_text_json_and_report(
     fitted: Bundle,
     index: Index,
@@ -100,6 +120,21 @@ def test_what_is_said_reaches_text_json_and_report(
     page = render_report(found, bundle=fitted, index=index)
     assert "The CCS fits none of these candidates" in page
     assert "Of this unknown at all" in page
+
+
+def test_the_overview_marks_the_queries_whose_measurements_contradict_each_other(fitted: Bundle, index: Index) -> None:
+    own = [measurement(BUTANOL, noise=0.3, seed=9), number(BUTANOL)]
+    found = identify(fitted, [own, [own[0], exchanged(own[1])], own], index)
+    overview = render_report(found, bundle=fitted, index=index).partition("<section")[0]
+    assert overview.count("contradiction: ccs</span>") == overview.count("contradiction") == 1
+    (row,) = [one for one in overview.split("<tr>") if "contradiction: ccs" in one]
+    assert 'href="#query-2"' in row
+    assert "fits none of these candidates" in row
+    assert "<dt>measurements contradict each other</dt><dd>1 of 3 queries</dd>" in overview
+    told = [row["contradictions"] for row in found.to_rows()]
+    assert {text for text in told if text} == {"; ".join(found[1].contradictions)}
+    good = render_report(identify(fitted, [own, own], index), bundle=fitted, index=index)
+    assert "contradict" not in good
 
 
 def test_one_kind_of_measurement_is_not_doubted(fitted: Bundle, index: Index) -> None:

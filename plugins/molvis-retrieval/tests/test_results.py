@@ -156,7 +156,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkey
 
 
 def test_a_summary_counts(some: list[Identification]) -> None:
-    assert summary(some) == {"queries": 2, "searched": 1, "problems": 1, "known": 1, "first": 1}
+    assert summary(some) == {"queries": 2, "searched": 1, "problems": 1, "known": 1, "first": 1, "contradictions": 0}
 
 
 def test_a_formula_in_the_title_of_a_query_runs_in_no_spreadsheet(tmp_path: Path) -> None:

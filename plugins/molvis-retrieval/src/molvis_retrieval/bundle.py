@@ -151,6 +151,10 @@ class Bundle:
         """The same bundle with further references for its scorers, as `Channels.with_references` adds them."""
         return replace(self, _channels=[self.channels.with_references(path, self.name)])
 
+    def with_calibrants(self, path: Path) -> Bundle:
+        """The same bundle, corrected by measurements of known compounds, as `Channels.with_calibrants` does it."""
+        return replace(self, _channels=[self.channels.with_calibrants(path, self.name)])
+
     def embed(
         self,
         modality: str,
@@ -283,11 +287,8 @@ class Bundle:
 
     def identify(self, queries: Sequence[Any], index: Any, **options: Any) -> Any:
         """Deprecated: use `molvis_retrieval.identify(bundle, queries, index)`. It is kept for one release."""
-        warnings.warn(
-            "bundle.identify(queries, index) is now molvis_retrieval.identify(bundle, queries, index)",
-            DeprecationWarning,
-            stacklevel=2,
-        )
+        now = "bundle.identify(queries, index) is now molvis_retrieval.identify(bundle, queries, index)"
+        warnings.warn(now, DeprecationWarning, stacklevel=2)
         # By name: a bundle does not know what is built on it.
         return importlib.import_module("molvis_retrieval.identification").identify(self, queries, index, **options)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self, runtime_checkable
 
 from molvis_core import registry
 from molvis_core.errors import BundleError
@@ -13,6 +13,22 @@ from molvis_core.interfaces import Learns, TellsApart, UsesReferences
 from molvis_nn.sizes import refuse_absurd
 from molvis_retrieval.bundle_folder import states_folder
 from molvis_retrieval.config import RunConfig, is_fused, parts_of
+
+
+@runtime_checkable
+class TakesCalibrants(Protocol):
+    """A scorer that corrects for what a laboratory measures differently, as compounds that it knows tell."""
+
+    @property
+    def calibrated(self) -> str:
+        """What is corrected for, for people, such as `TW +1.20% by 5 compounds`; empty where nothing is."""
+
+    def with_calibrants(self, path: Path) -> Self:
+        """The same scorer, corrected by a table of measurements of known structures; this one stays as it is.
+
+        Raises:
+            molvis_core.errors.MolvisError: the table cannot be read, or nothing follows from it.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +123,33 @@ class Channels:
             )
         more = {key: replace(one, scorer=one.scorer.with_references(path)) for key, one in using.items()}
         return replace(self, scorers={**self.scorers, **more})
+
+    def with_calibrants(self, path: Path, name: str) -> Channels:
+        """The same, with the scorers that can corrected by what the own laboratory measured of known compounds.
+
+        Args:
+            path: of the table.
+            name: of the bundle, for messages.
+
+        Raises:
+            BundleError: no scorer takes calibrants.
+            molvis_core.errors.MolvisError: the table cannot be read, or nothing follows from it.
+        """
+        taking = {key: one for key, one in self.scorers.items() if isinstance(one.scorer, TakesCalibrants)}
+        if not taking:
+            raise BundleError(
+                f"bundle {name!r} has no scorer that takes calibrants, as ccs-likelihood does for cross sections"
+            )
+        more = {key: replace(one, scorer=one.scorer.with_calibrants(path)) for key, one in taking.items()}
+        return replace(self, scorers={**self.scorers, **more})
+
+    @property
+    def calibrated(self) -> str:
+        """What calibrants corrected, for people; empty where there are none."""
+        told = {
+            key: one.scorer.calibrated for key, one in self.scorers.items() if isinstance(one.scorer, TakesCalibrants)
+        }
+        return "; ".join(f"{key}: {text}" for key, text in told.items() if text)
 
     @property
     def modalities(self) -> tuple[str, ...]:

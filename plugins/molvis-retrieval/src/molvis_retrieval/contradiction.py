@@ -62,8 +62,9 @@ def with_pieces(one: Identification, weighed: Sequence[Weighed | str], index: In
 def _said(modality: str, probability: float, first: Weighed, doubted: Doubted, index: Index, weigh: Weigher) -> str:
     """What there is to say of a piece that is probably another compound's."""
     records = first.unknown.measured[modality]
-    none = doubted.fits[modality] > UNLIKELY
-    detail = _misfit(records, modality, first, index, weigh) if none else ""
+    # A scorer that says how far it is off knows better than a fit, which tells by what was exchanged in calibration.
+    detail = _misfit(records, modality, first, index, weigh)
+    none = bool(detail) or doubted.fits[modality] > UNLIKELY
     return words(modality, _NOUNS.get(type(records[0]), "measurement"), probability, none, detail)
 
 

@@ -21,6 +21,7 @@ from molvis_core.progress import Progress
 from molvis_core.records import EiSpectrum, PeakList, Structure, Trace, Value
 from molvis_files.drawing import draw_structure, formula_html
 from molvis_files.spectrum_drawing import spectrum_style
+from molvis_retrieval import pieces
 from molvis_retrieval.drawing import Picture, draw_record, with_substructures
 from molvis_retrieval.levels import MEANINGS, Known, best_known, confidence_level
 from molvis_retrieval.presence import UNLIKELY, words
@@ -97,6 +98,11 @@ class Section:
     def among(self) -> str:
         """How probable it is that the truth is among the candidates."""
         return words(self.found.probability_among)
+
+    @property
+    def doubted(self) -> list[str]:
+        """Kinds of measurements that are probably of another compound."""
+        return [name for name, probability in self.found.pieces.items() if probability < pieces.UNLIKELY]
 
     @property
     def confidence(self) -> tuple[str, str]:

@@ -150,7 +150,7 @@ COLUMNS: tuple[str, ...] = (
     "query", "feature_id", "scans", "rt_min", "source_file", "precursor_mz", "adduct", "mass", "n_candidates",
     "probability_among", "rank", "inchikey", "smiles", "name", "formula", "mass_error_ppm", "score", "probability",
     "probability_joint", "margin", "evidence", "problem", "identifiers", "sources",
-    "adduct_probability", "formula_probability",
+    "adduct_probability", "formula_probability", "contradictions",
 )  # fmt: skip
 """Of every table of identifications, in this order, whatever was found."""
 
@@ -207,6 +207,7 @@ def to_rows(found: Sequence[Identification]) -> list[dict[str, Any]]:
             "probability_among": one.probability_among,
             "margin": one.margin,
             "problem": one.problem,
+            "contradictions": "; ".join(one.contradictions),
         }
         rows += [own | _cells(one, c) for c in one.candidates] or [own]
     return rows
@@ -328,7 +329,7 @@ def write_file(path: Path | str, text: str) -> None:
 
 
 def summary(found: Sequence[Identification]) -> Mapping[str, int]:
-    """Counts: queries, searched, problems, and where truths are known how many came first."""
+    """Counts: queries, searched, problems, contradictions, and where truths are known how many came first."""
     known = [f for f in found if f.truth_rank is not None]
     return {
         "queries": len(found),
@@ -336,4 +337,5 @@ def summary(found: Sequence[Identification]) -> Mapping[str, int]:
         "problems": sum(bool(f.problem) for f in found),
         "known": len(known),
         "first": sum(f.truth_rank == 1 for f in known),
+        "contradictions": sum(bool(f.contradictions) for f in found),
     }

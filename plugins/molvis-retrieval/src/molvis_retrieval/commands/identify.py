@@ -16,6 +16,7 @@ from molvis_retrieval.commands.found import show_found
 from molvis_retrieval.commands.options import (
     Adducts,
     BundleName,
+    Calibrants,
     Candidates,
     Device,
     Doubt,
@@ -78,6 +79,7 @@ def identify(
     html: Annotated[Path | None, typer.Option(help="Write a report as an HTML page.")] = None,
     reference: Reference = None,
     references: References = None,
+    calibrants: Calibrants = None,
     standards: Standards = None,
     standard_spectra: StandardSpectra = None,
     standard_minutes: StandardMinutes = 0.2,
@@ -102,9 +104,8 @@ def identify(
     from molvis_retrieval.retention import with_retention
 
     parts, values = _measurements(msms or (), ir or (), measured or ())
-    ccs = [*(ccs or ()), *values]
-    _one_or_many(bool(files), bool(parts or ccs))
-    opened = open_bundle(bundle, reference_folders(references))
+    _one_or_many(bool(files), bool(parts or (ccs := [*(ccs or ()), *values])))
+    opened = open_bundle(bundle, reference_folders(references), calibrants)
     queries, problems = _read_all(files, modality, reader) if files else _read_one(parts, ccs, adduct)
     everywhere = looks_everywhere(queries, candidates=candidates, ppm=ppm, known=bool(mass or formula))
     index = open_libraries(library, opened, everywhere, device)
@@ -117,8 +118,8 @@ def identify(
     found = [*with_retention(ranked, read_retention(standards)), *problems]
     _write_tables(found, csv, json_file)
     if html:
-        scope = _scope_words(candidates, ppm, mass, formula)
-        settings = _report_settings(scope, files, parts, ccs)
+        words = _scope_words(candidates, ppm, mass, formula)
+        settings = _report_settings(words, files, parts, ccs) | _corrected(opened)
         _write_report(html, found, opened, index, settings, reference, standard_spectra, standard_minutes)
     _show(found, full)
 
@@ -152,14 +153,24 @@ def _one_or_many(many: bool, one: bool) -> None:
         )
 
 
-def open_bundle(name: str, references: Sequence[Path]) -> Bundle:
-    """The bundle, with the user's reference spectra beside its own."""
+def open_bundle(name: str, references: Sequence[Path], calibrants: Path | None = None) -> Bundle:
+    """The bundle, with the user's reference spectra beside its own, and corrected by what the user knows."""
     from molvis_retrieval import load_bundle
 
     opened = load_bundle(name)
     for folder in references:
         opened = opened.with_references(folder)
+    if calibrants:
+        existing(calibrants, what="a table of cross sections of known structures")
+        opened = opened.with_calibrants(calibrants)
+        output.note(f"calibrants: {opened.channels.calibrated}")
     return opened
+
+
+def _corrected(bundle: Bundle) -> dict[str, str]:
+    """What the report's head says of calibrants."""
+    told = bundle.channels.calibrated
+    return {"calibrants": told} if told else {}
 
 
 def _measurements(

@@ -67,6 +67,13 @@ References = Annotated[
         "Several; for a bundle with a scorer that uses some.",
     ),
 ]
+Calibrants = Annotated[
+    Path | None,
+    typer.Option(
+        help="Table of cross sections that your own laboratory measured of known structures (smiles, adduct, DTCCSN2, "
+        "TWCCS or TIMSCCS): its offset from others is corrected for."
+    ),
+]
 Standards = Annotated[
     Path | None,
     typer.Option(help="Table of standards (name, smiles, rt_min): retention times become evidence, learned from them."),

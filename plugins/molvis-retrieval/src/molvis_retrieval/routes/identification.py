@@ -29,11 +29,14 @@ def identify(request: Request, progress: StageProgress) -> Mapping[str, Any]:
 
     options, engine = request.options, request.opened
     index, _ = engine.chosen(options["library"])
+    bundle = engine.bundle
+    for path in request.files.get("calibrants", ()):
+        bundle = bundle.with_calibrants(path)
     queries, problems = _queries(request)
     if not queries and not problems:
         raise ConfigError("send peaks with precursor_mz, or files of spectra")
     found = search(
-        engine.bundle, queries, index, ppm=options["ppm"], mass=options["mass"], formula=options["formula"],
+        bundle, queries, index, ppm=options["ppm"], mass=options["mass"], formula=options["formula"],
         candidates=options["candidates"], adduct=options["adduct"], adducts=options["adducts"] or (),
         top=options["top"], rerank=options["rerank"], classes=options["classes"], device=engine.device,
         progress=progress,
@@ -46,7 +49,8 @@ def identify(request: Request, progress: StageProgress) -> Mapping[str, Any]:
         level, why = confidence_level(one, best_known(one, known))
         plain |= {"level": level, "level_meaning": MEANINGS[level], "level_evidence": why}
         plain["records"] = [_plain(record, name) for record, name in zip(one.records, one.modalities, strict=True)]
-    return {"unknowns": out}
+    told = bundle.channels.calibrated
+    return {"unknowns": out} | ({"calibrants": told} if told else {})
 
 
 def _queries(request: Request) -> tuple[list[Any], list[Identification]]:
@@ -110,6 +114,10 @@ ROUTE = Route(
             "Spectra of unknowns, in any format that an installed reader takes.",
             least=0,
             most=50,
+        ),
+        Upload(
+            "calibrants",
+            "A table of cross sections that the own laboratory measured of known structures, to correct its offset.",
         ),
     ),
     options=(
