@@ -103,8 +103,8 @@ def identify(
     from molvis_retrieval.identification import identify as search
     from molvis_retrieval.retention import with_retention
 
-    parts, values = _measurements(msms or (), ir or (), measured or ())
-    _one_or_many(bool(files), bool(parts or (ccs := [*(ccs or ()), *values])))
+    parts, ccs = _measurements(msms or (), ir or (), measured or (), ccs or ())
+    _one_or_many(bool(files), bool(parts or ccs))
     opened = open_bundle(bundle, reference_folders(references), calibrants)
     queries, problems = _read_all(files, modality, reader) if files else _read_one(parts, ccs, adduct)
     everywhere = looks_everywhere(queries, candidates=candidates, ppm=ppm, known=bool(mass or formula))
@@ -174,7 +174,7 @@ def _corrected(bundle: Bundle) -> dict[str, str]:
 
 
 def _measurements(
-    msms: Sequence[Path], ir: Sequence[Path], measured: Sequence[str]
+    msms: Sequence[Path], ir: Sequence[Path], measured: Sequence[str], ccs: Sequence[str]
 ) -> tuple[dict[str, list[Path]], list[str]]:
     """The files of one unknown by modality, from the options that name some; and cross sections that are numbers."""
     from molvis_retrieval.queries import modality_files
@@ -185,7 +185,7 @@ def _measurements(
         parts[name] = [*parts.get(name, []), *paths]
     parts = {name: paths for name, paths in parts.items() if paths}
     existing(*(path for paths in parts.values() for path in paths), what="a file of spectra")
-    return parts, values
+    return parts, [*ccs, *values]
 
 
 def _read_all(
