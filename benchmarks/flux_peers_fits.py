@@ -25,7 +25,7 @@ from flux_peers import RECIPES, TITLES, install
 TRACER = {"100000": 0.754, "111111": 0.246}
 """Of FreeFlux's synthetic data, which its tutorial states."""
 
-STARTS = {"freeflux": 3, "x3cflux": 10}
+STARTS = {"freeflux": 6, "x3cflux": 10}
 
 
 def freeflux(data: Path) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def freeflux(data: Path) -> dict[str, Any]:
         for seed in range(STARTS["freeflux"]):
             np.random.seed(seed)  # noqa: NPY002 - the program draws from it
             began = time.process_time()
-            found = fitter.solve(max_iters=200, show_progress=False)
+            found = fitter.solve(max_iters=400, show_progress=False)
             out["fit_s"].append(time.process_time() - began)
             out["ssr"].append(float(found.opt_objective))
             out["success"].append(bool(found.optimization_successful))

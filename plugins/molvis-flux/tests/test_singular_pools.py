@@ -33,7 +33,7 @@ def test_no_start_is_caught_where_nothing_flows(first: float) -> None:
 def test_labelling_without_a_tracer_is_refused() -> None:
     study = antoniewicz()
     experiments = tuple(replace(one, tracers={}) for one in study.experiments)
-    with pytest.raises(FitError, match=r"but nothing is labelled.*--option tracers"):
+    with pytest.raises(FitError, match=r"but nothing is labelled.*--option .tracers"):
         fit(replace(study, experiments=experiments), starts=2)
 
 

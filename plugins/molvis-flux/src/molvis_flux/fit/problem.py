@@ -220,7 +220,7 @@ def flux_problem(
     network, parts = split(study.network)
     data = _measurements(study)
     labelled = [(experiment, datum) for experiment, datum in data if datum.kind == "mid"]
-    _check_tracers(labelled)
+    _check_tracers(study.network, labelled)
     simulation = labelling(network, space, labelled, parts) if labelled else None
     sizes = _pools(study, data, simulation)
     free = {name: bounds for name, bounds in sizes.items() if bounds[0] < bounds[1]}
@@ -356,14 +356,16 @@ def _measurements(study: Study) -> list[tuple[Experiment, Datum]]:
     return out
 
 
-def _check_tracers(labelled: Sequence[tuple[Experiment, Datum]]) -> None:
+def _check_tracers(network: Network, labelled: Sequence[tuple[Experiment, Datum]]) -> None:
     """Something is labelled, where labelling was measured; a control beside labelled experiments need not be."""
     if labelled and not any(experiment.is_labelled for experiment, _ in labelled):
         experiment, datum = labelled[0]
+        fed = [name for name, one in network.metabolites.items() if one.role == "source" and one.elements]
+        source = fed[0] if fed else "Glc"
         raise FitError(
             f"{datum.where or f'experiment {experiment.name!r}'}: labelling was measured, but nothing is labelled. "
             f"Give experiment {experiment.name!r} its tracers, in the network's file or as an option of its reader: "
-            "--option tracers.Glc=U-13C"
+            f"--option 'tracers.\"{source}\"=U-13C'"
         )
 
 
