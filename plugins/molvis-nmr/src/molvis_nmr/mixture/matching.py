@@ -187,64 +187,6 @@ def _at_offsets(
     return best, place
 
 
-def match(
-    templates: list[Template],
-    axis: Axis,
-    frequency: float,
-    data: Float[np.ndarray, " t"],
-    weight: Float[np.ndarray, " t"],
-    commons: Int[np.ndarray, " o"],
-    prior: Float[np.ndarray, " o"],
-) -> Match:
-    """A compound where the residual has most evidence of it.
-
-    Args:
-        templates: of its multiplets.
-        axis: of the spectrum.
-        frequency: of the spectrometer in MHz.
-        data: the residual.
-        weight: 1 over the variance of each point; 0 where it does not count.
-        commons: offsets in points that all multiplets may have together.
-        prior: logarithm of the odds of each.
-    """
-    farthest = int(np.abs(commons).max())
-    profiles = [
-        _profile(data, weight, t.shape, t.wider, t.aside, t.inside, t.first, farthest + t.window) for t in templates
-    ]
-    scale = CORE * frequency / axis.step
-    proposed: list[float] = []
-    seen = np.zeros(len(templates))
-    for i, (t, p) in enumerate(zip(templates, profiles, strict=True)):
-        some = (p[0] > 0) & (p[1] > 0) & (p[2] > 0)
-        seen[i] = p[3].max() / max(t.inside.sum(), 1.0)
-        if some.any():
-            alike = np.where(some, p[0] ** 2 / np.maximum(p[1] * p[2], 1e-30), 0.0)
-            k = int(alike.argmax())
-            proposed.append(float(p[0][k] / p[1][k]))
-            k = int(np.where(some, p[0] ** 2 / np.maximum(p[1], 1e-30), 0.0).argmax())
-            proposed.append(float(p[0][k] / p[1][k]))
-    none = np.zeros(len(templates))
-    nothing = Match(-1e9, 0.0, np.zeros(sum(len(t.members) for t in templates)), none, seen, 0.0)
-    if not proposed:
-        return nothing
-    amounts = np.unique(np.array(proposed) * 0.97)
-    if len(amounts) > 7:
-        amounts = np.quantile(amounts, np.linspace(0, 1, 7))
-    tables = [
-        _at_offsets(
-            p, farthest + t.window, amounts, commons, t.window, scale, t.independent, float(t.inside.sum()), 0.0
-        )
-        for t, p in zip(templates, profiles, strict=True)
-    ]
-    total = np.sum([best for best, _ in tables], axis=0) + prior
-    i, j = np.unravel_index(int(total.argmax()), total.shape)
-    moved = np.zeros(sum(len(t.members) for t in templates))
-    for t, (_, place) in zip(templates, tables, strict=True):
-        moved[list(t.members)] = place[i, j] * axis.step
-    each = np.array([best[i, j] for best, _ in tables])
-    return Match(float(total[i, j]), float(amounts[i]), moved, each, seen, float(commons[j]) * axis.step)
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class Landscape:
     """A compound's evidence by its amount, wherever its multiplets may be.
@@ -273,6 +215,23 @@ class Landscape:
                 most = max(most, float((p[0][some] / p[1][some]).max()))
         return 0.3 / float(np.sqrt(power)), 2 * most + 30.0 / float(np.sqrt(power))
 
+    def tables(
+        self, amounts: Float[np.ndarray, " a"], white: float = 0.0
+    ) -> list[tuple[Float[np.ndarray, "a o"], Int[np.ndarray, "a o"]]]:
+        """Of each multiplet, its evidence by amount and common offset, and in which point it is then.
+
+        Args:
+            amounts: that are asked for.
+            white: share of points whose noise is their own.
+        """
+        return [
+            _at_offsets(
+                p, (p.shape[1] - 1) // 2, amounts, self.commons, t.window, self.scale, t.independent,
+                float(t.inside.sum()), white,
+            )
+            for t, p in zip(self.templates, self.profiles, strict=True)
+        ]  # fmt: skip
+
     def evidence(
         self, amounts: Float[np.ndarray, " a"], prior: Float[np.ndarray, " o"], white: float
     ) -> Float[np.ndarray, " a"]:
@@ -284,11 +243,8 @@ class Landscape:
             white: share of points whose noise is their own.
         """
         total = np.tile(prior, (len(amounts), 1))
-        for t, p in zip(self.templates, self.profiles, strict=True):
-            reach = (p.shape[1] - 1) // 2
-            total += _at_offsets(
-                p, reach, amounts, self.commons, t.window, self.scale, t.independent, float(t.inside.sum()), white
-            )[0]
+        for best, _ in self.tables(amounts, white):
+            total += best
         return np.asarray(total.max(axis=1))
 
 
@@ -306,3 +262,52 @@ def landscape(
         _profile(data, weight, t.shape, t.wider, t.aside, t.inside, t.first, farthest + t.window) for t in templates
     ]
     return Landscape(templates, profiles, commons, CORE * frequency / axis.step)
+
+
+def match(
+    templates: list[Template],
+    axis: Axis,
+    frequency: float,
+    data: Float[np.ndarray, " t"],
+    weight: Float[np.ndarray, " t"],
+    commons: Int[np.ndarray, " o"],
+    prior: Float[np.ndarray, " o"],
+) -> Match:
+    """A compound where the residual has most evidence of it.
+
+    Args:
+        templates: of its multiplets.
+        axis: of the spectrum.
+        frequency: of the spectrometer in MHz.
+        data: the residual.
+        weight: 1 over the variance of each point; 0 where it does not count.
+        commons: offsets in points that all multiplets may have together.
+        prior: logarithm of the odds of each.
+    """
+    looked = landscape(templates, axis, frequency, data, weight, commons)
+    proposed: list[float] = []
+    seen = np.zeros(len(templates))
+    for i, (t, p) in enumerate(zip(templates, looked.profiles, strict=True)):
+        some = (p[0] > 0) & (p[1] > 0) & (p[2] > 0)
+        seen[i] = p[3].max() / max(t.inside.sum(), 1.0)
+        if some.any():
+            alike = np.where(some, p[0] ** 2 / np.maximum(p[1] * p[2], 1e-30), 0.0)
+            k = int(alike.argmax())
+            proposed.append(float(p[0][k] / p[1][k]))
+            k = int(np.where(some, p[0] ** 2 / np.maximum(p[1], 1e-30), 0.0).argmax())
+            proposed.append(float(p[0][k] / p[1][k]))
+    none = np.zeros(len(templates))
+    nothing = Match(-1e9, 0.0, np.zeros(sum(len(t.members) for t in templates)), none, seen, 0.0)
+    if not proposed:
+        return nothing
+    amounts = np.unique(np.array(proposed) * 0.97)
+    if len(amounts) > 7:
+        amounts = np.quantile(amounts, np.linspace(0, 1, 7))
+    tables = looked.tables(amounts)
+    total = np.sum([best for best, _ in tables], axis=0) + prior
+    i, j = np.unravel_index(int(total.argmax()), total.shape)
+    moved = np.zeros(sum(len(t.members) for t in templates))
+    for t, (_, place) in zip(templates, tables, strict=True):
+        moved[list(t.members)] = place[i, j] * axis.step
+    each = np.array([best[i, j] for best, _ in tables])
+    return Match(float(total[i, j]), float(amounts[i]), moved, each, seen, float(commons[j]) * axis.step)
