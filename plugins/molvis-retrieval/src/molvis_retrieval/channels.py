@@ -115,14 +115,13 @@ class Channels:
             BundleError: no scorer uses references.
             molvis_core.errors.MolvisError: there is no such folder, or it is damaged.
         """
-        using = {key: one for key, one in self.scorers.items() if isinstance(one.scorer, UsesReferences)}
-        if not using:
-            raise BundleError(
-                f"bundle {name!r} has no scorer that uses references. Train one that has: [scorers.references] "
-                'use = "nearest-spectra"'
-            )
-        more = {key: replace(one, scorer=one.scorer.with_references(path)) for key, one in using.items()}
-        return replace(self, scorers={**self.scorers, **more})
+        more = {
+            key: replace(one, scorer=one.scorer.with_references(path))
+            for key, one in self.scorers.items()
+            if isinstance(one.scorer, UsesReferences)
+        }
+        lacking = 'uses references. Train one that has: [scorers.references] use = "nearest-spectra"'
+        return self._with_scorers(more, name, lacking)
 
     def with_calibrants(self, path: Path, name: str) -> Channels:
         """The same, with the scorers that can corrected by what the own laboratory measured of known compounds.
@@ -135,12 +134,17 @@ class Channels:
             BundleError: no scorer takes calibrants.
             molvis_core.errors.MolvisError: the table cannot be read, or nothing follows from it.
         """
-        taking = {key: one for key, one in self.scorers.items() if isinstance(one.scorer, TakesCalibrants)}
-        if not taking:
-            raise BundleError(
-                f"bundle {name!r} has no scorer that takes calibrants, as ccs-likelihood does for cross sections"
-            )
-        more = {key: replace(one, scorer=one.scorer.with_calibrants(path)) for key, one in taking.items()}
+        more = {
+            key: replace(one, scorer=one.scorer.with_calibrants(path))
+            for key, one in self.scorers.items()
+            if isinstance(one.scorer, TakesCalibrants)
+        }
+        return self._with_scorers(more, name, "takes calibrants, as ccs-likelihood does for cross sections")
+
+    def _with_scorers(self, more: Mapping[str, ScorerChannel], name: str, lacking: str) -> Channels:
+        """The same, with some of the scorers in place of those of their keys; an error where there are none."""
+        if not more:
+            raise BundleError(f"bundle {name!r} has no scorer that {lacking}")
         return replace(self, scorers={**self.scorers, **more})
 
     @property
