@@ -22,6 +22,7 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,8 @@ def rate(simulate: Any) -> float:
     return calls / (time.process_time() - began)
 
 
-def freeflux(data: Path) -> dict[str, Any]:
-    """FreeFlux: its E. coli example, at the fluxes it comes with."""
+def restore_old_names() -> None:
+    """Give NumPy and SciPy the names that they dropped and FreeFlux uses, before it is imported."""
     import numpy as np
     import scipy.linalg
 
@@ -57,6 +58,12 @@ def freeflux(data: Path) -> dict[str, Any]:
         if name not in vars(np):
             setattr(np, name, kind)
     scipy.linalg.pinv2 = scipy.linalg.pinv
+
+
+def freeflux(data: Path) -> dict[str, Any]:
+    """FreeFlux: its E. coli example, at the fluxes it comes with."""
+    restore_old_names()
+    import numpy as np
     import openpyxl
     from freeflux import Model
 
@@ -79,11 +86,19 @@ def freeflux(data: Path) -> dict[str, Any]:
         return {"simulations_s": rate(simulator.simulate), "mids": mids}
 
 
+def fluxml_simulator(program: Any, data: Path) -> Any:
+    """13CFLUX's simulator of the E. coli network of FluxML's examples, without the `schemaLocation` that it refuses."""
+    text = (data / "fluxml_examples" / "ecoli_model_level_1.fml").read_text()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ecoli.fml"
+        path.write_text(re.sub(r"<fluxml[^>]*>", '<fluxml xmlns="http://www.13cflux.net/fluxml">', text, count=1))
+        return program.create_simulator_from_fml(str(path))
+
+
 def x3cflux(data: Path) -> dict[str, Any]:
     """13CFLUX: the E. coli network of FluxML's examples, at the free fluxes of the file."""
     import importlib.machinery
     import importlib.util
-    import tempfile
     import types
 
     import numpy as np
@@ -95,11 +110,7 @@ def x3cflux(data: Path) -> dict[str, Any]:
         sys.modules["cyipopt"] = empty
     import x3cflux as program
 
-    text = (data / "fluxml_examples" / "ecoli_model_level_1.fml").read_text()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "ecoli.fml"
-        path.write_text(re.sub(r"<fluxml[^>]*>", '<fluxml xmlns="http://www.13cflux.net/fluxml">', text, count=1))
-        simulator = program.create_simulator_from_fml(str(path))
+    simulator = fluxml_simulator(program, data)
     free = simulator.initial_parameters
     mids, _ = simulator.compute_measurements(free)
     names = simulator.measurement_names

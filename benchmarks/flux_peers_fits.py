@@ -13,30 +13,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from flux_peers import RECIPES, TITLES, install
+from flux_peers import RECIPES, TITLES, fluxml_simulator, install, restore_old_names
 
 TRACER = {"100000": 0.754, "111111": 0.246}
-"""Of FreeFlux's synthetic data, which its tutorial states."""
-
+"""Of FreeFlux's synthetic data, whose tables do not name them: what labels as they do at the fluxes they come with."""
 STARTS = {"freeflux": 6, "x3cflux": 10}
 
 
 def freeflux(data: Path) -> dict[str, Any]:
     """FreeFlux: prepared once, then from random starts."""
+    restore_old_names()
     import numpy as np
-    import scipy.linalg
-
-    for name, kind in (("float", float), ("int", int), ("bool", bool), ("object", object)):
-        if name not in vars(np):
-            setattr(np, name, kind)
-    scipy.linalg.pinv2 = scipy.linalg.pinv
     from freeflux import Model
 
     folder = data / "freeflux" / "ecoli" / "synthetic_data"
@@ -65,11 +57,7 @@ def x3cflux(data: Path) -> dict[str, Any]:
     import numpy as np
     import x3cflux as program
 
-    text = (data / "fluxml_examples" / "ecoli_model_level_1.fml").read_text()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "ecoli.fml"
-        path.write_text(re.sub(r"<fluxml[^>]*>", '<fluxml xmlns="http://www.13cflux.net/fluxml">', text, count=1))
-        simulator = program.create_simulator_from_fml(str(path))
+    simulator = fluxml_simulator(program, data)
     rows, bound = simulator.parameter_space.inequality_system.matrix, simulator.parameter_space.inequality_system.bound
     given, rng = np.asarray(simulator.initial_parameters), np.random.default_rng(0)
     out: dict[str, Any] = {"free": len(given), "ssr": [], "fit_s": []}
