@@ -94,16 +94,18 @@ def graph_of(smiles: str) -> Graph:
     centres = {
         place for place, _ in Chem.FindMolChiralCenters(mol, includeUnassigned=True, useLegacyImplementation=True)
     }
+    # RDKit's sequences look their length up at every step.
+    every = [mol.GetAtomWithIdx(place) for place in range(mol.GetNumAtoms())]
+    held = [atom.GetTotalNumHs(includeNeighbors=True) for atom in every]
     atoms: list[list[int]] = []
-    for atom in mol.GetAtoms():
-        place = atom.GetIdx()
+    for place, atom in enumerate(every):
         smallest = rings.MinAtomRingSize(place)
         atoms.append([
             _place(atom.GetSymbol(), ELEMENTS),
             min(atom.GetDegree(), 7),
             min(max(atom.GetFormalCharge(), -2), 2) + 2,
-            min(atom.GetTotalNumHs(includeNeighbors=True), 4),
-            _place(str(atom.GetHybridization()), _HYBRIDS),
+            min(held[place], 4),
+            _place(atom.GetHybridization().name, _HYBRIDS),
             int(atom.GetIsAromatic()),
             _place(smallest, _RINGS) + 1 if smallest else 0,
             min(rings.NumAtomRings(place), 3),
@@ -111,11 +113,12 @@ def graph_of(smiles: str) -> Graph:
         ])  # fmt: skip
     bonds: list[list[int]] = []
     edges: list[tuple[int, int]] = []
-    for bond in mol.GetBonds():
-        smallest = rings.MinBondRingSize(bond.GetIdx())
+    for place in range(mol.GetNumBonds()):
+        bond = mol.GetBondWithIdx(place)
+        smallest = rings.MinBondRingSize(place)
         row = [
-            _place(str(bond.GetBondType()), _BONDS),
-            {"STEREOZ": 1, "STEREOCIS": 1, "STEREOE": 2, "STEREOTRANS": 2}.get(str(bond.GetStereo()), 0),
+            _place(bond.GetBondType().name, _BONDS),
+            {"STEREOZ": 1, "STEREOCIS": 1, "STEREOE": 2, "STEREOTRANS": 2}.get(bond.GetStereo().name, 0),
             int(bond.GetIsConjugated()),
             0 if not smallest else 1 if smallest < 5 else 2 if smallest < 7 else 3,
         ]
@@ -127,8 +130,8 @@ def graph_of(smiles: str) -> Graph:
         np.array(atoms, dtype=np.int64).reshape(-1, len(ATOM_KINDS)),
         np.array(bonds, dtype=np.int64).reshape(-1, len(BOND_KINDS)),
         np.array(edges, dtype=np.int64).reshape(-1, 2).T,
-        np.array([a.GetAtomicNum() for a in mol.GetAtoms()], dtype=np.int64),
-        np.array([a.GetTotalNumHs(includeNeighbors=True) for a in mol.GetAtoms()], dtype=np.int64),
+        np.array([atom.GetAtomicNum() for atom in every], dtype=np.int64),
+        np.array(held, dtype=np.int64),
         np.array(list(ranks), dtype=np.int64),
     )
 
