@@ -183,7 +183,7 @@ def _moved(fit: MixtureFit, layout: Layout, step: Float[np.ndarray, " p"], reach
     width = fit.shared.width * float(np.exp(np.clip(step[layout.shared], -0.2, 0.2)))
     gauss = float(np.clip(fit.shared.gauss + np.clip(step[layout.shared + 1], -0.2, 0.2), *_GAUSS))
     new = replace(
-        fit, states=states, shared=Shared(float(np.clip(width, 0.1, 8.0)), gauss),
+        fit, states=states, shared=Shared(float(np.clip(width, 0.1, fit.widest)), gauss),
         base=fit.base + step[layout.shared + 2 :], signals={},
     )  # fmt: skip
     new.refresh()

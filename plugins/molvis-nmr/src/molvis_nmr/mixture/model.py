@@ -53,6 +53,7 @@ class MixtureFit:
         local: the same near each point, as a multiple of the median.
         unknown: how strong signals of no compound are near each point.
         complete: whether all compounds have come in, so that what is left is of none.
+        widest: what the width of all lines is at most, in Hz.
         signals: what each compound gives, by its place.
     """
 
@@ -65,6 +66,7 @@ class MixtureFit:
     local: Float[np.ndarray, " t"] | float = 1.0
     unknown: Float[np.ndarray, " t"] | float = 0.0
     complete: bool = False
+    widest: float = 8.0
     offset: float = 0.0
     offset_sd: float = 3.0
     states: dict[int, State] = field(default_factory=dict)

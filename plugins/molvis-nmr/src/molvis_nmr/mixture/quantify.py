@@ -33,6 +33,7 @@ from molvis_nmr.mixture.tube import STANDARDS, standard_compounds, tube_compound
 
 _STAGES = 6
 _WIDTH = 0.7  # Hz, half at half height: what lines are expected to have before any is fitted
+_WIDER = 1.5  # times the standard's width that lines are at most
 _AT_ZERO = 0.02  # ppm about 0 in which a singlet that has no rival is the standard
 _STANDARD = 0.6  # share of the evidence without a standard that is asked for with it at one place
 _PLACES = 4
@@ -218,6 +219,10 @@ def _look_first(search: Search) -> None:
     if fit.states:
         # All others are not in yet: what is not explained tells nothing of the standard's errors.
         search.fit = improve(fit, 6)
+    if any(search.fit.library[i].standard for i in search.fit.states):
+        # In a crowded spectrum ever wider lines explain a little of everything, until none of it fits. Lines narrower
+        # than the standard's are another matter: proteins bind TSP.
+        search.fit.widest = _WIDER * search.fit.shared.width
 
 
 def _finish(search: Search) -> None:
