@@ -110,6 +110,8 @@ def figures(trials: list[dict[str, Any]], least: float = 0.8) -> dict[str, Any]:
     return {
         "mixtures": len(trials), "present": len(strong), "found": int(sum(is_present(r, least) for r in strong)),
         "reported": len(shown), "false": len(shown) - len(right),
+        "reported_tube": sum(bool(r["tube"]) for r in shown),
+        "false_tube": sum(bool(r["tube"]) for r in shown if r["truth"] == 0),
         "median_error": float(np.median(relative or [np.nan])),
         "covered90": float(np.mean(covered or [np.nan])), "missed_below_limit": [int(sum(limits)), len(limits)],
         "absent_limit": float(np.median(room or [np.nan])),

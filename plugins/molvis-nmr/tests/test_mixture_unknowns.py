@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 from test_mixture import AREA, AXIS, FREQUENCY, LIBRARY, make, mixture
 
 from molvis_nmr.mixture.axis import Axis
 from molvis_nmr.mixture.compounds import CARBON_13, Shared, rows_of
-from molvis_nmr.mixture.quantify import quantify
+from molvis_nmr.mixture.joint import improve
+from molvis_nmr.mixture.quantify import Settings, _look_first, _prepare, quantify
 from molvis_nmr.mixture.responses import readings
+from molvis_nmr.mixture.selection import forward
 from molvis_nmr.mixture.tube import standard_compounds
+from molvis_nmr.report.mixture import write_quantification
 from molvis_nmr.spins.simulation import simulate
 
 SMALL = np.full(3, 0.01)
@@ -98,3 +104,34 @@ def test_a_chelator_and_its_complexes_in_the_tube_are_no_compounds_of_the_librar
         assert found[name].amount / AREA == pytest.approx(truth, rel=0.1)
     without = {m.name for m in quantify(spectrum, [*LIBRARY, beside], tube=False).metabolites if m.present}
     assert without == {"alanine"}
+
+
+def test_a_signal_that_any_compound_of_one_signal_may_have_says_so(tmp_path: Path) -> None:
+    stranger = make("stranger", [2.222], [3], [])
+    spectrum = mixture({"lactate": 1.0, "acetate": 1.0, "stranger": 2.0}, library=[*LIBRARY, stranger], moved=0.001)
+    got = quantify(spectrum, LIBRARY)
+    assert {m.name: m.note for m in got.present} == {
+        "acetone": "solvent or additive, one signal", "acetate": "one signal", "lactate": "",
+    }  # fmt: skip
+    write_quantification(tmp_path, got)
+    with (tmp_path / "amounts.csv").open(encoding="utf-8") as file:
+        assert {row["name"]: row["note"] for row in csv.DictReader(file)}[
+            "acetone"
+        ] == "solvent or additive, one signal"
+    assert "solvent or additive, one signal" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_lines_get_at_most_half_as_wide_again_as_the_standard_alone_is() -> None:
+    spectrum = mixture({"lactate": 1.0, "taurine": 1.0})
+    asked = Settings(0.03, {}, (), "DSS", tube=False)
+    (_, search), (_, without) = (
+        _prepare(spectrum, LIBRARY, asked),
+        _prepare(spectrum, LIBRARY, replace(asked, standard=None)),
+    )
+    for one in (search, without):
+        _look_first(one)
+        forward(one)
+        one.fit.mixture = replace(one.fit.mixture, y=np.asarray(gaussian_filter1d(one.fit.mixture.y, 12.0)))
+    assert search.fit.widest == pytest.approx(1.5 * 0.7, rel=0.05)
+    assert improve(search.fit, 20).shared.width == search.fit.widest
+    assert improve(without.fit, 20).shared.width > 2 * search.fit.widest

@@ -183,11 +183,12 @@ def test_the_table_of_amounts_is_read_back() -> None:
     rows = [
         {"name": "a, b", "identifier": "", "present": True, "amount": 1.5, "error": 0.1, "concentration": None,
          "concentration_error": None, "significance": 15.0, "probability": 0.99, "upper_limit": 1.9,
-         "upper_concentration": None}
+         "upper_concentration": None, "note": "one signal"}
     ]  # fmt: skip
     back = list(csv.DictReader(mixture._csv(rows, "mM").splitlines()))
     assert back[0]["name"] == "a, b"
     assert back[0]["concentration"] == ""
     assert back[0]["unit"] == ""
     assert float(back[0]["amount"]) == 1.5
+    assert back[0]["note"] == "one signal"
     assert re.fullmatch(r"True", back[0]["present"])

@@ -91,10 +91,11 @@ def _one(spectrum: Path, out: Path | None, asked: object) -> None:
             f"{m.significance:.0f}",
             f"{m.probability:.2f}",
             f"{1000 * m.moved:.1f}",
+            m.note,
         ]
         for m in found.present
     ]
-    columns = ["compound", found.unit or "amount", "error", "significance", "probability", "moved, ppb"]
+    columns = ["compound", found.unit or "amount", "error", "significance", "probability", "moved, ppb", "note"]
     output.print_table(columns, rows)
     output.note(f"ROI IoU {found.roi_iou:.3f}; {100 * found.unexplained:.1f}% of the signal is not explained")
     if found.problem:

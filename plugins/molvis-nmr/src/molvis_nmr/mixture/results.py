@@ -83,6 +83,15 @@ class Metabolite:
         """Amount in standard errors."""
         return self.amount / self.error if self.error > 0 else 0.0
 
+    @property
+    def note(self) -> str:
+        """What the numbers do not show of what a compound was taken for; empty where there is nothing.
+
+        Any other compound that has one signal in the same place looks the same as one that has no other.
+        """
+        alone = len(set(self.shifts.values())) == 1
+        return ", ".join(["solvent or additive"] * self.tube + ["one signal"] * alone)
+
     def interval(self, level: float = 0.9) -> tuple[float, float]:
         """Bounds of the amount that should hold the truth with probability `level`.
 

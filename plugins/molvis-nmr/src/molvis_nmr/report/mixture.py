@@ -87,6 +87,7 @@ def _csv(rows: Sequence[Mapping[str, Any]], unit: str) -> str:
         "upper_limit",
         "upper_concentration",
         "unit",
+        "note",
     )
     table = csv.writer(text, lineterminator="\n")
     table.writerow(columns)
@@ -119,6 +120,7 @@ def quantification_summary(found: Quantification) -> dict[str, Any]:
                 "concentration_error": _finite(m.concentration_error), "shifts_ppm": dict(m.shifts),
                 "moved_ppm": m.moved,
                 "response": dict(m.response),
+                "note": m.note,
             }
             for m in found.metabolites
         ],
@@ -142,7 +144,7 @@ def render_quantification(
             (
                 m.name, with_error(value, error), f"{100 * error / value:.1f}%", f"{m.significance:.0f}",
                 f"{m.probability:.2f}",
-                f"{1000 * m.moved:.1f}", f"{min(responses):.2f} to {max(responses):.2f}",
+                f"{1000 * m.moved:.1f}", f"{min(responses):.2f} to {max(responses):.2f}", m.note,
             )
         )  # fmt: skip
     absent = [
@@ -159,10 +161,11 @@ def render_quantification(
             "Present",
             ("compound", f"concentration, {unit}" if found.unit else "amount", "error", "significance", "probability",
              "moved, ppb",
-             "response of multiplets"),
+             "response of multiplets", "note"),
             tuple(rows),
             "Significance is the amount in standard errors. A response is a multiplet's intensity relative to what the "
-            "amount lets expect: suppressed water and incomplete relaxation lower it.",
+            "amount lets expect: suppressed water and incomplete relaxation lower it. What was found by one signal may "
+            "be another compound that has one in the same place; solvents and additives are looked for in every tube.",
         ),
         Table("Not found", ("compound", f"upper limit (95%), {unit}", "probability"), tuple(absent)),
     ]  # fmt: skip

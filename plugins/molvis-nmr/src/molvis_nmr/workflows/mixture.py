@@ -237,13 +237,14 @@ def _kept(path: Path, settings: str) -> dict[str, dict[str, Any]]:
 
 def _row(sample: str, found: Quantification) -> dict[str, Any]:
     unit = found.unit or "amount"
-    compounds: dict[str, dict[str, float | None]] = {}
+    compounds: dict[str, dict[str, float | bool | None]] = {}
     for m in found.metabolites:
         by_concentration = m.concentration is not None
         compounds[m.name] = {
             "value": (m.concentration if by_concentration else m.amount) if m.present else None,
             "error": (m.concentration_error if by_concentration else m.error) if m.present else None,
             "probability": m.probability,
+            "tube": m.tube,
             "limit": None if m.present else _finite(m.upper_concentration if by_concentration else m.upper_limit),
         }
     return {"sample": sample, "unit": unit, "standard": found.standard, "offset_ppb": 1000 * found.offset,
@@ -257,8 +258,9 @@ def _finite(value: float | None) -> float | None:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row["compounds"]))
+    tube = {n for row in rows for n, one in row["compounds"].items() if one.get("tube")}
     found_first = sorted(
-        names, key=lambda n: -sum(row["compounds"].get(n, {}).get("value") is not None for row in rows)
+        names, key=lambda n: (n in tube, -sum(row["compounds"].get(n, {}).get("value") is not None for row in rows))
     )
     units = {row["unit"] for row in rows}
     unit = units.pop() if len(units) == 1 else "see unit"
@@ -266,7 +268,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     columns = {"value": unit, "error": "standard error", "probability": "probability", "limit": "upper limit 95%"}
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*head, *(in_cells([f"{n} ({what})"])[0] for n in found_first for what in columns.values())])
+    told = {n: f"{n}, solvent or additive" if n in tube else n for n in found_first}
+    table.writerow([*head, *(in_cells([f"{told[n]} ({what})"])[0] for n in found_first for what in columns.values())])
     for row in rows:
         cells = [row["compounds"].get(n, {}).get(c) for n in found_first for c in columns]
         table.writerow(
