@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -256,22 +257,26 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Names of compounds and what their columns are called: those found most often first, what tubes hold last."""
+    found = [(name, one) for row in rows for name, one in row["compounds"].items()]
+    tube = {name for name, one in found if one.get("tube")}
+    count = Counter(name for name, one in found if one["value"] is not None)
+    order = sorted(dict.fromkeys(name for name, _ in found), key=lambda n: (n in tube, -count[n]))
+    return {n: f"{n}, solvent or additive" if n in tube else n for n in order}
+
+
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    names = list(dict.fromkeys(name for row in rows for name in row["compounds"]))
-    tube = {n for row in rows for n, one in row["compounds"].items() if one.get("tube")}
-    found_first = sorted(
-        names, key=lambda n: (n in tube, -sum(row["compounds"].get(n, {}).get("value") is not None for row in rows))
-    )
+    told = _columns(rows)
     units = {row["unit"] for row in rows}
     unit = units.pop() if len(units) == 1 else "see unit"
     head = ["sample", "unit", "standard", "offset_ppb", "roi_iou", "unexplained", "problem"]
     columns = {"value": unit, "error": "standard error", "probability": "probability", "limit": "upper limit 95%"}
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    told = {n: f"{n}, solvent or additive" if n in tube else n for n in found_first}
-    table.writerow([*head, *(in_cells([f"{told[n]} ({what})"])[0] for n in found_first for what in columns.values())])
+    table.writerow([*head, *(in_cells([f"{name} ({what})"])[0] for name in told.values() for what in columns.values())])
     for row in rows:
-        cells = [row["compounds"].get(n, {}).get(c) for n in found_first for c in columns]
+        cells = [row["compounds"].get(n, {}).get(c) for n in told for c in columns]
         table.writerow(
             [
                 *in_cells("" if row[h] is None else row[h] for h in head),
