@@ -9,7 +9,10 @@ import sys
 import time
 import types
 from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +89,25 @@ def test_what_a_dead_process_left_undone_is_done_here(monkeypatch: pytest.Monkey
     found = list(in_parallel(_Dying(os.getpid()), SMILES, 12, what="worked", processes=2))
     assert found == SMILES
     assert said == ["a process that worked died after 0 of 12; going on with one"]
+
+
+class _Refusing(ProcessPoolExecutor):
+    """A pool that finds itself broken when it is handed its fourth block, as after a process's death."""
+
+    handed = 0
+
+    def submit(self, *args: Any, **options: Any) -> Future[Any]:
+        self.handed += 1
+        if self.handed == 4:
+            raise BrokenProcessPool("a process died")
+        return super().submit(*args, **options)
+
+
+def test_what_a_broken_pool_refuses_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ProcessPoolExecutor", _Refusing)
+    found = list(in_parallel(_process, SMILES, 12, what="worked", processes=2))
+    assert [smiles for smiles, _ in found] == SMILES
+    assert {process for _, process in found} == {os.getpid()}
 
 
 class _Dying:

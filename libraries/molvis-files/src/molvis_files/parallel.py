@@ -85,14 +85,17 @@ def _by_processes(
     # Spawned rather than forked: a fork of a process in which threads have started may hang.
     spawning = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(most, mp_context=spawning, initializer=_begin, initargs=(pickle.dumps(work),))
-    sent: deque[tuple[list[T], Future[list[R]]]] = deque()
+    sent: deque[list[T]] = deque()
+    results: deque[Future[list[R]]] = deque()
     try:
         while True:
             for block in itertools.islice(blocks, _AHEAD * most - len(sent)):
-                sent.append((block, pool.submit(_call, block)))
+                sent.append(block)  # first: a pool whose process has died refuses it, and it is still to be done
+                results.append(pool.submit(_call, block))
             if not sent:
                 return
-            made = sent[0][1].result()
+            made = results[0].result()
+            results.popleft()
             sent.popleft()
             yield from made
             done += len(made)
@@ -100,7 +103,7 @@ def _by_processes(
         log.warning("a process that %s died after %d of %d; going on with one", what, done, count)
     finally:
         pool.shutdown(cancel_futures=True)
-    for block in itertools.chain((block for block, _ in sent), blocks):
+    for block in itertools.chain(sent, blocks):
         yield from (work(item) for item in block)
 
 
