@@ -60,7 +60,8 @@ def computing(threads: int, load: OtherLoad | None = None) -> Generator[int]:
     else:
         wanted = before if "OMP_NUM_THREADS" in os.environ else (load or OtherLoad()).free()
     if wanted != before:
-        log.info("computing with %d of %d threads", wanted, processors())
+        if not threads:
+            log.info("computing with %d of %d threads", wanted, processors())
         torch.set_num_threads(wanted)
     try:
         yield wanted

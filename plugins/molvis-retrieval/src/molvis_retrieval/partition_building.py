@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,10 +96,12 @@ def embed_partition(source: Embedding, partition: int) -> tuple[int, str]:
         raise IndexFileError(f"{where}: damaged: it is not what was written. Build the library again.")
     import pyarrow as pa
 
+    from molvis_nn.threads import computing
+
     structures = structures_of(pq.ParquetFile(pa.BufferReader(data)).read())
     encoder = source.bundle.encoder("structure")
     out = np.empty((len(structures), encoded.rows.dim), dtype=np.float32)
-    with _one_thread():
+    with computing(1):  # numbers do not depend on how many threads there would be
         if isinstance(encoder, Featurises):
             encoder.featurise(structures)
         for start in range(0, len(structures), source.batch_size):
@@ -108,19 +110,6 @@ def embed_partition(source: Embedding, partition: int) -> tuple[int, str]:
     rows = encoded.rows.encode(out, partition)
     partitions.store.write(encoded.file(partition), rows)
     return len(rows), hashlib.sha256(rows).hexdigest()
-
-
-@contextlib.contextmanager
-def _one_thread() -> Generator[None]:
-    """Numbers do not depend on how many threads there would be."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def build_partitioned(

@@ -6,8 +6,7 @@ dE / (dE^2 + e^2), e = 1e-3 Hz, as in `molvis_nmr.spins.transitions`.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -18,16 +17,7 @@ from molvis_core.errors import RecordError
 from molvis_nmr.spins.derivatives import NEAR
 from molvis_nmr.spins.hamiltonian import blocks, larmor, parts
 from molvis_nmr.spins.rendering import REACH, SHARPNESS, SPACING, grid, kernel_transform
-
-
-@contextlib.contextmanager
-def _one_thread() -> Generator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+from molvis_nn.threads import computing
 
 
 class StableEigh(torch.autograd.Function):
@@ -45,7 +35,7 @@ class StableEigh(torch.autograd.Function):
         """The gradient by the matrix, symmetric."""
         by_levels, by_states = gradients
         levels, states = ctx.saved_tensors
-        with _one_thread():
+        with computing(1):
             gap = levels[..., None, :] - levels[..., :, None]
             inner = (states.mT @ by_states) * gap / (gap * gap + NEAR * NEAR)
             inner = inner + torch.diag_embed(by_levels)
@@ -94,7 +84,7 @@ def lines_torch(
     j = couplings.double().expand(*batch, size, size)
     linked = (j.detach() != 0).reshape(-1, size, size).any(dim=0).triu(1).cpu().numpy()
     found: list[tuple[Tensor, Tensor, Tensor]] = []
-    with _one_thread():
+    with computing(1):
         for part in parts(multiplicity, nuclei, linked | linked.T, nucleus):
             at = np.array(part.groups)
             operators = blocks(part.doubles, part.nuclei, nucleus)
