@@ -36,6 +36,13 @@ def test_every_entry_has_a_source_a_licence_and_an_inchikey(name: str) -> None:
     assert len(set(names)) == len(names)
 
 
+def test_inchi_and_key_are_those_of_one_molecule() -> None:
+    inchi = pytest.importorskip("rdkit.Chem.inchi")
+    for entry in entries("metabolites"):
+        mol = inchi.MolFromInchi(entry["inchi"])
+        assert inchi.MolToInchiKey(mol) == entry["inchikey"], entry["name"]
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_readme_says_how_many_entries_there_are(name: str) -> None:
     assert f"| `{name}` | {len(entries(name))} |" in (ROOT / "README.md").read_text(encoding="utf-8")

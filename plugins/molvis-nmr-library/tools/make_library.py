@@ -278,13 +278,31 @@ def problem(system: SpinSystem) -> str:
     return "" if (np.abs(system.shifts) < 12).all() and (np.abs(system.couplings) < 25).all() else "values"
 
 
+def whole(inchi: str) -> str:
+    """An InChI with the stereocentre (`/t`) that GISSMO leaves out where there is one, with its `/m` kept.
+
+    It is the only atom of which RDKit writes the same InChI again.
+
+    Raises:
+        ValueError: there are several such atoms, or none.
+    """
+    if "/m" not in inchi or "/t" in inchi:
+        return inchi
+    flat, _, hand = inchi.partition("/m")
+    atoms = range(1, Chem.MolFromInchi(flat).GetNumAtoms() + 1)
+    read = {one: Chem.MolFromInchi(one) for one in (f"{flat}/t{atom}-/m{hand}" for atom in atoms)}
+    (only,) = [one for one, mol in read.items() if mol and Chem.MolToInchi(mol) == one]
+    return only
+
+
 def entry_of(system: SpinSystem) -> dict[str, Any]:
+    inchi = whole(system.inchi)
     rows, columns = np.nonzero(np.triu(system.couplings))
     return {
         "id": system.identifier.split(":")[1],
         "name": title(system.name),
-        "inchi": system.inchi,
-        "inchikey": Chem.InchiToInchiKey(system.inchi),
+        "inchi": inchi,
+        "inchikey": Chem.InchiToInchiKey(inchi),
         "source": f"GISSMO entry {system.identifier.split(':')[1]} of BMRB, as passed on in PublicNMRData",
         "licence": "CC-BY-SA-4.0",
         "aliases": list(dict.fromkeys([system.name, *system.aliases])),
