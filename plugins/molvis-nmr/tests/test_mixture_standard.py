@@ -32,8 +32,11 @@ def test_grease_that_is_higher_than_the_standard_is_not_taken_for_it(library: li
     assert {m.name: m.concentration for m in got.present}["lactate"] == pytest.approx(1.0, rel=0.07)
 
 
-def test_grease_alone_is_no_standard() -> None:
-    got = quantify(with_grease(mixture(TRUTH, standard=0.0), 1.0), LIBRARY)
+def test_grease_alone_is_no_standard_and_amounts_have_no_unit() -> None:
+    got = quantify(with_grease(mixture(TRUTH, standard=0.0), 1.0), LIBRARY, concentration=0.5)
+    assert got.unit == ""
+    assert "amounts are areas" in got.problem
+    assert all(m.concentration is None for m in got.present)
     assert {m.name for m in got.present} == set(TRUTH)
     assert got.standard == ""
     assert got.offset == pytest.approx(0.0, abs=0.004)

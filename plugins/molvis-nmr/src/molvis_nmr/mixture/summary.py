@@ -150,6 +150,9 @@ def summarize(
     mask = _near_signals(total, native, prepared.measured, exclude)
     reference_amount = amounts.standard
     known = concentration is not None or reference is not None
+    problem = "" if order else "no compound of the library stands out of the spectrum"
+    if known and amounts.factor is None:
+        problem = problem or "no signal of the standard was found at 0 ppm: amounts are areas, not concentrations"
     return Quantification(
         metabolites=tuple(found),
         measured=prepared.measured,
@@ -164,11 +167,11 @@ def summarize(
         response_sd=RESPONSE_SD,
         standard=prepared.standard if reference_amount else "",
         standard_amount=reference_amount,
-        unit=unit if known else f"per {prepared.standard}" if reference_amount else "",
+        unit="" if amounts.factor is None else unit if known else f"per {prepared.standard}",
         unexplained=_unexplained(fit),
         limit=limit,
         offset=fit.offset / fit.mixture.frequency,
-        problem="" if order else "no compound of the library stands out of the spectrum",
+        problem=problem,
     )
 
 
