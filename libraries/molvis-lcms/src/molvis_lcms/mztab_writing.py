@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from molvis_core.chemistry.adducts import ion_mz
-from molvis_core.errors import MolvisError
 from molvis_files.identifiers import DATABASES, link_of
-from molvis_files.writing import replacing
+from molvis_files.mztab import (
+    ARBITRARY,
+    NO_DATABASE,
+    NULL,
+    abundance_columns,
+    abundances,
+    software,
+    study,
+    write_sections,
+)
 from molvis_lcms.annotations import Annotation, NamedCandidate
 from molvis_lcms.records import Feature, FeatureTable
 
 __all__ = ["write_mztab"]
 
-_NONE = "null"
 _POLARITY = {
     "positive": "[MS, MS:1000130, positive scan, ]",
     "negative": "[MS, MS:1000129, negative scan, ]",
 }
-_UNIT = "[PRIDE, PRIDE:0000330, Arbitrary quantification unit, ]"
 _MEASURES = (
     "[, , probability that it is this candidate given that the truth is among the candidates, ]",
     "[, , probability that the truth is among the candidates and is this one, ]",
@@ -54,31 +59,12 @@ def write_mztab(
         locations: of the runs, by their names in the table. Runs that it does not name have none.
 
     Raises:
-        MolvisError: the file cannot be written; what was there before is kept.
+        molvis_core.errors.WriteError: the file cannot be written; what was there before is kept.
     """
     path = Path(path)
     document = _Document(table, {one.feature: one for one in annotations}, version)
     parts = [document.metadata(title or path.stem, path.stem, locations or {}), document.summary()]
-    parts += [document.features(), document.evidence()]
-    text = "\n".join("\n".join(_line(cells) for cells in part) + "\n" for part in parts if part)
-    try:
-        with replacing(path) as fresh:
-            fresh.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise MolvisError(f"{path}: cannot be written: {error}. What was there before is kept.") from error
-
-
-def _line(cells: Sequence[object]) -> str:
-    return "\t".join(_cell(cell) for cell in cells)
-
-
-def _cell(value: object) -> str:
-    """A value without what ends a cell or a line."""
-    if value is None or value == "" or (isinstance(value, float) and not math.isfinite(value)):
-        return _NONE
-    if isinstance(value, float):
-        return f"{value:.9g}"
-    return re.sub(r"[\t\r\n]+", " ", str(value))
+    write_sections(path, [*parts, document.features(), document.evidence()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +99,12 @@ class _Document:
             ("mzTab-version", "2.0.0-M"),
             ("mzTab-ID", name),
             ("title", title),
-            ("software[1]", self._software()),
+            ("software[1]", software(self.version)),
             ("quantification_method", "[MS, MS:1001834, LC-MS label-free quantitation analysis, ]"),
         ]
         for k, file in enumerate(self.files, start=1):
             where = locations.get(file)
-            found.append((f"ms_run[{k}]-location", where.resolve().as_uri() if where else _NONE))
+            found.append((f"ms_run[{k}]-location", where.resolve().as_uri() if where else NULL))
             found.append((f"ms_run[{k}]-name", file))
             found.append((f"ms_run[{k}]-format", "[MS, MS:1000584, mzML file, ]"))
             found.append((f"ms_run[{k}]-id_format", "[MS, MS:1000776, scan number only nativeID format, ]"))
@@ -126,24 +112,11 @@ class _Document:
             found += [(f"ms_run[{k}]-scan_polarity[{n}]", polarity) for n, polarity in enumerate(stated, start=1)]
         for k, file in enumerate(self.files, start=1):
             found += [(f"assay[{k}]", file), (f"assay[{k}]-ms_run_ref", f"ms_run[{k}]")]
-        assays = "| ".join(f"assay[{k}]" for k in range(1, len(self.files) + 1))
         found += [
-            ("study_variable[1]", "undefined"),
-            ("study_variable[1]-description", "all runs; nothing was compared"),
-            ("study_variable[1]-assay_refs", assays),
-            ("study_variable[1]-average_function", "[MS, MS:1002962, mean, ]"),
-            ("study_variable[1]-variation_function", "[MS, MS:1002963, variation coefficient, ]"),
-            ("cv[1]-label", "MS"),
-            ("cv[1]-full_name", "PSI-MS controlled vocabulary"),
-            ("cv[1]-version", "4.1.138"),
-            ("cv[1]-uri", "https://raw.githubusercontent.com/HUPO-PSI/psi-ms-CV/master/psi-ms.obo"),
-            ("cv[2]-label", "PRIDE"),
-            ("cv[2]-full_name", "PRIDE PRoteomics IDEntifications (PRIDE) database controlled vocabulary"),
-            ("cv[2]-version", "16:10:2023 11:38"),
-            ("cv[2]-uri", "https://www.ebi.ac.uk/ols/ontologies/pride"),
+            *study(len(self.files)),
             *self._databases(),
-            ("small_molecule-quantification_unit", _UNIT),
-            ("small_molecule_feature-quantification_unit", _UNIT),
+            ("small_molecule-quantification_unit", ARBITRARY),
+            ("small_molecule_feature-quantification_unit", ARBITRARY),
             (
                 "small_molecule-identification_reliability",
                 "[MS, MS:1002955, hr-ms compound identification confidence level, ]",
@@ -152,26 +125,24 @@ class _Document:
         found += [(f"id_confidence_measure[{k}]", measure) for k, measure in enumerate(_MEASURES, start=1)]
         return [["MTD", key, value] for key, value in found]
 
-    def _software(self) -> str:
-        return f"[MS, MS:1000799, custom unreleased software tool, molvis {self.version}]"
-
     def _databases(self) -> Iterator[tuple[str, object]]:
         """Those whose identifiers candidates have, or the one that says that there is none."""
         used = {i.partition(":")[0] for row in self.rows for i in row.candidate.identifiers}
         names = [(d.name, d.prefix) for d in DATABASES if d.prefix in used]
-        for k, (name, prefix) in enumerate(names or [("no database", _NONE)], start=1):
-            yield f"database[{k}]", f"[, , {name}, ]" if names else '[, , "no database", null]'
+        if not names:
+            yield from NO_DATABASE
+        for k, (name, prefix) in enumerate(names, start=1):
+            yield f"database[{k}]", f"[, , {name}, ]"
             yield f"database[{k}]-prefix", prefix
             yield f"database[{k}]-version", "Unknown"
-            yield f"database[{k}]-uri", f"https://identifiers.org/{prefix}" if names else _NONE
+            yield f"database[{k}]-uri", f"https://identifiers.org/{prefix}"
 
     def summary(self) -> Sequence[Sequence[object]]:
         head = [
             "SMH", "SML_ID", "SMF_ID_REFS", "database_identifier", "chemical_formula", "smiles", "inchi",
             "chemical_name", "uri", "theoretical_neutral_mass", "adduct_ions", "reliability",
             "best_id_confidence_measure", "best_id_confidence_value",
-            *(f"abundance_assay[{k}]" for k in range(1, len(self.files) + 1)), "abundance_study_variable[1]",
-            "abundance_variation_study_variable[1]", "opt_global_inchikey", "opt_global_probability_among_candidates",
+            *abundance_columns(len(self.files)), "opt_global_inchikey", "opt_global_probability_among_candidates",
         ]  # fmt: skip
         rows = [self._molecule(k, some) for k, some in enumerate(self._molecules(), start=1)]
         return [head, *rows] if rows else []
@@ -187,7 +158,6 @@ class _Document:
         named = [f for f in ions if f.identifier in self.of_feature]
         ion = max(named, key=self._confidence) if named else max(ions, key=lambda f: f.area or 0.0)
         areas = [ion.areas.get(file) for file in self.files]
-        known = [a for a in areas if a is not None]
         references = "| ".join(str(self.number[f.identifier]) for f in ions)
         adducts = "| ".join(dict.fromkeys(a for a in map(self._adduct, ions) if a)) or None
         found = self.annotations.get(ion.identifier, Annotation(ion.identifier))
@@ -197,8 +167,8 @@ class _Document:
             inchikey, confidence = c.inchikey, (_MEASURES[0], c.probability)
             who = (_databases_of(c), c.formula, c.smiles, None, c.name, _uri(c), c.exact_mass)
         return [
-            "SML", number, references, *who, adducts, found.level, *confidence, *areas, _mean(known),
-            _variation(known), inchikey, found.among,
+            "SML", number, references, *who, adducts, found.level, *confidence,
+            *abundances(areas), inchikey, found.among,
         ]  # fmt: skip
 
     def _confidence(self, one: Feature) -> float:
@@ -240,7 +210,7 @@ class _Document:
             theory = ion_mz(c.exact_mass, c.adduct) if c.adduct else None
             rows.append([
                 "SME", e.number, one.identifier, _databases_of(c), c.formula, c.smiles, None, c.name, _uri(c), None,
-                _as_written(c.adduct), one.mz, abs(one.charge or 1), theory, self._scans(one), self._software(),
+                _as_written(c.adduct), one.mz, abs(one.charge or 1), theory, self._scans(one), software(self.version),
                 "[MS, MS:1000511, ms level, 2]", c.probability, c.joint, e.rank, c.inchikey,
             ])  # fmt: skip
         return [head, *rows] if rows else []
@@ -268,15 +238,3 @@ def _databases_of(candidate: NamedCandidate) -> str | None:
 def _uri(candidate: NamedCandidate) -> str | None:
     links = (link_of(i) for i in candidate.identifiers)
     return next((link for link in links if link), None)
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
-
-
-def _variation(values: Sequence[float]) -> float | None:
-    """Coefficient of variation; None of one value."""
-    mean = _mean(values)
-    if not mean or len(values) < 2:
-        return None
-    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1)) / mean

@@ -20,7 +20,7 @@ def quantify(
     library: Annotated[list[str] | None, typer.Option("--library", "-l", help=_LIBRARY)] = None,
     only: Annotated[list[str] | None, typer.Option(help="Name or identifier of a compound to take from it.")] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for amounts, picture and report; or a table, TABLE.csv.")
+        Path | None, typer.Option("--out", "-o", help="Folder for amounts, picture, report; or TABLE.csv, TABLE.mztab.")
     ] = None,
     reports: Annotated[Path | None, typer.Option(help="Folder for a report of each sample beside a table.")] = None,
     window: Annotated[float, typer.Option(help="How far in ppm multiplets may move.")] = 0.03,
@@ -39,6 +39,7 @@ def quantify(
     """Say which compounds of a library are in a mixture, and how much of each, with errors."""
     existing(*spectra, what="a spectrum of a mixture")
     from molvis_nmr.mixture.results import WATER
+    from molvis_nmr.workflows.amounts import SUFFIXES
     from molvis_nmr.workflows.fit import read_window
     from molvis_nmr.workflows.mixture import DEFAULT, Asked, read_reference
 
@@ -49,7 +50,7 @@ def quantify(
         dilution=dilution, reference=None if reference is None else read_reference(reference), tube=tube, limit=limit,
         least_probability=probability,
     )  # fmt: skip
-    if len(spectra) > 1 or (out is not None and out.suffix.lower() == ".csv"):
+    if len(spectra) > 1 or (out is not None and out.suffix.lower() in SUFFIXES):
         _many(spectra, out, reports, asked)
     else:
         _one(spectra[0], out, asked)
@@ -57,11 +58,12 @@ def quantify(
 
 def _many(spectra: list[Path], out: Path | None, reports: Path | None, asked: object) -> None:
     from molvis_core.errors import ConfigError
+    from molvis_nmr.workflows.amounts import SUFFIXES
     from molvis_nmr.workflows.mixture import Asked, quantify_files
 
     assert isinstance(asked, Asked)
-    if out is None or out.suffix.lower() != ".csv":
-        raise ConfigError("several spectra go into one table: name it with --out TABLE.csv")
+    if out is None or out.suffix.lower() not in SUFFIXES:
+        raise ConfigError("several spectra go into one table: name it with --out TABLE.csv, or TABLE.mztab for mzTab-M")
     with output.progress("quantifying") as show:
         failed = quantify_files(spectra, out, asked, reports=reports, progress=show)
     for line in failed:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -19,13 +16,14 @@ from molvis_core import registry
 from molvis_core.errors import ConfigError, MolvisError, ReadError, did_you_mean
 from molvis_core.progress import Progress
 from molvis_core.records import Trace
-from molvis_core.text import in_cells
 from molvis_files.writing import write_text
 from molvis_nmr.formats.opening import read_spectrum
 from molvis_nmr.formats.spin_systems import is_system_file, read_system, read_systems
 from molvis_nmr.mixture.quantify import quantify
 from molvis_nmr.mixture.results import WATER, Entry, Quantification, Reference
 from molvis_nmr.mixture.titration import windows_of
+from molvis_nmr.spins.system import SpinSystem
+from molvis_nmr.workflows.amounts import MZTAB, common_unit, write_amounts
 
 DEFAULT = "metabolites"
 """The library that is taken where none is named."""
@@ -169,8 +167,9 @@ def quantify_files(
 
     Args:
         spectra: files or folders.
-        table: CSV. Of each compound it has a column for its concentration (or amount), its error, its probability, and
-            the upper limit where it was not found; the unit stands in the column's name.
+        table: CSV, or mzTab-M where it ends in `.mztab`. Of each compound it has its concentration (or amount), its
+            error, its probability, and the upper limit where it was not found. The unit stands in the column's name,
+            in mzTab-M in the metadata: a sample in another unit has no amounts there.
         asked: of each.
         reports: folder for a report of each sample; none without.
         progress: called with samples done and in all.
@@ -185,6 +184,8 @@ def quantify_files(
     done = _kept(kept, settings)
     failed: list[str] = []
     names = _names(spectra)
+    inchis = {e.identifier: e.inchi for e in entries if isinstance(e, SpinSystem) and e.inchi}
+    locations = {names[p]: p for p in spectra}
     for number, path in enumerate(spectra):
         key = names[path]
         if key not in done:
@@ -197,11 +198,25 @@ def quantify_files(
                 write_quantification(reports / key, found, title=key, settings={"library": ", ".join(asked.library)})
             done[key] = _row(key, found)
             write_text(kept, "".join(json.dumps({"settings": settings, **row}) + "\n" for row in done.values()))
-            write_text(table, _table(list(done.values())))
+            write_amounts(table, [done[n] for n in locations if n in done], inchis, locations)
         if progress is not None:
             progress(number + 1, len(spectra))
-    write_text(table, _table([done[names[p]] for p in spectra if names[p] in done]))
-    return failed
+    rows = [done[name] for name in locations if name in done]
+    write_amounts(table, rows, inchis, locations)
+    return failed + _without_amounts(table, rows, locations)
+
+
+def _without_amounts(table: Path, rows: Sequence[Mapping[str, Any]], locations: Mapping[str, Path]) -> list[str]:
+    """Samples whose amounts a table of mzTab-M has no place for, with why."""
+    if table.suffix.lower() != MZTAB or not rows:
+        return []
+    unit = common_unit(rows)
+    return [
+        f"{locations[row['sample']]}: its unit is {row['unit']!r} and the table's {unit!r}, so that its amounts are"
+        " null there; is its standard missing? A table that ends in .csv holds them"
+        for row in rows
+        if row["unit"] != unit
+    ]
 
 
 def _digest(entry: Entry) -> str:
@@ -238,13 +253,14 @@ def _kept(path: Path, settings: str) -> dict[str, dict[str, Any]]:
 
 def _row(sample: str, found: Quantification) -> dict[str, Any]:
     unit = found.unit or "amount"
-    compounds: dict[str, dict[str, float | bool | None]] = {}
+    compounds: dict[str, dict[str, float | bool | str | None]] = {}
     for m in found.metabolites:
         by_concentration = m.concentration is not None
         compounds[m.name] = {
             "value": (m.concentration if by_concentration else m.amount) if m.present else None,
             "error": (m.concentration_error if by_concentration else m.error) if m.present else None,
             "probability": m.probability,
+            "identifier": m.identifier,
             "tube": m.tube,
             "limit": None if m.present else _finite(m.upper_concentration if by_concentration else m.upper_limit),
         }
@@ -255,32 +271,3 @@ def _row(sample: str, found: Quantification) -> dict[str, Any]:
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
-
-
-def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Names of compounds and what their columns are called: those found most often first, what tubes hold last."""
-    found = [(name, one) for row in rows for name, one in row["compounds"].items()]
-    tube = {name for name, one in found if one.get("tube")}
-    count = Counter(name for name, one in found if one["value"] is not None)
-    order = sorted(dict.fromkeys(name for name, _ in found), key=lambda n: (n in tube, -count[n]))
-    return {n: f"{n}, solvent or additive" if n in tube else n for n in order}
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    told = _columns(rows)
-    units = {row["unit"] for row in rows}
-    unit = units.pop() if len(units) == 1 else "see unit"
-    head = ["sample", "unit", "standard", "offset_ppb", "roi_iou", "unexplained", "problem"]
-    columns = {"value": unit, "error": "standard error", "probability": "probability", "limit": "upper limit 95%"}
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow([*head, *(in_cells([f"{name} ({what})"])[0] for name in told.values() for what in columns.values())])
-    for row in rows:
-        cells = [row["compounds"].get(n, {}).get(c) for n in told for c in columns]
-        table.writerow(
-            [
-                *in_cells("" if row[h] is None else row[h] for h in head),
-                *("" if c is None else f"{c:.6g}" for c in cells),
-            ]
-        )
-    return text.getvalue()
