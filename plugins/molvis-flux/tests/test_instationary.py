@@ -94,6 +94,28 @@ def test_derivatives_in_time_are_those_of_precise_simulations():
     np.testing.assert_allclose(found, plan.simulate(net, exchange, pools[None], times, tolerance=1e-6)[0], atol=1e-6)
 
 
+def test_derivatives_in_time_are_those_of_the_steps_that_were_taken():
+    """The two ends of a difference are simulated side by side, which makes them take the same steps."""
+    _, _, plan, net, exchange, sizes = in_time("symmetric")
+    pools, times = np.array(list(sizes.values())), np.array([3.0, 0.0, 0.3])
+    rng = np.random.default_rng(16)
+    moves = [rng.uniform(-1, 1, (len(given), 33)) * given[:, None] for given in (net[0], exchange[0], pools)]
+    found, slopes = plan.tangents(net[0], exchange[0], pools, times, *moves, tolerance=1e-3)
+    h = 1e-4
+    for k in (0, 31, 32):
+        ends = [
+            np.array([v + s * h * m[:, k] for s in (1, -1)])
+            for v, m in zip((net[0], exchange[0], pools), moves, strict=True)
+        ]
+        up, down = plan.simulate(*ends, times, tolerance=1e-3)
+        # Steps are chosen by the worse of both ends, and so are about those of the middle.
+        np.testing.assert_allclose(slopes[:, :, k], (up - down) / (2 * h), atol=2e-5)
+    assert np.abs(slopes).max() > 0.1
+    still, none = plan.tangents(net[0], exchange[0], pools, times, *(m[:, :0] for m in moves), tolerance=1e-3)
+    assert none.shape == (*found.shape, 0)
+    np.testing.assert_array_equal(still, found)
+
+
 @pytest.mark.parametrize(
     ("message", "change"),
     [
@@ -111,3 +133,18 @@ def test_what_cannot_be_simulated_in_time_is_named(message, change, unchecked_sh
     with pytest.raises(SimulationError) as error:
         plan.simulate(net, exchange, **arguments)
     assert message in str(error.value)
+    if len(arguments["pools"][0]) != len(sizes):
+        return
+    moves = [np.ones((len(given), 1)) for given in (net[0], exchange[0], pools[0])]
+    given = (net[0], exchange[0], arguments.pop("pools")[0], arguments.pop("times"))
+    with pytest.raises(SimulationError) as error:
+        plan.tangents(*given, *moves, **arguments)
+    assert message in str(error.value)
+
+
+def test_derivatives_of_pools_that_turn_over_too_fast_are_refused():
+    _, _, plan, net, exchange, sizes = in_time("symmetric")
+    pools = np.array(list(sizes.values()))
+    moves = [np.ones((len(given), 1)) for given in (net[0], exchange[0], pools)]
+    with pytest.raises(SimulationError, match="steps without end at time .*: a pool turns over too fast"):
+        plan.tangents(1e9 * net[0], 1e9 * exchange[0], pools, np.array([3e9]), *moves, tolerance=1e-13)

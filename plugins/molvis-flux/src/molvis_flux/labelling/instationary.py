@@ -49,6 +49,8 @@ _EMBEDDED = np.array(
     ]
 )
 _ORDER = 3
+_ADDED_UP = 5
+"""The errors of steps add up, to about so many times that of the worst."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -101,16 +103,37 @@ class InstationaryPlan(FragmentVector):
             SimulationError: arrays of the wrong shape, numbers that are not finite, pools that are not positive,
                 negative times, or steps without end.
         """
+        from molvis_flux.labelling import integrator
+        from molvis_flux.labelling.backends import numba_kernels as kernels
+
         net, exchange = checked(self.reactions, net, exchange, dtype)
-        pools = np.ascontiguousarray(pools, dtype)
-        if pools.shape != (len(net), len(self.pools)):
+        pools = self._checked_pools(np.ascontiguousarray(pools, dtype))
+        if len(pools) != len(net):
             raise SimulationError(f"pools have shape {pools.shape}; ({len(net)}, {len(self.pools)}) is expected")
-        if not (np.isfinite(pools) & (pools > 0)).all():
-            row, column = (int(i[0]) for i in np.nonzero(~(np.isfinite(pools) & (pools > 0))))
-            raise SimulationError(
-                f"pool of {self.pools[column]!r} in vector {row} is {pools[row, column]}; a positive size is expected"
-            )
-        return self._run(net, exchange, pools, times, tolerance, dtype, together=False)
+        times, order = _in_order(times, tolerance)
+        found = np.empty((len(net), len(times), self.size), dtype)
+        if not len(net) or not len(times):
+            return found
+        programs = self._arguments(dtype)
+        failed = list[float]()
+
+        def part(block: slice) -> None:
+            works = tuple(kernels.workspace(program.rows, dtype) for program in self._programs)
+            state = kernels.workspace(self.states * (len(_STAGES) + 1) + 1, dtype)
+            given = (net[block], exchange[block], pools[block])
+            out = np.empty((len(net[block]), len(times), self.size), dtype)
+            reached = integrator.integrate(
+                works, state, *given, times[order], tolerance / _ADDED_UP, out, self.ways, _tableau(dtype),
+                self.step.early, programs,
+            )  # fmt: skip
+            if reached < times[order[-1]]:
+                failed.append(reached)
+            found[block, order] = out
+
+        in_threads(part, len(net), kernels.lanes(dtype))
+        if failed:
+            raise _without_end(min(failed), tolerance)
+        return found
 
     def tangents(
         self,
@@ -123,102 +146,98 @@ class InstationaryPlan(FragmentVector):
         pool_directions: Float[np.ndarray, "p k"],
         *,
         tolerance: float = 1e-4,
-        step: float = 1e-4,
     ) -> tuple[Float[np.ndarray, "t d"], Float[np.ndarray, "t d k"]]:
         """Mass isotopomers of one flux vector, and how they change along directions.
 
-        Differences of simulations that share their steps in time, so that the error of integration cancels (internal
-        numerical differentiation: Bock, in Modelling of Chemical Reaction Systems, 1981,
-        doi:10.1007/978-3-642-68220-9_8).
+        Forward derivatives: the equations of every step are differentiated along each direction, with the steps that
+        the labelling takes, so that no difference has a length to choose.
 
         Args:
             net: as in `simulate`, one vector.
             exchange: as in `simulate`, one vector.
             pools: as in `simulate`, one vector.
             times: as in `simulate`.
-            net_directions: changes of the net fluxes.
+            net_directions: changes of the net fluxes. Where a reversible one is 0, those towards positive ones count.
             exchange_directions: changes of the exchange fluxes.
             pool_directions: changes of the pools.
             tolerance: as in `simulate`.
-            step: how far along each direction, relative to that flux or pool which it changes most. Rounding shows
-                in slopes where it is much less, and curvature where it is much more.
 
         Raises:
             SimulationError: as in `simulate`.
         """
-        center = np.concatenate([net, exchange, pools])
-        backwards = np.isin(np.arange(len(exchange)), self.ways[self.ways[:, 2] > 0, 0])
-        used = np.where(backwards[:, None], exchange_directions, 0.0)
-        directions = np.concatenate([net_directions, used, pool_directions])
-        scale = np.concatenate([_scale(net, 0.03), _scale(exchange, 0.03), _scale(pools, 0.0)])
-        length = (np.abs(directions) / scale[:, None]).max(axis=0)
-        far = step / np.where(length > 0, length, 1.0)
-        vectors = np.concatenate([center[None], center + (directions * far).T, center - (directions * far).T])
-        r = len(self.reactions)
-        parts = (np.ascontiguousarray(vectors[:, :r]), np.ascontiguousarray(vectors[:, r : 2 * r]))
-        sizes = np.ascontiguousarray(vectors[:, 2 * r :])
-        found = self._run(*parts, sizes, times, tolerance, np.float64, together=True)
-        k = len(far)
-        slopes = (found[1 : k + 1] - found[k + 1 :]) / (2 * far[:, None, None])
-        return found[0], np.moveaxis(slopes, 0, 2)
-
-    def _run(
-        self,
-        net: Float[np.ndarray, "n r"],
-        exchange: Float[np.ndarray, "n r"],
-        pools: Float[np.ndarray, "n p"],
-        times: Float[np.ndarray, " t"],
-        tolerance: float,
-        dtype: Any,
-        *,
-        together: bool,
-    ) -> Float[np.ndarray, "n t d"]:
-        from molvis_flux.labelling import integrator
+        from molvis_flux.labelling import forward
         from molvis_flux.labelling.backends import numba_kernels as kernels
 
-        times = np.asarray(times, np.float64)
-        if times.ndim != 1 or not np.isfinite(times).all() or (times < 0).any():
-            raise SimulationError(f"times must be finite numbers from 0 on, got {times}")
-        if not tolerance > 0:
-            raise SimulationError(f"tolerance must be a positive number, got {tolerance}")
-        order = np.argsort(times, kind="stable")
-        found = np.empty((len(net), len(times), self.size), dtype)
-        if not len(net) or not len(times):
-            return found
-        programs = tuple(kernels.arguments(program, dtype) for program in (self.before, self.step, self.after))
-        rows = [program.rows for program in (self.before, self.step, self.after)]
-        tableau = (_STAGES.astype(dtype), (_STAGES[-1] - _EMBEDDED).astype(dtype), _ORDER)
-        # The errors of steps add up, to about five times that of the worst.
-        local, failed = tolerance / 5, list[float]()
+        given = checked(self.reactions, np.asarray(net)[None], np.asarray(exchange)[None], np.float64)
+        sizes = self._checked_pools(np.asarray(pools, np.float64)[None])
+        times, order = _in_order(times, tolerance)
+        moves = tuple(np.ascontiguousarray(m, float) for m in (net_directions, exchange_directions, pool_directions))
+        found = np.empty((len(times), self.size))
+        slopes = np.empty((*found.shape, moves[0].shape[1]))
+        if not len(times):
+            return found, slopes
+        counts = [program.rows for program in self._programs] + [self.states * (len(_STAGES) + 1)]
+        works = (
+            tuple(np.zeros(count) for count in counts),
+            tuple(kernels.workspace(count, np.float64) for count in counts),
+        )
+        reached = forward.differentiate(
+            works, (given[0][0], given[1][0], sizes[0]), moves, times[order], tolerance / _ADDED_UP, found, slopes,
+            self.ways, _tableau(np.float64), self.step.early, self._arguments(np.float64),
+        )  # fmt: skip
+        if reached < times[order[-1]]:
+            raise _without_end(reached, tolerance)
+        back = np.argsort(order)
+        return found[back], slopes[back]
 
-        def part(block: slice) -> None:
-            works = tuple(kernels.workspace(count, dtype) for count in rows)
-            state = kernels.workspace(self.states * (len(_STAGES) + 1) + 1, dtype)
-            given = (net[block], exchange[block], pools[block])
-            out = np.empty((len(net[block]), len(times), self.size), dtype)
-            reached = integrator.integrate(
-                works, state, *given, times[order], local, together, out, self.ways, tableau, self.step.early, programs
-            )
-            if reached < times[order[-1]]:
-                failed.append(reached)
-            found[block, order] = out
+    @property
+    def _programs(self) -> tuple[Program, Program, Program]:
+        return self.before, self.step, self.after
 
-        if together:
-            part(slice(None))
-        else:
-            in_threads(part, len(net), kernels.lanes(dtype))
-        if failed:
+    def _arguments(self, dtype: Any) -> tuple[Any, ...]:
+        from molvis_flux.labelling.backends import numba_kernels as kernels
+
+        return tuple(kernels.arguments(program, dtype) for program in self._programs)
+
+    def _checked_pools(self, pools: Float[np.ndarray, "n p"]) -> Float[np.ndarray, "n p"]:
+        """Positive sizes of all pools.
+
+        Raises:
+            SimulationError: there are others, or some are no such sizes.
+        """
+        if pools.ndim != 2 or pools.shape[1] != len(self.pools):
+            raise SimulationError(f"pools have shape {pools.shape}; (n, {len(self.pools)}) is expected")
+        if not (np.isfinite(pools) & (pools > 0)).all():
+            row, column = (int(i[0]) for i in np.nonzero(~(np.isfinite(pools) & (pools > 0))))
             raise SimulationError(
-                f"steps without end at time {min(failed):g}: a pool turns over too fast for a tolerance of "
-                f"{tolerance:g}. Is its size, or a flux, in the unit of the others?"
+                f"pool of {self.pools[column]!r} in vector {row} is {pools[row, column]}; a positive size is expected"
             )
-        return found
+        return pools
 
 
-def _scale(values: Float[np.ndarray, " n"], least: float) -> Float[np.ndarray, " n"]:
-    """What a change of each value is measured by: its size, or a share of the usual one where it is smaller."""
-    usual = float(np.median(np.abs(values)[values != 0])) if values.any() else 1.0
-    return np.maximum(np.abs(values), max(least * usual, 1e-12))
+def _in_order(times: Any, tolerance: float) -> tuple[Float[np.ndarray, " t"], Int[np.ndarray, " t"]]:
+    """Times, and their order.
+
+    Raises:
+        SimulationError: there are negative ones, or the tolerance is not positive.
+    """
+    times = np.asarray(times, np.float64)
+    if times.ndim != 1 or not np.isfinite(times).all() or (times < 0).any():
+        raise SimulationError(f"times must be finite numbers from 0 on, got {times}")
+    if not tolerance > 0:
+        raise SimulationError(f"tolerance must be a positive number, got {tolerance}")
+    return times, np.argsort(times, kind="stable")
+
+
+def _tableau(dtype: Any) -> tuple[Any, Any, int]:
+    return _STAGES.astype(dtype), (_STAGES[-1] - _EMBEDDED).astype(dtype), _ORDER
+
+
+def _without_end(reached: float, tolerance: float) -> SimulationError:
+    return SimulationError(
+        f"steps without end at time {reached:g}: a pool turns over too fast for a tolerance of {tolerance:g}. Is its "
+        "size, or a flux, in the unit of the others?"
+    )
 
 
 def compile_instationary(

@@ -18,7 +18,7 @@ from molvis_flux.labelling.backends.numba_kernels import (
     store,
 )
 
-_MOST_STEPS = 20_000
+MOST_STEPS = 20_000
 
 
 @numba.njit(nogil=True, cache=True)
@@ -150,7 +150,6 @@ def integrate(
     pools: Any,
     times: Any,
     tolerance: float,
-    together: bool,
     out: Any,
     ways: Any,
     tableau: Any,
@@ -171,23 +170,22 @@ def integrate(
     count, block = len(net), work.shape[1]
     size, last, gamma = len(step[8]), len(stages) - 1, stages[-1, -1]
     start = len(ways) + pools.shape[1]
-    taken, reached = np.empty(_MOST_STEPS + 1), times[-1]
+    reached = times[-1]
     set_constants(before_work, before)
     set_constants(work, step)
     set_constants(after_work, after)
     for first in range(0, count, block):
         here = min(block, count - first)
         steepest = _begin(works, state, net, exchange, pools, first, here, ways, programs)
-        replay = together and first > 0
-        h = taken[0] if replay else min(tolerance ** (1 / order) / max(steepest, 1e-30), times[-1])
-        now, set_for, written, done, tries = 0.0, 0.0, 0, 0, 0
+        h = min(tolerance ** (1 / order) / max(steepest, 1e-30), times[-1])
+        now, set_for, written, tries = 0.0, 0.0, 0, 0
         while written < len(times) and times[written] <= 0:
             _between(work, after_work, state, 0, step, after, 0.0, h)
             _write(after_work, after, first, here, out, written)
             written += 1
         while written < len(times):
             tries += 1
-            if tries > _MOST_STEPS or now + h == now:
+            if tries > MOST_STEPS or now + h == now:
                 reached = min(reached, now)
                 break
             if h != set_for:
@@ -196,17 +194,12 @@ def integrate(
                 set_for = h
             _attempt(work, state, step, start, stages, early, h)
             error = _error(work, state, weights, size, h)
-            if replay or error <= tolerance:
+            if error <= tolerance:
                 while written < len(times) and times[written] <= now + h:
                     _between(work, after_work, state, last, step, after, (times[written] - now) / h, h)
                     _write(after_work, after, first, here, out, written)
                     written += 1
                 _accept(work, state, step, last)
                 now += h
-                taken[done] = h
-                done += 1
-            if replay:
-                h = taken[done]
-            else:
-                h *= min(5.0, max(0.2, 0.9 * (tolerance / max(error, 1e-30)) ** (1 / order)))
+            h *= min(5.0, max(0.2, 0.9 * (tolerance / max(error, 1e-30)) ** (1 / order)))
     return reached
