@@ -62,8 +62,8 @@ def toy() -> Study:
 
 NETWORKS: dict[str, Callable[[], Study]] = {
     "toy": toy,
-    **{f"random-{seed}": (lambda seed=seed: random_study(seed)) for seed in range(40)},
-    **{f"measured-{seed}": (lambda seed=seed: random_study(seed, measured=1.0)) for seed in range(40)},
+    **{f"random-{seed}": (lambda seed=seed: random_study(seed)) for seed in range(100)},
+    **{f"measured-{seed}": (lambda seed=seed: random_study(seed, measured=1.0)) for seed in range(100)},
 }
 
 
