@@ -193,8 +193,14 @@ def differentiate(
         works: workspaces of the programs and of the state: of single numbers, and of lanes.
         given: net and exchange fluxes and pools.
         moves: directions of each, "r k", "r k" and "p k".
-        times, tolerance, out, ways, tableau, early, programs: as in `integrator.integrate`.
+        times: as in `integrator.integrate`.
+        tolerance: as there.
+        out: as there, of one vector.
         slopes: the changes.
+        ways: as in `integrator.integrate`.
+        tableau: as there.
+        early: as there.
+        programs: as there.
 
     Returns:
         The time that was reached.
