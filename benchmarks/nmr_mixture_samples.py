@@ -29,9 +29,11 @@ from molvis_nmr.spins.transitions import lines
 FIELDS = {
     "looked_at": (499.84, 499.84, 600.13), "set_aside": (499.84, 499.84, 400.13),
     "set_aside_since": (499.84, 400.13, 600.13), "set_aside_third": (499.84, 400.13, 600.13),
+    "set_aside_fourth": (499.84, 400.13, 600.13),
 }  # fmt: skip
 """In MHz. What was set aside since has the compounds of those set aside first, in other mixtures, and at 600 MHz
-phenylalanine's spectrum, which nothing had used. The third has the same compounds and fields in yet other mixtures.
+phenylalanine's spectrum, which nothing had used. The third and the fourth have the same compounds and fields in yet
+other mixtures.
 """
 PRESENT = {10: 5, 30: 8, 100: 12, 0: 12}
 """Compounds present by the size of the library; 0 is all of it."""
@@ -181,7 +183,7 @@ def sample(folder: Path, side: str, size: int, seed: int, strangers: int = 1) ->
     """
     random = np.random.default_rng([seed, size, list(FIELDS).index(side)])
     frequency = float(random.choice(FIELDS[side]))
-    side = side.removesuffix("_since").removesuffix("_third")
+    side = "set_aside" if side.startswith("set_aside") else side
     everything, divided = shelf(folder), split()
     pool = [e for e in everything if e in set(divided["compounds"][side])]
     by_key = {skeleton(s.inchi): i for i, s in everything.items()}

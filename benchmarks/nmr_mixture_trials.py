@@ -70,7 +70,7 @@ def trial(folder: Path, side: str, size: int, seed: int, strangers: int = 1, bes
             {
                 "name": m.name, "truth": truth or 0.0, "snr": given.snr.get(m.identifier, 0.0), "amount": m.amount,
                 "error": m.error, "probability": m.probability, "limit": m.upper_limit, "tube": m.tube,
-                "measured": m.identifier in given.measured, "features": list(m.features),
+                "note": m.note, "measured": m.identifier in given.measured, "features": list(m.features),
             }
         )  # fmt: skip
     plain = [{"truth": t, "snr": given.snr[e], "amount": other.get(e, 0.0)} for e, t in given.amounts.items()]
@@ -112,6 +112,8 @@ def figures(trials: list[dict[str, Any]], least: float = 0.8) -> dict[str, Any]:
         "reported": len(shown), "false": len(shown) - len(right),
         "reported_tube": sum(bool(r["tube"]) for r in shown),
         "false_tube": sum(bool(r["tube"]) for r in shown if r["truth"] == 0),
+        "reported_noted": sum(bool(r.get("note")) for r in shown),
+        "false_noted": sum(bool(r.get("note")) for r in shown if r["truth"] == 0),
         "median_error": float(np.median(relative or [np.nan])),
         "covered90": float(np.mean(covered or [np.nan])), "missed_below_limit": [int(sum(limits)), len(limits)],
         "absent_limit": float(np.median(room or [np.nan])),
