@@ -151,7 +151,7 @@ def nmrpipe(path: Path, *, time: bool = True, **changes: float) -> Path:
     } | changes  # fmt: skip
     header = pipe.dic2fdata({**pipe.fdata2dic(np.zeros(512, dtype=np.float32)), **values})
     if time:
-        points = signal().conj()
+        points = signal()
         data = np.concatenate([points.real, points.imag])
     else:
         x = -1 + np.arange(1999, -1, -1) * WIDTH / MHZ / 2000

@@ -85,6 +85,20 @@ def test_a_fid_of_every_format_gives_the_same_spectrum(tmp_path: Path, make: Cal
     np.testing.assert_allclose(areas / areas.sum(), np.array(list(LINES.values())) / 9, atol=0.015)
 
 
+def test_a_fid_of_nmrpipe_is_transformed_as_nmrglue_does_it(tmp_path: Path):
+    from nmrglue import pipe
+    from nmrglue.process import pipe_proc
+
+    path = nmrpipe(tmp_path / "a.fid")
+    header, points = pipe.read(str(path))
+    _, spectrum = pipe_proc.ft({**header, "FDDIMORDER": [2.0, 1.0, 3.0, 4.0]}, points, auto=True)
+    shifts = CARRIER + WIDTH / MHZ * (0.5 - (np.arange(POINTS) + 1) / POINTS)
+    for ppm in LINES:
+        here, mirrored = (np.abs(spectrum[np.abs(shifts - at) < 0.05]).max() for at in (ppm, 2 * CARRIER - ppm))
+        assert here > 5 * mirrored
+    assert peaks(read_spectrum(path, raw=True)) == sorted(LINES)
+
+
 @pytest.mark.parametrize(
     "make",
     [

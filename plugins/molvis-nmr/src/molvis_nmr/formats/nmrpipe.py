@@ -87,8 +87,8 @@ def _found(path: Path, header: dict[str, Any], data: np.ndarray) -> Found:
         )
     if not np.iscomplexobj(data):
         raise ReadError(path, "holds a real fid; it must be in quadrature")
-    # Its transform runs from left to right, so that frequencies count down.
-    points = data.astype(np.complex128).conj()
+    # NMRPipe turns a transform round, so that what turns forward is on the left, as Bruker's fids have it.
+    points = data.astype(np.complex128)
     sign = int(header["FDF2AQSIGN"])
     if sign in (1, 2, 17, 18):
         points[1::2] *= -1
