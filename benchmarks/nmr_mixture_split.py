@@ -40,7 +40,8 @@ SINCE = {
     "set_aside_fourth, many strangers": {"sizes": [30, 100], "seeds": list(range(12)), "strangers": [4]},
 }
 """Mixtures that were set aside later, see `nmr_mixture_samples.FIELDS`; the urine set aside first was not looked at
-until then, either. The third are other mixtures of the compounds of the first, of which sums had been seen twice then, and the fourth, three times.
+until then, either. The third are other mixtures of the compounds of the first, of which sums had been seen twice then,
+and so are the fourth, of which sums had been seen three times.
 """
 COMPOUND_OF = {
     "gissmo_exp:Arginine": "bmse000029", "gissmo_exp:Glycine": "bmse000089", "gissmo_exp:Methionine": "bmse000044",
