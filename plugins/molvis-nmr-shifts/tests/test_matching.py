@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,18 @@ def test_both_axes_of_hsqc_count_and_those_of_other_experiments_do_not(scorer: S
     found = axis_of(twice, "13C")
     assert found is not None
     assert found.shifts.tolist() == [20.0, 60.0]
+
+
+def test_hsqc_does_not_wait_for_what_it_cannot_show(scorer: ShiftMatching) -> None:
+    acid = structure("CCCC(=O)O")
+    for nucleus in ("13C", "1H"):
+        lines = scorer.lines([acid, EVERY[9], acid], nucleus)
+        shown = lines.in_hsqc()
+        assert np.diff(shown.starts)[[0, 2]].tolist() == [3, 3]
+        assert shown.take(np.array([2])).means.tolist() == shown.take(np.array([0])).means.tolist()
+    carbon = scorer.lines([acid], "13C").in_hsqc().means.astype(float)
+    listed = ShiftList(carbon, partners=scorer.lines([acid], "1H").in_hsqc().means.astype(float), experiment="HSQC")
+    assert scorer(listed, [acid])[0, 0] > scorer(replace(listed, partners=None, experiment=""), [acid])[0, 0]
 
 
 def test_signals_without_atoms_are_given_some(scorer: ShiftMatching) -> None:

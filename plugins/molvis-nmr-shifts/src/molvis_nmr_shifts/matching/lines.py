@@ -55,6 +55,12 @@ class Lines:
         places = np.repeat(begins - starts[:-1], sizes) + np.arange(starts[-1])
         return Lines(starts, *(getattr(self, name)[places] for name in _KINDS))
 
+    def in_hsqc(self) -> Lines:
+        """Those that an HSQC shows: of carbons with hydrogens, and of hydrogens on carbons."""
+        shown = (self.hydrogens > 0) & ~self.loose
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(shown)])
+        return Lines(before[self.starts], *(getattr(self, name)[shown] for name in _KINDS))
+
 
 _KINDS = {"means": np.float32, "widths": np.float32, "hydrogens": np.int8, "counts": np.int8, "loose": np.bool_}
 
