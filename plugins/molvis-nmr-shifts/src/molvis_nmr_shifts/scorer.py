@@ -37,8 +37,8 @@ class ShiftMatching:
     A graph network predicts mean and width of each kind of equivalent atoms. The measured list is laid along the
     predicted lines in the likeliest order-keeping way, where lines may be missing, fall together or have several
     signals, and signals may be extra or lie anywhere (a mixture, so that one outlier does not decide). Columns are of
-    13C and of 1H: a list tells of its own nucleus alone, and cross peaks of 13C and 1H (HSQC) of both. Of other nuclei
-    every feature is 0.
+    13C and of 1H: a list tells of its own nucleus alone, and cross peaks of 13C and 1H (HSQC) of both, where carbons
+    without hydrogens are not waited for. Of other nuclei every feature is 0.
 
     Args:
         epochs: of training.
@@ -52,7 +52,7 @@ class ShiftMatching:
     features: tuple[str, ...] = ("carbon", "carbon_standing", "proton", "proton_standing")
 
     def __init__(
-        self, epochs: int = 12, width: int = 128, layers: int = 5, dropout: float = 0.05, library: str = ""
+        self, epochs: int = 24, width: int = 128, layers: int = 5, dropout: float = 0.05, library: str = ""
     ) -> None:
         if epochs < 1:
             raise ConfigError(f"shift-matching: epochs must be a positive whole number, got {epochs}")
@@ -78,6 +78,8 @@ class ShiftMatching:
             if record is None:
                 continue
             lines = self.lines(candidates, nucleus, record.solvent)
+            if query.experiment == "HSQC":
+                lines = lines.in_hsqc()
             each = likelihoods(record, lines, self.prices[nucleus]) / len(record)
             score = np.maximum(each, _LEAST) * math.sqrt(len(record))
             out[:, 2 * column] = score
