@@ -4,10 +4,11 @@
     python benchmarks/flux_estimate.py cases --missing 0.5 [--cases 20] [--stage first|last]
     python benchmarks/flux_estimate.py fit --missing 0.5 [--cases 20]
 
-The network is a random one of 60 reactions with three tracers of its substrate. `train` notes the CPU seconds after
-which the first, the second and the last estimator could be used, and keeps the first. `cases` estimates fluxes that
-were drawn anew, their data with noise of 0.01 and a share of the measurements missing; `fit` fits the same cases from
-20 starts, with profile intervals, as `molvis flux fit` does. Each goes on where an interrupted run ended.
+The network is a random one of 60 reactions with three tracers of its substrate; with `--small` that of
+`flux_coverage.py` with the same seed, with two tracers and all of its pools measured. `train` notes the CPU seconds
+after which the first, the second and the last estimator could be used, and keeps the first. `cases` estimates fluxes
+that were drawn anew, their data with noise of 0.01 and a share of the measurements missing; `fit` fits the same cases
+from 20 starts, with profile intervals, as `molvis flux fit` does. Each goes on where an interrupted run ended.
 """
 
 from __future__ import annotations
@@ -49,13 +50,13 @@ def network(seed: int) -> tuple[int, Study]:
     return seed, Study(study.network, tuple(Experiment(n, {"S": Tracer(m)}) for n, m in mixtures.items()))
 
 
-def note(results: dict[str, Any], seed: int, **found: Any) -> None:
+def note(results: dict[str, Any], out: Path, seed: int, **found: Any) -> None:
     """Add to the file of results."""
     results.setdefault(f"random {seed}", {}).update(found)
-    write_text(RESULTS, json.dumps(results, indent=1) + "\n")
+    write_text(out, json.dumps(results, indent=1) + "\n")
 
 
-def trained(seed: int, study: Study, folder: Path, results: dict[str, Any]) -> None:
+def trained(seed: int, study: Study, folder: Path, results: dict[str, Any], out: Path) -> None:
     """Train, and note when there was what."""
     ready: dict[int, float] = {}
 
@@ -71,8 +72,12 @@ def trained(seed: int, study: Study, folder: Path, results: dict[str, Any]) -> N
 
     done = train(study, folder / "last", settings=Settings(noise=(0.002, 0.03)), staged=staged, progress=say)
     ready[done.settings.steps] = done.metrics["cpu_seconds"]
-    about = {"reactions": REACTIONS, "free fluxes": len(done.space), "measurements": len(done.measurements)}
-    note(results, seed, **about, **{"steps and CPU seconds": ready, "metrics": done.metrics})
+    about = {
+        "reactions": len(study.network.reactions),
+        "free fluxes": len(done.space),
+        "measurements": len(done.measurements),
+    }
+    note(results, out, seed, **about, **{"steps and CPU seconds": ready, "metrics": done.metrics})
 
 
 def moving(estimator: Estimator) -> np.ndarray:
@@ -143,17 +148,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("train", "cases", "fit"))
     parser.add_argument("--network", type=int, default=NETWORK, help="seed from which on a network of 60 is sought")
+    parser.add_argument("--small", action="store_true", help="the network of flux_coverage.py with that seed")
     parser.add_argument("--folder", type=Path, default=Path("flux-models") / "own")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--missing", type=float, default=0.0)
     parser.add_argument("--cases", type=int, default=20)
     parser.add_argument("--stage", choices=("first", "last"), default="last")
     parser.add_argument("--seconds", type=float, default=500.0, help="no further case begins after so long")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    seed, study = network(given.network)
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    seed, study = (given.network, random_study(given.network, measured=1.0)) if given.small else network(given.network)
+    results: dict[str, Any] = json.loads(given.out.read_text()) if given.out.is_file() else {}
     if given.what == "train":
-        trained(seed, study, given.folder, results)
+        trained(seed, study, given.folder, results, given.out)
         return
     estimator = load_estimator(given.folder / given.stage)
     name = f"{given.what} {given.stage} {given.missing:g}" if given.what == "cases" else f"fit {given.missing:g}"
@@ -166,8 +173,8 @@ def main() -> None:
             break
         data = with_missing(estimator, clean[i], given.missing, np.random.default_rng([seed, i]), sd=SD)
         lanes.append(one(estimator, data, values[i], i))
-        results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}  # another run may have added to it
-        note(results, seed, **{name: {"cases": len(lanes), **summary(lanes), "lanes": lanes}})
+        results = json.loads(given.out.read_text()) if given.out.is_file() else {}  # another run may have added to it
+        note(results, given.out, seed, **{name: {"cases": len(lanes), **summary(lanes), "lanes": lanes}})
     print(name, json.dumps(summary(lanes), indent=1))
 
 
