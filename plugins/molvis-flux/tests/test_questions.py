@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from molvis_flux.errors import FitError
 from molvis_flux.fit.estimates import estimates
 from molvis_flux.fit.multistart import FluxResult, fit
 from molvis_flux.model.examples import antoniewicz
+from molvis_flux.report import tables
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +65,25 @@ def test_draws_can_be_had_whatever_the_intervals_were(found: FluxResult) -> None
     assert draws.samples.shape == (200, len(found.names))
     row = found.names.index(("net", "v4"))
     assert np.quantile(draws.samples[:, row], 0.02) < found.values[row] < np.quantile(draws.samples[:, row], 0.98)
+
+
+def test_progress_says_what_runs_and_goes_on_after_the_last_temperature() -> None:
+    said: list[tuple[int, int, str]] = []
+    fit(antoniewicz(), starts=2, samples=200, progress=lambda done, total, what="": said.append((done, total, what)))
+    stages = list(dict.fromkeys(what for _, _, what in said))
+    assert [what.split(",")[0] for what in stages] == ["starts", "draws", "draws", "profile intervals"]
+    way = [done for done, total, what in said if what == stages[1] and total == 1000]
+    assert way == sorted(way)
+    assert way[-1] < 1000, "1,000 of 1,000 would stand there while the particles move on"
+    sweeps = [(done, total) for done, total, what in said if what == stages[2]]
+    assert sweeps == [(i, 0) for i in range(len(sweeps))]
+    assert len(sweeps) > 1
+
+
+def test_standard_deviations_are_the_same_wherever_they_stand(found: FluxResult) -> None:
+    np.testing.assert_allclose(found.sd**2, np.diag(found.covariance), rtol=1e-12, atol=1e-300)
+    np.testing.assert_array_equal(estimates(found).sd, found.sd)
+    columns, rows = tables.fluxes(found)
+    assert [row[columns.index("sd")] for row in rows] == found.sd.tolist()
+    below = dataclasses.replace(found, covariance=np.diag(np.full(len(found.names), -1e-20)))
+    assert not below.sd.any()

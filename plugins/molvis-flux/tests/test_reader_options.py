@@ -53,6 +53,30 @@ def test_an_option_that_cannot_be_read_is_refused(given: list[str], reason: str)
 
 
 @pytest.mark.parametrize(
+    "given",
+    [
+        ["tracers.A.ex=U-13C", "tracers.B={ '1' = 0.5, '0' = 0.5 }"],
+        ["tracers.one.A.ex=U-13C", "tracers.one.B={ '1' = 0.5, '0' = 0.5 }"],
+        ["tracers.A.ex={ U-13C = 1.0 }", "tracers.B={ '1' = 0.5, '0' = 0.5 }"],
+    ],
+)
+def test_a_source_with_a_point_in_its_name_needs_no_quotes(given: list[str], tmp_path: Path) -> None:
+    (tmp_path / "reactions.tsv").write_text(
+        "#reaction_ID\treactant_IDs(atom)\tproduct_IDs(atom)\treversibility\n"
+        "v1\tA.ex(ab)\tC(ab)\t0\nv2\tB(a)\tD(a)\t0\nv3\tC(ab)+D(c)\tE(abc)\t0\n"
+    )
+    (tmp_path / "measured_MDVs.tsv").write_text("#fragment_ID\tmean\tsd\nE_123\t0,0,0.5,0.5\t0.01,0.01,0.01,0.01\n")
+    data = [f"data.one={tmp_path / 'measured_MDVs.tsv'}"]
+    study = open_study(tmp_path, options=[*data, *given])
+    [experiment] = study.experiments
+    assert {name: t.isotopomers for name, t in experiment.tracers.items()} == {
+        "A.ex": (("11", 1.0),), "B": (("1", 0.5), ("0", 0.5)),
+    }  # fmt: skip
+    with pytest.raises(ReadError, match="Did you mean 'A.ex'"):
+        open_study(tmp_path, options=[*data, "tracers.A.ix=U-13C"])
+
+
+@pytest.mark.parametrize(
     ("given", "reason"),
     [
         (["stat=x"], r"reader 'mfapy' of .* has no option 'stat'. It has status, data, .*Did you mean 'status'\?"),

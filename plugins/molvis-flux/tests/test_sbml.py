@@ -13,10 +13,11 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from molvis_core.errors import ReadError, WriteError
+from molvis_core.records import Measurement
 from molvis_flux.commands.convert import convert as command
 from molvis_flux.formats import read_study
 from molvis_flux.formats.converting import convert
-from molvis_flux.formats.sbml_writer import write_sbml
+from molvis_flux.formats.sbml_writer import write_sbml, write_studies
 from molvis_flux.model.network import Experiment, Fragment, Study, Tracer
 from molvis_flux.space.consistency import check
 
@@ -218,6 +219,26 @@ def test_a_genome_scale_model_of_cobrapy_is_read_as_cobrapy_reads_it(tmp_path: P
         assert {p.metabolite: -p.coefficient for p in ours.substrates} | {
             p.metabolite: p.coefficient for p in ours.products
         } == {m.id: c for m, c in theirs.metabolites.items()}
+
+
+def test_data_that_sbml_has_not_are_named_by_their_kind(
+    study: Study, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    more = {
+        "t": Fragment("t", ((1.0, "B", (0, 1)),), kind="msms", channels=("1,0", "1,1"), daughter=(0,)),
+        "h": Fragment("h", ((1.0, "B", (0,)),), kind="1h-nmr", channels=("P1",)),
+        "c": Fragment("c", ((1.0, "B", (0, 1)),), kind="13c-nmr", channels=("S1", "DR1")),
+        "r": Fragment("r", ((1.0, "B", (0, 1)),), kind="ms-resolved", channels=("0",)),
+    }
+    network = dataclasses.replace(study.network, fragments=study.network.fragments | more)
+    path = tmp_path / "n.xml"
+    write_studies(path, [Measurement(dataclasses.replace(study, network=network), None, "flux-study")])
+    [said] = [record.getMessage() for record in caplog.records if "Not written" in record.getMessage()]
+    assert said.startswith(f"{path}: Not written, as SBML has none: 1 experiments, 2 fragments, ")
+    for kind in ("1 fragments of tandem MS", "1 enrichments by 1H-NMR", "1 multiplets by 13C-NMR"):
+        assert kind in said
+    assert "1 fragments of resolved MS" in said
+    assert not read_study(path).network.fragments
 
 
 def test_the_command_says_what_was_left_out(study: Study, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis_flux.fit.identifiability import Verdict
+from molvis_flux.fit.information import deviations
 from molvis_flux.fit.places import place
 from molvis_flux.model.network import Study
 from molvis_flux.space.coordinates import Name
@@ -42,7 +43,7 @@ class Estimates:
     @property
     def sd(self) -> Float[np.ndarray, " v"]:
         """Standard deviations to first order."""
-        return np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
+        return deviations(self.covariance)
 
     def verdict(self, name: str | Name) -> Verdict:
         """On one value: `v1` or `net/v1`, `exchange/v1`, `pool/A`, `mix/x`, or a pair of kind and name.

@@ -77,3 +77,8 @@ def information(
 def normal_reach(level: float) -> float:
     """Standard deviations on each side of a normal distribution's interval."""
     return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def deviations(covariance: Float[np.ndarray, "v v"]) -> Float[np.ndarray, " v"]:
+    """Standard deviations of a covariance; 0 where rounding left a variance below it."""
+    return np.sqrt(np.maximum(np.diag(covariance), 0.0))

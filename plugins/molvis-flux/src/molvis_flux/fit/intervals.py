@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from molvis_core.progress import Progress
 from molvis_core.ties import alike
 from molvis_flux.errors import FitError
-from molvis_flux.fit.information import normal_reach
+from molvis_flux.fit.information import deviations, normal_reach
 from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
 from molvis_flux.fit.problem import FluxProblem
 from molvis_flux.sampling.smc import linear_draws
@@ -145,7 +145,7 @@ def normal_intervals(
     level: float,
 ) -> Float[np.ndarray, "v 2"]:
     """Of a normal distribution, cut off at the ranges."""
-    reach = normal_reach(level) * np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    reach = normal_reach(level) * deviations(covariance)
     return np.clip(np.stack([values - reach, values + reach], axis=1), ranges[:, :1], ranges[:, 1:])
 
 

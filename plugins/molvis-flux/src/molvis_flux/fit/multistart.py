@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from molvis_core.fitting import Fit
-from molvis_core.progress import Progress
+from molvis_core.progress import Progress, StageProgress
 from molvis_core.records import Distribution
 from molvis_core.ties import ascending
 from molvis_files.threads import one_thread
@@ -19,7 +19,7 @@ from molvis_flux.fit import identifiability
 from molvis_flux.fit import intervals as statistics
 from molvis_flux.fit.combinations import Combination, combinations
 from molvis_flux.fit.defaults import LEVEL, LIMIT, SAMPLES, STARTS
-from molvis_flux.fit.information import information
+from molvis_flux.fit.information import deviations, information
 from molvis_flux.fit.levenberg_marquardt import Minimum, minimise
 from molvis_flux.fit.places import place
 from molvis_flux.fit.problem import FluxProblem, flux_problem
@@ -116,6 +116,11 @@ class FluxResult:
         )
         return Fit(names, ("",) * len(names), self.values, self.covariance, self.samples, simulated, self.problem)
 
+    @property
+    def sd(self) -> Float[np.ndarray, " v"]:
+        """Standard deviations to first order."""
+        return deviations(self.covariance)
+
     def value(self, name: str, kind: str = "net") -> float:
         """One flux."""
         return float(self.values[self.names.index((kind, name))])
@@ -142,13 +147,13 @@ class FluxResult:
         """
         return profile_at(self.least_squares, self.y[0], self.ssr, place(self.names, name), np.asarray(values, float))
 
-    def posterior(self, n: int = SAMPLES, *, seed: int = 0, progress: Progress | None = None) -> Posterior:
+    def posterior(self, n: int = SAMPLES, *, seed: int = 0, progress: StageProgress | None = None) -> Posterior:
         """Draws from the posterior, whatever intervals were asked from the fit. Axis v runs over `names`.
 
         Args:
             n: draws.
             seed: of the draws.
-            progress: called with thousandths of the way.
+            progress: called with thousandths of the way, then with sweeps of moves.
 
         Raises:
             FitError: `n` is less than 2.
@@ -194,7 +199,7 @@ def fit(
     samples: int | None = None,
     fixed: Mapping[tuple[str, str], float] | None = None,
     limit: int = LIMIT,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> FluxResult:
     """Fluxes, mixing weights and pool sizes of a study from its data.
 
@@ -212,7 +217,7 @@ def fit(
             asked from it, else none.
         fixed: `(kind, reaction)` to a flux held at a value.
         limit: steps of a start at most.
-        progress: called with what is done of the starts, then of the intervals.
+        progress: called with what is done of the starts, then of the intervals, then of draws.
 
     Raises:
         FluxSpaceError: no flux vector is possible, or some flux has no limit.
@@ -225,7 +230,7 @@ def fit(
     if intervals not in INTERVALS:
         raise FitError(f"intervals must be one of {', '.join(INTERVALS)}, got {intervals!r}")
     problem = flux_problem(study, fixed=fixed)
-    found = multistart(problem, starts=starts, seed=seed, limit=limit, progress=progress)
+    found = multistart(problem, starts=starts, seed=seed, limit=limit, progress=_stage(progress, "starts"))
     trouble = ""
     if not found.converged[0]:
         steps = int(found.steps[0])
@@ -246,7 +251,7 @@ def result(
     samples: int | None = None,
     seed: int = 0,
     trouble: str = "",
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> FluxResult:
     """Statistics around a minimum: what `fit` adds to `multistart`."""
     y = found.y[0]
@@ -257,7 +262,7 @@ def result(
     draws = None
     if intervals == "posterior" or samples:
         draws = posterior(problem, y, n=samples or SAMPLES, seed=seed, progress=progress).samples
-    bounds = _intervals(problem, found, draws, intervals, level, seed, progress)
+    bounds = _intervals(problem, found, draws, intervals, level, seed, _stage(progress, f"{intervals} intervals"))
     told = information(problem, values, slope)
     judged = identifiability.judge(
         problem, values, statistics.normal_intervals(values, covariance, ranges, level) if bounds is None else bounds,
@@ -286,6 +291,10 @@ def result(
         y=found.y,
         problem=trouble,
     )
+
+
+def _stage(progress: StageProgress | None, what: str) -> Progress | None:
+    return (lambda done, total: progress(done, total, what)) if progress else None
 
 
 def _intervals(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,27 @@ def assign_tracers(tracers: Mapping[str, Any], names: Sequence[str], draft: Draf
         if not isinstance(table, Mapping):
             raise draft.error(f"the tracers of {name!r} are {table!r}; give a table of sources, or a file")
         found[name] = {}
-        for source, spec in table.items():
+        for source, spec in under_full_names(table, draft.metabolites):
             metabolite = draft.known_source(source, name, None)
             try:
                 found[name][source] = tracer(spec, len(metabolite.elements))
             except ValueError as error:
                 raise draft.error(f"the tracer of {source!r}: {error}") from error
     return found
+
+
+def under_full_names(table: Mapping[str, Any], known: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """The entries of a table by name, where one with points, such as `Glc.ex`, may stand as a table in a table.
+
+    So it does where it was written as a key with points and without quotes.
+    """
+    for key, value in table.items():
+        begins = key not in known and any(name.startswith(f"{key}.") for name in known)
+        # The shares of a mixture are numbers.
+        if begins and isinstance(value, Mapping) and not any(isinstance(v, (int, float)) for v in value.values()):
+            yield from under_full_names({f"{key}.{rest}": part for rest, part in value.items()}, known)
+        else:
+            yield key, value
 
 
 def _read_sources(path: Path, draft: Draft) -> dict[str, dict[str, float]]:

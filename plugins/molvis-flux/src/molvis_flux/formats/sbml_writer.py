@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
@@ -24,6 +26,11 @@ from molvis_flux.formats.writers import only_study
 from molvis_flux.model.network import Metabolite, Network, Participant, Reaction, Study
 
 _SBML = "http://www.sbml.org/sbml/level3/version1"
+_KINDS = {
+    "ms": "fragments", "msms": "fragments of tandem MS", "ms-resolved": "fragments of resolved MS",
+    "1h-nmr": "enrichments by 1H-NMR", "13c-nmr": "multiplets by 13C-NMR",
+}  # fmt: skip
+logger = logging.getLogger("molvis")
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?\d*)+")
 
 
@@ -51,23 +58,30 @@ def write_sbml(path: str | Path, study: Study) -> tuple[str, ...]:
 
 
 def write_studies(path: Path, measurements: Iterable[Measurement]) -> None:
-    """The writer component.
+    """The writer component; it warns of what SBML does not have.
 
     Raises:
         WriteError: there is no study or there are several; or see `write_sbml`.
     """
-    write_sbml(path, only_study(path, measurements))
+    for note in write_sbml(path, only_study(path, measurements)):
+        logger.warning("%s: %s", path, note)
 
 
 def _left_out(study: Study) -> Iterator[str]:
     """What of a study SBML does not have."""
     parts = {
-        "experiments": len(study.experiments), "fragments": len(study.network.fragments),
+        "experiments": len(study.experiments), **_fragments(study.network),
         "conditions on several fluxes": len(study.network.constraints), "stated fluxes": len(study.fluxes),
         "pool sizes": len(study.pools),
     }  # fmt: skip
     if left := [f"{count} {what}" for what, count in parts.items() if count]:
         yield f"Not written, as SBML has none: {', '.join(left)}."
+
+
+def _fragments(network: Network) -> dict[str, int]:
+    """How many fragments there are of each kind of measurement."""
+    kinds = Counter(fragment.kind for fragment in network.fragments.values())
+    return {_KINDS.get(kind, f"fragments of kind {kind}"): count for kind, count in kinds.items()}
 
 
 def _sid(prefix: str, name: str) -> str:

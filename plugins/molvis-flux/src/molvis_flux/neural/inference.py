@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from molvis_core.progress import Progress
+from molvis_core.progress import StageProgress
 from molvis_flux.errors import EstimatorError
 from molvis_flux.fit import identifiability
 from molvis_flux.fit.information import information
@@ -77,7 +77,7 @@ def estimate(
     method: str = "auto",
     refine: bool = True,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Estimate:
     """Fluxes of a sample, by an estimator trained for its network and tracers.
 
@@ -158,7 +158,7 @@ def _draw(
     method: str,
     draws: int,
     seed: int,
-    progress: Progress | None,
+    progress: StageProgress | None,
 ) -> tuple[Draws, str]:
     """Draws from the posterior, and the method that gave them; for `sequential` those that its fit starts from."""
     posterior = estimator.posterior([data])

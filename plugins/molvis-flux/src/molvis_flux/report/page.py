@@ -78,7 +78,7 @@ def report(result: FluxResult, *, title: str = "", drawings: Mapping[str, str] |
                 "kind": v.name[0],
                 "name": v.name[1],
                 "estimate": _number(v.value),
-                "sd": _number(None if v.kind == UNSEEN else float(np.sqrt(result.covariance[i, i]))),
+                "sd": _number(None if v.kind == UNSEEN else float(sd)),
                 "low": _number(v.low),
                 "high": _number(v.high),
                 "identifiability": v.kind,
@@ -86,7 +86,7 @@ def report(result: FluxResult, *, title: str = "", drawings: Mapping[str, str] |
                 "ends": f"{v.low_from}, {v.high_from}",
                 "mean": _number(v.mean),
             }
-            for i, v in enumerate(result.verdicts)
+            for v, sd in zip(result.verdicts, result.sd, strict=True)
         ],
         combinations=[
             {"text": c.text, "value": _number(c.value), "low": _number(c.low), "high": _number(c.high)}

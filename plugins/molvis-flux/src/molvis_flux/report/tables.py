@@ -7,8 +7,6 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from molvis_core.text import in_cells
 from molvis_files.writing import replacing_folder, write_text
 from molvis_flux.fit.identifiability import UNSEEN
@@ -21,9 +19,9 @@ Table = tuple[tuple[str, ...], list[list[object]]]
 def fluxes(result: FluxResult) -> Table:
     """A row for each value: its estimate, interval and identifiability. What is not identifiable has no estimate."""
     rows: list[list[object]] = []
-    for i, verdict in enumerate(result.verdicts):
+    for verdict, deviation in zip(result.verdicts, result.sd, strict=True):
         kind, name = verdict.name
-        sd = None if verdict.kind == UNSEEN else float(np.sqrt(result.covariance[i, i]))
+        sd = None if verdict.kind == UNSEEN else float(deviation)
         ends = f"{verdict.low_from}, {verdict.high_from}"
         rows.append([kind, name, verdict.value, sd, verdict.low, verdict.high, verdict.kind, ends, verdict.mean])
     level = f"{result.level:.0%}"

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr, ndtri
 
-from molvis_core.progress import Progress
+from molvis_core.progress import StageProgress
 from molvis_files.threads import one_thread
 from molvis_flux.errors import FitError
 from molvis_flux.sampling import effective_size, gibbs
@@ -76,7 +76,7 @@ def posterior(
     n: int = 1000,
     seed: int = 0,
     uniform_exchange: bool = False,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Posterior:
     """Draw from likelihood times prior: net fluxes uniform, exchange fluxes uniform in their logarithm, as `sample`.
 
@@ -91,7 +91,8 @@ def posterior(
         n: draws.
         seed: of the draws.
         uniform_exchange: exchange fluxes have a uniform prior as well.
-        progress: called with thousandths of the way.
+        progress: called with thousandths of the way to the posterior, then with the sweeps of moves there, of which it
+            is not known how many it takes until the particles forget.
 
     Raises:
         FitError: `n` is less than 2.
@@ -107,10 +108,10 @@ def posterior(
         gain = population.to - population.from_
         step = _next(gain, 1.0 - share)
         share = 1.0 if step >= 1.0 - share else share + step
-        if progress:
-            progress(int(1000 * share), 1000)
+        if progress and share < 1.0:
+            progress(int(1000 * share), 1000, "draws, on the way to the posterior")
         evidence += population.select(step * gain)
-        population.move(share)
+        population.move(share, progress if share == 1.0 else None)
         stages += 1
     values = problem.map.values(scale.back(population.particles))
     return Posterior(problem.map.names, values, stages, population.accepted, float(evidence))
@@ -211,7 +212,7 @@ class _Population:
         self.particles, self.from_, self.to = self.particles[drawn], self.from_[drawn], self.to[drawn]
         return float(top + np.log(weight.mean()))
 
-    def move(self, share: float) -> None:
+    def move(self, share: float, progress: StageProgress | None = None) -> None:
         """Moves under the density that is `share` of the way over the bridge, until the particles forget.
 
         How many that takes depends on the network; too few leave what the first stage was too narrow for.
@@ -219,7 +220,9 @@ class _Population:
         before, k = self.particles.copy(), self.particles.shape[1]
         keep, sweeps = (LAST_MEMORY, LAST_SWEEPS) if share == 1.0 else (MEMORY, SWEEPS)
         keep, self.accepted = max(keep, 3.0 / np.sqrt(len(before))), 0.0
-        for _ in range(sweeps if k else 0):
+        for sweep in range(sweeps if k else 0):
+            if progress:
+                progress(sweep, 0, "draws, sweeps until they forget where they were")
             self._sweep(share)
             if _memory(before, self.particles) <= keep:
                 break
