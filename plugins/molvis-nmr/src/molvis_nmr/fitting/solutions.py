@@ -181,9 +181,9 @@ ONE = 0.2
 
 
 def _model(solution: Solution, like: Solution, s: int) -> Float[np.ndarray, " t"]:
-    """The spectrum of a solution on the points of another, without its baseline."""
-    problem, state = solution.problem, solution.state
-    return problem.basis(state.theta, like.stage.windows[s], s, 0.0) @ state.linear[s][: problem.groups]
+    """The spectrum of a solution on the points of another, with lines as broad as there, without its baseline."""
+    problem, state, stage = solution.problem, solution.state, like.stage
+    return problem.basis(state.theta, stage.windows[s], s, stage.broadening) @ state.linear[s][: problem.groups]
 
 
 def _apart(one: Solution, other: Solution) -> float:
