@@ -12,8 +12,8 @@ from molvis_core.fitting import Normal
 from molvis_core.records import Trace
 from molvis_nmr.fitting.last_steps import from_rest, to_the_end
 from molvis_nmr.fitting.measured import Measured
-from molvis_nmr.fitting.moves import _parted, transported
-from molvis_nmr.fitting.priors import with_usual_prior
+from molvis_nmr.fitting.moves import _parted, assigned, transported
+from molvis_nmr.fitting.priors import of_shifts, usual_spread, with_prior, with_usual_prior
 from molvis_nmr.fitting.problem import problem_of
 from molvis_nmr.fitting.solutions import Floor, Quiet, Solution, same_parameters, same_spectrum, worse
 from molvis_nmr.fitting.spin_system import fit
@@ -295,3 +295,25 @@ def test_shifts_that_are_half_a_ppm_off_are_put_where_the_signal_is() -> None:
     moved = transported(problem(trace, start), problem(trace, start).mean)
     found = problem(trace, start).system(moved, 0)
     assert found.shifts == pytest.approx(truth.shifts, abs=0.01)
+
+
+VINYL = system([5.24, 5.75, 6.72], {(0, 1): 0.9, (0, 2): 10.9, (1, 2): 17.6}, width=0.15)
+VINYL_AXIS = np.arange(4.6, 7.6, 0.0001)
+# As rules have it for styrene: no line of the start is near a signal.
+VINYL_RULE = replace(VINYL, shifts=np.array([5.59, 5.66, 7.26]), widths=np.ones(3))
+
+
+def test_a_prior_of_shifts_is_wide_and_starts_near_the_signal_are_not() -> None:
+    wide = with_prior(problem(noisy(VINYL, 300, 0, VINYL_AXIS), VINYL_RULE), of_shifts(VINYL_RULE, 0.25))
+    assert wide.sd[wide.at(0, "shift")].tolist() == [0.25] * 3
+    assert usual_spread(wide)[wide.at(0, "shift")].tolist() == [0.05] * 3
+    assert list(of_shifts(VINYL, 0.2, spectra=2))[:2] == ["shift/H1@1", "shift/H1@2"]
+
+
+def test_shifts_that_a_structure_has_in_the_wrong_order_are_put_into_the_right_one() -> None:
+    start = replace(CHAIN, shifts=CHAIN.shifts[[2, 1, 0, 3]])
+    one = problem(noisy(CHAIN, 300, 0), start)
+    there = one.mean.copy()
+    orders = assigned(one, there, one.stage(there, 4.0, 40.0), 3)
+    assert len(orders) == 3
+    assert one.system(orders[0], 0).shifts == pytest.approx(CHAIN.shifts)

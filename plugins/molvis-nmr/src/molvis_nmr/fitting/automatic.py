@@ -10,6 +10,7 @@ import numpy as np
 
 from molvis_core.records import Trace
 from molvis_nmr.fitting.foreign import Excluded, advice, foreign, impurities
+from molvis_nmr.fitting.priors import SHIFT_SD, of_shifts
 from molvis_nmr.fitting.spin_system import SpinSystemFit, fit
 from molvis_nmr.spins.hamiltonian import RATIOS
 from molvis_nmr.spins.system import SpinSystem
@@ -41,7 +42,7 @@ def fit_automatically(
         traces: spectra of one sample.
         system: start values.
         solvent: a name of `molvis_nmr.fitting.foreign.SOLVENTS`; water and a reference are looked for without one.
-        uncertain: ppm by which start values may be off.
+        uncertain: ppm by which start values may be off; shifts have a prior as wide.
         exclude: windows in ppm that do not count anyway.
         nucleus: observed.
         baseline: as for `fit`.
@@ -56,6 +57,8 @@ def fit_automatically(
             found += foreign(trace, _places(system, trace, nucleus), solvent=solvent, uncertain=uncertain)
     if baseline is None and any(one.among for one in found):
         baseline = BASELINE
+    if uncertain > SHIFT_SD:
+        settings["prior"] = of_shifts(system, uncertain, len(traces)) | dict(settings.get("prior") or {})
     windows = [*exclude, *((one.low, one.high) for one in found)]
     made = fit(traces, system, nucleus=nucleus, exclude=windows, baseline=baseline, **settings)
     more: list[Excluded] = []

@@ -67,3 +67,13 @@ def from_rest(
                 state = other
                 break
     return state
+
+
+def with_extras(problem: Problem, theta: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+    """A Gaussian that is to be fitted does not start at 0, where it has no slope."""
+    theta = theta.copy()
+    for s in range(len(problem.measured)):
+        at = problem.at(s, "extra").start
+        if problem.free[at] and theta[at] == 0:
+            theta[at] = 0.5 * float(np.exp(theta[problem.at(s, "width")].min()))
+    return theta

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from molvis_core.ties import ascending
+from molvis_nmr.fitting.lorentzians import Window
 from molvis_nmr.fitting.noise import noise_level
 from molvis_nmr.fitting.problem import EQUIVALENT, Problem, Stage
 from molvis_nmr.fitting.variable_projection import evaluate
@@ -22,6 +23,8 @@ MOVES = 160
 """Most moves that are looked at from one solution."""
 SHOWS = 1.0
 """Hz from which on a coupling is one that may take from another or give to it."""
+DISPLACED = 0.15
+"""Most ppm by which all shifts are moved together."""
 AROUND = 0.8
 """ppm around start values in which signal is taken for theirs."""
 NEAR, PARTED = 4.0, 1.3
@@ -29,6 +32,25 @@ NEAR, PARTED = 4.0, 1.3
 middle."""
 GIVEN = (-3.0, -1.5, 1.5, 3.0)
 """Hz that a coupling gives to another of the same spin."""
+
+
+def displaced(problem: Problem, first: Float[np.ndarray, " k"], width: float) -> Float[np.ndarray, " k"]:
+    """All shifts of a spectrum moved together to where lines `width` Hz broader fit best: as by another reference."""
+    theta = first.copy()
+    for s, m in enumerate(problem.measured):
+        every = max(int(width / 4 / m.step), 1)
+        data = np.where(m.keep, m.broadened(width), 0.0)[::every]
+        axis = Window(float(m.hertz[0]), m.step * every, data, m.keep[::every])
+        model = problem.basis(theta, [axis], s, width) @ problem.r_mean[s]
+        mask = (model > 0.02 * model.max()).astype(np.float64)
+        most = min(int(DISPLACED * m.observed / axis.step), len(data) // 4)
+        padded = np.pad(data, most)
+        score = np.correlate(padded, model) / np.sqrt(np.maximum(np.correlate(padded**2, mask), 1e-300))
+        offset = (int(score.argmax()) - most) * axis.step / m.observed
+        if score.max() > 1.02 * score[most]:
+            at = problem.at(s, "shift")
+            theta[at] += np.where(problem.free[at], offset, 0.0)
+    return np.clip(problem.tied(theta, first), problem.low, problem.high)
 
 
 def transported(problem: Problem, theta: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
@@ -58,6 +80,39 @@ def transported(problem: Problem, theta: Float[np.ndarray, " k"]) -> Float[np.nd
                 if shifts[k] == value and problem.free[at][k]:
                     new[at.start + k] = middles.mean()
     return problem.tied(new, theta)
+
+
+def assigned(
+    problem: Problem, theta: Float[np.ndarray, " k"], stage: Stage, most: int
+) -> list[Float[np.ndarray, " k"]]:
+    """Shifts that change places once or twice, as far as start values may have had them in the wrong order: best first.
+
+    Args:
+        problem: what is fitted; its start values say which shifts are near.
+        theta: shifts where the signal is, in the order of the start values: `transported`.
+        stage: broad enough that it tells multiplets of one order from those of another.
+        most: how many.
+    """
+    at, sizes = problem.at(0, "shift"), problem.systems[0].multiplicity
+    shifts, members = problem.mean[at], dict[float, list[int]]()
+    for k in problem.observed:
+        if problem.free[at][k]:
+            members.setdefault(float(shifts[k]), []).append(k)
+    near = [
+        list(zip(members[a], members[b], strict=True))
+        for a, b in itertools.combinations(sorted(members), 2)
+        if b - a < AROUND / 2 and sorted(sizes[members[a]]) == sorted(sizes[members[b]])
+    ]
+    found: list[Float[np.ndarray, " k"]] = []
+    for some in itertools.islice([*((one,) for one in near), *itertools.permutations(near, 2)], MOVES):
+        new = theta.copy()
+        for s, (k, m) in itertools.product(range(len(problem.measured)), itertools.chain(*some)):
+            first = problem.at(s, "shift").start
+            new[[first + k, first + m]] = new[[first + m, first + k]]
+        if not any(np.array_equal(new, one) for one in found):
+            found.append(new)
+    cost = np.array([evaluate(problem, new, stage).objective for new in found])
+    return [found[i] for i in ascending(cost, 1e-3 * EQUIVALENT)[:most]]
 
 
 def moves(problem: Problem, theta: Float[np.ndarray, " k"], stage: Stage, most: int) -> list[Float[np.ndarray, " k"]]:

@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float
 
 from molvis_core.errors import RecordError, did_you_mean
 from molvis_core.fitting import Fixed, Normal, Uniform
 from molvis_nmr.fitting.problem import Problem
 from molvis_nmr.fitting.symmetry import ties_of
+from molvis_nmr.spins.system import SpinSystem
 
 SHIFT_SD = 0.05
 COUPLING_SD = 3.0
@@ -91,6 +93,24 @@ def with_prior(problem: Problem, prior: Mapping[str, Normal | Uniform | Fixed]) 
         problem, mean=mean, sd=sd, low=low, high=high, free=free,
         r_mean=r_mean, r_sd=r_sd, scale=tuple(scale), spread=spread,
     )  # fmt: skip
+
+
+def of_shifts(system: SpinSystem, sd: float, spectra: int = 1) -> dict[str, Normal | Uniform | Fixed]:
+    """A prior of shifts that may be off by more than usual, as those of a structure: `sd` in ppm."""
+    marks = [f"@{s + 1}" for s in range(spectra)] if spectra > 1 else [""]
+    return {
+        f"shift/{name}{mark}": Normal(float(shift), sd)
+        for name, shift in zip(system.names, system.shifts, strict=True)
+        for mark in marks
+    }
+
+
+def usual_spread(problem: Problem) -> Float[np.ndarray, " k"]:
+    """The prior's standard deviations, of shifts no more than the usual one: those of a structure may be far off."""
+    sd = problem.sd.copy()
+    for s in range(len(problem.measured)):
+        sd[problem.at(s, "shift")] = np.minimum(sd[problem.at(s, "shift")], SHIFT_SD)
+    return sd
 
 
 def _logarithms(name: str, mean: float, sd: float, low: float, high: float) -> tuple[float, float, float, float]:

@@ -128,6 +128,14 @@ class Problem:
         """The same as a mask."""
         return np.isin(np.arange(self.groups), self.observed)
 
+    @cached_property
+    def new_couplings(self) -> Bool[np.ndarray, " k"]:
+        """Couplings that start at 0 as a mask of the parameters."""
+        new = np.zeros(len(self.names), dtype=bool)
+        for i, (k, m) in enumerate(self.pairs):
+            new[i] = self.systems[0].couplings[k, m] == 0 and self.mean[i] == 0
+        return new
+
     def mark(self, s: int) -> str:
         """What the names of a spectrum's own parameters end with."""
         return f"@{s + 1}" if len(self.measured) > 1 else ""
@@ -175,6 +183,7 @@ class Problem:
         broadening: float,
         reach: float,
         *,
+        also: Float[np.ndarray, " k"] | None = None,
         fine: float = 3.0,
         absolute: float = 0.0,
     ) -> Stage:
@@ -184,6 +193,7 @@ class Problem:
             theta: nonlinear parameters.
             broadening: in Hz.
             reach: of the windows, in Hz.
+            also: other parameters around whose transitions there are windows.
             fine: points in the width of the narrowest line, at least, as far as the measurement has them.
             absolute: see `Stage`.
         """
@@ -191,7 +201,8 @@ class Problem:
         for s, m in enumerate(self.measured):
             system = self.system(theta, s)
             mask = np.zeros(len(m.hertz), dtype=bool)
-            for one in (system, self.systems[s]):
+            others = [] if also is None else [self.system(also, s)]
+            for one in (system, self.systems[s], *others):
                 found = lines(one, m.frequency, nucleus=self.nucleus, threshold=STRONG)
                 mask |= agreement.region(m.hertz, found.position, found.weight.sum(axis=1), reach=reach)
             narrow = system.widths[self.observed].min() + self.shape(theta, s).gaussian + broadening

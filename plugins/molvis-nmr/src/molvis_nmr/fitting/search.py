@@ -13,16 +13,23 @@ from jaxtyping import Bool, Float
 
 from molvis_core.progress import Progress
 from molvis_core.ties import TIE, ascending
-from molvis_nmr.fitting.last_steps import from_rest, to_the_end
+from molvis_nmr.fitting.last_steps import from_rest, to_the_end, with_extras
 from molvis_nmr.fitting.lineshape import with_line_shapes
-from molvis_nmr.fitting.lorentzians import Window
-from molvis_nmr.fitting.moves import moves, transported
+from molvis_nmr.fitting.moves import assigned, displaced, moves, transported
+from molvis_nmr.fitting.priors import usual_spread
 from molvis_nmr.fitting.problem import Problem, Stage
-from molvis_nmr.fitting.solutions import Quiet, Solution, evidence, one_solution, same_parameters, same_spectrum, worse
+from molvis_nmr.fitting.solutions import (
+    Quiet,
+    Solution,
+    evidence,
+    far_better,
+    one_solution,
+    same_parameters,
+    same_spectrum,
+    worse,
+)
 from molvis_nmr.fitting.variable_projection import State, descend, evaluate
 
-DISPLACED = 0.15
-"""Most ppm by which all shifts are moved together."""
 NEARBY = 0.35
 """R factor, at some broadening, below which a start is near enough to the data to go on from there."""
 CONFIRMED = 3
@@ -43,6 +50,10 @@ PROMISING = 1.3
 ASTRAY = 3.0
 """A start is given up where, with broad lines, its R factor is more than so many times the lowest of all starts: of 60
 starts that ended in the best solution none had been above 1.5 with lines 12 Hz broader, nor above 2 with 4 Hz."""
+FAINT = 0.01
+"""R factors below this are one: that little broad lines differ in hardly tells right from wrong."""
+ORDERS = 8
+"""Orders of the shifts that are tried once shifts were put where the signal is."""
 BETTER = 0.97
 """Moves from a new best solution are looked for where its R factor is lower than by so much, or its residual is nearly
 noise: what a line shape leaves differs by a little between solutions that are all but the same."""
@@ -82,6 +93,7 @@ class Search:
         quiet: what the spectra are like beside the signals.
         judged: the best as it was compared with the others.
         others: solutions that are not the best.
+        placed: whether starts are drawn around shifts put where the signal is; `orders`: others of these, tried next.
         shaped: whether a line shape explains the residual of the best; None where nothing was tried.
         least: the lowest R factor of all starts, by broadening.
     """
@@ -97,7 +109,7 @@ class Search:
         self.problem, self.reach, self.ladder = problem, reach, ladder
         self.held = replace(
             problem,
-            free=problem.free & ~_new_couplings(problem),
+            free=problem.free & ~problem.new_couplings,
             spread=min(problem.spread, 0.02),
             r_sd=np.minimum(problem.r_sd, 0.1),
         )
@@ -107,6 +119,8 @@ class Search:
         self.quiet: Quiet | None = None
         self.judged: Solution | None = None
         self.others: list[Solution] = []
+        self.orders: list[Float[np.ndarray, " k"]] = []
+        self.placed = False
         self.shaped: bool | None = None
         self.least: dict[float, float] = {}
 
@@ -152,7 +166,7 @@ class Search:
                 continue
             judged = self._judged(theta, court)
             if drawn and self.drawn <= 2 and judged.error < 0.9 * level:
-                base = self._displaced(first) if self.drawn == 1 else transported(self.problem, first)
+                base = displaced(self.problem, first, self.ladder[0]) if self.drawn == 1 else self._transported(first)
             if judged.error > PROMISING * level:
                 continue
             basin = next((b for b in basins if one_solution(judged, b.judged)), None)
@@ -171,7 +185,7 @@ class Search:
                 best = found if worse(found, best) < -TIE else best
                 continue
             self.others.append(found)
-            if worse(found, best) < 0:
+            if far_better(judged, leading.judged) or worse(found, best) < 0:
                 anew = found.only_noise(NEARLY_NOISE) or found.error < BETTER * best.error
                 self.others[-1], best, self.shaped = best, found, None
                 if basin is not leading:
@@ -194,10 +208,10 @@ class Search:
     def _near_the_start(self, best: Solution) -> bool:
         """Whether shifts and couplings are so near their start values that those were good ones."""
         problem = best.problem
-        some = problem.free & ~_new_couplings(self.problem)
+        some = problem.free & ~self.problem.new_couplings
         for s in range(len(problem.measured)):
             some[problem.at(s, "width")] = some[problem.at(s, "extra")] = False
-        off = (best.state.theta - problem.mean)[some] / problem.sd[some]
+        off = (best.state.theta - problem.mean)[some] / usual_spread(problem)[some]
         return bool((off**2).mean() < GOOD_START) if some.any() else True
 
     def _explained_by_line_shape(self, best: Solution) -> bool:
@@ -231,26 +245,43 @@ class Search:
         self.drawn += 1
         if self.drawn == 2:
             return self._if_near(transported(self.problem, self.problem.mean))
+        if self.orders:
+            return self._if_near(self.orders.pop(0))
         if self.drawn > 2:
             share = SHARES[self.drawn % len(SHARES)]
             return self._if_near(base + share * (self._random(self.problem, self.problem.mean) - self.problem.mean))
         steps = [self.ladder[0]]
         while self.ladder[-2] > 0 and steps[-1] / 2 > self.ladder[-2]:
             steps.append(steps[-1] / 2)
-        return self._sharpened(self._displaced(base), (*steps, self.ladder[-2]), 2.0).state.theta
+        return self._sharpened(
+            displaced(self.problem, base, self.ladder[0]), (*steps, self.ladder[-2]), 2.0
+        ).state.theta
+
+    def _transported(self, first: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+        """Shifts where the signal is; what was in the wrong order is tried next."""
+        there = transported(self.problem, first)
+        self.placed = True
+        self.orders = assigned(self.held, there, self.held.stage(there, self.ladder[0], self.reach), ORDERS)
+        return there
 
     def _if_near(self, theta: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"] | None:
         """Down the ladder, as long as a start comes as near to the data as others did with lines as broad."""
         solution: Solution | None = None
         for broadening in self.ladder[:-1]:
             solution = self._annealed(self.held, theta if solution is None else solution.state.theta, broadening)
-            if solution.error > ASTRAY * self.least.get(broadening, np.inf):
+            if solution.error > ASTRAY * max(self.least.get(broadening, np.inf), FAINT):
                 return None
         return theta if solution is None else self._to_line_width(solution, 3.0).state.theta
 
     def _court(self, theta: Float[np.ndarray, " k"]) -> Stage:
-        """Where solutions are compared before they are followed to sharp lines."""
-        return self.problem.stage(theta, max(self.ladder[-2], self._narrowest(theta)), self.reach + 10)
+        """Where solutions are compared before they are followed to sharp lines.
+
+        Also where the signal is, which lines of the start and of a wrong solution may all be far from: a start that
+        is right would lose its lines where no points count.
+        """
+        there = transported(self.problem, self.problem.mean)
+        broadening = max(self.ladder[-2], self._narrowest(theta))
+        return self.problem.stage(theta, broadening, self.reach + 10, also=there)
 
     def _judged(self, theta: Float[np.ndarray, " k"], court: Stage) -> Solution:
         state, ended = descend(self.problem, theta, court, tolerance=1e-3, most=10)
@@ -288,7 +319,7 @@ class Search:
         problem, theta = solution.problem, solution.state.theta
         stage = problem.stage(theta, 0.0, near(problem, theta, self.reach), fine=6.0, absolute=2e-4)
         state, ended = to_the_end(problem, theta, stage, most=40, tolerance=2e-4)
-        state = from_rest(problem, state, stage, ~_new_couplings(problem), tolerance=2e-4)
+        state = from_rest(problem, state, stage, ~problem.new_couplings, tolerance=2e-4)
         self._tick()
         return self._solution(problem, state, stage, ended=ended)
 
@@ -343,24 +374,6 @@ class Search:
         floor = tuple(self.quiet.floor(stage, s) for s in range(len(problem.measured)))
         return Solution(problem, state, stage, floor, ended)
 
-    def _displaced(self, first: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
-        """All shifts of a spectrum moved together to where they fit best: another reference, temperature or pH."""
-        problem, width, theta = self.problem, self.ladder[0], first.copy()
-        for s, m in enumerate(problem.measured):
-            every = max(int(width / 4 / m.step), 1)
-            data = np.where(m.keep, m.broadened(width), 0.0)[::every]
-            axis = Window(float(m.hertz[0]), m.step * every, data, m.keep[::every])
-            model = problem.basis(theta, [axis], s, width) @ problem.r_mean[s]
-            mask = (model > 0.02 * model.max()).astype(np.float64)
-            most = min(int(DISPLACED * m.observed / axis.step), len(data) // 4)
-            padded = np.pad(data, most)
-            score = np.correlate(padded, model) / np.sqrt(np.maximum(np.correlate(padded**2, mask), 1e-300))
-            offset = (int(score.argmax()) - most) * axis.step / m.observed
-            if score.max() > 1.02 * score[most]:
-                at = problem.at(s, "shift")
-                theta[at] += np.where(problem.free[at], offset, 0.0)
-        return np.clip(problem.tied(theta, first), problem.low, problem.high)
-
     def _narrowest(self, theta: Float[np.ndarray, " k"]) -> float:
         """Width of the narrowest line, as far as the points of the spectrum show it."""
         problem = self.problem
@@ -374,7 +387,7 @@ class Search:
 
     def _last(self, theta: Float[np.ndarray, " k"], most: int = 12) -> Solution:
         """On sharp lines; the first time also how high the baseline is."""
-        problem, theta = self.problem, _with_extras(self.problem, theta)
+        problem, theta = self.problem, with_extras(self.problem, theta)
         halfway = problem.stage(theta, HALFWAY * self._narrowest(theta), near(problem, theta, self.reach))
         theta = descend(problem, theta, halfway, tolerance=5e-3, most=8)[0].theta
         stage = problem.stage(theta, 0.0, near(problem, theta, self.reach))
@@ -401,7 +414,7 @@ class Search:
         state, ended = to_the_end(
             problem, solution.state.theta, stage, tolerance=1e-5 if noise else 1e-3, most=40 if noise else 20
         )
-        state = from_rest(problem, state, stage, ~_new_couplings(problem), tolerance=1e-5 if noise else 1e-3)
+        state = from_rest(problem, state, stage, ~problem.new_couplings, tolerance=1e-5 if noise else 1e-3)
         best = self._solution(problem, state, stage, ended=ended)
         if noise:  # else they may make up for a line shape
             gaussian = np.zeros(len(problem.names), dtype=bool)
@@ -425,7 +438,7 @@ class Search:
         A coupling that does not show makes a line broader whichever its sign: fitted where there is none, it makes
         widths too small.
         """
-        new = _new_couplings(self.problem)
+        new = self.problem.new_couplings
         found = self._without(best, new)
         if found is not best:
             return found
@@ -459,7 +472,8 @@ class Search:
 
     def _random(self, problem: Problem, first: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
         """Shifts and couplings drawn from the prior."""
-        moved = np.where(problem.free, 0.6 * np.minimum(problem.sd, 3.0), 0.0)
+        sd = usual_spread(problem) if self.placed else problem.sd
+        moved = np.where(problem.free, 0.6 * np.minimum(sd, 3.0), 0.0)
         for s in range(len(problem.measured)):
             moved[problem.at(s, "width")] = moved[problem.at(s, "extra")] = 0
         theta = first + moved * self.rng.standard_normal(len(first))
@@ -470,20 +484,3 @@ def near(problem: Problem, theta: Float[np.ndarray, " k"], reach: float) -> floa
     """Hz around a line where its tail is above the threshold of the mask of `agreement.iou`."""
     widths = np.exp(np.concatenate([theta[problem.at(s, "width")] for s in range(len(problem.measured))]))
     return float(np.clip(45 * widths.max(), 10.0, 1.5 * reach))
-
-
-def _new_couplings(problem: Problem) -> Bool[np.ndarray, " k"]:
-    new = np.zeros(len(problem.names), dtype=bool)
-    for i, (k, m) in enumerate(problem.pairs):
-        new[i] = problem.systems[0].couplings[k, m] == 0 and problem.mean[i] == 0
-    return new
-
-
-def _with_extras(problem: Problem, theta: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
-    """A Gaussian that is to be fitted does not start at 0, where it has no slope."""
-    theta = theta.copy()
-    for s in range(len(problem.measured)):
-        at = problem.at(s, "extra").start
-        if problem.free[at] and theta[at] == 0:
-            theta[at] = 0.5 * float(np.exp(theta[problem.at(s, "width")].min()))
-    return theta

@@ -227,6 +227,11 @@ def same_parameters(one: Solution, other: Solution, *, hertz: float = 1.0) -> bo
     return True
 
 
+def far_better(one: Solution, other: Solution) -> bool:
+    """Whether the first leaves less than half of what the second leaves unexplained, and that is much."""
+    return other.unexplained > OBVIOUS and one.unexplained < 0.5 * other.unexplained
+
+
 def worse(one: Solution, other: Solution) -> float:
     """By how much the first is worse than the second: `evidence`, and how much farther it is from the prior.
 
@@ -235,8 +240,7 @@ def worse(one: Solution, other: Solution) -> float:
     by ten times their prior.
     """
     problem = other.problem
-    less, more = sorted((one.unexplained, other.unexplained))
-    if less < 0.5 * more and more > OBVIOUS:
+    if far_better(one, other) or far_better(other, one):
         return evidence(one, other)
     far = [np.where(problem.free, x.state.theta - problem.mean, 0.0) for x in (one, other)]
     return evidence(one, other) + float(far[0] @ problem.precision @ far[0] - far[1] @ problem.precision @ far[1])

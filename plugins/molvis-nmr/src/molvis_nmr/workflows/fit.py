@@ -96,6 +96,7 @@ def fit_files(
     """
     from molvis_nmr.fitting.automatic import advised, fit_automatically
     from molvis_nmr.fitting.foreign import solvent_named
+    from molvis_nmr.fitting.priors import of_shifts
     from molvis_nmr.fitting.spin_system import fit
 
     if (system is None) == (smiles is None):
@@ -124,6 +125,8 @@ def fit_files(
             traces, begin, solvent=known, uncertain=BY_RULE if smiles is not None else GIVEN, exclude=windows,
             nucleus=nucleus, baseline=baseline, **settings,
         )  # fmt: skip
+    if smiles is not None:
+        settings["prior"] = of_shifts(begin, BY_RULE, len(traces))
     found = fit(traces, begin, nucleus=nucleus, exclude=windows, baseline=baseline, **settings)
     return advised(found, traces, windows, solvent=known, nucleus=nucleus)
 
