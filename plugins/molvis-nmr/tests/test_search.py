@@ -12,9 +12,10 @@ from molvis_core.fitting import Normal
 from molvis_core.records import Trace
 from molvis_nmr.fitting.last_steps import from_rest, to_the_end
 from molvis_nmr.fitting.measured import Measured
-from molvis_nmr.fitting.moves import _parted, assigned, transported
+from molvis_nmr.fitting.moves import _gathered, _parted, assigned, transported
 from molvis_nmr.fitting.priors import of_shifts, usual_spread, with_prior, with_usual_prior
 from molvis_nmr.fitting.problem import problem_of
+from molvis_nmr.fitting.second_looks import exchanged, lopsided
 from molvis_nmr.fitting.solutions import Floor, Quiet, Solution, same_parameters, same_spectrum, worse
 from molvis_nmr.fitting.spin_system import fit
 from molvis_nmr.fitting.symmetry import symmetries, ties_of
@@ -303,6 +304,13 @@ VINYL_AXIS = np.arange(4.6, 7.6, 0.0001)
 VINYL_RULE = replace(VINYL, shifts=np.array([5.59, 5.66, 7.26]), widths=np.ones(3))
 
 
+def test_a_start_whose_signals_lie_outside_of_its_windows_is_found() -> None:
+    found = fit(noisy(VINYL, 300, 0, VINYL_AXIS), VINYL_RULE, prior=of_shifts(VINYL_RULE, 0.25))
+    assert found.problem == found.doubt == ""
+    assert found.system.shifts == pytest.approx(VINYL.shifts, abs=1e-3)
+    assert np.abs(found.system.couplings) == pytest.approx(np.abs(VINYL.couplings), abs=0.1)
+
+
 def test_a_prior_of_shifts_is_wide_and_starts_near_the_signal_are_not() -> None:
     wide = with_prior(problem(noisy(VINYL, 300, 0, VINYL_AXIS), VINYL_RULE), of_shifts(VINYL_RULE, 0.25))
     assert wide.sd[wide.at(0, "shift")].tolist() == [0.25] * 3
@@ -317,3 +325,46 @@ def test_shifts_that_a_structure_has_in_the_wrong_order_are_put_into_the_right_o
     orders = assigned(one, there, one.stage(there, 4.0, 40.0), 3)
     assert len(orders) == 3
     assert one.system(orders[0], 0).shifts == pytest.approx(CHAIN.shifts)
+
+
+# Two pairs of which nothing but a trace of strong coupling tells which goes with which.
+TWINS = system([7.4869, 7.4845, 7.7577, 7.7605, 7.36], {(0, 2): 8.3, (1, 3): 8.3, (0, 4): 7.6, (1, 4): 7.6}, width=1.2)
+
+
+def test_near_groups_that_may_have_changed_places_are_another_solution() -> None:
+    wrong = replace(TWINS, shifts=TWINS.shifts[[1, 0, 2, 3, 4]])
+    axis = np.arange(7.1, 8.0, 0.0003)
+    found = fit(noisy(TWINS, 100, 0, axis), wrong)
+    solutions = [found.system, *(one.system for one in found.alternatives)]
+    order = [tuple(np.argsort(one.shifts[:4]).tolist()) for one in solutions]
+    assert {(0, 1), (1, 0)} == {some[:2] for some in order}
+    alone = fit(noisy(CHAIN, 100, 0), CHAIN)
+    assert alone.alternatives == ()
+
+
+def test_a_wrong_pairing_is_told_from_the_right_one_where_the_data_do() -> None:
+    truth = system([7.60, 7.594, 7.30, 6.90], {(0, 2): 8.0, (1, 3): 5.0}, width=0.6)
+    wrong = replace(truth, shifts=truth.shifts[[1, 0, 2, 3]])
+    trace = noisy(truth, 200, 0, np.arange(6.6, 7.9, 0.0003))
+    (other, by), *_ = exchanged(solution(trace, wrong), noise=True)
+    assert by < -100
+    assert other.problem.system(other.state.theta, 0).shifts == pytest.approx(truth.shifts, abs=1e-3)
+    assert all(by > 100 for _, by in exchanged(solution(trace, truth), noise=True))
+
+
+QUARTET = system([4.530, 4.540], {(0, 1): -13.5}, width=1.0)
+
+
+def test_a_group_without_its_signal_is_said_and_sought_where_it_is() -> None:
+    trace = noisy(QUARTET, 400, 0, np.arange(4.2, 4.9, 0.0002))
+    lost = replace(QUARTET, shifts=np.array([4.5645, 4.535]))
+    lost = replace(lost, couplings=lost.couplings * 0.05)
+    one = solution(trace, lost)
+    assert set(lopsided(one)) == {"H1", "H2"}
+    assert lopsided(solution(trace, QUARTET)) == {}
+    back = with_prior(one.problem, {"coupling/H1-H2": Normal(-11.0, 3.0)})
+    shifts = [back.system(theta, 0).shifts for theta in _gathered(back, one.state.theta, one.state.linear)]
+    assert len(shifts) == 2
+    assert sorted(shifts[0]) == pytest.approx([4.535 - 1.3 / FIELD, 4.535 + 1.3 / FIELD], abs=3e-3)
+    said = fit(trace, lost, starts=1).doubt
+    assert "H1 0." in said

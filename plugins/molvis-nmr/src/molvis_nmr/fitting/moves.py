@@ -8,7 +8,7 @@ taken what another lacks.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -30,6 +30,8 @@ AROUND = 0.8
 NEAR, PARTED = 4.0, 1.3
 """Hz: groups nearer than this may have come too near on the way; they are tried this far to either side of their
 middle."""
+LOPSIDED = 2.5
+"""Ratio of the intensities of two groups of one size from which on one of them lacks its signal."""
 GIVEN = (-3.0, -1.5, 1.5, 3.0)
 """Hz that a coupling gives to another of the same spin."""
 
@@ -127,7 +129,8 @@ def moves(problem: Problem, theta: Float[np.ndarray, " k"], stage: Stage, most: 
     here = evaluate(problem, theta, stage)
     found: list[Float[np.ndarray, " k"]] = []
     # Groups that were parted have yet to find each other's couplings: beside other moves they look bad.
-    for some, count in ((_parted(problem, theta), 1), (_all(problem, theta), most)):
+    gathered = _gathered(problem, theta, here.linear)
+    for some, count in ((gathered, 1), (_parted(problem, theta), 1), (_all(problem, theta), most)):
         tried = [evaluate(problem, problem.tied(new, theta), stage, here) for new in itertools.islice(some, MOVES)]
         order = ascending(np.array([state.objective for state in tried]), 1e-3 * EQUIVALENT)[:count]
         found += [tried[i].theta for i in order]
@@ -148,6 +151,31 @@ def _all(problem: Problem, theta: Float[np.ndarray, " k"]) -> Iterator[Float[np.
             yield new
 
 
+def _gathered(
+    problem: Problem, theta: Float[np.ndarray, " k"], linear: Sequence[Float[np.ndarray, " _"]]
+) -> Iterator[Float[np.ndarray, " k"]]:
+    """Two coupled groups of which one has nearly all signal, both there, with their coupling as it was given.
+
+    The inner lines of a strongly coupled pair have nearly all of its intensity: where one group has taken them and the
+    other an outer line, no step leads back.
+    """
+    sizes, r = problem.systems[0].multiplicity, np.maximum(linear[0][: problem.groups], 0.0)
+    for i, (k, m) in enumerate(problem.pairs):
+        if sizes[k] != sizes[m] or max(r[k], r[m]) < LOPSIDED * min(r[k], r[m]) or abs(problem.mean[i]) < SHOWS:
+            continue
+        for sign in (1.0, -1.0):
+            new = theta.copy()
+            new[i] = problem.mean[i]
+            for s, one in enumerate(problem.measured):
+                first, part = problem.at(s, "shift").start, np.maximum(linear[s][[k, m]], 0.0)
+                middle = float(part @ theta[[first + k, first + m]]) / max(float(part.sum()), 1e-300)
+                new[first + k], new[first + m] = (
+                    middle + sign * PARTED / one.observed,
+                    middle - sign * PARTED / one.observed,
+                )
+            yield new
+
+
 def _parted(problem: Problem, theta: Float[np.ndarray, " k"]) -> Iterator[Float[np.ndarray, " k"]]:
     """Shifts of groups that are nearly one, farther apart, in either order; of two such pairs in all four.
 
@@ -156,7 +184,7 @@ def _parted(problem: Problem, theta: Float[np.ndarray, " k"]) -> Iterator[Float[
     are alike have become unlike: they take their mean.
     """
     place = {frozenset(p): i for i, p in enumerate(problem.pairs)}
-    shifts, pairs = theta[problem.at(0, "shift")], _near_pairs(problem, theta)
+    shifts, pairs = theta[problem.at(0, "shift")], near_pairs(problem, theta)
     for some in [*itertools.combinations(pairs, 2), *((pair,) for pair in pairs)]:
         if len({k for pair in some for k in pair}) < 2 * len(some):
             continue
@@ -174,7 +202,7 @@ def _parted(problem: Problem, theta: Float[np.ndarray, " k"]) -> Iterator[Float[
             yield new
 
 
-def _near_pairs(problem: Problem, theta: Float[np.ndarray, " k"]) -> list[tuple[int, int]]:
+def near_pairs(problem: Problem, theta: Float[np.ndarray, " k"]) -> list[tuple[int, int]]:
     """Groups of one size whose shifts are nearly one."""
     at, sizes, hertz = problem.at(0, "shift"), problem.systems[0].multiplicity, problem.measured[0].observed
     shifts, free = theta[at], problem.free[at]

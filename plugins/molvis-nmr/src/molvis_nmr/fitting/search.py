@@ -18,11 +18,13 @@ from molvis_nmr.fitting.lineshape import with_line_shapes
 from molvis_nmr.fitting.moves import assigned, displaced, moves, transported
 from molvis_nmr.fitting.priors import usual_spread
 from molvis_nmr.fitting.problem import Problem, Stage
+from molvis_nmr.fitting.second_looks import exchanged, lopsided, shaped, without_signal
 from molvis_nmr.fitting.solutions import (
     Quiet,
     Solution,
     evidence,
     far_better,
+    farther,
     one_solution,
     same_parameters,
     same_spectrum,
@@ -92,7 +94,7 @@ class Search:
         hits: how many of those drawn, the first among them, ended in the best solution.
         quiet: what the spectra are like beside the signals.
         judged: the best as it was compared with the others.
-        others: solutions that are not the best.
+        others: solutions that are not the best; `looked`: those with near groups exchanged, and how much worse.
         placed: whether starts are drawn around shifts put where the signal is; `orders`: others of these, tried next.
         shaped: whether a line shape explains the residual of the best; None where nothing was tried.
         least: the lowest R factor of all starts, by broadening.
@@ -119,6 +121,7 @@ class Search:
         self.quiet: Quiet | None = None
         self.judged: Solution | None = None
         self.others: list[Solution] = []
+        self.looked: list[tuple[Solution, float]] = []
         self.orders: list[Float[np.ndarray, " k"]] = []
         self.placed = False
         self.shaped: bool | None = None
@@ -131,7 +134,7 @@ class Search:
         best = self._last(rough.state.theta)
         self.others, self.hits = [], 1
         if starts > 1 and self.problem.pairs and len(self.ladder) > 2:
-            best = self._widely(best, first, starts)
+            best = self._looked_again(self._widely(best, first, starts))
         return self._ended(best)
 
     def _from(self, first: Float[np.ndarray, " k"]) -> Solution:
@@ -193,9 +196,18 @@ class Search:
                     pending = self._moves(best, court) if anew else pending
         return best
 
+    def _looked_again(self, best: Solution) -> Solution:
+        """The best, or what is better with near groups exchanged."""
+        self.looked = exchanged(best, noise=best.only_noise(NEARLY_NOISE))
+        other, by = min(self.looked, key=lambda pair: pair[1] + farther(pair[0], best), default=(best, 0.0))
+        if by + farther(other, best) > -TIE:
+            return best
+        self.looked = [(best, -by), *((one, more - by) for one, more in self.looked if one is not other)]
+        return other
+
     def _settled(self, best: Solution, pending: Sequence[np.ndarray]) -> bool:
         """Whether no other start is needed: what is left is noise, or a line shape, or was found again and again."""
-        if pending:
+        if pending or lopsided(best):
             return False
         if best.only_noise():
             return True
@@ -290,9 +302,9 @@ class Search:
 
     def alternatives(self, best: Solution) -> list[tuple[Solution, float]]:
         """Other solutions of comparable quality, each once, with how much worse they are in -2 log likelihood."""
+        judged = self.judged or best
         kept: list[tuple[Solution, float]] = []
-        for one in self.others:
-            by = evidence(one, self.judged or best)
+        for one, by in [*((one, evidence(one, judged)) for one in self.others), *self.looked]:
             if by > COMPARABLE:
                 continue
             if any(same_spectrum(one, o) and same_parameters(one, o) for o in (best, *(s for s, _ in kept))):
@@ -307,6 +319,8 @@ class Search:
 
     def doubt(self, best: Solution) -> str:
         """Why another solution may be better than the best; empty where that was looked into enough."""
+        if lacking := lopsided(best):
+            return without_signal(lacking)
         if not self.problem.pairs or self.starts < 2 or self._settled(best, ()):
             return ""
         return (
@@ -323,14 +337,10 @@ class Search:
         self._tick()
         return self._solution(problem, state, stage, ended=ended)
 
-    def with_line_shape(self, solution: Solution, rounds: int = 3) -> Solution:
+    def with_line_shape(self, solution: Solution) -> Solution:
         """Fit an instrument line shape that all lines of a spectrum share, in turns with the other parameters."""
-        for _ in range(rounds):
-            problem = with_line_shapes(solution.problem, solution.state, solution.stage)
-            state, _ = descend(problem, solution.state.theta, solution.stage, most=4, tolerance=1e-4)
-            solution = replace(solution, problem=problem, state=state)
-            self._tick()
-        return solution
+        self._tick()
+        return shaped(solution)
 
     def progress_ends(self) -> None:
         """Report that all steps are done."""

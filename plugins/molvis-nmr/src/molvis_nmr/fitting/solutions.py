@@ -239,11 +239,16 @@ def worse(one: Solution, other: Solution) -> float:
     the other does unexplained, how far it is from start values does not matter: shifts of a structure are at times off
     by ten times their prior.
     """
-    problem = other.problem
     if far_better(one, other) or far_better(other, one):
         return evidence(one, other)
+    return evidence(one, other) + farther(one, other)
+
+
+def farther(one: Solution, other: Solution) -> float:
+    """By how much the first is farther from the prior, in -2 log density."""
+    problem = other.problem
     far = [np.where(problem.free, x.state.theta - problem.mean, 0.0) for x in (one, other)]
-    return evidence(one, other) + float(far[0] @ problem.precision @ far[0] - far[1] @ problem.precision @ far[1])
+    return float(far[0] @ problem.precision @ far[0] - far[1] @ problem.precision @ far[1])
 
 
 def evidence(one: Solution, other: Solution) -> float:
