@@ -82,6 +82,16 @@ def test_an_impurity_among_what_is_fitted_is_left_out():
     assert made.system.couplings[0, 1] == pytest.approx(9.0, abs=0.05)
 
 
+def test_an_impurity_with_the_signal_of_a_proton_makes_a_fit_unsure():
+    large = fit_automatically([in_water(lorentzian(4.30, 0.8, 2.5))], ab(), starts=2)
+    assert [one.kind for one in large.excluded] == ["reference", "impurity", "water"]
+    assert "has the signal of 1." in large.doubt
+    assert "4.3" in large.doubt
+    small = fit_automatically([in_water(lorentzian(4.34, 0.8, 0.3))], ab(), starts=2)
+    assert [one.kind for one in small.excluded] == ["reference", "impurity", "water"]
+    assert small.doubt == ""
+
+
 def test_what_the_model_explains_is_no_impurity():
     trace = simulate(ab(), FIELD, axis=AXIS)
     assert impurities(trace, trace.y, np.ones(len(trace), dtype=bool), at_lines(ab())) == []

@@ -17,6 +17,8 @@ from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import lines
 
 Window = tuple[float, float]
+AS_MUCH = 0.5
+"""Protons' worth of signal that, left out as impurities, may be the compound's own."""
 BASELINE = 2
 """Degree of the polynomial under each multiplet where a wing that cannot be left out reaches it."""
 
@@ -61,19 +63,42 @@ def fit_automatically(
         settings["prior"] = of_shifts(system, uncertain, len(traces)) | dict(settings.get("prior") or {})
     windows = [*exclude, *((one.low, one.high) for one in found)]
     made = fit(traces, system, nucleus=nucleus, exclude=windows, baseline=baseline, **settings)
-    more: list[Excluded] = []
+    more, protons = list[Excluded](), 0.0
     for s, trace in enumerate(traces):
         kept = np.ones(len(trace), dtype=bool)
         for low, high in windows:
             kept &= (trace.x < low) | (trace.x > high)
         at = _places(made.systems[s], trace, nucleus)
         kept &= _fitted(trace, at)
-        more += impurities(trace, made.simulated[s].y + made.baseline[s], kept, at)
+        others = impurities(trace, made.simulated[s].y + made.baseline[s], kept, at)
+        protons = max(protons, _protons(made, s, others))
+        more += others
     if more:
         found += more
         windows += [(one.low, one.high) for one in more]
         made = fit(traces, system, nucleus=nucleus, exclude=windows, baseline=baseline, **settings)
+        if protons > AS_MUCH and not made.problem:
+            made = replace(made, doubt=" ".join(filter(None, [made.doubt, _missed(protons, more)])))
     return replace(made, excluded=tuple(sorted(found, key=lambda one: one.low)))
+
+
+def _protons(made: SpinSystemFit, s: int, others: Sequence[Excluded]) -> float:
+    """How many of the compound's protons have as much signal as a fit left in some windows."""
+    rest, system = made.residual[s], made.systems[s]
+    inside = np.zeros(len(rest), dtype=bool)
+    for one in others:
+        inside |= (rest.x >= one.low) & (rest.x <= one.high)
+    whole = float(made.simulated[s].y.sum())
+    observed = sum(int(n) for n, nucleus in zip(system.multiplicity, system.nuclei, strict=True) if nucleus == "1H")
+    return float(rest.y[inside].sum()) / max(whole, 1e-300) * observed
+
+
+def _missed(protons: float, others: Sequence[Excluded]) -> str:
+    windows = ", ".join(f"{one.low:.2f}:{one.high:.2f}" for one in others)
+    return (
+        f"not sure: what was left out as impurities ({windows} ppm) has the signal of {protons:.1f} protons of the "
+        f"compound and may be its own: give shifts nearer to it, or leave it out by --exclude if it is not"
+    )
 
 
 def advised(
