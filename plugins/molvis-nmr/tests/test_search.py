@@ -19,6 +19,7 @@ from molvis_nmr.fitting.second_looks import exchanged, lopsided
 from molvis_nmr.fitting.solutions import Floor, Quiet, Solution, same_parameters, same_spectrum, worse
 from molvis_nmr.fitting.spin_system import fit
 from molvis_nmr.fitting.symmetry import symmetries, ties_of
+from molvis_nmr.fitting.uncertainty import resting_on_line_shape
 from molvis_nmr.fitting.variable_projection import descend, evaluate
 from molvis_nmr.prediction.structure import from_smiles
 from molvis_nmr.report.page import fit_summary, solutions_table
@@ -164,6 +165,27 @@ def test_couplings_below_the_line_width_are_flagged_where_more_than_noise_is_lef
     plain = fit(trace, truth, starts=1)
     assert strange.flags["coupling/H1-H2"] == "line-shape"
     assert plain.flags.get("coupling/H1-H2") != "line-shape"
+
+
+# 1 Hz apart: outer lines have a thousandth of the inner ones' intensity.
+NEARLY_ONE = system([4.900, 4.9025, 3.0], {(0, 1): 14.0}, width=0.6)
+
+
+def test_a_coupling_that_shows_in_faint_outer_lines_alone_is_flagged() -> None:
+    trace = noisy(NEARLY_ONE, 200, 0, np.arange(2.8, 5.1, 0.0003))
+    found = fit(trace, replace(NEARLY_ONE, couplings=NEARLY_ONE.couplings * 0.9), starts=1)
+    assert found.flags["coupling/H1-H2"] == "flat"
+    low, high = found.fit.interval(0.9)[found.fit.names.index("coupling/H1-H2")]
+    assert low < 14.0 < high
+    apart = replace(NEARLY_ONE, shifts=np.array([4.86, 4.94, 3.0]))
+    told = fit(noisy(apart, 200, 0, np.arange(2.8, 5.1, 0.0003)), apart, starts=1)
+    assert told.flags.get("coupling/H1-H2") in (None, "sign-ambiguous")
+
+
+def test_outer_lines_that_a_foot_may_be_are_those_of_a_line_shape() -> None:
+    one = solution(noisy(NEARLY_ONE, 200, 0, np.arange(2.8, 5.1, 0.0003)), NEARLY_ONE)
+    assert resting_on_line_shape(one.problem, one.state, 0.05)["coupling/H1-H2"] == "line-shape"
+    assert "coupling/H1-H2" not in resting_on_line_shape(one.problem, one.state, 0.0)
 
 
 def test_a_start_of_a_structure_half_a_ppm_off_is_left_for_one_that_explains_the_spectrum() -> None:

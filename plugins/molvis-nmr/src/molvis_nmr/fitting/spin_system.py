@@ -29,7 +29,7 @@ from molvis_nmr.fitting.priors import with_prior, with_symmetry, with_ties, with
 from molvis_nmr.fitting.problem import Problem, problem_of
 from molvis_nmr.fitting.search import NEARLY_NOISE, Search
 from molvis_nmr.fitting.solutions import Solution
-from molvis_nmr.fitting.uncertainty import below_line_width, covariance, flags, profile, unseen
+from molvis_nmr.fitting.uncertainty import covariance, flags, profile, resting_on_line_shape, unseen
 from molvis_nmr.spins.approximation import approximation
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import lines
@@ -77,8 +77,8 @@ class SpinSystemFit:
         each: the same of each spectrum.
         parametric: the same as `metrics` before an instrument line shape was fitted; None without one.
         flags: what the data do not determine, by parameter: `flat`, `sign-ambiguous`, `relabelling`, `unseen`:
-            held at 0, since the data do not ask for it; `line-shape`: smaller than the lines are wide, in a fit that
-            leaves more than noise.
+            held at 0, since the data do not ask for it; `line-shape`: smaller than the lines are wide, or with outer
+            lines fainter than what a fit leaves that leaves more than noise.
         scale: of each spectrum, what an intensity of 1 gives in its unit.
         gaussian: of each spectrum, the standard deviation in Hz that all lines are convolved with.
         line_shape: of each spectrum, offsets in Hz and the instrument's line shape there, where one was fitted.
@@ -283,13 +283,19 @@ def summarize(
 
 
 def _flags(solution: Solution, spread: Float[np.ndarray, "n n"]) -> dict[str, str]:
-    """What the data do not determine, and what rests on the line shape where more than noise is left."""
+    """What the data do not determine, and what rests on the line shape where more than noise is left.
+
+    Errors of couplings that are `flat` become those of the prior in `spread`.
+    """
     problem, state = solution.problem, solution.state
     found = flags(problem, state, solution.stage, np.sqrt(np.maximum(np.diag(spread)[: len(problem.names)], 0)))
+    for i in range(len(problem.pairs)):
+        if found.get(problem.names[i]) == "flat":  # a parabola there says too much
+            spread[i, i] = max(spread[i, i], problem.sd[i] ** 2)
     if solution.only_noise(NEARLY_NOISE):
         return found
     known = {name: flag for name, flag in found.items() if flag != "sign-ambiguous"}
-    return found | below_line_width(problem, state) | known
+    return found | resting_on_line_shape(problem, state, solution.unexplained) | known
 
 
 def _approximate(systems: Sequence[SpinSystem], problem: Problem) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from molvis_nmr.fitting.noise import autocorrelation
 from molvis_nmr.fitting.problem import EQUIVALENT, Problem, Stage
@@ -18,6 +18,8 @@ from molvis_nmr.fitting.variable_projection import State, derive, descend, evalu
 
 FLAT = 0.7
 """A parameter whose error stays above this share of its prior's is one that the data do not determine."""
+OUTER = 0.05
+"""Outer lines of a strongly coupled pair, relative to inner ones, below which its coupling may not show."""
 
 
 def _correlated(
@@ -96,9 +98,10 @@ def _information(
 def flags(problem: Problem, state: State, stage: Stage, sd: Float[np.ndarray, " k"]) -> dict[str, str]:
     """What the data do not determine, by parameter: `flat`, `sign-ambiguous`, `relabelling`, `unseen`.
 
-    `flat`: the error is nearly the prior's. `sign-ambiguous`: with the other sign the fit is as good. `relabelling`:
-    two groups can change places at little cost, so that their assignment rests on the start values. `unseen`: held
-    at 0.
+    `flat`: the error is nearly the prior's, or a coupling shows in faint outer lines alone and one that is off by the
+    prior's error explains the data as well: there the likelihood is no parabola. `sign-ambiguous`: with the other sign
+    the fit is as good. `relabelling`: two groups can change places at little cost, so that their assignment rests on
+    the start values. `unseen`: held at 0.
 
     Args:
         problem: what was fitted.
@@ -110,16 +113,10 @@ def flags(problem: Problem, state: State, stage: Stage, sd: Float[np.ndarray, " 
     width = np.where(problem.free, problem.sd, np.inf)
     for i in np.flatnonzero(problem.free & (sd > FLAT * width)):
         found[problem.names[i]] = "flat"
-    for i in range(len(problem.pairs)):
-        value = float(state.theta[i])
-        if not problem.free[i] or problem.names[i] in found or abs(value) < 3 * sd[i]:
-            continue
-        theta = state.theta.copy()
-        theta[i] = -value
-        other = evaluate(problem, theta, stage, state)
-        # The distance from the prior is no evidence.
-        prior = ((theta[i] - problem.mean[i]) ** 2 - (value - problem.mean[i]) ** 2) / problem.sd[i] ** 2
-        if other.objective - prior < state.objective + EQUIVALENT:
+    for i in (k for k in range(len(problem.pairs)) if problem.free[k] and problem.names[k] not in found):
+        if _hidden(problem, state, stage, i):
+            found[problem.names[i]] = "flat"
+        elif abs(state.theta[i]) >= 3 * sd[i] and _either_sign(problem, state, stage, i):
             found[problem.names[i]] = "sign-ambiguous"
     for k, m in _alike(problem):
         theta = problem.swapped(state.theta, k, m)
@@ -131,19 +128,73 @@ def flags(problem: Problem, state: State, stage: Stage, sd: Float[np.ndarray, " 
     return found
 
 
-def below_line_width(problem: Problem, state: State) -> dict[str, str]:
-    """Couplings smaller than their lines are wide, where more than noise is left: `line-shape`.
+def resting_on_line_shape(problem: Problem, state: State, unexplained: float) -> dict[str, str]:
+    """Couplings that a line shape makes up for where more than noise is left: `line-shape`.
 
-    What the model's line shape lacks they and the widths make up for, so that they are off by more than their errors;
-    nor does their sign show.
+    Those smaller than their lines are wide: what the model's line shape lacks they and the widths take up, so that they
+    are off by more than their errors; nor does their sign show. And those of strongly coupled groups whose outer lines,
+    all that shows of them, are fainter beside the inner ones than the share of the signal that is `unexplained`: the
+    foot of an inner line may be taken for one.
     """
     found: dict[str, str] = {}
     for i, (k, m) in enumerate(problem.pairs):
         for s in range(len(problem.measured)):
             width = np.exp(state.theta[problem.at(s, "width")])
-            if problem.free[i] and abs(state.theta[i]) < width[k] + width[m]:
+            small = abs(state.theta[i]) < width[k] + width[m]
+            if problem.free[i] and (small or _outer_lines(problem, state, i) < unexplained):
                 found[problem.names[i]] = "line-shape"
     return found
+
+
+def _outer_lines(problem: Problem, state: State, i: int) -> float:
+    """How intense the outer lines of two coupled groups are beside the inner ones, the largest of all spectra."""
+    coupling, largest = abs(float(state.theta[i])), 0.0
+    for s, one in enumerate(problem.measured):
+        a, b = state.theta[problem.at(s, "shift")][list(problem.pairs[i])] * one.observed
+        strong = coupling / max(float(np.hypot(coupling, a - b)), 1e-300)
+        largest = max(largest, (1 - strong) / (1 + strong))
+    return largest
+
+
+def _hidden(problem: Problem, state: State, stage: Stage, i: int) -> bool:
+    """Whether outer lines are faint, and a coupling off by the prior's error explains the data as well."""
+    if _outer_lines(problem, state, i) >= OUTER:
+        return False
+    held = _together(problem, i)
+    value = float(state.theta[i])
+    aims = (value + problem.sd[i], value - problem.sd[i])
+    return any(_cost(_held_at(problem, state.theta, stage, held, a), stage, state) < EQUIVALENT for a in aims)
+
+
+def _either_sign(problem: Problem, state: State, stage: Stage, i: int) -> bool:
+    """Whether a coupling of the other sign explains the data as well; the distance from the prior is no evidence."""
+    value, theta = float(state.theta[i]), state.theta.copy()
+    theta[i] = -value
+    prior = ((theta[i] - problem.mean[i]) ** 2 - (value - problem.mean[i]) ** 2) / problem.sd[i] ** 2
+    return evaluate(problem, theta, stage, state).objective - prior < state.objective + EQUIVALENT
+
+
+def _together(problem: Problem, i: int) -> Bool[np.ndarray, " k"]:
+    """A parameter and those tied to it."""
+    held = np.zeros(len(problem.names), dtype=bool)
+    held[i] = True
+    if problem.tie is not None:
+        held |= (problem.tie[:, problem.tie[i] != 0] != 0).any(axis=1)
+    return held
+
+
+def _held_at(
+    problem: Problem, theta: Float[np.ndarray, " k"], stage: Stage, held: Bool[np.ndarray, " k"], aim: float
+) -> State:
+    """Some parameters held at a value, the others fitted again."""
+    theta = theta.copy()
+    theta[held] = aim
+    return descend(replace(problem, free=problem.free & ~held), theta, stage, most=12, tolerance=1e-5)[0]
+
+
+def _cost(one: State, stage: Stage, best: State) -> float:
+    """By how much a solution is worse than another in -2 log likelihood."""
+    return sum(n * float(np.log(a / b)) for n, a, b in zip(stage.count, one.loss, best.loss, strict=True))
 
 
 def unseen(problem: Problem, state: State, stage: Stage) -> dict[int, float]:
@@ -196,22 +247,16 @@ def profile(
     if where is None:
         raise KeyError(name)
     found = np.full(len(values), np.nan)
-    held = np.zeros(len(problem.names), dtype=bool)
-    held[where] = True
-    if problem.tie is not None:
-        held |= (problem.tie[:, problem.tie[where] != 0] != 0).any(axis=1)
-    others = replace(problem, free=problem.free & ~held)
+    held = _together(problem, where)
     order = np.argsort(np.abs(np.array(values) - _shown(problem, state.theta, where)), kind="stable")
     ends = dict[bool, np.ndarray]()
     for i in order.tolist():  # outwards, each from the solution of its neighbour
         aim = float(np.log(values[i])) if name.startswith("width/") else float(values[i])
         side = aim > state.theta[where]
-        theta = ends.get(side, state.theta).copy()
-        theta[held] = aim
-        end, _ = descend(others, theta, stage, most=12, tolerance=1e-5)
+        end = _held_at(problem, ends.get(side, state.theta), stage, held, aim)
         ends[side] = end.theta
-        found[i] = sum(n * np.log(x) for n, x in zip(stage.count, end.loss, strict=True))
-    return found - sum(n * np.log(x) for n, x in zip(stage.count, state.loss, strict=True))
+        found[i] = _cost(end, stage, state)
+    return found
 
 
 def _shown(problem: Problem, theta: Float[np.ndarray, " k"], where: int) -> float:
