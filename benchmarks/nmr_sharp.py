@@ -5,9 +5,9 @@
 o-Dichlorobenzene and THF-2-carboxylic acid at 300 MHz are ANATOLIA's measured examples (data folder, `nmr/`); R factors
 of its version 1.2 on them are 12.04% and 43% (from the same crude start). The others are simulated with lines 0.2 to
 0.3 Hz wide, a tenth of each line being 0.3 Hz aside, S/N 500; THF-2-carboxylic acid at 600 MHz with the parameters that
-ANATOLIA refined at 300 MHz, styrene, naphthalene and azobenzene with shifts and couplings of the size that such rings
-have, which are not those of the start values. Beside each is the R factor of a fit that starts from the truth: the aim
-is at most 1.5 times that, or ANATOLIA's where it has one.
+ANATOLIA refined at 300 MHz, o-dichlorobenzene at 600 MHz, styrene, naphthalene and azobenzene with shifts and couplings
+of the size that such rings have, which are not those of the start values. Beside each is the R factor of a fit that
+starts from the truth: the aim is at most 1.5 times that, or ANATOLIA's where it has one.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from molvis_nmr.formats.spin_systems import read_systems
 from molvis_nmr.prediction.structure import from_smiles
 from molvis_nmr.spins.simulation import simulate
 from molvis_nmr.spins.system import SpinSystem
+from molvis_nmr.workflows.fit import outside
 
 OUT = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "nmr_sharp.json"
 SMILES = {
@@ -48,6 +49,7 @@ SHIFTS: dict[str, Mapping[str, float]] = {
     "naphthalene": dict.fromkeys(("H1", "H2", "H6", "H7"), 7.477) | dict.fromkeys(("H3", "H5", "H8", "H10"), 7.844),
     "azobenzene": dict.fromkeys(("H1", "H5", "H10", "H14"), 7.92)
     | dict.fromkeys(("H2", "H4", "H11", "H13"), 7.52) | {"H3": 7.47, "H12": 7.47},
+    "o-dichlorobenzene": dict.fromkeys(("H3", "H6"), 7.45) | dict.fromkeys(("H4", "H5"), 7.20),
 }  # fmt: skip
 PHENYL = (7.8, 1.2, 0.6, 1.9, 7.4, 1.3)
 """In Hz: ortho-meta, ortho-para, ortho-meta', ortho-ortho', meta-para, meta-meta'."""
@@ -73,6 +75,14 @@ COUPLINGS: dict[str, Mapping[tuple[str, str], float]] = {
     "styrene": {("H1a", "H1b"): 0.9, ("H1a", "H2"): 10.9, ("H1b", "H2"): 17.6} | _phenyl("H4", "H5", "H6", "H7", "H8"),
     "naphthalene": _naphthalene("H10", "H1", "H2", "H3") | _naphthalene("H5", "H6", "H7", "H8"),
     "azobenzene": _phenyl("H1", "H2", "H3", "H4", "H5") | _phenyl("H10", "H11", "H12", "H13", "H14"),
+    "o-dichlorobenzene": {
+        ("H3", "H4"): 8.06,
+        ("H5", "H6"): 8.06,
+        ("H3", "H5"): 1.54,
+        ("H4", "H6"): 1.54,
+        ("H3", "H6"): 0.33,
+        ("H4", "H5"): 7.47,
+    },
 }
 
 
@@ -112,17 +122,17 @@ def cases() -> list[tuple[str, int, str, Trace, SpinSystem, SpinSystem | None]]:
         for field in (300, 600):
             rng = np.random.default_rng((number, field))
             start = from_smiles(smiles)
-            if name in SHIFTS:
+            if name == "o-dichlorobenzene" and field == 300:
+                found.append((name, field, "SMILES", trace(spectra()["anatolia:ODCB/1"]), start, None))
+            elif name in SHIFTS:
                 truth = truth_of(name, start, rng)
                 found.append((name, field, "SMILES", simulated(truth, field, rng), start, truth))
-            elif name == "THF-2-carboxylic acid":
+            else:
                 truth = replace(refined, widths=np.full(len(refined), 0.12))
                 measured = trace(spectra()["anatolia:THFCOOH/300"]) if field == 300 else simulated(truth, field, rng)
                 known = truth if field == 600 else None
                 found.append((name, field, "crude", measured, crude_thf(), known))
                 found.append((name, field, "SMILES", measured, start, known))
-            elif field == 300:
-                found.append((name, field, "SMILES", trace(spectra()["anatolia:ODCB/1"]), start, None))
     return found
 
 
@@ -134,7 +144,8 @@ def run(only: list[str]) -> dict[str, Any]:
             continue
         clock = time.process_time()
         if kind == "SMILES":
-            one = fit_automatically([measured], start, uncertain=0.25)
+            known = outside(THF_REGIONS) if truth is None and name.startswith("THF") else []
+            one = fit_automatically([measured], start, uncertain=0.25, exclude=known)
         else:
             one = fit(measured, start, absolute=False)
         seconds = time.process_time() - clock

@@ -3,12 +3,13 @@
     python benchmarks/nmr_trials.py split                      # writes the split; done once, before anything ran
     python benchmarks/nmr_trials.py split --part new           # sets further systems aside; done once, too
     python benchmarks/nmr_trials.py split --part later         # and once more
+    python benchmarks/nmr_trials.py split --part last          # and once more
     python benchmarks/nmr_trials.py starts --part looked --seeds 3
     python benchmarks/nmr_trials.py coverage --part aside --seeds 1
 
 Systems and measured spectra are those of the data folder (`MOLVIS_DATA`, `nmr/`). `benchmarks/nmr_trials_split.json`
 says which were looked at while the fit was developed (`looked`), which were set aside and then measured once (`aside`),
-and which were set aside after that (`new`) and after that (`later`). By default few seeds run.
+and which were set aside after that (`new`), after that (`later`) and after that (`last`). By default few seeds run.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ DRAWN, ASIDE = 12, 5
 """Systems of the starts trial that are drawn, and how many of them are set aside."""
 COVERED = 48
 """Systems of the trial of intervals; every third is set aside."""
-NEW_STARTS, NEW_COVERED = 5, 16
-"""Systems that were set aside once those before had been measured."""
+FURTHER = {"new": (20261123, 5, 16), "later": (20261124, 5, 16), "last": (20261125, 10, 16)}
+"""Seed, and systems of either trial, that were set aside once those before had been measured."""
 
 
 def library() -> dict[str, SpinSystem]:
@@ -99,7 +100,8 @@ def split_further(part: str) -> None:
 
     Those of the paper and of ANATOLIA are left out: their measured spectra are fitted elsewhere.
     """
-    rng = np.random.default_rng({"new": 20261123, "later": 20261124}[part])
+    seed, begun, covered = FURTHER[part]
+    rng = np.random.default_rng(seed)
     known, found = library(), json.loads(SPLIT.read_text())
     used = {i for kind in ("starts", "coverage") for some in found[kind].values() for i in some}
     seen = {known[i].inchi or known[i].name for i in used}
@@ -111,9 +113,9 @@ def split_further(part: str) -> None:
             seen.add(key)
             pool.append(identifier)
     for_starts = [i for i in pool if eligible(known[i], 4)]
-    found["starts"][part] = [str(i) for i in rng.choice(for_starts, NEW_STARTS, replace=False)]
+    found["starts"][part] = [str(i) for i in rng.choice(for_starts, begun, replace=False)]
     rest = [i for i in pool if i not in found["starts"][part]]
-    found["coverage"][part] = [str(i) for i in rng.choice(rest, NEW_COVERED, replace=False)]
+    found["coverage"][part] = [str(i) for i in rng.choice(rest, covered, replace=False)]
     write_text(SPLIT, json.dumps(found, indent=1) + "\n")
 
 
@@ -190,6 +192,19 @@ def right(found: SpinSystem, truth: SpinSystem, field: float) -> bool:
     return bool(np.abs(np.abs(found.couplings[np.ix_(order, order)]) - np.abs(truth.couplings)).max() < 0.5)
 
 
+FOOT = 0.2
+"""Hz by which the mean of a line is off that has a tenth of it 2 Hz aside."""
+
+
+def true_parameters(found: SpinSystem, truth: SpinSystem, field: float) -> bool:
+    """Whether shifts are to `FOOT`, but for a common offset, and couplings but for their signs to 0.5 Hz."""
+    cost = np.abs(found.shifts[:, None] - truth.shifts) + 100.0 * (found.multiplicity[:, None] != truth.multiplicity)
+    order = np.asarray(linear_sum_assignment(cost.T)[1])
+    off = found.shifts[order] - truth.shifts
+    couplings = np.abs(np.abs(found.couplings[np.ix_(order, order)]) - np.abs(truth.couplings))
+    return bool(np.abs(off - np.median(off)).max() * field < FOOT and couplings.max() < 0.5)
+
+
 def without_flagged(found: SpinSystem, truth: SpinSystem, flags: Mapping[str, str]) -> SpinSystem:
     """With the truth's values in place of couplings whose flag says that they may be off (`flat`, `line-shape`)."""
     cost = np.abs(found.shifts[:, None] - truth.shifts) + 100.0 * (found.multiplicity[:, None] != truth.multiplicity)
@@ -201,12 +216,14 @@ def without_flagged(found: SpinSystem, truth: SpinSystem, flags: Mapping[str, st
     return replace(found, couplings=couplings)
 
 
-def verdict(one: SpinSystemFit, best: SpinSystemFit, field: float) -> str:
+def verdict(one: SpinSystemFit, best: SpinSystemFit, truth: SpinSystem, field: float) -> str:
     """`found`, `reported` (as another solution), `unsure` (the fit, or the flag of what is off, says so) or `silent`.
 
-    `best` is what a fit that starts from the truth finds.
+    `best` is what a fit that starts from the truth finds. Where a line shape is not the model's, that one may take up
+    couplings that are not there, fit worse, and be farther from the truth than what is judged: what has the truth's own
+    parameters is found, too.
     """
-    if right(one.system, best.system, field) or one.system is best.system:
+    if right(one.system, best.system, field) or true_parameters(one.system, truth, field):
         return "found"
     if any(
         right(without_flagged(other.system, best.system, one.flags), best.system, field) for other in one.alternatives
@@ -228,7 +245,7 @@ def starts(part: str, seeds: int, only: Sequence[str] = ()) -> dict[str, Any]:
             continue
         verdicts: list[str] = []
         begin, tried = time.process_time(), 0
-        doubts = 0
+        doubts = sound = 0
         for seed in range(seeds):
             rng = np.random.default_rng((number, seed))
             truth = replace(
@@ -242,8 +259,9 @@ def starts(part: str, seeds: int, only: Sequence[str] = ()) -> dict[str, Any]:
             clock = time.process_time()
             one = fit(measured, perturbed(truth, 0.05, 3.0, rng), seed=seed)
             best = fit(measured, truth, starts=1)
-            verdicts.append(verdict(one, best, field))
+            verdicts.append(verdict(one, best, truth, field))
             doubts += bool(one.problem or getattr(one, "doubt", ""))
+            sound += verdicts[-1] == "found" and bool(one.problem or getattr(one, "doubt", ""))
             tried += one.starts
             print(
                 f"{name} {seed} {verdicts[-1]} R {one.metrics['r_factor']:.3f} starts {one.starts} "
@@ -253,7 +271,7 @@ def starts(part: str, seeds: int, only: Sequence[str] = ()) -> dict[str, Any]:
             )
         counts = {v: verdicts.count(v) for v in ("found", "reported", "unsure", "silent")}
         found[name] = {
-            "of": seeds, **counts, "doubted": doubts, "starts": tried,
+            "of": seeds, **counts, "doubted": doubts, "found_doubted": sound, "starts": tried,
             "seconds": round((time.process_time() - begin) / seeds, 2),
         }  # fmt: skip
         print(name, found[name], flush=True)
@@ -345,14 +363,14 @@ def main() -> None:
     """Run one trial, and write what it measured."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("trial", choices=["split", "starts", "coverage"])
-    asked.add_argument("--part", choices=["looked", "aside", "new", "later"], default="looked")
+    asked.add_argument("--part", choices=["looked", "aside", *FURTHER], default="looked")
     asked.add_argument("--seeds", type=int, default=2)
     asked.add_argument("--only", nargs="+", default=[])
     asked.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "nmr_trials.json")
     asked.add_argument("--write", action="store_true", help="Put what was measured into the file of results.")
     options = asked.parse_args()
     if options.trial == "split":
-        if options.part in ("new", "later"):
+        if options.part in FURTHER:
             split_further(options.part)
         else:
             split()

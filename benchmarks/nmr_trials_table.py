@@ -8,7 +8,10 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results" / "nmr_trials.json"
 
-PARTS = (("aside", "set aside"), ("new", "set aside since"), ("later", "set aside last"), ("looked", "looked at"))
+PARTS = (
+    ("aside", "set aside"), ("new", "set aside since"), ("later", "set aside after that"), ("last", "set aside last"),
+    ("looked", "looked at"),
+)  # fmt: skip
 
 
 def measured() -> dict[str, Any]:
@@ -22,7 +25,8 @@ def crude() -> list[str]:
     ]
     for name, label in PARTS:
         if row := measured().get("starts", {}).get(name):
-            doubted = sum(r["doubted"] for r in row["rows"].values()) - row["unsure"]
+            rows = row["rows"].values()
+            doubted = sum(r.get("found_doubted", max(r["doubted"] - r["unsure"], 0)) for r in rows)
             low, high = wilson(row["found"], row["of"])
             lines.append(
                 f"| {len(row['rows'])} {label} | {row['of']} | {row['found']} ({low:.0f} to {high:.0f}%) | "

@@ -334,6 +334,20 @@ def nmr_anatolia() -> list[str]:
     return lines
 
 
+def nmr_sharp() -> list[str]:
+    lines = [
+        "| compound | field | start | R factor | beside it | times | CPU time | said to be not sure |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in sorted(part("nmr_sharp.json").get("rows", []), key=lambda r: (r["compound"], r["field"], r["start"])):
+        spectrum = f"{row['field']} MHz, {'measured' if row['measured'] else 'simulated'}"
+        lines.append(
+            f"| {row['compound']} | {spectrum} | {row['start']} | {share(row['r_factor'])} | {share(row['beside'])} | "
+            f"{row['r_factor'] / row['beside']:.2f} | {row['seconds']:.1f} s | {'yes' if row['doubt'] else ''} |"
+        )
+    return lines
+
+
 def nmr_coverage() -> list[str]:
     lines = ["| simulated | intervals | 90% intervals that hold the truth |", "| --- | --- | --- |"]
     for name, row in part("nmr_fit.json", "coverage").items():
@@ -452,6 +466,7 @@ TABLES = {
     "nmr-modes": nmr_modes,
     "nmr-starts": nmr_starts,
     "nmr-crude": crude,
+    "nmr-sharp": nmr_sharp,
     "nmr-intervals": intervals,
     "nmr-anatolia": nmr_anatolia,
     "nmr-coverage": nmr_coverage,
