@@ -13,6 +13,7 @@ import pytest
 from molvis_core.errors import RecordError
 from molvis_core.records import Trace
 from molvis_nmr.mixture.axis import Axis
+from molvis_nmr.mixture.library import library_compounds
 from molvis_nmr.mixture.quantify import quantify
 from molvis_nmr.mixture.results import Quantification, Reference
 from molvis_nmr.mixture.shapes import draw
@@ -205,6 +206,22 @@ def test_a_reference_spectrum_serves_as_well_as_a_spin_system() -> None:
     assert {m.name for m in got.present} == {"lactate", "ethanol"}
     amounts = {m.name: m.amount for m in got.present}
     assert amounts["ethanol"] / amounts["lactate"] == pytest.approx(0.5, rel=0.08)
+
+
+def test_traces_in_a_reference_spectrum_are_none_of_its_multiplets() -> None:
+    satellites = [1.18 + side * 65 / FREQUENCY for side in (-1, 1)]
+    foreign = [0.63, 1.76, 2.91]
+    traces = make("traces", [*satellites, *foreign], [3] * 5, [])
+    clean = simulate(ETHANOL, FREQUENCY, axis=AXIS).y + 0.008 * simulate(traces, FREQUENCY, axis=AXIS).y
+    noise = np.random.default_rng(5).normal(0, 0.0002, len(AXIS))
+    ethanol = Reference(Trace(AXIS, clean + noise, frequency=FREQUENCY), "ethanol", protons=5.0)
+    (compound,) = library_compounds([ethanol], SPECTRUM, 0.03, {})
+    assert [round(m.center / FREQUENCY, 1) for m in compound.multiplets] == [1.2, 3.6]
+    methyl = compound.multiplets[0]
+    assert np.ptp(methyl.position) > 2 * 65
+    assert methyl.area == pytest.approx(3.0, rel=0.03)
+    got = quantify(mixture({"lactate": 1.0, "ethanol": 0.5}), [LACTATE, ethanol, ALANINE])
+    assert {m.name for m in got.present} == {"lactate", "ethanol"}
 
 
 @pytest.mark.full

@@ -18,6 +18,10 @@ from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import Lines, lines
 
 _CLOSE = 2.0  # multiplets nearer than so many times their coupling change each other's shape: they move as one
+_TRACE = 0.01
+"""Share of a reference spectrum's area below which a stretch is no multiplet of its compound."""
+_SATELLITE = 100.0
+"""In Hz: satellites of 13C are nearer to the middle of their multiplet."""
 
 
 def library_compounds(
@@ -154,6 +158,7 @@ def multiplets_of_spectrum(entry: Reference, frequency: float, window: float) ->
         )
         height = height - ramp
         pieces.append((float(np.average(hertz, weights=np.maximum(height, 0)) / frequency), hertz, height))
+    pieces = _large(pieces, frequency)
     area = sum(float(height.sum()) * step for _, _, height in pieces)
     unit = area / entry.protons if entry.protons is not None else 1.0
     return [
@@ -163,3 +168,23 @@ def multiplets_of_spectrum(entry: Reference, frequency: float, window: float) ->
         )
         for center, hertz, height in pieces
     ]  # fmt: skip
+
+
+def _large(
+    pieces: Sequence[tuple[float, np.ndarray, np.ndarray]], frequency: float
+) -> list[tuple[float, np.ndarray, np.ndarray]]:
+    """Stretches of a compound's own multiplets: each counts as evidence, so that traces must not.
+
+    Satellites of 13C go with the multiplet beside them; what is small elsewhere is of the standard or an impurity.
+    """
+    areas = [float(height.sum()) for _, _, height in pieces]
+    large = [piece for piece, area in zip(pieces, areas, strict=True) if area >= _TRACE * sum(areas)]
+    for piece, area in zip(pieces, areas, strict=True):
+        near = min(range(len(large)), key=lambda k: abs(large[k][0] - piece[0]), default=None)
+        if near is None or area >= _TRACE * sum(areas):
+            continue
+        center, hertz, height = large[near]
+        if abs(center - piece[0]) * frequency < _SATELLITE:
+            order = np.argsort(both := np.concatenate([hertz, piece[1]]), kind="stable")
+            large[near] = center, both[order], np.concatenate([height, piece[2]])[order]
+    return large
