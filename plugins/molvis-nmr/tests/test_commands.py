@@ -18,6 +18,7 @@ from molvis_core.records import Trace
 from molvis_nmr.commands.demo import demo
 from molvis_nmr.commands.fit import fit
 from molvis_nmr.commands.quantify import quantify
+from molvis_nmr.formats.opening import read_spectrum
 from molvis_nmr.formats.spin_systems import write_system
 from molvis_nmr.formats.writers import write_spectrum
 from molvis_nmr.mixture.results import Reference
@@ -128,6 +129,20 @@ def test_many_mixtures_go_into_a_table_that_an_interrupted_run_completes(folder:
         assert float(row["lactate (amount)"]) == pytest.approx(np.pi, rel=0.03)
         assert float(row["lactate (probability)"]) > 0.8
         assert row["lactate (upper limit 95%)"] == ""
+
+
+def test_samples_have_short_names_and_each_its_own(folder: Path) -> None:
+    (folder / "b").mkdir()
+    spectra = [folder / "spectrum.csv", folder / "b" / "again.csv", folder / "again.csv", folder / "again.txt"]
+    for path in spectra[1:]:
+        write_spectrum(path, read_spectrum(spectra[0]))
+    table = folder / "names.csv"
+    ran = run(quantify, *spectra, "--library", folder / "start.json", "--standard", "none", "--out", table)
+    assert ran.exit_code == 0
+    with table.open(encoding="utf-8", newline="") as file:
+        names = [row["sample"] for row in csv.DictReader(file)]
+    assert names[:2] == ["spectrum", "b_again"]
+    assert [name.rpartition("_")[2] for name in names[2:]] == ["again.csv", "again.txt"]
 
 
 def test_a_table_of_another_content_of_the_library_is_not_gone_on_with(folder: Path) -> None:

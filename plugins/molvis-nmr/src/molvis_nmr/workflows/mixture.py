@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -232,14 +233,16 @@ def _digest(entry: Entry) -> str:
 
 
 def _names(spectra: Sequence[Path]) -> dict[Path, str]:
-    """A short name of each sample: its own, with its folders where two have the same."""
-    stems = [p.name if p.is_dir() else p.stem for p in spectra]
-    return {
-        p: stem
-        if stems.count(stem) == 1
-        else "_".join(part for part in p.with_suffix("").parts if part not in ("/", ".."))
-        for p, stem in zip(spectra, stems, strict=True)
-    }
+    """A short name of each sample: its own, with as many of its folders as tell those apart that share it."""
+    parts = {p: [*p.parts[:-1], p.name if p.is_dir() else p.stem] for p in spectra}
+    names = {p: own[-1] for p, own in parts.items()}
+    for depth in range(2, 1 + max(map(len, parts.values()), default=0)):
+        count = Counter(names.values())
+        for path, name in names.items():
+            if count[name] > 1:
+                names[path] = "_".join(part for part in parts[path][-depth:] if part not in ("/", ".."))
+    count = Counter(names.values())
+    return {p: name if count[name] == 1 else "_".join(p.resolve().parts[1:]) for p, name in names.items()}
 
 
 def _kept(path: Path, settings: str) -> dict[str, dict[str, Any]]:
