@@ -126,6 +126,8 @@ def test_the_svg_takes_the_ink_of_the_page(found: SpinSystemFit) -> None:
     assert "currentColor" in svg
     assert "#010203" not in svg
     assert "not fitted" in svg
+    beyond = as_svg(report.measured(found), report.fitted(found), excluded=[(90.0, 91.0)])
+    assert "not fitted" not in beyond
 
 
 def test_a_report_loads_nothing_and_escapes_what_it_was_given(found: SpinSystemFit) -> None:

@@ -134,7 +134,7 @@ def draw_fit(
             _scale_bar(axes, window, measured.frequency, ink)
             names = _visible(measured, parts, window)
             _names(axes, names, colors, _WIDE / columns - 0.3)
-        _legend(top, ink, bool(excluded))
+        _legend(top, ink, excluded, whole)
     return figure
 
 
@@ -291,7 +291,7 @@ def _scale_bar(axes: Axes, window: tuple[float, float], frequency: float | None,
     axes.text(right + length / frequency / 2, at, f"{length} Hz", ha="center", va="bottom", fontsize=7, color=ink)
 
 
-def _legend(axes: Axes, ink: str, excluded: bool) -> None:
+def _legend(axes: Axes, ink: str, excluded: Sequence[tuple[float, float]], whole: tuple[float, float]) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -300,7 +300,7 @@ def _legend(axes: Axes, ink: str, excluded: bool) -> None:
         Line2D([], [], color="#e8203a", lw=1.2, label="fitted"),
         Line2D([], [], color=_SOFT, lw=1.2, label="residual"),
     ]
-    if excluded:
+    if any(low < whole[1] and high > whole[0] for low, high in excluded):
         handles.append(Patch(color=_SOFT, alpha=0.15, label="not fitted"))
     axes.legend(
         handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False, ncols=4, labelcolor=ink,
