@@ -108,7 +108,8 @@ def estimated(estimator: Estimator, data: Data, truth: np.ndarray, i: int) -> di
     study, out = as_study(estimator, data), {}
     began = time.process_time()
     found = estimate(estimator, study, level=LEVEL, seed=i)
-    out[found.method] = judged(estimator, truth, found.values, found.intervals) | {"CPU s": time.process_time() - began}
+    out["estimate"] = judged(estimator, truth, found.values, found.intervals) | {"CPU s": time.process_time() - began}
+    out[found.method] = out["estimate"]
     began = time.process_time()
     draws = estimator.space.values(neural_draws(estimator, estimator.posterior([data]), 400, i)[0])
     share = 1 - np.mean([data.there[m.start] for m in estimator.measurements])
@@ -136,7 +137,8 @@ def summary(lanes: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
     """Means over cases, with 95% intervals from resampled cases of the share held."""
     rng, out = np.random.default_rng(0), {}
     for method in dict.fromkeys(name for lane in lanes for name in lane):
-        table = {key: np.array([lane[method][key] for lane in lanes if method in lane]) for key in lanes[0][method]}
+        those = [lane[method] for lane in lanes if method in lane]
+        table = {key: np.array([one[key] for one in those]) for key in those[0]}
         picks = rng.integers(0, len(table["held"]), (2000, len(table["held"])))
         out[method] = {name: float(column.mean()) for name, column in table.items()}
         out[method]["held, 95%"] = np.quantile(table["held"][picks].mean(axis=1), [0.025, 0.975]).tolist()

@@ -110,6 +110,20 @@ def test_a_map_that_was_written_is_read_with_all_its_reactions(network: Network,
     assert drawing.count('class="head"') == 5
 
 
+def test_places_on_a_written_map_are_read_as_they_stand(network: Network, written: Any, tmp_path: Path) -> None:
+    chart = read_escher(saved(tmp_path, written), network)
+    nodes = {key: n for key, n in written[1]["nodes"].items() if n["node_type"] == "metabolite"}
+    assert {pool.key: (pool.name, pool.at) for pool in chart.pools} == {
+        key: (node["bigg_id"], (node["x"], node["y"])) for key, node in nodes.items()
+    }
+    sums = {
+        r["bigg_id"]: {m["bigg_id"]: m["coefficient"] for m in r["metabolites"]}
+        for r in written[1]["reactions"].values()
+    }
+    assert sums["v5"] == {"B": -1.0, "C": -1.0, "D": 1.0, "E": 2.0}
+    assert sums["v2"] == {"B": -1.0, "D": 1.0}
+
+
 def test_names_are_found_without_regard_to_prefix_and_case_and_what_is_not_is_said(
     network: Network, written: Any, tmp_path: Path
 ) -> None:
