@@ -18,7 +18,7 @@ from typing import Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from numba import njit, prange
+from numba import njit
 
 from molvis_core.progress import Progress
 from molvis_flux.errors import FitError
@@ -51,13 +51,13 @@ SINGULAR = 1e14
 _cholesky, _solve = quadratic_program.cholesky, quadratic_program.solve
 
 
-@njit(cache=True, nogil=True, parallel=True, fastmath=quadratic_program.REORDER)
+@njit(cache=True, nogil=True, fastmath=quadratic_program.REORDER)
 def _steps(hessian, gradient, damping, metric, rows, low, high, at):
     """The damped step of each lane, and whether its program was solved."""
     n, k = gradient.shape
     steps = np.zeros((n, k))
     solved = np.zeros(n, np.bool_)
-    for lane in prange(n):
+    for lane in range(n):
         factor = np.zeros((k, k))
         if _cholesky(hessian[lane] + damping[lane] * metric, factor):
             # Rounding may have left the iterate a hair outside: the step need not bring it back.
