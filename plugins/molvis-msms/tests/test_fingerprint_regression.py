@@ -21,7 +21,8 @@ from molvis_nn.apart import LearnsApart
 from molvis_nn.regression import left_out
 
 Pair = tuple[FingerprintRegression, FingerprintMap]
-SMALL: dict[str, Any] = {"dim": 65, "penalty": 0.15, "epochs": 2}
+SMALL: dict[str, Any] = {"dim": 65, "penalty": 0.15, "epochs": 2, "differences": 0}
+"""The peaks of the samples are drawn by chance, so that the differences between them mean nothing."""
 
 
 def fresh(**other: Any) -> Pair:
@@ -125,6 +126,22 @@ def test_rare_tokens_count_for_more_in_the_kernel_and_modes_are_apart() -> None:
     # 60 is in all four and 90 in two: what is shared is the common peak alone, and counts for less than its height.
     same_height = np.exp(3 * (0.5 - 1))
     assert alike[0, 1] < same_height
+
+
+def test_spectra_with_the_same_losses_between_other_fragments_are_alike_in_either_mode() -> None:
+    peaks = [100.0, 118.0106, 146.0055]
+    one, moved = spectrum(peaks), spectrum([mz + 31.3 for mz in peaks], precursor=391.7)
+    negative, other = replace(moved, ionmode="negative"), spectrum([100.0, 121.5, 149.9])
+    apart = np.exp(-3)
+    for differences, expected in ((0, apart), (5, np.exp(-3 * 0.6))):
+        cut = [tokens(each, 60, differences) for each in (one, moved, negative, other)]
+        modes = np.array([False, False, True, False])
+        kernel = SpectraKernel.of([(t.key, t.weight) for t in cut], np.arange(4), modes, 1)
+        alike = kernel.with_all(kernel.rows, modes)
+        assert np.allclose(np.diag(alike), 1, atol=1e-5)
+        assert alike[0, 1] == pytest.approx(expected, abs=0.02)
+        assert alike[0, 2] == pytest.approx(alike[0, 1] / 2, abs=1e-5)
+        assert alike[1, 3] == pytest.approx(apart, abs=0.02)
 
 
 def test_more_spectra_than_it_may_learn_from_are_thinned_out() -> None:

@@ -54,6 +54,7 @@ class FingerprintRegression(Grown):
         epochs: of the map; 0 leaves the predictions as they are.
         min_compounds: tokens in spectra of fewer training compounds are left out.
         top_peaks: so many of the highest peaks are used.
+        differences: so many of them are looked at in pairs, what lies between two being what a fragment may have lost.
         most: spectra that are learned from; more are thinned out, since time grows with their cube.
         spectra, candidates: of each compound, to learn from.
     """
@@ -67,6 +68,7 @@ class FingerprintRegression(Grown):
         epochs: int = 2,
         min_compounds: int = 2,
         top_peaks: int = 60,
+        differences: int = 15,
         most: int = 12_000,
         spectra: int = 4,
         candidates: int = 32,
@@ -74,14 +76,14 @@ class FingerprintRegression(Grown):
         super().__init__()
         for name, value, least in (
             ("dim", dim, 2), ("epochs", epochs, 0), ("min_compounds", min_compounds, 1), ("top_peaks", top_peaks, 1),
-            ("most", most, 2), ("spectra", spectra, 1), ("candidates", candidates, 2),
+            ("differences", differences, 0), ("most", most, 2), ("spectra", spectra, 1), ("candidates", candidates, 2),
         ):  # fmt: skip
             if value < least:
                 raise ConfigError(f"fingerprint-regression: {name} must be {least} or more, got {value}")
         if not penalty > 0:
             raise ConfigError(f"fingerprint-regression: penalty must be positive, got {penalty}")
         self.dim, self.penalty, self.epochs, self.most = dim, penalty, epochs, most
-        self.min_compounds, self.top_peaks = min_compounds, top_peaks
+        self.min_compounds, self.top_peaks, self.differences = min_compounds, top_peaks, differences
         self.spectra, self.candidates = spectra, candidates
         self.hold(
             keys=np.empty(0, np.int64), rarity=np.empty(0, np.float32), places=np.empty(0, np.int32),
@@ -92,8 +94,8 @@ class FingerprintRegression(Grown):
         self._made: tuple[Tensor, SpectraKernel, np.ndarray] | None = None
 
     def collate(self, records: Sequence[PeakList]) -> TokenBatch:
-        """The tokens of each spectrum's highest peaks."""
-        return TokenBatch.of(records, self.top_peaks)
+        """The tokens of each spectrum's highest peaks, and of the differences between the highest of these."""
+        return TokenBatch.of(records, self.top_peaks, self.differences)
 
     def forward(self, batch: TokenBatch) -> Float[Tensor, "n dim"]:
         """Unit vectors."""
@@ -152,7 +154,8 @@ class FingerprintRegression(Grown):
         total = 3 + self.epochs
         show = progress or (lambda done, total, what: None)
         show(0, total, "fingerprints of candidates")
-        corpus = corpus_of(_thinned(examples, self.most, seed), self.top_peaks, "fingerprint-regression")
+        some = _thinned(examples, self.most, seed)
+        corpus = corpus_of(some, self.top_peaks, "fingerprint-regression", self.differences)
         outputs = _Outputs.of(corpus.truth, self.dim - 1)
         show(1, total, "comparing spectra")
         kernel = SpectraKernel.of(corpus.spectra, corpus.compound, corpus.negative, self.min_compounds)

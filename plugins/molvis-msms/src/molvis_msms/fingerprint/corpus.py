@@ -62,13 +62,16 @@ def frequencies(packed: UInt8[np.ndarray, "c bytes"]) -> tuple[Int64[np.ndarray,
     return chosen, share[chosen]
 
 
-def corpus_of(queries: Sequence[RankedQuery], top_peaks: int, name: str = "learned-fingerprint") -> Corpus:
+def corpus_of(
+    queries: Sequence[RankedQuery], top_peaks: int, name: str = "learned-fingerprint", differences: int = 0
+) -> Corpus:
     """Prepare queries; those of one compound may stand anywhere.
 
     Args:
         queries: with candidates of equal mass.
         top_peaks: so many of the highest peaks of a spectrum are used.
         name: of the component that learns, for messages.
+        differences: so many of the highest peaks are looked at in pairs.
 
     Raises:
         TrainingError: there is no query.
@@ -81,7 +84,7 @@ def corpus_of(queries: Sequence[RankedQuery], top_peaks: int, name: str = "learn
     compound = np.array([number[q.compound] for q in queries])
     truth = [mine[0].candidates[mine[0].truth] for mine in groups.values()]
     rivals, windows = _windows(groups.values())
-    cut = [tokens(q.record, top_peaks) for q in queries]
+    cut = [tokens(q.record, top_peaks, differences) for q in queries]
     return Corpus(
         spectra=[(t.key, t.weight) for t in cut],
         described=np.stack([describe(q.record) for q in queries]),

@@ -10,13 +10,16 @@ from jaxtyping import Bool, Float32, Int64
 from scipy import sparse
 
 from molvis_msms.fingerprint.network import Vocabulary
+from molvis_msms.fingerprint.tokens import DIFFERENCES
 
 _POWER = 0.5
 """Of the tokens' weights, which are square roots of heights already: low peaks count nearly as much as high ones."""
 _STEEP = 3.0
 """The kernel is exp(-3 (1 - cosine))."""
+_OF_DIFFERENCES = 0.4
+"""Of the cosine, if a spectrum has tokens of both sorts: so much is of differences between peaks, the rest of peaks."""
 _OTHER_MODE = 0.5
-"""What the kernel of a positive and a negative ion is multiplied by; no token of theirs is the same."""
+"""What the kernel of a positive and a negative ion is multiplied by; of theirs only differences can be the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +63,7 @@ class SpectraKernel:
         )
         having = np.bincount((of_compound @ rows).tocsr().indices, minlength=len(keys))
         rarity = np.log((compounds + 1) / np.maximum(having, 1)).astype(np.float32)
-        return cls(keys, rarity, _unit((rows @ sparse.diags(rarity)).tocsr()), negative)
+        return cls(keys, rarity, _balanced((rows @ sparse.diags(rarity)).tocsr(), keys), negative)
 
     def prepared(self, spectra: Sequence[tuple[np.ndarray, np.ndarray]]) -> sparse.csr_matrix:
         """Rows of unit length for spectra, given as keys and weights of their tokens; unknown ones do not count."""
@@ -71,7 +74,8 @@ class SpectraKernel:
         known = self.keys[place] == flat if len(self.keys) else np.zeros(len(flat), dtype=bool)
         owner = np.repeat(np.arange(len(lengths)), lengths)[known]
         values = weight[known] * self.rarity[place[known]]
-        return _unit(sparse.csr_matrix((values, (owner, place[known])), shape=(len(lengths), len(self.keys))))
+        rows = sparse.csr_matrix((values, (owner, place[known])), shape=(len(lengths), len(self.keys)))
+        return _balanced(rows, self.keys)
 
     def with_all(self, rows: sparse.csr_matrix, negative: Bool[np.ndarray, " m"]) -> Float32[np.ndarray, "m n"]:
         """The kernel of prepared spectra with all that are known."""
@@ -79,6 +83,16 @@ class SpectraKernel:
         np.exp(_STEEP * (out - 1), out=out)
         out[negative[:, None] != self.negative[None]] *= _OTHER_MODE
         return out
+
+
+def _balanced(rows: sparse.csr_matrix, keys: Int64[np.ndarray, " v"]) -> sparse.csr_matrix:
+    """Rows of unit length, whose differences between peaks have their share: a product is a mean of two cosines."""
+    first = int(np.searchsorted(keys, DIFFERENCES))
+    if first == len(keys):
+        return _unit(rows)
+    shares = (1 - _OF_DIFFERENCES) ** 0.5, _OF_DIFFERENCES**0.5
+    parts = [_unit(part) * share for part, share in zip((rows[:, :first], rows[:, first:]), shares, strict=True)]
+    return _unit(sparse.hstack(parts, format="csr"))
 
 
 def _unit(rows: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -36,9 +36,9 @@ class TokenBatch(TensorBatch):
     weight: Float[Tensor, " k"]
 
     @classmethod
-    def of(cls, records: Sequence[PeakList], top_peaks: int) -> Self:
-        """The tokens of each spectrum's highest peaks."""
-        cut = [tokens(record, top_peaks) for record in records]
+    def of(cls, records: Sequence[PeakList], top_peaks: int, differences: int = 0) -> Self:
+        """The tokens of each spectrum's highest peaks, and of differences between the highest of these."""
+        cut = [tokens(record, top_peaks, differences) for record in records]
         keys, weights = [t.key for t in cut], [t.weight for t in cut]
         about = np.stack([describe(r) for r in records]) if records else np.empty((0, DESCRIBED), dtype=np.float32)
         return cls(

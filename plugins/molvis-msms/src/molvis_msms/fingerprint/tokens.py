@@ -1,5 +1,7 @@
 """A spectrum as tokens: cells of two grids over m/z and over neutral loss, and numbers that describe the ion.
 
+Cells over the differences between its peaks may come with them: what one fragment loses on its way to another.
+
 A peak between the centres of two fine cells counts for both, in proportion. What a network sees then changes steadily
 with m/z, and does not turn on which side of an edge rounding puts a peak.
 """
@@ -22,6 +24,10 @@ _DEFECT = 0.0005
 _KIND = 1 << 21
 """Cells of each kind at most; 20,000 Da in fine cells."""
 _POLARITY = 4 * _KIND
+DIFFERENCES = 2 * _POLARITY
+"""From this key on tokens are of differences. What is lost is neutral, so that both polarities have the same."""
+_LEAST, _MOST = 12.0, 250.0
+"""Differences that are looked at, Da: from the lightest loss that is no isotope and no hydrogen."""
 DESCRIBED = len(ADDUCTS) + 1 + 2 + 2 + 2 + 2
 """Numbers of `describe`."""
 
@@ -32,8 +38,9 @@ class Tokens:
 
     Attributes:
         key: of the cells.
-        weight: square roots of the heights, of norm 1, times the share of the cell.
-        peak: which peak each is of.
+        weight: square roots of the heights, of norm 1, times the share of the cell; of differences, the geometric mean
+            of both peaks' square roots, of norm 1 among them.
+        peak: which peak each is of; of differences, the heavier one.
     """
 
     key: Int64[np.ndarray, " k"]
@@ -41,12 +48,13 @@ class Tokens:
     peak: Int64[np.ndarray, " k"]
 
 
-def tokens(spectrum: PeakList, top_peaks: int) -> Tokens:
+def tokens(spectrum: PeakList, top_peaks: int, differences: int = 0) -> Tokens:
     """Tokens of the highest peaks below the precursor; without a precursor there are none of neutral losses.
 
     Args:
         spectrum: without an ion mode it is taken as positive.
         top_peaks: so many at most.
+        differences: so many of the highest of them at most are looked at in pairs.
     """
     mz, height = highest_peaks(spectrum, top_peaks)
     if spectrum.precursor_mz is not None:
@@ -59,8 +67,22 @@ def tokens(spectrum: PeakList, top_peaks: int) -> Tokens:
         loss = spectrum.precursor_mz - mz
         parts += [_fine(loss, height, 2), _coarse(loss, height, 3)]
     offset = _POLARITY if spectrum.ionmode == "negative" else 0
+    parts = [(key + offset, weight, peak) for key, weight, peak in parts]
+    if differences:
+        parts.append(_between(mz, height, differences))
     keys, weights, peaks = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Tokens(keys + offset, weights.astype(np.float32), peaks)
+    return Tokens(keys, weights.astype(np.float32), peaks)
+
+
+def _between(mz: np.ndarray, height: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fine cells of the differences between the highest peaks, which come by ascending m/z."""
+    high = np.sort(np.argsort(-height, kind="stable")[:most])
+    light, heavy = (high[place] for place in np.triu_indices(len(high), 1))
+    apart, weight = mz[heavy] - mz[light], np.sqrt(height[heavy] * height[light])
+    near = (apart >= _LEAST) & (apart < _MOST)
+    weight = weight[near] / max(float(np.linalg.norm(weight[near])), 1e-9)
+    key, share, pair = _fine(apart[near], weight, 0)
+    return key + DIFFERENCES, share, heavy[near][pair]
 
 
 def _fine(x: np.ndarray, height: np.ndarray, kind: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
