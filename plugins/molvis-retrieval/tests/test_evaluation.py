@@ -169,6 +169,9 @@ def test_controls_are_those_of_a_direct_evaluation(bundle: Bundle, index: Index,
     measured = evaluate(bundle, data, index, scopes=("mass",))
     (spectrum,) = [c for c in found.controls if c.kind == "spectrum"]
     assert spectrum.estimates == figure(measured, "mass").estimates
+    # The ranking that is at hand is not made again, unless its queries were tampered with.
+    assert evaluate(bundle, data, index, scopes=("mass",), controls=True).controls == found.controls
+    assert evaluate(bundle, data, index, scopes=("mass",), controls=True, decoy=True).controls == found.controls
 
 
 def test_what_is_no_query_is_counted_by_its_reason(bundle: Bundle, index: Index, tmp_path: Path) -> None:

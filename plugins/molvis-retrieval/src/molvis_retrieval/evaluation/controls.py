@@ -15,7 +15,7 @@ import numpy as np
 from molvis_core.records import PeakList
 from molvis_retrieval import metrics
 from molvis_retrieval.evaluation.queries import Selected, decoys, embed_queries, with_precursor_errors
-from molvis_retrieval.evaluation.windows import WindowRanking
+from molvis_retrieval.evaluation.windows import Ranked, WindowRanking
 from molvis_retrieval.metrics import Estimate
 from molvis_retrieval.runs import adapts
 
@@ -96,12 +96,19 @@ def _without_peaks(record: PeakList) -> PeakList:
     return replace(record, mz=np.array([place]), intensity=np.ones(1, dtype=np.float32))
 
 
-def measure_controls(ranking: WindowRanking, measured: Selected, seed: int, device: str | None) -> tuple[Control, ...]:
+def measure_controls(
+    ranking: WindowRanking,
+    measured: Selected,
+    ranked: Mapping[str, Ranked] | None,
+    seed: int,
+    device: str | None,
+) -> tuple[Control, ...]:
     """Retrieval within the mass window by compound: from the queries as measured, robbed of evidence, and at random.
 
     Args:
         ranking: with bundle, index and settings.
         measured: the queries as they were measured.
+        ranked: what they reach within the mass window, by method, where that is known.
         seed: of everything drawn.
         device: where to embed.
     """
@@ -109,11 +116,15 @@ def measure_controls(ranking: WindowRanking, measured: Selected, seed: int, devi
     found: list[Control] = []
     count = np.zeros(0)
     for kind in ("spectrum", *applicable(measured.records)):
-        queries = robbed(kind, measured, scatter, np.random.default_rng(seed))
-        asked = embed_queries(queries, ranking.bundle, ranking.index, device, ranking.say)
-        for method, one in replace(ranking, asked=asked).among("mass").items():
-            estimates = metrics.retrieval(one.rank, asked.keys, by="compound", tied=one.tied)
-            found.append(Control(kind, method, len(asked.compounds), estimates))
+        if kind == "spectrum" and ranked is not None:
+            by_method = ranked
+        else:
+            queries = robbed(kind, measured, scatter, np.random.default_rng(seed))
+            asked = embed_queries(queries, ranking.bundle, ranking.index, device, ranking.say)
+            by_method = replace(ranking, asked=asked).among("mass")
+        for method, one in by_method.items():
+            estimates = metrics.retrieval(one.rank, measured.keys, by="compound", tied=one.tied)
+            found.append(Control(kind, method, len(ranking.asked.compounds), estimates))
             count = one.count if kind == "spectrum" else count
     chance = {f"hit{k}": metrics.bootstrap(metrics.chance(count, k), measured.keys) for k in metrics.CUTOFFS}
     return (*found, Control("random", "", found[0].compounds, chance))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SCOPES = ("mass", "formula", "all")
 MAIN_ADDUCTS = ("[M+H]+", "[M-H]-", "[M+Na]+", "[M+NH4]+")
+_UNKNOWN = float("nan"), float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +151,12 @@ def evaluate(
     if not len(rows):
         raise DatasetError(f"{dataset.path}: no spectrum of fold {fold!r} with these adducts and {min_peaks} peaks")
     selected = selected_records(dataset, modality, rows, keys, rng, decoy=decoy, precursor_error=precursor_error)
-    untouched = selected_records(dataset, modality, rows, keys, rng) if controls else selected
+    robbed = decoy or precursor_error > 0
+    untouched = selected_records(dataset, modality, rows, keys, rng) if robbed and controls else selected
     asked = embed_queries(selected, bundle, index, device, say)
     ranking = WindowRanking(bundle, index, asked, ppm, rerank, say, tuple(without))
-    figures, similarity, calibration = _scoped_figures(scopes, ranking)
+    figures, within = _scoped_figures(scopes, ranking)
+    similarity, calibration = _first_hits(within.get("reranked") or within["embedding"], asked) if within else _UNKNOWN
     return Evaluation(
         bundle=bundle.name,
         fold=fold,
@@ -169,15 +172,15 @@ def evaluate(
         calibration_error=calibration,
         left_out=left_out(dataset, modality, fold, adducts, min_peaks),
         remarks=remarks(ranking.weigher(), {modality: asked.records}) if rerank else {},
-        controls=measure_controls(ranking, untouched, seed, device) if controls else (),
+        controls=measure_controls(ranking, untouched, None if robbed else within, seed, device) if controls else (),
     )
 
 
-def _scoped_figures(scopes: Sequence[str], ranking: WindowRanking) -> tuple[list[Figure], float, float]:
-    """Figures of each scope; similarity of the first candidates and calibration error, within the mass window."""
+def _scoped_figures(scopes: Sequence[str], ranking: WindowRanking) -> tuple[list[Figure], Mapping[str, Ranked] | None]:
+    """Figures of each scope, and the ranking within the mass window where that is one of them."""
     asked = ranking.asked
     figures: list[Figure] = []
-    similarity = calibration = float("nan")
+    within = None
     for scope in scopes:
         if scope == "all":
             figures += _whole_figures(asked, ranking.index, ranking.say)
@@ -185,8 +188,8 @@ def _scoped_figures(scopes: Sequence[str], ranking: WindowRanking) -> tuple[list
         ranked = ranking.among(scope)
         figures += _window_figures(scope, ranked, asked)
         if scope == "mass":
-            similarity, calibration = _first_hits(ranked.get("reranked") or ranked["embedding"], asked)
-    return figures, similarity, calibration
+            within = ranked
+    return figures, within
 
 
 def _check_options(
