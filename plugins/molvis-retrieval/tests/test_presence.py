@@ -14,7 +14,14 @@ from barcode import STRUCTURES, make_index, measurement
 
 from molvis_core.errors import DatasetError
 from molvis_retrieval.bundle import Bundle, Calibration, load_bundle, write_calibration
-from molvis_retrieval.calibration.presence import KINDS, calibrate_presence, presence_cases, random_peaks
+from molvis_retrieval.calibration.presence import (
+    KINDS,
+    PresenceCase,
+    calibrate_presence,
+    fit_presence,
+    presence_cases,
+    random_peaks,
+)
 from molvis_retrieval.calibration.weights import calibrate
 from molvis_retrieval.identification import identify
 from molvis_retrieval.index import Index
@@ -159,6 +166,24 @@ def test_random_peaks_keep_heights_and_ion_and_lose_the_rest() -> None:
 def test_too_few_compounds_to_fit_it_are_an_error(bundle: Bundle, index: Index) -> None:
     with pytest.raises(DatasetError, match="5 compounds can be used.*at least 20"):
         calibrate_presence(bundle, [measurement(s) for s in STRUCTURES[:5]], index)
+
+
+def test_what_a_feature_is_worth_depends_on_what_was_measured() -> None:
+    rng = np.random.default_rng(0)
+
+    def case(number: int, modality: str) -> PresenceCase:
+        first = float(rng.uniform())
+        # The share of the first candidate tells of presence by mass spectra; by cross sections it tells nothing.
+        present = rng.uniform() < (first if modality == "msms" else 0.5)
+        features = {f"has.{modality}": 1.0, "first": first}
+        return PresenceCase(f"compound {number}", "present" if present else "removed", features, 5, 1, 1.0)
+
+    fitted = fit_presence([case(n, modality) for n in range(800) for modality in ("msms", "ccs")])
+    assert fitted.modalities == ("ccs", "msms")
+    spectra = [fitted.probability({"has.msms": 1.0, "first": first}) for first in (0.1, 0.9)]
+    sections = [fitted.probability({"has.ccs": 1.0, "first": first}) for first in (0.1, 0.9)]
+    assert spectra == pytest.approx([0.1, 0.9], abs=0.1)
+    assert sections == pytest.approx([0.5, 0.5], abs=0.1)
 
 
 def test_beyond_what_was_seen_nothing_is_extrapolated() -> None:

@@ -17,6 +17,7 @@ from molvis_core.records import PeakList, Structure
 from molvis_retrieval.bundle import Bundle
 from molvis_retrieval.channels import ScorerChannel
 from molvis_retrieval.pieces import DOUBT, Doubted, Piece, fit_of
+from molvis_retrieval.presence import MEASURED
 from molvis_retrieval.unknowns import Unknown
 
 if TYPE_CHECKING:
@@ -452,7 +453,7 @@ def describe(
         structure: of the first candidate.
     """
     total = scored.logits
-    out = {f"has.{name}": 1.0 for name in records}
+    out = {f"{MEASURED}{name}": 1.0 for name in records}
     out |= {name: float(np.mean(values[:, first])) for name, values in cosine.items()}
     place = np.flatnonzero(scored.near == first)
     row = int(place[0]) if len(place) else 0

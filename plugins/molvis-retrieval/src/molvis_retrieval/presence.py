@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
+MEASURED = "has."
+"""Before the name of a modality: the feature that it was measured."""
 VERSION = 1
 """Of what the features of `describe` mean. A fit of another version is not used."""
 
@@ -51,9 +53,14 @@ class Presence:
 
     def probability(self, features: Mapping[str, float]) -> float:
         """That the truth is among the candidates, for an unknown of which half of all would be."""
-        design = expand(np.array([[features.get(n, np.nan) for n in self.features]]), self.features, self.weights)
+        design = expand(np.array([[value(features, n) for n in self.features]]), self.features, self.weights)
         logit = self.offset + float(design[0] @ np.array(list(self.weights.values())))
         return 1 / (1 + math.exp(-logit))
+
+
+def value(features: Mapping[str, float], name: str) -> float:
+    """Of a feature of `describe`, NaN where it is missing; 0 for a modality that was not measured."""
+    return features.get(name, 0.0 if name.startswith(MEASURED) else math.nan)
 
 
 def expand(

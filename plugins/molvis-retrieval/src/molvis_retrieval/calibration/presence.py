@@ -32,7 +32,7 @@ from molvis_retrieval.calibration.compounds import (
 )
 from molvis_retrieval.calibration.foreign import Pool, random_peaks
 from molvis_retrieval.evidence import Weigher, describe
-from molvis_retrieval.presence import Presence, expand
+from molvis_retrieval.presence import MEASURED, Presence, expand, value
 from molvis_retrieval.runs import as_measured
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ def fit_presence(cases: Sequence[PresenceCase], *, fitted_on: str = "", seed: in
         )
     present = np.array([c.present for c in cases])
     share = np.array([c.share for c in cases])
-    modalities = {n.removeprefix("has.") for c in cases for n in c.features if n.startswith("has.")}
+    modalities = {n.removeprefix(MEASURED) for c in cases for n in c.features if n.startswith(MEASURED)}
     features, values = _features(cases)
     terms = [*features, *_products(list(features), modalities)]
     x = expand(values, features, terms)
@@ -266,7 +266,7 @@ def _features(
 ) -> tuple[dict[str, tuple[float, float, float, float]], Float[np.ndarray, "n f"]]:
     """Bounds, mean and standard deviation of every feature that varies; and the values, NaN where there is none."""
     names = list(dict.fromkeys(n for c in cases for n in c.features))
-    values = np.array([[c.features.get(n, np.nan) for n in names] for c in cases])
+    values = np.array([[value(c.features, n) for n in names] for c in cases])
     features: dict[str, tuple[float, float, float, float]] = {}
     for name, column in zip(names, values.T, strict=True):
         known = column[~np.isnan(column)]
@@ -279,9 +279,15 @@ def _features(
 
 
 def _products(names: Sequence[str], modalities: Collection[str]) -> list[str]:
-    """Products of two: what a fit is worth depends on how much there was to fit, and on the number of candidates."""
+    """Products of two: what a fit is worth depends on how much there was to fit, and on the number of candidates.
+
+    What any feature is worth depends on what was measured: all of them say little of a cross section by itself.
+    """
     chosen = [n for n in names if n in modalities or n.startswith("score.") or n in _CONTEXT]
-    return [f"{a}*{b}" for i, a in enumerate(chosen) for b in chosen[i:]]
+    measured = [n for n in names if n.startswith(MEASURED)]
+    return [f"{a}*{b}" for i, a in enumerate(chosen) for b in chosen[i:]] + [
+        f"{a}*{b}" for a in measured for b in names if b not in measured
+    ]
 
 
 def _held_out_loss(
