@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,16 +17,15 @@ from typing import Any
 
 import numpy as np
 
+from molvis_core.records import Measurement
 from molvis_retrieval import load_bundle
 from molvis_retrieval.calibration.presence import KINDS, PresenceCase, presence_cases
 from molvis_retrieval.dataset import Dataset
+from molvis_retrieval.evaluation.ranking import MAIN_ADDUCTS
 from molvis_retrieval.index import Index
 from molvis_retrieval.presence import UNLIKELY
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "plugins" / "molvis-models" / "tools"))
-from make_presence import measurements  # noqa: E402
-
 SIZES = (("1", 1, 1), ("2 to 5", 2, 5), ("6 to 20", 6, 20), ("more than 20", 21, 10**9))
 DRAWS = 1000
 Figure = Callable[[np.ndarray], float]
@@ -102,6 +100,15 @@ class Cases:
             return float(up @ below / (up.sum() * down.sum()))
 
         return self.estimate(figure)
+
+
+def measurements(dataset: Dataset, fold: str) -> list[Measurement]:
+    """MS/MS spectra of a fold, and cross sections of the compounds that have some."""
+    rows = {m: dataset.rows(m, fold=fold, adducts=MAIN_ADDUCTS, min_peaks=2) for m in ("msms", "ccs")}
+    spectra = [dataset.measurement("msms", int(row)) for row in rows["msms"]]
+    known = {s.structure.inchikey14 for s in spectra if s.structure}
+    values = [dataset.measurement("ccs", int(row)) for row in rows["ccs"]]
+    return spectra + [v for v in values if v.structure and v.structure.inchikey14 in known]
 
 
 def figures(cases: Cases) -> dict[str, Any]:

@@ -16,27 +16,27 @@ CARD = Path(__file__).parents[1] / "src" / "molvis_models" / "massbank" / "CARD.
 
 TEXT = """# massbank
 
-Ranks candidate structures for tandem mass spectra (MS/MS). Made by the molvis developers with the preset `default`,
-in some 40 CPU minutes of training, one part after the other, not by one `molvis train`.
+Ranks candidate structures for tandem mass spectra (MS/MS). Made by the molvis developers with the preset `default`:
+by one `molvis train`, which takes some 33 CPU minutes, and one `molvis calibrate`, which takes seven.
 
 ## What it is
 
 - `msms`: encoder `fingerprint-regression` (a fingerprint predicted from the peaks by a kernel regression from 11,182
-  training spectra; what spectra of a mass have in common is taken off) beside a fixed block of the neutral mass.
+  training spectra, by their peaks, losses and differences between peaks; what spectra of a mass have in common is
+  taken off) beside a fixed block of the neutral mass.
 - `structure`: encoder `fingerprint-map` (a linear map of a fingerprint, learned with the former) beside the same block.
   These two rank a whole library, and choose what the scorers look at.
 - `learned-fragments`: two networks over the peaks and the connected substructures of a candidate that fit them.
 - `predicted-spectrum`: a network over the molecule and its substructures that predicts spectra at the query's settings;
   a candidate counts by how like the prediction for it is. What each peak is worth in that, ten small networks learned
   from validation compounds, each from four fifths of them. Together with the former it is most of the ranking.
-- `nearest-spectra`: the spectra that the bundle was trained on, as references: 11,156 of 3,845 compounds.
+- `nearest-spectra`: the spectra that the bundle was trained on, as references: 11,161 of 3,855 compounds.
 - The weights of the evidence were calibrated on the validation fold, candidates within 10 ppm, each compound by
   networks that had not learned from it. The embedding has no weight there.
-- Cross sections count by `ccs-likelihood` of molvis-ccs. Its weights, and how much several spectra of a compound add,
-  were fitted on the validation compounds that have measured cross sections; the other weights were left as they were.
-  With the predictor of today they would be the same within their error (log-loss of the truth 0.925 either way).
+- Cross sections count by `ccs-likelihood` of molvis-ccs, weighed together with the spectra on the validation compounds
+  that have either.
 - Whether MS/MS and cross section are of one compound was fitted on 129 validation compounds with both, one exchanged in
-  half of the cases, with the predictor of today.
+  half of the cases.
 
 ## What it was trained on
 
