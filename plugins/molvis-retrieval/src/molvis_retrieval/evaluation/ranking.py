@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 SCOPES = ("mass", "formula", "all")
 MAIN_ADDUCTS = ("[M+H]+", "[M-H]-", "[M+Na]+", "[M+NH4]+")
-_UNKNOWN = float("nan"), float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +150,11 @@ def evaluate(
     if not len(rows):
         raise DatasetError(f"{dataset.path}: no spectrum of fold {fold!r} with these adducts and {min_peaks} peaks")
     selected = selected_records(dataset, modality, rows, keys, rng, decoy=decoy, precursor_error=precursor_error)
-    robbed = decoy or precursor_error > 0
-    untouched = selected_records(dataset, modality, rows, keys, rng) if robbed and controls else selected
+    again = controls and (decoy or precursor_error > 0)
+    untouched = selected_records(dataset, modality, rows, keys, rng) if again else selected
     asked = embed_queries(selected, bundle, index, device, say)
     ranking = WindowRanking(bundle, index, asked, ppm, rerank, say, tuple(without))
     figures, within = _scoped_figures(scopes, ranking)
-    similarity, calibration = _first_hits(within.get("reranked") or within["embedding"], asked) if within else _UNKNOWN
     return Evaluation(
         bundle=bundle.name,
         fold=fold,
@@ -168,11 +166,10 @@ def evaluate(
         note="decoy" if decoy else f"precursor error {precursor_error:g} ppm" if precursor_error else "",
         figures=tuple(figures),
         pairwise=_pairwise(asked.vectors, asked.truth_vectors, asked.owner, rng),
-        first_hit_similarity=similarity,
-        calibration_error=calibration,
+        **_first_hits(within, asked),
         left_out=left_out(dataset, modality, fold, adducts, min_peaks),
         remarks=remarks(ranking.weigher(), {modality: asked.records}) if rerank else {},
-        controls=measure_controls(ranking, untouched, None if robbed else within, seed, device) if controls else (),
+        controls=measure_controls(ranking, untouched, None if again else within, seed, device) if controls else (),
     )
 
 
@@ -278,13 +275,17 @@ def _window_figures(scope: str, ranked: dict[str, Ranked], asked: Asked) -> list
     return figures
 
 
-def _first_hits(best: Ranked, asked: Asked) -> tuple[float, float]:
+def _first_hits(within: Mapping[str, Ranked] | None, asked: Asked) -> dict[str, float]:
     """Mean similarity of the first candidates to the truths, and the calibration error of their probabilities."""
+    if not within:
+        return {}
+    best = within.get("reranked") or within["embedding"]
     share = 1.0 / np.bincount(asked.owner)[asked.owner] / len(asked.compounds)
-    similarity = float((_similarity(best.first, asked.owner, asked.truths) * share).sum())
-    weights = share * len(asked.keys)
     hits = metrics.hits(best.rank, 1, best.tied)
-    return similarity, _weighted_calibration(best.probability, hits, weights)
+    return {
+        "first_hit_similarity": float((_similarity(best.first, asked.owner, asked.truths) * share).sum()),
+        "calibration_error": _weighted_calibration(best.probability, hits, share * len(asked.keys)),
+    }
 
 
 def _figures(
