@@ -124,7 +124,7 @@ def test_ions_of_one_molecule_are_one_unknown_where_that_is_sure_enough() -> Non
 def test_q_values_are_mean_errors_of_what_is_as_probable_or_more() -> None:
     rates = q_values(np.array([0.99, 0.5, 0.5, 0.01]))
     assert rates[0] < rates[1] == rates[2] < rates[3] < 1
-    assert q_values(np.array([0.5])) == pytest.approx(1 / (1 + np.exp(-0.176)))
+    assert q_values(np.array([0.5])) == pytest.approx(1 / (1 + np.exp(-0.056)))
     assert q_values(np.array([])).shape == (0,)
 
 
