@@ -368,6 +368,7 @@ def main() -> None:
     asked.add_argument("--only", nargs="+", default=[])
     asked.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "nmr_trials.json")
     asked.add_argument("--write", action="store_true", help="Put what was measured into the file of results.")
+    asked.add_argument("--again", action="store_true", help="Put it beside what was measured when nothing was known.")
     options = asked.parse_args()
     if options.trial == "split":
         if options.part in FURTHER:
@@ -385,7 +386,7 @@ def main() -> None:
     print(f"{measured['measured']['cpu_seconds']} s")
     if options.write:
         results = json.loads(options.out.read_text()) if options.out.exists() else {}
-        results.setdefault(options.trial, {})[options.part] = measured
+        results.setdefault(options.trial + ("_again" if options.again else ""), {})[options.part] = measured
         write_text(options.out, json.dumps(results, indent=1) + "\n")
 
 
