@@ -390,3 +390,37 @@ def test_a_group_without_its_signal_is_said_and_sought_where_it_is() -> None:
     assert sorted(shifts[0]) == pytest.approx([4.535 - 1.3 / FIELD, 4.535 + 1.3 / FIELD], abs=3e-3)
     said = fit(trace, lost, starts=1).doubt
     assert "H1 0." in said
+
+
+# As aspirin: a CH3, and a ring of which a rule has three protons 0.3 to 0.4 ppm off.
+RING = system(
+    [7.067, 7.525, 7.280, 8.037], {(0, 1): 8.1, (0, 2): 1.2, (0, 3): 0.4, (1, 2): 7.4, (1, 3): 1.7, (2, 3): 7.9}
+)
+WITH_METHYL = SpinSystem(
+    (*RING.names, "CH3"), np.append(RING.shifts, 2.29), np.pad(RING.couplings, (0, 1)),
+    multiplicity=np.array([1, 1, 1, 1, 3]), widths=np.full(5, 0.5),
+)  # fmt: skip
+BY_RULE = replace(WITH_METHYL, shifts=np.array([7.364, 7.415, 7.011, 7.606, 2.29]), widths=np.ones(5))
+
+
+def beside_an_acid_proton() -> Trace:
+    """The broad signal of a proton lies beside the one that the rule has farthest off."""
+    axis = np.arange(1.5, 9.5, 0.0004)
+    clean = noisy(WITH_METHYL, 2000, 0, axis)
+    broad = 1 / (1 + ((axis - 8.245) * FIELD / 18) ** 2)
+    return replace(clean, y=clean.y + broad * clean.y.sum() / 7 / broad.sum())
+
+
+def test_broad_signals_and_other_ranges_do_not_count_where_shifts_are_put_where_the_signal_is() -> None:
+    one = problem(beside_an_acid_proton(), BY_RULE)
+    moved = one.system(transported(one, one.mean), 0).shifts
+    assert np.sort(moved) == pytest.approx(np.sort(WITH_METHYL.shifts), abs=0.1)  # 40 Hz, a window
+    assert np.argsort(moved).tolist() == np.argsort(BY_RULE.shifts).tolist()
+
+
+@pytest.mark.full
+def test_a_proton_whose_signal_lies_outside_of_the_windows_is_found_beside_a_broad_one() -> None:
+    found = fit(beside_an_acid_proton(), BY_RULE, prior=of_shifts(BY_RULE, 0.25))
+    assert found.problem == ""
+    assert np.sort(found.system.shifts) == pytest.approx(np.sort(WITH_METHYL.shifts), abs=2e-3)
+    assert lopsided(found._solution) == {}

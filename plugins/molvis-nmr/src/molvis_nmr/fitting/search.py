@@ -188,7 +188,10 @@ class Search:
                 best = found if worse(found, best) < -TIE else best
                 continue
             self.others.append(found)
-            if far_better(judged, leading.judged) or worse(found, best) < 0:
+            whole = judged.error < leading.judged.error and bool(lopsided(best)) and not lopsided(found)
+            if whole:
+                self.least.clear()  # what came near without the signal of a group is no measure of others
+            if whole or far_better(judged, leading.judged) or worse(found, best) < 0:
                 anew = found.only_noise(NEARLY_NOISE) or found.error < BETTER * best.error
                 self.others[-1], best, self.shaped = best, found, None
                 if basin is not leading:
@@ -256,7 +259,8 @@ class Search:
         """
         self.drawn += 1
         if self.drawn == 2:
-            return self._if_near(transported(self.problem, self.problem.mean))
+            # Others may be near since they lost a group with its signal: on their points they say nothing of this one.
+            return self._if_near(transported(self.problem, self.problem.mean), astray=np.inf)
         if self.orders:
             return self._if_near(self.orders.pop(0))
         if self.drawn > 2:
@@ -276,12 +280,12 @@ class Search:
         self.orders = assigned(self.held, there, self.held.stage(there, self.ladder[0], self.reach), ORDERS)
         return there
 
-    def _if_near(self, theta: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"] | None:
+    def _if_near(self, theta: Float[np.ndarray, " k"], *, astray: float = ASTRAY) -> Float[np.ndarray, " k"] | None:
         """Down the ladder, as long as a start comes as near to the data as others did with lines as broad."""
         solution: Solution | None = None
         for broadening in self.ladder[:-1]:
             solution = self._annealed(self.held, theta if solution is None else solution.state.theta, broadening)
-            if solution.error > ASTRAY * max(self.least.get(broadening, np.inf), FAINT):
+            if solution.error > astray * max(self.least.get(broadening, np.inf), FAINT):
                 return None
         return theta if solution is None else self._to_line_width(solution, 3.0).state.theta
 
@@ -305,7 +309,7 @@ class Search:
         judged = self.judged or best
         kept: list[tuple[Solution, float]] = []
         for one, by in [*((one, evidence(one, judged)) for one in self.others), *self.looked]:
-            if by > COMPARABLE:
+            if by > COMPARABLE or (lopsided(one) and not lopsided(best)):
                 continue
             if any(same_spectrum(one, o) and same_parameters(one, o) for o in (best, *(s for s, _ in kept))):
                 continue
@@ -416,15 +420,14 @@ class Search:
 
     def _ended(self, solution: Solution) -> Solution:
         """The last steps; without a Gaussian width where the data do not ask for one."""
-        noise = solution.only_noise(NEARLY_NOISE)
-        self.judged = solution
+        self.judged, noise = solution, solution.only_noise(NEARLY_NOISE)
         if any(solution.problem.slow) and not noise:
             solution = self._without_baseline(solution)
-        problem, stage = solution.problem, solution.stage
+        problem, stage, given = solution.problem, solution.stage, ~solution.problem.new_couplings
         state, ended = to_the_end(
             problem, solution.state.theta, stage, tolerance=1e-5 if noise else 1e-3, most=40 if noise else 20
         )
-        state = from_rest(problem, state, stage, ~problem.new_couplings, tolerance=1e-5 if noise else 1e-3)
+        state = from_rest(problem, state, stage, given, tolerance=1e-5 if noise else 1e-3)
         best = self._solution(problem, state, stage, ended=ended)
         if noise:  # else they may make up for a line shape
             gaussian = np.zeros(len(problem.names), dtype=bool)
