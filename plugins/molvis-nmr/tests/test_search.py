@@ -10,7 +10,7 @@ import pytest
 from molvis_core.errors import ConfigError
 from molvis_core.fitting import Normal
 from molvis_core.records import Trace
-from molvis_nmr.fitting.last_steps import from_rest, to_the_end
+from molvis_nmr.fitting.last_steps import from_rest, from_start_values, to_the_end
 from molvis_nmr.fitting.measured import Measured
 from molvis_nmr.fitting.moves import _gathered, _parted, assigned, transported
 from molvis_nmr.fitting.priors import of_shifts, usual_spread, with_prior, with_usual_prior
@@ -424,3 +424,26 @@ def test_a_proton_whose_signal_lies_outside_of_the_windows_is_found_beside_a_bro
     assert found.problem == ""
     assert np.sort(found.system.shifts) == pytest.approx(np.sort(WITH_METHYL.shifts), abs=2e-3)
     assert lopsided(found._solution) == {}
+
+
+# Two CH2 beside each other, and a CH: of the coupling within the second CH2 there are optima at -7 and at -20 Hz.
+NEAR_CH2 = system(
+    [3.6855, 3.6525, 3.1770, 3.2040, 5.6438],
+    {(0, 1): -15.4, (0, 2): 9.2, (0, 3): 6.4, (1, 2): 6.3, (1, 3): 9.2, (2, 3): -14.5, (2, 4): 6.5, (3, 4): 5.8},
+)  # fmt: skip
+
+
+def test_a_coupling_that_went_to_another_optimum_is_tried_where_it_started() -> None:
+    one = problem(noisy(NEAR_CH2, 50, 0, np.arange(2.9, 5.9, 0.0005)), NEAR_CH2)
+    place = {pair: i for i, pair in enumerate(one.pairs)}
+    theta = one.mean.copy()
+    for pair, value in {(0, 2): 8.9, (0, 3): 6.8, (1, 2): 6.7, (1, 3): 8.9, (2, 3): -6.9}.items():
+        theta[place[pair]] = value
+    stage = one.stage(theta, 0.0, 40.0)
+    wrong = descend(one, theta, stage, most=20, tolerance=1e-5)[0]
+    assert wrong.theta[place[2, 3]] > -9
+    back = from_start_values(one, wrong, stage, ~one.new_couplings)
+    assert back.objective < wrong.objective - 50
+    assert back.theta[place[2, 3]] == pytest.approx(-14.5, abs=0.3)
+    assert back.theta[place[0, 2]] == pytest.approx(9.2, abs=0.1)
+    assert from_start_values(one, back, stage, ~one.new_couplings) is back

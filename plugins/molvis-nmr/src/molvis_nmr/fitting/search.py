@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from molvis_core.progress import Progress
 from molvis_core.ties import TIE, ascending
-from molvis_nmr.fitting.last_steps import from_rest, to_the_end, with_extras
+from molvis_nmr.fitting.last_steps import from_rest, from_start_values, to_the_end, with_extras
 from molvis_nmr.fitting.lineshape import with_line_shapes
 from molvis_nmr.fitting.moves import assigned, displaced, moves, transported
 from molvis_nmr.fitting.priors import usual_spread
@@ -427,6 +427,7 @@ class Search:
         state, ended = to_the_end(
             problem, solution.state.theta, stage, tolerance=1e-5 if noise else 1e-3, most=40 if noise else 20
         )
+        state = from_start_values(problem, state, stage, given)
         state = from_rest(problem, state, stage, given, tolerance=1e-5 if noise else 1e-3)
         best = self._solution(problem, state, stage, ended=ended)
         if noise:  # else they may make up for a line shape
