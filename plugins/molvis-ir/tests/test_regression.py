@@ -23,6 +23,7 @@ from molvis_ir._regression.learning import PENALTY_BACK, likeness
 from molvis_ir._regression.population import Population, channels_of
 from molvis_ir._regression.probabilities import probabilities, scales
 from molvis_ir._regression.ranges import Backward, Lengths, Targets, coarse
+from molvis_ir._regression.readings import Readings
 from molvis_ir._regression.ridge import ridge
 from molvis_ir._regression.substructures import Substructures, substructures
 from molvis_ir.encoders.regression import IrRegression, IrRegressionStructure
@@ -143,6 +144,35 @@ def test_a_scale_that_is_off_by_20_wavenumbers_is_put_right(learned: Pair) -> No
     moved = [Trace(one.x + 20, one.y) for one in measured]
     alike = (vectors(learned[0], measured) * vectors(learned[0], moved)).sum(axis=1)
     assert np.median(alike) > 0.8
+
+
+def test_bands_that_total_reflection_made_weaker_are_read_as_they_were(learned: Pair) -> None:
+    unknown = COMPOUNDS[1::8]
+    measured = [spectrum(s, seed=5) for s in unknown]
+    tilted = [Trace(one.x, one.y * 1000 / one.x) for one in measured]
+    plain = IrRegression(**SMALL | {"robust": False}).eval()
+    plain.load_state_dict(learned[0].state_dict())
+    robust, other = (
+        np.median((vectors(encoder, measured) * vectors(encoder, tilted)).sum(axis=1))
+        for encoder in (learned[0], plain)
+    )
+    assert robust > other + 0.02
+    assert robust > 0.9
+
+
+def test_the_readings_of_a_spectrum_are_few_and_share_what_is_likely(learned: Pair) -> None:
+    usual = learned[0].array("usual")[len(grid()) :].astype(float) ** 2
+    readings = Readings(learned[0].array("back"), usual)
+    (row,) = prepare([spectrum(COMPOUNDS[1], seed=5)])
+    everywhere = np.ones(len(grid()), dtype=bool)
+    found = readings.of(row, everywhere)
+    assert sum(one.share for one in found) == pytest.approx(1)
+    assert len(found) < 10
+    likely = max(found, key=lambda one: one.share)
+    np.testing.assert_allclose(likely.spectrum, row, atol=1e-6)  # nothing is wrong with it
+    few = np.arange(len(grid())) < 100
+    (only,) = readings.of(row * few, few)  # from so little nothing is concluded
+    assert only.share == 1
 
 
 def test_a_compound_that_was_learned_from_is_once_predicted_without_itself(learned: Pair) -> None:

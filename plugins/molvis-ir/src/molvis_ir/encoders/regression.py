@@ -16,9 +16,10 @@ from molvis_core.progress import Progress, StageProgress
 from molvis_core.records import RankedQuery, Structure, Trace
 from molvis_files.kept import Kept
 from molvis_ir._regression.learning import Learned, backward, forward_of, learn, likeness
-from molvis_ir._regression.population import Population, Seen, slopes_of
+from molvis_ir._regression.population import Population, Seen
 from molvis_ir._regression.probabilities import Scale, probabilities
 from molvis_ir._regression.ranges import Backward, Lengths, Targets, coarse, misses_much
+from molvis_ir._regression.readings import Reading, Readings
 from molvis_ir._regression.substructures import Substructures, substructures
 from molvis_ir.encoders.frame import TraceBatch
 from molvis_ir.preparation import grid, measured, prepare
@@ -57,8 +58,9 @@ class IrRegression(Grown):
     compound that was learned from draws predictions for spectra like its own towards itself; the fourth part takes that
     away: codes at random tell such compounds apart, and a spectrum has the codes of those that it was predicted from.
 
-    Points that were not measured do not count. A robust one puts the wavenumber scale right by what spectra usually
-    look like, and takes what other instruments would have measured for errors too.
+    Points that were not measured do not count. A robust one takes the mean over the ways in which a spectrum may have
+    to be read, by their probabilities: with its wavenumber scale off by up to 24 cm^-1, and with bands that total
+    reflection made weaker towards high wavenumbers. It takes what other instruments would have measured for errors too.
 
     In the manner of C. E. Rasmussen and C. K. I. Williams, Gaussian Processes for Machine Learning, 2006, ISBN
     978-0-262-18253-9, for both regressions.
@@ -68,7 +70,7 @@ class IrRegression(Grown):
         coordinates: of structures that are predicted.
         codes: length of the codes of compounds.
         weights: of the first two parts in the dot product, and of the last two together.
-        robust: whether the wavenumber scale is put right, and other instruments are reckoned with.
+        robust: whether spectra may be read in another way, and other instruments are reckoned with.
         most: compounds that are learned from; more are thinned out, since time grows with their cube.
     """
 
@@ -107,6 +109,8 @@ class IrRegression(Grown):
 
         self._ranges: dict[bytes, tuple[Backward, Lengths | None]] = {}
         self._ranges_of: Tensor | None = None
+        self._readings: Readings | None = None
+        self._readings_from: Tensor | None = None
         self._population: Population | None = None
         self._population_of: Tensor | None = None
 
@@ -128,18 +132,14 @@ class IrRegression(Grown):
         if not self.learned:
             out = np.eye(self.dim)[np.full(len(batch), -1)]
         elif rows := _rows(batch):
-            out = self._vectors(rows)
-            moved = self._moved(rows)
-            if doubtful := list(moved):
-                share = np.array([moved[i][2] for i in doubtful])[:, None]
-                put_right = self._vectors([moved[i][:2] for i in doubtful])
-                out[doubtful] = (1 - share) * out[doubtful] + share * put_right
+            readings, owner = self._readings_of(rows)
+            out = _means(self._vectors([(one.spectrum, one.known) for one in readings]), readings, owner)
         else:
             out = np.zeros((0, self.dim))
         return torch.nn.functional.normalize(torch.from_numpy(out).float(), dim=-1).to(batch.values.device)
 
     def _vectors(self, rows: _Rows) -> Float[np.ndarray, "n dim"]:
-        """All parts of spectra whose wavenumber scales are right."""
+        """All parts of spectra, read as they are."""
         seen = self._seen(rows)
         out = np.zeros((len(rows), self.dim))
         first, third, codes = self._read(seen)
@@ -149,13 +149,17 @@ class IrRegression(Grown):
             out[:, start : start + part.shape[1]] = scale * part
         return out
 
-    def _moved(self, rows: _Rows) -> dict[int, tuple[np.ndarray, np.ndarray, float]]:
-        """By their numbers, spectra whose wavenumber scale may be off: put right, where known, and how surely."""
-        if not self.robust:
-            return {}
-        people, slopes = self._people(), slopes_of(self.array("back"))
-        found = {number: people.put_right(*row, slopes) for number, row in enumerate(rows)}
-        return {number: one for number, one in found.items() if one[2]}
+    def _readings_of(self, rows: _Rows) -> tuple[list[Reading], Int64[np.ndarray, " r"]]:
+        """How spectra may have to be read, and the number of the spectrum of each reading."""
+        if self.robust:
+            held = self.get_buffer("back")
+            if self._readings is None or self._readings_from is not held:
+                usual = self.array("usual")[len(grid()) :].astype(np.float64) ** 2
+                self._readings, self._readings_from = Readings(self.array("back"), usual), held
+            found = [self._readings.of(*row) for row in rows]
+        else:
+            found = [[Reading(*row, 1.0)] for row in rows]
+        return [one for each in found for one in each], np.repeat(np.arange(len(rows)), [len(each) for each in found])
 
     def _people(self) -> Population:
         held = self.get_buffer("usual")
@@ -174,14 +178,11 @@ class IrRegression(Grown):
         """
         if not self.learned:
             raise TrainingError("ir-regression: it knows no functional groups before it has learned")
-        rows = _rows(self.collate(records))
-        for number, (spectrum, known, share) in self._moved(rows).items():
-            if share > 0.5:
-                rows[number] = (spectrum, known)
-        whole = np.stack([one.whole for one in self._seen(rows)])
+        readings, owner = self._readings_of(_rows(self.collate(records)))
+        whole = np.stack([one.whole for one in self._seen([(one.spectrum, one.known) for one in readings])])
         back = backward(whole[:, whole.shape[1] // 2 :])
         like = likeness(back, self.array("back").astype(np.float64), float(self.array("middle")[0]))
-        values = like @ self.array("groups") + self.array("share")
+        values = _means(like @ self.array("groups"), readings, owner) + self.array("share")
         return probabilities(values, [Scale(*map(float, row[:2]), int(row[2])) for row in self.array("curves")])
 
     def _seen(self, rows: _Rows) -> list[_Seen]:
@@ -255,7 +256,8 @@ class IrRegression(Grown):
         return Lengths.within(examples, lower.T @ counts @ lower)
 
     def __getstate__(self) -> dict[str, object]:
-        return self.__dict__ | {"_ranges": {}, "_ranges_of": None, "_population": None, "_population_of": None}
+        emptied = dict.fromkeys(("_ranges_of", "_population", "_population_of", "_readings", "_readings_from"))
+        return self.__dict__ | {"_ranges": {}} | emptied
 
     def learn(
         self,
@@ -449,6 +451,14 @@ _Rows = list[tuple[Float[np.ndarray, " t"], Bool[np.ndarray, " t"]]]
 def _rows(batch: TraceBatch) -> _Rows:
     values, known = batch.values.cpu().numpy().astype(np.float64), batch.known.cpu().numpy()
     return list(zip(values, known, strict=True))
+
+
+def _means(
+    values: Float[np.ndarray, "r k"], readings: Sequence[Reading], owner: Int64[np.ndarray, " r"]
+) -> Float[np.ndarray, "n k"]:
+    """Of the readings of each spectrum, by their probabilities."""
+    share = np.array([one.share for one in readings])[:, None]
+    return np.add.reduceat(share * values, np.flatnonzero(np.diff(owner, prepend=-1)), axis=0)
 
 
 def _completed(rows: Float[np.ndarray, "n k"], place: int) -> Float[np.ndarray, "n k+2"]:
