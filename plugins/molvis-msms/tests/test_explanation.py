@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import typer
+from msms_samples import table_file
 
 from molvis_core import output
 from molvis_core.chemistry.formula import ELECTRON_MASS, formula_mass
@@ -279,6 +280,13 @@ def test_a_collection_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pyte
     assert all(f"| {what} | {figure} |" in card for what, figure in collection.MEASURED.items())
     with pytest.raises(ReadError, match="names its structure"):
         explain_collection(source, tmp_path / "b.parquet", Choice(fold="test"))
+
+
+def test_the_card_of_a_collection_counts_what_its_reader_leaves_out(tmp_path: Path) -> None:
+    table_file(tmp_path / "a.parquet")  # of three rows one is of low resolution
+    summary = explain_collection(tmp_path / "a.parquet", tmp_path / "out.parquet")
+    assert summary.left_out["of low resolution (is_high_res)"] == 1
+    assert "- of low resolution (is_high_res): 1" in (tmp_path / "out.md").read_text(encoding="utf-8")
 
 
 def test_the_model_learns_to_tell_own_peaks_from_foreign_ones(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from molvis_files.writing import replacing, write_text
 from molvis_msms.explanation.annotations import peak_annotation
 from molvis_msms.explanation.matching import PPM
 from molvis_msms.explanation.peaks import explain
-from molvis_msms.references.search import read_spectra
+from molvis_msms.references.search import read_records
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -149,7 +149,7 @@ def _read(source: Path) -> list[Measurement | ReadError]:
         raise ReadError(
             source, f"it is a folder. Export a dataset first: molvis data export {in_shell(source)} spectra.msp"
         )
-    return read_spectra(source)
+    return read_records(source)
 
 
 def _prepare(folder: Path, source: Path, choice: Choice, count: int) -> None:

@@ -96,8 +96,8 @@ class Settings:
     matched: int = 1
 
 
-def read_spectra(path: Path | str, reader: str | None = None) -> list[Measurement | ReadError]:
-    """The spectra of a file, and an error for each that cannot be read; what is no query at all is counted and logged.
+def read_records(path: Path | str, reader: str | None = None) -> list[Measurement | ReadError]:
+    """The spectra of a file, and an error for each that cannot be read or is left out.
 
     Raises:
         ReadError: the file cannot be read at all.
@@ -106,7 +106,18 @@ def read_spectra(path: Path | str, reader: str | None = None) -> list[Measuremen
     path = Path(path)
     require_file(path)
     read = registry.load("reader", reader or registry.for_suffix("reader", path, modality="msms").name)
-    items = list(read(path))
+    return list(read(path))
+
+
+def read_spectra(path: Path | str, reader: str | None = None) -> list[Measurement | ReadError]:
+    """The spectra of a file, and an error for each that cannot be read; what is no query at all is counted and logged.
+
+    Raises:
+        ReadError: the file cannot be read at all.
+        molvis_core.errors.ComponentError: no reader claims it.
+    """
+    path = Path(path)
+    items = read_records(path, reader)
     left_out = Counter(item.reason for item in items if isinstance(item, LeftOutError))
     for reason, count in left_out.items():
         log.warning("%s: %s%s", path.name, reason, f" ({count} times)" if count > 1 else "")
