@@ -5,7 +5,7 @@ from rdkit import Chem
 
 from molvis_core import structure
 from molvis_core.chemistry.formula import formula_mass
-from molvis_core.chemistry.structures import _count_smiles, parse_mol, parse_smiles, structure_of
+from molvis_core.chemistry.structures import _count_smiles, parse_mol, parse_molfile, parse_smiles, structure_of
 from molvis_core.errors import MolvisError, StructureError
 from molvis_core.testing.synthetic import synthetic_structures
 
@@ -149,6 +149,52 @@ def test_the_count_of_a_smiles_is_never_below_that_of_its_molecule() -> None:
         assert heavy == sum(a.GetAtomicNum() != 1 for a in mol.GetAtoms()), smiles
         assert atoms >= mol.GetNumAtoms(), smiles
         assert rings == mol.GetRingInfo().NumRings(), smiles
+
+
+BENZENE = """benzene
+
+
+  0  0  0  0  0  0  0  0  0  0999 V3000
+M  V30 BEGIN CTAB
+M  V30 COUNTS 6 6 0 0 0
+M  V30 BEGIN ATOM
+M  V30 1 C 1 0 0 0
+M  V30 2 C 2 0 0 0
+M  V30 3 C 3 0 0 0
+M  V30 4 C 4 0 0 0
+M  V30 5 C 5 0 0 0
+M  V30 6 C 6 0 0 0
+M  V30 END ATOM
+M  V30 BEGIN BOND
+M  V30 1 2 1 2
+M  V30 2 1 2 3
+M  V30 3 2 3 4
+M  V30 4 1 4 5
+M  V30 5 2 5 6
+M  V30 6 1 6 1
+M  V30 END BOND
+M  V30 END CTAB
+M  END
+"""
+
+
+def test_an_empty_list_of_elements_is_refused_and_does_not_end_the_process() -> None:
+    assert structure_of(parse_molfile(BENZENE)).formula == "C6H6"
+    with pytest.raises(StructureError):
+        structure_of(parse_molfile(BENZENE.replace("M  V30 6 C 6", "M  V30 6 [] 6")))
+
+
+def test_numbers_of_a_molfile_that_moved_are_refused() -> None:
+    block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO"))
+    with pytest.raises(StructureError):
+        parse_molfile(block.replace("  3  2  0  0", "3 1  2  0  0"))
+
+
+def test_a_ring_that_is_aromatic_and_has_no_kekule_structure_is_refused() -> None:
+    odd = Chem.MolFromSmiles("CC(=O)Nc1ccc(O)cc1")
+    odd.GetBondBetweenAtoms(7, 8).SetBondType(Chem.BondType.UNSPECIFIED)  # as RDKit reads a bond of type 65535
+    with pytest.raises(StructureError, match="InChI has no key"):
+        structure_of(odd)
 
 
 def test_a_molecule_without_an_inchikey_is_refused() -> None:

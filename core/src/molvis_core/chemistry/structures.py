@@ -90,6 +90,7 @@ def parse_molfile(block: str) -> Mol:
     _refuse_long(block, MAX_MOLFILE)
     title = block.strip().partition("\n")[0]
     _refuse_large(title, *_count_molfile(block))
+    block = block.replace("[]", "?")  # an empty list of elements ends RDKit's process, an unknown element does not
     with BlockLogs():
         mol = Chem.MolFromMolBlock(block)
         if mol is None or mol.GetNumAtoms() == 0:
@@ -146,9 +147,8 @@ def _count_molfile(block: str) -> tuple[int, int, int]:
     sizes = re.search(r"^M  V30[ \t]+COUNTS[ \t]+(\d{1,9})[ \t]+(\d{1,9})", block, re.MULTILINE)
     if sizes is None:
         sizes = re.search(r"^([ \d]{3})([ \d]{3}).*V2000", block, re.MULTILINE)
-    atoms, bonds = (int(n.strip() or 0) for n in sizes.groups()) if sizes else (0, 0)
-    heavy = sum(e not in ("H", "D", "T") for e in elements)
-    return heavy, max(atoms, len(elements)), max(bonds - atoms, 0)
+    atoms, bonds = (int(n.replace(" ", "") or 0) for n in sizes.groups()) if sizes else (0, 0)
+    return sum(e not in ("H", "D", "T") for e in elements), max(atoms, len(elements)), max(bonds - atoms, 0)
 
 
 def _refuse_long(text: str, most: int) -> None:
@@ -204,10 +204,11 @@ def structure_of(mol: Mol, *, name: str | None = None, stereo: bool = True) -> S
         StructureError: it is too large, or has no InChIKey.
     """
     _of_fair_size(name or "", mol)
-    with BlockLogs():
+    inchikey = ""
+    with BlockLogs(), contextlib.suppress(Chem.MolSanitizeException):  # aromatic rings without a Kekulé structure
         inchikey = Chem.MolToInchiKey(mol)
     if not inchikey:
-        raise StructureError(f"InChI has no key for {quoted(Chem.MolToSmiles(mol))}; are its elements known?")
+        raise StructureError(f"InChI has no key for {quoted(Chem.MolToSmiles(mol))}: unknown elements, unsound rings?")
     charge = Chem.GetFormalCharge(mol)
     return Structure(
         smiles=Chem.MolToSmiles(mol, isomericSmiles=stereo),
