@@ -187,7 +187,7 @@ def test_an_empty_list_of_elements_is_refused_and_does_not_end_the_process() -> 
 def test_numbers_of_a_molfile_that_moved_are_refused() -> None:
     block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO"))
     with pytest.raises(StructureError):
-        parse_molfile(block.replace("  3  2  0  0", "3 1  2  0  0"))
+        parse_molfile(block.replace("  3  2  0  0", "1 3  2  0  0"))
 
 
 def test_a_ring_that_is_aromatic_and_has_no_kekule_structure_is_refused() -> None:
