@@ -23,6 +23,7 @@ from molvis_flux.commands.estimate import estimate as estimate_command
 from molvis_flux.commands.train import train as train_command
 from molvis_flux.errors import EstimatorError
 from molvis_flux.model.network import Datum, Fragment, Study, Tracer
+from molvis_flux.neural import inference
 from molvis_flux.neural.calibration import calibrate_ensemble, held_out, with_missing
 from molvis_flux.neural.estimator import Estimator, Settings, collect, load_estimator, network_digest, save_estimator
 from molvis_flux.neural.fitter import NeuralFluxes
@@ -196,6 +197,18 @@ def test_every_method_holds_the_truth(trained: Estimator, method: str) -> None:
     assert found.method == method
     assert found.intervals[row, 0] <= values[0, row] <= found.intervals[row, 1]
     assert np.ptp(found.intervals[row]) < 0.2
+
+
+def test_where_importance_weights_are_worth_too_little_few_fluxes_are_drawn_from_their_fit(
+    trained: Estimator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "ENOUGH", 10**9)
+    _, clean = held_out(trained, 1, seed=8)
+    data = measured(trained, clean[0])
+    assert estimate(trained, data, draws=400).method == "sequential"
+    assert estimate(trained, data, draws=400, method="importance").method == "importance"
+    monkeypatch.setattr(inference, "WIDEST", 0)
+    assert estimate(trained, data, draws=400).method == "ensemble"
 
 
 def test_an_estimate_holds_the_truth_and_agrees_with_the_data(trained: Estimator) -> None:

@@ -88,8 +88,8 @@ def estimate(
         draws: from the posterior.
         method: `importance`: neural draws weighed by the exact likelihood; `ensemble`: neural draws moved to the exact
             posterior, for many free fluxes; `sequential`: the same from the least-squares fit; `neural`: the network
-            alone, with calibrated intervals, in milliseconds; `auto`: the first where it gives enough effective draws,
-            else the second.
+            alone, with calibrated intervals, in milliseconds; `auto`: up to twelve free fluxes the first, or the third
+            where it gives too few effective draws; the second for more.
         refine: fit by least squares from the best draws; without it data that the network cannot explain are not
             noticed.
         seed: of the draws.
@@ -165,8 +165,12 @@ def _draw(
     found, used = equal_draws(neural_draws(estimator, posterior, draws, seed)[0]), method
     if method == "importance" or (method == "auto" and len(estimator.space) <= WIDEST):
         found, used = weigh(estimator, data, posterior, draws=draws, enough=draws / 5, seed=seed), "importance"
-    if method == "ensemble" or (method == "auto" and (used == "auto" or found.effective < ENOUGH)):
-        found, used = ensemble_draws(estimator, data, posterior, draws=draws, seed=seed, progress=progress), "ensemble"
+    if used == "auto":
+        used = "ensemble"
+    elif method == "auto" and found.effective < ENOUGH:
+        used = "sequential"  # for so few free fluxes, and training calibrates no ensemble for them
+    if used == "ensemble":
+        found = ensemble_draws(estimator, data, posterior, draws=draws, seed=seed, progress=progress)
     return found, used
 
 
