@@ -34,7 +34,33 @@ def test_a_number_of_points_behind_the_data_is_checked() -> None:
     labels = ("##FIRSTX=400", "##LASTX=408", "##XYDATA=(X++(Y..Y))", *ROWS)
     assert block_of(*labels, "##NPOINTS=9").problems == ()
     (problem,) = block_of(*labels, "##NPOINTS=12").problems
-    assert (problem.kind, problem.reason[:38]) == ("points", "12 points are stated, 9 were found: th")
+    assert (problem.kind, problem.reason[:38]) == ("points", "12 points are stated, 9 were found: x ")
+
+
+@pytest.mark.parametrize("stated", [7, 8, 12])
+def test_a_wrong_number_of_points_is_told_alone(stated: int) -> None:
+    """Labels and lines agree on all else: neither a factor nor an end is wrong, and nothing is cut off."""
+    block = block_of(f"##NPOINTS={stated}", "##FIRSTX=400", "##LASTX=408", "##XYDATA=(X++(Y..Y))", *ROWS)
+    (problem,) = block.problems
+    assert problem.kind == "points"
+    assert problem.reason.startswith(f"{stated} points are stated, 9 were found: x of the lines goes on evenly")
+    assert problem.reason.endswith("correct the number")
+    assert block.tables[0].x.tolist() == list(range(400, 409))
+
+
+def test_lines_missing_in_the_middle_are_told_where() -> None:
+    rows = [f"{400 + 3 * i} 1 2 3" for i in range(6) if i != 3]
+    problems = block_of("##NPOINTS=18", "##FIRSTX=400", "##LASTX=417", "##XYDATA=(X++(Y..Y))", *rows).problems
+    assert [one.kind for one in problems] == ["points", "x-check"]
+    assert "the file is cut off or lines are missing" in problems[0].reason
+    assert problems[1].reason.startswith("x is 412, expected 409")
+
+
+def test_a_cut_file_without_a_number_of_points_is_told_as_cut() -> None:
+    rows = [f"{400 + 3 * i} 1 2 3" for i in range(4)]
+    (problem,) = block_of("##FIRSTX=400", "##LASTX=430", "##XYDATA=(X++(Y..Y))", *rows).problems
+    assert problem.kind == "points"
+    assert problem.reason.startswith("x of the 12 points found goes from 400 to 411, by ##FIRSTX= and ##LASTX= from")
 
 
 def test_a_label_behind_one_table_and_before_another_is_of_the_second() -> None:

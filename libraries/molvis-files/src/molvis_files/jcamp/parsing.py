@@ -230,10 +230,13 @@ class _Open:
         known = sorted((s for s in self._lists()["SYMBOL"] if s), key=len, reverse=True)
         return tuple(re.findall("|".join([*map(re.escape, known), r"\w"]), joined))
 
-    def _count(self, found: int, variable: Mapping[str, float | None], line: int) -> None:
+    def _count(self, found: int, variable: Mapping[str, float | None], line: int, *, whole: bool = False) -> None:
         stated = variable["points"]
         if stated is not None and found != stated:
-            short = "the file is cut off or lines are missing; get it whole" if found < stated else "correct the number"
+            cut = found < stated and not whole
+            short = "the file is cut off or lines are missing; get it whole" if cut else "correct the number"
+            if whole:
+                short = f"x of the lines goes on evenly from the first x that is stated to the last; {short}"
             self.fault("points", line, f"{stated:.0f} points are stated, {found} were found: {short}")
 
     # (X++(Y..Y))
@@ -243,8 +246,13 @@ class _Open:
         decoded = plain(rows) or Packed(rows, self.problems).decoded
         values = np.array(decoded.values, dtype=np.float64)
         stated = x["points"] if y["points"] is None else y["points"]
-        self._count(len(values), {"points": stated}, line)
-        axis = self._axis(names[0], x, stated, decoded, len(values), line)
+        # A wrong number of points is told as such, and not as wrong ends besides.
+        pace, whole = _pace(x, stated, decoded, len(values))
+        self._count(len(values), {"points": stated}, line, whole=whole)
+        if pace is None:
+            axis = self._axis(names[0], x, stated, decoded, len(values), line)
+        else:
+            axis = self._axis(names[0], x | {"delta": pace}, None, decoded, len(values), line)
         values = values * (1.0 if y["factor"] is None else y["factor"])
         if (
             stated is None
@@ -386,3 +394,28 @@ def _step(
     if len(decoded.starts) > 1 and (apart := decoded.starts[-1].index - decoded.starts[0].index) > 0:
         return (decoded.starts[-1].abscissa - decoded.starts[0].abscissa) * factor / apart
     return None
+
+
+def _pace(x: Mapping[str, float | None], stated: float | None, decoded: Decoded, n: int) -> tuple[float | None, bool]:
+    """The step of evenly spaced lines where the number of points that is stated is not that of the points found.
+
+    Returns:
+        The step, None where there is none or nothing is wrong; and whether the lines reach from the first x that is
+        stated to the last.
+    """
+    starts, first, last = decoded.starts, x["first"], x["last"]
+    if n == stated or first is None or min(n, len(starts)) < 3 or (stated is None and x["delta"] is not None):
+        return None, False
+    factor = 1.0 if x["factor"] is None else x["factor"]
+    begin = np.array([s.abscissa for s in starts], dtype=np.float64) * factor
+    points = np.array([s.index for s in starts])
+    digit = float(max(s.resolution for s in starts)) * abs(factor)
+
+    def even(step: float) -> bool:
+        # Coarser digits would let a line that is a point off pass for an even one.
+        return bool(np.abs(begin - first - step * points).max() <= min(digit, abs(step) / 4))
+
+    if last is not None and even(step := (last - first) / (n - 1)):
+        return step, True
+    step = float(np.divide(begin[-1] - begin[0], points[-1] - points[0]))
+    return (step, False) if even(step) else (None, False)
