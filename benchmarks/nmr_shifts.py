@@ -32,7 +32,7 @@ from molvis_core.chemistry.structures import parse_smiles
 from molvis_core.errors import StructureError
 from molvis_core.records import ShiftList
 from molvis_nmr_shifts.library import PredictedLibrary, write_library
-from molvis_nmr_shifts.matching.fitting import fit_prices
+from molvis_nmr_shifts.matching.fitting import fit_among, fit_prices
 from molvis_nmr_shifts.matching.lines import USUAL, Lines, Prices, likelihoods, lines_of
 from molvis_nmr_shifts.prediction.environments import EnvironmentTable
 from molvis_nmr_shifts.prediction.graphs import graph_of, solvent_place
@@ -272,7 +272,7 @@ def fitted(options: argparse.Namespace, lists: Lists, nucleus: str) -> Prices:
     some = [one for one in every if one.key not in measured][: options.fit]
     candidates = Candidates.of(options.library, some)
     rng = np.random.default_rng(2)
-    cases = []
+    cases, known = [], []
     for one in some:
         places = candidates.near(one.mass)
         truth = places[candidates.keys[places] == one.key]
@@ -280,9 +280,15 @@ def fitted(options: argparse.Namespace, lists: Lists, nucleus: str) -> Prices:
         if len(truth) and len(others):
             mine = np.concatenate([truth[:1], others])
             solvent = solvent_place(one.record.solvent)
-            record = one.record if nucleus == "13C" else bare(one.record)
+            record = one.record if nucleus == "13C" and len(known) % 2 == 0 else bare(one.record)
             cases.append((record, lists(candidates.smiles[mine].tolist(), nucleus, solvent), 0))
-    prices = fit_prices(cases, USUAL[nucleus])
+            known.append(mine)
+    if nucleus == "13C":
+        pool = np.unique(np.concatenate(known))
+        taken = [np.searchsorted(pool, mine) for mine in known]
+        prices = fit_among(cases, lists(candidates.smiles[pool].tolist(), nucleus), taken, USUAL[nucleus])
+    else:
+        prices = fit_prices(cases, USUAL[nucleus])
     file.write_text(json.dumps({k: getattr(prices, k) for k in prices.__slots__}), encoding="utf-8")
     print("prices", prices, "on", len(cases), flush=True)
     return prices
@@ -362,12 +368,14 @@ def whole(options: argparse.Namespace) -> None:
     prices = fitted(options, Lists(model), "13C")
     keys = candidates.keys[rows_kept]
     values: list[float] = []
+    stated: list[float] = []
     decoys: list[float] = []
     taken: list[float] = []
     for number, one in enumerate(some):
-        began = time.perf_counter()
+        began = time.process_time()
         values.append(place_in(*library.best(bare(one.record), prices), keys, one.key))
-        taken.append(time.perf_counter() - began)
+        taken.append(time.process_time() - began)
+        stated.append(place_in(*library.best(one.record, prices), keys, one.key))
         if number % 4 == 0:
             other = library.best(bare(some[number - 1].record), prices)
             decoys.append(place_in(*other, keys, one.key))
@@ -375,8 +383,9 @@ def whole(options: argparse.Namespace) -> None:
         "structures": len(keys),
         "queries": len(some),
         "matching": figures(values),
+        "with multiplicity": figures(stated),
         "decoy: another compound's list": figures(decoys),
-        "seconds": float(np.median(taken)),
+        "seconds": [float(np.median(taken)), float(np.mean(taken))],
     }
     print(json.dumps(out, indent=1), flush=True)
     (options.work / f"whole-{options.fold}.json").write_text(json.dumps(out, indent=1), encoding="utf-8")
@@ -393,7 +402,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--until", default="", help="HH:MM by which training is to end")
     parser.add_argument("--most", type=int, default=200, help="compounds that are ranked, drawn by seed 0")
-    parser.add_argument("--fit", type=int, default=150, help="other validation compounds that prices are fitted on")
+    parser.add_argument("--fit", type=int, default=400, help="other validation compounds that prices are fitted on")
     parser.add_argument("--size", type=int, default=20_000, help="structures drawn for `whole`")
     options = parser.parse_args()
     {"train": train, "errors": errors, "ranks": ranks, "whole": whole}[options.what](options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from molvis_core.errors import BundleError, ConfigError, TrainingError
 from molvis_core.records import RankedQuery, ShiftList
 from molvis_core.testing import RecordPredictorContract, ScorerContract
 from molvis_nmr_shifts.library import PredictedLibrary, write_library
+from molvis_nmr_shifts.matching.fitting import fit_among
 from molvis_nmr_shifts.matching.lines import USUAL, Lines, Peaks, Prices, likeliest, likelihoods
 from molvis_nmr_shifts.prediction.environments import EnvironmentTable
 from molvis_nmr_shifts.prediction.graphs import graph_of
@@ -118,7 +120,7 @@ def test_both_axes_of_hsqc_count_and_those_of_other_experiments_do_not(scorer: S
 
 
 def test_hsqc_does_not_wait_for_what_it_cannot_show(scorer: ShiftMatching) -> None:
-    acid = structure("CCCC(=O)O")
+    acid = structure("CC(C)CC(=O)O")
     for nucleus in ("13C", "1H"):
         lines = scorer.lines([acid, EVERY[9], acid], nucleus)
         shown = lines.in_hsqc()
@@ -187,7 +189,7 @@ def lines(*rows: tuple[float, float, int, int]) -> Lines:
 
 
 def test_missing_extra_shared_and_stray_signals_are_priced() -> None:
-    prices = Prices(1.0, 0.01, 200.0, -4.0, -4.0, -5.0, -2.0, -3.0, -6.0)
+    prices = Prices(1.0, 0.01, 200.0, -4.0, -4.0, -5.0, -2.0, -3.0, -6.0, bare=-3.0, uneven=-1.0)
     predicted = lines((20.0, 1.0, 3, 1), (60.0, 1.0, 2, 1), (128.0, 1.0, 1, 2))
 
     def of(*shifts: float, kinds: tuple[str, ...] = ()) -> float:
@@ -195,7 +197,13 @@ def test_missing_extra_shared_and_stray_signals_are_priced() -> None:
 
     hit = np.log(0.99 / 2 + 0.01 / 200)
     assert of(20, 60, 128) == pytest.approx(3 * hit, abs=1e-6)
-    assert of(20, 128) == pytest.approx(2 * hit - 4.0, abs=1e-6)
+    assert of(20, 128) == pytest.approx(2 * hit - 4.0 - 1.0, abs=1e-6)
+    carbonyl = lines((20.0, 1.0, 3, 1), (170.0, 1.0, 0, 1))
+    found = float(likelihoods(ShiftList(np.array([20.0])), carbonyl, prices)[0])
+    assert found == pytest.approx(hit - 3.0 - 1.0, abs=1e-6)
+    exchanging = replace(carbonyl, loose=np.array([False, True]))
+    found = float(likelihoods(ShiftList(np.array([20.0])), exchanging, prices)[0])
+    assert found == pytest.approx(hit - 4.0, abs=1e-6)
     assert of(20, 60, 90, 128) == pytest.approx(3 * hit - 5.0 - np.log(200), abs=1e-6)
     assert of(20, 60, 128, 128) == pytest.approx(4 * hit - 3.0, abs=1e-6)
     assert of(20, 60, 128, kinds=("Q", "D", "D")) == pytest.approx(3 * hit - 6.0, abs=1e-6)
@@ -204,7 +212,7 @@ def test_missing_extra_shared_and_stray_signals_are_priced() -> None:
     both = lines((60.0, 1.0, 2, 1), (60.2, 1.0, 2, 1))
     found = float(likelihoods(ShiftList(np.array([60.0])), both, prices)[0])
     near = np.log(0.99 / 2 * np.exp(-0.2) + 0.01 / 200)
-    assert found == pytest.approx(hit + (near + np.log(2.0)) - 2.0, abs=1e-6)
+    assert found == pytest.approx(hit + (near + np.log(2.0)) - 2.0 - 1.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("kinds", [False, True])
@@ -234,9 +242,9 @@ def test_the_likeliest_are_those_of_aligning_all(nucleus: str, kinds: bool) -> N
 
 def test_prices_that_make_no_sense_are_refused(tmp_path: Path, scorer: ShiftMatching) -> None:
     with pytest.raises(ConfigError, match="stray"):
-        Prices(1.0, 1.5, 200.0, 0, 0, 0, 0, 0, 0)
+        Prices(1.0, 1.5, 200.0, 0, 0, 0, 0, 0, 0, 0, 0)
     with pytest.raises(ConfigError, match="above 0"):
-        Prices(1.0, 0.5, 200.0, 0.1, 0, 0, 0, 0, 0)
+        Prices(1.0, 0.5, 200.0, 0, 0, 0, 0, 0, 0, 0, 0.1)
     with pytest.raises(ConfigError, match="epochs"):
         ShiftMatching(epochs=0)
     with pytest.raises(ConfigError, match="width"):
@@ -252,7 +260,39 @@ def test_prices_that_make_no_sense_are_refused(tmp_path: Path, scorer: ShiftMatc
     (tmp_path / "prices.json").write_text('{"13C": {}}')
     with pytest.raises(BundleError, match="damaged"):
         ShiftMatching(width=32, layers=2).load(tmp_path)
-    assert USUAL["13C"].array.shape == (9,)
+    assert USUAL["13C"].array.shape == (11,)
+
+
+def test_prices_written_before_complete_lists_counted_are_read(tmp_path: Path, scorer: ShiftMatching) -> None:
+    scorer.save(tmp_path)
+    content = json.loads((tmp_path / "prices.json").read_text())
+    for one in content.values():
+        del one["bare"], one["uneven"]
+    (tmp_path / "prices.json").write_text(json.dumps(content))
+    older = ShiftMatching(width=32, layers=2)
+    older.load(tmp_path)
+    wanted = replace(scorer.prices["13C"], bare=scorer.prices["13C"].missing, uneven=0.0)
+    assert older.prices["13C"] == wanted
+
+
+def test_a_larger_molecule_does_not_explain_a_list_for_want_of_rivals() -> None:
+    rng = np.random.default_rng(3)
+    means = [np.sort(rng.uniform(0, 160, int(n))) for n in rng.integers(6, 25, 300)]
+    pool = Lines.joined([lines(*((m, 2.0, 1, 1) for m in some)) for some in means])
+    cases, taken = [], []
+    for truth in range(0, 300, 6):
+        record = ShiftList(np.sort(means[truth] + rng.laplace(0, 2.0, len(means[truth]))))
+        # As in a window of mass: rivals have about as many lines.
+        near = [i for i in range(300) if abs(len(means[i]) - len(means[truth])) <= 1 and i != truth][:10]
+        taken.append(np.array([truth, *near]))
+        cases.append((record, pool.take(taken[-1]), 0))
+    start = Prices(0.3, 0.001, 200.0, -0.5, -0.5, -3.0, -0.5, -3.0, -4.0, -0.5, 0.0)
+
+    def first(prices: Prices) -> int:
+        places = [likelihoods(case[0], pool, prices).argmax() for case in cases]
+        return sum(int(place == own[0]) for place, own in zip(places, taken, strict=True))
+
+    assert first(fit_among(cases, pool, taken, start)) > first(start) + 5
 
 
 def test_environments_that_were_seen_give_their_median_and_smaller_ones_stand_in() -> None:

@@ -17,7 +17,7 @@ from molvis_core.errors import BundleError, ConfigError, StructureError, Trainin
 from molvis_core.progress import StageProgress
 from molvis_core.records import RankedQuery, ShiftList, Structure
 from molvis_nmr_shifts.library import PredictedLibrary
-from molvis_nmr_shifts.matching.fitting import fit_prices
+from molvis_nmr_shifts.matching.fitting import fit_among, fit_prices
 from molvis_nmr_shifts.matching.lines import NUCLEI, USUAL, Lines, Prices, likelihoods, lines_of
 from molvis_nmr_shifts.prediction.graphs import solvent_place
 from molvis_nmr_shifts.prediction.learning import Course, learn
@@ -167,18 +167,31 @@ class ShiftMatching:
         self._lines.clear()
 
     def fit(self, queries: Sequence[RankedQuery]) -> None:
-        """Fit what an alignment costs to queries whose structure is known, so that their truths stand out."""
+        """Fit what an alignment costs to queries whose structure is known, so that their truths stand out.
+
+        Rivals are a query's own candidates, and of 13C, whose lists can be sought without a mass, those of the others
+        that fit its list best. Every second list of 13C is taken without its multiplicities: what is fitted holds for
+        both.
+        """
         for nucleus in NUCLEI:
-            cases = []
+            cases, known = [], list[tuple[Structure, ...]]()
             for one in queries:
                 record = axis_of(one.record, nucleus)
                 if record is not None and one.record.partners is None and len(one.candidates) > 1:
+                    if nucleus == "13C" and len(known) % 2:
+                        record = replace(record, multiplicity=())
                     try:
                         cases.append((record, self.lines(one.candidates, nucleus, record.solvent), one.truth))
                     except StructureError:
                         continue
-            if cases:
+                    known.append(tuple(one.candidates))
+            if cases and nucleus == "1H":
                 self.prices[nucleus] = fit_prices(cases, USUAL[nucleus])
+            elif cases:
+                pool = list({one.smiles: one for some in known for one in some}.values())
+                row = {one.smiles: i for i, one in enumerate(pool)}
+                taken = [np.array([row[one.smiles] for one in some]) for some in known]
+                self.prices[nucleus] = fit_among(cases, self.lines(pool, nucleus), taken, USUAL[nucleus])
 
     def save(self, folder: Path) -> None:
         """Write the network and the prices.
@@ -204,11 +217,17 @@ class ShiftMatching:
             raise BundleError(f"{folder}: a network of other settings: {model.settings}, not of {stated}")
         try:
             found = json.loads((folder / _PRICES).read_text(encoding="utf-8"))
-            prices = {nucleus: Prices(**{k: float(v) for k, v in found[nucleus].items()}) for nucleus in NUCLEI}
+            prices = {nucleus: _prices(found[nucleus]) for nucleus in NUCLEI}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
             raise BundleError(f"{folder / _PRICES}: damaged: {error}") from error
         self.prices = prices
         self.take(model)
+
+
+def _prices(content: Mapping[str, float]) -> Prices:
+    """Written ones; before `bare` and `uneven` were told apart, they cost what a missing line does, and nothing."""
+    whole = {"bare": content["missing"], "uneven": 0.0, **content}
+    return Prices(**{name: float(value) for name, value in whole.items()})
 
 
 def axis_of(record: ShiftList, nucleus: str) -> ShiftList | None:

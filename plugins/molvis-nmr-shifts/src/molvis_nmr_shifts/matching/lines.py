@@ -109,6 +109,9 @@ class Prices:
         shared: of lines that fall together.
         again: of a further signal of a line.
         wrong: of a stated number of hydrogens that is not the line's.
+        bare: of an atom without hydrogens whose line has no signal.
+        uneven: of fewer signals than lines, beside what each line without a signal costs: most lists are complete, and
+            one that lacks a signal often lacks several.
     """
 
     factor: float
@@ -120,25 +123,31 @@ class Prices:
     shared: float
     again: float
     wrong: float
+    bare: float
+    uneven: float
 
     def __post_init__(self) -> None:
         if not (self.factor > 0 and 0 < self.stray < 1 and self.span > 0):
             raise ConfigError(f"prices: factor and span must be positive and stray between 0 and 1, got {self}")
-        if max(self.missing, self.loose, self.extra, self.shared, self.again, self.wrong) > 0:
+        if max(self._chances) > 0:
             raise ConfigError(f"prices: logarithms of chances must not be above 0, got {self}")
 
     @property
     def array(self) -> np.ndarray:
         """As the kernel takes them."""
-        rest = (self.missing, self.loose, self.extra, self.shared, self.again, self.wrong)
-        return np.array([self.factor, self.stray, 1 / self.span, *rest], dtype=np.float64)
+        return np.array([self.factor, self.stray, 1 / self.span, *self._chances], dtype=np.float64)
+
+    @property
+    def _chances(self) -> tuple[float, ...]:
+        lines = (self.missing, self.loose, self.extra, self.shared, self.again, self.wrong)
+        return (*lines, self.bare, self.uneven)
 
 
 USUAL = {
-    "13C": Prices(1.2, 0.02, 200.0, -3.5, -3.5, -4.0, -1.5, -3.0, -4.0),
-    "1H": Prices(1.3, 0.05, 10.0, -2.0, -0.5, -2.5, -1.0, -1.5, 0.0),
+    "13C": Prices(1.0, 0.001, 200.0, -1.5, -1.5, -9.0, -3.0, -5.0, -4.0, -4.0, -6.0),
+    "1H": Prices(1.3, 0.05, 10.0, -2.0, -0.5, -2.5, -1.0, -1.5, 0.0, 0.0, 0.0),
 }
-"""Where fitting begins."""
+"""Where fitting begins, and what counts before it: those of 13C made truths stand out in a whole library."""
 
 
 def likelihoods(record: ShiftList, lines: Lines, prices: Prices) -> np.ndarray:
@@ -160,12 +169,14 @@ class Peaks:
         sharp: one over each width.
         tall: its logarithm.
         reach: "m 2", the least `sharp` and the largest `tall` of each molecule.
+        firm: "m", how many lines of each molecule are not loose.
     """
 
     lines: Lines
     sharp: np.ndarray
     tall: np.ndarray
     reach: np.ndarray
+    firm: np.ndarray
 
     @classmethod
     def of(cls, lines: Lines) -> Peaks:
@@ -176,7 +187,8 @@ class Peaks:
         some = np.flatnonzero(np.diff(lines.starts))
         reach[some, 0] = np.minimum.reduceat(sharp, lines.starts[some]) if len(some) else 0.0
         reach[some, 1] = np.maximum.reduceat(tall, lines.starts[some]) if len(some) else 0.0
-        return cls(lines, sharp, tall, reach)
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(~lines.loose)])
+        return cls(lines, sharp, tall, reach, np.diff(before[lines.starts]))
 
 
 def likeliest(record: ShiftList, peaks: Peaks, prices: Prices, most: int) -> tuple[np.ndarray, np.ndarray]:
@@ -197,7 +209,7 @@ def likeliest(record: ShiftList, peaks: Peaks, prices: Prices, most: int) -> tup
     limit = np.empty(len(lines))
     bound(
         record.shifts, attached_hydrogens(record), lines.starts, lines.means, peaks.sharp, peaks.tall, peaks.reach,
-        lines.hydrogens, prices.array, limit,
+        lines.hydrogens, peaks.firm, prices.array, limit,
     )  # fmt: skip
     # Rounding of the two differs.
     limit += 1e-6 * (1 + np.abs(limit))
