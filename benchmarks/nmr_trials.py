@@ -48,7 +48,9 @@ DRAWN, ASIDE = 12, 5
 """Systems of the starts trial that are drawn, and how many of them are set aside."""
 COVERED = 48
 """Systems of the trial of intervals; every third is set aside."""
-FURTHER = {"new": (20261123, 5, 16), "later": (20261124, 5, 16), "last": (20261125, 10, 16), "final": (20261126, 10, 24)}
+FURTHER = {
+    "new": (20261123, 5, 16), "later": (20261124, 5, 16), "last": (20261125, 10, 16), "final": (20261126, 10, 24),
+}  # fmt: skip
 """Seed, and systems of either trial, that were set aside once those before had been measured."""
 
 
