@@ -17,7 +17,7 @@ from molvis_core.errors import BundleError, ConfigError, StructureError, Trainin
 from molvis_core.progress import StageProgress
 from molvis_core.records import RankedQuery, ShiftList, Structure
 from molvis_nmr_shifts.library import PredictedLibrary
-from molvis_nmr_shifts.matching.fitting import fit_among, fit_prices
+from molvis_nmr_shifts.matching.fitting import Case, fit_among, fit_prices
 from molvis_nmr_shifts.matching.lines import NUCLEI, USUAL, Lines, Prices, likelihoods, lines_of
 from molvis_nmr_shifts.prediction.graphs import solvent_place
 from molvis_nmr_shifts.prediction.learning import Course, learn
@@ -174,17 +174,7 @@ class ShiftMatching:
         both.
         """
         for nucleus in NUCLEI:
-            cases, known = [], list[tuple[Structure, ...]]()
-            for one in queries:
-                record = axis_of(one.record, nucleus)
-                if record is not None and one.record.partners is None and len(one.candidates) > 1:
-                    if nucleus == "13C" and len(known) % 2:
-                        record = replace(record, multiplicity=())
-                    try:
-                        cases.append((record, self.lines(one.candidates, nucleus, record.solvent), one.truth))
-                    except StructureError:
-                        continue
-                    known.append(tuple(one.candidates))
+            cases, known = self._cases(queries, nucleus)
             if cases and nucleus == "1H":
                 self.prices[nucleus] = fit_prices(cases, USUAL[nucleus])
             elif cases:
@@ -192,6 +182,23 @@ class ShiftMatching:
                 row = {one.smiles: i for i, one in enumerate(pool)}
                 taken = [np.array([row[one.smiles] for one in some]) for some in known]
                 self.prices[nucleus] = fit_among(cases, self.lines(pool, nucleus), taken, USUAL[nucleus])
+
+    def _cases(self, queries: Sequence[RankedQuery], nucleus: str) -> tuple[list[Case], list[tuple[Structure, ...]]]:
+        """Lists of a nucleus with the lines of their candidates, and the candidates."""
+        cases: list[Case] = []
+        known: list[tuple[Structure, ...]] = []
+        for one in queries:
+            record = axis_of(one.record, nucleus)
+            if record is None or one.record.partners is not None or len(one.candidates) < 2:
+                continue
+            if nucleus == "13C" and len(known) % 2:
+                record = replace(record, multiplicity=())
+            try:
+                cases.append((record, self.lines(one.candidates, nucleus, record.solvent), one.truth))
+            except StructureError:
+                continue
+            known.append(tuple(one.candidates))
+        return cases, known
 
     def save(self, folder: Path) -> None:
         """Write the network and the prices.

@@ -32,7 +32,7 @@ def align(
     widths: np.ndarray,
     hydrogens: np.ndarray,
     counts: np.ndarray,
-    loose: np.ndarray,
+    idle: np.ndarray,
     prices: np.ndarray,
     out: np.ndarray,
 ) -> None:  # pragma: no cover - compiled
@@ -49,16 +49,15 @@ def align(
         widths: of all lines, in ppm.
         hydrogens: on the atom of each line.
         counts: nuclei of each line.
-        loose: whether a line is often missing, such as that of an exchanging hydrogen.
+        idle: logarithm of what it costs that a line is missing.
         prices: factor on the widths, share of outliers, their density per ppm, and the logarithms of what it costs
-            that a line is missing, that a loose one is, that a signal is extra, that lines fall together, that a line
-            has a further signal, that the number of hydrogens is another, that a line of an atom without hydrogens is
-            missing, and that there are fewer signals than lines that are not loose.
+            that a signal is extra, that lines fall together, that a line has a further signal, and that the number of
+            hydrogens is another.
         out: one number for each candidate.
     """
     factor, stray, density = prices[0], prices[1], prices[2]
-    missing, missing_loose, extra = prices[3], prices[4], prices[5] + math.log(density)
-    shared, again, wrong, missing_bare, uneven = prices[6], prices[7], prices[8], prices[9], prices[10]
+    extra = prices[3] + math.log(density)
+    shared, again, wrong = prices[4], prices[5], prices[6]
     n = len(shifts)
     last = np.empty(n + 1)
     here = np.empty(n + 1)
@@ -70,19 +69,11 @@ def align(
         for i in range(n + 1):
             last[i] = i * extra
             last_hit[i] = -1e18
-        firm = 0
         for k in range(starts[c], starts[c + 1]):
             width = widths[k] * factor
             narrow, tall = 1 / width, math.log(2 * width)
             peak = math.log(1 - stray) - tall
-            gone = missing
-            if loose[k]:
-                gone = missing_loose
-            else:
-                firm += 1
-                if hydrogens[k] == 0:
-                    gone = missing_bare
-            here[0] = last[0] + gone
+            here[0] = last[0] + idle[k]
             here_hit[0] = -1e18
             for i in range(1, n + 1):
                 near = peak - abs(shifts[i - 1] - means[k]) * narrow
@@ -100,15 +91,15 @@ def align(
                         hit = more
                 here_hit[i] = hit
                 best = hit
-                if last[i] + gone > best:
-                    best = last[i] + gone
+                if last[i] + idle[k] > best:
+                    best = last[i] + idle[k]
                 lone = here[i - 1] + extra
                 if lone > best:
                     best = lone
                 here[i] = best
             last, here = here, last
             last_hit, here_hit = here_hit, last_hit
-        out[c] = last[n] + (uneven if firm > n else 0.0)
+        out[c] = last[n]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -156,7 +147,7 @@ def bound(
     tall: np.ndarray,
     reach: np.ndarray,
     hydrogens: np.ndarray,
-    firm: np.ndarray,
+    idle: float,
     prices: np.ndarray,
     out: np.ndarray,
 ) -> None:  # pragma: no cover - compiled
@@ -174,20 +165,19 @@ def bound(
         tall: its logarithm.
         reach: the least `sharp` of each candidate, and its largest `tall`; "m 2".
         hydrogens: as there.
-        firm: how many lines of each candidate are not loose.
+        idle: the least that a line without a signal of its own costs.
         prices: as there.
         out: one number for each candidate.
     """
     factor, stray, density = prices[0], prices[1], prices[2]
-    extra = prices[5] + math.log(density)
-    idle, wrong, uneven = max(prices[3], prices[4], prices[6], prices[9]), prices[8], prices[10]
+    extra, wrong = prices[3] + math.log(density), prices[6]
     floor, usual = math.log(stray * density), math.log(1 - stray) - math.log(2 * factor)
     narrow = 1 / factor
     n = len(shifts)
     for c in range(len(starts) - 1):
         first, end = starts[c], starts[c + 1]
         slope, top = reach[c, 0] * narrow, reach[c, 1]
-        total = max(0, end - first - n) * idle + (uneven if firm[c] > n else 0.0)
+        total = max(0, end - first - n) * idle
         near = first
         for i in range(n):
             shift = shifts[i]

@@ -38,6 +38,12 @@ class Lines:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
+    @property
+    def firm(self) -> np.ndarray:
+        """How many lines of each molecule are not loose."""
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(~self.loose)])
+        return np.diff(before[self.starts])
+
     @classmethod
     def joined(cls, parts: Sequence[Lines]) -> Lines:
         """Those of several sets, one after another."""
@@ -135,12 +141,21 @@ class Prices:
     @property
     def array(self) -> np.ndarray:
         """As the kernel takes them."""
-        return np.array([self.factor, self.stray, 1 / self.span, *self._chances], dtype=np.float64)
+        rest = (self.extra, self.shared, self.again, self.wrong)
+        return np.array([self.factor, self.stray, 1 / self.span, *rest], dtype=np.float64)
 
     @property
     def _chances(self) -> tuple[float, ...]:
         lines = (self.missing, self.loose, self.extra, self.shared, self.again, self.wrong)
         return (*lines, self.bare, self.uneven)
+
+    def idle(self, lines: Lines) -> np.ndarray:
+        """What it costs that each line has no signal."""
+        return np.where(lines.loose, self.loose, np.where(lines.hydrogens == 0, self.bare, self.missing))
+
+    def incomplete(self, signals: int, firm: np.ndarray) -> np.ndarray:
+        """What it costs molecules of so many firm lines that there are fewer signals."""
+        return np.where(firm > signals, self.uneven, 0.0)
 
 
 USUAL = {
@@ -155,9 +170,9 @@ def likelihoods(record: ShiftList, lines: Lines, prices: Prices) -> np.ndarray:
     out = np.empty(len(lines))
     align(
         record.shifts, attached_hydrogens(record), lines.starts, lines.means, lines.widths, lines.hydrogens,
-        lines.counts, lines.loose, prices.array, out,
+        lines.counts, prices.idle(lines), prices.array, out,
     )  # fmt: skip
-    return out
+    return out + prices.incomplete(len(record), lines.firm)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -187,8 +202,7 @@ class Peaks:
         some = np.flatnonzero(np.diff(lines.starts))
         reach[some, 0] = np.minimum.reduceat(sharp, lines.starts[some]) if len(some) else 0.0
         reach[some, 1] = np.maximum.reduceat(tall, lines.starts[some]) if len(some) else 0.0
-        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(~lines.loose)])
-        return cls(lines, sharp, tall, reach, np.diff(before[lines.starts]))
+        return cls(lines, sharp, tall, reach, lines.firm)
 
 
 def likeliest(record: ShiftList, peaks: Peaks, prices: Prices, most: int) -> tuple[np.ndarray, np.ndarray]:
@@ -209,8 +223,9 @@ def likeliest(record: ShiftList, peaks: Peaks, prices: Prices, most: int) -> tup
     limit = np.empty(len(lines))
     bound(
         record.shifts, attached_hydrogens(record), lines.starts, lines.means, peaks.sharp, peaks.tall, peaks.reach,
-        lines.hydrogens, peaks.firm, prices.array, limit,
+        lines.hydrogens, max(prices.missing, prices.loose, prices.bare, prices.shared), prices.array, limit,
     )  # fmt: skip
+    limit += prices.incomplete(len(record), peaks.firm)
     # Rounding of the two differs.
     limit += 1e-6 * (1 + np.abs(limit))
     limit[np.diff(lines.starts) == 0] = -np.inf
