@@ -1,4 +1,4 @@
-"""Tables of contributors.py, query_kinds.py and speed.py, which benchmarks/tables.py puts into docs/results.md."""
+"""Tables of contributors.py, query_kinds.py, classes.py and speed.py, which benchmarks/tables.py puts into the docs."""
 
 from __future__ import annotations
 
@@ -144,10 +144,34 @@ def speed() -> list[str]:
     return lines
 
 
+def classes() -> list[str]:
+    """Classes that are stated, beside how many hold, with the truth in the library and without."""
+    found = _read("classes.json")
+    test, val = found["test"], found["val"]
+    there = "truth there; taken out"
+    heads = [
+        "stated",
+        f"`probability`, test fold ({test['compounds']}): {there}",
+        f"`probability_overall`: {there}",
+        "both",
+        f"both, validation fold ({val['compounds']})",
+    ]
+    lines = [f"| {' | '.join(heads)} |", "| --- | --- | --- | --- | --- |"]
+    columns = [(test["given"], ("present", "absent")), (test["told"], ("present", "absent"))]
+    columns += [(one["told"], ("both",)) for one in (test, val)]
+    for row in range(len(test["told"]["both"])):
+        band = test["told"]["both"][row]
+        shares = [[of[name][row] for name in names] for of, names in columns]
+        cells = ["; ".join(f"{100 * one['right']:.0f}% of {one['n']:,}" for one in some) for some in shares]
+        lines.append(f"| {100 * band['low']:.0f} to {100 * band['high']:.0f}% | {' | '.join(cells)} |")
+    return lines
+
+
 TABLES: dict[str, Callable[[], list[str]]] = {
     "strangers": strangers,
     "strangers-known": strangers_known,
     "strangers-parts": strangers_parts,
     "query-kinds": query_kinds,
+    "classes": classes,
     "speed": speed,
 }

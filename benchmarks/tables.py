@@ -1,4 +1,4 @@
-"""Write the tables of docs (results, losses, choosing, formula, nmr-results) from benchmarks/results.
+"""Write the tables of docs (results, losses, choosing, identify, formula, nmr-results) from benchmarks/results.
 
     python benchmarks/tables.py
 
@@ -480,7 +480,7 @@ TABLES = {
 
 
 def main() -> None:
-    for page in ("results.md", "losses.md", "choosing.md", "formula.md", "nmr/results.md"):
+    for page in ("results.md", "losses.md", "choosing.md", "identify.md", "formula.md", "nmr/results.md"):
         file = ROOT / "docs" / page
         text = file.read_text(encoding="utf-8")
         for name, make in TABLES.items():
