@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -29,6 +30,7 @@ from molvis_files.spectrum_drawing import (
     relative,
     scale,
     svg,
+    ticks,
 )
 from molvis_files.substructures import Substructure
 from molvis_retrieval.references import Match, Spectrum, match
@@ -216,21 +218,74 @@ def _draw_trace(record: Trace, name: str, below: Trace | None = None, label: str
     words = [modality.signal or modality.name, f"{low:g} to {high:g} {unit}".strip(), f"{len(record)} points"]
     parts = list(axes(x, y, low, high, across, ""))
     if below is None:
-        parts.append(_line(record, x, y))
+        parts += [*_heights(y, bottom, top), _line(record, x, y), *_bands(record, x, y)]
     else:
         # Each is as high as its half: absorbances of two samples have no common scale.
         inside = (below.x >= low) & (below.x <= high)
         middle, named = (TOP + HEIGHT - BOTTOM) / 2, escape(visible(label))
+        upper = scale(*_ends(record.y), middle, TOP)
         parts += [
-            _line(record, x, scale(*_ends(record.y), middle, TOP)),
+            _line(record, x, upper),
+            *_bands(record, x, upper),
             _line(replace(below, x=below.x[inside], y=below.y[inside]), x,
                   scale(*_ends(below.y[inside]), middle, HEIGHT - BOTTOM), "trace reference"),
             f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{middle:.1f}" y2="{middle:.1f}"/>',
-            f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - BOTTOM - 6}" text-anchor="middle">{named}</text>',
+            f'<text x="{LEFT + 4}" y="{HEIGHT - BOTTOM - 6}">{named}</text>',
         ]  # fmt: skip
         words.append(f"below: {label}, scaled to the same height")
     title = f"{modality.name} spectrum" + (f" above the {label}" if below is not None else "")
     return Picture(svg(parts, title), " · ".join(escape(visible(w)) for w in words))
+
+
+def _heights(y: Callable[[float], float], bottom: float, top: float) -> list[str]:
+    """Lines at round heights with their numbers; none where a number is wider than the margin."""
+    numbers = {f"{height + 0.0:g}": y(height) for height in ticks(bottom, top, 4)} if top > bottom else {}
+    if max(map(len, numbers), default=0) > _WIDEST_HEIGHT:
+        return []
+    return [
+        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{number}</text>'
+        for number, at in numbers.items()
+    ]
+
+
+def _bands(record: Trace, x: Callable[[float], float], y: Callable[[float], float]) -> list[str]:
+    """The highest bands by their places on the axis, where the number has room above the line.
+
+    A band stands over what lies to either side of it, within a few times the width of its number, by a share of the
+    whole height, so that neither noise nor a slope is one.
+    """
+    height, span = np.asarray(record.y, dtype=np.float64), float(record.x[-1] - record.x[0])
+    if len(height) < 3 or not span > 0:
+        return []
+    least = _LEAST_BAND * (height.max() - min(0.0, height.min()))
+    digits = max(0, 3 - math.floor(math.log10(span)))
+    across = np.array([x(float(value)) for value in record.x])
+    maxima = np.flatnonzero((height[1:-1] > height[:-2]) & (height[1:-1] >= height[2:])) + 1
+    parts: list[str] = []
+    taken: list[tuple[float, float, float]] = []
+    for i in maxima[np.argsort(-height[maxima], kind="stable")][:_MOST_MAXIMA]:
+        text = f"{record.x[i]:.{digits}f}"
+        half, top = _DIGIT * len(text) / 2 + 2, y(float(height[i])) - 5
+        near = np.abs(across - across[i])
+        at = min(max(float(across[i]), LEFT + half), WIDTH - RIGHT - half)
+        beside = near <= max(4 * half, near[i - 1], near[i + 1])
+        aside = [height[:i][beside[:i]].min(), height[i + 1 :][beside[i + 1 :]].min()]
+        crossed = height[np.abs(across - at) < half].max() > height[i]
+        written = any(abs(at - a) < half + h and abs(top - t) < _LINE for a, h, t in taken)
+        if height[i] - max(aside) < least or crossed or written:
+            continue
+        taken.append((at, half, top))
+        parts.append(f'<text class="band" x="{at:.1f}" y="{top:.1f}" text-anchor="middle">{text}</text>')
+        if len(parts) == _MOST_BANDS:
+            break
+    return parts
+
+
+_WIDEST_HEIGHT = 6
+_LEAST_BAND, _MOST_BANDS, _MOST_MAXIMA = 0.04, 14, 200
+_DIGIT, _LINE = 6.6, 12
+"""Pixels of a digit and of a line, as browsers set 11 px."""
 
 
 def _ends(values: Float[np.ndarray, " t"]) -> tuple[float, float]:
