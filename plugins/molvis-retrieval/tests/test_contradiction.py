@@ -13,6 +13,7 @@ import pytest
 from barcode import BUTANOL, STRUCTURES, measurement
 from test_several import Sized, bundle, index, number, size, toys, trace  # noqa: F401 - fixtures
 
+from molvis_core import output
 from molvis_core.errors import ConfigError, DatasetError
 from molvis_core.records import Measurement, Structure, Value
 from molvis_retrieval.bundle import Bundle, load_bundle, write_calibration
@@ -20,7 +21,7 @@ from molvis_retrieval.calibration.pieces import calibrate_pieces, fit_pieces, pi
 from molvis_retrieval.commands.found import show_found
 from molvis_retrieval.identification import identify
 from molvis_retrieval.index import Index
-from molvis_retrieval.pieces import VERSION, Pieces, fit_of, mixed, words
+from molvis_retrieval.pieces import VERSION, Pieces, fit_of, mixed, unjudged_words, words
 from molvis_retrieval.report import render_report
 from molvis_retrieval.results import to_json
 
@@ -142,6 +143,42 @@ def test_one_kind_of_measurement_is_not_doubted(fitted: Bundle, index: Index) ->
     for one in found:
         assert (one.pieces, one.contradictions) == ({}, ())
         assert all("doubt" not in c.evidence for c in one.candidates)
+
+
+def test_what_nobody_looked_at_is_said(
+    bundle: Bundle, fitted: Bundle, index: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bundle without such a fit would else print a mixed-up set as it prints a good one."""
+    parts = [measurement(BUTANOL, noise=0.3, seed=9), trace(BUTANOL, 0.3, 9)]
+    found = identify(bundle, [parts], index)
+    assert found[0].unjudged == ("msms", "ir")
+    with output.asked(quiet=False):
+        show_found(found)
+    assert "whether MSMS and IR are of this unknown was not looked at" in capsys.readouterr().err
+    assert to_json(found)[0]["pieces_unjudged"] == ["msms", "ir"]
+    assert "Whether MSMS and IR are of this unknown was not looked at" in render_report(
+        found, bundle=bundle, index=index
+    )
+    judged = [*identify(fitted, [parts], index), *identify(bundle, [parts[:1]], index)]
+    with output.asked(quiet=False):
+        show_found(judged)
+    assert [one.unjudged for one in judged] == [(), ()]
+    assert "not looked at" not in capsys.readouterr().err
+    assert "not looked at" not in render_report(judged, bundle=fitted, index=index)
+
+
+def test_of_three_pieces_that_without_a_fit_is_named(fitted: Bundle, index: Index) -> None:
+    pieces = fitted.calibration.pieces
+    kept = {name: v for name, v in pieces.features.items() if not name.startswith("ir/")}
+    less = dataclasses.replace(pieces, features=kept)
+    bundle = fitted.with_calibration(dataclasses.replace(fitted.calibration, pieces=less))
+    parts = [measurement(BUTANOL, noise=0.3, seed=9), trace(BUTANOL, 0.3, 9), number(BUTANOL)]
+    (found,) = identify(bundle, [parts], index)
+    assert set(found.pieces) == {"msms", "ccs"}
+    assert found.unjudged == ("ir",)
+    assert "whether IR is of this unknown" in unjudged_words(found.unjudged)
+    (undoubted,) = identify(fitted, [parts], index, doubt=0)
+    assert undoubted.unjudged == ("msms", "ir", "ccs")
 
 
 def test_a_fit_is_kept_in_the_bundle_and_one_of_another_version_is_not_used(

@@ -17,7 +17,7 @@ The mixture is that of G. E. P. Box and G. C. Tiao, A Bayesian approach to some 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -166,3 +166,17 @@ def words(modality: str, noun: str, probability: float, fits_none: bool, detail:
 
 _SHORT = 4
 """Letters of names that are abbreviations."""
+
+
+def unjudged_words(modalities: Sequence[str]) -> str:
+    """That nobody looked whether some pieces are of the unknown, for people.
+
+    Args:
+        modalities: of the pieces.
+    """
+    *others, last = [modality.upper() for modality in modalities]
+    named = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+    return (
+        f"whether {named} of this unknown was not looked at: the bundle has no fit for that, which molvis calibrate "
+        "makes, or --doubt is 0"
+    )

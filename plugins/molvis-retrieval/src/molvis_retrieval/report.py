@@ -100,6 +100,11 @@ class Section:
         return words(self.found.probability_among)
 
     @property
+    def unjudged(self) -> str:
+        """That nobody looked whether some of the measurements are of this unknown; empty where all were looked at."""
+        return pieces.unjudged_words(self.found.unjudged) if self.found.unjudged else ""
+
+    @property
     def doubted(self) -> list[str]:
         """Kinds of measurements that are probably of another compound."""
         return [name for name, probability in self.found.pieces.items() if probability < pieces.UNLIKELY]

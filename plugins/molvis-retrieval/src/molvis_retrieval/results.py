@@ -141,6 +141,14 @@ class Identification:
     pieces: Mapping[str, float] = field(default_factory=dict)
     contradictions: tuple[str, ...] = ()
 
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """Modalities of several of which nobody looked whether what was measured is of this unknown."""
+        kinds = dict.fromkeys(self.modalities)
+        if len(kinds) < 2 or not self.candidates:
+            return ()
+        return tuple(kind for kind in kinds if kind not in self.pieces)
+
     def joint(self, candidate: Candidate) -> float | None:
         """Joint probability of a candidate: that the truth is among the candidates and that it is this one."""
         return None if self.probability_among is None else self.probability_among * candidate.probability
@@ -284,6 +292,7 @@ def to_json(found: Sequence[Identification]) -> list[dict[str, Any]]:
                 "adducts": dict(one.adducts),
                 "formulas": dict(one.formulas),
                 "pieces": dict(one.pieces),
+                "pieces_unjudged": list(one.unjudged),
                 "contradictions": list(one.contradictions),
                 "candidates": candidates,
             }

@@ -132,6 +132,7 @@ def _remarks(found: Sequence[Identification], *, full: bool) -> Iterator[str]:
 
 def _meanings(found: Sequence[Identification]) -> Iterator[str]:
     """What marks and probabilities mean, as far as there are some."""
+    from molvis_retrieval.pieces import unjudged_words
     from molvis_retrieval.presence import UNLIKELY
 
     if any(_mark(one, c) for one in found for c in one.candidates):
@@ -140,6 +141,8 @@ def _meanings(found: Sequence[Identification]) -> Iterator[str]:
         yield "probability: of a candidate, given that the truth is among those that were ranked"
     if any(one.candidates and one.probability_among is None for one in found):
         yield "how probable it is that the truth is among the candidates is not calibrated for these"
+    for modalities in dict.fromkeys(one.unjudged for one in found if one.unjudged):
+        yield unjudged_words(modalities)
     if unlikely := sum((one.probability_among or 1.0) < UNLIKELY for one in found):
         yield f"among below {UNLIKELY} for {unlikely} of {len(found)}: the truth is probably not among the candidates"
 

@@ -155,7 +155,8 @@ class Unknown {
     return found.length ? card(null, h("div", { class: "twin" }, found), one.classes?.length ? h("p", { class: "note" }, one.classes[0].probability_overall == null ? "Classes: the share of the candidates' probability that has them, given that the truth is among the candidates." : "Classes: whether or not the truth is among the candidates; known compounds with similar spectra count, too.") : null) : null;
   }
   notes() {
-    const some = [...(this.one.contradictions || []).map((text) => `Contradiction: ${text}`), ...(this.one.notes || []).map((text) => `Not used: ${text}`)];
+    const unjudged = (this.one.pieces_unjudged || []).map((name) => name.toUpperCase()).join(", ");
+    const some = [...(this.one.contradictions || []).map((text) => `Contradiction: ${text}`), ...(unjudged ? [`Whether it is of this unknown was not looked at: ${unjudged}`] : []), ...(this.one.notes || []).map((text) => `Not used: ${text}`)];
     return some.length ? h("div", {}, some.map((text) => h("p", { class: "note" }, text))) : null;
   }
 }
