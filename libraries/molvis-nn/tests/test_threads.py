@@ -6,6 +6,7 @@ import types
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from molvis_nn import threads
 from molvis_nn.threads import OtherLoad, computing
@@ -84,3 +85,18 @@ def test_what_the_environment_says_counts(monkeypatch) -> None:
     torch.set_num_threads(2)
     with computing(0) as found:
         assert found == 2
+
+
+def test_linear_algebra_takes_no_more_threads_than_pytorch(monkeypatch) -> None:
+    """NumPy's and SciPy's threads else wait for a processor that another program has, with the others busy."""
+
+    def blas() -> list[int]:
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    Machine(monkeypatch, 7)
+    with threadpool_limits(2, "blas"):
+        before = blas()
+        with computing(0) as found:
+            assert found == 1
+            assert set(blas()) == {1}
+        assert blas() == before

@@ -1,8 +1,8 @@
-"""Linear algebra on small matrices by one thread."""
+"""How many threads linear algebra takes."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -17,6 +17,31 @@ def one_thread() -> Generator[None]:
     """
     with _controller().limit(limits=1, user_api="blas"):
         yield
+
+
+def loaded() -> tuple[Any, ...]:
+    """The libraries of linear algebra that are loaded now. NumPy and SciPy each bring one of their own."""
+    from threadpoolctl import ThreadpoolController
+
+    return tuple(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
+@contextmanager
+def at_most(threads: int, libraries: Sequence[Any]) -> Generator[None]:
+    """Linear algebra by so many threads at most.
+
+    Args:
+        threads: a library that has fewer keeps to them.
+        libraries: of `loaded`.
+    """
+    before = [(one, one.num_threads) for one in libraries]
+    for one, had in before:
+        one.set_num_threads(min(had, threads))
+    try:
+        yield
+    finally:
+        for one, had in before:
+            one.set_num_threads(had)
 
 
 @lru_cache(maxsize=1)

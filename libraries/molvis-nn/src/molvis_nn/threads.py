@@ -1,22 +1,27 @@
-"""How many threads PyTorch computes with: as many as other processes leave processors.
+"""How many threads PyTorch and linear algebra compute with: as many as other processes leave processors.
 
 Threads of one computation wait for each other after every operation, with the processor busy unless
 `OMP_WAIT_POLICY=PASSIVE` was set before PyTorch was imported, as the command line does. Where another process has the
-processor that one of them needs, most of the time goes into waiting.
+processor that one of them needs, most of the time goes into waiting. Those of the BLAS of NumPy and SciPy know no such
+setting.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import time
 from collections.abc import Generator
+from typing import Any
 
 import psutil
+import scipy.linalg  # noqa: F401 - loads its BLAS, for `_libraries`
 import torch
 
 from molvis_files.processes import processors
+from molvis_files.threads import at_most, loaded
 
 log = logging.getLogger("molvis")
 
@@ -48,7 +53,7 @@ def _seconds_of_others() -> float:
 
 @contextlib.contextmanager
 def computing(threads: int, load: OtherLoad | None = None) -> Generator[int]:
-    """PyTorch with so many threads, for the length of a `with` block.
+    """PyTorch with so many threads, and linear algebra with no more, for the length of a `with` block.
 
     Args:
         threads: 0 for as many as processors are free, unless `OMP_NUM_THREADS` says how many.
@@ -64,6 +69,13 @@ def computing(threads: int, load: OtherLoad | None = None) -> Generator[int]:
             log.info("computing with %d of %d threads", wanted, processors())
         torch.set_num_threads(wanted)
     try:
-        yield wanted
+        with at_most(wanted, _libraries()):
+            yield wanted
     finally:
         torch.set_num_threads(before)
+
+
+@functools.cache
+def _libraries() -> tuple[Any, ...]:
+    """The libraries of linear algebra. To look for them takes longer than a small gradient."""
+    return loaded()
