@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from molvis_nmr.formats.writers import write_spectrum
     from molvis_nmr.mixture.quantify import quantify
     from molvis_nmr.mixture.results import Metabolite, Quantification, Reference
+    from molvis_nmr.prediction.ranking import Ranked, rank
     from molvis_nmr.prediction.structure import from_smiles
     from molvis_nmr.processing import Fid, Processed, process
     from molvis_nmr.report.figures import draw_fit
@@ -39,6 +40,7 @@ _HOME = {
     "Metabolite": "mixture.results",
     "Processed": "processing",
     "Quantification": "mixture.results",
+    "Ranked": "prediction.ranking",
     "Reference": "mixture.results",
     "SpinSystem": "spins.system",
     "SpinSystemFit": "fitting.spin_system",
@@ -50,6 +52,7 @@ _HOME = {
     "lines_torch": "spins.autograd",
     "process": "processing",
     "quantify": "mixture.quantify",
+    "rank": "prediction.ranking",
     "read_fid": "formats.opening",
     "read_spectra": "formats.opening",
     "read_spectrum": "formats.opening",
@@ -70,6 +73,7 @@ __all__ = [
     "Metabolite",
     "Processed",
     "Quantification",
+    "Ranked",
     "Reference",
     "SpinSystem",
     "SpinSystemFit",
@@ -80,6 +84,7 @@ __all__ = [
     "lines_and_derivatives",
     "process",
     "quantify",
+    "rank",
     "read_fid",
     "read_spectra",
     "read_spectrum",

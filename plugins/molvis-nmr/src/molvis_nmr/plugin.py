@@ -129,6 +129,7 @@ _COMMANDS = {
     "process": "Turn a raw fid into a phased, referenced spectrum.",
     "peaks": "Pick the lines of a decoupled spectrum, such as 13C.",
     "simulate": "Simulate the spectrum of a spin system or of a structure.",
+    "rank": "Rank candidate structures by a measured 1H spectrum.",
     "fit": "Fit a spin system to one spectrum or several.",
     "quantify": "Which compounds of a library are in a mixture, and how much.",
     "demo": "Fit a simulated spectrum of L-proline.",

@@ -31,10 +31,10 @@ _LONGEST = 18
 _WIDE, _LETTER = 11.0, 0.09
 """Inches: of a picture, and of a letter of the names in it."""
 _ABOVE = 0.24  # share of a panel's height, left above its signals for names and the bar
-_INK, _SOFT, _GRID = "#1f2933", "#7b8794", "#e4e7eb"
+_INK, _SOFT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 # What stands for the page's own ink in an SVG that is shown on light and on dark paper.
 _PAGE_INK = "#010203"
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9.0,
     "svg.fonttype": "none",
@@ -109,7 +109,7 @@ def draw_fit(
     # As few empty places as can be, and among those the most columns.
     columns = min((4, 3, 2), key=lambda n: -len(windows) % n) if len(windows) > 1 else 1
     rows = math.ceil(len(windows) / columns)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05, hspace=0.03)
         figure = Figure(figsize=(_WIDE, 3.3 + 2.5 * rows), layout=layout)
         grid = figure.add_gridspec(1 + rows, columns, height_ratios=[1.25] + [1.0] * rows)
@@ -317,7 +317,7 @@ def save(figure: Figure, path: Path | str, *, dpi: float = 160.0) -> None:
     import matplotlib as mpl
 
     path = Path(path)
-    with replacing(path) as fresh, mpl.rc_context(_STYLE):
+    with replacing(path) as fresh, mpl.rc_context(STYLE):
         figure.savefig(fresh, format=path.suffix.lstrip(".") or "png", dpi=dpi, facecolor="white")
 
 
@@ -332,7 +332,7 @@ def as_svg(
 
     figure = draw_fit(measured, fitted, parts, ink=_PAGE_INK, **settings)
     text = io.StringIO()
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = text.getvalue()
     return svg[svg.index("<svg") :].replace(_PAGE_INK, "currentColor")
