@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from barcode import STRUCTURES, make_bundle, make_index, measurement
 
+from molvis_core import output
+from molvis_core.chemistry.structures import structure
 from molvis_core.errors import BundleError, ConfigError
 from molvis_core.interfaces import UsesReferences
 from molvis_core.plugins import Component, Plugin
@@ -139,6 +141,21 @@ def test_the_command_takes_references(
     with pytest.raises(ConfigError, match="no such folder"):
         command([tmp_path / "a.codes"], **options, references=[tmp_path / "no"])
     assert load_bundle(bundle.path).scorers["liking"].compounds == frozenset()
+
+
+def test_a_file_of_references_that_has_none_of_the_candidates_is_told_of(
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_index(bundle, tmp_path / "index")
+    for name, one in (("a", STRUCTURES[0]), ("other", structure("CCCCCCCCCCCCC#N"))):
+        (tmp_path / f"{name}.codes").write_text(one.smiles + "\n", encoding="utf-8")
+    page = tmp_path / "a.html"
+    options = {"library": [tmp_path / "index"], "bundle": str(bundle.path), "html": page}
+    for name, drawn in (("a", True), ("other", False)):
+        with output.asked(quiet=False):
+            command([tmp_path / "a.codes"], **options, reference=tmp_path / f"{name}.codes")
+        assert ("reference spectrum of candidate 1" in page.read_text(encoding="utf-8")) is drawn
+        assert ("has no spectrum of the best candidates" in capsys.readouterr().err) is not drawn
 
 
 def test_cosines_that_are_to_be_silent_count_alone_and_choose_the_shortlist(folder: Path, tmp_path: Path) -> None:

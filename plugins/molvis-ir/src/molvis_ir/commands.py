@@ -151,4 +151,4 @@ def correct(
         for item in read_measurements(spectra, modality="ir")
     ]
     write_jcamp(out, found)
-    output.note(f"{len(found)} spectra: {out}")
+    output.note(f"{len(found)} spectr{'um' if len(found) == 1 else 'a'}: {out}")

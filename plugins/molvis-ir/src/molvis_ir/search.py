@@ -128,7 +128,7 @@ def _line(
     parts, pen = [], "M"
     for x, y, there in zip(points.tolist(), values.tolist(), known.tolist(), strict=True):
         if there:
-            height = 205 - 170 * y if up else 205 + 160 * y
+            height = 205 - 165 * y if up else 205 + 165 * y  # equal spectra look equal
             parts.append(f"{pen}{_across(x):.1f} {height:.1f}")
         pen = "L" if there else "M"
     return "".join(parts)

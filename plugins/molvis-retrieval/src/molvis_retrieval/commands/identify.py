@@ -35,6 +35,7 @@ from molvis_retrieval.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from molvis_core.records import Structure
     from molvis_lcms.retention import Retention
     from molvis_retrieval.bundle import Bundle, Calibration
     from molvis_retrieval.index import Index
@@ -247,9 +248,19 @@ def _write_report(
     from molvis_retrieval.references import read_references
     from molvis_retrieval.report import write_report
 
-    beside = read_references(reference) if reference else None
-    standards = own_standards(own, minutes)
-    write_report(path, found, bundle=bundle, index=index, settings=settings, reference=beside, standards=standards)
+    known, answers = read_references(reference) if reference else None, list[bool]()
+
+    def beside(structure: Structure, like: Any) -> Any:
+        answer = known(structure, like) if known else None
+        answers.append(answer is not None)
+        return answer
+
+    write_report(
+        path, found, bundle=bundle, index=index, settings=settings, reference=beside if known else None,
+        standards=own_standards(own, minutes),
+    )  # fmt: skip
+    if known and not any(answers):
+        output.note(f"{reference}: has no spectrum of the best candidates: the report shows none beside the unknowns'")
 
 
 def _listed(adducts: str | None) -> list[str]:
