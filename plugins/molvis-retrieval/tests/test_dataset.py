@@ -292,6 +292,16 @@ def test_a_split_by_compound_keeps_each_compound_in_one_fold(tmp_path: Path) -> 
     assert split(again, seed=2).table("msms")["fold"].to_pylist() != folds
 
 
+def test_the_command_says_that_folds_are_dealt_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from molvis_retrieval.commands import data
+
+    write([spectrum(s) for s in SMILES], tmp_path / "d")
+    data.split(tmp_path / "d")
+    assert "dealt anew" not in " ".join(capsys.readouterr().err.split())
+    data.split(tmp_path / "d")
+    assert "had folds (test, train, val)" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_split_by_cluster_keeps_similar_compounds_together(tmp_path: Path) -> None:
     from rdkit import Chem, DataStructs
     from rdkit.Chem import rdFingerprintGenerator

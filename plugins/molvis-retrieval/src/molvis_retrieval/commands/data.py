@@ -145,7 +145,13 @@ def split(
     from molvis_retrieval.dataset import Dataset
     from molvis_retrieval.splitting import split as assign
 
-    done = assign(Dataset.open(path), by=by, fractions=fractions, seed=seed, similarity=similarity)
+    before = Dataset.open(path)
+    if held := sorted({f for entry in before.metadata["modalities"].values() for f in entry.get("folds", {}) if f}):
+        output.note(
+            f"{path} had folds ({', '.join(held)}), of its files or of an earlier split: they are dealt anew, so that "
+            "what was held out may come into training"
+        )
+    done = assign(before, by=by, fractions=fractions, seed=seed, similarity=similarity)
     if output.as_json({m: entry["folds"] for m, entry in done.metadata["modalities"].items()}):
         return
     rows = [(m, f, n) for m, entry in done.metadata["modalities"].items() for f, n in entry["folds"].items()]
