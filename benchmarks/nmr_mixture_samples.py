@@ -29,11 +29,12 @@ from molvis_nmr.spins.transitions import lines
 FIELDS = {
     "looked_at": (499.84, 499.84, 600.13), "set_aside": (499.84, 499.84, 400.13),
     "set_aside_since": (499.84, 400.13, 600.13), "set_aside_third": (499.84, 400.13, 600.13),
-    "set_aside_fourth": (499.84, 400.13, 600.13),
+    "set_aside_fourth": (499.84, 400.13, 600.13), "set_aside_fifth": (499.84, 400.13, 600.13),
+    "set_aside_sixth": (499.84, 400.13, 600.13), "set_aside_seventh": (499.84, 400.13, 600.13),
 }  # fmt: skip
 """In MHz. What was set aside since has the compounds of those set aside first, in other mixtures, and at 600 MHz
-phenylalanine's spectrum, which nothing had used. The third and the fourth have the same compounds and fields in yet
-other mixtures.
+phenylalanine's spectrum, which nothing had used. Those after it have the same compounds and fields in yet other
+mixtures.
 """
 PRESENT = {10: 5, 30: 8, 100: 12, 0: 12}
 """Compounds present by the size of the library; 0 is all of it."""

@@ -38,10 +38,16 @@ SINCE = {
     "set_aside_third, many strangers": {"sizes": [30, 100], "seeds": list(range(6)), "strangers": [4]},
     "set_aside_fourth": {"sizes": [10, 30, 100], "seeds": list(range(6)), "strangers": [1]},
     "set_aside_fourth, many strangers": {"sizes": [30, 100], "seeds": list(range(12)), "strangers": [4]},
+    "set_aside_fifth": {"sizes": [10, 30, 100], "seeds": list(range(6)), "strangers": [1]},
+    "set_aside_fifth, many strangers": {"sizes": [30, 100], "seeds": list(range(12)), "strangers": [4]},
+    "set_aside_sixth": {"sizes": [10, 30, 100], "seeds": list(range(6)), "strangers": [1]},
+    "set_aside_sixth, many strangers": {"sizes": [30, 100], "seeds": list(range(12)), "strangers": [4]},
+    "set_aside_seventh": {"sizes": [10, 30, 100], "seeds": list(range(6)), "strangers": [1]},
+    "set_aside_seventh, many strangers": {"sizes": [30, 100], "seeds": list(range(12)), "strangers": [4]},
 }
 """Mixtures that were set aside later, see `nmr_mixture_samples.FIELDS`; the urine set aside first was not looked at
 until then, either. The third are other mixtures of the compounds of the first, of which sums had been seen twice then,
-and so are the fourth, of which sums had been seen three times.
+and so are those after it, of which sums had been seen once more each.
 """
 COMPOUND_OF = {
     "gissmo_exp:Arginine": "bmse000029", "gissmo_exp:Glycine": "bmse000089", "gissmo_exp:Methionine": "bmse000044",

@@ -28,6 +28,9 @@ from molvis_nmr.mixture.axis import Axis
 from molvis_nmr.mixture.compounds import Shared, State, signal_of
 from molvis_nmr.mixture.library import library_compounds
 
+LEAST = 0.65
+"""Probability from which `quantify` reports a compound, and upper limits are of the others."""
+
 
 def peer(given: Sample) -> dict[str, float]:
     """Amounts by plain non-negative least squares with a search over shifts."""
@@ -56,7 +59,7 @@ def peer(given: Sample) -> dict[str, float]:
 def trial(folder: Path, side: str, size: int, seed: int, strangers: int = 1, beside: bool = True) -> dict[str, Any]:
     given = sample(folder, side, size, seed, strangers)
     begin = time.process_time()
-    found = module.quantify(given.trace, given.library)
+    found = module.quantify(given.trace, given.library, least_probability=LEAST)
     spent = time.process_time() - begin
     begin = time.process_time()
     other = peer(given) if beside else {}
@@ -84,7 +87,7 @@ def read(files: list[Path]) -> list[dict[str, Any]]:
     return [json.loads(line) for f in files for line in f.read_text(encoding="utf-8").splitlines()]
 
 
-def is_present(row: dict[str, Any], least: float = 0.8, limit: float = 2.0) -> bool:
+def is_present(row: dict[str, Any], least: float = LEAST, limit: float = 2.0) -> bool:
     return bool(row["amount"] > limit * row.get("error", np.inf) and row["probability"] > least)
 
 
@@ -93,7 +96,7 @@ def _smallest(trial: dict[str, Any]) -> float:
     return min((r["truth"] for r in trial["rows"] if r["truth"] > 0 and is_present(r)), default=0.0)
 
 
-def figures(trials: list[dict[str, Any]], least: float = 0.8) -> dict[str, Any]:
+def figures(trials: list[dict[str, Any]], least: float = LEAST) -> dict[str, Any]:
     """What was found and invented, and how well."""
     rows = [r for t in trials for r in t["rows"]]
     there = [r for r in rows if r["truth"] > 0]
@@ -127,19 +130,23 @@ def figures(trials: list[dict[str, Any]], least: float = 0.8) -> dict[str, Any]:
 
 
 def calibrate(trials: list[dict[str, Any]]) -> None:
-    """Logistic regression of presence on features, with a weak prior; printed to be put into `presence.py`."""
+    """Logistic regression of presence on features, drawn towards what `presence.py` has; printed to be put there.
+
+    What the size of a library counts stays as it is: the mixtures of one calibration have few sizes.
+    """
     from scipy.optimize import minimize
 
     rows = [r for t in trials for r in t["rows"] if r.get("features")]
     x = np.array([r["features"] for r in rows]) - np.array(presence.CENTERS)
     x = np.concatenate([np.ones((len(x), 1)), x], axis=1)
     y = np.array([r["truth"] > 0 for r in rows])
+    before = np.array(presence.COEFFICIENTS)
 
     def loss(c: np.ndarray) -> float:
-        odds = x @ c
-        return float(np.logaddexp(0, np.where(y, -odds, odds)).sum() + 0.05 * (c[1:] ** 2).sum())
+        odds = x[:, :-1] @ c + x[:, -1] * before[-1]
+        return float(np.logaddexp(0, np.where(y, -odds, odds)).sum() + ((c - before[:-1]) ** 2).sum())
 
-    best = minimize(loss, np.zeros(x.shape[1])).x
+    best = np.append(minimize(loss, before[:-1]).x, before[-1])
     print("COEFFICIENTS =", tuple(round(float(c), 2) for c in best), f"# of {len(y)}, {int(y.sum())} there")
     odds = 1 / (1 + np.exp(-x @ best))
     for low, high in ((0, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 0.95), (0.95, 1.01)):

@@ -9,8 +9,10 @@ import pytest
 from test_mixture import AREA, AXIS, FREQUENCY, LIBRARY, dss, make, mixture
 
 from molvis_core.records import Trace
+from molvis_nmr.mixture.axis import Axis
 from molvis_nmr.mixture.quantify import quantify
-from molvis_nmr.mixture.spectrum import standards_at
+from molvis_nmr.mixture.spectrum import standards_at, width_of_lines
+from molvis_nmr.mixture.tube import PLACES
 from molvis_nmr.spins.simulation import simulate
 from molvis_nmr.spins.system import SpinSystem
 
@@ -56,3 +58,30 @@ def test_places_are_narrow_peaks_out_of_the_noise_the_nearest_first() -> None:
     places = standards_at(Trace(AXIS + 0.003, y, frequency=FREQUENCY), 0.02)
     assert places == pytest.approx([0.003, 0.091], abs=3e-4)
     assert standards_at(Trace(AXIS, noise, frequency=FREQUENCY), 0.02) == []
+
+
+@pytest.mark.parametrize("off", [0.0, 0.012])
+def test_on_an_axis_with_tsp_at_zero_compounds_are_where_dss_has_them_plus_what_the_two_differ_by(off: float) -> None:
+    spectrum = mixture({**TRUTH, "acetate": 0.3}, standard=0.0, moved=0.0, noise=0.01)
+    shifted = np.interp(AXIS + PLACES["TSP"] - off, AXIS, spectrum.y)
+    singlet = np.interp(AXIS - off, AXIS, dss())
+    got = quantify(replace(spectrum, y=shifted + singlet), LIBRARY, standard="TSP", concentration=1.0)
+    assert {m.name for m in got.present} == {*TRUTH, "acetate"}
+    assert got.standard == "TSP"
+    assert got.offset == pytest.approx(0.0, abs=0.002)
+    for one in got.present:
+        assert one.concentration == pytest.approx({**TRUTH, "acetate": 0.3}[one.name], rel=0.07)
+        assert np.abs(one.moved).max() < 0.002
+
+
+@pytest.mark.parametrize("width", [0.5, 0.9])
+def test_the_width_of_lines_is_that_of_those_that_stand_alone(width: float) -> None:
+    axis = Axis(0.0, 0.25, 12_000)
+    hertz, random = axis.hertz, np.random.default_rng(2)
+    alone = sum(1 / (1 + ((hertz - place) / width) ** 2) for place in random.uniform(100, 1400, 12))
+    crowd = sum(1 / (1 + ((hertz - place) / width) ** 2) for place in random.uniform(1700, 1800, 60))
+    noise = random.normal(0, 0.002, len(hertz))
+    mask = np.ones(len(hertz), dtype=bool)
+    assert width_of_lines(axis, alone + crowd + noise, mask, 0.002) == pytest.approx(width, rel=0.15)
+    assert width_of_lines(axis, noise, mask, 0.002) is None
+    assert width_of_lines(axis, alone + crowd + noise, hertz < 90, 0.002) is None

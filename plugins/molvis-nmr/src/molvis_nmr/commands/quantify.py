@@ -34,7 +34,7 @@ def quantify(
     ] = None,
     tube: Annotated[bool, typer.Option(help="Look for solvents, urea, EDTA and the like, too.")] = True,
     limit: Annotated[float, typer.Option(help="Standard errors from which a compound is present.")] = 2.0,
-    probability: Annotated[float, typer.Option(help="Probability from which it is.")] = 0.8,
+    probability: Annotated[float, typer.Option(help="Probability from which it is.")] = 0.65,
 ) -> None:
     """Say which compounds of a library are in a mixture, and how much of each, with errors."""
     existing(*spectra, what="a spectrum of a mixture")

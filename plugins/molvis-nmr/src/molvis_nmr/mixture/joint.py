@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -26,8 +27,14 @@ _WIDTH_SD = 0.25  # of the logarithm of a multiplet's width relative to the shar
 _MOVED_SD = 3.0  # Hz by which multiplets scatter about the sample's offset, by the core of its distribution
 _INNER_SD = 2.0  # Hz by which spins of one multiplet scatter beside it
 _RESPONSES = (-0.8, 6.0)
+_WIDTHS = (-1.0, 1.2)  # logarithm of a multiplet's width relative to the shared one
+_NARROWEST = 0.1  # Hz, half of the shared width at half height
+_FAR, _FAR_SHARED = 0.3, 0.2  # that a width or a response of a multiplet, and one of all lines, changes in one step
+_LEAST = 0.02  # of an amount is left by one step
+_HOLDS = 6  # times that parameters beyond their bounds are held there
 _GAUSS = (0.0, 0.9)
 _STIFFNESS = 1.0
+_FIRM = 0.1  # model error that a fit assumes at most: with more nothing would be fitted well, and the error stay large
 _NEAR = 12.0  # Hz about a point in which the model's error is its own
 _SHRINK = 0.1  # share of the points about it that the median of all stands for
 _LOCAL = (0.3, 4.0)
@@ -49,14 +56,14 @@ class Layout:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Equations:
-    """Normal equations at a point, with the precision of the priors and the objective."""
+    """Normal equations at a point, with the precision of the priors and of the baseline's roughness."""
 
     layout: Layout
     normal: Float[np.ndarray, "p p"]
     gradient: Float[np.ndarray, " p"]
     precision: Float[np.ndarray, " p"]
-    cost: float
     weight: Float[np.ndarray, " t"]
+    stiff: Float[np.ndarray, "b b"]
 
 
 def layout_of(fit: MixtureFit) -> Layout:
@@ -108,10 +115,7 @@ def equations(fit: MixtureFit) -> Equations:
     stiff = _STIFFNESS * float(np.median(np.diag(block))) * mixture.background.roughness
     normal[rough, rough] += stiff + 1e-9 * np.diag(np.diag(block) + 1e-30)
     gradient[rough] -= stiff @ fit.base
-    cost = float(
-        (weight * residual**2).sum() + (pull**2 / np.maximum(stiffness, 1e-30)).sum() + fit.base @ stiff @ fit.base
-    )
-    return Equations(layout, normal, gradient, stiffness, cost, weight)
+    return Equations(layout, normal, gradient, stiffness, weight, stiff)
 
 
 def _columns(
@@ -157,22 +161,22 @@ def _priors(fit: MixtureFit, state: State) -> tuple[Float[np.ndarray, " k"], Flo
     return weights, weights * np.concatenate(off)
 
 
-def _moved(fit: MixtureFit, layout: Layout, step: Float[np.ndarray, " p"], reach: float) -> MixtureFit:
-    """After a step; no multiplet leaves its window or goes further than `reach` Hz at once."""
+def _moved(fit: MixtureFit, layout: Layout, step: Float[np.ndarray, " p"]) -> MixtureFit:
+    """After a step within `_bounds`; rounding does not lead beyond them."""
     states: dict[int, State] = {}
     for i, s in fit.states.items():
         multiplets = fit.library[i].multiplets
         n, first = len(multiplets), layout.at[i] + 1
         window = np.array([m.window for m in multiplets])
         ends = first + 3 * n + np.cumsum([0, *(len(k) for k in s.inner)])
-        moved = s.moved + np.clip(step[first : first + n], -reach, reach)
+        moved = s.moved + step[first : first + n]
         states[i] = State(
-            max(float(s.amount + step[first - 1]), 0.02 * s.amount),
+            max(float(s.amount + step[first - 1]), _LEAST * s.amount),
             np.clip(moved, fit.offset - window, fit.offset + window),
-            np.clip(s.width + np.clip(step[first + n : first + 2 * n], -0.3, 0.3), -1.0, 1.2),
-            np.clip(s.response + np.clip(step[first + 2 * n : first + 3 * n], -0.3, 0.3), *_RESPONSES),
+            np.clip(s.width + step[first + n : first + 2 * n], *_WIDTHS),
+            np.clip(s.response + step[first + 2 * n : first + 3 * n], *_RESPONSES),
             tuple(
-                np.clip(k + np.clip(step[a:b], -reach, reach), -m.window, m.window)
+                np.clip(k + step[a:b], -m.window, m.window)
                 for k, a, b, m in zip(s.inner, ends, ends[1:], multiplets, strict=False)
             ),
             s.multiplets,
@@ -180,10 +184,10 @@ def _moved(fit: MixtureFit, layout: Layout, step: Float[np.ndarray, " p"], reach
             s.derived,
             s.excess,
         )
-    width = fit.shared.width * float(np.exp(np.clip(step[layout.shared], -0.2, 0.2)))
-    gauss = float(np.clip(fit.shared.gauss + np.clip(step[layout.shared + 1], -0.2, 0.2), *_GAUSS))
+    width = fit.shared.width * float(np.exp(step[layout.shared]))
+    gauss = float(np.clip(fit.shared.gauss + step[layout.shared + 1], *_GAUSS))
     new = replace(
-        fit, states=states, shared=Shared(float(np.clip(width, 0.1, fit.widest)), gauss),
+        fit, states=states, shared=Shared(float(np.clip(width, _NARROWEST, fit.widest)), gauss),
         base=fit.base + step[layout.shared + 2 :], signals={},
     )  # fmt: skip
     new.refresh()
@@ -193,17 +197,19 @@ def _moved(fit: MixtureFit, layout: Layout, step: Float[np.ndarray, " p"], reach
 def improve(fit: MixtureFit, steps: int, reach: float = 1.0) -> MixtureFit:
     """Some steps of Gauss and Newton, shortened where they do not pay."""
     damping = 1e-3
+    fit.refresh()  # how far feet are drawn depends on the noise, which may have been learned since
     for _ in range(steps):
-        at = equations(fit)
+        at = equations(replace(fit, model_error=min(fit.model_error, _FIRM)))
+        before = _objective(fit, at)
         matrix = at.normal + np.diag(at.precision)
         diagonal = np.diag(matrix).copy()
-        better = None
+        bounds = _bounds(fit, at.layout, reach)
+        better, cost = None, before
         for _ in range(5):
-            step = _solve(matrix + damping * np.diag(diagonal), at.gradient)
-            trial = _moved(fit, at.layout, step, reach)
-            off = trial.residual()
-            cost = float((at.weight * off**2).sum()) + _prior(trial, at)
-            if cost < at.cost:
+            step = _solve_within(matrix + damping * np.diag(diagonal), at.gradient, *bounds)
+            trial = _moved(fit, at.layout, step)
+            cost = _objective(trial, at)
+            if cost < before:
                 better = trial
                 damping = max(damping / 5, 1e-6)
                 break
@@ -211,9 +217,38 @@ def improve(fit: MixtureFit, steps: int, reach: float = 1.0) -> MixtureFit:
         if better is None:
             break
         fit = better
-        if at.cost - cost < 2e-4 * at.cost:
+        if before - cost < 1e-6 * before:
             break
     return fit
+
+
+def _objective(fit: MixtureFit, at: Equations) -> float:
+    """What a step has to make less: squared residuals and distances from the priors, by the weights of its start."""
+    off = fit.residual()
+    return float((at.weight * off**2).sum() + fit.base @ at.stiff @ fit.base) + _prior(fit, at)
+
+
+def _bounds(fit: MixtureFit, layout: Layout, reach: float) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
+    """How far each parameter may go down and up in one step."""
+    low, high = np.full(layout.size, -np.inf), np.full(layout.size, np.inf)
+
+    def within(some: slice | int, value: Any, least: Any, most: Any, far: float) -> None:
+        low[some], high[some] = np.maximum(least - value, -far), np.minimum(most - value, far)
+
+    for i, s in fit.states.items():
+        n, first, multiplets = len(s.moved), layout.at[i] + 1, fit.library[i].multiplets
+        window = np.array([m.window for m in multiplets])
+        low[first - 1] = (_LEAST - 1) * s.amount
+        within(slice(first, first + n), s.moved, fit.offset - window, fit.offset + window, reach)
+        within(slice(first + n, first + 2 * n), s.width, *_WIDTHS, _FAR)
+        within(slice(first + 2 * n, first + 3 * n), s.response, *_RESPONSES, _FAR)
+        at = first + 3 * n
+        for own, m in zip(s.inner, multiplets, strict=False):
+            within(slice(at, at + len(own)), own, -m.window, m.window, reach)
+            at += len(own)
+    within(layout.shared, np.log(fit.shared.width), *np.log([_NARROWEST, fit.widest]), _FAR_SHARED)
+    within(layout.shared + 1, fit.shared.gauss, *_GAUSS, _FAR_SHARED)
+    return np.minimum(low, high), high  # where a bound has moved since, it counts and not how far one step goes
 
 
 def _prior(fit: MixtureFit, at: Equations) -> float:
@@ -281,6 +316,30 @@ def covariance(fit: MixtureFit, correlation: float) -> tuple[Equations, Float[np
     matrix = at.normal / correlation + np.diag(at.precision)
     scale = 1 / np.sqrt(np.maximum(np.diag(matrix), 1e-300))
     return at, np.linalg.pinv(matrix * scale * scale[:, None], hermitian=True) * scale * scale[:, None]
+
+
+def _solve_within(
+    matrix: Float[np.ndarray, "k k"], right: Float[np.ndarray, " k"], low: Float[np.ndarray, " k"],
+    high: Float[np.ndarray, " k"],
+) -> Float[np.ndarray, " k"]:  # fmt: skip
+    """The step of those that stay within their bounds, beside others that are held there as long as they press.
+
+    Cut off afterwards, a width of all lines that is as large as it may be would leave every line narrower by as much as
+    it could not grow.
+    """
+    step = _solve(matrix, right)
+    held = np.zeros(len(right), dtype=bool)
+    for _ in range(_HOLDS):
+        out = (step < low) | (step > high)
+        force = right - matrix @ step
+        back = held & ~out & (((step <= low) & (force > 0)) | ((step >= high) & (force < 0)))
+        if not out.any() and not back.any():
+            break
+        held = (held | out) & ~back
+        step = np.clip(step, low, high)
+        free = ~held
+        step[free] = _solve(matrix[np.ix_(free, free)], right[free] - matrix[np.ix_(free, held)] @ step[held])
+    return np.clip(step, low, high)
 
 
 def _solve(matrix: Float[np.ndarray, "k k"], right: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:

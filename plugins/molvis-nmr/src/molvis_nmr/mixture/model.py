@@ -12,6 +12,8 @@ from molvis_nmr.mixture.background import Background
 from molvis_nmr.mixture.compounds import CARBON_13, Compound, Shared, State, signal_of
 from molvis_nmr.mixture.coupled import settle
 
+_FEET = 0.3  # by how much more a line may be wrong at its feet
+_FOOT = 6.0  # Hz to which these reach
 _SATELLITES = (56.0, 86.0)  # Hz from their lines: half of usual couplings to carbon
 
 
@@ -124,7 +126,14 @@ def satellites(y: Float[np.ndarray, " t"], axis: Axis) -> Float[np.ndarray, " t"
 
 
 def around(y: Float[np.ndarray, " t"], axis: Axis, shared: Shared) -> Float[np.ndarray, " t"]:
-    """How strong the signal is near each point: what is wrong about a line is wrong beside it, too."""
+    """How strong the signal is near each point: what is wrong about a line is wrong beside it, too.
+
+    Feet of lines are less sure than their tops: no magnet is even, so that they are higher or lower than those of a
+    Lorentzian. There are many more points of them, though, and by their height alone they would decide on the widths.
+    """
     from scipy.ndimage import gaussian_filter1d
 
-    return np.abs(np.asarray(gaussian_filter1d(np.abs(y), (shared.width + 0.6) / axis.step)))
+    y = np.abs(y)
+    near = np.asarray(gaussian_filter1d(y, (shared.width + 0.6) / axis.step))
+    foot = np.asarray(gaussian_filter1d(y, _FOOT / axis.step, truncate=3.0))
+    return np.abs(near + _FEET * foot)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float
 
 from molvis_core.errors import RecordError, did_you_mean
 from molvis_core.progress import Progress
@@ -27,9 +28,9 @@ from molvis_nmr.mixture.model import Mixture, MixtureFit
 from molvis_nmr.mixture.responses import agree
 from molvis_nmr.mixture.results import WATER, Entry, Quantification
 from molvis_nmr.mixture.selection import Search, find_offset, forward, search_of, select, vote, weight_of
-from molvis_nmr.mixture.spectrum import standards_at, uniform, working_axis
+from molvis_nmr.mixture.spectrum import standards_at, uniform, width_of_lines, working_axis
 from molvis_nmr.mixture.summary import Prepared, summarize
-from molvis_nmr.mixture.tube import STANDARDS, standard_compounds, tube_compounds
+from molvis_nmr.mixture.tube import PLACES, STANDARDS, standard_compounds, tube_compounds
 
 _STAGES = 6
 _WIDTH = 0.7  # Hz, half at half height: what lines are expected to have before any is fitted
@@ -66,7 +67,7 @@ def quantify(
     reference: tuple[float, float] | None = None,
     tube: bool = True,
     limit: float = 2.0,
-    least_probability: float = 0.8,
+    least_probability: float = 0.65,
     progress: Progress | None = None,
 ) -> Quantification:
     """Which compounds of a library are in a mixture, and how much of each.
@@ -192,9 +193,22 @@ def _prepared(
     envelope = lower_envelope(y, round(150 / axis.step))
     base = background.fit(y, np.full(axis.points, 3 * noise), mask, stiffness=10.0, below=True, start=envelope)
     mixture = Mixture(axis, frequency, y, noise, mask, background)
-    fit = MixtureFit(mixture, tuple(everything), Shared(_WIDTH), base, noise)
     standard = asked.standard or "" if offset is not None else ""
+    fit = _begun(mixture, everything, base, standard)
     return Prepared(measured, len(own), standard, scale, scale * wing), search_of(fit, fixed)
+
+
+def _begun(
+    mixture: Mixture, everything: Sequence[Compound], base: Float[np.ndarray, " b"], standard: str
+) -> MixtureFit:
+    """A fit without compounds, with lines as wide as the spectrum's look."""
+    width = width_of_lines(mixture.axis, mixture.y, mixture.mask, mixture.noise)
+    fit = MixtureFit(mixture, tuple(everything), Shared(width or _WIDTH), base, mixture.noise)
+    if width:
+        fit.widest = _WIDER * width
+    # The axis has the standard at 0, and the library has DSS there.
+    fit.offset = -PLACES.get(standard, 0.0) * mixture.frequency
+    return fit
 
 
 def _near_water(exclude: Sequence[tuple[float, float]]) -> float:
@@ -210,8 +224,8 @@ def _look_first(search: Search) -> None:
     weight = np.where(mixture.mask, 1 / fit.floor**2, 0.0)
     for i in sorted(search.fixed):
         found = match(
-            search.templates[i], mixture.axis, mixture.frequency, fit.residual(), weight, np.zeros(1, dtype=np.int64),
-            np.zeros(1),
+            search.templates[i], mixture.axis, mixture.frequency, fit.residual(), weight,
+            np.array([round(fit.offset / mixture.axis.step)]), np.zeros(1),
         )  # fmt: skip
         if found.amount > 0 and (fit.library[i].standard or found.evidence > 10):
             fit.states[i] = state_of(fit.library[i], found.amount, found.moved)

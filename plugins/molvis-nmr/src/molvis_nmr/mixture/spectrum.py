@@ -16,6 +16,9 @@ from molvis_nmr.mixture.compounds import Compound
 _NEAR_ZERO = 0.1  # ppm about 0 in which a standard is looked for
 _WIDEST = 8.0  # Hz at half height: more is grease or a bound standard
 _FINEST = 0.4  # Hz between points: finer spectra are averaged, for lines are wider
+_CLEAR = 50.0  # standard deviations of the noise that lines stand out by whose widths are compared
+_NARROW = 0.2  # share of them that are narrower than what counts as the width of lines
+_FEWEST = 8
 
 
 def uniform(spectrum: Trace) -> Trace:
@@ -97,3 +100,20 @@ def working_axis(
             raise RecordError(f"a window of exclude must go from low to high ppm, got ({a}, {b})")
         mask &= (ppm < a) | (ppm > b)
     return axis, y, mask
+
+
+def width_of_lines(axis: Axis, y: Float[np.ndarray, " t"], mask: Bool[np.ndarray, " t"], noise: float) -> float | None:
+    """Half width at half height, in Hz, of the narrower lines: those that overlap look wider; None where few stand out.
+
+    A low share, as lines are narrower than all others where noise or half a multiplet cuts them off.
+    """
+    from scipy.signal import find_peaks, peak_widths
+
+    y = np.where(mask, y, 0.0)
+    tops, _ = find_peaks(y, prominence=_CLEAR * noise)
+    if len(tops) < _FEWEST:
+        return None
+    # At half of its height, not of what a line rises above its neighbours, where a shoulder looks narrow.
+    ends = np.zeros(len(tops), dtype=np.intp), np.full(len(tops), len(y) - 1, dtype=np.intp)
+    found = peak_widths(y, tops, rel_height=0.5, prominence_data=(y[tops], *ends))[0] * axis.step / 2
+    return float(np.quantile(found, _NARROW))

@@ -2,7 +2,8 @@
 
 References: H. E. Gottlieb, V. Kotlyar, A. Nudelman, J. Org. Chem. 62 (1997) 7512, doi:10.1021/jo971176v (solvents in
 D2O); R. H. Barton et al., Nat. Protoc. 5 (2010) 1012 and J. K. Nicholson et al., Biochem. J. 211 (1983) 605,
-doi:10.1042/bj2110605 (EDTA and its complexes)
+doi:10.1042/bj2110605 (EDTA and its complexes); D. S. Wishart et al., J. Biomol. NMR 6 (1995) 135,
+doi:10.1007/BF00211777 (TSP beside DSS)
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from molvis_nmr.mixture.compounds import Compound, Multiplet, coupling_to_carbon
 
 STANDARDS = {"DSS": "trimethylsilyl of DSS", "TSP": "trimethylsilyl of TSP"}
 """Reference compounds that are looked for at 0 ppm; nine equivalent protons each."""
+PLACES = {"DSS": 0.0, "TSP": -0.019}
+"""Where its singlet is on DSS's scale in ppm, which libraries have: that of TSP above pH 6, where it is an anion."""
 _SILICON = (0.0468, 6.6)  # share of 29Si, and its coupling to methyl protons in Hz
 _SINGLETS: dict[str, tuple[tuple[float, int, float], ...]] = {
     "urea": ((5.78, 4, 0.04),),
@@ -38,14 +41,14 @@ def _singlet(name: str, ppm: float, protons: float, window: float, frequency: fl
 
 
 def standard_compounds(name: str, frequency: float) -> list[Compound]:
-    """The reference compound's singlet at 0 ppm with satellites of 29Si, and beside it the methylenes of DSS.
+    """The reference compound's singlet with satellites of 29Si, and beside it the methylenes of DSS.
 
     Those are a compound of their own, for they are missing where DSS is deuterated.
     """
     share, coupling = _SILICON
     methyl = Multiplet(
-        ("Si(CH3)3",), 0.0, np.array([0.0, -coupling / 2, coupling / 2]),
-        9 * np.array([1 - share, share / 2, share / 2]), 0.01 * frequency,
+        ("Si(CH3)3",), PLACES[name] * frequency, np.array([0.0, -coupling / 2, coupling / 2]),
+        9 * np.array([1 - share, share / 2, share / 2]), (0.01 + abs(PLACES[name])) * frequency,
         carbon=coupling_to_carbon(0.0),
     )  # fmt: skip
     made = [Compound(name, "", (methyl,), standard=True, tube=True)]

@@ -50,7 +50,7 @@ class Asked:
     reference: tuple[float, float] | None = None
     tube: bool = True
     limit: float = 2.0
-    least_probability: float = 0.8
+    least_probability: float = 0.65
 
 
 def library_file(name: Path | str) -> Path:
