@@ -104,7 +104,7 @@ def judged(estimator: Estimator, truth: np.ndarray, values: np.ndarray, interval
 
 
 def estimated(estimator: Estimator, data: Data, truth: np.ndarray, i: int) -> dict[str, dict[str, float]]:
-    """One case by the exact posterior's ensemble, and by the neural network alone."""
+    """One case as `molvis flux estimate` answers it, also under its method's name, and by the neural network alone."""
     study, out = as_study(estimator, data), {}
     began = time.process_time()
     found = estimate(estimator, study, level=LEVEL, seed=i)

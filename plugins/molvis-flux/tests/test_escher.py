@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from molvis_core import output
 from molvis_flux.errors import MapError
 from molvis_flux.formats.writers import write_study
-from molvis_flux.maps.escher import SCHEMA, escher_json, read_escher
+from molvis_flux.maps.escher import read_escher
+from molvis_flux.maps.escher_writer import SCHEMA, escher_json
 from molvis_flux.maps.flows import flows_without_fit
 from molvis_flux.maps.layout import own_map
 from molvis_flux.maps.svg import draw
@@ -124,6 +125,55 @@ def test_places_on_a_written_map_are_read_as_they_stand(network: Network, writte
     assert sums["v2"] == {"B": -1.0, "D": 1.0}
 
 
+def drawing(given: Any) -> dict[str, Any]:
+    """What a map shows, without the keys of its nodes; the curve of a segment in either direction."""
+    nodes = given[1]["nodes"]
+
+    def end(key: str) -> tuple[Any, ...]:
+        node = nodes[key]
+        return node["x"], node["y"], node.get("bigg_id", ""), node["node_type"]
+
+    def curve(segment: Any) -> Any:
+        ends = [end(segment["from_node_id"]), end(segment["to_node_id"])]
+        if segment["b1"] is None:
+            return min((*ends,), (*ends[::-1],))
+        bends = [(segment[b]["x"], segment[b]["y"]) for b in ("b1", "b2")]
+        return min((ends[0], *bends, ends[1]), (ends[1], *bends[::-1], ends[0]))
+
+    reactions = given[1]["reactions"].values()
+    return {
+        "canvas": given[1]["canvas"],
+        "texts": sorted((t["x"], t["y"], t["text"]) for t in given[1]["text_labels"].values()),
+        "nodes": sorted(
+            (*end(key), node.get("label_x"), node.get("label_y"), node.get("node_is_primary"))
+            for key, node in nodes.items() if node["node_type"] == "metabolite"
+        ),
+        "reactions": [{key: v for key, v in r.items() if key != "segments"} for r in reactions],
+        "curves": [sorted(curve(s) for s in r["segments"].values() if s["b1"] is not None) for r in reactions],
+    }  # fmt: skip
+
+
+def test_a_map_that_somebody_has_comes_back_as_it_was_drawn(network: Network, written: Any, tmp_path: Path) -> None:
+    given = copy.deepcopy(written)
+    given[1]["canvas"] = {"x": -7.25, "y": 3.0, "width": 1203.5, "height": 640.0}
+    given[1]["text_labels"] = {"900": {"x": 12.5, "y": -4.0, "text": "glycolysis"}}
+    reactions = {reaction["bigg_id"]: reaction for reaction in given[1]["reactions"].values()}
+    # One that the network calls otherwise, one that it does not have, and one that it writes the other way round.
+    reactions["v4"] |= {"bigg_id": "R_v4", "name": "fourth", "gene_reaction_rule": "b0001"}
+    reactions["v6"] |= {"bigg_id": "PFK", "name": "of another model"}
+    for metabolite in reactions["v5"]["metabolites"]:
+        metabolite["coefficient"] *= -1
+    for segment in [s for r in reactions.values() for s in r["segments"].values() if s["b1"] is None]:
+        a, b = (given[1]["nodes"][segment[end]] for end in ("from_node_id", "to_node_id"))
+        for bend, t in (("b1", 0.25), ("b2", 0.75)):
+            segment[bend] = {z: round(a[z] + t * (b[z] - a[z]), 2) for z in ("x", "y")}
+    again = json.loads(json.dumps(escher_json(read_escher(saved(tmp_path, given), network), network)))
+    conforms(again)
+    assert drawing(again) == drawing(given)
+    twice = json.loads(json.dumps(escher_json(read_escher(saved(tmp_path, again), network), network)))
+    assert twice == again
+
+
 def test_names_are_found_without_regard_to_prefix_and_case_and_what_is_not_is_said(
     network: Network, written: Any, tmp_path: Path
 ) -> None:
@@ -207,5 +257,13 @@ def test_the_command_draws_on_a_map_and_says_what_does_not_match(tmp_path: Path,
     run = CliRunner().invoke(app, [str(tmp_path / "network.toml"), "--out", str(tmp_path / "map.json")])
     assert run.exit_code == 0, run.output
     conforms(json.loads((tmp_path / "map.json").read_text()))
+    on, again = saved(tmp_path, given), tmp_path / "again.json"
+    run = CliRunner().invoke(app, [str(tmp_path / "network.toml"), "--on", str(on), "--out", str(again)])
+    assert run.exit_code == 0, run.output
+    # Straight segments come back as curves that are straight.
+    found, wanted = drawing(json.loads(again.read_text())), drawing(given)
+    assert [found[what] for what in ("texts", "nodes", "reactions")] == [
+        wanted[what] for what in ("texts", "nodes", "reactions")
+    ]
     run = CliRunner().invoke(app, [str(tmp_path / "network.toml"), "--out", str(tmp_path / "map.pdf")])
     assert run.exit_code == 1

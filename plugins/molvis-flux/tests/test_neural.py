@@ -202,10 +202,16 @@ def test_every_method_holds_the_truth(trained: Estimator, method: str) -> None:
 def test_where_importance_weights_are_worth_too_little_few_fluxes_are_drawn_from_their_fit(
     trained: Estimator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference, "ENOUGH", 10**9)
-    _, clean = held_out(trained, 1, seed=8)
-    data = measured(trained, clean[0])
-    assert estimate(trained, data, draws=400).method == "sequential"
+    values, clean = held_out(trained, 1, seed=8)
+    data, row = measured(trained, clean[0]), trained.space.index["net", "v4"]
+    weighed = estimate(trained, data, draws=1000)
+    monkeypatch.setattr(inference, "WORTH", 1.1)
+    found = estimate(trained, data, draws=1000, refine=False)
+    assert (weighed.method, found.method) == ("importance", "sequential")
+    assert found.best is not None  # which the particles begin with
+    assert found.intervals[row, 0] <= values[0, row] <= found.intervals[row, 1]
+    off = (found.intervals[row] - weighed.intervals[row]) / np.ptp(weighed.intervals[row])
+    np.testing.assert_allclose(off, 0, atol=0.2)
     assert estimate(trained, data, draws=400, method="importance").method == "importance"
     monkeypatch.setattr(inference, "WIDEST", 0)
     assert estimate(trained, data, draws=400).method == "ensemble"

@@ -63,7 +63,7 @@ def study(tmp_path: Path) -> Study:
 
 def test_stoichiometry_bounds_and_atoms_come_back_and_the_labelling_is_the_same(study: Study, tmp_path: Path) -> None:
     [note] = write_sbml(tmp_path / "s.xml", study)
-    assert "1 experiments, 2 fragments" in note
+    assert "1 experiment, 2 fragments" in note
     back = read_study(tmp_path / "s.xml")
     for name, reaction in study.network.reactions.items():
         other = back.network.reactions[name]
@@ -234,10 +234,10 @@ def test_data_that_sbml_has_not_are_named_by_their_kind(
     path = tmp_path / "n.xml"
     write_studies(path, [Measurement(dataclasses.replace(study, network=network), None, "flux-study")])
     [said] = [record.getMessage() for record in caplog.records if "Not written" in record.getMessage()]
-    assert said.startswith(f"{path}: Not written, as SBML has none: 1 experiments, 2 fragments, ")
-    for kind in ("1 fragments of tandem MS", "1 enrichments by 1H-NMR", "1 multiplets by 13C-NMR"):
+    assert said.startswith(f"{path}: Not written, as SBML has none: 1 experiment, 2 fragments, ")
+    for kind in ("1 fragment of tandem MS", "1 enrichment by 1H-NMR", "1 multiplet by 13C-NMR"):
         assert kind in said
-    assert "1 fragments of resolved MS" in said
+    assert "1 fragment of resolved MS" in said
     assert not read_study(path).network.fragments
 
 

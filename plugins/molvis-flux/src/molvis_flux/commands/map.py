@@ -48,7 +48,7 @@ def map_(
         return
     from molvis_files.writing import write_text
     from molvis_flux.formats.options import open_study
-    from molvis_flux.maps import escher, svg
+    from molvis_flux.maps import escher, escher_writer, svg
     from molvis_flux.maps.flows import flows_of, flows_without_fit
     from molvis_flux.maps.frame import map_page
     from molvis_flux.report.figures import own_chart
@@ -58,7 +58,7 @@ def map_(
     study = found.study if found else open_study(source, reader=reader, options=option, strict=False)
     chart = escher.read_escher(on, study.network, names) if on else own_chart(study)
     if out.suffix == ".json":
-        text = json.dumps(escher.escher_json(chart, study.network)) + "\n"
+        text = json.dumps(escher_writer.escher_json(chart, study.network)) + "\n"
     else:
         flows = flows_of(found) if found else flows_without_fit(study.network, study.fluxes)
         colours = ("verdict", "certainty") if found else ("verdict",)
@@ -112,8 +112,6 @@ def _checked(out: Path, colour: str, on: Path | None, names: list[str]) -> dict[
         raise ConfigError(f"--colour must be verdict or certainty, got {colour!r}")
     if names and on is None:
         raise ConfigError("--name names reactions of a map; say which with --on")
-    if out.suffix == ".json" and on:
-        raise ConfigError("--out .json writes a map of our own layout for Escher; leave --on out")
     return dict(_pair(text) for text in names)
 
 

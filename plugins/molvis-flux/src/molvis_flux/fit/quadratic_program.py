@@ -72,7 +72,7 @@ def solve(factor, gradient, rows, low, high, step):
             if full < np.inf:
                 _move(rows, z, t, step, at)
             if full <= partial:
-                _join(basis, triangle, d, q)
+                _join(basis, triangle, d, q, z, length)
                 active[q], sign[q], multiplier[q] = p, side, new
                 inside[p] = True
                 q += 1
@@ -192,18 +192,24 @@ def _move(rows, z, t, step, at):
 
 
 @njit(cache=True, nogil=True, fastmath=REORDER)
-def _join(basis, triangle, d, q):
-    """Turn the free part of the basis so that the new normal has one component there (Givens rotations)."""
+def _join(basis, triangle, d, q, z, length):
+    """Turn the free part of the basis so that the new normal has one component there (a Householder reflection).
+
+    The reflection along `w = d - h e_q` needs `basis' w` over the free part, of which `_directions` has left `basis' d`
+    in `z`, and the square of `d` in `length`.
+    """
     k = len(d)
-    for i in range(k - 1, q, -1):
-        if d[i] != 0.0:
-            h = np.hypot(d[i - 1], d[i])
-            cos, sin = d[i - 1] / h, d[i] / h
-            d[i - 1] = h
+    if q < k - 1:
+        h = -np.sqrt(length) if d[q] > 0.0 else np.sqrt(length)
+        # Half of the square of w.
+        half = length - h * d[q]
+        for j in range(k):
+            z[j] = (z[j] - h * basis[q, j]) / half
+        d[q] -= h
+        for i in range(q, k):
             for j in range(k):
-                a, b = basis[i - 1, j], basis[i, j]
-                basis[i - 1, j] = cos * a + sin * b
-                basis[i, j] = cos * b - sin * a
+                basis[i, j] -= d[i] * z[j]
+        d[q] = h
     for i in range(q + 1):
         triangle[i, q] = d[i]
 
@@ -220,7 +226,7 @@ def _leave(basis, triangle, active, sign, multiplier, drop, q):
             triangle[j, i] = triangle[j, i + 1]
     q -= 1
     for i in range(drop, q):
-        h = np.hypot(triangle[i, i], triangle[i + 1, i])
+        h = np.sqrt(triangle[i, i] ** 2 + triangle[i + 1, i] ** 2)
         cos, sin = triangle[i, i] / h, triangle[i + 1, i] / h
         for j in range(i, q):
             a, b = triangle[i, j], triangle[i + 1, j]

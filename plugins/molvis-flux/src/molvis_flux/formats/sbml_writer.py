@@ -27,8 +27,8 @@ from molvis_flux.model.network import Metabolite, Network, Participant, Reaction
 
 _SBML = "http://www.sbml.org/sbml/level3/version1"
 _KINDS = {
-    "ms": "fragments", "msms": "fragments of tandem MS", "ms-resolved": "fragments of resolved MS",
-    "1h-nmr": "enrichments by 1H-NMR", "13c-nmr": "multiplets by 13C-NMR",
+    "ms": "fragment{s}", "msms": "fragment{s} of tandem MS", "ms-resolved": "fragment{s} of resolved MS",
+    "1h-nmr": "enrichment{s} by 1H-NMR", "13c-nmr": "multiplet{s} by 13C-NMR",
 }  # fmt: skip
 logger = logging.getLogger("molvis")
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?\d*)+")
@@ -70,18 +70,23 @@ def write_studies(path: Path, measurements: Iterable[Measurement]) -> None:
 def _left_out(study: Study) -> Iterator[str]:
     """What of a study SBML does not have."""
     parts = {
-        "experiments": len(study.experiments), **_fragments(study.network),
-        "conditions on several fluxes": len(study.network.constraints), "stated fluxes": len(study.fluxes),
-        "pool sizes": len(study.pools),
+        "experiment{s}": len(study.experiments), **_fragments(study.network),
+        "condition{s} on several fluxes": len(study.network.constraints), "stated flux{es}": len(study.fluxes),
+        "pool size{s}": len(study.pools),
     }  # fmt: skip
-    if left := [f"{count} {what}" for what, count in parts.items() if count]:
+    if left := [_counted(count, what) for what, count in parts.items() if count]:
         yield f"Not written, as SBML has none: {', '.join(left)}."
 
 
 def _fragments(network: Network) -> dict[str, int]:
     """How many fragments there are of each kind of measurement."""
     kinds = Counter(fragment.kind for fragment in network.fragments.values())
-    return {_KINDS.get(kind, f"fragments of kind {kind}"): count for kind, count in kinds.items()}
+    return {_KINDS.get(kind, f"fragment{{s}} of kind {kind}"): count for kind, count in kinds.items()}
+
+
+def _counted(count: int, what: str) -> str:
+    """A number with its noun, whose plural ending stands in braces."""
+    return f"{count} " + re.sub(r"\{(\w+)\}", "" if count == 1 else r"\1", what)
 
 
 def _sid(prefix: str, name: str) -> str:

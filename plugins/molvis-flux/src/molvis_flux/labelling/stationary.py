@@ -131,10 +131,10 @@ class Plan(FragmentVector):
             )
         found = np.empty((len(net), self.size), dtype)
         slopes = np.empty((*found.shape, net_moves.shape[1]), dtype)
-        last = (self.ways, kernels.arguments(self.program, dtype))
+        last = (self.ways, kernels.arguments(self.compact, dtype))
 
         def part(rows: slice) -> None:
-            work, change = (kernels.workspace(self.program.rows, dtype) for _ in range(2))
+            work, change = np.empty(self.compact.rows, dtype), kernels.workspace(self.compact.rows, dtype)
             given = (net[rows], exchange[rows], net_moves, exchange_moves)
             kernels.push(work, change, *given, found[rows], slopes[rows], *last)
 

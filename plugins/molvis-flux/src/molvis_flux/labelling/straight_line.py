@@ -49,7 +49,7 @@ class Program:
     early: int = 0
 
     def reusing_rows(self) -> Program:
-        """The same program in as few rows as it goes, so that they stay in cache; without derivatives."""
+        """The same program in as few rows as it goes, so that they stay in cache; not for backward derivatives."""
         last = np.full(self.rows, -1)
         for op in range(len(self.target)):
             last[self.init[op]] = op

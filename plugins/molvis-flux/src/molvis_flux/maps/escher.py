@@ -1,4 +1,4 @@
-"""Maps of Escher: read, so that fluxes are drawn on a map that somebody has, and written from a map of ours.
+"""Maps of Escher, read, so that fluxes are drawn on a map that somebody has. `escher_writer` writes them.
 
 King et al., PLoS Computational Biology 11 (2015) e1004321, doi:10.1371/journal.pcbi.1004321. The files are JSON after
 the schema that Escher names in them.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,8 @@ from molvis_flux.maps.network_map import Curve, Limb, NetworkMap, Point, Pool, T
 from molvis_flux.model.matching import direction, matches
 from molvis_flux.model.network import Network
 
-SCHEMA = "https://escher.github.io/escher/jsonschema/1-0-0#"
-_WIDER, _TALLER = 4.2, 3.0
-"""Maps of Escher have letters of about 30 units, ours of 10; and a reaction's name and flux stand in one line there."""
 _LETTER = 30.0
-_APART = 12.0
+"""Size of letters on maps of Escher."""
 
 
 def read_escher(path: Path, network: Network, names: Mapping[str, str] | None = None) -> NetworkMap:
@@ -59,7 +55,9 @@ def read_escher(path: Path, network: Network, names: Mapping[str, str] | None = 
                     f"The map draws {name} the other way round than the network writes it; arrows follow the flux."
                 )
         label = (float(reaction.get("label_x", 0.0)), float(reaction.get("label_y", 0.0)))
-        tracks.append(Track(name, name or str(reaction["bigg_id"]), limbs, label, sign))
+        kept = {what: value for what, value in reaction.items() if what not in ("segments", "label_x", "label_y")}
+        middle = _middle(given["nodes"], place, reaction)
+        tracks.append(Track(name, name or str(reaction["bigg_id"]), limbs, label, sign, kept, middle))
     found = {track.reaction for track in tracks}
     canvas = given["canvas"]
     texts = tuple(((float(t["x"]), float(t["y"])), str(t["text"])) for t in given.get("text_labels", {}).values())
@@ -165,6 +163,13 @@ def _pools(nodes: Mapping[str, Mapping[str, Any]], place: Mapping[str, Point]) -
             yield Pool(key, name, at, label, main=bool(node.get("node_is_primary", True)))
 
 
+def _middle(
+    nodes: Mapping[str, Mapping[str, Any]], place: Mapping[str, Point], reaction: Mapping[str, Any]
+) -> Point | None:
+    ends = (str(segment[end]) for segment in reaction["segments"].values() for end in ("from_node_id", "to_node_id"))
+    return next((place[key] for key in ends if nodes[key].get("node_type") == "midmarker"), None)
+
+
 def _limbs(
     nodes: Mapping[str, Mapping[str, Any]], place: Mapping[str, Point], reaction: Mapping[str, Any], where: str
 ) -> Iterable[Limb]:
@@ -189,100 +194,3 @@ def _limbs(
         coefficient = sides.get(str(nodes[outer[0]].get("bigg_id")), 0.0)
         side = 0 if not coefficient else int(math.copysign(1, coefficient))
         yield Limb(curve if outer[0] == b else curve[::-1], side, outer[0])
-
-
-@dataclass(slots=True)
-class _Sheet:
-    """The map while it is written."""
-
-    nodes: dict[str, dict[str, object]]
-    count: int = 0
-
-    def key(self) -> str:
-        self.count += 1
-        return str(self.count)
-
-    def marker(self, at: Point, kind: str = "multimarker") -> str:
-        key = self.key()
-        self.nodes[key] = {"node_type": kind, "x": _x(at[0]), "y": _y(at[1])}
-        return key
-
-
-def _x(value: float) -> float:
-    return round(_WIDER * value, 2)
-
-
-def _y(value: float) -> float:
-    return round(_TALLER * value, 2)
-
-
-def escher_json(chart: NetworkMap, network: Network) -> list[dict[str, object]]:
-    """A map of our own as Escher reads it: a head and a map, ready for `json.dumps`.
-
-    Reactions and metabolites have the network's names as `bigg_id`. A reaction lists all of its metabolites; those that
-    the map leaves out have no node.
-    """
-    sheet = _Sheet({})
-    keys: dict[str, str] = {}
-    for pool in chart.pools:
-        if pool.role == "open":
-            continue
-        keys[pool.key] = key = sheet.key()
-        sheet.nodes[key] = {
-            "node_type": "metabolite", "x": _x(pool.at[0]), "y": _y(pool.at[1]), "bigg_id": pool.name,
-            "name": pool.name, "label_x": _x(pool.at[0] + 9), "label_y": _y(pool.at[1] + 3),
-            "node_is_primary": pool.main,
-        }  # fmt: skip
-    reactions = {sheet.key(): _written(sheet, track, network, keys) for track in chart.tracks}
-    head: dict[str, object] = {
-        "map_name": network.name or "network", "map_id": "", "map_description": "Laid out by molvis.",
-        "homepage": "https://escher.github.io", "schema": SCHEMA,
-    }  # fmt: skip
-    margin = 40.0
-    canvas = {
-        "x": _x(chart.corner[0] - margin), "y": _y(chart.corner[1] - margin),
-        "width": _x(chart.size[0] + 2 * margin), "height": _y(chart.size[1] + 2 * margin),
-    }  # fmt: skip
-    return [head, {"reactions": reactions, "nodes": sheet.nodes, "text_labels": {}, "canvas": canvas}]
-
-
-def _written(sheet: _Sheet, track: Track, network: Network, keys: Mapping[str, str]) -> dict[str, object]:
-    """A reaction: a marker in its middle, one on the way to each side, and from there to the metabolites."""
-    reaction = network.reactions[track.reaction]
-    segments: dict[str, dict[str, object]] = {}
-
-    def join(a: str, b: str, bends: Sequence[Point] | None) -> None:
-        points = [None, None] if bends is None else [{"x": _x(x), "y": _y(y)} for x, y in bends]
-        segments[sheet.key()] = {"from_node_id": a, "to_node_id": b, "b1": points[0], "b2": points[1]}
-
-    middle = track.limbs[0].curve[0]
-    center = sheet.marker(middle, "midmarker")
-    for side in (-1, 1):
-        limbs = [limb for limb in track.limbs if limb.side == side]
-        downwards = sum(limb.curve[3][1] - middle[1] for limb in limbs) >= 0
-        fork = sheet.marker((middle[0], middle[1] + (_APART if downwards else -_APART) * 0.5))
-        join(center, fork, None)
-        for limb in limbs:
-            if limb.pool not in keys:
-                continue
-            at, pieces = fork, [limb.curve[i : i + 4] for i in range(0, len(limb.curve) - 1, 3)]
-            for i, piece in enumerate(pieces):
-                end = keys[limb.pool] if i == len(pieces) - 1 else sheet.marker(piece[3])
-                join(at, end, piece[1:3])
-                at = end
-    return {
-        "name": track.reaction, "bigg_id": track.reaction, "reversibility": reaction.reversible,
-        "label_x": _x(track.label[0]), "label_y": _y(track.label[1]), "gene_reaction_rule": "", "genes": [],
-        "metabolites": [
-            {"bigg_id": name, "coefficient": value} for name, value in _stoichiometry(network, track.reaction).items()
-        ],
-        "segments": segments,
-    }  # fmt: skip
-
-
-def _stoichiometry(network: Network, name: str) -> dict[str, float]:
-    reaction, out = network.reactions[name], dict[str, float]()
-    for sign, side in ((-1.0, reaction.substrates), (1.0, reaction.products)):
-        for part in side:
-            out[part.metabolite] = out.get(part.metabolite, 0.0) + sign * part.coefficient
-    return out

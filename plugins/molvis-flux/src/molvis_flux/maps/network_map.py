@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 Point = tuple[float, float]
@@ -57,6 +58,8 @@ class Track:
         limbs: its curves.
         label: where its name begins.
         sign: -1 where the map draws it the other way round than the network writes it.
+        given: what a map of Escher says of it beside its drawing, as it stands there; None on a map of our own.
+        middle: the marker in its middle on a map of Escher, where it has one.
     """
 
     reaction: str
@@ -64,6 +67,8 @@ class Track:
     limbs: tuple[Limb, ...]
     label: Point
     sign: int = 1
+    given: Mapping[str, object] | None = None
+    middle: Point | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,11 +34,11 @@ def tempered(log_weight: Float[np.ndarray, " s"], enough: float) -> Float[np.nda
     """Weights, which sum to one, to the largest power, at most 1, that leaves `enough` effective draws."""
     relative = log_weight - log_weight.max()
     low, high = 0.0, 1.0
+    if of_weights(np.exp(relative)) >= enough:
+        low = 1.0
     for _ in range(40):
-        power = high if low == 0.0 and high == 1.0 else (low + high) / 2
-        enough = of_weights(np.exp(power * relative)) >= enough
-        if enough and power == 1.0:
-            break
-        low, high = (power, high) if enough else (low, power)
+        power = (low + high) / 2
+        low, high = (power, high) if of_weights(np.exp(power * relative)) >= enough else (low, power)
+    # Not to the power of 0, which would give weight to draws that are impossible.
     weight = np.exp((low or high) * relative)
     return weight / weight.sum()

@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from molvis_core.ties import alike, product
 from molvis_flux.model.network import Fragment, Network
@@ -48,10 +48,11 @@ class Coordinates:
     def values(self, y: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n v"]:
         """Fluxes, weights and pools; clipped to their bounds against rounding."""
         out = self.origin + y @ self.basis.T
-        for value, column, b in self.bent:
-            out[:, value] = b * y[:, column] / (1.0 - y[:, column])
-        for value, column in self.logs:
-            out[:, value] = np.exp(y[:, column])
+        bent, curved, b = self._bent
+        along = y[:, curved]
+        out[:, bent] = b * along / (1.0 - along)
+        logged, log = self._logs
+        out[:, logged] = np.exp(y[:, log])
         return np.clip(out, self.bounds[:, 0], self.bounds[:, 1])
 
     @functools.cached_property
@@ -65,11 +66,22 @@ class Coordinates:
     def slopes(self, y: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
         """Factors of `directions`; 1 where the map is linear."""
         out = np.ones_like(y)
-        for _, column, b in self.bent:
-            out[:, column] = b / (1.0 - y[:, column]) ** 2
-        for _, column in self.logs:
-            out[:, column] = np.exp(y[:, column])
+        _, curved, b = self._bent
+        out[:, curved] = b / (1.0 - y[:, curved]) ** 2
+        _, log = self._logs
+        out[:, log] = np.exp(y[:, log])
         return out
+
+    @functools.cached_property
+    def _bent(self) -> tuple[Int[np.ndarray, " e"], Int[np.ndarray, " e"], Float[np.ndarray, " e"]]:
+        """Values, coordinates and scales of `bent`, each together."""
+        columns = [[one[i] for one in self.bent] for i in range(3)]
+        return np.array(columns[0], int), np.array(columns[1], int), np.array(columns[2], float)
+
+    @functools.cached_property
+    def _logs(self) -> tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]]:
+        """Values and coordinates of `logs`, each together."""
+        return np.array([value for value, _ in self.logs], int), np.array([column for _, column in self.logs], int)
 
     def points(self, values: Float[np.ndarray, "n v"]) -> Float[np.ndarray, "n k"]:
         """Coordinates of feasible values."""

@@ -230,7 +230,7 @@ def simulate_few(
             out[n, d] = work[outputs[d]]
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, fastmath={"contract"})
 def push(
     work: Any,
     change: Any,
@@ -244,40 +244,51 @@ def push(
     program: Any,
 ) -> None:
     """Forward derivatives: `simulate`, and how its results change, into `slopes "n d k"`, where net and exchange fluxes
-    move by `moved_net "r k"` and `moved_exchange "r k"`. Lanes of `change` are directions.
+    move by `moved_net "r k"` and `moved_exchange "r k"`. Lanes of `change` are directions; `work` has single numbers.
+
+    A number and its change are made together, so that a program may use its rows again and the changes stay in cache.
     """
-    _, target, init, inverse, start, left, right, inputs, outputs = program
-    count, block, directions = len(net), work.shape[1], moved_net.shape[1]
-    set_constants(work, program)
-    nothing = spread(work, work.dtype.type(0))
-    for first in range(0, count, block):
-        here = min(block, count - first)
-        fill(work, net, exchange, first, here, ways, inputs)
-        run(work, program, 0, len(target))
-        for lane in range(here):
+    constants, target, init, inverse, start, left, right, inputs, outputs = program
+    block, directions, fixed = change.shape[1], moved_net.shape[1], len(constants)
+    work[:fixed] = constants
+    nothing = spread(change, change.dtype.type(0))
+    for n in range(len(net)):
+        # Once without directions, too: the results are wanted all the same.
+        for k in range(0, max(directions, 1), block):
+            width = min(block, directions - k)
+            for i in range(len(inputs)):
+                if inputs[i] >= 0:
+                    work[inputs[i]] = one_way(net[n], exchange[n], ways[i])
+                    fill_moves(change[inputs[i]], net[n], moved_net, moved_exchange, ways[i], k, width)
+            for op in range(len(target)):
+                value, total = work[init[op]], load(change, init[op])
+                for q in range(start[op], start[op + 1]):
+                    a, b = left[q], right[q]
+                    value += work[a] * work[b]
+                    # A constant, which stands in one of the first rows, does not change.
+                    if a >= fixed:
+                        total = add_product(total, spread(change, work[b]), load(change, a))
+                    if b >= fixed:
+                        total = add_product(total, spread(change, work[a]), load(change, b))
+                if inverse[op]:
+                    value = 1 / value if value != 0 else value
+                    total = add_product(nothing, spread(change, -value * value), total)
+                work[target[op]] = value
+                store(change, target[op], total)
             for d in range(len(outputs)):
-                out[first + lane, d] = work[outputs[d], lane]
-            for k in range(0, directions, block):
-                width = min(block, directions - k)
-                for i in range(len(inputs)):
-                    if inputs[i] >= 0:
-                        place, slope = ways[i, 0], slope_of(net[first + lane], ways[i])
-                        for j in range(width):
-                            both = moved_exchange[place, k + j] if ways[i, 2] else 0
-                            change[inputs[i], j] = slope * moved_net[place, k + j] + both
-                for op in range(len(target)):
-                    total = load(change, init[op])
-                    for q in range(start[op], start[op + 1]):
-                        a, b = left[q], right[q]
-                        total = add_product(total, spread(work, work[b, lane]), load(change, a))
-                        total = add_product(total, spread(work, work[a, lane]), load(change, b))
-                    if inverse[op]:
-                        value = work[target[op], lane]
-                        total = add_product(nothing, spread(work, -value * value), total)
-                    store(change, target[op], total)
-                for d in range(len(outputs)):
-                    for j in range(width):
-                        slopes[first + lane, d, k + j] = change[outputs[d], j]
+                for j in range(width):
+                    slopes[n, d, k + j] = change[outputs[d], j]
+        for d in range(len(outputs)):
+            out[n, d] = work[outputs[d]]
+
+
+@numba.njit(nogil=True, cache=True)
+def fill_moves(row: Any, net: Any, moved_net: Any, moved_exchange: Any, way: Any, first: int, width: int) -> None:
+    """How the flux of one direction moves, along `width` directions from the first on."""
+    place, slope = way[0], slope_of(net, way)
+    for j in range(width):
+        both = moved_exchange[place, first + j] if way[2] else 0
+        row[j] = slope * moved_net[place, first + j] + both
 
 
 @numba.njit(nogil=True, cache=True)
