@@ -40,6 +40,9 @@ REACH = 40.0
 """Hz around each line that are fitted."""
 STARTS = 24
 """Most starts to try where the first ends badly."""
+_COUPLINGS = 1.1
+"""By which errors of couplings are multiplied: in fits of simulated spectra half of 528 couplings were off by at most
+0.69 of their errors, as they should be, but a tenth by more than 1.88 in place of 1.64."""
 _BLOCK = 2048
 
 
@@ -344,6 +347,7 @@ def _fit_of(solution: Solution, spread: Float[np.ndarray, "n n"], simulated: tup
         factor[mine, mine] /= level
         if problem.scale[s] is None:  # where all are too high by as much, that is the scale's error
             factor[mine, mine] -= np.outer(r, problem.seen / len(problem.observed)) / level
+    factor[: len(problem.pairs), : len(problem.pairs)] *= _COUPLINGS
     for i, name in enumerate(problem.names):
         if name.startswith("width/"):
             values[i] = factor[i, i] = float(np.exp(state.theta[i]))
