@@ -5,12 +5,13 @@
     python benchmarks/nmr_trials.py split --part later         # and once more
     python benchmarks/nmr_trials.py split --part last          # and once more
     python benchmarks/nmr_trials.py split --part final         # and once more
+    python benchmarks/nmr_trials.py split --part beyond        # and once more, for starts alone
     python benchmarks/nmr_trials.py starts --part looked --seeds 3
     python benchmarks/nmr_trials.py coverage --part aside --seeds 1
 
 Systems and measured spectra are those of the data folder (`MOLVIS_DATA`, `nmr/`). `benchmarks/nmr_trials_split.json`
 says which were looked at while the fit was developed (`looked`), which were set aside and then measured once (`aside`),
-and which were set aside after that: `new`, then `later`, `last` and `final`. By default few seeds run.
+and which were set aside after that: `new`, then `later`, `last`, `final` and `beyond`. By default few seeds run.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ COVERED = 48
 """Systems of the trial of intervals; every third is set aside."""
 FURTHER = {
     "new": (20261123, 5, 16), "later": (20261124, 5, 16), "last": (20261125, 10, 16), "final": (20261126, 10, 24),
+    "beyond": (20261127, 10, 1),
 }  # fmt: skip
 """Seed, and systems of either trial, that were set aside once those before had been measured."""
 

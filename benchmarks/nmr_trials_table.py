@@ -11,6 +11,7 @@ RESULTS = Path(__file__).parent / "results" / "nmr_trials.json"
 PARTS = (
     ("aside", "set aside"), ("new", "set aside since"), ("later", "set aside after that"), ("last", "set aside last"),
     ("final", "set aside at the end"),
+    ("beyond", "set aside beyond that"),
     ("looked", "looked at"),
 )  # fmt: skip
 

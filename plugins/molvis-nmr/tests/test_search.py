@@ -15,7 +15,7 @@ from molvis_nmr.fitting.measured import Measured
 from molvis_nmr.fitting.moves import _gathered, _parted, assigned, transported
 from molvis_nmr.fitting.priors import of_shifts, usual_spread, with_prior, with_usual_prior
 from molvis_nmr.fitting.problem import problem_of
-from molvis_nmr.fitting.second_looks import exchanged, lopsided
+from molvis_nmr.fitting.second_looks import lopsided, told_badly
 from molvis_nmr.fitting.solutions import Floor, Quiet, Solution, same_parameters, same_spectrum, worse
 from molvis_nmr.fitting.spin_system import fit
 from molvis_nmr.fitting.symmetry import symmetries, ties_of
@@ -368,13 +368,24 @@ def test_a_wrong_pairing_is_told_from_the_right_one_where_the_data_do() -> None:
     truth = system([7.60, 7.594, 7.30, 6.90], {(0, 2): 8.0, (1, 3): 5.0}, width=0.6)
     wrong = replace(truth, shifts=truth.shifts[[1, 0, 2, 3]])
     trace = noisy(truth, 200, 0, np.arange(6.6, 7.9, 0.0003))
-    (other, by), *_ = exchanged(solution(trace, wrong), noise=True)
+    (other, by), *_ = told_badly(solution(trace, wrong), noise=True)
     assert by < -100
     assert other.problem.system(other.state.theta, 0).shifts == pytest.approx(truth.shifts, abs=1e-3)
-    assert all(by > 100 for _, by in exchanged(solution(trace, truth), noise=True))
+    assert all(by > 100 for _, by in told_badly(solution(trace, truth), noise=True))
 
 
 QUARTET = system([4.530, 4.540], {(0, 1): -13.5}, width=1.0)
+
+
+def test_a_coupling_of_near_groups_that_went_far_from_its_start_is_looked_at_there_again() -> None:
+    trace = noisy(QUARTET, 300, 0, np.arange(4.4, 4.67, 0.0002))
+    right = solution(trace, QUARTET)
+    assert told_badly(right, noise=True) == []
+    theta = right.state.theta.copy()
+    theta[0] = -1.5
+    (other, by), *_ = told_badly(solution(trace, QUARTET, theta), noise=True)
+    assert by < -100
+    assert other.state.theta[0] == pytest.approx(-13.5, abs=0.3)
 
 
 def test_a_group_without_its_signal_is_said_and_sought_where_it_is() -> None:

@@ -73,6 +73,14 @@ def from_rest(
     return state
 
 
+def together(problem: Problem, i: int) -> Bool[np.ndarray, " k"]:
+    """A parameter and those tied to it."""
+    held = np.arange(len(problem.names)) == i
+    if problem.tie is not None:
+        held |= (problem.tie[:, problem.tie[i] != 0] != 0).any(axis=1)
+    return held
+
+
 def from_start_values(problem: Problem, state: State, stage: Stage, given: Bool[np.ndarray, " k"]) -> State:
     """The same, or what is better with a coupling that went far from its start value there again.
 
@@ -91,9 +99,7 @@ def from_start_values(problem: Problem, state: State, stage: Stage, given: Bool[
     for i in sorted(away, key=lambda i: -off[i])[:MOST_GONE]:
         if abs(state.theta[i] - problem.mean[i]) <= GONE:
             continue  # one before has brought it back
-        held = np.arange(len(problem.names)) == i
-        if problem.tie is not None:
-            held |= (problem.tie[:, problem.tie[i] != 0] != 0).any(axis=1)
+        held = together(problem, i)
         theta = np.where(held, problem.mean, state.theta)
         theta = descend(replace(problem, free=problem.free & ~held), theta, stage, most=12, tolerance=1e-3)[0].theta
         other, _ = descend(problem, theta, stage, most=16, tolerance=1e-4)

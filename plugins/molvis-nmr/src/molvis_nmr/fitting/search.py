@@ -18,7 +18,7 @@ from molvis_nmr.fitting.lineshape import with_line_shapes
 from molvis_nmr.fitting.moves import assigned, displaced, moves, transported
 from molvis_nmr.fitting.priors import usual_spread
 from molvis_nmr.fitting.problem import Problem, Stage
-from molvis_nmr.fitting.second_looks import exchanged, lopsided, shaped, without_signal
+from molvis_nmr.fitting.second_looks import lopsided, shaped, told_badly, without_signal
 from molvis_nmr.fitting.solutions import (
     Quiet,
     Solution,
@@ -94,7 +94,7 @@ class Search:
         hits: how many of those drawn, the first among them, ended in the best solution.
         quiet: what the spectra are like beside the signals.
         judged: the best as it was compared with the others.
-        others: solutions that are not the best; `looked`: those with near groups exchanged, and how much worse.
+        others: solutions that are not the best; `looked`: those of second looks, and how much worse.
         placed: whether starts are drawn around shifts put where the signal is; `orders`: others of these, tried next.
         shaped: whether a line shape explains the residual of the best; None where nothing was tried.
         least: the lowest R factor of all starts, by broadening.
@@ -200,8 +200,8 @@ class Search:
         return best
 
     def _looked_again(self, best: Solution) -> Solution:
-        """The best, or what is better with near groups exchanged."""
-        self.looked = exchanged(best, noise=best.only_noise(NEARLY_NOISE))
+        """The best, or what is better with near groups exchanged or couplings where they started."""
+        self.looked = told_badly(best, noise=best.only_noise(NEARLY_NOISE))
         other, by = min(self.looked, key=lambda pair: pair[1] + farther(pair[0], best), default=(best, 0.0))
         if by + farther(other, best) > -TIE:
             return best

@@ -1,22 +1,25 @@
-"""What a search looks at once it has ended: assignments that the data tell badly, and groups that lack their signal."""
+"""What a search looks at once it has ended: assignments and couplings that the data tell badly, and groups that lack
+their signal.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
 
+from molvis_nmr.fitting.last_steps import GONE, MOST_GONE, together
 from molvis_nmr.fitting.lineshape import with_line_shapes
 from molvis_nmr.fitting.moves import near_pairs
 from molvis_nmr.fitting.problem import Problem
 from molvis_nmr.fitting.solutions import Solution, evidence, same_parameters
 from molvis_nmr.fitting.variable_projection import descend
 
-MOST_EXCHANGED = 3
-"""Solutions with near groups exchanged that are looked at closely."""
+MOST_LOOKED = 3
+"""Such solutions that are looked at closely."""
 FAR = 1.5
 """One whose R factor is more than so many times the best's is none."""
 DIFFERENT = 1.0
@@ -25,11 +28,13 @@ LOPSIDED = 3.0
 """Standard deviations of the prior by which an intensity is off that no group has: one of 0.25, or of 1.75."""
 
 
-def exchanged(best: Solution, *, noise: bool) -> list[tuple[Solution, float]]:
-    """The same with two groups at nearly one shift exchanged, and couplings left, each fitted again.
+def told_badly(best: Solution, *, noise: bool) -> list[tuple[Solution, float]]:
+    """The same with two groups at nearly one shift exchanged, and couplings left, or, where more than noise is left,
+    with a coupling that went far from its start value there again; each fitted again.
 
     Which of two near groups couples to a third often hardly shows, and a search that ended in noise or in a line shape
-    has no reason to ask.
+    has no reason to ask. Nor does the coupling of two near groups show but in faint outer lines, and in its place a
+    wrong one may take up what the model's line shape lacks.
 
     Args:
         best: where the search ended.
@@ -40,8 +45,26 @@ def exchanged(best: Solution, *, noise: bool) -> list[tuple[Solution, float]]:
     Returns:
         Solutions, and how much worse each is in -2 log likelihood.
     """
-    problem, theta = best.problem, best.state.theta
+    found = _compared(best, _exchanged(best.problem, best.state.theta), plain=noise)
+    return found if best.only_noise() else [*found, *_compared(best, _gone_back(best), plain=False)]
+
+
+def _compared(best: Solution, begun: Iterable[Float[np.ndarray, " k"]], *, plain: bool) -> list[tuple[Solution, float]]:
+    """Solutions from some starts, and how much worse each is; with a line shape each unless it is to be plain."""
+    problem = best.problem
     found: list[Solution] = []
+    for new in begun:
+        state, ended = descend(problem, new, best.stage, most=16, tolerance=1e-3)
+        one = Solution(problem, state, best.stage, best.floor, ended)
+        if one.error < FAR * best.error and not same_parameters(one, best):
+            found.append(one)
+    found = sorted(found, key=lambda one: one.error)[:MOST_LOOKED]
+    beside = best if plain or not found else shaped(best)
+    return [(one, evidence(one if plain else shaped(one), beside)) for one in found]
+
+
+def _exchanged(problem: Problem, theta: Float[np.ndarray, " k"]) -> Iterator[Float[np.ndarray, " k"]]:
+    """Starts with two near groups exchanged."""
     for k, m in near_pairs(problem, theta):
         if not _matters(problem, theta, k, m):
             continue
@@ -49,13 +72,19 @@ def exchanged(best: Solution, *, noise: bool) -> list[tuple[Solution, float]]:
         for s in range(len(problem.measured)):
             first = problem.at(s, "shift").start
             new[[first + k, first + m]] = theta[[first + m, first + k]]
-        state, ended = descend(problem, problem.tied(new, theta), best.stage, most=16, tolerance=1e-3)
-        one = Solution(problem, state, best.stage, best.floor, ended)
-        if one.error < FAR * best.error and not same_parameters(one, best):
-            found.append(one)
-    found = sorted(found, key=lambda one: one.error)[:MOST_EXCHANGED]
-    beside = best if noise or not found else shaped(best)
-    return [(one, evidence(one if noise else shaped(one), beside)) for one in found]
+        yield problem.tied(new, theta)
+
+
+def _gone_back(best: Solution) -> Iterator[Float[np.ndarray, " k"]]:
+    """Starts with a coupling held at its start value, the others fitted to that."""
+    problem, theta = best.problem, best.state.theta
+    off = np.abs(theta - problem.mean)
+    pairs = [i for i in range(len(problem.pairs)) if problem.free[i] and not problem.new_couplings[i]]
+    for i in sorted((i for i in pairs if off[i] > GONE), key=lambda i: -off[i])[:MOST_GONE]:
+        held = together(problem, i)
+        begun = np.where(held, problem.mean, theta)
+        rest = replace(problem, free=problem.free & ~held)
+        yield descend(rest, begun, best.stage, most=12, tolerance=1e-3)[0].theta
 
 
 def shaped(solution: Solution, rounds: int = 3) -> Solution:

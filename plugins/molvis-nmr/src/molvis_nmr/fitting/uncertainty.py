@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from molvis_nmr.fitting.last_steps import together
 from molvis_nmr.fitting.noise import autocorrelation
 from molvis_nmr.fitting.problem import EQUIVALENT, Problem, Stage
 from molvis_nmr.fitting.solutions import Floor
@@ -160,7 +161,7 @@ def _hidden(problem: Problem, state: State, stage: Stage, i: int) -> bool:
     """Whether outer lines are faint, and a coupling off by the prior's error explains the data as well."""
     if _outer_lines(problem, state, i) >= OUTER:
         return False
-    held = _together(problem, i)
+    held = together(problem, i)
     value = float(state.theta[i])
     aims = (value + problem.sd[i], value - problem.sd[i])
     return any(_cost(_held_at(problem, state.theta, stage, held, a), stage, state) < EQUIVALENT for a in aims)
@@ -172,15 +173,6 @@ def _either_sign(problem: Problem, state: State, stage: Stage, i: int) -> bool:
     theta[i] = -value
     prior = ((theta[i] - problem.mean[i]) ** 2 - (value - problem.mean[i]) ** 2) / problem.sd[i] ** 2
     return evaluate(problem, theta, stage, state).objective - prior < state.objective + EQUIVALENT
-
-
-def _together(problem: Problem, i: int) -> Bool[np.ndarray, " k"]:
-    """A parameter and those tied to it."""
-    held = np.zeros(len(problem.names), dtype=bool)
-    held[i] = True
-    if problem.tie is not None:
-        held |= (problem.tie[:, problem.tie[i] != 0] != 0).any(axis=1)
-    return held
 
 
 def _held_at(
@@ -247,7 +239,7 @@ def profile(
     if where is None:
         raise KeyError(name)
     found = np.full(len(values), np.nan)
-    held = _together(problem, where)
+    held = together(problem, where)
     order = np.argsort(np.abs(np.array(values) - _shown(problem, state.theta, where)), kind="stable")
     ends = dict[bool, np.ndarray]()
     for i in order.tolist():  # outwards, each from the solution of its neighbour
