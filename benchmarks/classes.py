@@ -12,7 +12,6 @@ Writes the fold's part of benchmarks/results/classes.json.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from itertools import pairwise
@@ -20,12 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from posterior import Query, draw, without
+from posterior import Query, arguments, opened, without
 
 from molvis_files.writing import write_text
-from molvis_retrieval import Bundle, identify, load_bundle
+from molvis_retrieval import Bundle, identify
 from molvis_retrieval.classes import installed_classifiers
-from molvis_retrieval.dataset import Dataset
 from molvis_retrieval.index import Index
 
 OUT = Path(__file__).parent / "results" / "classes.json"
@@ -77,15 +75,8 @@ def estimated(probability: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 def main() -> None:
     """Ask and count."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", type=Path, required=True)
-    parser.add_argument("--index", type=Path, required=True)
-    parser.add_argument("--fold", default="val")
-    parser.add_argument("--compounds", type=int)
-    parser.add_argument("--seed", type=int, default=11)
-    asked = parser.parse_args()
-    bundle, index = load_bundle("massbank"), Index.open(asked.index)
-    queries = draw(Dataset.open(asked.dataset), asked.fold, asked.compounds, asked.seed)
+    asked = arguments(__doc__, seed=11).parse_args()
+    bundle, index, queries = opened(asked)
     truths = [query.truth for query in queries]
     classifiers = installed_classifiers()
     names = [name for one in classifiers for name in one.names]

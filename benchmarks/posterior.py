@@ -225,18 +225,29 @@ def discoveries(
     }
 
 
-def main() -> None:
-    """Ask and count."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(about: str | None, seed: int) -> argparse.ArgumentParser:
+    """What `opened` needs."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, required=True)
     parser.add_argument("--index", type=Path, required=True)
     parser.add_argument("--fold", default="val")
     parser.add_argument("--compounds", type=int)
-    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--seed", type=int, default=seed)
+    return parser
+
+
+def opened(asked: argparse.Namespace) -> tuple[Bundle, Index, list[Query]]:
+    """The shipped bundle, the library, and a query of each compound."""
+    queries = draw(Dataset.open(asked.dataset), asked.fold, asked.compounds, asked.seed)
+    return load_bundle("massbank"), Index.open(asked.index), queries
+
+
+def main() -> None:
+    """Ask and count."""
+    parser = arguments(__doc__, seed=7)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    bundle, index = load_bundle("massbank"), Index.open(asked.index)
-    queries = draw(Dataset.open(asked.dataset), asked.fold, asked.compounds, asked.seed)
+    bundle, index, queries = opened(asked)
     told: dict[str, Any] = {"fold": asked.fold, "compounds": len(queries), "seed": asked.seed}
     told["posterior"], free = posterior(bundle, queries, index)
     told["false_discoveries"] = discoveries(bundle, queries, index, free, asked.seed)

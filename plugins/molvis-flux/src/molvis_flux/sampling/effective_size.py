@@ -33,12 +33,12 @@ def of_chains(path: Float[np.ndarray, "t n k"]) -> float:
 def tempered(log_weight: Float[np.ndarray, " s"], enough: float) -> Float[np.ndarray, " s"]:
     """Weights, which sum to one, to the largest power, at most 1, that leaves `enough` effective draws."""
     relative = log_weight - log_weight.max()
-    low, high = 0.0, 1.0
-    if of_weights(np.exp(relative)) >= enough:
-        low = 1.0
-    for _ in range(40):
-        power = (low + high) / 2
-        low, high = (power, high) if of_weights(np.exp(power * relative)) >= enough else (low, power)
-    # Not to the power of 0, which would give weight to draws that are impossible.
-    weight = np.exp((low or high) * relative)
+    weight = np.exp(relative)
+    if of_weights(weight) < enough:
+        low, high = 0.0, 1.0
+        for _ in range(40):
+            power = (low + high) / 2
+            low, high = (power, high) if of_weights(np.exp(power * relative)) >= enough else (low, power)
+        # Not to the power of 0, which would give weight to draws that are impossible.
+        weight = np.exp((low or high) * relative)
     return weight / weight.sum()

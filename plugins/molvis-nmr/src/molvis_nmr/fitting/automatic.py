@@ -15,6 +15,7 @@ from molvis_nmr.fitting.spin_system import SpinSystemFit, fit
 from molvis_nmr.spins.hamiltonian import RATIOS
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import lines
+from molvis_nmr.windows import outside
 
 Window = tuple[float, float]
 AS_MUCH = 0.5
@@ -65,11 +66,8 @@ def fit_automatically(
     made = fit(traces, system, nucleus=nucleus, exclude=windows, baseline=baseline, **settings)
     more, protons = list[Excluded](), 0.0
     for s, trace in enumerate(traces):
-        kept = np.ones(len(trace), dtype=bool)
-        for low, high in windows:
-            kept &= (trace.x < low) | (trace.x > high)
         at = _places(made.systems[s], trace, nucleus)
-        kept &= _fitted(trace, at)
+        kept = outside(trace.x, windows) & _fitted(trace, at)
         others = impurities(trace, made.simulated[s].y + made.baseline[s], kept, at)
         protons = max(protons, _protons(made, s, others))
         more += others

@@ -81,6 +81,13 @@ def together(problem: Problem, i: int) -> Bool[np.ndarray, " k"]:
     return held
 
 
+def held_at_start(problem: Problem, theta: Float[np.ndarray, " k"], stage: Stage, i: int) -> Float[np.ndarray, " k"]:
+    """A parameter, and those tied to it, at its start value, and the others fitted to that."""
+    held = together(problem, i)
+    begun = np.where(held, problem.mean, theta)
+    return descend(replace(problem, free=problem.free & ~held), begun, stage, most=12, tolerance=1e-3)[0].theta
+
+
 def from_start_values(problem: Problem, state: State, stage: Stage, given: Bool[np.ndarray, " k"]) -> State:
     """The same, or what is better with a coupling that went far from its start value there again.
 
@@ -99,10 +106,7 @@ def from_start_values(problem: Problem, state: State, stage: Stage, given: Bool[
     for i in sorted(away, key=lambda i: -off[i])[:MOST_GONE]:
         if abs(state.theta[i] - problem.mean[i]) <= GONE:
             continue  # one before has brought it back
-        held = together(problem, i)
-        theta = np.where(held, problem.mean, state.theta)
-        theta = descend(replace(problem, free=problem.free & ~held), theta, stage, most=12, tolerance=1e-3)[0].theta
-        other, _ = descend(problem, theta, stage, most=16, tolerance=1e-4)
+        other, _ = descend(problem, held_at_start(problem, state.theta, stage, i), stage, most=16, tolerance=1e-4)
         if other.objective < state.objective - EQUIVALENT:
             state = other
     return state

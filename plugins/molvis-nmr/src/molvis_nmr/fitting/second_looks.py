@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from molvis_nmr.fitting.last_steps import GONE, MOST_GONE, together
+from molvis_nmr.fitting.last_steps import GONE, MOST_GONE, held_at_start
 from molvis_nmr.fitting.lineshape import with_line_shapes
 from molvis_nmr.fitting.moves import near_pairs
 from molvis_nmr.fitting.problem import Problem
@@ -81,10 +81,7 @@ def _gone_back(best: Solution) -> Iterator[Float[np.ndarray, " k"]]:
     off = np.abs(theta - problem.mean)
     pairs = [i for i in range(len(problem.pairs)) if problem.free[i] and not problem.new_couplings[i]]
     for i in sorted((i for i in pairs if off[i] > GONE), key=lambda i: -off[i])[:MOST_GONE]:
-        held = together(problem, i)
-        begun = np.where(held, problem.mean, theta)
-        rest = replace(problem, free=problem.free & ~held)
-        yield descend(rest, begun, best.stage, most=12, tolerance=1e-3)[0].theta
+        yield held_at_start(problem, theta, best.stage, i)
 
 
 def shaped(solution: Solution, rounds: int = 3) -> Solution:

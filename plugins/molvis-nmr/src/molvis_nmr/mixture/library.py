@@ -16,6 +16,7 @@ from molvis_nmr.mixture.results import Entry, Reference
 from molvis_nmr.mixture.spectrum import uniform
 from molvis_nmr.spins.system import SpinSystem
 from molvis_nmr.spins.transitions import Lines, lines
+from molvis_nmr.windows import outside
 
 _CLOSE = 2.0  # multiplets nearer than so many times their coupling change each other's shape: they move as one
 _TRACE = 0.01
@@ -137,9 +138,7 @@ def multiplets_of_spectrum(entry: Reference, frequency: float, window: float) ->
     noise = noise_level(trace.y)
     step = float(trace.x[1] - trace.x[0]) * trace.frequency
     y = trace.y - np.median(trace.y)
-    kept = np.ones(len(y), dtype=bool)
-    for low, high in entry.excluded:
-        kept &= (trace.x < low) | (trace.x > high)
+    kept = outside(trace.x, entry.excluded)
     smooth = np.asarray(uniform_filter1d(y, max(1, round(1.0 / step))))
     inside = np.flatnonzero(kept & (smooth > max(5 * noise, 2e-3 * float(y[kept].max(initial=0.0)))))
     if not len(inside):

@@ -21,6 +21,7 @@ from molvis_nmr.mixture.responses import RESPONSE_SD, agree
 from molvis_nmr.mixture.results import Metabolite, Quantification
 from molvis_nmr.mixture.selection import Search, weight_of
 from molvis_nmr.mixture.tube import PLACES
+from molvis_nmr.windows import outside
 
 ERROR_FACTOR = 1.1
 """By which errors of amounts are multiplied: what residuals do not show, learned from mixtures whose truth is known."""
@@ -280,9 +281,7 @@ def _near_signals(
 
     strong = (total > 2e-2 * total.max()).astype(np.uint8) if total.any() else np.zeros(len(total), dtype=np.uint8)
     mask = np.asarray(maximum_filter1d(strong, 2 * round(25 / native.step) + 1)).astype(bool)
-    for a, b in exclude:
-        mask &= (measured.x < a) | (measured.x > b)
-    return mask
+    return mask & outside(measured.x, exclude)
 
 
 def _unexplained(fit: MixtureFit) -> float:

@@ -24,6 +24,7 @@ from molvis_core.records import Trace
 from molvis_nmr.prediction.structure import from_smiles
 from molvis_nmr.spins.simulation import simulate
 from molvis_nmr.spins.system import SpinSystem
+from molvis_nmr.windows import outside
 
 STEP, SPLITTINGS, BLUR = 0.3, 25.0, 0.12
 """Hz between points, Hz up to which distances between lines count, and ppm by which predictions are off."""
@@ -155,9 +156,7 @@ def _measured(spectrum: Trace, exclude: Iterable[tuple[float, float]]) -> tuple[
         raise RecordError("the spectrum does not state its frequency; give it in MHz")
     mhz = float(spectrum.frequency)
     axis = np.arange(float(spectrum.x[0]), float(spectrum.x[-1]), STEP / mhz)
-    keep = np.ones(len(axis), dtype=bool)
-    for low, high in exclude:
-        keep &= (axis < low) | (axis > high)
+    keep = outside(axis, exclude)
     seen = _seen(_signal(np.interp(axis, spectrum.x, spectrum.y), keep), mhz) if keep.any() else None
     if seen is None:
         raise RecordError(

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from molvis_core.records import Trace
 from molvis_nmr.prediction.ranking import Ranked, predicted
 from molvis_nmr.report.figures import COLORS, GRID, STYLE
+from molvis_nmr.windows import outside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,14 +46,12 @@ def draw_ranked(
     assert measured.frequency is not None
     mhz = float(measured.frequency)
     best = [one for one in found if not one.problem][:SHOWN]
-    keep = np.ones(len(measured), dtype=bool)
-    for low, high in exclude:
-        keep &= (measured.x < low) | (measured.x > high)
+    keep = outside(measured.x, exclude)
     rows = [("measured", measured.y - np.median(measured.y))]
     for place, one in enumerate(best, start=1):
         y = predicted(one.smiles, measured.x, mhz, width=width, exchangeable=exchangeable)
         rows.append((f"{place}. probability {one.probability:.3f}: {_short(one.smiles)}", y))
-    scaled = [(name, np.where(keep, y, 0.0) / (_area(y, keep) or 1.0)) for name, y in rows]
+    scaled = [(name, np.where(keep, y, 0.0) / (float(np.abs(y[keep]).sum()) or 1.0)) for name, y in rows]
     low, high = _reach(measured.x, [y for _, y in scaled])
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10.0, 1.0 + 1.35 * len(rows)), layout=ConstrainedLayoutEngine(hspace=0.02))
@@ -74,10 +73,6 @@ def draw_ranked(
 
 def _short(smiles: str) -> str:
     return smiles if len(smiles) <= 90 else f"{smiles[:87]}..."
-
-
-def _area(y: Float[np.ndarray, " t"], keep: np.ndarray) -> float:
-    return float(np.abs(y[keep]).sum())
 
 
 def _reach(x: Float[np.ndarray, " t"], spectra: Sequence[Float[np.ndarray, " t"]]) -> tuple[float, float]:

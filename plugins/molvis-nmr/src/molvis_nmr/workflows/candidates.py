@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from molvis_core.errors import ReadError, did_you_mean
+from molvis_core.output import to_plain
 from molvis_core.text import in_cells
 from molvis_files.writing import write_text
 from molvis_nmr.prediction.ranking import Ranked
@@ -101,11 +102,9 @@ def write_ranked(path: Path, found: Sequence[Ranked]) -> None:
     Raises:
         OSError: the file cannot be written; the old one is kept.
     """
-    names = [field.name for field in fields(Ranked)]
     file = io.StringIO()
     table = csv.writer(file, lineterminator="\n")
-    table.writerow(["rank", *names])
+    table.writerow(["rank", *(field.name for field in fields(Ranked))])
     for number, one in enumerate(found, start=1):
-        cells = asdict(one)
-        table.writerow(in_cells([number, *("" if cells[name] != cells[name] else cells[name] for name in names)]))
+        table.writerow(in_cells([number, *("" if cell is None else cell for cell in to_plain(one).values())]))
     write_text(path, file.getvalue())

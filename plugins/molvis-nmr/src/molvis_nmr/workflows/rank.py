@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from molvis_core.errors import ConfigError
+from molvis_core.output import to_plain
 from molvis_core.progress import Progress
 from molvis_nmr.formats.opening import read_spectrum
 from molvis_nmr.prediction.ranking import LEFT_OUT, Ranked, rank
@@ -34,15 +35,8 @@ class RankedFile:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values; what could not be compared has none."""
-        rows = [
-            {"rank": place, **{name: _plain(value) for name, value in asdict(one).items()}}
-            for place, one in enumerate(self.found, start=1)
-        ]
+        rows = [{"rank": place, **to_plain(one)} for place, one in enumerate(self.found, start=1)]
         return {"spectrum": str(self.spectrum), "candidates": rows}
-
-
-def _plain(value: str | float) -> str | float | None:
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def rank_file(
